@@ -1,0 +1,283 @@
+#include "ext/checkpointer.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "ext/clock.h"
+#include "ext/own_vfs.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+namespace {
+
+constexpr int kTriesWithoutDeadline = 4;  // torn headers, a log completed while we began
+constexpr useconds_t kPauseMicroseconds = 100;
+
+std::atomic<std::thread::id> opening_thread;
+std::mutex opening_mutex;
+
+bool Blocking(CheckpointMode mode) { return mode != CheckpointMode::kPassive; }
+bool StartsOver(CheckpointMode mode) {
+  return mode == CheckpointMode::kRestart || mode == CheckpointMode::kTruncate;
+}
+
+CheckpointOutcome Complete(const WalIndex& index, std::int64_t moved) {
+  CheckpointOutcome outcome;
+  outcome.result = CheckpointResult::kComplete;
+  outcome.wal_frames = index.max_frame;
+  outcome.checkpointed_frames = index.backfill;
+  outcome.moved_frames = moved;
+  return outcome;
+}
+
+CheckpointOutcome Failed(const std::string& message) {
+  CheckpointOutcome outcome;
+  outcome.result = CheckpointResult::kFailed;
+  outcome.message = message;
+  return outcome;
+}
+
+}  // namespace
+
+bool OpeningOwnConnection() { return opening_thread.load() == std::this_thread::get_id(); }
+
+Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char* vfs) {
+  const std::lock_guard lock(opening_mutex);
+  opening_thread = std::this_thread::get_id();
+  sqlite3* db = nullptr;
+  const int rc = sqlite3_open_v2(path.c_str(), &db, flags, vfs);
+  opening_thread = std::thread::id();
+  OwnedDb owned(db);
+  if (rc != SQLITE_OK) return EngineError(db, "open");
+  return owned;
+}
+
+bool Checkpointer::Open(const Host& host) {
+  sqlite3_file* host_file = DatabaseFile(host.db, host.schema);
+  const volatile void* host_index = host_file ? MapWalIndex(host_file) : nullptr;
+  if (open()) {
+    // The same memory means the same file: nobody moved or replaced the database since.
+    if (host_index && MapWalIndex(DatabaseFile(checkpoint_.get(), "main")) == host_index) return true;
+    Close();
+  }
+  unguarded_because_ = "locking_mode is EXCLUSIVE: nobody else can write";
+  if (!host_index) return false;
+  sqlite3_vfs* host_vfs = nullptr;
+  sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_VFS_POINTER, &host_vfs);
+  const char* vfs = OwnVfsFor(host_vfs);
+  unguarded_because_ = std::string("the VFS '") + (host_vfs ? host_vfs->zName : "?") + "' is the host's own";
+  if (!vfs) return false;
+
+  constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+  auto checkpoint = OpenOwnConnection(host.path, kFlags, vfs);
+  auto guard = OpenOwnConnection(host.path, kFlags, vfs);
+  if (!checkpoint.ok() || !guard.ok()) {
+    unguarded_because_ = checkpoint.ok() ? guard.error().message : checkpoint.error().message;
+    return false;
+  }
+  for (sqlite3* db : {checkpoint.value().get(), guard.value().get()}) {
+    sqlite3_wal_hook(db, nullptr, nullptr);
+    // A read, so that the connection is in WAL mode: it reads one page and parses no schema. It
+    // fails where a key would be needed.
+    auto version = QueryText(db, "PRAGMA schema_version");
+    if (!version.ok() || MapWalIndex(DatabaseFile(db, "main")) != host_index) {
+      unguarded_because_ = version.ok() ? "the file at its path is another one" : version.error().message;
+      return false;
+    }
+  }
+  // Its close shall never be the one that checkpoints: that is left to the other.
+  sqlite3_db_config(guard.value().get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  auto read = Prepare(guard.value().get(), std::string(kOwnSql) + "PRAGMA schema_version");
+  if (!read.ok()) {
+    unguarded_because_ = read.error().message;
+    return false;
+  }
+  checkpoint_ = std::move(checkpoint.value());
+  guard_ = std::move(guard.value());
+  guard_read_ = std::move(read.value());
+  sqlite3_busy_handler(checkpoint_.get(), OnBusy, this);
+  unguarded_because_.clear();
+  return true;
+}
+
+void Checkpointer::Close() {
+  guard_read_.reset();
+  guard_.reset();
+  checkpoint_.reset();
+}
+
+void Checkpointer::FollowCloseBehaviour(const CloseBehaviour& behaviour) {
+  if (!open()) return;
+  sqlite3_db_config(checkpoint_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, behaviour.checkpoint ? 0 : 1,
+                    nullptr);
+  int persist = behaviour.persist_wal ? 1 : 0;
+  for (sqlite3* db : {checkpoint_.get(), guard_.get()}) {
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+  }
+}
+
+std::optional<WalIndex> Checkpointer::Look() const {
+  return open() ? ReadWalIndex(DatabaseFile(checkpoint_.get(), "main")) : std::nullopt;
+}
+
+std::optional<std::array<bool, kReadMarks>> Checkpointer::TryReadMarks() {
+  if (!open()) return std::nullopt;
+  sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
+  std::array<bool, kReadMarks> held{};
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    constexpr int kExclusive = SQLITE_SHM_EXCLUSIVE;
+    const int rc = file->pMethods->xShmLock(file, kReadLock0 + mark, 1, SQLITE_SHM_LOCK | kExclusive);
+    held[static_cast<std::size_t>(mark)] = rc == SQLITE_BUSY;
+    if (rc == SQLITE_OK) {
+      file->pMethods->xShmLock(file, kReadLock0 + mark, 1, SQLITE_SHM_UNLOCK | kExclusive);
+    }
+  }
+  return held;
+}
+
+CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode, std::uint64_t deadline_ns) {
+  if (Open(host)) return RunGuarded(mode, deadline_ns);
+  return RunOnHost(host, mode);
+}
+
+CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode) {
+  int log = -1, moved = -1;
+  const int rc =
+      sqlite3_wal_checkpoint_v2(host.db, host.schema, static_cast<int>(mode), &log, &moved);
+  CheckpointOutcome outcome;
+  if (log >= 0) outcome.wal_frames = log;
+  if (moved >= 0) outcome.checkpointed_frames = moved;
+  outcome.busy = rc == SQLITE_BUSY;
+  if (rc == SQLITE_OK) {
+    if (log < 0) outcome.message = "the database is not in WAL mode";
+    else outcome.result = log == moved ? CheckpointResult::kComplete : CheckpointResult::kPartial;
+  } else if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED) {
+    outcome.result = CheckpointResult::kBusy;
+    outcome.message = rc == SQLITE_LOCKED ? "this connection has a statement open that reads the database" : "";
+  } else {
+    return Failed(sqlite3_errmsg(host.db));
+  }
+  return outcome;
+}
+
+// The busy handler of our checkpoint connection: waits for readers and writers until the deadline,
+// but never for our own guard.
+int Checkpointer::OnBusy(void* self, int) {
+  auto* checkpointer = static_cast<Checkpointer*>(self);
+  if (MonotonicNs() >= checkpointer->busy_deadline_ns_) return 0;
+  const OwnFile* file = OwnFileOf(checkpointer->checkpoint_.get());
+  const OwnFile* guard = OwnFileOf(checkpointer->guard_.get());
+  if (file->HoldsWriteLock()) {
+    // Nobody can commit now. If somebody did before we had the lock, the guard's mark is behind and
+    // FULL would wait for it: give up and begin the guard again.
+    const auto index = checkpointer->Look();
+    const auto mark = guard->ReadMark();
+    if (index && mark && *mark > 0 &&
+        index->read_marks[static_cast<std::size_t>(*mark)] < index->max_frame) {
+      return 0;
+    }
+  }
+  usleep(kPauseMicroseconds);
+  return 1;
+}
+
+// One checkpoint under one guard.
+struct Checkpointer::Step {
+  int rc = SQLITE_OK;
+  bool began = false;           // the guard stood as it must
+  bool nothing_to_move = false;
+  std::int64_t moved = 0;
+  bool started_over = false;
+  std::string message;
+};
+
+Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t deadline_ns) {
+  // Whatever happens, the guard's read transaction ends with this step.
+  const std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> end_of_guard(
+      guard_read_.get(), [](sqlite3_stmt* stmt) { return sqlite3_reset(stmt); });
+  Step step;
+  const int guard_rc = sqlite3_step(guard_read_.get());
+  if (guard_rc != SQLITE_ROW) {
+    step.rc = sqlite3_reset(guard_read_.get());
+    if (step.rc == SQLITE_OK) step.rc = SQLITE_ERROR;
+    step.message = sqlite3_errmsg(guard_.get());
+    return step;
+  }
+  const auto mark = OwnFileOf(guard_.get())->ReadMark();
+  const auto before = Look();
+  if (mark && before) {
+    CheckpointMode now = mode;
+    if (before->complete()) {
+      // All is moved. RESTART and TRUNCATE have their last step to do, from mark 0.
+      step.nothing_to_move = !StartsOver(mode);
+      step.began = StartsOver(mode) && *mark == 0;
+    } else {
+      // On mark 0 with frames pending: the log moved on since the guard began. Begin again.
+      step.began = *mark > 0;
+      if (StartsOver(mode)) now = CheckpointMode::kFull;
+    }
+    if (step.began) {
+      OwnFileOf(checkpoint_.get())->may_write_lock = Blocking(now);
+      busy_deadline_ns_ = deadline_ns;
+      int log = 0, moved = 0;
+      step.rc = sqlite3_wal_checkpoint_v2(checkpoint_.get(), "main", static_cast<int>(now), &log, &moved);
+      OwnFileOf(checkpoint_.get())->may_write_lock = false;
+      if (step.rc != SQLITE_OK) step.message = sqlite3_errmsg(checkpoint_.get());
+      step.started_over = step.rc == SQLITE_OK && StartsOver(now);
+      const auto after = Look();
+      if (!step.started_over && after && after->salt1 == before->salt1) {
+        step.moved = std::int64_t{after->backfill} - before->backfill;
+      }
+    }
+  }
+  return step;
+}
+
+CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns) {
+  CheckpointOutcome outcome;
+  std::int64_t moved = 0;
+  int last_rc = SQLITE_OK;
+  std::string message;
+  for (int tries = 1;; ++tries) {
+    const Step step = RunStep(mode, deadline_ns);
+    moved += step.moved;
+    last_rc = step.rc & 0xff;
+    message = step.message;
+    const auto index = Look();
+    if (!index) return Failed("the wal-index cannot be read");
+    if (last_rc != SQLITE_OK && last_rc != SQLITE_BUSY) return Failed(message);
+    const bool done = StartsOver(mode) ? step.started_over : index->complete();
+    if (done) {
+      outcome = Complete(*index, moved);
+      if (mode == CheckpointMode::kTruncate) outcome.wal_frames = outcome.checkpointed_frames = 0;
+      if (step.nothing_to_move && tries == 1) {
+        outcome.result = CheckpointResult::kSkipped;
+        outcome.message = "nothing to move";
+      }
+      return outcome;
+    }
+    // All is moved and the log can start over: RESTART and TRUNCATE go on to that step at once.
+    const bool last_step_due = StartsOver(mode) && index->complete() && last_rc == SQLITE_OK;
+    // Past the deadline: again only where the attempt itself did not take place.
+    const bool tried = step.began && last_rc == SQLITE_OK && !last_step_due;
+    if (MonotonicNs() >= deadline_ns && (tried || tries >= kTriesWithoutDeadline)) {
+      outcome.wal_frames = index->max_frame;
+      outcome.checkpointed_frames = index->backfill;
+      outcome.moved_frames = moved;
+      break;
+    }
+    if (!last_step_due) usleep(kPauseMicroseconds);
+  }
+  outcome.busy = last_rc == SQLITE_BUSY;
+  outcome.result = outcome.busy && Blocking(mode)    ? CheckpointResult::kBusy
+                   : outcome.busy && moved == 0      ? CheckpointResult::kBusy
+                                                     : CheckpointResult::kPartial;
+  // A mode that waits for readers did not get what it waited for.
+  if (Blocking(mode)) outcome.busy = true;
+  return outcome;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,444 @@
+#include "ext/connection.h"
+
+#include <strings.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "ext/checkpointer.h"
+#include "ext/clock.h"
+#include "ext/core/engine_version.h"
+#include "ext/registry.h"
+#include "ext/sqlite.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+namespace {
+
+constexpr char kLifetimeFunction[] = "walmanager_connection_lifetime";
+
+bool StartsWith(const char* text, const char* word) {
+  return strncasecmp(text, word, std::strlen(word)) == 0;
+}
+
+// The first character of `sql` that is neither white space nor in a comment.
+const char* SkipSpace(const char* sql) {
+  for (;;) {
+    while (*sql == ' ' || (*sql >= '\t' && *sql <= '\r')) ++sql;
+    if (sql[0] == '-' && sql[1] == '-') {
+      while (*sql && *sql != '\n') ++sql;
+    } else if (sql[0] == '/' && sql[1] == '*') {
+      const char* end = std::strstr(sql + 2, "*/");
+      if (!end) return sql + std::strlen(sql);
+      sql = end + 2;
+    } else {
+      return sql;
+    }
+  }
+}
+
+// Whether a PRAGMA statement gives `name` a value.
+bool SetsPragma(const char* sql, const char* name) {
+  const char* found = strcasestr(sql, name);
+  return found && std::strpbrk(found + std::strlen(name), "=(") != nullptr;
+}
+
+std::uint64_t Position(const WalIndex& index) {
+  return std::uint64_t{index.salt1} << 32 | index.max_frame;
+}
+
+void Nothing(sqlite3_context*, int, sqlite3_value**) {}
+
+}  // namespace
+
+Result<Connection*> Connection::Attach(sqlite3* db, bool* made) {
+  Registry& registry = Registry::Get();
+  *made = false;
+  {
+    const std::lock_guard lock(registry.mutex);
+    const auto found = registry.connections.find(db);
+    if (found != registry.connections.end()) return found->second;
+  }
+  auto* connection = new Connection(db, &registry);
+  // From here on SQLite owns the object: it calls Detach also where this call fails.
+  const int rc = sqlite3_create_function_v2(db, kLifetimeFunction, 0, SQLITE_UTF8 | SQLITE_DIRECTONLY,
+                                            connection, Nothing, nullptr, nullptr, Detach);
+  if (rc != SQLITE_OK) return EngineError(db, kLifetimeFunction);
+  {
+    const std::lock_guard lock(registry.mutex);
+    registry.connections[db] = connection;
+  }
+  *made = true;
+  return connection;
+}
+
+void Connection::Start(At at) {
+  if (at == At::kOpenConnection) ReadHookAtLoad();
+  // Some builds of SQLite have no trace: then commits are counted, but not timed.
+  if (sqlite3_api->trace_v2) sqlite3_trace_v2(db_, SQLITE_TRACE_STMT, OnTrace, this);
+}
+
+void Connection::Detach(void* self) {
+  auto* connection = static_cast<Connection*>(self);
+  if (&Registry::Get() != connection->registry_) return;  // a forked child: leave all as it is
+  AtCEdge([&] {
+    {
+      const std::lock_guard lock(connection->registry_->mutex);
+      connection->registry_->connections.erase(connection->db_);
+    }
+    delete connection;
+    return SQLITE_OK;
+  });
+}
+
+Connection::~Connection() {
+  for (Log& log : logs_) {
+    if (log.control) log.control->ReleaseSlab(log.slab);
+  }
+}
+
+// --- the hook
+
+void Connection::PlaceHook() {
+  sqlite3_wal_hook(db_, OnWal, this);
+  hook_placed_ = true;
+  cache_writes_at_hook_ = CacheWrites();
+}
+
+void Connection::ReadHookAtLoad() {
+  // N > 0: SQLite's own autocheckpoint, which ours replaces. 0: none, or somebody else's, which
+  // could not be given back: leave it.
+  const auto frames = Query("PRAGMA wal_autocheckpoint");
+  hook_wanted_ = frames.ok() && frames.value() && std::stoll(*frames.value()) > 0;
+  if (hook_wanted_) PlaceHook();
+}
+
+HookState Connection::ProbeHook(const Schema& schema) {
+  const auto frames = Query("PRAGMA wal_autocheckpoint");
+  const std::int64_t builtin = frames.ok() && frames.value() ? std::stoll(*frames.value()) : 0;
+  if (builtin > 0) {
+    // SQLite's own is in place: it came back by sqlite3_wal_autocheckpoint() or unseen by a trace.
+    if (hook_placed_) {
+      ++wish_;
+      wished_frames_ = builtin;
+    }
+    hook_wanted_ = automatic_ = true;
+    PlaceHook();
+  }
+  if (!hook_placed_) return HookState::kOff;
+  if (!in_autocommit() || plain_writes_ == plain_writes_at_hook_) return HookState::kActive;
+  // This connection has written, and committed, and the log moved on: was our hook called?
+  const auto index = LookAtLog(schema);
+  const auto log = std::find_if(logs_.begin(), logs_.end(),
+                                [&](const Log& known) { return known.schema == schema.name; });
+  const std::uint64_t known_position = log == logs_.end() ? 0 : log->log_position;
+  const bool moved = index && index->max_frame > 0 && Position(*index) != known_position;
+  return moved && CacheWrites() > cache_writes_at_hook_ ? HookState::kDisplaced : HookState::kActive;
+}
+
+std::int64_t Connection::CacheWrites() const {
+  int current = 0, highest = 0;
+  sqlite3_db_status(db_, SQLITE_DBSTATUS_CACHE_WRITE, &current, &highest, 0);
+  return current;
+}
+
+int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
+  if (event != SQLITE_TRACE_STMT || !sql) return 0;
+  AtCEdge([&] {
+    static_cast<Connection*>(self)->BeforeStatement(static_cast<sqlite3_stmt*>(stmt),
+                                                    static_cast<const char*>(sql));
+    return SQLITE_OK;
+  });
+  return 0;
+}
+
+void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
+  // Triggers come as comments; statements of ours carry a mark.
+  if (sql[0] == '-' && sql[1] == '-') return;
+  if (std::strncmp(sql, kOwnSql, sizeof kOwnSql - 1) == 0) return;
+  if (&Registry::Get() != registry_) return;
+  traced_ = true;
+  ++statement_;
+  statement_start_ns_ = MonotonicNs();
+  // SQLite sets its own autocheckpoint after extensions that load while a connection opens.
+  if (!hook_placed_ && hook_wanted_) PlaceHook();
+  if (detached_) ForgetDetached();
+  const char* first = SkipSpace(sql);
+  switch (*first | 0x20) {
+    case 'p':
+      if (StartsWith(first, "PRAGMA")) BeforePragma(first);
+      break;
+    case 'd':
+      if (StartsWith(first, "DETACH")) {
+        CloseOwnConnections();
+        detached_ = true;
+      }
+      break;
+    case 'c':
+    case 'e':
+      if (StartsWith(first, "COMMIT") || StartsWith(first, "END")) ++plain_writes_;
+      break;
+    default:
+      break;
+  }
+  // A statement that returns rows can be left half-way, and then commits without the hook.
+  if (!sqlite3_stmt_readonly(stmt) && sqlite3_column_count(stmt) == 0) ++plain_writes_;
+}
+
+void Connection::BeforePragma(const char* sql) {
+  if (SetsPragma(sql, "wal_autocheckpoint")) {
+    // SQLite did it when the statement was prepared: its hook, or none, stands where ours stood.
+    // What sqlite3_wal_hook returns is that hook's argument: N.
+    void* displaced = sqlite3_wal_hook(db_, OnWal, this);
+    hook_placed_ = true;
+    if (displaced == this) return;
+    const auto frames = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(displaced));
+    automatic_ = frames > 0;
+    hook_wanted_ = true;
+    if (automatic_) {
+      ++wish_;
+      wished_frames_ = frames;
+    }
+  } else if (SetsPragma(sql, "journal_mode") || SetsPragma(sql, "locking_mode")) {
+    CloseOwnConnections();
+  }
+}
+
+void Connection::CloseOwnConnections() {
+  for (Log& log : logs_) {
+    if (log.database) log.database->CloseOwnConnections();
+  }
+}
+
+void Connection::ForgetDetached() {
+  detached_ = false;
+  const auto gone = [&](Log& log) {
+    const char* file = sqlite3_db_filename(db_, log.schema.c_str());
+    if (file && log.database && log.database->path() == file) return false;
+    if (log.control) log.control->ReleaseSlab(log.slab);
+    return true;
+  };
+  logs_.erase(std::remove_if(logs_.begin(), logs_.end(), gone), logs_.end());
+}
+
+// --- the commit path
+
+int Connection::OnWal(void* self, sqlite3*, const char* schema, int frames) {
+  // The commit has succeeded: whatever goes wrong here is not the host's error.
+  AtCEdge([&] {
+    static_cast<Connection*>(self)->Committed(schema, frames);
+    return SQLITE_OK;
+  });
+  return SQLITE_OK;
+}
+
+void Connection::Committed(const char* schema, int frames) {
+  if (&Registry::Get() != registry_) return;
+  const std::uint64_t start = MonotonicNs();
+  Log* log = FindLog(schema);
+  if (!log) return;
+  Database& database = *log->database;
+  if (database.control_wanted()) database.MakeControl();
+  if (!log->control || log->control_generation != database.control_generation()) Bind(*log);
+  if (log->adopted != wish_) FollowPragma(*log);
+  ControlRegion& region = log->control->region();
+
+  sqlite3_file* file = DatabaseFile(db_, schema);
+  const auto shared_index = ReadWalIndex(file);
+  const WalIndex index = shared_index ? *shared_index : LookWithoutIndex(*log, frames);
+  ControlRegion::Commit commit;
+  bool log_reset = false;
+  commit.frames = region.AdvanceLog(index.salt1, index.max_frame, &log_reset);
+  if (log_reset) region.CountLogReset();
+  if (automatic_ && database.IsDue(index, start)) {
+    const CheckpointReport report = database.AfterCommit({db_, schema, file}, index, start);
+    log->without_index.backfill =
+        static_cast<std::uint32_t>(report.checkpointed_frames.value_or(log->without_index.backfill));
+  }
+  const std::uint64_t end = MonotonicNs();
+  // Two commits and no statement between them: somebody has our trace slot.
+  const bool seen_start = traced_ && log->statement != statement_;
+  if (seen_start) commit.duration_ns = end - statement_start_ns_;
+  commit.stall_ns = end - start;
+  region.RecordCommit(log->slab, commit);
+  region.header().last_commit_ns.store(end, std::memory_order_relaxed);
+  log->statement = statement_;
+  log->log_position = Position(index);
+  plain_writes_at_hook_ = plain_writes_;
+  cache_writes_at_hook_ = CacheWrites();
+  // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
+  if (!seen_start) database.CloseOwnConnections();
+}
+
+Connection::Log* Connection::FindLog(const char* schema) {
+  const char* file = sqlite3_db_filename(db_, schema);
+  for (Log& log : logs_) {
+    if (std::strcmp(log.schema.c_str(), schema) != 0) continue;
+    if (file && log.database->path() == file) return &log;
+    ForgetDetached();  // another file under the same name
+    break;
+  }
+  auto database = file ? Database::ForFile(file) : nullptr;
+  if (!database) return nullptr;
+  Log& log = logs_.emplace_back();
+  log.schema = schema;
+  log.database = std::move(database);
+  return &log;
+}
+
+void Connection::Bind(Log& log) {
+  if (log.control) log.control->ReleaseSlab(log.slab);
+  // The generation first: if the file changes in between, the next commit binds again.
+  log.control_generation = log.database->control_generation();
+  log.control = log.database->control();
+  log.slab = log.control->ClaimSlab();
+}
+
+WalIndex Connection::LookWithoutIndex(Log& log, int frames) {
+  // locking_mode=EXCLUSIVE keeps the wal-index in private memory; the hook still says how long the
+  // log is, and a shorter one started over.
+  WalIndex& index = log.without_index;
+  const auto max_frame = static_cast<std::uint32_t>(std::max(frames, 0));
+  if (max_frame < index.max_frame) {
+    ++index.salt1;
+    index.backfill = 0;
+  }
+  index.max_frame = max_frame;
+  if (index.page_size == 0) {
+    const Schema schema{log.schema, "", "", nullptr};
+    index.page_size = static_cast<std::uint32_t>(PageSize(schema).value_or(4096));
+  }
+  return index;
+}
+
+void Connection::FollowPragma(Log& log) {
+  log.adopted = wish_;
+  ChangeMark mark = ThisChange();
+  mark.by += " PRAGMA";
+  // Not possible: then the log is checkpointed at the frames that were in force.
+  (void)log.database->Change(true, [&](StoredSettings& stored) -> Status {
+    if (stored.AdoptCheckpointFrames(wished_frames_, mark)) return Ok{};
+    return Error{"nothing to change"};
+  });
+}
+
+// --- questions of functions and tables
+
+Result<std::vector<Schema>> Connection::Schemas() {
+  auto rows = Rows("PRAGMA database_list", "");
+  if (!rows.ok()) return rows.error();
+  std::vector<Schema> schemas;
+  for (const TextRow& row : rows.value()) {
+    if (row.size() < 3 || !row[1] || *row[1] == "temp") continue;
+    Schema schema;
+    schema.name = *row[1];
+    schema.file = row[2].value_or("");
+    const auto mode = Query("PRAGMA " + QuoteName(schema.name) + ".journal_mode");
+    if (mode.ok()) schema.journal_mode = mode.value().value_or("");
+    if (!schema.file.empty()) schema.database = Database::ForFile(schema.file);
+    schemas.push_back(std::move(schema));
+  }
+  return schemas;
+}
+
+Result<Schema> Connection::FindSchema(const char* function, std::string_view name) {
+  auto schemas = Schemas();
+  if (!schemas.ok()) return schemas.error();
+  std::string known;
+  const std::string wanted(name);
+  for (Schema& schema : schemas.value()) {
+    if (sqlite3_stricmp(schema.name.c_str(), wanted.c_str()) == 0) return std::move(schema);
+    (known += known.empty() ? "" : ", ") += schema.name;
+  }
+  return Error{std::string(function) + ": schema '" + wanted + "' is not one of " + known};
+}
+
+Result<Schema> Connection::DatabaseToChange(const char* function, const Result<std::string>& name) {
+  if (!name.ok()) return name.error();
+  auto schema = FindSchema(function, name.value());
+  if (!schema.ok() || schema.value().database) return schema;
+  return Error{std::string(function) + ": schema '" + name.value() +
+               "' has no file: settings and statistics belong to one"};
+}
+
+HostConnection Connection::AsHost(const Schema& schema) {
+  return {db_, schema.name.c_str(), DatabaseFile(db_, schema.name.c_str())};
+}
+
+std::optional<WalIndex> Connection::LookAtLog(const Schema& schema) {
+  if (!schema.is_wal()) return std::nullopt;
+  if (auto index = ReadWalIndex(DatabaseFile(db_, schema.name.c_str()))) return index;
+  // locking_mode=EXCLUSIVE: what the last commit said.
+  for (const Log& log : logs_) {
+    if (log.schema == schema.name && log.without_index.page_size != 0) return log.without_index;
+  }
+  return std::nullopt;
+}
+
+TransactionState Connection::transaction_state(const char* schema) const {
+  switch (sqlite3_txn_state(db_, schema)) {
+    case SQLITE_TXN_READ:
+      return TransactionState::kRead;
+    case SQLITE_TXN_WRITE:
+      return TransactionState::kWrite;
+    default:
+      return TransactionState::kNone;
+  }
+}
+
+bool Connection::in_autocommit() const { return sqlite3_get_autocommit(db_) != 0; }
+
+std::optional<std::int64_t> Connection::PageSize(const Schema& schema) {
+  const auto size = Query("PRAGMA " + QuoteName(schema.name) + ".page_size");
+  if (!size.ok() || !size.value()) return std::nullopt;
+  return std::stoll(*size.value());
+}
+
+Connection::EngineFacts Connection::Engine() {
+  EngineFacts facts;
+  facts.version = sqlite3_libversion();
+  facts.version_number = sqlite3_libversion_number();
+  facts.has_wal_reset_bug = HasWalResetBug(facts.version_number);
+  // sqlite3_threadsafe() says how the library was built; a connection that asks for a mutex and gets
+  // none says how it was started.
+  const auto probe = OpenOwnConnection(
+      ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
+  facts.threads = probe.ok() && sqlite3_db_mutex(probe.value().get()) != nullptr;
+  return facts;
+}
+
+bool Connection::is_read_only(const Schema& schema) const {
+  return sqlite3_db_readonly(db_, schema.name.c_str()) == 1;
+}
+
+std::int64_t Connection::busy_timeout_ms() {
+  const auto timeout = Query("PRAGMA busy_timeout");
+  return timeout.ok() && timeout.value() ? std::stoll(*timeout.value()) : 0;
+}
+
+Result<std::optional<std::string>> Connection::Query(const std::string& sql) {
+  return QueryText(db_, sql);
+}
+
+Result<std::vector<Connection::TextRow>> Connection::Rows(const std::string& sql,
+                                                          const std::string& parameter) {
+  auto stmt = Prepare(db_, kOwnSql + sql);
+  if (!stmt.ok()) return stmt.error();
+  sqlite3_stmt* raw = stmt.value().get();
+  sqlite3_bind_text(raw, 1, parameter.c_str(), static_cast<int>(parameter.size()), SQLITE_TRANSIENT);
+  std::vector<TextRow> rows;
+  int rc = SQLITE_OK;
+  while ((rc = sqlite3_step(raw)) == SQLITE_ROW) {
+    TextRow row;
+    for (int column = 0; column < sqlite3_column_count(raw); ++column) {
+      const bool null = sqlite3_column_type(raw, column) == SQLITE_NULL;
+      row.push_back(null ? std::nullopt : std::optional(ColumnText(raw, column)));
+    }
+    rows.push_back(std::move(row));
+  }
+  if (rc != SQLITE_DONE) return EngineError(db_, sql);
+  return rows;
+}
+
+}  // namespace walmanager

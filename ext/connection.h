@@ -1,0 +1,134 @@
+// One connection of the host's that loaded us: its hooks, and the databases behind its schemas.
+//
+// Made when the extension is loaded on the connection, gone in the destructor of a privately named
+// SQL function, which SQLite runs at the real close, after the host's b-trees are closed.
+// Thread rules: everything runs in the thread that uses the connection, under its mutex where it
+// has one. No SQL runs inside the trace callback.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ext/core/result.h"
+#include "ext/database.h"
+
+struct sqlite3;
+struct sqlite3_file;
+struct sqlite3_stmt;
+
+namespace walmanager {
+
+struct Registry;
+
+enum class HookState { kActive, kDisplaced, kOff };
+enum class TransactionState { kNone, kRead, kWrite };
+
+// One attached database as PRAGMA database_list has it.
+struct Schema {
+  std::string name;
+  std::string file;                       // empty: in memory or temporary
+  std::string journal_mode;               // empty: unknown
+  std::shared_ptr<Database> database;     // nullptr where there is no file
+  bool is_wal() const { return journal_mode == "wal" && database != nullptr; }
+};
+
+class Connection {
+ public:
+  // The connection's object, made at the first call for `db`; `*made` says whether it was.
+  static Result<Connection*> Attach(sqlite3* db, bool* made);
+  // Begins to manage, once tables and functions are there. On an open connection the hook is placed
+  // now; on one that is being opened, where SQLite sets its own after us, at the first statement.
+  enum class At { kOpenConnection, kOpening };
+  void Start(At at);
+
+  sqlite3* db() const { return db_; }
+
+  // --- for functions and tables, which run inside a statement of this connection
+
+  // All schemas but temp, main first.
+  Result<std::vector<Schema>> Schemas();
+  // An error names those that there are. `function`: for the message.
+  Result<Schema> FindSchema(const char* function, std::string_view name);
+  // A schema with a file, for functions that act on its database.
+  Result<Schema> DatabaseToChange(const char* function, const Result<std::string>& name);
+  // The wal-index of a schema in WAL mode; nullopt where it cannot be looked at.
+  std::optional<WalIndex> LookAtLog(const Schema& schema);
+  HostConnection AsHost(const Schema& schema);
+  // Whether our WAL hook stands. Retakes it from SQLite's own autocheckpoint, leaves another's alone.
+  HookState ProbeHook(const Schema& schema);
+  // Of one schema, or with nullptr of any.
+  TransactionState transaction_state(const char* schema) const;
+  bool in_autocommit() const;
+  std::optional<std::int64_t> PageSize(const Schema& schema);
+  struct EngineFacts {
+    std::string version;
+    int version_number = 0;
+    bool has_wal_reset_bug = false;
+    bool threads = false;  // SQLite was started so that several threads may use it
+  };
+  static EngineFacts Engine();
+  bool is_read_only(const Schema& schema) const;
+  // PRAGMA wal_autocheckpoint=0 was asked for on this connection.
+  bool automatic() const { return automatic_; }
+  std::int64_t busy_timeout_ms();
+  // One statement of ours on the host's connection: the first column of its first row.
+  Result<std::optional<std::string>> Query(const std::string& sql);
+  // Rows of text, NULL as nullopt, of a statement with one text parameter.
+  using TextRow = std::vector<std::optional<std::string>>;
+  Result<std::vector<TextRow>> Rows(const std::string& sql, const std::string& parameter);
+  // Before the host's database mode changes: nothing of ours stays on it.
+  void CloseOwnConnections();
+
+ private:
+  // A schema that has committed to a log, and what the commit path needs to know of it.
+  struct Log {
+    std::string schema;
+    std::shared_ptr<Database> database;
+    std::shared_ptr<ControlFile> control;
+    std::uint64_t control_generation = 0;
+    std::size_t slab = 0;
+    std::uint64_t statement = 0;    // the last statement that committed here
+    std::uint64_t adopted = 0;      // the last wish of PRAGMA wal_autocheckpoint that was followed
+    std::uint64_t log_position = 0;  // as of the last hook call
+    WalIndex without_index;         // where there is no wal-index: what the hook and checkpoints say
+  };
+
+  Connection(sqlite3* db, Registry* registry) : db_(db), registry_(registry) {}
+  ~Connection();
+  static void Detach(void* connection);  // a destructor for SQLite
+  void PlaceHook();
+  void ReadHookAtLoad();
+  void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
+  void BeforePragma(const char* sql);
+  void Committed(const char* schema, int frames);
+  Log* FindLog(const char* schema);
+  void Bind(Log& log);
+  WalIndex LookWithoutIndex(Log& log, int frames);
+  void FollowPragma(Log& log);
+  void ForgetDetached();
+  std::int64_t CacheWrites() const;
+  static int OnTrace(unsigned event, void* self, void* stmt, void* sql);
+  static int OnWal(void* self, sqlite3* db, const char* schema, int frames);
+
+  sqlite3* const db_;
+  Registry* const registry_;  // under another, after a fork, this object does nothing
+  std::vector<Log> logs_;
+  std::uint64_t statement_ = 0;  // serial number of the statement that runs
+  std::uint64_t statement_start_ns_ = 0;
+  bool hook_placed_ = false;
+  bool hook_wanted_ = true;      // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
+  bool automatic_ = true;
+  bool detached_ = false;        // a DETACH was seen
+  bool traced_ = false;          // our trace callback has been called
+  std::uint64_t wish_ = 0;       // serial number of the last PRAGMA wal_autocheckpoint=N
+  std::int64_t wished_frames_ = 0;
+  std::uint64_t plain_writes_ = 0;          // statements that commit unless they fail
+  std::uint64_t plain_writes_at_hook_ = 0;
+  std::int64_t cache_writes_at_hook_ = 0;
+};
+
+}  // namespace walmanager

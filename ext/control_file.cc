@@ -1,0 +1,317 @@
+#include "ext/control_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+
+#include "ext/clock.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::size_t kSharedSlab = layout::kConnections;
+constexpr std::uint64_t kMakeWaitNs = 50'000'000;        // another process is making the file
+constexpr std::uint64_t kSettingsWaitNs = 1'000'000'000;
+constexpr useconds_t kPollMicroseconds = 200;
+
+// Tries to put `type` (F_RDLCK, F_WRLCK, F_UNLCK) on one byte; never waits.
+bool Lock(int fd, short type, std::int64_t byte) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = byte;
+  lock.l_len = 1;
+  return fcntl(fd, F_SETLK, &lock) == 0;
+}
+
+bool LockWithin(int fd, short type, std::int64_t byte, std::uint64_t wait_ns) {
+  const std::uint64_t deadline = MonotonicNs() + wait_ns;
+  while (!Lock(fd, type, byte)) {
+    if (MonotonicNs() >= deadline) return false;
+    usleep(kPollMicroseconds);
+  }
+  return true;
+}
+
+// Whether another process holds the byte.
+bool HeldByAnother(int fd, std::int64_t byte) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = byte;
+  lock.l_len = 1;
+  return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+std::string FirstLine(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+std::string Words(const std::string& what, int error) { return what + ": " + strerror(error); }
+
+// Writes every page, so that no later store can find the disk full (that would be a SIGBUS).
+bool WriteZeros(int fd) {
+  const std::vector<char> zeros(64 * 1024);
+  std::size_t done = 0;
+  while (done < layout::kFileBytes) {
+    const std::size_t chunk = std::min(zeros.size(), layout::kFileBytes - done);
+    const ssize_t wrote = pwrite(fd, zeros.data(), chunk, static_cast<off_t>(done));
+    if (wrote <= 0) {
+      if (wrote < 0 && errno == EINTR) continue;
+      if (wrote == 0) errno = ENOSPC;
+      return false;
+    }
+    done += static_cast<std::size_t>(wrote);
+  }
+  return true;
+}
+
+// Whether all of the file is zeros, as one is whose maker was killed; never true of a longer one.
+bool IsUnfinished(int fd, std::int64_t bytes) {
+  if (static_cast<std::size_t>(bytes) > layout::kFileBytes) return false;
+  std::vector<char> content(static_cast<std::size_t>(bytes), 1);
+  const ssize_t got = pread(fd, content.data(), content.size(), 0);
+  return got == bytes && std::count(content.begin(), content.end(), 0) == bytes;
+}
+
+layout::ControlFile* Map(int fd) {
+  const int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+  void* memory = mmap(nullptr, layout::kFileBytes, PROT_READ | PROT_WRITE, flags, fd, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<layout::ControlFile*>(memory);
+}
+
+ProcessIdentity ReadProcess() {
+  ProcessIdentity process;
+  process.pid = getpid();
+  process.name = FirstLine("/proc/self/comm");
+  process.boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
+  if (getrandom(&process.token, sizeof process.token, GRND_NONBLOCK) != sizeof process.token) {
+    process.token = MonotonicNs() ^ static_cast<std::uint64_t>(process.pid) << 40;
+  }
+  if (process.token == 0) process.token = 1;
+  return process;
+}
+
+}  // namespace
+
+const ProcessIdentity& ThisProcess() {
+  static std::mutex mutex;
+  static const ProcessIdentity* process = nullptr;
+  const std::lock_guard lock(mutex);
+  // The one before a fork is left behind: somebody may still hold a reference to it.
+  if (!process || process->pid != getpid()) process = new ProcessIdentity(ReadProcess());
+  return *process;
+}
+
+struct ControlFile::Opened {
+  int fd = -1;
+  layout::ControlFile* memory = nullptr;
+  bool made = false;
+  std::string reason;
+};
+
+// The caller holds kLockMake. Maps the file and leaves kLockAttached held shared; or says why not.
+std::string ControlFile::TakeOver(int fd, const ControlRegion::Identity& identity, bool make,
+                                  layout::ControlFile** memory, bool* made) {
+  // Whoever can lock this byte exclusively is alone with the file and may change what it is.
+  const bool alone = Lock(fd, F_WRLCK, layout::kLockAttached);
+  if (!alone && !Lock(fd, F_RDLCK, layout::kLockAttached)) return Words("lock", errno);
+  struct stat status {};
+  if (fstat(fd, &status) != 0) return Words("stat", errno);
+  layout::Header header{};
+  const ssize_t got = pread(fd, &header, sizeof header, 0);
+  const bool empty = status.st_size == 0;
+  const bool ours = got == sizeof header && memcmp(header.magic, layout::kMagic, sizeof header.magic) == 0;
+  if (!empty && !ours && !IsUnfinished(fd, status.st_size)) {
+    return "it is not a control file of walmanager";
+  }
+  const bool fits = ours && header.layout_number == layout::kLayoutNumber &&
+                    static_cast<std::uint64_t>(status.st_size) == layout::kFileBytes;
+  if (!fits) {
+    if (empty && !make) return "it is empty";
+    if (!alone) return "it is of another layout or truncated, and in use";
+    if (ftruncate(fd, 0) != 0 || !WriteZeros(fd)) {
+      const std::string why = Words("writing it", errno);
+      if (ftruncate(fd, 0) != 0) return why + ", and it could not be truncated";
+      return why;
+    }
+  }
+  layout::ControlFile* mapped = Map(fd);
+  if (!mapped) return Words("mmap", errno);
+  ControlRegion region(mapped);
+  using Fit = ControlRegion::Fit;
+  const Fit fit = region.Check(identity);
+  if (fit != Fit::kFits && !alone) {
+    munmap(mapped, layout::kFileBytes);
+    return fit == Fit::kOtherDatabase ? "it belongs to another database and is in use"
+                                      : "it is unfinished or of another boot, and in use";
+  }
+  if (fit == Fit::kUnfinished) {
+    memset(static_cast<void*>(mapped), 0, layout::kFileBytes);
+    region.Initialize(identity, UnixMs(), MonotonicNs());
+    *made = true;
+  } else if (fit != Fit::kFits) {
+    region.Adopt(identity, UnixMs(), MonotonicNs());
+  }
+  Lock(fd, F_RDLCK, layout::kLockAttached);
+  *memory = mapped;
+  return "";
+}
+
+ControlFile::Opened ControlFile::OpenFile(const std::string& database_path, const std::string& path,
+                                          Wish wish) {
+  Opened opened;
+  const char* wanted = getenv("WALMANAGER_FILE");
+  if (wanted && strcmp(wanted, "off") == 0) {
+    opened.reason = "WALMANAGER_FILE=off";
+    return opened;
+  }
+  struct stat database {};
+  if (stat(database_path.c_str(), &database) != 0) {
+    opened.reason = Words("stat " + database_path, errno);
+    return opened;
+  }
+  if (database.st_nlink > 1) {
+    opened.reason = "the database file has several hard links";
+    return opened;
+  }
+  const bool make = wish == Wish::kMake;
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (make ? O_CREAT : 0),
+                      database.st_mode & 0666);
+  if (fd < 0) {
+    opened.reason = errno == ENOENT && !make ? "it is made at the first commit to the log or setting"
+                                             : Words("open", errno);
+    return opened;
+  }
+  struct stat status {};
+  if (fstat(fd, &status) != 0) {
+    opened.reason = Words("stat", errno);
+  } else if (!S_ISREG(status.st_mode) || status.st_nlink != 1) {
+    opened.reason = "it is not a regular file with one name";
+  } else if (status.st_dev == database.st_dev && status.st_ino == database.st_ino) {
+    opened.reason = "it is the database itself";
+  } else if (!LockWithin(fd, F_WRLCK, layout::kLockMake, kMakeWaitNs)) {
+    opened.reason = "another process is making it";
+  } else {
+    if (status.st_size == 0) {
+      // Made just now, or left by somebody who was killed: owner and permissions of the database,
+      // whatever the umask is.
+      if (fchmod(fd, database.st_mode & 0666) != 0) opened.reason = Words("chmod", errno);
+      if (geteuid() == 0 && fchown(fd, database.st_uid, database.st_gid) != 0) {
+        opened.reason = Words("chown", errno);
+      }
+    }
+    const ControlRegion::Identity identity{database.st_dev, database.st_ino, ThisProcess().boot_id};
+    if (opened.reason.empty()) {
+      opened.reason = TakeOver(fd, identity, make, &opened.memory, &opened.made);
+    }
+    // Nothing is left behind where it could not be made.
+    if (make && status.st_size == 0 && !opened.memory) unlink(path.c_str());
+    Lock(fd, F_UNLCK, layout::kLockMake);
+  }
+  if (opened.memory) {
+    opened.fd = fd;
+  } else {
+    close(fd);
+  }
+  return opened;
+}
+
+std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path, Wish wish) {
+  const std::string path = database_path + "-walmanager";
+  Opened opened = OpenFile(database_path, path, wish);
+  if (!opened.memory) {
+    opened.memory = Map(-1);
+    if (!opened.memory) return nullptr;
+    ControlRegion(opened.memory).Initialize({}, UnixMs(), MonotonicNs());
+  }
+  return std::shared_ptr<ControlFile>(
+      new ControlFile(path, opened.memory, opened.fd, opened.reason, opened.made));
+}
+
+ControlFile::ControlFile(std::string path, layout::ControlFile* memory, int fd, std::string reason,
+                         bool made_here)
+    : path_(std::move(path)),
+      memory_(memory),
+      fd_(fd),
+      reason_(std::move(reason)),
+      made_here_(made_here),
+      region_(memory),
+      owned_(layout::kConnections) {}
+
+ControlFile::~ControlFile() {
+  munmap(static_cast<void*>(memory_), layout::kFileBytes);
+  if (fd_ >= 0) close(fd_);
+}
+
+bool ControlFile::StillThere() const {
+  if (fd_ < 0) return true;
+  struct stat mapped {}, at_path{};
+  if (fstat(fd_, &mapped) != 0 || stat(path_.c_str(), &at_path) != 0) return false;
+  return mapped.st_dev == at_path.st_dev && mapped.st_ino == at_path.st_ino;
+}
+
+std::size_t ControlFile::ClaimSlab() {
+  const std::lock_guard lock(slab_mutex_);
+  layout::Header& header = region_.header();
+  for (std::size_t i = 0; i < layout::kConnections; ++i) {
+    // The lock is the truth: it is free only where nobody alive owns the slab.
+    if (owned_[i]) continue;
+    if (fd_ >= 0 && !Lock(fd_, F_WRLCK, layout::kLockSlab + static_cast<std::int64_t>(i))) continue;
+    owned_[i] = true;
+    layout::ConnectionSlab& slab = region_.slab(i);
+    slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
+    slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
+    std::uint64_t used = header.slabs_used.load(std::memory_order_relaxed);
+    while (used < i + 1 && !header.slabs_used.compare_exchange_weak(used, i + 1)) {
+    }
+    return i;
+  }
+  return kSharedSlab;
+}
+
+void ControlFile::ReleaseSlab(std::size_t slab) {
+  if (slab >= kSharedSlab) return;
+  const std::lock_guard lock(slab_mutex_);
+  region_.slab(slab).owner.store(0, std::memory_order_relaxed);
+  if (fd_ >= 0) Lock(fd_, F_UNLCK, layout::kLockSlab + static_cast<std::int64_t>(slab));
+  owned_[slab] = false;
+}
+
+std::int64_t ControlFile::CountProcesses() const {
+  if (fd_ < 0) return 1;
+  const std::lock_guard lock(slab_mutex_);
+  std::set<std::uint64_t> tokens = {ThisProcess().token};
+  for (std::size_t i = 0; i < layout::kConnections; ++i) {
+    layout::ConnectionSlab& slab = memory_->slabs[i];
+    const std::uint64_t owner = slab.owner.load(std::memory_order_relaxed);
+    if (owner != 0 && !owned_[i] &&
+        HeldByAnother(fd_, layout::kLockSlab + static_cast<std::int64_t>(i))) {
+      tokens.insert(owner);
+    }
+  }
+  return static_cast<std::int64_t>(tokens.size());
+}
+
+ControlFile::SettingsLock::SettingsLock(ControlFile* file)
+    : file_(file), in_process_(file->settings_mutex_) {
+  held_ = file->fd_ < 0 || LockWithin(file->fd_, F_WRLCK, layout::kLockSettings, kSettingsWaitNs);
+}
+
+ControlFile::SettingsLock::~SettingsLock() {
+  if (held_ && file_->fd_ >= 0) Lock(file_->fd_, F_UNLCK, layout::kLockSettings);
+}
+
+}  // namespace walmanager

@@ -1,0 +1,97 @@
+// The control file `<db>-walmanager` of one database as this process has it: found, made, mapped,
+// or, where it cannot be had, private memory of the same layout and the reason.
+//
+// The rule that is easy to break: a process has at most one descriptor on a control file, and it
+// keeps it until it lets go of the database, since POSIX drops all of a process's locks on a file
+// when any of its descriptors is closed. Every lock here is a try; the only waiting is for the
+// settings lock, in a call of the user's, and briefly for another process that is making the file.
+// Thread rules: all members may be called from any thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "ext/core/control_region.h"
+
+namespace walmanager {
+
+// This process, as others see it in the control file.
+struct ProcessIdentity {
+  std::int64_t pid = 0;
+  std::string name;         // as in /proc/self/comm
+  std::string boot_id;      // empty where the system has none
+  std::uint64_t token = 0;  // random, never 0
+};
+// Reads it anew after a fork.
+const ProcessIdentity& ThisProcess();
+
+class ControlFile {
+ public:
+  // How far to go to have it: look only, or make it where it is not there.
+  enum class Wish { kAttach, kMake };
+
+  // Never fails: private memory where the file cannot be had; nullptr only without memory.
+  // `database_path` is absolute, as sqlite3_db_filename gives it.
+  static std::shared_ptr<ControlFile> Open(const std::string& database_path, Wish wish);
+  ~ControlFile();
+  ControlFile(const ControlFile&) = delete;
+  ControlFile& operator=(const ControlFile&) = delete;
+
+  ControlRegion& region() { return region_; }
+  bool shared() const { return fd_ >= 0; }
+  const std::string& path() const { return path_; }
+  // Why the memory is private; empty where it is not.
+  const std::string& reason() const { return reason_; }
+  // True where nobody had settings or statistics in it before this process.
+  bool made_here() const { return made_here_; }
+
+  // Whether the mapped file is still the one at its path. A stat; true for private memory.
+  bool StillThere() const;
+
+  // A slab that this process alone writes, until ReleaseSlab; the shared one where all are taken.
+  std::size_t ClaimSlab();
+  void ReleaseSlab(std::size_t slab);
+  // Processes with at least one connection in this file; 1 for private memory.
+  std::int64_t CountProcesses() const;
+
+  // Holds the settings lock while it lives. `held` is false where another process kept it for
+  // longer than a second.
+  class SettingsLock {
+   public:
+    explicit SettingsLock(ControlFile* file);
+    ~SettingsLock();
+    SettingsLock(const SettingsLock&) = delete;
+    SettingsLock& operator=(const SettingsLock&) = delete;
+    bool held() const { return held_; }
+
+   private:
+    ControlFile* file_;
+    std::unique_lock<std::mutex> in_process_;
+    bool held_ = false;
+  };
+
+ private:
+  ControlFile(std::string path, layout::ControlFile* memory, int fd, std::string reason,
+              bool made_here);
+  struct Opened;
+  static Opened OpenFile(const std::string& database_path, const std::string& path, Wish wish);
+  static std::string TakeOver(int fd, const ControlRegion::Identity& identity, bool make,
+                              layout::ControlFile** memory, bool* made);
+
+  const std::string path_;
+  layout::ControlFile* const memory_;
+  const int fd_;
+  const std::string reason_;
+  const bool made_here_;
+  ControlRegion region_;
+  std::mutex settings_mutex_;
+  mutable std::mutex slab_mutex_;
+  std::vector<bool> owned_;  // slabs of this process; guarded by slab_mutex_
+};
+
+}  // namespace walmanager

@@ -1,0 +1,162 @@
+// The layout of the control file `<db>-walmanager`, which every process that uses the database maps.
+//
+// A page of header, two copies of the settings, counters of checkpoints, a ring of checkpoint
+// records and a slab of commit counters per connection. All integers are little-endian words of
+// 8 bytes; the file is not exchanged between machines. Any change here needs another kLayoutNumber.
+// How the fields may be read and written is said in control_region.h.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "ext/core/histogram.h"
+
+namespace walmanager::layout {
+
+inline constexpr char kMagic[16] = "walmanager ctrl";
+inline constexpr std::uint64_t kLayoutNumber = 1;
+
+inline constexpr std::size_t kSettings = 128;
+inline constexpr std::size_t kRules = 128;
+inline constexpr std::size_t kBuiltinRules = 64;
+inline constexpr std::size_t kCheckpointRecords = 512;
+inline constexpr std::size_t kConnections = 256;
+
+using Counter = std::atomic<std::uint64_t>;
+static_assert(Counter::is_always_lock_free && sizeof(Counter) == 8);
+
+struct Header {
+  char magic[16];
+  std::uint64_t layout_number;
+  std::uint64_t file_bytes;
+  Counter ready;  // 1 once everything else is in place
+  std::uint64_t database_device;
+  std::uint64_t database_inode;
+  char boot_id[40];
+  Counter statistics_since_ms;   // Unix time
+  Counter settings_generation;   // its lowest bit names the copy in force
+  Counter reset_generation;      // slabs of another generation count as zero
+  Counter log_position;          // salt1 << 32 | mxFrame, as of the last commit that was counted
+  Counter last_commit_ns;        // CLOCK_MONOTONIC
+  Counter last_checkpoint_ns;    // CLOCK_MONOTONIC; at first the time of creation
+  Counter commits_at_checkpoint;  // all commits counted when the last checkpoint ended
+  Counter slabs_used;  // slabs from this one on were never owned
+};
+static_assert(sizeof(Header) <= 4096);
+
+struct SettingEntry {
+  char name[64];
+  std::int64_t value;
+  std::int64_t changed_at_ms;
+  char changed_by[40];
+  std::uint64_t adopted;  // 1: followed PRAGMA wal_autocheckpoint
+};
+static_assert(sizeof(SettingEntry) == 128);
+
+struct RuleEntry {
+  char strategy[64];
+  char name[64];
+  char condition[1024];
+  std::int64_t priority;
+  double stall_budget_ms;
+  std::uint64_t mode;
+  std::uint64_t runs;
+};
+static_assert(sizeof(RuleEntry) == 1184);
+
+struct SettingsBlock {
+  char active_strategy[64];
+  std::int64_t strategy_changed_at_ms;  // 0: never
+  char strategy_changed_by[40];
+  std::uint64_t setting_count;
+  std::uint64_t rule_count;
+  std::array<SettingEntry, kSettings> settings;
+  std::array<RuleEntry, kRules> rules;
+};
+static_assert(sizeof(SettingsBlock) % 8 == 0);
+
+struct RuleCounters {
+  Counter fired;
+  Counter last_fired_ms;  // Unix time
+};
+
+struct CheckpointCounters {
+  std::array<Counter, 4> by_mode;
+  std::array<Counter, 4> by_origin;
+  std::array<Counter, 5> by_result;
+  Counter frames;
+  Counter total_ns;
+  Counter max_ns;
+  Counter last_ns;     // duration of the last one
+  Counter last_ms;     // Unix time of its end
+  Counter last_mode;   // CheckpointMode + 1; 0: none yet
+  Counter wal_resets;
+  Counter wal_bytes_max;
+  std::array<Counter, kHistogramBuckets> histogram;
+};
+
+struct CheckpointRecord {
+  std::int64_t at_ms;  // Unix time of its end
+  std::int64_t pid;
+  std::uint64_t mode;
+  std::uint64_t origin;
+  std::uint64_t result;
+  std::int64_t wal_frames;           // -1: unknown, here and below
+  std::int64_t checkpointed_frames;
+  std::int64_t moved_frames;
+  std::int64_t wal_bytes;
+  std::int64_t duration_ns;
+  std::int64_t blocked_by_pid;
+  char rule[64];
+  char error[96];
+};
+static_assert(sizeof(CheckpointRecord) == 248);
+
+struct CheckpointSlot {
+  Counter id;  // 0: empty or being written
+  CheckpointRecord record;
+};
+
+struct CheckpointRing {
+  Counter next_id;         // the last id given out
+  Counter forgotten_id;    // records up to this one were reset
+  std::array<CheckpointSlot, kCheckpointRecords> slots;
+};
+
+// One connection's counters for one database, on cache lines of its own.
+struct alignas(64) ConnectionSlab {
+  Counter owner;  // a random number of the process that has it; 0: free
+  Counter pid;
+  Counter reset_generation;
+  Counter commits;
+  Counter frames_written;
+  Counter timed_commits;  // those whose start was seen
+  Counter commit_ns;
+  Counter commit_max_ns;
+  Counter stall_ns;
+  std::array<Counter, kHistogramBuckets> commit_histogram;
+};
+
+struct ControlFile {
+  Header header;
+  alignas(4096) std::array<SettingsBlock, 2> settings;
+  alignas(64) std::array<RuleCounters, kBuiltinRules> builtin_rules;
+  std::array<RuleCounters, kRules> rules;
+  alignas(64) CheckpointCounters checkpoints;
+  alignas(64) CheckpointRing ring;
+  // The last slab is shared by all connections that found no slab of their own.
+  alignas(4096) std::array<ConnectionSlab, kConnections + 1> slabs;
+};
+
+inline constexpr std::size_t kFileBytes = (sizeof(ControlFile) + 4095) / 4096 * 4096;
+
+// The POSIX locks that say who is there, as byte offsets beyond the end of the file.
+inline constexpr std::int64_t kLockBase = std::int64_t{1} << 40;
+inline constexpr std::int64_t kLockMake = kLockBase;          // exclusive: making the file
+inline constexpr std::int64_t kLockAttached = kLockBase + 1;  // shared: mapped by this process
+inline constexpr std::int64_t kLockSettings = kLockBase + 2;  // exclusive: changing settings
+inline constexpr std::int64_t kLockSlab = kLockBase + 16;     // + i, exclusive: owns slab i
+
+}  // namespace walmanager::layout

@@ -1,0 +1,436 @@
+#include "ext/core/control_region.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+namespace walmanager {
+namespace {
+
+using layout::Counter;
+using std::memory_order_acquire;
+using std::memory_order_relaxed;
+using std::memory_order_release;
+
+constexpr std::size_t kSharedSlab = layout::kConnections;
+
+// Records are copied word by word, so that a copy beside a writer is torn but defined.
+void CopyWords(void* to, const void* from, std::size_t bytes) {
+  auto* target = static_cast<std::uint64_t*>(to);
+  auto* source = static_cast<std::uint64_t*>(const_cast<void*>(from));
+  for (std::size_t i = 0; i < bytes / 8; ++i) {
+    const std::uint64_t word = std::atomic_ref<std::uint64_t>(source[i]).load(memory_order_relaxed);
+    std::atomic_ref<std::uint64_t>(target[i]).store(word, memory_order_relaxed);
+  }
+}
+
+template <std::size_t N>
+std::string Text(const char (&field)[N]) {
+  return std::string(field, strnlen(field, N - 1));
+}
+
+template <std::size_t N>
+void SetText(char (&field)[N], std::string_view text) {
+  std::size_t length = std::min(text.size(), N - 1);
+  // Never cut a UTF-8 sequence in two.
+  while (length < text.size() && length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
+  std::memset(field, 0, N);
+  std::memcpy(field, text.data(), length);
+}
+
+std::uint64_t Get(const Counter& counter) { return counter.load(memory_order_relaxed); }
+void Put(Counter& counter, std::uint64_t value) { counter.store(value, memory_order_relaxed); }
+void Add(Counter& counter, std::uint64_t n) { counter.fetch_add(n, memory_order_relaxed); }
+
+void Raise(Counter& counter, std::uint64_t value) {
+  std::uint64_t seen = Get(counter);
+  while (seen < value && !counter.compare_exchange_weak(seen, value, memory_order_relaxed)) {
+  }
+}
+
+// The owner's way to add: nobody else writes this word.
+void AddOwn(Counter& counter, std::uint64_t n) { Put(counter, Get(counter) + n); }
+
+std::optional<std::int64_t> Known(std::int64_t stored) {
+  return stored < 0 ? std::nullopt : std::optional(stored);
+}
+
+std::int64_t Stored(const std::optional<std::int64_t>& value) { return value.value_or(-1); }
+
+std::uint64_t LogPosition(std::uint32_t salt1, std::uint32_t max_frame) {
+  return std::uint64_t{salt1} << 32 | max_frame;
+}
+
+void ClearSlab(layout::ConnectionSlab& slab, std::uint64_t generation) {
+  for (Counter* counter : {&slab.commits, &slab.frames_written, &slab.timed_commits, &slab.commit_ns,
+                           &slab.commit_max_ns, &slab.stall_ns}) {
+    Put(*counter, 0);
+  }
+  for (Counter& counter : slab.commit_histogram) Put(counter, 0);
+  Put(slab.reset_generation, generation);
+}
+
+template <typename Entry, typename Decode>
+void DecodeInto(const Entry* entries, std::uint64_t count, std::size_t capacity, Decode decode) {
+  for (std::size_t i = 0; i < std::min<std::uint64_t>(count, capacity); ++i) decode(entries[i]);
+}
+
+std::optional<Rule> DecodeRule(const layout::RuleEntry& entry) {
+  if (entry.mode >= kCheckpointModes || entry.runs > 1) return std::nullopt;
+  Rule rule;
+  rule.strategy = Text(entry.strategy);
+  rule.name = Text(entry.name);
+  rule.condition = Text(entry.condition);
+  rule.priority = entry.priority;
+  rule.mode = static_cast<CheckpointMode>(entry.mode);
+  rule.runs = static_cast<RuleRuns>(entry.runs);
+  rule.stall_budget_ms = entry.stall_budget_ms;
+  if (!CheckRule("", rule).ok()) return std::nullopt;
+  return rule;
+}
+
+}  // namespace
+
+const char* OriginName(CheckpointOrigin origin) {
+  constexpr const char* kNames[] = {"inline", "background", "manual", "close"};
+  return kNames[static_cast<std::size_t>(origin)];
+}
+
+const char* ResultName(CheckpointResult result) {
+  constexpr const char* kNames[] = {"complete", "partial", "busy", "skipped", "failed"};
+  return kNames[static_cast<std::size_t>(result)];
+}
+
+void ControlRegion::Initialize(const Identity& identity, std::int64_t unix_ms,
+                               std::uint64_t monotonic_ns) {
+  layout::Header& header = file_->header;
+  SetText(file_->settings[0].active_strategy, kDefaultStrategy);
+  header.layout_number = layout::kLayoutNumber;
+  header.file_bytes = layout::kFileBytes;
+  header.database_device = identity.device;
+  header.database_inode = identity.inode;
+  SetText(header.boot_id, identity.boot_id);
+  ClearStatistics(unix_ms, monotonic_ns);
+  std::memcpy(header.magic, layout::kMagic, sizeof header.magic);
+  header.ready.store(1, memory_order_release);
+}
+
+ControlRegion::Fit ControlRegion::Check(const Identity& identity) const {
+  const layout::Header& header = file_->header;
+  constexpr layout::Header kEmpty{};
+  if (header.ready.load(memory_order_acquire) != 1) {
+    // Zeros: somebody was killed while making it. Anything else is not ours to touch.
+    const bool empty = std::memcmp(header.magic, kEmpty.magic, sizeof header.magic) == 0;
+    const bool ours = std::memcmp(header.magic, layout::kMagic, sizeof header.magic) == 0;
+    return empty || ours ? Fit::kUnfinished : Fit::kNotOurs;
+  }
+  if (std::memcmp(header.magic, layout::kMagic, sizeof header.magic) != 0) return Fit::kNotOurs;
+  if (header.layout_number != layout::kLayoutNumber || header.file_bytes != layout::kFileBytes) {
+    return Fit::kOtherLayout;
+  }
+  if (header.database_device != identity.device || header.database_inode != identity.inode) {
+    return Fit::kOtherDatabase;
+  }
+  return Text(header.boot_id) == identity.boot_id ? Fit::kFits : Fit::kOtherBoot;
+}
+
+void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
+                          std::uint64_t monotonic_ns) {
+  layout::Header& header = file_->header;
+  if (header.database_device != identity.device || header.database_inode != identity.inode) {
+    header.database_device = identity.device;
+    header.database_inode = identity.inode;
+    ClearStatistics(unix_ms, monotonic_ns);
+  }
+  SetText(header.boot_id, identity.boot_id);
+  Put(header.last_commit_ns, 0);
+  Put(header.last_checkpoint_ns, monotonic_ns);
+}
+
+std::optional<StoredSettings> ControlRegion::ReadSettings() const {
+  constexpr int kTries = 100;
+  auto block = std::make_unique<layout::SettingsBlock>();
+  const Counter& generation = file_->header.settings_generation;
+  for (int i = 0; i < kTries; ++i) {
+    // Acquire: pairs with the writer's release, so the copy in force is seen whole.
+    const std::uint64_t before = generation.load(memory_order_acquire);
+    CopyWords(block.get(), &file_->settings[before & 1], sizeof *block);
+    // Keeps the copying above before the second look.
+    std::atomic_thread_fence(memory_order_acquire);
+    if (Get(generation) != before) continue;
+    StoredSettings stored;
+    stored.generation = before;
+    DecodeInto(block->settings.data(), block->setting_count, layout::kSettings,
+               [&](const layout::SettingEntry& entry) {
+                 stored.settings.push_back({Text(entry.name), entry.value, entry.changed_at_ms,
+                                            Text(entry.changed_by), entry.adopted == 1});
+               });
+    DecodeInto(block->rules.data(), block->rule_count, layout::kRules,
+               [&](const layout::RuleEntry& entry) {
+                 if (auto rule = DecodeRule(entry)) stored.rules.push_back(std::move(*rule));
+               });
+    const std::string strategy = Text(block->active_strategy);
+    stored.strategy_changed = {Text(block->strategy_changed_by), block->strategy_changed_at_ms};
+    if (!stored.RulesOf(strategy).empty()) stored.strategy = strategy;
+    return stored;
+  }
+  return std::nullopt;
+}
+
+Status ControlRegion::WriteSettings(const StoredSettings& settings) {
+  if (settings.settings.size() > layout::kSettings || settings.rules.size() > layout::kRules) {
+    return Error{"the control file has room for " + std::to_string(layout::kSettings) +
+                 " settings and " + std::to_string(layout::kRules) + " rules of your own, asked were " +
+                 std::to_string(settings.settings.size()) + " and " +
+                 std::to_string(settings.rules.size())};
+  }
+  auto block = std::make_unique<layout::SettingsBlock>();
+  SetText(block->active_strategy, settings.strategy);
+  SetText(block->strategy_changed_by, settings.strategy_changed.by);
+  block->strategy_changed_at_ms = settings.strategy_changed.at_ms;
+  block->setting_count = settings.settings.size();
+  block->rule_count = settings.rules.size();
+  for (std::size_t i = 0; i < settings.settings.size(); ++i) {
+    const StoredSetting& setting = settings.settings[i];
+    layout::SettingEntry& entry = block->settings[i];
+    SetText(entry.name, setting.name);
+    entry.value = setting.value;
+    entry.changed_at_ms = setting.changed_at_ms;
+    SetText(entry.changed_by, setting.changed_by);
+    entry.adopted = setting.adopted ? 1 : 0;
+  }
+  for (std::size_t i = 0; i < settings.rules.size(); ++i) {
+    const Rule& rule = settings.rules[i];
+    layout::RuleEntry& entry = block->rules[i];
+    SetText(entry.strategy, rule.strategy);
+    SetText(entry.name, rule.name);
+    SetText(entry.condition, rule.condition);
+    entry.priority = rule.priority;
+    entry.stall_budget_ms = rule.stall_budget_ms;
+    entry.mode = static_cast<std::uint64_t>(rule.mode);
+    entry.runs = static_cast<std::uint64_t>(rule.runs);
+  }
+  const std::vector<RuleFired> fired = FiredUnder(settings.rules);
+  const std::uint64_t next = Get(file_->header.settings_generation) + 1;
+  CopyWords(&file_->settings[next & 1], block.get(), sizeof *block);
+  // Release: whoever sees the new generation sees the copy that it names.
+  file_->header.settings_generation.store(next, memory_order_release);
+  for (std::size_t i = 0; i < fired.size(); ++i) {
+    Put(file_->rules[i].fired, fired[i].fired);
+    Put(file_->rules[i].last_fired_ms, static_cast<std::uint64_t>(fired[i].last_fired_ms));
+  }
+  return Ok{};
+}
+
+std::vector<RuleFired> ControlRegion::FiredUnder(const std::vector<Rule>& rules) const {
+  std::vector<RuleFired> fired(rules.size());
+  const auto current = ReadSettings();
+  for (std::size_t i = 0; current && i < rules.size(); ++i) {
+    for (std::size_t j = 0; j < current->rules.size(); ++j) {
+      const Rule& rule = current->rules[j];
+      if (rule.strategy == rules[i].strategy && rule.name == rules[i].name) {
+        fired[i] = ReadFired(false, j);
+      }
+    }
+  }
+  return fired;
+}
+
+std::uint64_t ControlRegion::AdvanceLog(std::uint32_t salt1, std::uint32_t max_frame, bool* reset) {
+  Counter& position = file_->header.log_position;
+  const std::uint64_t now = LogPosition(salt1, max_frame);
+  std::uint64_t seen = Get(position);
+  for (;;) {
+    const bool same_log = static_cast<std::uint32_t>(seen >> 32) == salt1;
+    const auto seen_frame = static_cast<std::uint32_t>(seen);
+    *reset = seen != 0 && !same_log;
+    if (same_log && seen_frame >= max_frame) return 0;
+    if (position.compare_exchange_weak(seen, now, memory_order_relaxed)) {
+      return same_log ? max_frame - seen_frame : max_frame;
+    }
+  }
+}
+
+void ControlRegion::RecordCommit(std::size_t index, const Commit& commit) {
+  layout::ConnectionSlab& slab = file_->slabs[index];
+  const std::uint64_t generation = Get(file_->header.reset_generation);
+  if (Get(slab.reset_generation) != generation) ClearSlab(slab, generation);
+  const auto add = index == kSharedSlab ? Add : AddOwn;
+  add(slab.commits, 1);
+  add(slab.frames_written, commit.frames);
+  add(slab.stall_ns, commit.stall_ns);
+  if (!commit.duration_ns) return;
+  add(slab.timed_commits, 1);
+  add(slab.commit_ns, *commit.duration_ns);
+  add(slab.commit_histogram[HistogramBucket(*commit.duration_ns)], 1);
+  Raise(slab.commit_max_ns, *commit.duration_ns);
+}
+
+CommitTotals ControlRegion::ReadCommits(bool with_histogram) const {
+  CommitTotals totals;
+  if (with_histogram) totals.histogram.resize(kHistogramBuckets);
+  const std::uint64_t generation = Get(file_->header.reset_generation);
+  const auto sum = [&](const layout::ConnectionSlab& slab) {
+    if (Get(slab.reset_generation) != generation || Get(slab.commits) == 0) return;
+    totals.commits += Get(slab.commits);
+    totals.frames_written += Get(slab.frames_written);
+    totals.timed_commits += Get(slab.timed_commits);
+    totals.commit_ns += Get(slab.commit_ns);
+    totals.commit_max_ns = std::max(totals.commit_max_ns, Get(slab.commit_max_ns));
+    totals.stall_ns += Get(slab.stall_ns);
+    for (std::size_t i = 0; i < totals.histogram.size(); ++i) {
+      totals.histogram[i] += Get(slab.commit_histogram[i]);
+    }
+  };
+  const std::uint64_t used =
+      std::min<std::uint64_t>(Get(file_->header.slabs_used), layout::kConnections);
+  for (std::size_t i = 0; i < used; ++i) sum(file_->slabs[i]);
+  sum(file_->slabs[kSharedSlab]);
+  return totals;
+}
+
+void ControlRegion::RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t monotonic_ns) {
+  layout::CheckpointCounters& counters = file_->checkpoints;
+  const auto duration = static_cast<std::uint64_t>(entry.duration_ns);
+  Add(counters.by_mode[static_cast<std::size_t>(entry.mode)], 1);
+  Add(counters.by_origin[static_cast<std::size_t>(entry.origin)], 1);
+  Add(counters.by_result[static_cast<std::size_t>(entry.result)], 1);
+  Add(counters.frames, static_cast<std::uint64_t>(entry.moved_frames.value_or(0)));
+  Add(counters.total_ns, duration);
+  Add(counters.histogram[HistogramBucket(duration)], 1);
+  Raise(counters.max_ns, duration);
+  Put(counters.last_ns, duration);
+  Put(counters.last_ms, static_cast<std::uint64_t>(entry.at_ms));
+  Put(counters.last_mode, static_cast<std::uint64_t>(entry.mode) + 1);
+  Put(file_->header.last_checkpoint_ns, monotonic_ns);
+  Put(file_->header.commits_at_checkpoint, ReadCommits(false).commits);
+
+  layout::CheckpointRing& ring = file_->ring;
+  const std::uint64_t id = ring.next_id.fetch_add(1, memory_order_relaxed) + 1;
+  layout::CheckpointSlot& slot = ring.slots[id % ring.slots.size()];
+  layout::CheckpointRecord record{};
+  record.at_ms = entry.at_ms;
+  record.pid = entry.pid;
+  record.mode = static_cast<std::uint64_t>(entry.mode);
+  record.origin = static_cast<std::uint64_t>(entry.origin);
+  record.result = static_cast<std::uint64_t>(entry.result);
+  record.wal_frames = Stored(entry.wal_frames);
+  record.checkpointed_frames = Stored(entry.checkpointed_frames);
+  record.moved_frames = Stored(entry.moved_frames);
+  record.wal_bytes = Stored(entry.wal_bytes);
+  record.duration_ns = entry.duration_ns;
+  record.blocked_by_pid = Stored(entry.blocked_by_pid);
+  SetText(record.rule, entry.rule);
+  SetText(record.error, entry.error);
+  Put(slot.id, 0);
+  // Keeps the writing below after the slot was marked empty.
+  std::atomic_thread_fence(memory_order_release);
+  CopyWords(&slot.record, &record, sizeof record);
+  // Release: whoever sees the id sees the record.
+  slot.id.store(id, memory_order_release);
+}
+
+void ControlRegion::CountSkippedCheckpoint() {
+  Add(file_->checkpoints.by_result[static_cast<std::size_t>(CheckpointResult::kSkipped)], 1);
+}
+
+void ControlRegion::CountLogReset() { Add(file_->checkpoints.wal_resets, 1); }
+
+void ControlRegion::RaiseWalBytesMax(std::uint64_t bytes) {
+  Raise(file_->checkpoints.wal_bytes_max, bytes);
+}
+
+CheckpointTotals ControlRegion::ReadCheckpointTotals() const {
+  const layout::CheckpointCounters& counters = file_->checkpoints;
+  CheckpointTotals totals;
+  for (std::size_t i = 0; i < 4; ++i) totals.by_mode[i] = Get(counters.by_mode[i]);
+  for (std::size_t i = 0; i < 4; ++i) totals.by_origin[i] = Get(counters.by_origin[i]);
+  for (std::size_t i = 0; i < 5; ++i) totals.by_result[i] = Get(counters.by_result[i]);
+  totals.frames = Get(counters.frames);
+  totals.total_ns = Get(counters.total_ns);
+  totals.max_ns = Get(counters.max_ns);
+  totals.last_ns = Get(counters.last_ns);
+  totals.wal_resets = Get(counters.wal_resets);
+  totals.wal_bytes_max = Get(counters.wal_bytes_max);
+  totals.last_ms = static_cast<std::int64_t>(Get(counters.last_ms));
+  const std::uint64_t mode = Get(counters.last_mode);
+  if (mode >= 1 && mode <= kCheckpointModes) totals.last_mode = static_cast<CheckpointMode>(mode - 1);
+  for (const Counter& counter : counters.histogram) totals.histogram.push_back(Get(counter));
+  return totals;
+}
+
+std::vector<CheckpointEntry> ControlRegion::ReadCheckpointLog() const {
+  std::vector<CheckpointEntry> log;
+  const std::uint64_t forgotten = Get(file_->ring.forgotten_id);
+  for (const layout::CheckpointSlot& slot : file_->ring.slots) {
+    // Acquire: pairs with the writer's release of the id.
+    const std::uint64_t id = slot.id.load(memory_order_acquire);
+    if (id <= forgotten) continue;
+    layout::CheckpointRecord record;
+    CopyWords(&record, &slot.record, sizeof record);
+    // Keeps the copying above before the second look.
+    std::atomic_thread_fence(memory_order_acquire);
+    if (Get(slot.id) != id) continue;
+    if (record.mode >= kCheckpointModes || record.origin > 3 || record.result > 4) continue;
+    CheckpointEntry entry;
+    entry.id = id;
+    entry.at_ms = record.at_ms;
+    entry.pid = record.pid;
+    entry.mode = static_cast<CheckpointMode>(record.mode);
+    entry.origin = static_cast<CheckpointOrigin>(record.origin);
+    entry.result = static_cast<CheckpointResult>(record.result);
+    entry.wal_frames = Known(record.wal_frames);
+    entry.checkpointed_frames = Known(record.checkpointed_frames);
+    entry.moved_frames = Known(record.moved_frames);
+    entry.wal_bytes = Known(record.wal_bytes);
+    entry.duration_ns = record.duration_ns;
+    entry.blocked_by_pid = Known(record.blocked_by_pid);
+    entry.rule = Text(record.rule);
+    entry.error = Text(record.error);
+    log.push_back(std::move(entry));
+  }
+  std::sort(log.begin(), log.end(), [](const auto& a, const auto& b) { return a.id > b.id; });
+  return log;
+}
+
+void ControlRegion::CountFired(bool builtin, std::size_t index, std::int64_t unix_ms) {
+  if (index >= (builtin ? file_->builtin_rules.size() : file_->rules.size())) return;
+  layout::RuleCounters& counters = builtin ? file_->builtin_rules[index] : file_->rules[index];
+  Add(counters.fired, 1);
+  Put(counters.last_fired_ms, static_cast<std::uint64_t>(unix_ms));
+}
+
+RuleFired ControlRegion::ReadFired(bool builtin, std::size_t index) const {
+  if (index >= (builtin ? file_->builtin_rules.size() : file_->rules.size())) return {};
+  const auto& counters = builtin ? file_->builtin_rules[index] : file_->rules[index];
+  return {Get(counters.fired), static_cast<std::int64_t>(Get(counters.last_fired_ms))};
+}
+
+std::int64_t ControlRegion::ResetWalStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
+  const auto forgotten = static_cast<std::int64_t>(ReadCheckpointLog().size());
+  ClearStatistics(unix_ms, monotonic_ns);
+  return forgotten;
+}
+
+void ControlRegion::ClearStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
+  layout::Header& header = file_->header;
+  Add(header.reset_generation, 1);
+  ClearSlab(file_->slabs[kSharedSlab], Get(header.reset_generation));
+  layout::CheckpointCounters& counters = file_->checkpoints;
+  for (auto* group : {&counters.by_mode, &counters.by_origin}) {
+    for (Counter& counter : *group) Put(counter, 0);
+  }
+  for (Counter& counter : counters.by_result) Put(counter, 0);
+  for (Counter& counter : counters.histogram) Put(counter, 0);
+  for (Counter* counter : {&counters.frames, &counters.total_ns, &counters.max_ns, &counters.last_ns,
+                           &counters.last_ms, &counters.last_mode, &counters.wal_resets,
+                           &counters.wal_bytes_max}) {
+    Put(*counter, 0);
+  }
+  Put(file_->ring.forgotten_id, Get(file_->ring.next_id));
+  Put(header.statistics_since_ms, static_cast<std::uint64_t>(unix_ms));
+  Put(header.last_checkpoint_ns, monotonic_ns);
+  Put(header.commits_at_checkpoint, 0);
+}
+
+}  // namespace walmanager

@@ -1,0 +1,33 @@
+// The system's table of POSIX file locks, /proc/locks (format: proc_locks(5) and the kernel's
+// fs/locks.c), searched for the locks that SQLite's readers and writers hold on a -shm file.
+//
+// Only text in, facts out: who reads the file is ext/. Lines that do not parse are passed over:
+// the format belongs to somebody else. Pids are those of the reader's pid namespace; a lock of a
+// process outside of it has pid 0.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace walmanager {
+
+// Which file: the numbers of stat(2), device split into major and minor.
+struct FileIdentity {
+  std::uint32_t device_major = 0;
+  std::uint32_t device_minor = 0;
+  std::uint64_t inode = 0;
+  bool operator==(const FileIdentity&) const = default;
+};
+
+struct FileLock {
+  std::int64_t pid = 0;
+  bool exclusive = false;
+  std::int64_t first_byte = 0;
+  std::int64_t last_byte = 0;  // INT64_MAX where the lock reaches to the end of the file
+};
+
+// The granted locks on `file` in `table`, in the order of the table.
+std::vector<FileLock> ParseLockTable(std::string_view table, const FileIdentity& file);
+
+}  // namespace walmanager

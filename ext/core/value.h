@@ -1,0 +1,51 @@
+// A value of SQL as tables and functions of ours exchange it with SQLite: NULL, INTEGER, REAL or
+// TEXT. Blobs come in as text of their bytes and are told apart by is_blob().
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace walmanager {
+
+class Value {
+ public:
+  Value() = default;
+  Value(std::nullopt_t) {}                                                     // NOLINT
+  Value(bool value) : state_(std::int64_t{value}) {}                           // NOLINT
+  Value(int value) : state_(std::int64_t{value}) {}                            // NOLINT
+  Value(std::int64_t value) : state_(value) {}                                 // NOLINT
+  Value(std::uint32_t value) : state_(std::int64_t{value}) {}                  // NOLINT
+  Value(std::uint64_t value) : state_(static_cast<std::int64_t>(value)) {}     // NOLINT
+  Value(double value) : state_(value) {}                                       // NOLINT
+  Value(std::string value) : state_(std::move(value)) {}                       // NOLINT
+  Value(const char* value) : state_(std::string(value)) {}                     // NOLINT
+  template <typename T>
+  Value(const std::optional<T>& value) {  // NOLINT: unknown is NULL
+    if (value) *this = Value(*value);
+  }
+  static Value Blob(std::string bytes) {
+    Value value(std::move(bytes));
+    value.blob_ = true;
+    return value;
+  }
+
+  bool is_null() const { return std::holds_alternative<std::monostate>(state_); }
+  bool is_blob() const { return blob_; }
+  const std::int64_t* integer() const { return std::get_if<std::int64_t>(&state_); }
+  const double* real() const { return std::get_if<double>(&state_); }
+  // nullptr for a blob.
+  const std::string* text() const { return blob_ ? nullptr : std::get_if<std::string>(&state_); }
+
+  // As it would be written in SQL, cut after 60 bytes: for messages.
+  std::string Shown() const;
+
+ private:
+  std::variant<std::monostate, std::int64_t, double, std::string> state_;
+  bool blob_ = false;
+};
+
+}  // namespace walmanager

@@ -1,0 +1,52 @@
+// The wal-index (-shm file) as SQLite lays it out: https://www.sqlite.org/walformat.html, section 2.
+//
+// Only what is needed to know how far the log, the checkpoint and the readers are. The bytes come
+// from memory that other threads and processes write while we look, so a header counts only if its
+// two copies agree. All functions are pure: bytes in, facts out.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace walmanager {
+
+// Bytes of the wal-index that are looked at: two copies of the header and the checkpoint info.
+inline constexpr std::size_t kWalIndexSnapshotBytes = 136;
+inline constexpr int kReadMarks = 5;
+// The first byte range of the locks in the -shm file, and what each lock stands for, as offsets
+// from it (the argument of xShmLock).
+inline constexpr int kShmLockBase = 120;
+inline constexpr int kWriteLock = 0;
+inline constexpr int kCheckpointLock = 1;
+inline constexpr int kRecoverLock = 2;
+inline constexpr int kReadLock0 = 3;
+inline constexpr int kDmsLock = 8;
+
+inline constexpr std::uint32_t kReadMarkUnused = 0xffffffffu;
+// Every frame is a page and a header of 24 bytes; the log starts with a header of 32.
+inline constexpr std::uint32_t kFrameHeaderBytes = 24;
+inline constexpr std::uint32_t kWalHeaderBytes = 32;
+
+struct WalIndex {
+  std::uint32_t change_counter = 0;  // incremented by every transaction
+  std::uint32_t page_size = 0;       // bytes, 512..65536
+  std::uint32_t max_frame = 0;       // mxFrame: frames in the log, as of the last commit
+  std::uint32_t database_pages = 0;  // nPage: pages in the database, as of the last commit
+  std::uint32_t salt1 = 0;           // incremented each time the log starts over
+  std::uint32_t salt2 = 0;
+  std::uint32_t backfill = 0;  // nBackfill: frames moved into the database
+  std::uint32_t backfill_attempted = 0;
+  std::array<std::uint32_t, kReadMarks> read_marks{};
+
+  std::uint32_t pending() const { return max_frame > backfill ? max_frame - backfill : 0; }
+  bool complete() const { return backfill >= max_frame; }
+};
+
+// Decodes a snapshot of the first kWalIndexSnapshotBytes of the wal-index. nullopt where the bytes
+// are torn (a writer was between the two copies: look again), not initialized, or not a wal-index.
+std::optional<WalIndex> DecodeWalIndex(std::span<const std::byte> bytes);
+
+}  // namespace walmanager

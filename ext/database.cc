@@ -1,0 +1,404 @@
+#include "ext/database.h"
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "ext/checkpointer.h"
+#include "ext/clock.h"
+#include "ext/core/lock_table.h"
+#include "ext/registry.h"
+#include "ext/rule_set.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::uint64_t kFirstBackoffNs = 20 * kMs;
+constexpr std::uint64_t kLongestBackoffNs = 1000 * kMs;
+constexpr std::int64_t kMostFramesBetweenLooks = 64;
+constexpr double kRateSmoothing = 0.3;
+
+std::optional<std::int64_t> FileBytes(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return std::nullopt;
+  return status.st_size;
+}
+
+double Milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
+  return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) / 1e6 : 0;
+}
+
+// Frames at which a checkpoint is due: checkpoint_frames or wal_limit_bytes, the smaller in bytes.
+std::int64_t DueFrames(const SettingValues& values, std::uint32_t page_size) {
+  const std::int64_t by_limit = values[Setting::kWalLimitBytes] / (page_size + kFrameHeaderBytes);
+  return std::max<std::int64_t>(1, std::min(values[Setting::kCheckpointFrames], by_limit));
+}
+
+}  // namespace
+
+ChangeMark ThisChange() {
+  const ProcessIdentity& process = ThisProcess();
+  return {process.name + " (pid " + std::to_string(process.pid) + ")", UnixMs()};
+}
+
+std::shared_ptr<Database> Database::ForFile(const std::string& path) {
+  struct stat status {};
+  if (path.empty() || stat(path.c_str(), &status) != 0) return nullptr;
+  Registry& registry = Registry::Get();
+  const std::lock_guard lock(registry.mutex);
+  std::weak_ptr<Database>& entry = registry.databases[{status.st_dev, status.st_ino}];
+  std::shared_ptr<Database> database = entry.lock();
+  if (!database || database->path() != path) {
+    database.reset(new Database(path));
+    entry = database;
+  }
+  return database;
+}
+
+Database::Database(std::string path)
+    : path_(std::move(path)),
+      wal_path_(path_ + "-wal"),
+      shm_path_(path_ + "-shm"),
+      control_(ControlFile::Open(path_, ControlFile::Wish::kAttach)),
+      checkpointer_(std::make_unique<Checkpointer>()) {
+  if (!control_) throw std::bad_alloc();
+}
+
+Database::~Database() {
+  if (!checkpointer_->open()) return;
+  // Ours may be the last connection of all: then this close moves the rest of the log and removes it,
+  // as the host's would have done.
+  const auto before = checkpointer_->Look();
+  const std::uint64_t start = MonotonicNs();
+  checkpointer_->Close();
+  const std::uint64_t end = MonotonicNs();
+  if (!before || before->pending() == 0 || FileBytes(wal_path_)) return;
+  CheckpointEntry entry;
+  entry.at_ms = UnixMs();
+  entry.pid = ThisProcess().pid;
+  entry.origin = CheckpointOrigin::kClose;
+  entry.result = CheckpointResult::kComplete;
+  entry.wal_frames = entry.checkpointed_frames = before->max_frame;
+  entry.moved_frames = before->pending();
+  entry.wal_bytes = 0;
+  entry.duration_ns = static_cast<std::int64_t>(end - start);
+  control_->region().RecordCheckpoint(entry, end);
+}
+
+std::shared_ptr<ControlFile> Database::control() const {
+  const std::lock_guard lock(control_mutex_);
+  return control_;
+}
+
+void Database::MakeControl() {
+  const std::lock_guard lock(control_mutex_);
+  control_wanted_.store(false, std::memory_order_relaxed);
+  if (control_->shared() && control_->StillThere()) return;
+  auto made = ControlFile::Open(path_, ControlFile::Wish::kMake);
+  if (!made || (!made->shared() && !control_->shared() && made->reason() == control_->reason())) return;
+  // What was set while the memory was private goes along into a file that is new.
+  if (made->shared() && made->made_here() && !control_->shared()) {
+    const auto stored = control_->region().ReadSettings();
+    if (stored && stored->generation > 0) (void)made->region().WriteSettings(*stored);
+  }
+  control_ = std::move(made);
+  // Release: whoever sees the new generation finds the new file.
+  control_generation_.fetch_add(1, std::memory_order_release);
+}
+
+void Database::Tick() {
+  const auto current = control();
+  const bool lost = !current->StillThere();
+  if (lost || (!current->shared() && !control_wanted_.load(std::memory_order_relaxed))) MakeControl();
+}
+
+StoredSettings Database::settings() const {
+  return control()->region().ReadSettings().value_or(StoredSettings{});
+}
+
+Status Database::Change(bool make_file, const std::function<Status(StoredSettings&)>& change) {
+  if (make_file) MakeControl();
+  const auto current = control();
+  const ControlFile::SettingsLock lock(current.get());
+  if (!lock.held()) {
+    return Error{"another process has been changing the settings of this database for over a second",
+                 ErrorCode::kBusy};
+  }
+  auto stored = current->region().ReadSettings();
+  if (!stored) return Error{"the settings cannot be read: they change too fast", ErrorCode::kBusy};
+  if (Status status = change(*stored); !status.ok()) return status;
+  return current->region().WriteSettings(*stored);
+}
+
+bool Database::IsDue(const WalIndex& index, std::uint64_t now_ns) const {
+  return index.salt1 != look_salt_.load(std::memory_order_relaxed) ||
+         index.max_frame >= next_look_frame_.load(std::memory_order_relaxed) ||
+         now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
+             sample_interval_ns_.load(std::memory_order_relaxed);
+}
+
+void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
+  const std::int64_t due = DueFrames(values_, index.page_size);
+  const std::int64_t step =
+      std::clamp<std::int64_t>(values_[Setting::kCheckpointFrames] / 16, 1, kMostFramesBetweenLooks);
+  std::int64_t next = index.max_frame + step;
+  // Land exactly on the frame at which a threshold is reached.
+  for (const std::int64_t threshold : {due, index.backfill + due}) {
+    if (threshold > index.max_frame) next = std::min(next, threshold);
+  }
+  next_look_frame_.store(static_cast<std::uint64_t>(next), std::memory_order_relaxed);
+  look_salt_.store(index.salt1, std::memory_order_relaxed);
+  last_look_ns_.store(now_ns, std::memory_order_relaxed);
+  sample_interval_ns_.store(
+      static_cast<std::uint64_t>(values_[Setting::kSampleIntervalMs]) * kMs, std::memory_order_relaxed);
+}
+
+CheckpointReport Database::AfterCommit(const HostConnection& host, const WalIndex& index,
+                                       std::uint64_t now_ns) {
+  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return {};  // another thread looks
+  if (now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
+      sample_interval_ns_.load(std::memory_order_relaxed)) {
+    Tick();
+  }
+  return AutoCheckpointLocked(host, index, CheckpointOrigin::kInline, /*hurried=*/true);
+}
+
+CheckpointReport Database::AutoCheckpoint(const HostConnection& host, const WalIndex& index) {
+  const std::lock_guard lock(checkpoint_mutex_);
+  return AutoCheckpointLocked(host, index, CheckpointOrigin::kManual, /*hurried=*/false);
+}
+
+CheckpointReport Database::ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
+                                            std::uint64_t deadline_ns) {
+  const std::lock_guard lock(checkpoint_mutex_);
+  CheckpointReport report = RunLocked(host, mode, deadline_ns, CheckpointOrigin::kManual, "");
+  report.strategy = settings().strategy;
+  return report;
+}
+
+Status Database::FollowSettings() {
+  const auto current = control();
+  const std::uint64_t control_now = control_generation();
+  if (rules_ && compiled_control_ == control_now &&
+      compiled_.generation == current->region().settings_generation()) {
+    return Ok{};
+  }
+  auto stored = current->region().ReadSettings();
+  if (!stored) return Error{"the settings cannot be read: they change too fast"};
+  auto rules = RuleSet::Compile(stored->RulesOf(stored->strategy));
+  if (!rules.ok()) return rules.error();
+  rules_ = std::make_unique<RuleSet>(std::move(rules.value()));
+  values_ = stored->Values();
+  compiled_ = std::move(*stored);
+  compiled_control_ = control_now;
+  backoff_ns_ = not_before_ns_ = 0;
+  return Ok{};
+}
+
+CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, const WalIndex& index,
+                                                CheckpointOrigin origin, bool hurried) {
+  const std::uint64_t now = MonotonicNs();
+  CheckpointReport report;
+  if (Status status = FollowSettings(); !status.ok()) {
+    PlanNextLook(index, now);
+    report.message = status.error().message;
+    return report;
+  }
+  report.strategy = compiled_.strategy;
+  report.wal_frames = index.max_frame;
+  report.checkpointed_frames = index.backfill;
+  report.wal_bytes = WalBytes();
+  if (report.wal_bytes) {
+    control()->region().RaiseWalBytesMax(static_cast<std::uint64_t>(*report.wal_bytes));
+  }
+  PlanNextLook(index, now);
+  const Facts facts = GatherFacts(index, report.wal_bytes, now);
+  const auto decision = rules_->Decide(facts, values_);
+  if (!decision) {
+    report.message = "no rule of the strategy holds";
+    return report;
+  }
+  const Rule& rule = rules_->rules()[*decision];
+  const bool starts_over =
+      rule.mode == CheckpointMode::kRestart || rule.mode == CheckpointMode::kTruncate;
+  if (index.complete() && !starts_over) {
+    report.message = "nothing to move";
+    return report;
+  }
+  if (hurried && now < not_before_ns_) {
+    control()->region().CountSkippedCheckpoint();
+    report.message = "the last attempts moved nothing: waiting before the next";
+    return report;
+  }
+  const auto budget = static_cast<std::uint64_t>(rule.stall_budget_ms * 1e6);
+  CheckpointReport ran = RunLocked(host, rule.mode, now + budget, origin, rule.name);
+  ran.strategy = compiled_.strategy;
+  ran.rule = rule.name;
+  CountFired(rule);
+  const bool in_vain = ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0;
+  backoff_ns_ = !in_vain           ? 0
+                : backoff_ns_ == 0 ? kFirstBackoffNs
+                                   : std::min(2 * backoff_ns_, kLongestBackoffNs);
+  not_before_ns_ = in_vain ? MonotonicNs() + backoff_ns_ : 0;
+  WalIndex after = index;
+  if (ran.wal_frames) after.max_frame = static_cast<std::uint32_t>(*ran.wal_frames);
+  if (ran.checkpointed_frames) after.backfill = static_cast<std::uint32_t>(*ran.checkpointed_frames);
+  PlanNextLook(after, MonotonicNs());
+  return ran;
+}
+
+void Database::CountFired(const Rule& rule) {
+  const std::span<const Rule> all = rule.builtin ? BuiltinRules() : std::span<const Rule>(compiled_.rules);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].strategy == rule.strategy && all[i].name == rule.name) {
+      control()->region().CountFired(rule.builtin, i, UnixMs());
+    }
+  }
+}
+
+CheckpointReport Database::RunLocked(const HostConnection& host, CheckpointMode mode,
+                                     std::uint64_t deadline_ns, CheckpointOrigin origin,
+                                     const std::string& rule) {
+  const std::uint64_t start = MonotonicNs();
+  const CheckpointOutcome outcome =
+      checkpointer_->Run({host.db, host.schema, path_.c_str()}, mode, deadline_ns);
+  const std::uint64_t end = MonotonicNs();
+  CheckpointReport report;
+  report.result = outcome.result;
+  report.busy = outcome.busy;
+  report.wal_frames = outcome.wal_frames;
+  report.checkpointed_frames = outcome.checkpointed_frames;
+  report.moved_frames = outcome.moved_frames;
+  report.wal_bytes = WalBytes();
+  report.duration_ns = end - start;
+  report.message = outcome.message;
+  if (outcome.result == CheckpointResult::kSkipped) return report;
+  report.mode = mode;
+  CheckpointEntry entry;
+  entry.at_ms = UnixMs();
+  entry.pid = ThisProcess().pid;
+  entry.mode = mode;
+  entry.origin = origin;
+  entry.result = outcome.result;
+  entry.wal_frames = outcome.wal_frames;
+  entry.checkpointed_frames = outcome.checkpointed_frames;
+  entry.moved_frames = outcome.moved_frames;
+  entry.wal_bytes = report.wal_bytes;
+  entry.duration_ns = static_cast<std::int64_t>(report.duration_ns);
+  entry.rule = rule;
+  entry.error = outcome.message;
+  control()->region().RecordCheckpoint(entry, end);
+  return report;
+}
+
+Facts Database::GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
+                            std::uint64_t now_ns) {
+  const auto current = control();
+  const ControlRegion& region = current->region();
+  const auto load = [](const layout::Counter& counter) {
+    return counter.load(std::memory_order_relaxed);
+  };
+  const double page_size = index.page_size;
+  Facts facts;
+  facts.pending_frames = index.pending();
+  facts.pending_bytes = index.pending() * (page_size + kFrameHeaderBytes);
+  facts.wal_frames = index.max_frame;
+  if (wal_bytes) facts.wal_bytes = static_cast<double>(*wal_bytes);
+  facts.page_size = page_size;
+  if (const std::uint64_t last = load(region.header().last_commit_ns)) {
+    facts.idle_ms = Milliseconds(last, now_ns);
+  }
+  facts.since_checkpoint_ms = Milliseconds(load(region.header().last_checkpoint_ns), now_ns);
+  if (const std::uint64_t last = load(region.checkpoints().last_ns)) {
+    facts.last_checkpoint_ms = static_cast<double>(last) / 1e6;
+  }
+  if (rules_->Asks(&Facts::commits_since_checkpoint) || rules_->Asks(&Facts::commit_rate)) {
+    const std::uint64_t commits = region.ReadCommits(false).commits;
+    const std::uint64_t then = load(region.header().commits_at_checkpoint);
+    facts.commits_since_checkpoint = commits > then ? static_cast<double>(commits - then) : 0;
+    if (rate_ns_ != 0 && now_ns > rate_ns_ && commits >= rate_commits_) {
+      const double rate = static_cast<double>(commits - rate_commits_) * 1e9 /
+                          static_cast<double>(now_ns - rate_ns_);
+      commit_rate_ = commit_rate_ ? *commit_rate_ + kRateSmoothing * (rate - *commit_rate_) : rate;
+    }
+    rate_ns_ = now_ns;
+    rate_commits_ = commits;
+    facts.commit_rate = commit_rate_;
+  }
+  if (rules_->Asks(&Facts::readers) || rules_->Asks(&Facts::oldest_reader_lag)) {
+    if (const auto marks = FindReadMarksLocked()) {
+      std::uint32_t oldest = index.max_frame;
+      int readers = 0;
+      for (std::size_t i = 0; i < marks->held.size(); ++i) {
+        if (!marks->held[i]) continue;
+        ++readers;
+        // A reader on mark 0 reads the database alone: it is behind by what is not in it yet.
+        oldest = std::min(oldest, i == 0 ? index.backfill : index.read_marks[i]);
+      }
+      facts.readers = readers;
+      facts.oldest_reader_lag = index.max_frame - oldest;
+    }
+  }
+  return facts;
+}
+
+void Database::CloseOwnConnections() {
+  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+  if (lock.owns_lock()) checkpointer_->Close();
+}
+
+void Database::FollowCloseBehaviour(const CloseBehaviour& behaviour) {
+  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+  if (lock.owns_lock()) checkpointer_->FollowCloseBehaviour(behaviour);
+}
+
+std::string Database::UnguardedBecause() {
+  const std::lock_guard lock(checkpoint_mutex_);
+  return checkpointer_->unguarded_because();
+}
+
+std::optional<ReadMarks> Database::FindReadMarks() {
+  const std::lock_guard lock(checkpoint_mutex_);
+  return FindReadMarksLocked();
+}
+
+std::optional<ReadMarks> Database::FindReadMarksLocked() {
+  // The system's table knows whose lock it is, but shows only processes of this pid namespace; a
+  // try-lock on a connection of ours, where there is one, sees all.
+  std::optional<ReadMarks> marks = ReadLockTable();
+  if (const auto held = checkpointer_->TryReadMarks()) {
+    if (!marks) marks.emplace();
+    marks->held = *held;
+  }
+  return marks;
+}
+
+std::optional<ReadMarks> Database::ReadLockTable() const {
+  struct stat shm {};
+  std::ifstream file("/proc/locks");
+  if (!file || stat(shm_path_.c_str(), &shm) != 0) return std::nullopt;
+  std::stringstream table;
+  table << file.rdbuf();
+  const FileIdentity identity{major(shm.st_dev), minor(shm.st_dev), shm.st_ino};
+  ReadMarks marks;
+  for (const FileLock& lock : ParseLockTable(table.str(), identity)) {
+    for (int mark = 0; mark < kReadMarks; ++mark) {
+      const int byte = kShmLockBase + kReadLock0 + mark;
+      if (byte < lock.first_byte || byte > lock.last_byte) continue;
+      marks.held[static_cast<std::size_t>(mark)] = true;
+      if (lock.pid != ThisProcess().pid) marks.held_by_others[static_cast<std::size_t>(mark)] = true;
+    }
+  }
+  return marks;
+}
+
+std::optional<std::int64_t> Database::WalBytes() const { return FileBytes(wal_path_); }
+std::optional<std::int64_t> Database::DatabaseBytes() const { return FileBytes(path_); }
+
+}  // namespace walmanager

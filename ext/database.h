@@ -1,0 +1,155 @@
+// One database file as this process uses it: its control file, its strategy and its checkpoints,
+// shared by all of the process's connections to it.
+//
+// Thread rules: all members may be called from any thread. Lock order: a host's handle first, then
+// checkpoint_mutex_, then the registry's mutex, never back. The commit path takes checkpoint_mutex_
+// only by try-lock: who loses goes on.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "ext/control_file.h"
+#include "ext/core/strategy.h"
+#include "ext/core/wal_index_format.h"
+
+struct sqlite3;
+struct sqlite3_file;
+
+namespace walmanager {
+
+class Checkpointer;
+class RuleSet;
+struct CloseBehaviour;
+
+// A connection of the host's, in whose thread and name something runs. Valid for the call.
+struct HostConnection {
+  sqlite3* db;
+  const char* schema;
+  sqlite3_file* file;  // of the schema
+};
+
+// What a checkpoint did, or why there was none; the fields of wal_checkpoint's JSON.
+struct CheckpointReport {
+  std::string strategy;
+  std::optional<std::string> rule;
+  std::optional<CheckpointMode> mode;  // nullopt where none ran
+  CheckpointResult result = CheckpointResult::kSkipped;
+  bool busy = false;
+  std::optional<std::int64_t> wal_frames, checkpointed_frames, moved_frames, wal_bytes;
+  std::uint64_t duration_ns = 0;
+  std::string message;  // why it was skipped, was busy or failed
+};
+
+// Which read marks of the log are held, by whomever.
+struct ReadMarks {
+  std::array<bool, kReadMarks> held{};
+  std::array<bool, kReadMarks> held_by_others{};  // by another process; false where unknown
+};
+
+// This process and this moment, for what it changes.
+ChangeMark ThisChange();
+
+class Database {
+ public:
+  // The process's object for the database file at `path`; nullptr where the file cannot be found.
+  static std::shared_ptr<Database> ForFile(const std::string& path);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  const std::string& path() const { return path_; }
+
+  // The control file in use. It can be replaced by a newer one; whoever keeps the pointer compares
+  // `control_generation`, which is cheap, and asks again.
+  std::shared_ptr<ControlFile> control() const;
+  std::uint64_t control_generation() const {
+    return control_generation_.load(std::memory_order_acquire);
+  }
+  // Makes the file if it is not there: at the first commit to the log and at the first setting.
+  void MakeControl();
+  // Whether nobody has asked for it to be made yet; one load.
+  bool control_wanted() const { return control_wanted_.load(std::memory_order_relaxed); }
+  // Once per sample interval: has the file been deleted, can it be had by now?
+  void Tick();
+
+  // --- settings
+  StoredSettings settings() const;
+  // Lets `change` edit the settings of all processes. What it returns is what this returns; after
+  // an error nothing is changed. `make_file`: false in a read-only or rollback-mode database.
+  Status Change(bool make_file, const std::function<Status(StoredSettings&)>& change);
+
+  // --- checkpoints
+  // After a commit to the log: evaluates the strategy where that is due, in the committing thread.
+  CheckpointReport AfterCommit(const HostConnection& host, const WalIndex& index,
+                               std::uint64_t now_ns);
+  // Whether AfterCommit would do anything; a few loads.
+  bool IsDue(const WalIndex& index, std::uint64_t now_ns) const;
+  // Evaluates the strategy now, in a call of the user's.
+  CheckpointReport AutoCheckpoint(const HostConnection& host, const WalIndex& index);
+  CheckpointReport ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
+                                    std::uint64_t deadline_ns);
+  // Closes our own connections, unless a checkpoint is running on them: before a PRAGMA of the
+  // host's that needs the database for itself.
+  void CloseOwnConnections();
+  void FollowCloseBehaviour(const CloseBehaviour& behaviour);
+  // Empty where checkpoints are guarded or none ran yet, else why not.
+  std::string UnguardedBecause();
+
+  // Held read marks; nullopt where they cannot be known.
+  std::optional<ReadMarks> FindReadMarks();
+  std::optional<std::int64_t> WalBytes() const;
+  std::optional<std::int64_t> DatabaseBytes() const;
+
+ private:
+  explicit Database(std::string path);
+  CheckpointReport AutoCheckpointLocked(const HostConnection& host, const WalIndex& index,
+                                        CheckpointOrigin origin, bool hurried);
+  CheckpointReport RunLocked(const HostConnection& host, CheckpointMode mode,
+                             std::uint64_t deadline_ns, CheckpointOrigin origin,
+                             const std::string& rule);
+  Facts GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
+                    std::uint64_t now_ns);
+  // Compiles the active strategy if settings changed since.
+  Status FollowSettings();
+  void CountFired(const Rule& rule);
+  void PlanNextLook(const WalIndex& index, std::uint64_t now_ns);
+  std::optional<ReadMarks> FindReadMarksLocked();
+  std::optional<ReadMarks> ReadLockTable() const;
+
+  const std::string path_;
+  const std::string wal_path_;
+  const std::string shm_path_;
+
+  mutable std::mutex control_mutex_;
+  std::shared_ptr<ControlFile> control_;  // guarded by control_mutex_
+  std::atomic<std::uint64_t> control_generation_{0};
+  std::atomic<bool> control_wanted_{true};
+
+  // When to look next. Written under checkpoint_mutex_, read by every commit; a stale value makes a
+  // look early or late by one commit.
+  std::atomic<std::uint64_t> next_look_frame_{0};
+  std::atomic<std::uint32_t> look_salt_{0};
+  std::atomic<std::uint64_t> last_look_ns_{0};
+  std::atomic<std::uint64_t> sample_interval_ns_{1'000'000'000};
+
+  std::mutex checkpoint_mutex_;  // guards all below
+  std::unique_ptr<Checkpointer> checkpointer_;
+  std::unique_ptr<RuleSet> rules_;
+  StoredSettings compiled_;  // what rules_ was compiled from
+  SettingValues values_;
+  std::uint64_t compiled_control_ = 0;  // control_generation_ of compiled_
+  std::uint64_t rate_commits_ = 0;
+  std::uint64_t rate_ns_ = 0;
+  std::optional<double> commit_rate_;
+  std::uint64_t backoff_ns_ = 0;
+  std::uint64_t not_before_ns_ = 0;
+};
+
+}  // namespace walmanager

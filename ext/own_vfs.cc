@@ -1,0 +1,176 @@
+#include "ext/own_vfs.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+
+#include "ext/core/wal_index_format.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+namespace {
+
+struct OwnVfs {
+  sqlite3_vfs base;
+  char name[64];
+};
+
+OwnFile* Own(sqlite3_file* file) { return reinterpret_cast<OwnFile*>(file); }
+sqlite3_file* Real(sqlite3_file* file) { return Own(file)->real; }
+sqlite3_vfs* Host(sqlite3_vfs* vfs) { return static_cast<sqlite3_vfs*>(vfs->pAppData); }
+
+// --- the file: all but xShmLock and xClose pass on
+
+int Close(sqlite3_file* file) {
+  const int rc = Real(file)->pMethods ? Real(file)->pMethods->xClose(Real(file)) : SQLITE_OK;
+  file->pMethods = nullptr;
+  return rc;
+}
+int Read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
+  return Real(f)->pMethods->xRead(Real(f), to, n, at);
+}
+int Write(sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
+  return Real(f)->pMethods->xWrite(Real(f), from, n, at);
+}
+int Truncate(sqlite3_file* f, sqlite3_int64 size) {
+  return Real(f)->pMethods->xTruncate(Real(f), size);
+}
+int Sync(sqlite3_file* f, int flags) { return Real(f)->pMethods->xSync(Real(f), flags); }
+int FileSize(sqlite3_file* f, sqlite3_int64* size) {
+  return Real(f)->pMethods->xFileSize(Real(f), size);
+}
+int Lock(sqlite3_file* f, int level) { return Real(f)->pMethods->xLock(Real(f), level); }
+int Unlock(sqlite3_file* f, int level) { return Real(f)->pMethods->xUnlock(Real(f), level); }
+int CheckReservedLock(sqlite3_file* f, int* held) {
+  return Real(f)->pMethods->xCheckReservedLock(Real(f), held);
+}
+int FileControl(sqlite3_file* f, int op, void* arg) {
+  return Real(f)->pMethods->xFileControl(Real(f), op, arg);
+}
+int SectorSize(sqlite3_file* f) { return Real(f)->pMethods->xSectorSize(Real(f)); }
+int DeviceCharacteristics(sqlite3_file* f) {
+  return Real(f)->pMethods->xDeviceCharacteristics(Real(f));
+}
+int ShmMap(sqlite3_file* f, int region, int bytes, int extend, void volatile** memory) {
+  return Real(f)->pMethods->xShmMap(Real(f), region, bytes, extend, memory);
+}
+void ShmBarrier(sqlite3_file* f) { Real(f)->pMethods->xShmBarrier(Real(f)); }
+int ShmUnmap(sqlite3_file* f, int remove) {
+  Own(f)->shared_locks = Own(f)->exclusive_locks = 0;
+  return Real(f)->pMethods->xShmUnmap(Real(f), remove);
+}
+int Fetch(sqlite3_file* f, sqlite3_int64 at, int n, void** memory) {
+  return Real(f)->pMethods->xFetch(Real(f), at, n, memory);
+}
+int Unfetch(sqlite3_file* f, sqlite3_int64 at, void* memory) {
+  return Real(f)->pMethods->xUnfetch(Real(f), at, memory);
+}
+
+int ShmLock(sqlite3_file* f, int offset, int n, int flags) {
+  OwnFile* own = Own(f);
+  const bool take = (flags & SQLITE_SHM_LOCK) != 0;
+  const bool exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
+  if (take && exclusive && offset == kWriteLock && !own->may_write_lock) return SQLITE_BUSY;
+  const int rc = own->real->pMethods->xShmLock(own->real, offset, n, flags);
+  if (rc != SQLITE_OK) return rc;
+  const std::uint32_t locks = ((1u << n) - 1u) << offset;
+  std::uint32_t& held = exclusive ? own->exclusive_locks : own->shared_locks;
+  held = take ? held | locks : held & ~locks;
+  return rc;
+}
+
+constexpr sqlite3_io_methods kMethods = {
+    3,          Close,    Read,   Write,       Truncate,   Sync,
+    FileSize,   Lock,     Unlock, CheckReservedLock,       FileControl,
+    SectorSize, DeviceCharacteristics, ShmMap, ShmLock,    ShmBarrier,
+    ShmUnmap,   Fetch,    Unfetch};
+
+// --- the VFS: xOpen wraps the database file, the rest passes on to the host's
+
+std::size_t RealOffset() { return (sizeof(OwnFile) + 7) / 8 * 8; }
+
+int Open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out_flags) {
+  sqlite3_vfs* host = Host(vfs);
+  // The log and temporary files are the host's own objects: nothing about them is ours to see.
+  if ((flags & SQLITE_OPEN_MAIN_DB) == 0) return host->xOpen(host, name, file, flags, out_flags);
+  OwnFile* own = Own(file);
+  std::memset(static_cast<void*>(own), 0, sizeof *own);
+  own->real = reinterpret_cast<sqlite3_file*>(reinterpret_cast<char*>(own) + RealOffset());
+  const int rc = host->xOpen(host, name, own->real, flags, out_flags);
+  if (!own->real->pMethods) return rc;
+  own->methods = kMethods;
+  own->methods.iVersion = std::min(kMethods.iVersion, own->real->pMethods->iVersion);
+  own->base.pMethods = &own->methods;
+  return rc;
+}
+int Delete(sqlite3_vfs* v, const char* name, int sync) {
+  return Host(v)->xDelete(Host(v), name, sync);
+}
+int Access(sqlite3_vfs* v, const char* name, int flags, int* out) {
+  return Host(v)->xAccess(Host(v), name, flags, out);
+}
+int FullPathname(sqlite3_vfs* v, const char* name, int n, char* out) {
+  return Host(v)->xFullPathname(Host(v), name, n, out);
+}
+int Randomness(sqlite3_vfs* v, int n, char* out) { return Host(v)->xRandomness(Host(v), n, out); }
+int Sleep(sqlite3_vfs* v, int microseconds) { return Host(v)->xSleep(Host(v), microseconds); }
+int CurrentTime(sqlite3_vfs* v, double* out) { return Host(v)->xCurrentTime(Host(v), out); }
+int GetLastError(sqlite3_vfs* v, int n, char* out) { return Host(v)->xGetLastError(Host(v), n, out); }
+int CurrentTimeInt64(sqlite3_vfs* v, sqlite3_int64* out) {
+  return Host(v)->xCurrentTimeInt64(Host(v), out);
+}
+
+constexpr std::array<const char*, 3> kUnixFamily = {"unix", "unix-excl", "unix-posix"};
+
+}  // namespace
+
+std::optional<int> OwnFile::ReadMark() const {
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    if (shared_locks & (1u << (kReadLock0 + mark))) return mark;
+  }
+  return std::nullopt;
+}
+
+const char* OwnVfsFor(sqlite3_vfs* host) {
+  static std::mutex mutex;
+  static std::array<OwnVfs*, kUnixFamily.size()> registered{};
+  if (!host || !host->zName) return nullptr;
+  for (std::size_t i = 0; i < kUnixFamily.size(); ++i) {
+    if (std::strcmp(host->zName, kUnixFamily[i]) != 0) continue;
+    // A VFS of somebody else's may bear the name without being the engine's.
+    if (sqlite3_vfs_find(kUnixFamily[i]) != host) return nullptr;
+    const std::lock_guard lock(mutex);
+    if (registered[i]) return registered[i]->name;
+    auto* vfs = new OwnVfs{};
+    std::snprintf(vfs->name, sizeof vfs->name, "walmanager-%s", host->zName);
+    vfs->base.iVersion = 2;
+    vfs->base.szOsFile = static_cast<int>(RealOffset()) + host->szOsFile;
+    vfs->base.mxPathname = host->mxPathname;
+    vfs->base.zName = vfs->name;
+    vfs->base.pAppData = host;
+    vfs->base.xOpen = Open;
+    vfs->base.xDelete = Delete;
+    vfs->base.xAccess = Access;
+    vfs->base.xFullPathname = FullPathname;
+    vfs->base.xRandomness = Randomness;
+    vfs->base.xSleep = Sleep;
+    vfs->base.xCurrentTime = CurrentTime;
+    vfs->base.xGetLastError = GetLastError;
+    vfs->base.xCurrentTimeInt64 = CurrentTimeInt64;
+    if (sqlite3_vfs_register(&vfs->base, /*makeDflt=*/0) != SQLITE_OK) {
+      delete vfs;
+      return nullptr;
+    }
+    registered[i] = vfs;
+    return vfs->name;
+  }
+  return nullptr;
+}
+
+OwnFile* OwnFileOf(sqlite3* own_connection) {
+  return reinterpret_cast<OwnFile*>(DatabaseFile(own_connection, "main"));
+}
+
+}  // namespace walmanager

@@ -1,0 +1,38 @@
+// A small VFS over the host's, through which our own connections open the database.
+//
+// It passes everything on, but for two things. It refuses the exclusive write lock except where the
+// caller has allowed it: the engine takes that lock for a moment when it sees a torn header, and a
+// lone writer of the host without a busy handler would then see SQLITE_BUSY
+// (https://www.sqlite.org/walformat.html, section 2.3.4). And it remembers which locks the
+// connection holds, so that the guard knows the read mark that it sits on.
+// Thread rules: a file belongs to its connection; registering is guarded.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "ext/sqlite.h"
+
+namespace walmanager {
+
+// The name to open with, for a host's VFS that is one of SQLite's own `unix` family with shared
+// memory; nullptr for any other: connections of ours must not be opened there. Registered once per
+// process and never taken back.
+const char* OwnVfsFor(sqlite3_vfs* host);
+
+// The main database file of a connection opened through OwnVfsFor().
+struct OwnFile {
+  sqlite3_file base;
+  sqlite3_io_methods methods;
+  sqlite3_file* real;
+  bool may_write_lock;
+  std::uint32_t shared_locks;     // bit i: holds lock i of the -shm file shared
+  std::uint32_t exclusive_locks;  // likewise, exclusive
+
+  // The read mark on which the connection's transaction sits; nullopt outside of one.
+  std::optional<int> ReadMark() const;
+  bool HoldsWriteLock() const { return (exclusive_locks & 1u) != 0; }
+};
+OwnFile* OwnFileOf(sqlite3* own_connection);
+
+}  // namespace walmanager

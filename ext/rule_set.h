@@ -1,0 +1,38 @@
+// The rules of one strategy, compiled: conditions are SQL expressions, and SQLite evaluates them.
+//
+// Each condition becomes a statement on a private in-memory connection, in which every fact and
+// setting is a column of a one-row subquery bound before each look. An authorizer lets nothing
+// else in: no table, no subquery, no function but the harmless ones named in rule_set.cc.
+// Thread rules: one thread at a time (database.h holds a mutex).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ext/core/settings.h"
+#include "ext/core/strategy.h"
+#include "ext/sqlite.h"
+
+namespace walmanager {
+
+class RuleSet {
+ public:
+  // The rules must have priority order. An error names the rule, its condition and what is wrong.
+  static Result<RuleSet> Compile(std::vector<Rule> rules);
+
+  const std::vector<Rule>& rules() const { return rules_; }
+  // Whether any condition asks for this fact: one that is costly to find is not looked for in vain.
+  bool Asks(std::optional<double> Facts::*fact) const;
+  // The first rule whose condition holds; a condition that fails or is NULL does not hold.
+  std::optional<std::size_t> Decide(const Facts& facts, const SettingValues& settings);
+
+ private:
+  OwnedDb db_;
+  std::vector<OwnedStmt> conditions_;  // as rules_
+  std::vector<Rule> rules_;
+  std::vector<bool> asked_;  // as FactSpecs()
+};
+
+}  // namespace walmanager

@@ -1,0 +1,60 @@
+#include "ext/sqlite.h"
+
+SQLITE_EXTENSION_INIT1
+
+namespace walmanager {
+
+Result<std::optional<std::string>> QueryText(sqlite3* db, const std::string& sql) {
+  auto stmt = Prepare(db, kOwnSql + sql);
+  if (!stmt.ok()) return stmt.error();
+  std::optional<std::string> text;
+  int rc = SQLITE_OK;
+  while ((rc = sqlite3_step(stmt.value().get())) == SQLITE_ROW) {
+    if (!text && sqlite3_column_type(stmt.value().get(), 0) != SQLITE_NULL) {
+      text = ColumnText(stmt.value().get(), 0);
+    }
+  }
+  if (rc != SQLITE_DONE) return EngineError(db, sql);
+  return text;
+}
+
+void SetResult(sqlite3_context* context, const Value& value) {
+  if (const auto* integer = value.integer()) {
+    sqlite3_result_int64(context, *integer);
+  } else if (const auto* real = value.real()) {
+    sqlite3_result_double(context, *real);
+  } else if (const auto* text = value.text()) {
+    sqlite3_result_text(context, text->c_str(), static_cast<int>(text->size()), SQLITE_TRANSIENT);
+  } else {
+    sqlite3_result_null(context);
+  }
+}
+
+Value FromSqlite(sqlite3_value* value) {
+  const auto bytes = [&](const void* data) {
+    return std::string(static_cast<const char*>(data), static_cast<std::size_t>(sqlite3_value_bytes(value)));
+  };
+  switch (sqlite3_value_type(value)) {
+    case SQLITE_INTEGER:
+      return std::int64_t{sqlite3_value_int64(value)};
+    case SQLITE_FLOAT:
+      return sqlite3_value_double(value);
+    case SQLITE_TEXT:
+      return bytes(sqlite3_value_text(value));
+    case SQLITE_BLOB:
+      return Value::Blob(sqlite3_value_bytes(value) > 0 ? bytes(sqlite3_value_blob(value)) : "");
+    default:
+      return {};
+  }
+}
+
+std::string QuoteName(const std::string& name) {
+  std::string quoted = "\"";
+  for (const char c : name) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+}  // namespace walmanager

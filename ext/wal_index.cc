@@ -1,0 +1,50 @@
+#include "ext/wal_index.h"
+
+#include <array>
+#include <atomic>
+
+#include "ext/sqlite.h"
+
+namespace walmanager {
+namespace {
+
+constexpr int kRegionBytes = 32768;
+constexpr int kTries = 1000;
+
+}  // namespace
+
+sqlite3_file* DatabaseFile(sqlite3* db, const char* schema) {
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(db, schema, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK) return nullptr;
+  return file && file->pMethods ? file : nullptr;
+}
+
+const volatile void* MapWalIndex(sqlite3_file* file) {
+  if (!file || !file->pMethods || file->pMethods->iVersion < 2 || !file->pMethods->xShmMap) {
+    return nullptr;
+  }
+  int lock = -1;
+  if (file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &lock) != SQLITE_OK) return nullptr;
+  if (lock != SQLITE_LOCK_SHARED) return nullptr;
+  void volatile* region = nullptr;
+  if (file->pMethods->xShmMap(file, 0, kRegionBytes, 0, &region) != SQLITE_OK) return nullptr;
+  return region;
+}
+
+std::optional<WalIndex> ReadWalIndex(sqlite3_file* file) {
+  const auto* words = static_cast<const volatile std::uint32_t*>(MapWalIndex(file));
+  if (!words) return std::nullopt;
+  constexpr std::size_t kWords = kWalIndexSnapshotBytes / 4;
+  constexpr std::size_t kHeaderWords = 12;
+  std::array<std::uint32_t, kWords> copy;
+  for (int i = 0; i < kTries; ++i) {
+    for (std::size_t word = 0; word < kHeaderWords; ++word) copy[word] = words[word];
+    // The writer fills the second copy of the header first: read in the other order.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    for (std::size_t word = kHeaderWords; word < kWords; ++word) copy[word] = words[word];
+    if (auto index = DecodeWalIndex(std::as_bytes(std::span(copy)))) return index;
+  }
+  return std::nullopt;
+}
+
+}  // namespace walmanager

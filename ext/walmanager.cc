@@ -1,0 +1,86 @@
+// The entry points (https://www.sqlite.org/loadext.html).
+//
+// A process-wide load registers the first entry as an auto-extension: SQLite then calls it for every
+// connection that opens later. The library is never unloaded: hooks and destructors point into it.
+#include <string>
+
+#include "ext/checkpointer.h"
+#include "ext/connection.h"
+#include "ext/core/engine_version.h"
+#include "ext/sqlite.h"
+#include "sql/function.h"
+#include "vtab/module.h"
+
+namespace walmanager {
+namespace {
+
+int Refuse(char** message, const sqlite3_api_routines* api, const std::string& text) {
+  if (message) *message = api->mprintf("walmanager: %s", text.c_str());
+  return SQLITE_ERROR;
+}
+
+int Manage(sqlite3* db, char** message, const sqlite3_api_routines* api, Connection::At at) {
+  // The second load on a connection is a quiet success.
+  bool made = false;
+  auto connection = Connection::Attach(db, &made);
+  if (!connection.ok()) return Refuse(message, api, connection.error().message);
+  if (!made) return SQLITE_OK;
+  for (const auto register_all : {RegisterTables, RegisterFunctions}) {
+    if (Status status = register_all(connection.value()); !status.ok()) {
+      return Refuse(message, api, status.error().message);
+    }
+  }
+  connection.value()->Start(at);
+  return SQLITE_OK;
+}
+
+// Whether this engine can run us; sets the API table that all calls go through.
+int Accept(char** message, const sqlite3_api_routines* api) {
+  if (api->libversion_number() < kOldestEngine) {
+    return Refuse(message, api,
+                  std::string("SQLite 3.34.0 or newer is needed, this is ") + api->libversion());
+  }
+  if (sqlite3_api && sqlite3_api->libversion != api->libversion) {
+    return Refuse(message, api, "already loaded into another copy of SQLite in this process");
+  }
+  if (sqlite3_api != api) sqlite3_api = api;
+  return SQLITE_OK;
+}
+
+int Load(sqlite3* db, char** message, const sqlite3_api_routines* api) {
+  return AtCEdge([&] {
+    const int rc = Accept(message, api);
+    return rc != SQLITE_OK ? rc : Manage(db, message, api, Connection::At::kOpenConnection);
+  });
+}
+
+// For every connection that opens after a process-wide load. An error here would make the host's
+// open fail: there is none, the connection is then simply not managed.
+int LoadWhileOpening(sqlite3* db, char**, const sqlite3_api_routines* api) {
+  AtCEdge([&] {
+    if (OpeningOwnConnection()) return SQLITE_OK;
+    return Manage(db, nullptr, api, Connection::At::kOpening);
+  });
+  return SQLITE_OK;
+}
+
+}  // namespace
+}  // namespace walmanager
+
+#define WALMANAGER_EXPORT extern "C" __attribute__((visibility("default")))
+
+// This connection is managed from now on. Not thread-safe on one handle, as nothing is.
+WALMANAGER_EXPORT int sqlite3_walmanager_init(sqlite3* db, char** message,
+                                              const sqlite3_api_routines* api) {
+  const int rc = walmanager::Load(db, message, api);
+  return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
+}
+
+// Also every connection that this process opens later.
+WALMANAGER_EXPORT int sqlite3_walmanagerprocess_init(sqlite3* db, char** message,
+                                                     const sqlite3_api_routines* api) {
+  int rc = walmanager::Load(db, message, api);
+  if (rc != SQLITE_OK) return rc;
+  rc = sqlite3_auto_extension(reinterpret_cast<void (*)()>(walmanager::LoadWhileOpening));
+  return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
+}

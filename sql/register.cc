@@ -1,0 +1,72 @@
+// Registers the functions of functions.cc, and calls them behind the guard at the C edge.
+#include <vector>
+
+#include "ext/connection.h"
+#include "ext/sqlite.h"
+#include "sql/function.h"
+
+namespace walmanager {
+namespace {
+
+struct FunctionContext {
+  const Function* function;
+  Connection* connection;
+};
+
+void SetError(sqlite3_context* context, const Error& error) {
+  // The message first: without one, the code would bring its own.
+  sqlite3_result_error(context, error.message.c_str(), -1);
+  sqlite3_result_error_code(context, static_cast<int>(error.code));
+}
+
+void Call(sqlite3_context* context, int count, sqlite3_value** values) {
+  const int rc = AtCEdge([&] {
+    const auto* call = static_cast<FunctionContext*>(sqlite3_user_data(context));
+    const Function& function = *call->function;
+    if (count < function.least_arguments || count > function.most_arguments) {
+      SetError(context, Error{std::string(function.name) + ": " + std::to_string(count) +
+                              " arguments given; call it as " + function.signature});
+      return SQLITE_OK;
+    }
+    std::vector<Value> arguments;
+    for (int i = 0; i < count; ++i) arguments.push_back(FromSqlite(values[i]));
+    const auto result = function.call(*call->connection, Arguments(function.name, arguments));
+    if (result.ok()) SetResult(context, result.value());
+    else SetError(context, result.error());
+    return SQLITE_OK;
+  });
+  if (rc == SQLITE_NOMEM) sqlite3_result_error_nomem(context);
+  else if (rc != SQLITE_OK) sqlite3_result_error(context, "walmanager: internal error", -1);
+}
+
+}  // namespace
+
+Result<std::string> Arguments::Text(std::size_t index, const char* argument) const {
+  if (has(index) && at(index).text()) return *at(index).text();
+  return Wrong(index, argument, "text");
+}
+
+Result<std::string> Arguments::SchemaName(std::size_t index) const {
+  if (!has(index)) return std::string("main");
+  return Text(index, "schema");
+}
+
+Error Arguments::Wrong(std::size_t index, const char* argument, const std::string& allowed) const {
+  const std::string shown = has(index) ? at(index).Shown() : "missing";
+  return Error{std::string(function_) + ": " + argument + " " + shown + " is not " + allowed};
+}
+
+Status RegisterFunctions(Connection* connection) {
+  for (const Function& function : AllFunctions()) {
+    auto* context = new FunctionContext{&function, connection};
+    // Any number of arguments: the message for a wrong one is ours. SQLite owns the context from here
+    // on, also where the call fails.
+    const int rc = sqlite3_create_function_v2(
+        connection->db(), function.name, -1, SQLITE_UTF8 | (function.acts ? SQLITE_DIRECTONLY : 0), context,
+        Call, nullptr, nullptr, [](void* aux) { delete static_cast<FunctionContext*>(aux); });
+    if (rc != SQLITE_OK) return EngineError(connection->db(), std::string("function ") + function.name);
+  }
+  return Ok{};
+}
+
+}  // namespace walmanager

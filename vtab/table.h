@@ -1,0 +1,97 @@
+// A table as data: a name, a sentence, columns with name, type, sentence and accessor on one line,
+// and a function that makes the rows. CREATE TABLE, xColumn and the reference in the README come
+// from it. To add a table: one file, and one line in tables.cc.
+//
+// Rows are made whole when a scan begins; nothing is locked between them.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ext/core/result.h"
+#include "ext/core/value.h"
+
+namespace walmanager {
+
+class Connection;
+
+enum class ColumnType { kText, kInteger, kReal };
+
+struct ColumnInfo {
+  const char* name;
+  ColumnType type;
+  const char* about;
+};
+
+template <typename Row>
+struct Column {
+  const char* name;
+  ColumnType type;
+  const char* about;
+  Value (*get)(const Row&);
+};
+
+// The rows of one scan.
+class Rows {
+ public:
+  virtual ~Rows() = default;
+  virtual std::size_t size() const = 0;
+  virtual Value at(std::size_t row, std::size_t column) const = 0;
+};
+
+class Table {
+ public:
+  virtual ~Table() = default;
+  virtual const char* name() const = 0;
+  virtual const char* about() const = 0;
+  virtual std::vector<ColumnInfo> columns() const = 0;
+  // Runs inside a statement of `connection`, in its thread. An error becomes the statement's.
+  virtual Result<std::unique_ptr<Rows>> Read(Connection& connection) const = 0;
+};
+
+template <typename Row>
+class TableOf final : public Table {
+ public:
+  using Reader = Result<std::vector<Row>> (*)(Connection&);
+  TableOf(const char* name, const char* about, Reader reader, std::vector<Column<Row>> columns)
+      : name_(name), about_(about), reader_(reader), columns_(std::move(columns)) {}
+
+  const char* name() const override { return name_; }
+  const char* about() const override { return about_; }
+  std::vector<ColumnInfo> columns() const override {
+    std::vector<ColumnInfo> infos;
+    for (const Column<Row>& column : columns_) infos.push_back({column.name, column.type, column.about});
+    return infos;
+  }
+  Result<std::unique_ptr<Rows>> Read(Connection& connection) const override {
+    auto rows = reader_(connection);
+    if (!rows.ok()) return rows.error();
+    return std::unique_ptr<Rows>(new Snapshot(columns_, std::move(rows.value())));
+  }
+
+ private:
+  struct Snapshot final : Rows {
+    Snapshot(const std::vector<Column<Row>>& the_columns, std::vector<Row> the_rows)
+        : columns(the_columns), rows(std::move(the_rows)) {}
+    std::size_t size() const override { return rows.size(); }
+    Value at(std::size_t row, std::size_t column) const override {
+      return columns[column].get(rows[row]);
+    }
+    const std::vector<Column<Row>>& columns;
+    std::vector<Row> rows;
+  };
+
+  const char* name_;
+  const char* about_;
+  Reader reader_;
+  std::vector<Column<Row>> columns_;
+};
+
+// All tables, in the order of the README.
+std::span<const Table* const> AllTables();
+
+}  // namespace walmanager

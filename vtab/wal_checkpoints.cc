@@ -1,0 +1,64 @@
+// wal_checkpoints: the log of recent checkpoints of all processes, newest first.
+#include <algorithm>
+
+#include "ext/connection.h"
+#include "ext/core/time_text.h"
+#include "vtab/table.h"
+
+namespace walmanager {
+namespace {
+
+struct Row {
+  std::string schema;
+  CheckpointEntry entry;
+};
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  auto schemas = connection.Schemas();
+  if (!schemas.ok()) return schemas.error();
+  std::vector<Row> rows;
+  for (const Schema& schema : schemas.value()) {
+    if (!schema.database) continue;
+    for (CheckpointEntry& entry : schema.database->control()->region().ReadCheckpointLog()) {
+      rows.push_back({schema.name, std::move(entry)});
+    }
+  }
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Row& a, const Row& b) { return a.entry.at_ms > b.entry.at_ms; });
+  return rows;
+}
+
+Value OrNull(const std::string& text) { return text.empty() ? Value() : Value(text); }
+
+constexpr auto kText = ColumnType::kText;
+constexpr auto kInteger = ColumnType::kInteger;
+constexpr auto kReal = ColumnType::kReal;
+
+}  // namespace
+
+const Table& WalCheckpointsTable() {
+  // clang-format off: a column is a line
+  static const TableOf<Row> kTable(
+      "wal_checkpoints", "The last 512 checkpoints of all processes, newest first.", Read,
+      {
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"id", kInteger, "counts up from 1", [](const Row& r) -> Value { return r.entry.id; }},
+          {"at", kText, "UTC, when it ended", [](const Row& r) -> Value { return UtcText(r.entry.at_ms); }},
+          {"pid", kInteger, "the process that ran it", [](const Row& r) -> Value { return r.entry.pid; }},
+          {"mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE", [](const Row& r) -> Value { return ModeName(r.entry.mode); }},
+          {"origin", kText, "inline, background, manual or close", [](const Row& r) -> Value { return OriginName(r.entry.origin); }},
+          {"rule", kText, "the rule that called for it; NULL where somebody asked", [](const Row& r) -> Value { return OrNull(r.entry.rule); }},
+          {"result", kText, "complete, partial, busy, skipped or failed", [](const Row& r) -> Value { return ResultName(r.entry.result); }},
+          {"wal_frames", kInteger, "frames in the log", [](const Row& r) -> Value { return r.entry.wal_frames; }},
+          {"checkpointed_frames", kInteger, "those in the database afterwards", [](const Row& r) -> Value { return r.entry.checkpointed_frames; }},
+          {"moved_frames", kInteger, "those that this one moved", [](const Row& r) -> Value { return r.entry.moved_frames; }},
+          {"wal_bytes", kInteger, "size of the -wal file afterwards", [](const Row& r) -> Value { return r.entry.wal_bytes; }},
+          {"duration_ms", kReal, "how long it took", [](const Row& r) -> Value { return static_cast<double>(r.entry.duration_ns) / 1e6; }},
+          {"blocked_by_pid", kInteger, "who was in the way", [](const Row& r) -> Value { return r.entry.blocked_by_pid; }},
+          {"error", kText, "the engine's words where it failed or was busy", [](const Row& r) -> Value { return OrNull(r.entry.error); }},
+      });
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager

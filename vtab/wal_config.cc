@@ -1,0 +1,60 @@
+// wal_config: the settings in force, their defaults, and who changed what when.
+#include "ext/connection.h"
+#include "ext/core/time_text.h"
+#include "vtab/table.h"
+
+namespace walmanager {
+namespace {
+
+struct Row {
+  std::string schema;
+  SettingSpec spec;
+  std::int64_t value = 0;
+  std::optional<StoredSetting> changed;
+};
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  auto schemas = connection.Schemas();
+  if (!schemas.ok()) return schemas.error();
+  std::vector<Row> rows;
+  for (const Schema& schema : schemas.value()) {
+    if (!schema.database) continue;
+    const StoredSettings settings = schema.database->settings();
+    const SettingValues values = settings.Values();
+    for (std::size_t i = 0; i < SettingSpecs().size(); ++i) {
+      const SettingSpec& spec = SettingSpecs()[i];
+      const StoredSetting* changed = settings.Find(spec.name);
+      rows.push_back({schema.name, spec, values.at(i), changed ? std::optional(*changed) : std::nullopt});
+    }
+  }
+  return rows;
+}
+
+Value Shown(const SettingSpec& spec, std::int64_t value) {
+  return spec.kind == SettingKind::kSwitch ? Value(SettingText(spec, value)) : Value(value);
+}
+
+constexpr auto kText = ColumnType::kText;
+constexpr auto kInteger = ColumnType::kInteger;
+
+}  // namespace
+
+const Table& WalConfigTable() {
+  // clang-format off: a column is a line
+  static const TableOf<Row> kTable(
+      "wal_config", "The settings of each database; wal_set() changes them.", Read,
+      {
+          {"name", kText, "what wal_set() calls it", [](const Row& r) -> Value { return r.spec.name; }},
+          {"value", kInteger, "in force", [](const Row& r) -> Value { return Shown(r.spec, r.value); }},
+          {"default_value", kInteger, "where nobody changed it", [](const Row& r) -> Value { return Shown(r.spec, r.spec.default_value); }},
+          {"unit", kText, "bytes, frames or ms; NULL for a switch", [](const Row& r) -> Value { return *r.spec.unit ? Value(r.spec.unit) : Value(); }},
+          {"description", kText, "what it does, and the values allowed", [](const Row& r) -> Value { return std::string(r.spec.description) + " Allowed: " + AllowedValues(r.spec) + "."; }},
+          {"changed_at", kText, "UTC; NULL at the default", [](const Row& r) -> Value { return r.changed ? Value(UtcText(r.changed->changed_at_ms)) : Value(); }},
+          {"changed_by", kText, "the process; NULL at the default", [](const Row& r) -> Value { return r.changed ? Value(r.changed->changed_by) : Value(); }},
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+      });
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager

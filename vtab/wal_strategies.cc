@@ -1,0 +1,64 @@
+// wal_strategies: the rules of every strategy, built in and of the user's own.
+#include "ext/connection.h"
+#include "ext/core/time_text.h"
+#include "vtab/table.h"
+
+namespace walmanager {
+namespace {
+
+struct Row {
+  std::string schema;
+  Rule rule;
+  bool active = false;
+  RuleFired fired;
+};
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  auto schemas = connection.Schemas();
+  if (!schemas.ok()) return schemas.error();
+  std::vector<Row> rows;
+  for (const Schema& schema : schemas.value()) {
+    if (!schema.database) continue;
+    const auto control = schema.database->control();
+    const StoredSettings settings = control->region().ReadSettings().value_or(StoredSettings{});
+    const auto add = [&](std::span<const Rule> rules) {
+      for (std::size_t i = 0; i < rules.size(); ++i) {
+        rows.push_back({schema.name, rules[i], rules[i].strategy == settings.strategy,
+                        control->region().ReadFired(rules[i].builtin, i)});
+      }
+    };
+    add(BuiltinRules());
+    add(settings.rules);
+  }
+  return rows;
+}
+
+constexpr auto kText = ColumnType::kText;
+constexpr auto kInteger = ColumnType::kInteger;
+constexpr auto kReal = ColumnType::kReal;
+
+}  // namespace
+
+const Table& WalStrategiesTable() {
+  // clang-format off: a column is a line
+  static const TableOf<Row> kTable(
+      "wal_strategies", "The rules of every strategy; the first whose condition holds says what to do.", Read,
+      {
+          {"strategy", kText, "the strategy's name", [](const Row& r) -> Value { return r.rule.strategy; }},
+          {"priority", kInteger, "rules are tried lowest first", [](const Row& r) -> Value { return r.rule.priority; }},
+          {"rule", kText, "the rule's name", [](const Row& r) -> Value { return r.rule.name; }},
+          {"condition", kText, "an SQL expression over facts and settings", [](const Row& r) -> Value { return r.rule.condition; }},
+          {"mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE", [](const Row& r) -> Value { return ModeName(r.rule.mode); }},
+          {"runs", kText, "inline (in the committing thread) or background", [](const Row& r) -> Value { return RunsName(r.rule.runs); }},
+          {"stall_budget_ms", kReal, "the most that a commit may wait for readers", [](const Row& r) -> Value { return r.rule.stall_budget_ms; }},
+          {"builtin", kInteger, "1: built in and fixed", [](const Row& r) -> Value { return r.rule.builtin; }},
+          {"active", kInteger, "1: of the strategy in force", [](const Row& r) -> Value { return r.active; }},
+          {"fired", kInteger, "how often it ran a checkpoint", [](const Row& r) -> Value { return r.fired.fired; }},
+          {"last_fired_at", kText, "UTC", [](const Row& r) -> Value { return r.fired.fired ? Value(UtcText(r.fired.last_fired_ms)) : Value(); }},
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+      });
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager
