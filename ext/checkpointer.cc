@@ -51,7 +51,7 @@ Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char
   const int rc = sqlite3_open_v2(path.c_str(), &db, flags, vfs);
   opening_thread = std::thread::id();
   OwnedDb owned(db);
-  if (rc != SQLITE_OK) return EngineError(db, "open");
+  if (rc != SQLITE_OK) return EngineError(db);
   return owned;
 }
 
@@ -60,7 +60,8 @@ bool Checkpointer::Open(const Host& host) {
   const volatile void* host_index = host_file ? MapWalIndex(host_file) : nullptr;
   if (open()) {
     // The same memory means the same file: nobody moved or replaced the database since.
-    if (host_index && MapWalIndex(DatabaseFile(checkpoint_.get(), "main")) == host_index) return true;
+    if (host_index && MapWalIndex(DatabaseFile(checkpoint_.get(), "main")) == host_index)
+      return true;
     Close();
   }
   unguarded_because_ = "locking_mode is EXCLUSIVE: nobody else can write";
@@ -68,7 +69,8 @@ bool Checkpointer::Open(const Host& host) {
   sqlite3_vfs* host_vfs = nullptr;
   sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_VFS_POINTER, &host_vfs);
   const char* vfs = OwnVfsFor(host_vfs);
-  unguarded_because_ = std::string("the VFS '") + (host_vfs ? host_vfs->zName : "?") + "' is the host's own";
+  unguarded_because_ =
+      std::string("the VFS '") + (host_vfs ? host_vfs->zName : "?") + "' is the host's own";
   if (!vfs) return false;
 
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
@@ -84,7 +86,8 @@ bool Checkpointer::Open(const Host& host) {
     // fails where a key would be needed.
     auto version = QueryText(db, "PRAGMA schema_version");
     if (!version.ok() || MapWalIndex(DatabaseFile(db, "main")) != host_index) {
-      unguarded_because_ = version.ok() ? "the file at its path is another one" : version.error().message;
+      unguarded_because_ =
+          version.ok() ? "the file at its path is another one" : version.error().message;
       return false;
     }
   }
@@ -111,8 +114,8 @@ void Checkpointer::Close() {
 
 void Checkpointer::FollowCloseBehaviour(const CloseBehaviour& behaviour) {
   if (!open()) return;
-  sqlite3_db_config(checkpoint_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, behaviour.checkpoint ? 0 : 1,
-                    nullptr);
+  sqlite3_db_config(checkpoint_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
+                    behaviour.checkpoint ? 0 : 1, nullptr);
   int persist = behaviour.persist_wal ? 1 : 0;
   for (sqlite3* db : {checkpoint_.get(), guard_.get()}) {
     sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
@@ -129,7 +132,8 @@ std::optional<std::array<bool, kReadMarks>> Checkpointer::TryReadMarks() {
   std::array<bool, kReadMarks> held{};
   for (int mark = 0; mark < kReadMarks; ++mark) {
     constexpr int kExclusive = SQLITE_SHM_EXCLUSIVE;
-    const int rc = file->pMethods->xShmLock(file, kReadLock0 + mark, 1, SQLITE_SHM_LOCK | kExclusive);
+    const int rc =
+        file->pMethods->xShmLock(file, kReadLock0 + mark, 1, SQLITE_SHM_LOCK | kExclusive);
     held[static_cast<std::size_t>(mark)] = rc == SQLITE_BUSY;
     if (rc == SQLITE_OK) {
       file->pMethods->xShmLock(file, kReadLock0 + mark, 1, SQLITE_SHM_UNLOCK | kExclusive);
@@ -138,7 +142,8 @@ std::optional<std::array<bool, kReadMarks>> Checkpointer::TryReadMarks() {
   return held;
 }
 
-CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode, std::uint64_t deadline_ns) {
+CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
+                                    std::uint64_t deadline_ns) {
   if (Open(host)) return RunGuarded(mode, deadline_ns);
   return RunOnHost(host, mode);
 }
@@ -152,11 +157,14 @@ CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode)
   if (moved >= 0) outcome.checkpointed_frames = moved;
   outcome.busy = rc == SQLITE_BUSY;
   if (rc == SQLITE_OK) {
-    if (log < 0) outcome.message = "the database is not in WAL mode";
-    else outcome.result = log == moved ? CheckpointResult::kComplete : CheckpointResult::kPartial;
+    if (log < 0)
+      outcome.message = "the database is not in WAL mode";
+    else
+      outcome.result = log == moved ? CheckpointResult::kComplete : CheckpointResult::kPartial;
   } else if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED) {
     outcome.result = CheckpointResult::kBusy;
-    outcome.message = rc == SQLITE_LOCKED ? "this connection has a statement open that reads the database" : "";
+    outcome.message =
+        rc == SQLITE_LOCKED ? "this connection has a statement open that reads the database" : "";
   } else {
     return Failed(sqlite3_errmsg(host.db));
   }
@@ -187,7 +195,7 @@ int Checkpointer::OnBusy(void* self, int) {
 // One checkpoint under one guard.
 struct Checkpointer::Step {
   int rc = SQLITE_OK;
-  bool began = false;           // the guard stood as it must
+  bool began = false;  // the guard stood as it must
   bool nothing_to_move = false;
   std::int64_t moved = 0;
   bool started_over = false;
@@ -223,7 +231,8 @@ Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t dead
       OwnFileOf(checkpoint_.get())->may_write_lock = Blocking(now);
       busy_deadline_ns_ = deadline_ns;
       int log = 0, moved = 0;
-      step.rc = sqlite3_wal_checkpoint_v2(checkpoint_.get(), "main", static_cast<int>(now), &log, &moved);
+      step.rc =
+          sqlite3_wal_checkpoint_v2(checkpoint_.get(), "main", static_cast<int>(now), &log, &moved);
       OwnFileOf(checkpoint_.get())->may_write_lock = false;
       if (step.rc != SQLITE_OK) step.message = sqlite3_errmsg(checkpoint_.get());
       step.started_over = step.rc == SQLITE_OK && StartsOver(now);
@@ -272,9 +281,9 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     if (!last_step_due) usleep(kPauseMicroseconds);
   }
   outcome.busy = last_rc == SQLITE_BUSY;
-  outcome.result = outcome.busy && Blocking(mode)    ? CheckpointResult::kBusy
-                   : outcome.busy && moved == 0      ? CheckpointResult::kBusy
-                                                     : CheckpointResult::kPartial;
+  outcome.result = outcome.busy && Blocking(mode) ? CheckpointResult::kBusy
+                   : outcome.busy && moved == 0   ? CheckpointResult::kBusy
+                                                  : CheckpointResult::kPartial;
   // A mode that waits for readers did not get what it waited for.
   if (Blocking(mode)) outcome.busy = true;
   return outcome;

@@ -56,8 +56,8 @@ class Checkpointer {
   // The wal-index as our connection sees it; nullopt where ours is not open.
   std::optional<WalIndex> Look() const;
   // Which read marks somebody holds, found by trying an exclusive lock on each for a moment (a
-  // reader that comes just then takes another mark, as beside any checkpoint); nullopt where ours is
-  // not open.
+  // reader that comes just then takes another mark, as beside any checkpoint); nullopt where ours
+  // is not open.
   std::optional<std::array<bool, kReadMarks>> TryReadMarks();
 
   bool open() const { return checkpoint_ != nullptr; }

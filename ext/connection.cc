@@ -62,9 +62,10 @@ Result<Connection*> Connection::Attach(sqlite3* db, bool* made) {
   }
   auto* connection = new Connection(db, &registry);
   // From here on SQLite owns the object: it calls Detach also where this call fails.
-  const int rc = sqlite3_create_function_v2(db, kLifetimeFunction, 0, SQLITE_UTF8 | SQLITE_DIRECTONLY,
-                                            connection, Nothing, nullptr, nullptr, Detach);
-  if (rc != SQLITE_OK) return EngineError(db, kLifetimeFunction);
+  const int rc =
+      sqlite3_create_function_v2(db, kLifetimeFunction, 0, SQLITE_UTF8 | SQLITE_DIRECTONLY,
+                                 connection, Nothing, nullptr, nullptr, Detach);
+  if (rc != SQLITE_OK) return EngineError(db);
   {
     const std::lock_guard lock(registry.mutex);
     registry.connections[db] = connection;
@@ -134,7 +135,8 @@ HookState Connection::ProbeHook(const Schema& schema) {
                                 [&](const Log& known) { return known.schema == schema.name; });
   const std::uint64_t known_position = log == logs_.end() ? 0 : log->log_position;
   const bool moved = index && index->max_frame > 0 && Position(*index) != known_position;
-  return moved && CacheWrites() > cache_writes_at_hook_ ? HookState::kDisplaced : HookState::kActive;
+  return moved && CacheWrites() > cache_writes_at_hook_ ? HookState::kDisplaced
+                                                        : HookState::kActive;
 }
 
 std::int64_t Connection::CacheWrites() const {
@@ -253,8 +255,8 @@ void Connection::Committed(const char* schema, int frames) {
   if (log_reset) region.CountLogReset();
   if (automatic_ && database.IsDue(index, start)) {
     const CheckpointReport report = database.AfterCommit({db_, schema, file}, index, start);
-    log->without_index.backfill =
-        static_cast<std::uint32_t>(report.checkpointed_frames.value_or(log->without_index.backfill));
+    log->without_index.backfill = static_cast<std::uint32_t>(
+        report.checkpointed_frames.value_or(log->without_index.backfill));
   }
   const std::uint64_t end = MonotonicNs();
   // Two commits and no statement between them: somebody has our trace slot.
@@ -279,7 +281,7 @@ Connection::Log* Connection::FindLog(const char* schema) {
     ForgetDetached();  // another file under the same name
     break;
   }
-  auto database = file ? Database::ForFile(file) : nullptr;
+  auto database = file && *file ? Database::ForFile(file) : nullptr;
   if (!database) return nullptr;
   Log& log = logs_.emplace_back();
   log.schema = schema;
@@ -336,7 +338,7 @@ Result<std::vector<Schema>> Connection::Schemas() {
     schema.file = row[2].value_or("");
     const auto mode = Query("PRAGMA " + QuoteName(schema.name) + ".journal_mode");
     if (mode.ok()) schema.journal_mode = mode.value().value_or("");
-    if (!schema.file.empty()) schema.database = Database::ForFile(schema.file);
+    if (const Log* log = FindLog(schema.name.c_str())) schema.database = log->database;
     schemas.push_back(std::move(schema));
   }
   return schemas;
@@ -400,8 +402,8 @@ Connection::EngineFacts Connection::Engine() {
   facts.version = sqlite3_libversion();
   facts.version_number = sqlite3_libversion_number();
   facts.has_wal_reset_bug = HasWalResetBug(facts.version_number);
-  // sqlite3_threadsafe() says how the library was built; a connection that asks for a mutex and gets
-  // none says how it was started.
+  // sqlite3_threadsafe() says how the library was built; a connection that asks for a mutex and
+  // gets none says how it was started.
   const auto probe = OpenOwnConnection(
       ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
   facts.threads = probe.ok() && sqlite3_db_mutex(probe.value().get()) != nullptr;
@@ -421,12 +423,15 @@ Result<std::optional<std::string>> Connection::Query(const std::string& sql) {
   return QueryText(db_, sql);
 }
 
+std::string Connection::Quoted(const std::string& name) { return QuoteName(name); }
+
 Result<std::vector<Connection::TextRow>> Connection::Rows(const std::string& sql,
                                                           const std::string& parameter) {
   auto stmt = Prepare(db_, kOwnSql + sql);
   if (!stmt.ok()) return stmt.error();
   sqlite3_stmt* raw = stmt.value().get();
-  sqlite3_bind_text(raw, 1, parameter.c_str(), static_cast<int>(parameter.size()), SQLITE_TRANSIENT);
+  sqlite3_bind_text(raw, 1, parameter.c_str(), static_cast<int>(parameter.size()),
+                    SQLITE_TRANSIENT);
   std::vector<TextRow> rows;
   int rc = SQLITE_OK;
   while ((rc = sqlite3_step(raw)) == SQLITE_ROW) {
@@ -437,7 +442,7 @@ Result<std::vector<Connection::TextRow>> Connection::Rows(const std::string& sql
     }
     rows.push_back(std::move(row));
   }
-  if (rc != SQLITE_DONE) return EngineError(db_, sql);
+  if (rc != SQLITE_DONE) return EngineError(db_);
   return rows;
 }
 

@@ -30,9 +30,9 @@ enum class TransactionState { kNone, kRead, kWrite };
 // One attached database as PRAGMA database_list has it.
 struct Schema {
   std::string name;
-  std::string file;                       // empty: in memory or temporary
-  std::string journal_mode;               // empty: unknown
-  std::shared_ptr<Database> database;     // nullptr where there is no file
+  std::string file;                    // empty: in memory or temporary
+  std::string journal_mode;            // empty: unknown
+  std::shared_ptr<Database> database;  // nullptr where there is no file
   bool is_wal() const { return journal_mode == "wal" && database != nullptr; }
 };
 
@@ -58,7 +58,8 @@ class Connection {
   // The wal-index of a schema in WAL mode; nullopt where it cannot be looked at.
   std::optional<WalIndex> LookAtLog(const Schema& schema);
   HostConnection AsHost(const Schema& schema);
-  // Whether our WAL hook stands. Retakes it from SQLite's own autocheckpoint, leaves another's alone.
+  // Whether our WAL hook stands. Retakes it from SQLite's own autocheckpoint, leaves another's
+  // alone.
   HookState ProbeHook(const Schema& schema);
   // Of one schema, or with nullptr of any.
   TransactionState transaction_state(const char* schema) const;
@@ -80,21 +81,24 @@ class Connection {
   // Rows of text, NULL as nullopt, of a statement with one text parameter.
   using TextRow = std::vector<std::optional<std::string>>;
   Result<std::vector<TextRow>> Rows(const std::string& sql, const std::string& parameter);
+  // "main" with quotes, fit for SQL.
+  static std::string Quoted(const std::string& name);
   // Before the host's database mode changes: nothing of ours stays on it.
   void CloseOwnConnections();
 
  private:
-  // A schema that has committed to a log, and what the commit path needs to know of it.
+  // A schema with a file, once it has committed to its log or somebody asked about it, and what the
+  // commit path needs to know of it. Keeps the Database alive until the connection closes.
   struct Log {
     std::string schema;
     std::shared_ptr<Database> database;
     std::shared_ptr<ControlFile> control;
     std::uint64_t control_generation = 0;
     std::size_t slab = 0;
-    std::uint64_t statement = 0;    // the last statement that committed here
-    std::uint64_t adopted = 0;      // the last wish of PRAGMA wal_autocheckpoint that was followed
+    std::uint64_t statement = 0;     // the last statement that committed here
+    std::uint64_t adopted = 0;       // the last wish of PRAGMA wal_autocheckpoint that was followed
     std::uint64_t log_position = 0;  // as of the last hook call
-    WalIndex without_index;         // where there is no wal-index: what the hook and checkpoints say
+    WalIndex without_index;  // where there is no wal-index: what the hook and checkpoints say
   };
 
   Connection(sqlite3* db, Registry* registry) : db_(db), registry_(registry) {}
@@ -120,13 +124,13 @@ class Connection {
   std::uint64_t statement_ = 0;  // serial number of the statement that runs
   std::uint64_t statement_start_ns_ = 0;
   bool hook_placed_ = false;
-  bool hook_wanted_ = true;      // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
+  bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
   bool automatic_ = true;
-  bool detached_ = false;        // a DETACH was seen
-  bool traced_ = false;          // our trace callback has been called
-  std::uint64_t wish_ = 0;       // serial number of the last PRAGMA wal_autocheckpoint=N
+  bool detached_ = false;   // a DETACH was seen
+  bool traced_ = false;     // our trace callback has been called
+  std::uint64_t wish_ = 0;  // serial number of the last PRAGMA wal_autocheckpoint=N
   std::int64_t wished_frames_ = 0;
-  std::uint64_t plain_writes_ = 0;          // statements that commit unless they fail
+  std::uint64_t plain_writes_ = 0;  // statements that commit unless they fail
   std::uint64_t plain_writes_at_hook_ = 0;
   std::int64_t cache_writes_at_hook_ = 0;
 };

@@ -19,7 +19,7 @@ namespace walmanager {
 namespace {
 
 constexpr std::size_t kSharedSlab = layout::kConnections;
-constexpr std::uint64_t kMakeWaitNs = 50'000'000;        // another process is making the file
+constexpr std::uint64_t kMakeWaitNs = 50'000'000;  // another process is making the file
 constexpr std::uint64_t kSettingsWaitNs = 1'000'000'000;
 constexpr useconds_t kPollMicroseconds = 200;
 
@@ -133,7 +133,8 @@ std::string ControlFile::TakeOver(int fd, const ControlRegion::Identity& identit
   layout::Header header{};
   const ssize_t got = pread(fd, &header, sizeof header, 0);
   const bool empty = status.st_size == 0;
-  const bool ours = got == sizeof header && memcmp(header.magic, layout::kMagic, sizeof header.magic) == 0;
+  const bool ours =
+      got == sizeof header && memcmp(header.magic, layout::kMagic, sizeof header.magic) == 0;
   if (!empty && !ours && !IsUnfinished(fd, status.st_size)) {
     return "it is not a control file of walmanager";
   }
@@ -188,11 +189,13 @@ ControlFile::Opened ControlFile::OpenFile(const std::string& database_path, cons
     return opened;
   }
   const bool make = wish == Wish::kMake;
-  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (make ? O_CREAT : 0),
-                      database.st_mode & 0666);
+  const int fd =
+      open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (make ? O_CREAT : 0),
+           database.st_mode & 0666);
   if (fd < 0) {
-    opened.reason = errno == ENOENT && !make ? "it is made at the first commit to the log or setting"
-                                             : Words("open", errno);
+    opened.reason = errno == ENOENT && !make
+                        ? "it is made at the first commit to the log or setting"
+                        : Words("open", errno);
     return opened;
   }
   struct stat status {};
@@ -258,7 +261,8 @@ ControlFile::~ControlFile() {
 
 bool ControlFile::StillThere() const {
   if (fd_ < 0) return true;
-  struct stat mapped {}, at_path{};
+  struct stat mapped {
+  }, at_path{};
   if (fstat(fd_, &mapped) != 0 || stat(path_.c_str(), &at_path) != 0) return false;
   return mapped.st_dev == at_path.st_dev && mapped.st_ino == at_path.st_ino;
 }

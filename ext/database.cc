@@ -71,8 +71,8 @@ Database::Database(std::string path)
 
 Database::~Database() {
   if (!checkpointer_->open()) return;
-  // Ours may be the last connection of all: then this close moves the rest of the log and removes it,
-  // as the host's would have done.
+  // Ours may be the last connection of all: then this close moves the rest of the log and removes
+  // it, as the host's would have done.
   const auto before = checkpointer_->Look();
   const std::uint64_t start = MonotonicNs();
   checkpointer_->Close();
@@ -100,7 +100,8 @@ void Database::MakeControl() {
   control_wanted_.store(false, std::memory_order_relaxed);
   if (control_->shared() && control_->StillThere()) return;
   auto made = ControlFile::Open(path_, ControlFile::Wish::kMake);
-  if (!made || (!made->shared() && !control_->shared() && made->reason() == control_->reason())) return;
+  if (!made || (!made->shared() && !control_->shared() && made->reason() == control_->reason()))
+    return;
   // What was set while the memory was private goes along into a file that is new.
   if (made->shared() && made->made_here() && !control_->shared()) {
     const auto stored = control_->region().ReadSettings();
@@ -114,7 +115,8 @@ void Database::MakeControl() {
 void Database::Tick() {
   const auto current = control();
   const bool lost = !current->StillThere();
-  if (lost || (!current->shared() && !control_wanted_.load(std::memory_order_relaxed))) MakeControl();
+  if (lost || (!current->shared() && !control_wanted_.load(std::memory_order_relaxed)))
+    MakeControl();
 }
 
 StoredSettings Database::settings() const {
@@ -126,8 +128,9 @@ Status Database::Change(bool make_file, const std::function<Status(StoredSetting
   const auto current = control();
   const ControlFile::SettingsLock lock(current.get());
   if (!lock.held()) {
-    return Error{"another process has been changing the settings of this database for over a second",
-                 ErrorCode::kBusy};
+    return Error{
+        "another process has been changing the settings of this database for over a second",
+        ErrorCode::kBusy};
   }
   auto stored = current->region().ReadSettings();
   if (!stored) return Error{"the settings cannot be read: they change too fast", ErrorCode::kBusy};
@@ -144,8 +147,8 @@ bool Database::IsDue(const WalIndex& index, std::uint64_t now_ns) const {
 
 void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
   const std::int64_t due = DueFrames(values_, index.page_size);
-  const std::int64_t step =
-      std::clamp<std::int64_t>(values_[Setting::kCheckpointFrames] / 16, 1, kMostFramesBetweenLooks);
+  const std::int64_t step = std::clamp<std::int64_t>(values_[Setting::kCheckpointFrames] / 16, 1,
+                                                     kMostFramesBetweenLooks);
   std::int64_t next = index.max_frame + step;
   // Land exactly on the frame at which a threshold is reached.
   for (const std::int64_t threshold : {due, index.backfill + due}) {
@@ -154,8 +157,8 @@ void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
   next_look_frame_.store(static_cast<std::uint64_t>(next), std::memory_order_relaxed);
   look_salt_.store(index.salt1, std::memory_order_relaxed);
   last_look_ns_.store(now_ns, std::memory_order_relaxed);
-  sample_interval_ns_.store(
-      static_cast<std::uint64_t>(values_[Setting::kSampleIntervalMs]) * kMs, std::memory_order_relaxed);
+  sample_interval_ns_.store(static_cast<std::uint64_t>(values_[Setting::kSampleIntervalMs]) * kMs,
+                            std::memory_order_relaxed);
 }
 
 CheckpointReport Database::AfterCommit(const HostConnection& host, const WalIndex& index,
@@ -241,20 +244,23 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, cons
   ran.strategy = compiled_.strategy;
   ran.rule = rule.name;
   CountFired(rule);
-  const bool in_vain = ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0;
+  const bool in_vain =
+      ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0;
   backoff_ns_ = !in_vain           ? 0
                 : backoff_ns_ == 0 ? kFirstBackoffNs
                                    : std::min(2 * backoff_ns_, kLongestBackoffNs);
   not_before_ns_ = in_vain ? MonotonicNs() + backoff_ns_ : 0;
   WalIndex after = index;
   if (ran.wal_frames) after.max_frame = static_cast<std::uint32_t>(*ran.wal_frames);
-  if (ran.checkpointed_frames) after.backfill = static_cast<std::uint32_t>(*ran.checkpointed_frames);
+  if (ran.checkpointed_frames)
+    after.backfill = static_cast<std::uint32_t>(*ran.checkpointed_frames);
   PlanNextLook(after, MonotonicNs());
   return ran;
 }
 
 void Database::CountFired(const Rule& rule) {
-  const std::span<const Rule> all = rule.builtin ? BuiltinRules() : std::span<const Rule>(compiled_.rules);
+  const std::span<const Rule> all =
+      rule.builtin ? BuiltinRules() : std::span<const Rule>(compiled_.rules);
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (all[i].strategy == rule.strategy && all[i].name == rule.name) {
       control()->region().CountFired(rule.builtin, i, UnixMs());
@@ -392,7 +398,8 @@ std::optional<ReadMarks> Database::ReadLockTable() const {
       const int byte = kShmLockBase + kReadLock0 + mark;
       if (byte < lock.first_byte || byte > lock.last_byte) continue;
       marks.held[static_cast<std::size_t>(mark)] = true;
-      if (lock.pid != ThisProcess().pid) marks.held_by_others[static_cast<std::size_t>(mark)] = true;
+      if (lock.pid != ThisProcess().pid)
+        marks.held_by_others[static_cast<std::size_t>(mark)] = true;
     }
   }
   return marks;

@@ -81,11 +81,25 @@ int ShmLock(sqlite3_file* f, int offset, int n, int flags) {
   return rc;
 }
 
-constexpr sqlite3_io_methods kMethods = {
-    3,          Close,    Read,   Write,       Truncate,   Sync,
-    FileSize,   Lock,     Unlock, CheckReservedLock,       FileControl,
-    SectorSize, DeviceCharacteristics, ShmMap, ShmLock,    ShmBarrier,
-    ShmUnmap,   Fetch,    Unfetch};
+constexpr sqlite3_io_methods kMethods = {3,
+                                         Close,
+                                         Read,
+                                         Write,
+                                         Truncate,
+                                         Sync,
+                                         FileSize,
+                                         Lock,
+                                         Unlock,
+                                         CheckReservedLock,
+                                         FileControl,
+                                         SectorSize,
+                                         DeviceCharacteristics,
+                                         ShmMap,
+                                         ShmLock,
+                                         ShmBarrier,
+                                         ShmUnmap,
+                                         Fetch,
+                                         Unfetch};
 
 // --- the VFS: xOpen wraps the database file, the rest passes on to the host's
 
@@ -117,7 +131,9 @@ int FullPathname(sqlite3_vfs* v, const char* name, int n, char* out) {
 int Randomness(sqlite3_vfs* v, int n, char* out) { return Host(v)->xRandomness(Host(v), n, out); }
 int Sleep(sqlite3_vfs* v, int microseconds) { return Host(v)->xSleep(Host(v), microseconds); }
 int CurrentTime(sqlite3_vfs* v, double* out) { return Host(v)->xCurrentTime(Host(v), out); }
-int GetLastError(sqlite3_vfs* v, int n, char* out) { return Host(v)->xGetLastError(Host(v), n, out); }
+int GetLastError(sqlite3_vfs* v, int n, char* out) {
+  return Host(v)->xGetLastError(Host(v), n, out);
+}
 int CurrentTimeInt64(sqlite3_vfs* v, sqlite3_int64* out) {
   return Host(v)->xCurrentTimeInt64(Host(v), out);
 }

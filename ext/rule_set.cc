@@ -77,7 +77,8 @@ Result<OwnedStmt> PrepareOne(sqlite3* db, Authorizer& authorizer, const std::str
   OwnedStmt owned(stmt);
   if (!authorizer.refused.empty()) return Error{authorizer.refused};
   if (rc != SQLITE_OK) return Error{sqlite3_errmsg(db)};
-  if (!stmt || *tail != '\0' || sqlite3_column_count(stmt) != 1) return Error{"it is not one expression"};
+  if (!stmt || *tail != '\0' || sqlite3_column_count(stmt) != 1)
+    return Error{"it is not one expression"};
   return owned;
 }
 
@@ -90,7 +91,8 @@ Result<OwnedStmt> CompileCondition(sqlite3* db, const std::string& condition) {
   if (!empty.ok()) return empty.error();
   // In a WHERE clause, text that closes our parenthesis and goes on as a FROM cannot compile.
   Authorizer where;
-  auto in_where = PrepareOne(db, where, "SELECT 1 FROM (" + facts + ") WHERE (" + condition + "\n)");
+  auto in_where =
+      PrepareOne(db, where, "SELECT 1 FROM (" + facts + ") WHERE (" + condition + "\n)");
   if (!in_where.ok()) return in_where.error();
   Authorizer authorizer;
   auto stmt = PrepareOne(db, authorizer, "SELECT (" + condition + "\n) FROM (" + facts + ")");
@@ -98,7 +100,8 @@ Result<OwnedStmt> CompileCondition(sqlite3* db, const std::string& condition) {
   if (authorizer.selects > frame.selects || where.selects > frame.selects) {
     return Error{"subqueries are not allowed"};
   }
-  if (static_cast<std::size_t>(sqlite3_bind_parameter_count(stmt.value().get())) != own_parameters) {
+  if (static_cast<std::size_t>(sqlite3_bind_parameter_count(stmt.value().get())) !=
+      own_parameters) {
     return Error{"parameters are not allowed"};
   }
   return stmt;
@@ -114,8 +117,8 @@ bool Mentions(std::string_view text, std::string_view name) {
 
 Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules) {
   RuleSet set;
-  auto db = OpenOwnConnection(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                              nullptr);
+  auto db = OpenOwnConnection(
+      ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   if (!db.ok()) return db.error();
   set.db_ = std::move(db.value());
   // "x" is a column or an error, never a string.
@@ -156,9 +159,12 @@ std::optional<std::size_t> RuleSet::Decide(const Facts& facts, const SettingValu
     for (const FactSpec& fact : FactSpecs()) {
       const std::optional<double>& value = facts.*fact.value;
       ++parameter;
-      if (!value) sqlite3_bind_null(stmt, parameter);
-      else if (fact.real) sqlite3_bind_double(stmt, parameter, *value);
-      else sqlite3_bind_int64(stmt, parameter, static_cast<sqlite3_int64>(*value));
+      if (!value)
+        sqlite3_bind_null(stmt, parameter);
+      else if (fact.real)
+        sqlite3_bind_double(stmt, parameter, *value);
+      else
+        sqlite3_bind_int64(stmt, parameter, static_cast<sqlite3_int64>(*value));
     }
     for (std::size_t s = 0; s < SettingSpecs().size(); ++s) {
       sqlite3_bind_int64(stmt, ++parameter, settings.at(s));

@@ -14,7 +14,7 @@ Result<std::optional<std::string>> QueryText(sqlite3* db, const std::string& sql
       text = ColumnText(stmt.value().get(), 0);
     }
   }
-  if (rc != SQLITE_DONE) return EngineError(db, sql);
+  if (rc != SQLITE_DONE) return EngineError(db);
   return text;
 }
 
@@ -32,7 +32,8 @@ void SetResult(sqlite3_context* context, const Value& value) {
 
 Value FromSqlite(sqlite3_value* value) {
   const auto bytes = [&](const void* data) {
-    return std::string(static_cast<const char*>(data), static_cast<std::size_t>(sqlite3_value_bytes(value)));
+    return std::string(static_cast<const char*>(data),
+                       static_cast<std::size_t>(sqlite3_value_bytes(value)));
   };
   switch (sqlite3_value_type(value)) {
     case SQLITE_INTEGER:

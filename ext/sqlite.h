@@ -39,19 +39,20 @@ inline constexpr char kOwnSql[] = "/*walmanager*/ ";
 inline bool EngineHas(int version) { return sqlite3_libversion_number() >= version; }
 
 // The engine's words for what just failed on `db`.
-inline Error EngineError(sqlite3* db, const std::string& what) {
+inline Error EngineError(sqlite3* db) {
   const int rc = sqlite3_errcode(db) & 0xff;
   const ErrorCode code = rc == SQLITE_BUSY     ? ErrorCode::kBusy
                          : rc == SQLITE_LOCKED ? ErrorCode::kLocked
                          : rc == SQLITE_NOMEM  ? ErrorCode::kNoMemory
                                                : ErrorCode::kError;
-  return Error{what + ": " + sqlite3_errmsg(db), code};
+  return Error{sqlite3_errmsg(db), code};
 }
 
 // A statement ready to step. The error names nothing but what the engine said.
 inline Result<OwnedStmt> Prepare(sqlite3* db, const std::string& sql) {
   sqlite3_stmt* stmt = nullptr;
-  if (sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()), &stmt, nullptr) != SQLITE_OK) {
+  if (sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()), &stmt, nullptr) !=
+      SQLITE_OK) {
     return Error{sqlite3_errmsg(db)};
   }
   return OwnedStmt(stmt);
@@ -59,7 +60,8 @@ inline Result<OwnedStmt> Prepare(sqlite3* db, const std::string& sql) {
 
 inline std::string ColumnText(sqlite3_stmt* stmt, int column) {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(stmt, column));
-  return text ? std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(stmt, column))) : "";
+  return text ? std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(stmt, column)))
+              : "";
 }
 
 // The first column of the first row, nullopt where there is no row. The statement is stepped to its

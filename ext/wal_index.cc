@@ -15,7 +15,8 @@ constexpr int kTries = 1000;
 
 sqlite3_file* DatabaseFile(sqlite3* db, const char* schema) {
   sqlite3_file* file = nullptr;
-  if (sqlite3_file_control(db, schema, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK) return nullptr;
+  if (sqlite3_file_control(db, schema, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK)
+    return nullptr;
   return file && file->pMethods ? file : nullptr;
 }
 
@@ -24,7 +25,8 @@ const volatile void* MapWalIndex(sqlite3_file* file) {
     return nullptr;
   }
   int lock = -1;
-  if (file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &lock) != SQLITE_OK) return nullptr;
+  if (file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &lock) != SQLITE_OK)
+    return nullptr;
   if (lock != SQLITE_LOCK_SHARED) return nullptr;
   void volatile* region = nullptr;
   if (file->pMethods->xShmMap(file, 0, kRegionBytes, 0, &region) != SQLITE_OK) return nullptr;

@@ -1,7 +1,8 @@
 // The entry points (https://www.sqlite.org/loadext.html).
 //
-// A process-wide load registers the first entry as an auto-extension: SQLite then calls it for every
-// connection that opens later. The library is never unloaded: hooks and destructors point into it.
+// A process-wide load registers the first entry as an auto-extension: SQLite then calls it for
+// every connection that opens later. The library is never unloaded: hooks and destructors point
+// into it.
 #include <string>
 
 #include "ext/checkpointer.h"

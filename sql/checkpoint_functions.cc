@@ -40,8 +40,8 @@ Result<Schema> Find(Connection& connection, const Arguments& arguments, std::siz
 
 CheckpointReport NoLog(const Schema& schema) {
   CheckpointReport report;
-  report.message = "journal_mode is " + (schema.journal_mode.empty() ? "unknown" : schema.journal_mode) +
-                   ", not wal";
+  report.message = "journal_mode is " +
+                   (schema.journal_mode.empty() ? "unknown" : schema.journal_mode) + ", not wal";
   if (schema.database) report.strategy = schema.database->settings().strategy;
   return report;
 }

@@ -1,6 +1,325 @@
-// wal_configure: to be replaced in the step that lands profiles.
+// wal_configure: puts connection and database into a profile, whole or not at all.
+#include <algorithm>
+#include <array>
+#include <vector>
+
 #include "ext/connection.h"
+#include "ext/core/json_writer.h"
 #include "sql/function.h"
+
 namespace walmanager {
-Result<Value> WalConfigure(Connection&, const Arguments&) { return Error{"wal_configure: not yet"}; }
+namespace {
+
+enum class Kind { kSchemaPragma, kConnectionPragma, kSetting, kStrategy };
+
+// One thing that a profile sets.
+struct Target {
+  const char* name;
+  Kind kind;
+  // The words that are allowed, separated by spaces; where the PRAGMA answers with a number, that
+  // is the word's place. nullptr: an integer.
+  const char* words;
+  bool may_be_less;  // the engine may cut it to what its build allows
+};
+
+// In the order in which they are applied: first what is most likely to be refused.
+constexpr std::size_t kTargets = 11;
+constexpr std::array<Target, kTargets> kTargetList = {{
+    {"journal_mode", Kind::kSchemaPragma, "wal", false},
+    {"synchronous", Kind::kSchemaPragma, "off normal full extra", false},
+    {"cache_size", Kind::kSchemaPragma, nullptr, false},
+    {"mmap_size", Kind::kSchemaPragma, nullptr, true},
+    {"temp_store", Kind::kConnectionPragma, "default file memory", false},
+    {"foreign_keys", Kind::kConnectionPragma, "off on", false},
+    {"journal_size_limit", Kind::kSchemaPragma, nullptr, false},
+    {"busy_timeout", Kind::kConnectionPragma, nullptr, false},
+    {"wal_limit_bytes", Kind::kSetting, nullptr, false},
+    {"checkpoint_frames", Kind::kSetting, nullptr, false},
+    {"strategy", Kind::kStrategy, nullptr, false},
+}};
+
+struct Profile {
+  const char* name;
+  std::array<const char*, kTargets> values;  // as kTargetList; cache_size: negative is KiB
+};
+
+// clang-format off: a profile is a line
+constexpr std::array<Profile, 6> kProfiles = {{
+    // A chat history: many small commits, recent rows read again and again, large tables behind
+    // them.
+    {"conversation",
+     {"wal", "normal", "-65536", "536870912", "memory", "on", "67108864", "5000", "67108864",
+      "1000", "conversation_workload"}},
+    // Many connections: a small cache each, since the pages are shared through mmap; a log long
+    // enough
+    // that readers seldom stand in the way of its restart; patience with other writers.
+    {"high_concurrency",
+     {"wal", "normal", "-16384", "1073741824", "memory", "on", "134217728", "10000", "134217728",
+      "4000", "conversation_workload"}},
+    // Few surprises for one commit: small checkpoints, everything hot in memory, and an early
+    // "database is locked" in place of a long wait.
+    {"low_latency",
+     {"wal", "normal", "-131072", "1073741824", "memory", "on", "67108864", "1000", "67108864",
+      "500", "conversation_workload"}},
+    // A commit survives power loss: synchronous FULL, and no mmap, through which a stray pointer of
+    // the
+    // host could write into the database.
+    {"durable",
+     {"wal", "full", "-32768", "0", "default", "on", "67108864", "10000", "67108864", "1000",
+      "conversation_workload"}},
+    // Little memory and disk: SQLite's own small cache, temporary tables on disk, a log of 4 MiB.
+    {"embedded",
+     {"wal", "normal", "-2048", "0", "file", "on", "4194304", "5000", "4194304", "256",
+      "conversation_workload"}},
+    // Many short requests, mostly reads: a middling cache for each worker, mmap for what they
+    // share.
+    {"web",
+     {"wal", "normal", "-20480", "268435456", "memory", "on", "67108864", "5000", "67108864",
+      "1000", "conversation_workload"}},
+}};
+// clang-format on
+
+std::vector<std::string> Words(const char* text) {
+  std::vector<std::string> words;
+  for (const char* c = text; c && *c; ++c) {
+    if (c == text || *c == ' ') words.emplace_back();
+    if (*c != ' ') words.back() += *c;
+  }
+  return words;
+}
+
+std::string Joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) (text += text.empty() ? "" : ", ") += word;
+  return text;
+}
+
+const Profile* FindProfile(std::string_view name) {
+  const auto found = std::find_if(kProfiles.begin(), kProfiles.end(),
+                                  [&](const Profile& profile) { return name == profile.name; });
+  return found == kProfiles.end() ? nullptr : &*found;
+}
+
+std::optional<std::size_t> FindTarget(std::string_view name) {
+  for (std::size_t i = 0; i < kTargets; ++i) {
+    if (name == kTargetList[i].name) return i;
+  }
+  return std::nullopt;
+}
+
+// One call: reads, sets and puts back the targets of one schema.
+class Configuration {
+ public:
+  Configuration(Connection& connection, Schema schema)
+      : connection_(connection),
+        schema_(std::move(schema)),
+        before_(schema_.database->settings()) {}
+
+  Result<std::string> Read(const Target& target) {
+    if (target.kind == Kind::kSetting) {
+      const auto values = schema_.database->settings().Values();
+      return std::to_string(values.at(*FindSetting(target.name)));
+    }
+    if (target.kind == Kind::kStrategy) return schema_.database->settings().strategy;
+    const auto said = connection_.Query(Pragma(target));
+    if (!said.ok()) return said.error();
+    // A build without mmap answers with nothing.
+    if (!said.value()) return target.may_be_less ? Result<std::string>("0") : Error{"no answer"};
+    const auto words = Words(target.words);
+    const std::string& text = *said.value();
+    const bool is_number =
+        !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+    if (words.empty() || !is_number) return text;
+    const std::size_t place = std::stoul(text);
+    return place < words.size() ? words[place] : text;
+  }
+
+  // Sets and looks again: a PRAGMA that cannot do its work often says nothing. What is in force
+  // now.
+  Result<std::string> Apply(const Target& target, const std::string& value) {
+    Status status = Set(target, value);
+    if (!status.ok()) return status.error();
+    auto now = Read(target);
+    if (!now.ok() || now.value() == value) return now;
+    if (target.may_be_less) return now;
+    return Error{"SQLite kept '" + now.value() + "'"};
+  }
+
+  // Back to `value`, which it had when this object was made; of a setting also who had set it.
+  Status PutBack(const Target& target, const std::string& value) {
+    if (target.kind != Kind::kSetting && target.kind != Kind::kStrategy) {
+      const auto now = Apply(target, value);
+      return now.ok() ? Status(Ok{}) : Status(now.error());
+    }
+    return schema_.database->Change(true, [&](StoredSettings& stored) -> Status {
+      stored.settings = before_.settings;
+      stored.strategy = before_.strategy;
+      stored.strategy_changed = before_.strategy_changed;
+      return Ok{};
+    });
+  }
+
+  // A connection with temporary tables would lose them.
+  Result<bool> HasTemporaryTables() {
+    const auto count = connection_.Query("SELECT count(*) FROM sqlite_temp_schema");
+    if (!count.ok()) return count.error();
+    return count.value().value_or("0") != "0";
+  }
+
+ private:
+  std::string Pragma(const Target& target) const {
+    const bool of_schema = target.kind == Kind::kSchemaPragma;
+    return "PRAGMA " + (of_schema ? connection_.Quoted(schema_.name) + "." : "") + target.name;
+  }
+
+  Status Set(const Target& target, const std::string& value) {
+    if (target.kind == Kind::kSetting || target.kind == Kind::kStrategy) {
+      return schema_.database->Change(true, [&](StoredSettings& stored) -> Status {
+        if (target.kind == Kind::kStrategy) return stored.SelectStrategy(value, ThisChange());
+        const SettingSpec& spec = SettingSpecs()[*FindSetting(target.name)];
+        stored.Set(spec, std::stoll(value), ThisChange());
+        return Ok{};
+      });
+    }
+    connection_.CloseOwnConnections();
+    const auto done = connection_.Query(Pragma(target) + "=" + value);
+    if (!done.ok()) return done.error();
+    return Ok{};
+  }
+
+  Connection& connection_;
+  const Schema schema_;
+  const StoredSettings before_;
+};
+
+// The value of an override, as text that may be set; an error names it and what is allowed.
+Result<std::string> CheckOverride(const Target& target, const std::string& type,
+                                  const std::string& text) {
+  const auto wrong = [&](const std::string& allowed) {
+    return Error{std::string("wal_configure: override ") + target.name + " '" + text + "' is not " +
+                 allowed};
+  };
+  if (target.kind == Kind::kStrategy)
+    return type == "text" ? Result<std::string>(text) : wrong("text");
+  if (target.words) {
+    std::string word = text;
+    std::transform(word.begin(), word.end(), word.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    const auto words = Words(target.words);
+    // JSON's true and false, for a switch.
+    if (type == "true" || type == "false") word = type == "true" ? "on" : "off";
+    if (std::find(words.begin(), words.end(), word) == words.end())
+      return wrong("one of " + Joined(words));
+    return word;
+  }
+  if (type != "integer") return wrong("an integer");
+  if (target.kind == Kind::kSetting) {
+    const SettingSpec& spec = SettingSpecs()[*FindSetting(target.name)];
+    const auto value = text.size() < 18 ? std::stoll(text) : std::int64_t{-1};
+    if (value < spec.minimum || value > spec.maximum) return wrong(AllowedValues(spec));
+  }
+  return text;
+}
+
+using Values = std::array<std::string, kTargets>;
+
+Status ReadOverrides(Connection& connection, const std::string& json, Values& values) {
+  const auto type = connection.Rows("SELECT json_type(?1)", json);
+  if (!type.ok()) return Error{"wal_configure: overrides_json: " + type.error().message};
+  if (type.value().at(0).at(0).value_or("") != "object") {
+    return Error{"wal_configure: overrides_json is not an object"};
+  }
+  const auto rows = connection.Rows("SELECT key, type, atom FROM json_each(?1)", json);
+  if (!rows.ok()) return Error{"wal_configure: overrides_json: " + rows.error().message};
+  for (const auto& row : rows.value()) {
+    const auto target = FindTarget(*row[0]);
+    if (!target) {
+      std::string known;
+      for (const Target& each : kTargetList) (known += known.empty() ? "" : ", ") += each.name;
+      return Error{"wal_configure: override '" + *row[0] + "' is not one of " + known};
+    }
+    auto value = CheckOverride(kTargetList[*target], *row[1], row[2].value_or("null"));
+    if (!value.ok()) return value.error();
+    values[*target] = std::move(value.value());
+  }
+  return Ok{};
+}
+
+// A value in the report: numbers as numbers, on and off as booleans.
+void AddValue(JsonObject& json, const char* name, const Target& target, const std::string& value) {
+  if (std::string_view(target.words ? target.words : "") == "off on")
+    json.Add(name, value == "on");
+  else if (!target.words && target.kind != Kind::kStrategy)
+    json.Add(name, std::int64_t{std::stoll(value)});
+  else
+    json.Add(name, value);
+}
+
+}  // namespace
+
+Result<Value> WalConfigure(Connection& connection, const Arguments& arguments) {
+  const auto name = arguments.Text(0, "profile");
+  const Profile* profile = name.ok() ? FindProfile(name.value()) : nullptr;
+  if (!profile) {
+    std::string known;
+    for (const Profile& each : kProfiles) (known += known.empty() ? "" : ", ") += each.name;
+    return arguments.Wrong(0, "profile", "one of " + known);
+  }
+  Values wanted;
+  std::copy(profile->values.begin(), profile->values.end(), wanted.begin());
+  if (arguments.has(1) && !arguments.at(1).is_null()) {
+    const auto json = arguments.Text(1, "overrides_json");
+    if (!json.ok()) return json.error();
+    if (Status status = ReadOverrides(connection, json.value(), wanted); !status.ok())
+      return status.error();
+  }
+  auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
+  if (!schema.ok()) return schema.error();
+  if (!connection.in_autocommit()) {
+    return Error{"wal_configure: a transaction is open on this connection: end it first"};
+  }
+  if (connection.is_read_only(schema.value())) {
+    return Error{"wal_configure: schema '" + schema.value().name +
+                 "' is read-only on this connection"};
+  }
+
+  Configuration configuration(connection, schema.value());
+  std::vector<std::pair<const Target*, std::string>> done;  // and what it was before
+  JsonObject report;
+  for (std::size_t i = 0; i < kTargets; ++i) {
+    const Target& target = kTargetList[i];
+    auto before = configuration.Read(target);
+    auto after = before;
+    bool skipped = false;
+    if (before.ok() && before.value() != wanted[i]) {
+      const auto temporary = configuration.HasTemporaryTables();
+      skipped =
+          std::string_view(target.name) == "temp_store" && temporary.ok() && temporary.value();
+      if (!skipped) {
+        done.emplace_back(&target, before.value());
+        after = configuration.Apply(target, wanted[i]);
+      }
+    }
+    if (!after.ok()) {
+      std::string message = std::string("wal_configure: ") + target.name + " '" + wanted[i] +
+                            "' could not be set: " + after.error().message;
+      for (auto undo = done.rbegin(); undo != done.rend(); ++undo) {
+        if (Status restored = configuration.PutBack(*undo->first, undo->second); !restored.ok()) {
+          message += std::string("; ") + undo->first->name + " '" + undo->second +
+                     "' could not be put back: " + restored.error().message;
+        }
+      }
+      return Error{message};
+    }
+    JsonObject change;
+    AddValue(change, "before", target, before.value());
+    AddValue(change, "after", target, after.value());
+    if (skipped) change.Add("skipped", "this connection has temporary tables, which it would lose");
+    report.Add(target.name, change);
+  }
+  JsonObject json;
+  json.Add("profile", profile->name).Add("settings", report);
+  return Value(json.text());
+}
+
 }  // namespace walmanager

@@ -15,7 +15,8 @@ class Connection;
 // The arguments of one call. The getters give errors that name function, argument and value.
 class Arguments {
  public:
-  Arguments(const char* function, std::span<const Value> values) : function_(function), values_(values) {}
+  Arguments(const char* function, std::span<const Value> values)
+      : function_(function), values_(values) {}
 
   const char* function() const { return function_; }
   std::size_t size() const { return values_.size(); }

@@ -31,12 +31,16 @@ void Call(sqlite3_context* context, int count, sqlite3_value** values) {
     std::vector<Value> arguments;
     for (int i = 0; i < count; ++i) arguments.push_back(FromSqlite(values[i]));
     const auto result = function.call(*call->connection, Arguments(function.name, arguments));
-    if (result.ok()) SetResult(context, result.value());
-    else SetError(context, result.error());
+    if (result.ok())
+      SetResult(context, result.value());
+    else
+      SetError(context, result.error());
     return SQLITE_OK;
   });
-  if (rc == SQLITE_NOMEM) sqlite3_result_error_nomem(context);
-  else if (rc != SQLITE_OK) sqlite3_result_error(context, "walmanager: internal error", -1);
+  if (rc == SQLITE_NOMEM)
+    sqlite3_result_error_nomem(context);
+  else if (rc != SQLITE_OK)
+    sqlite3_result_error(context, "walmanager: internal error", -1);
 }
 
 }  // namespace
@@ -59,12 +63,14 @@ Error Arguments::Wrong(std::size_t index, const char* argument, const std::strin
 Status RegisterFunctions(Connection* connection) {
   for (const Function& function : AllFunctions()) {
     auto* context = new FunctionContext{&function, connection};
-    // Any number of arguments: the message for a wrong one is ours. SQLite owns the context from here
-    // on, also where the call fails.
+    // Any number of arguments: the message for a wrong one is ours. SQLite owns the context from
+    // here on, also where the call fails.
     const int rc = sqlite3_create_function_v2(
-        connection->db(), function.name, -1, SQLITE_UTF8 | (function.acts ? SQLITE_DIRECTONLY : 0), context,
-        Call, nullptr, nullptr, [](void* aux) { delete static_cast<FunctionContext*>(aux); });
-    if (rc != SQLITE_OK) return EngineError(connection->db(), std::string("function ") + function.name);
+        connection->db(), function.name, -1, SQLITE_UTF8 | (function.acts ? SQLITE_DIRECTONLY : 0),
+        context, Call, nullptr, nullptr,
+        [](void* aux) { delete static_cast<FunctionContext*>(aux); });
+    if (rc != SQLITE_OK)
+      return Error{std::string("function ") + function.name + ": " + sqlite3_errmsg(connection->db())};
   }
   return Ok{};
 }

@@ -22,7 +22,8 @@ Result<std::int64_t> SettingValue(const Arguments& arguments, const SettingSpec&
   }
   std::optional<std::int64_t> number;
   if (value.integer()) number = *value.integer();
-  if (value.real() && std::floor(*value.real()) == *value.real() && std::abs(*value.real()) < 9e15) {
+  if (value.real() && std::floor(*value.real()) == *value.real() &&
+      std::abs(*value.real()) < 9e15) {
     number = static_cast<std::int64_t>(*value.real());
   }
   if (!number || *number < spec.minimum || *number > spec.maximum) {
@@ -39,7 +40,8 @@ Result<Value> WalSet(Connection& connection, const Arguments& arguments) {
   const auto index = FindSetting(name.value());
   if (!index) {
     std::string known;
-    for (const SettingSpec& spec : SettingSpecs()) (known += known.empty() ? "" : ", ") += spec.name;
+    for (const SettingSpec& spec : SettingSpecs())
+      (known += known.empty() ? "" : ", ") += spec.name;
     return arguments.Wrong(0, "name", "one of " + known);
   }
   const SettingSpec& spec = SettingSpecs()[*index];
@@ -51,11 +53,11 @@ Result<Value> WalSet(Connection& connection, const Arguments& arguments) {
   }
   auto database = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
   if (!database.ok()) return database.error();
-  const Status status =
-      database.value().database->Change(database.value().is_wal(), [&](StoredSettings& stored) -> Status {
-        stored.Set(spec, value, ThisChange());
-        return Ok{};
-      });
+  const Status status = database.value().database->Change(database.value().is_wal(),
+                                                          [&](StoredSettings& stored) -> Status {
+                                                            stored.Set(spec, value, ThisChange());
+                                                            return Ok{};
+                                                          });
   if (!status.ok()) return Error{"wal_set: " + status.error().message, status.error().code};
   const std::int64_t now = value.value_or(spec.default_value);
   return spec.kind == SettingKind::kSwitch ? Value(SettingText(spec, now)) : Value(now);

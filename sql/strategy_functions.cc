@@ -132,7 +132,8 @@ Result<Value> WalStrategyDrop(Connection& connection, const Arguments& arguments
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(1));
   if (!schema.ok()) return schema.error();
   const Status status = schema.value().database->Change(
-      schema.value().is_wal(), [&](StoredSettings& stored) { return stored.DropStrategy(name.value()); });
+      schema.value().is_wal(),
+      [&](StoredSettings& stored) { return stored.DropStrategy(name.value()); });
   if (!status.ok()) return status.error();
   return Value(name.value());
 }

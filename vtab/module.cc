@@ -89,7 +89,8 @@ int Filter(sqlite3_vtab_cursor* base, int, const char*, int, sqlite3_value**) {
     auto rows = table->table->Read(*table->connection);
     if (!rows.ok()) {
       sqlite3_free(table->zErrMsg);
-      table->zErrMsg = sqlite3_mprintf("%s: %s", table->table->name(), rows.error().message.c_str());
+      table->zErrMsg =
+          sqlite3_mprintf("%s: %s", table->table->name(), rows.error().message.c_str());
       return static_cast<int>(rows.error().code);
     }
     cursor->rows = std::move(rows.value());
@@ -142,9 +143,11 @@ Status RegisterTables(Connection* connection) {
   for (const Table* table : AllTables()) {
     auto* context = new ModuleContext{table, connection};
     // SQLite owns the context from here on, also where the call fails.
-    const int rc = sqlite3_create_module_v2(connection->db(), table->name(), &kModule, context,
-                                            [](void* aux) { delete static_cast<ModuleContext*>(aux); });
-    if (rc != SQLITE_OK) return EngineError(connection->db(), std::string("table ") + table->name());
+    const int rc =
+        sqlite3_create_module_v2(connection->db(), table->name(), &kModule, context,
+                                 [](void* aux) { delete static_cast<ModuleContext*>(aux); });
+    if (rc != SQLITE_OK)
+      return Error{std::string("table ") + table->name() + ": " + sqlite3_errmsg(connection->db())};
   }
   return Ok{};
 }

@@ -64,7 +64,8 @@ class TableOf final : public Table {
   const char* about() const override { return about_; }
   std::vector<ColumnInfo> columns() const override {
     std::vector<ColumnInfo> infos;
-    for (const Column<Row>& column : columns_) infos.push_back({column.name, column.type, column.about});
+    for (const Column<Row>& column : columns_)
+      infos.push_back({column.name, column.type, column.about});
     return infos;
   }
   Result<std::unique_ptr<Rows>> Read(Connection& connection) const override {

@@ -1,4 +1,5 @@
-// The layout of the control file `<db>-walmanager`, which every process that uses the database maps.
+// The layout of the control file `<db>-walmanager`, which every process that uses the database
+// maps.
 //
 // A page of header, two copies of the settings, counters of checkpoints, a ring of checkpoint
 // records and a slab of commit counters per connection. All integers are little-endian words of
@@ -35,14 +36,14 @@ struct Header {
   std::uint64_t database_device;
   std::uint64_t database_inode;
   char boot_id[40];
-  Counter statistics_since_ms;   // Unix time
-  Counter settings_generation;   // its lowest bit names the copy in force
-  Counter reset_generation;      // slabs of another generation count as zero
-  Counter log_position;          // salt1 << 32 | mxFrame, as of the last commit that was counted
-  Counter last_commit_ns;        // CLOCK_MONOTONIC
-  Counter last_checkpoint_ns;    // CLOCK_MONOTONIC; at first the time of creation
+  Counter statistics_since_ms;    // Unix time
+  Counter settings_generation;    // its lowest bit names the copy in force
+  Counter reset_generation;       // slabs of another generation count as zero
+  Counter log_position;           // salt1 << 32 | mxFrame, as of the last commit that was counted
+  Counter last_commit_ns;         // CLOCK_MONOTONIC
+  Counter last_checkpoint_ns;     // CLOCK_MONOTONIC; at first the time of creation
   Counter commits_at_checkpoint;  // all commits counted when the last checkpoint ended
-  Counter slabs_used;  // slabs from this one on were never owned
+  Counter slabs_used;             // slabs from this one on were never owned
 };
 static_assert(sizeof(Header) <= 4096);
 
@@ -89,9 +90,9 @@ struct CheckpointCounters {
   Counter frames;
   Counter total_ns;
   Counter max_ns;
-  Counter last_ns;     // duration of the last one
-  Counter last_ms;     // Unix time of its end
-  Counter last_mode;   // CheckpointMode + 1; 0: none yet
+  Counter last_ns;    // duration of the last one
+  Counter last_ms;    // Unix time of its end
+  Counter last_mode;  // CheckpointMode + 1; 0: none yet
   Counter wal_resets;
   Counter wal_bytes_max;
   std::array<Counter, kHistogramBuckets> histogram;
@@ -103,7 +104,7 @@ struct CheckpointRecord {
   std::uint64_t mode;
   std::uint64_t origin;
   std::uint64_t result;
-  std::int64_t wal_frames;           // -1: unknown, here and below
+  std::int64_t wal_frames;  // -1: unknown, here and below
   std::int64_t checkpointed_frames;
   std::int64_t moved_frames;
   std::int64_t wal_bytes;
@@ -120,8 +121,8 @@ struct CheckpointSlot {
 };
 
 struct CheckpointRing {
-  Counter next_id;         // the last id given out
-  Counter forgotten_id;    // records up to this one were reset
+  Counter next_id;       // the last id given out
+  Counter forgotten_id;  // records up to this one were reset
   std::array<CheckpointSlot, kCheckpointRecords> slots;
 };
 

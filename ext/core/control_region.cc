@@ -33,7 +33,9 @@ template <std::size_t N>
 void SetText(char (&field)[N], std::string_view text) {
   std::size_t length = std::min(text.size(), N - 1);
   // Never cut a UTF-8 sequence in two.
-  while (length < text.size() && length > 0 && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
+  while (length < text.size() && length > 0 &&
+         (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80)
+    --length;
   std::memset(field, 0, N);
   std::memcpy(field, text.data(), length);
 }
@@ -62,8 +64,8 @@ std::uint64_t LogPosition(std::uint32_t salt1, std::uint32_t max_frame) {
 }
 
 void ClearSlab(layout::ConnectionSlab& slab, std::uint64_t generation) {
-  for (Counter* counter : {&slab.commits, &slab.frames_written, &slab.timed_commits, &slab.commit_ns,
-                           &slab.commit_max_ns, &slab.stall_ns}) {
+  for (Counter* counter : {&slab.commits, &slab.frames_written, &slab.timed_commits,
+                           &slab.commit_ns, &slab.commit_max_ns, &slab.stall_ns}) {
     Put(*counter, 0);
   }
   for (Counter& counter : slab.commit_histogram) Put(counter, 0);
@@ -180,9 +182,9 @@ std::optional<StoredSettings> ControlRegion::ReadSettings() const {
 Status ControlRegion::WriteSettings(const StoredSettings& settings) {
   if (settings.settings.size() > layout::kSettings || settings.rules.size() > layout::kRules) {
     return Error{"the control file has room for " + std::to_string(layout::kSettings) +
-                 " settings and " + std::to_string(layout::kRules) + " rules of your own, asked were " +
-                 std::to_string(settings.settings.size()) + " and " +
-                 std::to_string(settings.rules.size())};
+                 " settings and " + std::to_string(layout::kRules) +
+                 " rules of your own, asked were " + std::to_string(settings.settings.size()) +
+                 " and " + std::to_string(settings.rules.size())};
   }
   auto block = std::make_unique<layout::SettingsBlock>();
   SetText(block->active_strategy, settings.strategy);
@@ -354,7 +356,8 @@ CheckpointTotals ControlRegion::ReadCheckpointTotals() const {
   totals.wal_bytes_max = Get(counters.wal_bytes_max);
   totals.last_ms = static_cast<std::int64_t>(Get(counters.last_ms));
   const std::uint64_t mode = Get(counters.last_mode);
-  if (mode >= 1 && mode <= kCheckpointModes) totals.last_mode = static_cast<CheckpointMode>(mode - 1);
+  if (mode >= 1 && mode <= kCheckpointModes)
+    totals.last_mode = static_cast<CheckpointMode>(mode - 1);
   for (const Counter& counter : counters.histogram) totals.histogram.push_back(Get(counter));
   return totals;
 }
@@ -422,9 +425,9 @@ void ControlRegion::ClearStatistics(std::int64_t unix_ms, std::uint64_t monotoni
   }
   for (Counter& counter : counters.by_result) Put(counter, 0);
   for (Counter& counter : counters.histogram) Put(counter, 0);
-  for (Counter* counter : {&counters.frames, &counters.total_ns, &counters.max_ns, &counters.last_ns,
-                           &counters.last_ms, &counters.last_mode, &counters.wal_resets,
-                           &counters.wal_bytes_max}) {
+  for (Counter* counter :
+       {&counters.frames, &counters.total_ns, &counters.max_ns, &counters.last_ns,
+        &counters.last_ms, &counters.last_mode, &counters.wal_resets, &counters.wal_bytes_max}) {
     Put(*counter, 0);
   }
   Put(file_->ring.forgotten_id, Get(file_->ring.next_id));

@@ -11,8 +11,8 @@
 //   the slab first; readers take such a slab for empty.
 // - Settings stand twice; the lowest bit of `settings_generation` names the copy in force. A writer
 //   (there is one at a time: the caller holds the settings lock) fills the other copy and then
-//   stores the next generation with release. A reader loads the generation with acquire, copies, and
-//   looks again: only two changes in between can have touched what it copied. A writer killed
+//   stores the next generation with release. A reader loads the generation with acquire, copies,
+//   and looks again: only two changes in between can have touched what it copied. A writer killed
 //   half-way leaves the copy in force as it was.
 // - A checkpoint record is claimed by adding to `next_id`; its slot's id is 0 while it is written,
 //   and stored with release when it is done. A reader checks the id before and after it copies. A

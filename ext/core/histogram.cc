@@ -17,8 +17,8 @@ std::size_t HistogramBucket(std::uint64_t nanoseconds) {
   if (units < kSubBuckets) return static_cast<std::size_t>(units);
   const int exponent = std::bit_width(units) - 1;
   const std::uint64_t within = (units >> (exponent - kSubBits)) & (kSubBuckets - 1);
-  const std::size_t bucket =
-      static_cast<std::size_t>(exponent - kSubBits + 1) * kSubBuckets + static_cast<std::size_t>(within);
+  const std::size_t bucket = static_cast<std::size_t>(exponent - kSubBits + 1) * kSubBuckets +
+                             static_cast<std::size_t>(within);
   return bucket < kHistogramBuckets ? bucket : kHistogramBuckets - 1;
 }
 
@@ -27,7 +27,8 @@ double HistogramBucketMiddle(std::size_t bucket) {
   if (bucket < kSubBuckets) return (static_cast<double>(bucket) + 0.5) * unit;
   const int exponent = static_cast<int>(bucket / kSubBuckets) + kSubBits - 1;
   const double width = std::ldexp(1.0, exponent - kSubBits);
-  const double lower = std::ldexp(1.0, exponent) + static_cast<double>(bucket % kSubBuckets) * width;
+  const double lower =
+      std::ldexp(1.0, exponent) + static_cast<double>(bucket % kSubBuckets) * width;
   return (lower + width / 2) * unit;
 }
 

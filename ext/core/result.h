@@ -25,8 +25,8 @@ struct Ok {};
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}          // NOLINT: a value is a result
-  Result(Error error) : state_(std::move(error)) {}      // NOLINT: so is an error
+  Result(T value) : state_(std::move(value)) {}      // NOLINT: a value is a result
+  Result(Error error) : state_(std::move(error)) {}  // NOLINT: so is an error
   bool ok() const { return state_.index() == 0; }
   const T& value() const { return *std::get_if<0>(&state_); }
   T& value() { return *std::get_if<0>(&state_); }

@@ -6,7 +6,7 @@ namespace {
 constexpr std::int64_t kMiB = 1024 * 1024;
 
 constexpr std::array<SettingSpec, kSettingCount> kSpecs = {{
-    {"wal_limit_bytes", SettingKind::kInteger, 64 * kMiB, 64 * 1024, kMiB * kMiB, "bytes",
+    {"wal_limit_bytes", SettingKind::kInteger, 64 * kMiB, 64 * 1024, kMiB* kMiB, "bytes",
      "The size that the write-ahead log should not outgrow."},
     {"checkpoint_frames", SettingKind::kInteger, 1000, 1, 100'000'000, "frames",
      "Frames not yet in the database at which a checkpoint is due; of this and wal_limit_bytes the "
@@ -14,7 +14,8 @@ constexpr std::array<SettingSpec, kSettingCount> kSpecs = {{
     {"checkpoint_interval_ms", SettingKind::kInteger, 60'000, 100, 86'400'000, "ms",
      "Time after the last checkpoint at which one is due if there is anything to move."},
     {"stall_budget_ms", SettingKind::kInteger, 20, 0, 10'000, "ms",
-     "A fact for conditions of your own; the budget that a rule spends is its own stall_budget_ms."},
+     "A fact for conditions of your own; the budget that a rule spends is its own "
+     "stall_budget_ms."},
     {"sample_interval_ms", SettingKind::kInteger, 1000, 10, 3'600'000, "ms",
      "Time between two looks at what changed without a commit of ours: settings, the control file, "
      "rules that depend on time."},

@@ -68,7 +68,8 @@ bool StoredSettings::AdoptCheckpointFrames(std::int64_t frames, const ChangeMark
 
 Status StoredSettings::SelectStrategy(std::string_view name, const ChangeMark& mark) {
   if (RulesOf(name).empty()) {
-    return Error{"wal_strategy: strategy '" + std::string(name) + "' is not one of " + StrategyNames()};
+    return Error{"wal_strategy: strategy '" + std::string(name) + "' is not one of " +
+                 StrategyNames()};
   }
   strategy = name;
   strategy_changed = mark;

@@ -17,7 +17,7 @@ bool EqualIgnoringCase(std::string_view a, std::string_view b) {
 }
 
 Rule Builtin(const char* strategy, std::int64_t priority, const char* name, const char* condition) {
-  return {strategy, priority,         name, condition, CheckpointMode::kPassive, RuleRuns::kInline,
+  return {strategy, priority,        name, condition, CheckpointMode::kPassive, RuleRuns::kInline,
           0,        /*builtin=*/true};
 }
 
@@ -50,9 +50,7 @@ std::optional<CheckpointMode> ParseMode(std::string_view text) {
   return std::nullopt;
 }
 
-const char* RunsName(RuleRuns runs) {
-  return runs == RuleRuns::kInline ? "inline" : "background";
-}
+const char* RunsName(RuleRuns runs) { return runs == RuleRuns::kInline ? "inline" : "background"; }
 
 std::optional<RuleRuns> ParseRuns(std::string_view text) {
   if (EqualIgnoringCase(text, "inline")) return RuleRuns::kInline;
@@ -85,11 +83,11 @@ bool IsBuiltinStrategy(std::string_view name) {
 std::span<const FactSpec> FactSpecs() { return kFacts; }
 
 Status CheckName(const char* function, const char* argument, std::string_view name) {
-  const bool valid =
-      !name.empty() && name.size() <= kMaxNameBytes &&
-      std::all_of(name.begin(), name.end(), [](char c) {
-        return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-      });
+  const bool valid = !name.empty() && name.size() <= kMaxNameBytes &&
+                     std::all_of(name.begin(), name.end(), [](char c) {
+                       return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                              (c >= 'A' && c <= 'Z');
+                     });
   if (valid) return Ok{};
   return Error{std::string(function) + ": " + argument + " '" + std::string(name) +
                "' is not 1 to 63 letters, digits or underscores"};

@@ -51,8 +51,8 @@ bool IsBuiltinStrategy(std::string_view name);
 // What a condition may ask. Unknown is nullopt, which is NULL in SQL.
 struct Facts {
   std::optional<double> pending_frames, pending_bytes, wal_frames, wal_bytes, page_size, readers,
-      oldest_reader_lag, idle_ms, since_checkpoint_ms, last_checkpoint_ms,
-      commits_since_checkpoint, commit_rate;
+      oldest_reader_lag, idle_ms, since_checkpoint_ms, last_checkpoint_ms, commits_since_checkpoint,
+      commit_rate;
 };
 
 struct FactSpec {

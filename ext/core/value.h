@@ -14,15 +14,15 @@ namespace walmanager {
 class Value {
  public:
   Value() = default;
-  Value(std::nullopt_t) {}                                                     // NOLINT
-  Value(bool value) : state_(std::int64_t{value}) {}                           // NOLINT
-  Value(int value) : state_(std::int64_t{value}) {}                            // NOLINT
-  Value(std::int64_t value) : state_(value) {}                                 // NOLINT
-  Value(std::uint32_t value) : state_(std::int64_t{value}) {}                  // NOLINT
-  Value(std::uint64_t value) : state_(static_cast<std::int64_t>(value)) {}     // NOLINT
-  Value(double value) : state_(value) {}                                       // NOLINT
-  Value(std::string value) : state_(std::move(value)) {}                       // NOLINT
-  Value(const char* value) : state_(std::string(value)) {}                     // NOLINT
+  Value(std::nullopt_t) {}                                                  // NOLINT
+  Value(bool value) : state_(std::int64_t{value}) {}                        // NOLINT
+  Value(int value) : state_(std::int64_t{value}) {}                         // NOLINT
+  Value(std::int64_t value) : state_(value) {}                              // NOLINT
+  Value(std::uint32_t value) : state_(std::int64_t{value}) {}               // NOLINT
+  Value(std::uint64_t value) : state_(static_cast<std::int64_t>(value)) {}  // NOLINT
+  Value(double value) : state_(value) {}                                    // NOLINT
+  Value(std::string value) : state_(std::move(value)) {}                    // NOLINT
+  Value(const char* value) : state_(std::string(value)) {}                  // NOLINT
   template <typename T>
   Value(const std::optional<T>& value) {  // NOLINT: unknown is NULL
     if (value) *this = Value(*value);

@@ -1,4 +1,5 @@
-// The wal-index (-shm file) as SQLite lays it out: https://www.sqlite.org/walformat.html, section 2.
+// The wal-index (-shm file) as SQLite lays it out: https://www.sqlite.org/walformat.html,
+// section 2.
 //
 // Only what is needed to know how far the log, the checkpoint and the readers are. The bytes come
 // from memory that other threads and processes write while we look, so a header counts only if its
