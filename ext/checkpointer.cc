@@ -2,12 +2,11 @@
 
 #include <unistd.h>
 
-#include <atomic>
-#include <mutex>
 #include <thread>
 
 #include "ext/clock.h"
 #include "ext/own_vfs.h"
+#include "ext/registry.h"
 #include "ext/wal_index.h"
 
 namespace walmanager {
@@ -15,9 +14,6 @@ namespace {
 
 constexpr int kTriesWithoutDeadline = 4;  // torn headers, a log completed while we began
 constexpr useconds_t kPauseMicroseconds = 100;
-
-std::atomic<std::thread::id> opening_thread;
-std::mutex opening_mutex;
 
 bool Blocking(CheckpointMode mode) { return mode != CheckpointMode::kPassive; }
 bool StartsOver(CheckpointMode mode) {
@@ -42,68 +38,81 @@ CheckpointOutcome Failed(const std::string& message) {
 
 }  // namespace
 
-bool OpeningOwnConnection() { return opening_thread.load() == std::this_thread::get_id(); }
+bool OpeningOwnConnection() {
+  return Registry::Get().opening_thread.load() == std::this_thread::get_id();
+}
 
 Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char* vfs) {
-  const std::lock_guard lock(opening_mutex);
-  opening_thread = std::this_thread::get_id();
+  Registry& registry = Registry::Get();
+  const std::lock_guard lock(registry.opening_mutex);
+  registry.opening_thread = std::this_thread::get_id();
   sqlite3* db = nullptr;
   const int rc = sqlite3_open_v2(path.c_str(), &db, flags, vfs);
-  opening_thread = std::thread::id();
+  registry.opening_thread = std::thread::id();
   OwnedDb owned(db);
   if (rc != SQLITE_OK) return EngineError(db);
   return owned;
 }
 
-bool Checkpointer::Open(const Host& host) {
+CloseBehaviour CloseBehaviourOf(sqlite3* db, const char* schema) {
+  CloseBehaviour behaviour;
+  int no_checkpoint = 0, persist = -1;
+  if (sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1, &no_checkpoint) == SQLITE_OK) {
+    behaviour.checkpoint = no_checkpoint == 0;
+  }
+  if (sqlite3_file_control(db, schema, SQLITE_FCNTL_PERSIST_WAL, &persist) == SQLITE_OK) {
+    behaviour.persist_wal = persist == 1;
+  }
+  return behaviour;
+}
+
+Checkpointer::Opened Checkpointer::Open(const Host& host) {
   sqlite3_file* host_file = DatabaseFile(host.db, host.schema);
   const volatile void* host_index = host_file ? MapWalIndex(host_file) : nullptr;
   if (open()) {
     // The same memory means the same file: nobody moved or replaced the database since.
     if (host_index && MapWalIndex(DatabaseFile(checkpoint_.get(), "main")) == host_index)
-      return true;
+      return Opened::kOurs;
     Close();
   }
   unguarded_because_ = "locking_mode is EXCLUSIVE: nobody else can write";
-  if (!host_index) return false;
+  if (!host_index) return Opened::kNever;
   sqlite3_vfs* host_vfs = nullptr;
   sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_VFS_POINTER, &host_vfs);
   const char* vfs = OwnVfsFor(host_vfs);
   unguarded_because_ =
       std::string("the VFS '") + (host_vfs ? host_vfs->zName : "?") + "' is the host's own";
-  if (!vfs) return false;
+  if (!vfs) return Opened::kNever;
 
+  const auto failed = [this](const Error& error) {
+    unguarded_because_ = error.message;
+    return error.code == ErrorCode::kError ? Opened::kNever : Opened::kNotNow;
+  };
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
   auto checkpoint = OpenOwnConnection(host.path, kFlags, vfs);
+  if (!checkpoint.ok()) return failed(checkpoint.error());
   auto guard = OpenOwnConnection(host.path, kFlags, vfs);
-  if (!checkpoint.ok() || !guard.ok()) {
-    unguarded_because_ = checkpoint.ok() ? guard.error().message : checkpoint.error().message;
-    return false;
-  }
+  if (!guard.ok()) return failed(guard.error());
   for (sqlite3* db : {checkpoint.value().get(), guard.value().get()}) {
     sqlite3_wal_hook(db, nullptr, nullptr);
     // A read, so that the connection is in WAL mode: it reads one page and parses no schema. It
     // fails where a key would be needed.
     auto version = QueryText(db, "PRAGMA schema_version");
-    if (!version.ok() || MapWalIndex(DatabaseFile(db, "main")) != host_index) {
-      unguarded_because_ =
-          version.ok() ? "the file at its path is another one" : version.error().message;
-      return false;
+    if (!version.ok()) return failed(version.error());
+    if (MapWalIndex(DatabaseFile(db, "main")) != host_index) {
+      return failed(Error{"the file at its path is another one"});
     }
   }
   // Its close shall never be the one that checkpoints: that is left to the other.
   sqlite3_db_config(guard.value().get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   auto read = Prepare(guard.value().get(), std::string(kOwnSql) + "PRAGMA schema_version");
-  if (!read.ok()) {
-    unguarded_because_ = read.error().message;
-    return false;
-  }
+  if (!read.ok()) return failed(read.error());
   checkpoint_ = std::move(checkpoint.value());
   guard_ = std::move(guard.value());
   guard_read_ = std::move(read.value());
   sqlite3_busy_handler(checkpoint_.get(), OnBusy, this);
   unguarded_because_.clear();
-  return true;
+  return Opened::kOurs;
 }
 
 void Checkpointer::Close() {
@@ -144,7 +153,23 @@ std::optional<std::array<bool, kReadMarks>> Checkpointer::TryReadMarks() {
 
 CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
                                     std::uint64_t deadline_ns) {
-  if (Open(host)) return RunGuarded(mode, deadline_ns);
+  switch (Open(host)) {
+    case Opened::kOurs: {
+      FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
+      return RunGuarded(mode, deadline_ns);
+    }
+    case Opened::kNotNow: {
+      // Somebody is in the way for a moment: an unguarded checkpoint is no answer to that.
+      CheckpointOutcome outcome;
+      outcome.result = CheckpointResult::kBusy;
+      outcome.busy = true;
+      outcome.message = unguarded_because_;
+      unguarded_because_.clear();
+      return outcome;
+    }
+    case Opened::kNever:
+      break;
+  }
   return RunOnHost(host, mode);
 }
 

@@ -37,6 +37,8 @@ struct CloseBehaviour {
   bool persist_wal = false;  // SQLITE_FCNTL_PERSIST_WAL
 };
 
+CloseBehaviour CloseBehaviourOf(sqlite3* db, const char* schema);
+
 class Checkpointer {
  public:
   // The host's connection in whose name a checkpoint runs; valid for the call.
@@ -69,7 +71,10 @@ class Checkpointer {
   const std::string& unguarded_because() const { return unguarded_because_; }
 
  private:
-  bool Open(const Host& host);
+  // Ours: they are open. Never: this database forbids connections of ours, unguarded_because_ says
+  // why. Not now: it failed for a reason that passes.
+  enum class Opened { kOurs, kNever, kNotNow };
+  Opened Open(const Host& host);
   CheckpointOutcome RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns);
   static CheckpointOutcome RunOnHost(const Host& host, CheckpointMode mode);
   struct Step;

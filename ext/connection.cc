@@ -77,7 +77,8 @@ Result<Connection*> Connection::Attach(sqlite3* db, bool* made) {
 void Connection::Start(At at) {
   if (at == At::kOpenConnection) ReadHookAtLoad();
   // Some builds of SQLite have no trace: then commits are counted, but not timed.
-  if (sqlite3_api->trace_v2) sqlite3_trace_v2(db_, SQLITE_TRACE_STMT, OnTrace, this);
+  if (sqlite3_api->trace_v2)
+    sqlite3_trace_v2(db_, SQLITE_TRACE_STMT | SQLITE_TRACE_CLOSE, OnTrace, this);
 }
 
 void Connection::Detach(void* self) {
@@ -146,26 +147,31 @@ std::int64_t Connection::CacheWrites() const {
 }
 
 int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
-  if (event != SQLITE_TRACE_STMT || !sql) return 0;
   AtCEdge([&] {
-    static_cast<Connection*>(self)->BeforeStatement(static_cast<sqlite3_stmt*>(stmt),
-                                                    static_cast<const char*>(sql));
+    auto* connection = static_cast<Connection*>(self);
+    if (event == SQLITE_TRACE_STMT && sql) {
+      connection->BeforeStatement(static_cast<sqlite3_stmt*>(stmt), static_cast<const char*>(sql));
+    } else if (event == SQLITE_TRACE_CLOSE) {
+      connection->FollowCloseBehaviour();
+    }
     return SQLITE_OK;
   });
   return 0;
 }
 
 void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
-  // Triggers come as comments; statements of ours carry a mark.
-  if (sql[0] == '-' && sql[1] == '-') return;
+  // Triggers come as comments that are not the statement's text; statements of ours carry a mark.
+  if (sql[0] == '-' && sql[1] == '-' && sql != sqlite3_sql(stmt)) return;
   if (std::strncmp(sql, kOwnSql, sizeof kOwnSql - 1) == 0) return;
   if (&Registry::Get() != registry_) return;
   traced_ = true;
   ++statement_;
   statement_start_ns_ = MonotonicNs();
-  // SQLite sets its own autocheckpoint after extensions that load while a connection opens.
-  if (!hook_placed_ && hook_wanted_) PlaceHook();
   if (detached_) ForgetDetached();
+  // The first statement: let the others know that this process is there.
+  if (statement_ == 1) {
+    if (Log* log = FindLog("main"); log && log->database->control()->shared()) BindIfChanged(*log);
+  }
   const char* first = SkipSpace(sql);
   switch (*first | 0x20) {
     case 'p':
@@ -184,6 +190,9 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     default:
       break;
   }
+  // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After the
+  // look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
+  if (!hook_placed_ && hook_wanted_) PlaceHook();
   // A statement that returns rows can be left half-way, and then commits without the hook.
   if (!sqlite3_stmt_readonly(stmt) && sqlite3_column_count(stmt) == 0) ++plain_writes_;
 }
@@ -207,9 +216,16 @@ void Connection::BeforePragma(const char* sql) {
   }
 }
 
+void Connection::FollowCloseBehaviour() {
+  if (&Registry::Get() != registry_) return;
+  for (Log& log : logs_) {
+    log.database->FollowCloseBehaviour(CloseBehaviourOf(db_, log.schema.c_str()));
+  }
+}
+
 void Connection::CloseOwnConnections() {
   for (Log& log : logs_) {
-    if (log.database) log.database->CloseOwnConnections();
+    log.database->CloseOwnConnections();
   }
 }
 
@@ -217,11 +233,11 @@ void Connection::ForgetDetached() {
   detached_ = false;
   const auto gone = [&](Log& log) {
     const char* file = sqlite3_db_filename(db_, log.schema.c_str());
-    if (file && log.database && log.database->path() == file) return false;
+    if (file && log.file == file) return false;
     if (log.control) log.control->ReleaseSlab(log.slab);
     return true;
   };
-  logs_.erase(std::remove_if(logs_.begin(), logs_.end(), gone), logs_.end());
+  logs_.remove_if(gone);
 }
 
 // --- the commit path
@@ -242,7 +258,7 @@ void Connection::Committed(const char* schema, int frames) {
   if (!log) return;
   Database& database = *log->database;
   if (database.control_wanted()) database.MakeControl();
-  if (!log->control || log->control_generation != database.control_generation()) Bind(*log);
+  BindIfChanged(*log);
   if (log->adopted != wish_) FollowPragma(*log);
   ControlRegion& region = log->control->region();
 
@@ -277,7 +293,7 @@ Connection::Log* Connection::FindLog(const char* schema) {
   const char* file = sqlite3_db_filename(db_, schema);
   for (Log& log : logs_) {
     if (std::strcmp(log.schema.c_str(), schema) != 0) continue;
-    if (file && log.database->path() == file) return &log;
+    if (file && log.file == file) return &log;
     ForgetDetached();  // another file under the same name
     break;
   }
@@ -285,8 +301,13 @@ Connection::Log* Connection::FindLog(const char* schema) {
   if (!database) return nullptr;
   Log& log = logs_.emplace_back();
   log.schema = schema;
+  log.file = file;
   log.database = std::move(database);
   return &log;
+}
+
+void Connection::BindIfChanged(Log& log) {
+  if (!log.control || log.control_generation != log.database->control_generation()) Bind(log);
 }
 
 void Connection::Bind(Log& log) {
@@ -338,7 +359,11 @@ Result<std::vector<Schema>> Connection::Schemas() {
     schema.file = row[2].value_or("");
     const auto mode = Query("PRAGMA " + QuoteName(schema.name) + ".journal_mode");
     if (mode.ok()) schema.journal_mode = mode.value().value_or("");
-    if (const Log* log = FindLog(schema.name.c_str())) schema.database = log->database;
+    if (Log* log = FindLog(schema.name.c_str())) {
+      log->database->LookForControl();
+      BindIfChanged(*log);
+      schema.database = log->database;
+    }
     schemas.push_back(std::move(schema));
   }
   return schemas;

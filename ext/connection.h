@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -91,6 +92,7 @@ class Connection {
   // commit path needs to know of it. Keeps the Database alive until the connection closes.
   struct Log {
     std::string schema;
+    std::string file;
     std::shared_ptr<Database> database;
     std::shared_ptr<ControlFile> control;
     std::uint64_t control_generation = 0;
@@ -111,6 +113,8 @@ class Connection {
   void Committed(const char* schema, int frames);
   Log* FindLog(const char* schema);
   void Bind(Log& log);
+  void BindIfChanged(Log& log);
+  void FollowCloseBehaviour();
   WalIndex LookWithoutIndex(Log& log, int frames);
   void FollowPragma(Log& log);
   void ForgetDetached();
@@ -119,8 +123,8 @@ class Connection {
   static int OnWal(void* self, sqlite3* db, const char* schema, int frames);
 
   sqlite3* const db_;
-  Registry* const registry_;  // under another, after a fork, this object does nothing
-  std::vector<Log> logs_;
+  Registry* const registry_;     // under another, after a fork, this object does nothing
+  std::list<Log> logs_;          // a list: an entry stays where it is while others come and go
   std::uint64_t statement_ = 0;  // serial number of the statement that runs
   std::uint64_t statement_start_ns_ = 0;
   bool hook_placed_ = false;

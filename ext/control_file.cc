@@ -4,16 +4,15 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <set>
 
 #include "ext/clock.h"
+#include "ext/registry.h"
 
 namespace walmanager {
 namespace {
@@ -52,13 +51,6 @@ bool HeldByAnother(int fd, std::int64_t byte) {
   return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-std::string FirstLine(const char* path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
 std::string Words(const std::string& what, int error) { return what + ": " + strerror(error); }
 
 // Writes every page, so that no later store can find the disk full (that would be a SIGBUS).
@@ -92,28 +84,7 @@ layout::ControlFile* Map(int fd) {
   return memory == MAP_FAILED ? nullptr : static_cast<layout::ControlFile*>(memory);
 }
 
-ProcessIdentity ReadProcess() {
-  ProcessIdentity process;
-  process.pid = getpid();
-  process.name = FirstLine("/proc/self/comm");
-  process.boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
-  if (getrandom(&process.token, sizeof process.token, GRND_NONBLOCK) != sizeof process.token) {
-    process.token = MonotonicNs() ^ static_cast<std::uint64_t>(process.pid) << 40;
-  }
-  if (process.token == 0) process.token = 1;
-  return process;
-}
-
 }  // namespace
-
-const ProcessIdentity& ThisProcess() {
-  static std::mutex mutex;
-  static const ProcessIdentity* process = nullptr;
-  const std::lock_guard lock(mutex);
-  // The one before a fork is left behind: somebody may still hold a reference to it.
-  if (!process || process->pid != getpid()) process = new ProcessIdentity(ReadProcess());
-  return *process;
-}
 
 struct ControlFile::Opened {
   int fd = -1;
@@ -249,14 +220,24 @@ ControlFile::ControlFile(std::string path, layout::ControlFile* memory, int fd, 
     : path_(std::move(path)),
       memory_(memory),
       fd_(fd),
-      reason_(std::move(reason)),
       made_here_(made_here),
       region_(memory),
+      reason_(std::move(reason)),
       owned_(layout::kConnections) {}
 
 ControlFile::~ControlFile() {
   munmap(static_cast<void*>(memory_), layout::kFileBytes);
   if (fd_ >= 0) close(fd_);
+}
+
+std::string ControlFile::reason() const {
+  const std::lock_guard lock(reason_mutex_);
+  return reason_;
+}
+
+void ControlFile::set_reason(const std::string& reason) {
+  const std::lock_guard lock(reason_mutex_);
+  reason_ = reason;
 }
 
 bool ControlFile::StillThere() const {

@@ -8,8 +8,6 @@
 // Thread rules: all members may be called from any thread.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -19,16 +17,6 @@
 #include "ext/core/control_region.h"
 
 namespace walmanager {
-
-// This process, as others see it in the control file.
-struct ProcessIdentity {
-  std::int64_t pid = 0;
-  std::string name;         // as in /proc/self/comm
-  std::string boot_id;      // empty where the system has none
-  std::uint64_t token = 0;  // random, never 0
-};
-// Reads it anew after a fork.
-const ProcessIdentity& ThisProcess();
 
 class ControlFile {
  public:
@@ -46,7 +34,9 @@ class ControlFile {
   bool shared() const { return fd_ >= 0; }
   const std::string& path() const { return path_; }
   // Why the memory is private; empty where it is not.
-  const std::string& reason() const { return reason_; }
+  std::string reason() const;
+  // A later attempt to have the file failed for another reason.
+  void set_reason(const std::string& reason);
   // True where nobody had settings or statistics in it before this process.
   bool made_here() const { return made_here_; }
 
@@ -86,10 +76,11 @@ class ControlFile {
   const std::string path_;
   layout::ControlFile* const memory_;
   const int fd_;
-  const std::string reason_;
   const bool made_here_;
   ControlRegion region_;
   std::mutex settings_mutex_;
+  mutable std::mutex reason_mutex_;
+  std::string reason_;  // guarded by reason_mutex_
   mutable std::mutex slab_mutex_;
   std::vector<bool> owned_;  // slabs of this process; guarded by slab_mutex_
 };

@@ -53,7 +53,7 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
   const std::lock_guard lock(registry.mutex);
   std::weak_ptr<Database>& entry = registry.databases[{status.st_dev, status.st_ino}];
   std::shared_ptr<Database> database = entry.lock();
-  if (!database || database->path() != path) {
+  if (!database) {
     database.reset(new Database(path));
     entry = database;
   }
@@ -99,9 +99,22 @@ void Database::MakeControl() {
   const std::lock_guard lock(control_mutex_);
   control_wanted_.store(false, std::memory_order_relaxed);
   if (control_->shared() && control_->StillThere()) return;
-  auto made = ControlFile::Open(path_, ControlFile::Wish::kMake);
-  if (!made || (!made->shared() && !control_->shared() && made->reason() == control_->reason()))
+  Replace(ControlFile::Wish::kMake);
+}
+
+void Database::LookForControl() {
+  const std::lock_guard lock(control_mutex_);
+  if (control_->shared() && control_->StillThere()) return;
+  Replace(control_wanted() ? ControlFile::Wish::kAttach : ControlFile::Wish::kMake);
+}
+
+void Database::Replace(ControlFile::Wish wish) {
+  auto made = ControlFile::Open(path_, wish);
+  if (!made) return;
+  if (!made->shared() && !control_->shared()) {
+    control_->set_reason(made->reason());
     return;
+  }
   // What was set while the memory was private goes along into a file that is new.
   if (made->shared() && made->made_here() && !control_->shared()) {
     const auto stored = control_->region().ReadSettings();
@@ -110,13 +123,6 @@ void Database::MakeControl() {
   control_ = std::move(made);
   // Release: whoever sees the new generation finds the new file.
   control_generation_.fetch_add(1, std::memory_order_release);
-}
-
-void Database::Tick() {
-  const auto current = control();
-  const bool lost = !current->StillThere();
-  if (lost || (!current->shared() && !control_wanted_.load(std::memory_order_relaxed)))
-    MakeControl();
 }
 
 StoredSettings Database::settings() const {
@@ -167,7 +173,7 @@ CheckpointReport Database::AfterCommit(const HostConnection& host, const WalInde
   if (!lock.owns_lock()) return {};  // another thread looks
   if (now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
       sample_interval_ns_.load(std::memory_order_relaxed)) {
-    Tick();
+    LookForControl();
   }
   return AutoCheckpointLocked(host, index, CheckpointOrigin::kInline, /*hurried=*/true);
 }

@@ -76,8 +76,9 @@ class Database {
   void MakeControl();
   // Whether nobody has asked for it to be made yet; one load.
   bool control_wanted() const { return control_wanted_.load(std::memory_order_relaxed); }
-  // Once per sample interval: has the file been deleted, can it be had by now?
-  void Tick();
+  // Has the file been deleted, can it be had by now? At calls of the user's, and once per sample
+  // interval at commits.
+  void LookForControl();
 
   // --- settings
   StoredSettings settings() const;
@@ -109,6 +110,7 @@ class Database {
 
  private:
   explicit Database(std::string path);
+  void Replace(ControlFile::Wish wish);  // with control_mutex_ held
   CheckpointReport AutoCheckpointLocked(const HostConnection& host, const WalIndex& index,
                                         CheckpointOrigin origin, bool hurried);
   CheckpointReport RunLocked(const HostConnection& host, CheckpointMode mode,

@@ -4,9 +4,9 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
-#include <mutex>
 
 #include "ext/core/wal_index_format.h"
+#include "ext/registry.h"
 #include "ext/wal_index.h"
 
 namespace walmanager {
@@ -150,14 +150,13 @@ std::optional<int> OwnFile::ReadMark() const {
 }
 
 const char* OwnVfsFor(sqlite3_vfs* host) {
-  static std::mutex mutex;
   static std::array<OwnVfs*, kUnixFamily.size()> registered{};
   if (!host || !host->zName) return nullptr;
   for (std::size_t i = 0; i < kUnixFamily.size(); ++i) {
     if (std::strcmp(host->zName, kUnixFamily[i]) != 0) continue;
     // A VFS of somebody else's may bear the name without being the engine's.
     if (sqlite3_vfs_find(kUnixFamily[i]) != host) return nullptr;
-    const std::lock_guard lock(mutex);
+    const std::lock_guard lock(Registry::Get().opening_mutex);
     if (registered[i]) return registered[i]->name;
     auto* vfs = new OwnVfs{};
     std::snprintf(vfs->name, sizeof vfs->name, "walmanager-%s", host->zName);

@@ -1,31 +1,52 @@
 #include "ext/registry.h"
 
 #include <pthread.h>
+#include <sys/random.h>
+#include <unistd.h>
 
-#include <atomic>
+#include <fstream>
+
+#include "ext/clock.h"
 
 namespace walmanager {
 namespace {
 
 std::atomic<Registry*> current{nullptr};
+std::atomic<bool> watching_forks{false};
 
 void ForgetInChild() { current.store(nullptr, std::memory_order_relaxed); }
 
+std::string FirstLine(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+ProcessIdentity ReadProcess() {
+  ProcessIdentity process;
+  process.pid = getpid();
+  process.name = FirstLine("/proc/self/comm");
+  process.boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
+  if (getrandom(&process.token, sizeof process.token, GRND_NONBLOCK) != sizeof process.token) {
+    process.token = MonotonicNs() ^ static_cast<std::uint64_t>(process.pid) << 40;
+  }
+  if (process.token == 0) process.token = 1;
+  return process;
+}
+
 }  // namespace
 
+Registry::Registry() : process(ReadProcess()) {}
+
 Registry& Registry::Get() {
+  // Acquire: pairs with the exchange below, so the object is seen whole.
   Registry* registry = current.load(std::memory_order_acquire);
   if (registry) return *registry;
-  static std::mutex making;
-  static bool watching_forks = false;
-  const std::lock_guard lock(making);
-  if (!watching_forks) watching_forks = pthread_atfork(nullptr, nullptr, ForgetInChild) == 0;
-  registry = current.load(std::memory_order_acquire);
-  if (!registry) {
-    registry = new Registry;  // lives as long as the process
-    // Release: whoever loads the pointer sees the object.
-    current.store(registry, std::memory_order_release);
-  }
+  if (!watching_forks.exchange(true)) pthread_atfork(nullptr, nullptr, ForgetInChild);
+  auto* made = new Registry;  // lives as long as the process
+  if (current.compare_exchange_strong(registry, made, std::memory_order_acq_rel)) return *made;
+  delete made;
   return *registry;
 }
 

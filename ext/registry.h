@@ -5,10 +5,13 @@
 // made under and does nothing under another.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <thread>
 #include <utility>
 
 struct sqlite3;
@@ -18,6 +21,14 @@ namespace walmanager {
 class Connection;
 class Database;
 
+// This process, as others see it in the control file.
+struct ProcessIdentity {
+  std::int64_t pid = 0;
+  std::string name;         // as in /proc/self/comm
+  std::string boot_id;      // empty where the system has none
+  std::uint64_t token = 0;  // random, never 0
+};
+
 struct Registry {
   using FileKey = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
 
@@ -25,7 +36,19 @@ struct Registry {
   std::map<FileKey, std::weak_ptr<Database>> databases;
   std::map<sqlite3*, Connection*> connections;
 
+  const ProcessIdentity process;  // constant while this registry is the current one
+
+  // Held while a connection of ours is opened, by the thread named beside it.
+  std::mutex opening_mutex;
+  std::atomic<std::thread::id> opening_thread;
+
+  // Never waits: a child forked at any moment finds no lock of its parent's here.
   static Registry& Get();
+
+ private:
+  Registry();
 };
+
+inline const ProcessIdentity& ThisProcess() { return Registry::Get().process; }
 
 }  // namespace walmanager

@@ -41,10 +41,10 @@ inline bool EngineHas(int version) { return sqlite3_libversion_number() >= versi
 // The engine's words for what just failed on `db`.
 inline Error EngineError(sqlite3* db) {
   const int rc = sqlite3_errcode(db) & 0xff;
-  const ErrorCode code = rc == SQLITE_BUSY     ? ErrorCode::kBusy
-                         : rc == SQLITE_LOCKED ? ErrorCode::kLocked
-                         : rc == SQLITE_NOMEM  ? ErrorCode::kNoMemory
-                                               : ErrorCode::kError;
+  const ErrorCode code = rc == SQLITE_BUSY || rc == SQLITE_PROTOCOL ? ErrorCode::kBusy
+                         : rc == SQLITE_LOCKED                      ? ErrorCode::kLocked
+                         : rc == SQLITE_NOMEM                       ? ErrorCode::kNoMemory
+                                                                    : ErrorCode::kError;
   return Error{sqlite3_errmsg(db), code};
 }
 

@@ -1,0 +1,121 @@
+"""What several integration tests need beside conftest: other processes, APSW, polling, messages."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import EXTENSION, connect
+
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+
+
+def error(db, sql, *parameters):
+    """The message with which a statement fails; it is an error of the test if it does not."""
+    with pytest.raises(Exception) as caught:
+        db.execute(sql, parameters).fetchall()
+    return str(caught.value).removeprefix("SQLError: ")
+
+
+def report(db, sql, *parameters):
+    """The JSON object that a function returns, as a dict in its order."""
+    rows = db.execute(sql, parameters).fetchall()
+    assert len(rows) == 1 and len(rows[0]) == 1, rows
+    return json.loads(rows[0][0])
+
+
+def columns(db, table):
+    """Name and declared type of each column, in order."""
+    return [(row[1], row[2]) for row in db.execute(f"PRAGMA table_info({table})")]
+
+
+def files_beside(path):
+    """What was added to the database's name: {'', '-wal', '-shm', '-walmanager'}."""
+    path = pathlib.Path(path)
+    return {entry.name[len(path.name):] for entry in path.parent.iterdir()
+            if entry.name.startswith(path.name)}
+
+
+def wal_bytes(path):
+    """The size of the -wal file, 0 where there is none."""
+    try:
+        return os.stat(f"{path}-wal").st_size
+    except FileNotFoundError:
+        return 0
+
+
+def write(db, commits, payload=100):
+    """So many commits of one row; with the default payload each is one or two frames."""
+    for _ in range(commits):
+        db.execute(f"INSERT INTO t(payload) VALUES (zeroblob({payload}))")
+
+
+def poll(condition, seconds=10):
+    """Waits until the condition holds, and gives what it returned."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.002)
+
+
+def environment(**variables):
+    """The environment in which a process of ours finds conftest and helpers."""
+    paths = os.pathsep.join([str(TESTS), str(TESTS / "integration")])
+    return {**os.environ, "PYTHONPATH": paths, **variables}
+
+
+def python(code, *arguments, **variables):
+    """Runs Python in a process of its own; what it printed. Its failure is the test's."""
+    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], text=True,
+                          capture_output=True, timeout=60, env=environment(**variables))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == "", done.stderr
+    return done.stdout
+
+
+class Holder:
+    """A process that holds a snapshot of a database until it is let go."""
+
+    CODE = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN"); db.execute("SELECT count(*) FROM t").fetchall()
+print("ready", flush=True); sys.stdin.readline(); db.execute("COMMIT")
+"""
+
+    def __init__(self, path):
+        self.process = subprocess.Popen([sys.executable, "-c", self.CODE, str(path)], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == "ready\n"
+        self.pid = self.process.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate("\n", timeout=10)
+
+
+def snapshot(path):
+    """A bare connection that holds a snapshot as it is now."""
+    reader = connect(path, load=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchall()
+    return reader
+
+
+def apsw_connect(path, load=EXTENSION, **options):
+    """An APSW connection, managed unless load is None. APSW missing is a failure, not a skip."""
+    import apsw
+    db = apsw.Connection(str(path), **options)
+    if load:
+        db.enableloadextension(True)
+        db.loadextension(load)
+    return db
