@@ -168,6 +168,11 @@ CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
       return outcome;
     }
     case Opened::kNever:
+      if (host.own_only) {
+        CheckpointOutcome outcome;
+        outcome.message = unguarded_because_;
+        return outcome;
+      }
       break;
   }
   return RunOnHost(host, mode);
@@ -215,6 +220,19 @@ int Checkpointer::OnBusy(void* self, int) {
   }
   usleep(kPauseMicroseconds);
   return 1;
+}
+
+// Whether the next commit could start the log over: no reader on a mark of 1 or more. One lock
+// call, undone at once.
+bool Checkpointer::NobodyPins() {
+  sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
+  const auto lock = [&](int flags) {
+    return file->pMethods->xShmLock(file, kReadLock0 + 1, kReadMarks - 1,
+                                    flags | SQLITE_SHM_EXCLUSIVE);
+  };
+  if (lock(SQLITE_SHM_LOCK) != SQLITE_OK) return false;
+  lock(SQLITE_SHM_UNLOCK);
+  return true;
 }
 
 // One checkpoint under one guard.
@@ -275,17 +293,26 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
   std::int64_t moved = 0;
   int last_rc = SQLITE_OK;
   std::string message;
+  const bool waits_for_readers = !Blocking(mode) && MonotonicNs() < deadline_ns;
   for (int tries = 1;; ++tries) {
     const Step step = RunStep(mode, deadline_ns);
     moved += step.moved;
     last_rc = step.rc & 0xff;
     message = step.message;
     const auto index = Look();
-    if (!index) return Failed("the wal-index cannot be read");
+    if (!index) {
+      outcome.result = CheckpointResult::kBusy;
+      outcome.busy = true;
+      outcome.message = "others write too fast to look at the wal-index";
+      return outcome;
+    }
     if (last_rc != SQLITE_OK && last_rc != SQLITE_BUSY) return Failed(message);
     const bool done = StartsOver(mode) ? step.started_over : index->complete();
-    if (done) {
+    const bool in_time = MonotonicNs() < deadline_ns;
+    const bool pinned = done && waits_for_readers && !NobodyPins();
+    if (done && (!pinned || !in_time)) {
       outcome = Complete(*index, moved);
+      outcome.pinned = pinned;
       if (mode == CheckpointMode::kTruncate) outcome.wal_frames = outcome.checkpointed_frames = 0;
       if (step.nothing_to_move && tries == 1) {
         outcome.result = CheckpointResult::kSkipped;
@@ -297,7 +324,8 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     const bool last_step_due = StartsOver(mode) && index->complete() && last_rc == SQLITE_OK;
     // Past the deadline: again only where the attempt itself did not take place.
     const bool tried = step.began && last_rc == SQLITE_OK && !last_step_due;
-    if (MonotonicNs() >= deadline_ns && (tried || tries >= kTriesWithoutDeadline)) {
+    if (!in_time && (tried || tries >= kTriesWithoutDeadline)) {
+      outcome.pinned = waits_for_readers;
       outcome.wal_frames = index->max_frame;
       outcome.checkpointed_frames = index->backfill;
       outcome.moved_frames = moved;

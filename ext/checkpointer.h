@@ -26,7 +26,8 @@ namespace walmanager {
 // What a checkpoint did. Unknown is nullopt.
 struct CheckpointOutcome {
   CheckpointResult result = CheckpointResult::kSkipped;
-  bool busy = false;  // somebody was in the way of a mode that does not pass readers by
+  bool busy = false;    // somebody was in the way of a mode that does not pass readers by
+  bool pinned = false;  // waited until the deadline, and the next commit still cannot start over
   std::optional<std::int64_t> wal_frames, checkpointed_frames, moved_frames;
   std::string message;  // why it was skipped or failed
 };
@@ -46,13 +47,14 @@ class Checkpointer {
     sqlite3* db;
     const char* schema;
     const char* path;  // of the database file
+    bool own_only;     // nothing may run on `db`
   };
 
   ~Checkpointer() { Close(); }
 
-  // Runs a checkpoint and returns by `deadline_ns` (MonotonicNs) or soon after; PASSIVE with a
-  // deadline in the future is repeated until everything is moved. The host's connection is in WAL
-  // mode.
+  // Runs a checkpoint and returns by `deadline_ns` (MonotonicNs) or soon after. With a deadline in
+  // the future PASSIVE is repeated until everything is moved and nobody pins the log, so that the
+  // next commit starts it over; nobody else waits for that. The host's connection is in WAL mode.
   CheckpointOutcome Run(const Host& host, CheckpointMode mode, std::uint64_t deadline_ns);
 
   // The wal-index as our connection sees it; nullopt where ours is not open.
@@ -79,6 +81,7 @@ class Checkpointer {
   static CheckpointOutcome RunOnHost(const Host& host, CheckpointMode mode);
   struct Step;
   Step RunStep(CheckpointMode mode, std::uint64_t deadline_ns);
+  bool NobodyPins();
   static int OnBusy(void* self, int times);
 
   OwnedDb checkpoint_;

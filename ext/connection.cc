@@ -16,6 +16,7 @@
 namespace walmanager {
 namespace {
 
+constexpr std::uint64_t kRowWritesBetweenLooks = 64;
 constexpr char kLifetimeFunction[] = "walmanager_connection_lifetime";
 
 bool StartsWith(const char* text, const char* word) {
@@ -170,7 +171,8 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (detached_) ForgetDetached();
   // The first statement: let the others know that this process is there.
   if (statement_ == 1) {
-    if (Log* log = FindLog("main"); log && log->database->control()->shared()) BindIfChanged(*log);
+    if (Log* log = FindLog("main", nullptr); log && log->database->control()->shared())
+      BindIfChanged(*log);
   }
   const char* first = SkipSpace(sql);
   switch (*first | 0x20) {
@@ -190,11 +192,32 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     default:
       break;
   }
-  // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After the
-  // look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
+  // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After
+  // the look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
   if (!hook_placed_ && hook_wanted_) PlaceHook();
   // A statement that returns rows can be left half-way, and then commits without the hook.
-  if (!sqlite3_stmt_readonly(stmt) && sqlite3_column_count(stmt) == 0) ++plain_writes_;
+  if (sqlite3_stmt_readonly(stmt)) return;
+  if (sqlite3_column_count(stmt) == 0) {
+    ++plain_writes_;
+  } else if (++row_writes_ % kRowWritesBetweenLooks == 0) {
+    LookForUnhookedCommits();
+  }
+}
+
+void Connection::LookForUnhookedCommits() {
+  if (!automatic_ || !in_autocommit() || transaction_state(nullptr) != TransactionState::kNone)
+    return;
+  const std::uint64_t now = MonotonicNs();
+  for (Log& log : logs_) {
+    // Outside of a transaction only a connection in WAL mode holds the lock that this asks for.
+    sqlite3_file* file = DatabaseFile(db_, log.schema.c_str());
+    const auto index = ReadWalIndex(file);
+    if (!index) continue;
+    MakeReady(log);
+    log.control->region().AddFrames(log.slab, CountFrames(log, *index));
+    if (!log.database->IsDue(*index, now)) continue;
+    log.database->AfterCommit({db_, log.schema.c_str(), file, /*own_only=*/true}, *index, now);
+  }
 }
 
 void Connection::BeforePragma(const char* sql) {
@@ -254,21 +277,20 @@ int Connection::OnWal(void* self, sqlite3*, const char* schema, int frames) {
 void Connection::Committed(const char* schema, int frames) {
   if (&Registry::Get() != registry_) return;
   const std::uint64_t start = MonotonicNs();
-  Log* log = FindLog(schema);
+  sqlite3_file* file = DatabaseFile(db_, schema);
+  Log* log = FindLog(schema, file);
   if (!log) return;
   Database& database = *log->database;
-  if (database.control_wanted()) database.MakeControl();
-  BindIfChanged(*log);
-  if (log->adopted != wish_) FollowPragma(*log);
+  MakeReady(*log);
   ControlRegion& region = log->control->region();
 
-  sqlite3_file* file = DatabaseFile(db_, schema);
   const auto shared_index = ReadWalIndex(file);
+  // Torn at every look by others that write: the next commit will see. Without a wal-index the hook
+  // itself must do.
+  if (!shared_index && MapWalIndex(file)) return;
   const WalIndex index = shared_index ? *shared_index : LookWithoutIndex(*log, frames);
   ControlRegion::Commit commit;
-  bool log_reset = false;
-  commit.frames = region.AdvanceLog(index.salt1, index.max_frame, &log_reset);
-  if (log_reset) region.CountLogReset();
+  commit.frames = CountFrames(*log, index);
   if (automatic_ && database.IsDue(index, start)) {
     const CheckpointReport report = database.AfterCommit({db_, schema, file}, index, start);
     log->without_index.backfill = static_cast<std::uint32_t>(
@@ -286,22 +308,42 @@ void Connection::Committed(const char* schema, int frames) {
   plain_writes_at_hook_ = plain_writes_;
   cache_writes_at_hook_ = CacheWrites();
   // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
+  trace_is_ours_ = seen_start;
   if (!seen_start) database.CloseOwnConnections();
 }
 
-Connection::Log* Connection::FindLog(const char* schema) {
-  const char* file = sqlite3_db_filename(db_, schema);
+void Connection::MakeReady(Log& log) {
+  if (log.database->control_wanted()) log.database->MakeControl();
+  BindIfChanged(log);
+  if (log.adopted != wish_) FollowPragma(log);
+}
+
+std::uint64_t Connection::CountFrames(Log& log, const WalIndex& index) {
+  ControlRegion& region = log.control->region();
+  bool log_reset = false;
+  const std::uint64_t frames = region.AdvanceLog(index.salt1, index.max_frame, &log_reset);
+  if (log_reset) region.CountLogReset();
+  return frames;
+}
+
+Connection::Log* Connection::FindLog(const char* schema, const sqlite3_file* object) {
   for (Log& log : logs_) {
     if (std::strcmp(log.schema.c_str(), schema) != 0) continue;
+    // Without a trace a DETACH goes unseen, and its memory may be another file's by now.
+    if (object && log.object == object && trace_is_ours_) return &log;
+    const char* file = sqlite3_db_filename(db_, schema);
+    log.object = object;
     if (file && log.file == file) return &log;
     ForgetDetached();  // another file under the same name
     break;
   }
+  const char* file = sqlite3_db_filename(db_, schema);
   auto database = file && *file ? Database::ForFile(file) : nullptr;
   if (!database) return nullptr;
   Log& log = logs_.emplace_back();
   log.schema = schema;
   log.file = file;
+  log.object = object;
   log.database = std::move(database);
   return &log;
 }
@@ -329,7 +371,7 @@ WalIndex Connection::LookWithoutIndex(Log& log, int frames) {
   }
   index.max_frame = max_frame;
   if (index.page_size == 0) {
-    const Schema schema{log.schema, "", "", nullptr};
+    const Schema schema{log.schema, "", "", false, nullptr};
     index.page_size = static_cast<std::uint32_t>(PageSize(schema).value_or(4096));
   }
   return index;
@@ -357,9 +399,10 @@ Result<std::vector<Schema>> Connection::Schemas() {
     Schema schema;
     schema.name = *row[1];
     schema.file = row[2].value_or("");
+    schema.read_only = sqlite3_db_readonly(db_, schema.name.c_str()) == 1;
     const auto mode = Query("PRAGMA " + QuoteName(schema.name) + ".journal_mode");
     if (mode.ok()) schema.journal_mode = mode.value().value_or("");
-    if (Log* log = FindLog(schema.name.c_str())) {
+    if (Log* log = FindLog(schema.name.c_str(), nullptr)) {
       log->database->LookForControl();
       BindIfChanged(*log);
       schema.database = log->database;
@@ -378,15 +421,15 @@ Result<Schema> Connection::FindSchema(const char* function, std::string_view nam
     if (sqlite3_stricmp(schema.name.c_str(), wanted.c_str()) == 0) return std::move(schema);
     (known += known.empty() ? "" : ", ") += schema.name;
   }
-  return Error{std::string(function) + ": schema '" + wanted + "' is not one of " + known};
+  return Error{std::string(function) + ": schema " + ShownText(wanted) + " is not one of " + known};
 }
 
 Result<Schema> Connection::DatabaseToChange(const char* function, const Result<std::string>& name) {
   if (!name.ok()) return name.error();
   auto schema = FindSchema(function, name.value());
   if (!schema.ok() || schema.value().database) return schema;
-  return Error{std::string(function) + ": schema '" + name.value() +
-               "' has no file: settings and statistics belong to one"};
+  return Error{std::string(function) + ": schema " + ShownText(name.value()) +
+               " has no file: settings and statistics belong to one"};
 }
 
 HostConnection Connection::AsHost(const Schema& schema) {
@@ -435,8 +478,22 @@ Connection::EngineFacts Connection::Engine() {
   return facts;
 }
 
-bool Connection::is_read_only(const Schema& schema) const {
-  return sqlite3_db_readonly(db_, schema.name.c_str()) == 1;
+bool Connection::AnotherMayRead(const Schema& schema) const {
+  const std::lock_guard lock(registry_->mutex);
+  for (const auto& [handle, other] : registry_->connections) {
+    if (other == this) continue;
+    sqlite3_mutex* mutex = sqlite3_db_mutex(handle);
+    // Somebody else's handle is looked at only with its mutex held; who cannot be looked at may
+    // read.
+    if (!mutex || sqlite3_mutex_try(mutex) != SQLITE_OK) return true;
+    const bool reads = std::any_of(other->logs_.begin(), other->logs_.end(), [&](const Log& log) {
+      return log.database == schema.database &&
+             other->transaction_state(log.schema.c_str()) != TransactionState::kNone;
+    });
+    sqlite3_mutex_leave(mutex);
+    if (reads) return true;
+  }
+  return false;
 }
 
 std::int64_t Connection::busy_timeout_ms() {

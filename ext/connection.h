@@ -33,8 +33,11 @@ struct Schema {
   std::string name;
   std::string file;                    // empty: in memory or temporary
   std::string journal_mode;            // empty: unknown
+  bool read_only = false;              // on this connection
   std::shared_ptr<Database> database;  // nullptr where there is no file
   bool is_wal() const { return journal_mode == "wal" && database != nullptr; }
+  // Whether a control file may be made for it.
+  bool may_make_file() const { return is_wal() && !read_only; }
 };
 
 class Connection {
@@ -73,10 +76,11 @@ class Connection {
     bool threads = false;  // SQLite was started so that several threads may use it
   };
   static EngineFacts Engine();
-  bool is_read_only(const Schema& schema) const;
   // PRAGMA wal_autocheckpoint=0 was asked for on this connection.
   bool automatic() const { return automatic_; }
   std::int64_t busy_timeout_ms();
+  // Whether another managed connection of this process may be reading the same database just now.
+  bool AnotherMayRead(const Schema& schema) const;
   // One statement of ours on the host's connection: the first column of its first row.
   Result<std::optional<std::string>> Query(const std::string& sql);
   // Rows of text, NULL as nullopt, of a statement with one text parameter.
@@ -93,6 +97,9 @@ class Connection {
   struct Log {
     std::string schema;
     std::string file;
+    // The schema's file object when the name was last looked up: the same object is the same file,
+    // until a DETACH. Not to be followed: ask DatabaseFile() anew.
+    const sqlite3_file* object = nullptr;
     std::shared_ptr<Database> database;
     std::shared_ptr<ControlFile> control;
     std::uint64_t control_generation = 0;
@@ -110,8 +117,16 @@ class Connection {
   void ReadHookAtLoad();
   void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
   void BeforePragma(const char* sql);
+  // A write that returns rows, left after its first, commits without any hook. Runs before the next
+  // statement, within the trace callback: on connections of ours or not at all.
+  void LookForUnhookedCommits();
   void Committed(const char* schema, int frames);
-  Log* FindLog(const char* schema);
+  // `object`: the schema's file object as of now.
+  Log* FindLog(const char* schema, const sqlite3_file* object);
+  // Before anything is counted: the control file is made, a slab is ours.
+  void MakeReady(Log& log);
+  // The frames that the log has grown by since anybody looked.
+  static std::uint64_t CountFrames(Log& log, const WalIndex& index);
   void Bind(Log& log);
   void BindIfChanged(Log& log);
   void FollowCloseBehaviour();
@@ -130,12 +145,14 @@ class Connection {
   bool hook_placed_ = false;
   bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
   bool automatic_ = true;
-  bool detached_ = false;   // a DETACH was seen
-  bool traced_ = false;     // our trace callback has been called
-  std::uint64_t wish_ = 0;  // serial number of the last PRAGMA wal_autocheckpoint=N
+  bool detached_ = false;       // a DETACH was seen
+  bool traced_ = false;         // our trace callback has been called
+  bool trace_is_ours_ = false;  // it was at the last commit
+  std::uint64_t wish_ = 0;      // serial number of the last PRAGMA wal_autocheckpoint=N
   std::int64_t wished_frames_ = 0;
   std::uint64_t plain_writes_ = 0;  // statements that commit unless they fail
   std::uint64_t plain_writes_at_hook_ = 0;
+  std::uint64_t row_writes_ = 0;  // statements that write and return rows
   std::int64_t cache_writes_at_hook_ = 0;
 };
 

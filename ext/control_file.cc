@@ -18,7 +18,7 @@ namespace walmanager {
 namespace {
 
 constexpr std::size_t kSharedSlab = layout::kConnections;
-constexpr std::uint64_t kMakeWaitNs = 50'000'000;  // another process is making the file
+constexpr std::uint64_t kMakeWaitNs = 10'000'000;  // another process is making the file
 constexpr std::uint64_t kSettingsWaitNs = 1'000'000'000;
 constexpr useconds_t kPollMicroseconds = 200;
 
@@ -87,9 +87,11 @@ layout::ControlFile* Map(int fd) {
 }  // namespace
 
 struct ControlFile::Opened {
+  std::shared_ptr<ControlFile> known;  // this process has it already
   int fd = -1;
   layout::ControlFile* memory = nullptr;
   bool made = false;
+  bool being_made = false;
   std::string reason;
 };
 
@@ -104,8 +106,11 @@ std::string ControlFile::TakeOver(int fd, const ControlRegion::Identity& identit
   layout::Header header{};
   const ssize_t got = pread(fd, &header, sizeof header, 0);
   const bool empty = status.st_size == 0;
-  const bool ours =
-      got == sizeof header && memcmp(header.magic, layout::kMagic, sizeof header.magic) == 0;
+  // Cut short it is still ours, as far as it goes.
+  constexpr ssize_t kName = 10;
+  const bool ours = got >= kName && memcmp(header.magic, layout::kMagic,
+                                           std::min<std::size_t>(static_cast<std::size_t>(got),
+                                                                 sizeof header.magic)) == 0;
   if (!empty && !ours && !IsUnfinished(fd, status.st_size)) {
     return "it is not a control file of walmanager";
   }
@@ -143,57 +148,57 @@ std::string ControlFile::TakeOver(int fd, const ControlRegion::Identity& identit
 }
 
 ControlFile::Opened ControlFile::OpenFile(const std::string& database_path, const std::string& path,
-                                          Wish wish) {
+                                          bool make) {
   Opened opened;
-  const char* wanted = getenv("WALMANAGER_FILE");
-  if (wanted && strcmp(wanted, "off") == 0) {
-    opened.reason = "WALMANAGER_FILE=off";
+  const auto because = [&](const std::string& reason) {
+    opened.reason = reason;
     return opened;
-  }
+  };
+  const char* wanted = getenv("WALMANAGER_FILE");
+  if (wanted && strcmp(wanted, "off") == 0) return because("WALMANAGER_FILE=off");
   struct stat database {};
   if (stat(database_path.c_str(), &database) != 0) {
-    opened.reason = Words("stat " + database_path, errno);
-    return opened;
+    return because(Words("stat " + database_path, errno));
   }
-  if (database.st_nlink > 1) {
-    opened.reason = "the database file has several hard links";
-    return opened;
+  if (database.st_nlink > 1) return because("the database file has several hard links");
+  // What it is must be known before it is opened: if it were another name of a file of SQLite's,
+  // closing it would drop the locks that this process holds there.
+  struct stat before {};
+  const bool exists = lstat(path.c_str(), &before) == 0;
+  if (!exists && errno != ENOENT) return because(Words("stat", errno));
+  if (!exists && !make) return because("it is made at the first commit to the log or setting");
+  if (exists && S_ISLNK(before.st_mode)) return because("it is a symbolic link");
+  if (exists && S_ISDIR(before.st_mode)) return because("it is a directory");
+  if (exists && (!S_ISREG(before.st_mode) || before.st_nlink != 1)) {
+    return because("it is not a regular file with one name");
   }
-  const bool make = wish == Wish::kMake;
-  const int fd =
-      open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (make ? O_CREAT : 0),
-           database.st_mode & 0666);
+  if (exists) {
+    const Registry& registry = Registry::Get();
+    const auto found = registry.control_files.find({before.st_dev, before.st_ino});
+    if (found != registry.control_files.end()) {
+      opened.known = found->second.lock();
+      return opened;
+    }
+  }
+  const int create = exists ? 0 : O_CREAT | O_EXCL;
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | create,
+                      database.st_mode & 0666);
   if (fd < 0) {
-    opened.reason = errno == ENOENT && !make
-                        ? "it is made at the first commit to the log or setting"
-                        : Words("open", errno);
-    return opened;
+    opened.being_made = errno == EEXIST;
+    return because(opened.being_made ? "another process is making it" : Words("open", errno));
   }
   struct stat status {};
-  if (fstat(fd, &status) != 0) {
-    opened.reason = Words("stat", errno);
-  } else if (!S_ISREG(status.st_mode) || status.st_nlink != 1) {
-    opened.reason = "it is not a regular file with one name";
-  } else if (status.st_dev == database.st_dev && status.st_ino == database.st_ino) {
-    opened.reason = "it is the database itself";
-  } else if (!LockWithin(fd, F_WRLCK, layout::kLockMake, kMakeWaitNs)) {
-    opened.reason = "another process is making it";
-  } else {
-    if (status.st_size == 0) {
-      // Made just now, or left by somebody who was killed: owner and permissions of the database,
-      // whatever the umask is.
-      if (fchmod(fd, database.st_mode & 0666) != 0) opened.reason = Words("chmod", errno);
-      if (geteuid() == 0 && fchown(fd, database.st_uid, database.st_gid) != 0) {
-        opened.reason = Words("chown", errno);
-      }
-    }
-    const ControlRegion::Identity identity{database.st_dev, database.st_ino, ThisProcess().boot_id};
-    if (opened.reason.empty()) {
-      opened.reason = TakeOver(fd, identity, make, &opened.memory, &opened.made);
-    }
-    // Nothing is left behind where it could not be made.
-    if (make && status.st_size == 0 && !opened.memory) unlink(path.c_str());
+  if (fstat(fd, &status) != 0 ||
+      (exists && (status.st_dev != before.st_dev || status.st_ino != before.st_ino))) {
+    // Exchanged between two looks. It may be anything: so it is not even closed.
+    return because("it was replaced while it was opened");
+  }
+  if (Lock(fd, F_WRLCK, layout::kLockMake)) {
+    Make(fd, path, database, make, &opened);
     Lock(fd, F_UNLCK, layout::kLockMake);
+  } else {
+    opened.being_made = true;
+    opened.reason = "another process is making it";
   }
   if (opened.memory) {
     opened.fd = fd;
@@ -203,26 +208,84 @@ ControlFile::Opened ControlFile::OpenFile(const std::string& database_path, cons
   return opened;
 }
 
+// The caller holds kLockMake.
+void ControlFile::Make(int fd, const std::string& path, const struct stat& database, bool make,
+                       Opened* opened) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0) {
+    opened->reason = Words("stat", errno);
+    return;
+  }
+  const bool empty = status.st_size == 0;
+  // Made just now, or left by somebody who was killed: owner and permissions of the database,
+  // whatever the umask is.
+  if (empty && fchmod(fd, database.st_mode & 0666) != 0) opened->reason = Words("chmod", errno);
+  if (empty && geteuid() == 0 && fchown(fd, database.st_uid, database.st_gid) != 0) {
+    opened->reason = Words("chown", errno);
+  }
+  if (opened->reason.empty()) {
+    const ControlRegion::Identity identity{database.st_dev, database.st_ino, ThisProcess().boot_id};
+    opened->reason = TakeOver(fd, identity, make, &opened->memory, &opened->made);
+  }
+  // Nothing is left behind where it could not be made.
+  if (make && empty && !opened->memory) unlink(path.c_str());
+}
+
 std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path, Wish wish) {
   const std::string path = database_path + "-walmanager";
-  Opened opened = OpenFile(database_path, path, wish);
+  const bool make = wish != Wish::kAttach;
+  const std::uint64_t deadline =
+      MonotonicNs() + (wish == Wish::kMakeAndWait ? kSettingsWaitNs : kMakeWaitNs);
+  Registry& registry = Registry::Get();
+  std::unique_lock lock(registry.control_mutex);
+  Opened opened = OpenFile(database_path, path, make);
+  for (;;) {
+    if (!opened.memory && !opened.known && opened.reason.empty()) {
+      // An entry whose object is gone: its descriptor is about to be closed, by somebody who waits
+      // for this mutex. A second descriptor must not come before that.
+      registry.control_closed.wait(lock);
+    } else if (opened.being_made && MonotonicNs() < deadline) {
+      lock.unlock();
+      usleep(kPollMicroseconds);
+      lock.lock();
+    } else {
+      break;
+    }
+    opened = OpenFile(database_path, path, make);
+  }
+  if (opened.known) return opened.known;
   if (!opened.memory) {
     opened.memory = Map(-1);
     if (!opened.memory) return nullptr;
     ControlRegion(opened.memory).Initialize({}, UnixMs(), MonotonicNs());
   }
-  return std::shared_ptr<ControlFile>(
-      new ControlFile(path, opened.memory, opened.fd, opened.reason, opened.made));
+  std::shared_ptr<ControlFile> file(new ControlFile(path, opened), Close);
+  struct stat status {};
+  if (opened.fd >= 0 && fstat(opened.fd, &status) == 0) {
+    registry.control_files[{status.st_dev, status.st_ino}] = file;
+  }
+  return file;
 }
 
-ControlFile::ControlFile(std::string path, layout::ControlFile* memory, int fd, std::string reason,
-                         bool made_here)
+void ControlFile::Close(ControlFile* file) {
+  Registry& registry = Registry::Get();
+  const std::lock_guard lock(registry.control_mutex);
+  struct stat status {};
+  if (file->fd_ >= 0 && fstat(file->fd_, &status) == 0) {
+    registry.control_files.erase({status.st_dev, status.st_ino});
+  }
+  delete file;
+  registry.control_closed.notify_all();
+}
+
+ControlFile::ControlFile(std::string path, const Opened& opened)
     : path_(std::move(path)),
-      memory_(memory),
-      fd_(fd),
-      made_here_(made_here),
-      region_(memory),
-      reason_(std::move(reason)),
+      memory_(opened.memory),
+      fd_(opened.fd),
+      made_here_(opened.made),
+      being_made_(opened.being_made),
+      region_(opened.memory),
+      reason_(opened.reason),
       owned_(layout::kConnections) {}
 
 ControlFile::~ControlFile() {

@@ -8,6 +8,8 @@
 // Thread rules: all members may be called from any thread.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -20,10 +22,12 @@ namespace walmanager {
 
 class ControlFile {
  public:
-  // How far to go to have it: look only, or make it where it is not there.
-  enum class Wish { kAttach, kMake };
+  // How far to go to have it: look only; make it where it is not there; the same, and wait up to a
+  // second for another process that is making it.
+  enum class Wish { kAttach, kMake, kMakeAndWait };
 
-  // Never fails: private memory where the file cannot be had; nullptr only without memory.
+  // Never fails: private memory where the file cannot be had; nullptr only without memory. All who
+  // ask for the same file while it is open get the same object.
   // `database_path` is absolute, as sqlite3_db_filename gives it.
   static std::shared_ptr<ControlFile> Open(const std::string& database_path, Wish wish);
   ~ControlFile();
@@ -37,6 +41,8 @@ class ControlFile {
   std::string reason() const;
   // A later attempt to have the file failed for another reason.
   void set_reason(const std::string& reason);
+  // Another process was making it, and had not finished.
+  bool being_made() const { return being_made_; }
   // True where nobody had settings or statistics in it before this process.
   bool made_here() const { return made_here_; }
 
@@ -66,10 +72,12 @@ class ControlFile {
   };
 
  private:
-  ControlFile(std::string path, layout::ControlFile* memory, int fd, std::string reason,
-              bool made_here);
   struct Opened;
-  static Opened OpenFile(const std::string& database_path, const std::string& path, Wish wish);
+  ControlFile(std::string path, const Opened& opened);
+  static void Close(ControlFile* file);
+  static Opened OpenFile(const std::string& database_path, const std::string& path, bool make);
+  static void Make(int fd, const std::string& path, const struct stat& database, bool make,
+                   Opened* opened);
   static std::string TakeOver(int fd, const ControlRegion::Identity& identity, bool make,
                               layout::ControlFile** memory, bool* made);
 
@@ -77,6 +85,7 @@ class ControlFile {
   layout::ControlFile* const memory_;
   const int fd_;
   const bool made_here_;
+  const bool being_made_;
   ControlRegion region_;
   std::mutex settings_mutex_;
   mutable std::mutex reason_mutex_;

@@ -18,10 +18,13 @@ namespace walmanager {
 namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kFirstBackoffNs = 20 * kMs;
-constexpr std::uint64_t kLongestBackoffNs = 1000 * kMs;
+constexpr std::uint64_t kFirstAttemptNs = 10 * kMs;
+constexpr std::uint64_t kLongestAttemptNs = 60'000 * kMs;
+constexpr std::uint64_t kFirstBackoffNs = 5 * kMs;
+constexpr std::uint64_t kLongestBackoffNs = 100 * kMs;
 constexpr std::int64_t kMostFramesBetweenLooks = 64;
 constexpr double kRateSmoothing = 0.3;
+constexpr std::uint64_t kStallSpacing = 50;  // budgets between one spent in vain and the next
 
 std::optional<std::int64_t> FileBytes(const std::string& path) {
   struct stat status {};
@@ -95,25 +98,36 @@ std::shared_ptr<ControlFile> Database::control() const {
   return control_;
 }
 
-void Database::MakeControl() {
+bool Database::MakeControl(ControlFile::Wish wish) {
   const std::lock_guard lock(control_mutex_);
   control_wanted_.store(false, std::memory_order_relaxed);
-  if (control_->shared() && control_->StillThere()) return;
-  Replace(ControlFile::Wish::kMake);
+  if (control_->shared() && control_->StillThere()) return true;
+  return Replace(wish);
 }
 
 void Database::LookForControl() {
   const std::lock_guard lock(control_mutex_);
   if (control_->shared() && control_->StillThere()) return;
-  Replace(control_wanted() ? ControlFile::Wish::kAttach : ControlFile::Wish::kMake);
+  if (control_wanted()) {
+    Replace(ControlFile::Wish::kAttach);
+    return;
+  }
+  // To try costs the writing of a whole file where the disk is full: ever more seldom.
+  const std::uint64_t now = MonotonicNs();
+  if (now < next_attempt_ns_) return;
+  Replace(ControlFile::Wish::kMake);
+  attempt_interval_ns_ =
+      control_->shared() ? 0
+                         : std::clamp(2 * attempt_interval_ns_, kFirstAttemptNs, kLongestAttemptNs);
+  next_attempt_ns_ = now + attempt_interval_ns_;
 }
 
-void Database::Replace(ControlFile::Wish wish) {
+bool Database::Replace(ControlFile::Wish wish) {
   auto made = ControlFile::Open(path_, wish);
-  if (!made) return;
+  if (!made) return true;
   if (!made->shared() && !control_->shared()) {
     control_->set_reason(made->reason());
-    return;
+    return !made->being_made();
   }
   // What was set while the memory was private goes along into a file that is new.
   if (made->shared() && made->made_here() && !control_->shared()) {
@@ -123,6 +137,7 @@ void Database::Replace(ControlFile::Wish wish) {
   control_ = std::move(made);
   // Release: whoever sees the new generation finds the new file.
   control_generation_.fetch_add(1, std::memory_order_release);
+  return true;
 }
 
 StoredSettings Database::settings() const {
@@ -130,7 +145,10 @@ StoredSettings Database::settings() const {
 }
 
 Status Database::Change(bool make_file, const std::function<Status(StoredSettings&)>& change) {
-  if (make_file) MakeControl();
+  if (make_file && !MakeControl(ControlFile::Wish::kMakeAndWait)) {
+    return Error{"another process has been making the control file for over a second",
+                 ErrorCode::kBusy};
+  }
   const auto current = control();
   const ControlFile::SettingsLock lock(current.get());
   if (!lock.held()) {
@@ -200,10 +218,11 @@ Status Database::FollowSettings() {
   }
   auto stored = current->region().ReadSettings();
   if (!stored) return Error{"the settings cannot be read: they change too fast"};
-  auto rules = RuleSet::Compile(stored->RulesOf(stored->strategy));
+  const SettingValues values = stored->Values();
+  auto rules = RuleSet::Compile(stored->RulesOf(stored->strategy), values);
   if (!rules.ok()) return rules.error();
   rules_ = std::make_unique<RuleSet>(std::move(rules.value()));
-  values_ = stored->Values();
+  values_ = values;
   compiled_ = std::move(*stored);
   compiled_control_ = control_now;
   backoff_ns_ = not_before_ns_ = 0;
@@ -222,13 +241,11 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, cons
   report.strategy = compiled_.strategy;
   report.wal_frames = index.max_frame;
   report.checkpointed_frames = index.backfill;
-  report.wal_bytes = WalBytes();
-  if (report.wal_bytes) {
-    control()->region().RaiseWalBytesMax(static_cast<std::uint64_t>(*report.wal_bytes));
-  }
+  // At commits a stat only where a rule wants to know.
+  if (!hurried || rules_->Asks(&Facts::wal_bytes)) report.wal_bytes = WalBytes();
   PlanNextLook(index, now);
   const Facts facts = GatherFacts(index, report.wal_bytes, now);
-  const auto decision = rules_->Decide(facts, values_);
+  const auto decision = rules_->Decide(facts);
   if (!decision) {
     report.message = "no rule of the strategy holds";
     return report;
@@ -240,16 +257,29 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, cons
     report.message = "nothing to move";
     return report;
   }
+  const bool host_is_busy = sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE;
+  if (rule.mode != CheckpointMode::kPassive && host_is_busy) {
+    report.message = "rule '" + rule.name + "' asks for " + ModeName(rule.mode) +
+                     ", which would wait for the transaction of this very connection";
+    return report;
+  }
   if (hurried && now < not_before_ns_) {
     control()->region().CountSkippedCheckpoint();
     report.message = "the last attempts moved nothing: waiting before the next";
     return report;
   }
-  const auto budget = static_cast<std::uint64_t>(rule.stall_budget_ms * 1e6);
+  // A commit waits for readers at most every fiftieth part of the time, and never for itself: a
+  // connection with a statement open reads.
+  auto budget = static_cast<std::uint64_t>(rule.stall_budget_ms * 1e6);
+  if (hurried &&
+      (now < no_stall_before_ns_ || sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE)) {
+    budget = 0;
+  }
   CheckpointReport ran = RunLocked(host, rule.mode, now + budget, origin, rule.name);
   ran.strategy = compiled_.strategy;
   ran.rule = rule.name;
   CountFired(rule);
+  if (ran.pinned) no_stall_before_ns_ = MonotonicNs() + kStallSpacing * budget;
   const bool in_vain =
       ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0;
   backoff_ns_ = !in_vain           ? 0
@@ -277,13 +307,15 @@ void Database::CountFired(const Rule& rule) {
 CheckpointReport Database::RunLocked(const HostConnection& host, CheckpointMode mode,
                                      std::uint64_t deadline_ns, CheckpointOrigin origin,
                                      const std::string& rule) {
+  (void)WalBytes();  // its largest size may be the one before
   const std::uint64_t start = MonotonicNs();
   const CheckpointOutcome outcome =
-      checkpointer_->Run({host.db, host.schema, path_.c_str()}, mode, deadline_ns);
+      checkpointer_->Run({host.db, host.schema, path_.c_str(), host.own_only}, mode, deadline_ns);
   const std::uint64_t end = MonotonicNs();
   CheckpointReport report;
   report.result = outcome.result;
   report.busy = outcome.busy;
+  report.pinned = outcome.pinned;
   report.wal_frames = outcome.wal_frames;
   report.checkpointed_frames = outcome.checkpointed_frames;
   report.moved_frames = outcome.moved_frames;
@@ -411,7 +443,11 @@ std::optional<ReadMarks> Database::ReadLockTable() const {
   return marks;
 }
 
-std::optional<std::int64_t> Database::WalBytes() const { return FileBytes(wal_path_); }
+std::optional<std::int64_t> Database::WalBytes() const {
+  const auto bytes = FileBytes(wal_path_);
+  if (bytes) control()->region().RaiseWalBytesMax(static_cast<std::uint64_t>(*bytes));
+  return bytes;
+}
 std::optional<std::int64_t> Database::DatabaseBytes() const { return FileBytes(path_); }
 
 }  // namespace walmanager

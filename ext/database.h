@@ -32,7 +32,8 @@ struct CloseBehaviour;
 struct HostConnection {
   sqlite3* db;
   const char* schema;
-  sqlite3_file* file;  // of the schema
+  sqlite3_file* file;     // of the schema
+  bool own_only = false;  // the host's handle must not run anything now
 };
 
 // What a checkpoint did, or why there was none; the fields of wal_checkpoint's JSON.
@@ -42,6 +43,7 @@ struct CheckpointReport {
   std::optional<CheckpointMode> mode;  // nullopt where none ran
   CheckpointResult result = CheckpointResult::kSkipped;
   bool busy = false;
+  bool pinned = false;  // its stall budget was spent in vain
   std::optional<std::int64_t> wal_frames, checkpointed_frames, moved_frames, wal_bytes;
   std::uint64_t duration_ns = 0;
   std::string message;  // why it was skipped, was busy or failed
@@ -73,7 +75,7 @@ class Database {
     return control_generation_.load(std::memory_order_acquire);
   }
   // Makes the file if it is not there: at the first commit to the log and at the first setting.
-  void MakeControl();
+  void MakeControl() { (void)MakeControl(ControlFile::Wish::kMake); }
   // Whether nobody has asked for it to be made yet; one load.
   bool control_wanted() const { return control_wanted_.load(std::memory_order_relaxed); }
   // Has the file been deleted, can it be had by now? At calls of the user's, and once per sample
@@ -105,12 +107,14 @@ class Database {
 
   // Held read marks; nullopt where they cannot be known.
   std::optional<ReadMarks> FindReadMarks();
+  // The size of the -wal file; the largest that was seen is kept. nullopt: there is none.
   std::optional<std::int64_t> WalBytes() const;
   std::optional<std::int64_t> DatabaseBytes() const;
 
  private:
   explicit Database(std::string path);
-  void Replace(ControlFile::Wish wish);  // with control_mutex_ held
+  // With control_mutex_ held; false where another process is still making the file.
+  bool Replace(ControlFile::Wish wish);
   CheckpointReport AutoCheckpointLocked(const HostConnection& host, const WalIndex& index,
                                         CheckpointOrigin origin, bool hurried);
   CheckpointReport RunLocked(const HostConnection& host, CheckpointMode mode,
@@ -129,8 +133,12 @@ class Database {
   const std::string wal_path_;
   const std::string shm_path_;
 
+  bool MakeControl(ControlFile::Wish wish);
+
   mutable std::mutex control_mutex_;
-  std::shared_ptr<ControlFile> control_;  // guarded by control_mutex_
+  std::uint64_t next_attempt_ns_ = 0;      // guarded by control_mutex_, as the next
+  std::uint64_t attempt_interval_ns_ = 0;  // doubles while the file cannot be made
+  std::shared_ptr<ControlFile> control_;   // guarded by control_mutex_
   std::atomic<std::uint64_t> control_generation_{0};
   std::atomic<bool> control_wanted_{true};
 
@@ -152,6 +160,7 @@ class Database {
   std::optional<double> commit_rate_;
   std::uint64_t backoff_ns_ = 0;
   std::uint64_t not_before_ns_ = 0;
+  std::uint64_t no_stall_before_ns_ = 0;
 };
 
 }  // namespace walmanager

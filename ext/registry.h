@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -19,6 +20,7 @@ struct sqlite3;
 namespace walmanager {
 
 class Connection;
+class ControlFile;
 class Database;
 
 // This process, as others see it in the control file.
@@ -37,6 +39,11 @@ struct Registry {
   std::map<sqlite3*, Connection*> connections;
 
   const ProcessIdentity process;  // constant while this registry is the current one
+
+  // The control files that this process has a descriptor of: an entry stays until that is closed.
+  std::mutex control_mutex;  // held while one is opened or closed; guards the two below
+  std::condition_variable control_closed;
+  std::map<FileKey, std::weak_ptr<ControlFile>> control_files;
 
   // Held while a connection of ours is opened, by the thread named beside it.
   std::mutex opening_mutex;

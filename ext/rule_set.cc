@@ -22,13 +22,13 @@ std::string AllowedNames() {
   return names;
 }
 
-// SELECT ?1 AS pending_frames, … : what a condition may name.
-std::string FactsQuery() {
+// SELECT ?1 AS pending_frames, … : what a condition may name. Without parameters, for checks, NULL.
+std::string FactsQuery(bool with_parameters) {
   std::string sql = "SELECT ";
   int parameter = 0;
   const auto add = [&](const char* name) {
     if (parameter++ > 0) sql += ", ";
-    sql += "?" + std::to_string(parameter) + " AS " + name;
+    sql += (with_parameters ? "?" + std::to_string(parameter) : "NULL") + " AS " + name;
   };
   for (const FactSpec& fact : FactSpecs()) add(fact.name);
   for (const SettingSpec& setting : SettingSpecs()) add(setting.name);
@@ -83,16 +83,15 @@ Result<OwnedStmt> PrepareOne(sqlite3* db, Authorizer& authorizer, const std::str
 }
 
 Result<OwnedStmt> CompileCondition(sqlite3* db, const std::string& condition) {
-  const std::string facts = FactsQuery();
-  const std::size_t own_parameters = FactSpecs().size() + SettingSpecs().size();
+  const std::string facts = FactsQuery(true);
   // What the frame alone needs, to tell subqueries of the condition from ours.
   Authorizer frame;
   auto empty = PrepareOne(db, frame, "SELECT (1\n) FROM (" + facts + ")");
   if (!empty.ok()) return empty.error();
   // In a WHERE clause, text that closes our parenthesis and goes on as a FROM cannot compile.
   Authorizer where;
-  auto in_where =
-      PrepareOne(db, where, "SELECT 1 FROM (" + facts + ") WHERE (" + condition + "\n)");
+  auto in_where = PrepareOne(
+      db, where, "SELECT 1 FROM (" + FactsQuery(false) + ") WHERE (" + condition + "\n)");
   if (!in_where.ok()) return in_where.error();
   Authorizer authorizer;
   auto stmt = PrepareOne(db, authorizer, "SELECT (" + condition + "\n) FROM (" + facts + ")");
@@ -100,8 +99,7 @@ Result<OwnedStmt> CompileCondition(sqlite3* db, const std::string& condition) {
   if (authorizer.selects > frame.selects || where.selects > frame.selects) {
     return Error{"subqueries are not allowed"};
   }
-  if (static_cast<std::size_t>(sqlite3_bind_parameter_count(stmt.value().get())) !=
-      own_parameters) {
+  if (sqlite3_bind_parameter_count(in_where.value().get()) != 0) {
     return Error{"parameters are not allowed"};
   }
   return stmt;
@@ -115,7 +113,7 @@ bool Mentions(std::string_view text, std::string_view name) {
 
 }  // namespace
 
-Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules) {
+Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& settings) {
   RuleSet set;
   auto db = OpenOwnConnection(
       ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
@@ -127,20 +125,28 @@ Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules) {
   for (const Rule& rule : rules) {
     auto stmt = CompileCondition(set.db_.get(), rule.condition);
     if (!stmt.ok()) {
-      return Error{"rule '" + rule.name + "': condition '" + rule.condition + "': " +
+      return Error{"rule '" + rule.name + "': condition " + ShownText(rule.condition) + ": " +
                    stmt.error().message + "; a condition is an expression over " + AllowedNames()};
     }
-    for (std::size_t i = 0; i < set.asked_.size(); ++i) {
-      if (Mentions(rule.condition, FactSpecs()[i].name)) set.asked_[i] = true;
+    Condition condition{std::move(stmt.value()), {}};
+    const auto facts = FactSpecs();
+    for (std::size_t i = 0; i < facts.size(); ++i) {
+      if (!Mentions(rule.condition, facts[i].name)) continue;
+      condition.asked.push_back(i);
+      set.asked_[i] = true;
     }
-    set.conditions_.push_back(std::move(stmt.value()));
+    for (std::size_t i = 0; i < SettingSpecs().size(); ++i) {
+      sqlite3_bind_int64(condition.stmt.get(), static_cast<int>(facts.size() + i + 1),
+                         settings.at(i));
+    }
+    set.conditions_.push_back(std::move(condition));
   }
   set.rules_ = std::move(rules);
   return set;
 }
 
 Status CheckConditions(const std::vector<Rule>& rules) {
-  const auto compiled = RuleSet::Compile(rules);
+  const auto compiled = RuleSet::Compile(rules, SettingValues());
   if (!compiled.ok()) return compiled.error();
   return Ok{};
 }
@@ -152,22 +158,21 @@ bool RuleSet::Asks(std::optional<double> Facts::*fact) const {
   return false;
 }
 
-std::optional<std::size_t> RuleSet::Decide(const Facts& facts, const SettingValues& settings) {
-  const auto holds = [&](std::size_t i) {
-    sqlite3_stmt* stmt = conditions_[i].get();
-    int parameter = 0;
-    for (const FactSpec& fact : FactSpecs()) {
+std::optional<std::size_t> RuleSet::Decide(const Facts& facts) {
+  const auto holds = [&](std::size_t rule) {
+    const Condition& condition = conditions_[rule];
+    sqlite3_stmt* stmt = condition.stmt.get();
+    for (const std::size_t i : condition.asked) {
+      const FactSpec& fact = FactSpecs()[i];
       const std::optional<double>& value = facts.*fact.value;
-      ++parameter;
-      if (!value)
+      const int parameter = static_cast<int>(i) + 1;
+      if (!value) {
         sqlite3_bind_null(stmt, parameter);
-      else if (fact.real)
+      } else if (fact.real) {
         sqlite3_bind_double(stmt, parameter, *value);
-      else
+      } else {
         sqlite3_bind_int64(stmt, parameter, static_cast<sqlite3_int64>(*value));
-    }
-    for (std::size_t s = 0; s < SettingSpecs().size(); ++s) {
-      sqlite3_bind_int64(stmt, ++parameter, settings.at(s));
+      }
     }
     const bool yes = sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_double(stmt, 0) != 0;
     sqlite3_reset(stmt);

@@ -19,20 +19,25 @@ namespace walmanager {
 
 class RuleSet {
  public:
-  // The rules must have priority order. An error names the rule, its condition and what is wrong.
-  static Result<RuleSet> Compile(std::vector<Rule> rules);
+  // The rules must have priority order; conditions see `settings` as they are now. An error names
+  // the rule, its condition and what is wrong.
+  static Result<RuleSet> Compile(std::vector<Rule> rules, const SettingValues& settings);
 
   const std::vector<Rule>& rules() const { return rules_; }
   // Whether any condition asks for this fact: one that is costly to find is not looked for in vain.
   bool Asks(std::optional<double> Facts::*fact) const;
   // The first rule whose condition holds; a condition that fails or is NULL does not hold.
-  std::optional<std::size_t> Decide(const Facts& facts, const SettingValues& settings);
+  std::optional<std::size_t> Decide(const Facts& facts);
 
  private:
+  struct Condition {
+    OwnedStmt stmt;
+    std::vector<std::size_t> asked;  // the facts that it may ask for, as FactSpecs()
+  };
   OwnedDb db_;
-  std::vector<OwnedStmt> conditions_;  // as rules_
   std::vector<Rule> rules_;
-  std::vector<bool> asked_;  // as FactSpecs()
+  std::vector<Condition> conditions_;  // as rules_
+  std::vector<bool> asked_;            // by any of them, as FactSpecs()
 };
 
 }  // namespace walmanager

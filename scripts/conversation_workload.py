@@ -188,6 +188,7 @@ def write(options, worker, conversations, counters, failed):
             turn = next(turns, None)
             if turn:
                 write_turn(db, sql, conversation_id, turn, rng, counters)
+                time.sleep(options.think_ms / 1000)
                 last_at = turn[-1]["created_at"]
             else:
                 db.execute(sql["rename_conversation"],
@@ -341,6 +342,7 @@ def parse_options():
     parser.add_argument("--writers", type=at_least(1), default=2)
     parser.add_argument("--readers", type=at_least(0), default=2)
     parser.add_argument("--threads", action="store_true", help="workers are threads of one process")
+    parser.add_argument("--think-ms", type=float, default=0, help="a writer's pause after each turn (default 0)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--extension", metavar="FILE", default=str(ROOT / "build" / "walmanager.so"))
     parser.add_argument("--no-extension", dest="extension", action="store_const", const=None,

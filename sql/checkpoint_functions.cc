@@ -14,7 +14,9 @@ Value Json(const Schema& schema, const CheckpointReport& report) {
     complete = *report.wal_frames == *report.checkpointed_frames;
   }
   JsonObject json;
-  json.Add("schema", schema.name).Add("strategy", report.strategy).Add("rule", report.rule);
+  json.Add("schema", schema.name);
+  json.Add("strategy", report.strategy.empty() ? std::nullopt : std::optional(report.strategy));
+  json.Add("rule", report.rule);
   json.Add("mode", ran ? std::optional(ModeName(*report.mode)) : std::nullopt);
   json.Add("result", ResultName(report.result)).Add("busy", report.busy);
   json.Add("wal_frames", report.wal_frames).Add("checkpointed_frames", report.checkpointed_frames);
@@ -31,7 +33,7 @@ Result<Schema> Find(Connection& connection, const Arguments& arguments, std::siz
   const auto name = arguments.SchemaName(index);
   if (!name.ok()) return name.error();
   auto schema = connection.FindSchema(arguments.function(), name.value());
-  if (schema.ok() && schema.value().database && connection.is_read_only(schema.value())) {
+  if (schema.ok() && schema.value().database && schema.value().read_only) {
     return Error{std::string(arguments.function()) + ": schema '" + name.value() +
                  "' is read-only on this connection"};
   }

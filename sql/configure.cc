@@ -196,8 +196,8 @@ class Configuration {
 Result<std::string> CheckOverride(const Target& target, const std::string& type,
                                   const std::string& text) {
   const auto wrong = [&](const std::string& allowed) {
-    return Error{std::string("wal_configure: override ") + target.name + " '" + text + "' is not " +
-                 allowed};
+    return Error{std::string("wal_configure: override ") + target.name + " " + ShownText(text) +
+                 " is not " + allowed};
   };
   if (target.kind == Kind::kStrategy)
     return type == "text" ? Result<std::string>(text) : wrong("text");
@@ -236,7 +236,7 @@ Status ReadOverrides(Connection& connection, const std::string& json, Values& va
     if (!target) {
       std::string known;
       for (const Target& each : kTargetList) (known += known.empty() ? "" : ", ") += each.name;
-      return Error{"wal_configure: override '" + *row[0] + "' is not one of " + known};
+      return Error{"wal_configure: override " + ShownText(*row[0]) + " is not one of " + known};
     }
     auto value = CheckOverride(kTargetList[*target], *row[1], row[2].value_or("null"));
     if (!value.ok()) return value.error();
@@ -278,7 +278,7 @@ Result<Value> WalConfigure(Connection& connection, const Arguments& arguments) {
   if (!connection.in_autocommit()) {
     return Error{"wal_configure: a transaction is open on this connection: end it first"};
   }
-  if (connection.is_read_only(schema.value())) {
+  if (schema.value().read_only) {
     return Error{"wal_configure: schema '" + schema.value().name +
                  "' is read-only on this connection"};
   }

@@ -26,6 +26,8 @@ class Arguments {
   Result<std::string> Text(std::size_t index, const char* argument) const;
   // The schema, the optional last argument: 'main' where it is missing.
   Result<std::string> SchemaName(std::size_t index) const;
+  // The same error with the function's name before it.
+  Error Prefixed(const Error& error) const;
   // "wal_set: name NULL is not text".
   Error Wrong(std::size_t index, const char* argument, const std::string& allowed) const;
 

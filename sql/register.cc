@@ -55,6 +55,10 @@ Result<std::string> Arguments::SchemaName(std::size_t index) const {
   return Text(index, "schema");
 }
 
+Error Arguments::Prefixed(const Error& error) const {
+  return Error{std::string(function_) + ": " + error.message, error.code};
+}
+
 Error Arguments::Wrong(std::size_t index, const char* argument, const std::string& allowed) const {
   const std::string shown = has(index) ? at(index).Shown() : "missing";
   return Error{std::string(function_) + ": " + argument + " " + shown + " is not " + allowed};
@@ -70,7 +74,8 @@ Status RegisterFunctions(Connection* connection) {
         context, Call, nullptr, nullptr,
         [](void* aux) { delete static_cast<FunctionContext*>(aux); });
     if (rc != SQLITE_OK)
-      return Error{std::string("function ") + function.name + ": " + sqlite3_errmsg(connection->db())};
+      return Error{std::string("function ") + function.name + ": " +
+                   sqlite3_errmsg(connection->db())};
   }
   return Ok{};
 }

@@ -53,12 +53,12 @@ Result<Value> WalSet(Connection& connection, const Arguments& arguments) {
   }
   auto database = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
   if (!database.ok()) return database.error();
-  const Status status = database.value().database->Change(database.value().is_wal(),
+  const Status status = database.value().database->Change(database.value().may_make_file(),
                                                           [&](StoredSettings& stored) -> Status {
                                                             stored.Set(spec, value, ThisChange());
                                                             return Ok{};
                                                           });
-  if (!status.ok()) return Error{"wal_set: " + status.error().message, status.error().code};
+  if (!status.ok()) return arguments.Prefixed(status.error());
   const std::int64_t now = value.value_or(spec.default_value);
   return spec.kind == SettingKind::kSwitch ? Value(SettingText(spec, now)) : Value(now);
 }

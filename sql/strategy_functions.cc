@@ -9,10 +9,6 @@
 namespace walmanager {
 namespace {
 
-Error Prefixed(const char* function, const Error& error) {
-  return Error{std::string(function) + ": " + error.message, error.code};
-}
-
 // One field of a rule as JSON has it.
 struct Field {
   std::string name, type, text;
@@ -20,7 +16,7 @@ struct Field {
 
 Status SetField(Rule& rule, const Field& field, const std::string& where) {
   const auto wrong = [&](const char* allowed) -> Status {
-    return Error{where + field.name + " '" + field.text + "' is not " + allowed};
+    return Error{where + field.name + " " + ShownText(field.text) + " is not " + allowed};
   };
   const auto number = [&](auto& to) {
     const char* end = field.text.data() + field.text.size();
@@ -44,8 +40,8 @@ Status SetField(Rule& rule, const Field& field, const std::string& where) {
     if (!runs) return wrong("one of inline, background");
     rule.runs = *runs;
   } else {
-    return Error{where + "field '" + field.name +
-                 "' is not one of priority, rule, condition, mode, runs, stall_budget_ms"};
+    return Error{where + "field " + ShownText(field.name) +
+                 " is not one of priority, rule, condition, mode, runs, stall_budget_ms"};
   }
   return Ok{};
 }
@@ -53,37 +49,36 @@ Status SetField(Rule& rule, const Field& field, const std::string& where) {
 // The rules of a JSON array of objects, checked but for their conditions.
 Result<std::vector<Rule>> ParseRules(Connection& connection, const std::string& strategy,
                                      const std::string& json) {
-  const std::string function = "wal_strategy_define";
   // json_type fails on malformed JSON with SQLite's own words.
   const auto type = connection.Rows("SELECT json_type(?1)", json);
-  if (!type.ok()) return Error{function + ": rules_json: " + type.error().message};
+  if (!type.ok()) return Error{"rules_json: " + type.error().message};
   if (type.value().at(0).at(0).value_or("") != "array") {
-    return Error{function + ": rules_json is not an array of objects"};
+    return Error{"rules_json is not an array of objects"};
   }
   const auto rows = connection.Rows(
       "SELECT e.key, e.type, k.key, k.type, k.atom FROM json_each(?1) AS e LEFT JOIN "
       "json_each(?1, '$[' || e.key || ']') AS k ORDER BY e.key",
       json);
-  if (!rows.ok()) return Error{function + ": rules_json: " + rows.error().message};
+  if (!rows.ok()) return Error{"rules_json: " + rows.error().message};
   std::vector<Rule> rules;
   std::set<std::string> seen;
   std::string element;
   for (const auto& row : rows.value()) {
     if (rules.empty() || *row[0] != element) {
       element = *row[0];
-      if (*row[1] != "object") return Error{function + ": rule " + element + " is not an object"};
+      if (*row[1] != "object") return Error{"rule " + element + " is not an object"};
       rules.emplace_back().strategy = strategy;
     }
     if (!row[2]) continue;  // an object without fields: its name will be missing
     const Field field{*row[2], row[3].value_or("null"), row[4].value_or("NULL")};
-    const Status status = SetField(rules.back(), field, function + ": rule " + element + ": ");
+    const Status status = SetField(rules.back(), field, "rule " + element + ": ");
     if (!status.ok()) return status.error();
   }
-  if (rules.empty()) return Error{function + ": rules_json has no rule, at least one is needed"};
+  if (rules.empty()) return Error{"rules_json has no rule, at least one is needed"};
   for (const Rule& rule : rules) {
-    if (Status status = CheckRule(function.c_str(), rule); !status.ok()) return status.error();
+    if (Status status = CheckRule(rule); !status.ok()) return status.error();
     if (!seen.insert(rule.name).second) {
-      return Error{function + ": rule '" + rule.name + "' is there twice"};
+      return Error{"rule '" + rule.name + "' is there twice"};
     }
   }
   return rules;
@@ -98,31 +93,31 @@ Result<Value> WalStrategy(Connection& connection, const Arguments& arguments) {
   const auto name = arguments.Text(0, "name");
   if (!name.ok()) return name.error();
   const Status status = schema.value().database->Change(
-      schema.value().is_wal(),
+      schema.value().may_make_file(),
       [&](StoredSettings& stored) { return stored.SelectStrategy(name.value(), ThisChange()); });
-  if (!status.ok()) return status.error();
+  if (!status.ok()) return arguments.Prefixed(status.error());
   return Value(name.value());
 }
 
 Result<Value> WalStrategyDefine(Connection& connection, const Arguments& arguments) {
   const auto name = arguments.Text(0, "name");
   if (!name.ok()) return name.error();
-  if (Status status = CheckName("wal_strategy_define", "name", name.value()); !status.ok()) {
-    return status.error();
+  if (Status status = CheckName("name", name.value()); !status.ok()) {
+    return arguments.Prefixed(status.error());
   }
   const auto json = arguments.Text(1, "rules_json");
   if (!json.ok()) return json.error();
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
   if (!schema.ok()) return schema.error();
   auto rules = ParseRules(connection, name.value(), json.value());
-  if (!rules.ok()) return rules.error();
+  if (!rules.ok()) return arguments.Prefixed(rules.error());
   if (Status status = CheckConditions(rules.value()); !status.ok()) {
-    return Prefixed("wal_strategy_define", status.error());
+    return arguments.Prefixed(status.error());
   }
   const Status status = schema.value().database->Change(
-      schema.value().is_wal(),
+      schema.value().may_make_file(),
       [&](StoredSettings& stored) { return stored.DefineStrategy(name.value(), rules.value()); });
-  if (!status.ok()) return status.error();
+  if (!status.ok()) return arguments.Prefixed(status.error());
   return Value(name.value());
 }
 
@@ -132,9 +127,9 @@ Result<Value> WalStrategyDrop(Connection& connection, const Arguments& arguments
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(1));
   if (!schema.ok()) return schema.error();
   const Status status = schema.value().database->Change(
-      schema.value().is_wal(),
+      schema.value().may_make_file(),
       [&](StoredSettings& stored) { return stored.DropStrategy(name.value()); });
-  if (!status.ok()) return status.error();
+  if (!status.ok()) return arguments.Prefixed(status.error());
   return Value(name.value());
 }
 

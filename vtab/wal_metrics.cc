@@ -26,7 +26,7 @@ struct Row {
 };
 
 // How many read marks are held, and the oldest. The statement that asks holds one itself while it
-// runs outside of a transaction: that one is left out, unless another process holds the same.
+// runs outside of a transaction: that one is left out, unless somebody else holds the same.
 void CountReaders(Connection& connection, Row& row) {
   auto marks = row.schema.database->FindReadMarks();
   if (!marks || !row.index) return;
@@ -38,7 +38,9 @@ void CountReaders(Connection& connection, Row& row) {
     for (std::size_t i = 0; i < marks->held.size(); ++i) {
       if (marks->held[i] && (!own || values[i] > values[*own])) own = i;
     }
-    if (own && !marks->held_by_others[*own]) marks->held[*own] = false;
+    if (own && !marks->held_by_others[*own] && !connection.AnotherMayRead(row.schema)) {
+      marks->held[*own] = false;
+    }
   }
   row.active_readers = static_cast<int>(std::count(marks->held.begin(), marks->held.end(), true));
   for (std::size_t i = 0; i < marks->held.size(); ++i) {

@@ -72,6 +72,14 @@ void ClearSlab(layout::ConnectionSlab& slab, std::uint64_t generation) {
   Put(slab.reset_generation, generation);
 }
 
+// Letters, digits, underscores, and dots as in "wal_size.warning".
+bool IsSettingName(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return c == '_' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+           (c >= 'A' && c <= 'Z');
+  });
+}
+
 template <typename Entry, typename Decode>
 void DecodeInto(const Entry* entries, std::uint64_t count, std::size_t capacity, Decode decode) {
   for (std::size_t i = 0; i < std::min<std::uint64_t>(count, capacity); ++i) decode(entries[i]);
@@ -87,7 +95,7 @@ std::optional<Rule> DecodeRule(const layout::RuleEntry& entry) {
   rule.mode = static_cast<CheckpointMode>(entry.mode);
   rule.runs = static_cast<RuleRuns>(entry.runs);
   rule.stall_budget_ms = entry.stall_budget_ms;
-  if (!CheckRule("", rule).ok()) return std::nullopt;
+  if (!CheckRule(rule).ok()) return std::nullopt;
   return rule;
 }
 
@@ -164,6 +172,8 @@ std::optional<StoredSettings> ControlRegion::ReadSettings() const {
     stored.generation = before;
     DecodeInto(block->settings.data(), block->setting_count, layout::kSettings,
                [&](const layout::SettingEntry& entry) {
+                 // Names are kept that this version does not know, but not what is no name.
+                 if (!IsSettingName(Text(entry.name))) return;
                  stored.settings.push_back({Text(entry.name), entry.value, entry.changed_at_ms,
                                             Text(entry.changed_by), entry.adopted == 1});
                });
@@ -214,6 +224,9 @@ Status ControlRegion::WriteSettings(const StoredSettings& settings) {
   }
   const std::vector<RuleFired> fired = FiredUnder(settings.rules);
   const std::uint64_t next = Get(file_->header.settings_generation) + 1;
+  // Keeps the copying below after the copy in force became the other one: a reader that still
+  // copies this one sees that its generation is gone.
+  std::atomic_thread_fence(memory_order_release);
   CopyWords(&file_->settings[next & 1], block.get(), sizeof *block);
   // Release: whoever sees the new generation sees the copy that it names.
   file_->header.settings_generation.store(next, memory_order_release);
@@ -254,9 +267,7 @@ std::uint64_t ControlRegion::AdvanceLog(std::uint32_t salt1, std::uint32_t max_f
 }
 
 void ControlRegion::RecordCommit(std::size_t index, const Commit& commit) {
-  layout::ConnectionSlab& slab = file_->slabs[index];
-  const std::uint64_t generation = Get(file_->header.reset_generation);
-  if (Get(slab.reset_generation) != generation) ClearSlab(slab, generation);
+  layout::ConnectionSlab& slab = OwnSlab(index);
   const auto add = index == kSharedSlab ? Add : AddOwn;
   add(slab.commits, 1);
   add(slab.frames_written, commit.frames);
@@ -268,12 +279,25 @@ void ControlRegion::RecordCommit(std::size_t index, const Commit& commit) {
   Raise(slab.commit_max_ns, *commit.duration_ns);
 }
 
+void ControlRegion::AddFrames(std::size_t index, std::uint64_t frames) {
+  layout::ConnectionSlab& slab = OwnSlab(index);
+  (index == kSharedSlab ? Add : AddOwn)(slab.frames_written, frames);
+}
+
+// The caller's slab, cleared if there was a reset since it was last written.
+layout::ConnectionSlab& ControlRegion::OwnSlab(std::size_t index) {
+  layout::ConnectionSlab& slab = file_->slabs[index];
+  const std::uint64_t generation = Get(file_->header.reset_generation);
+  if (Get(slab.reset_generation) != generation) ClearSlab(slab, generation);
+  return slab;
+}
+
 CommitTotals ControlRegion::ReadCommits(bool with_histogram) const {
   CommitTotals totals;
   if (with_histogram) totals.histogram.resize(kHistogramBuckets);
   const std::uint64_t generation = Get(file_->header.reset_generation);
   const auto sum = [&](const layout::ConnectionSlab& slab) {
-    if (Get(slab.reset_generation) != generation || Get(slab.commits) == 0) return;
+    if (Get(slab.reset_generation) != generation) return;
     totals.commits += Get(slab.commits);
     totals.frames_written += Get(slab.frames_written);
     totals.timed_commits += Get(slab.timed_commits);

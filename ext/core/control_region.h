@@ -108,6 +108,8 @@ class ControlRegion {
     std::uint64_t stall_ns = 0;
   };
   void RecordCommit(std::size_t slab, const Commit& commit);
+  // Frames of commits that nobody saw.
+  void AddFrames(std::size_t slab, std::uint64_t frames);
   CommitTotals ReadCommits(bool with_histogram) const;
   layout::ConnectionSlab& slab(std::size_t index) { return file_->slabs[index]; }
   layout::Header& header() { return file_->header; }
@@ -131,6 +133,7 @@ class ControlRegion {
   std::int64_t ResetWalStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
 
  private:
+  layout::ConnectionSlab& OwnSlab(std::size_t index);
   void ClearStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
   // How often each of `rules`, which are about to replace those in force, has fired until now.
   std::vector<RuleFired> FiredUnder(const std::vector<Rule>& rules) const;

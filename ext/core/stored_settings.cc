@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "ext/core/value.h"
+
 namespace walmanager {
 namespace {
 
@@ -68,8 +70,7 @@ bool StoredSettings::AdoptCheckpointFrames(std::int64_t frames, const ChangeMark
 
 Status StoredSettings::SelectStrategy(std::string_view name, const ChangeMark& mark) {
   if (RulesOf(name).empty()) {
-    return Error{"wal_strategy: strategy '" + std::string(name) + "' is not one of " +
-                 StrategyNames()};
+    return Error{"strategy " + ShownText(name) + " is not one of " + StrategyNames()};
   }
   strategy = name;
   strategy_changed = mark;
@@ -78,8 +79,7 @@ Status StoredSettings::SelectStrategy(std::string_view name, const ChangeMark& m
 
 Status StoredSettings::DefineStrategy(std::string_view name, std::vector<Rule> defined) {
   if (IsBuiltinStrategy(name)) {
-    return Error{"wal_strategy_define: strategy '" + std::string(name) +
-                 "' is built in and fixed; give yours another name"};
+    return Error{"strategy " + ShownText(name) + " is built in and fixed; give yours another name"};
   }
   std::erase_if(rules, [&](const Rule& rule) { return rule.strategy == name; });
   std::stable_sort(defined.begin(), defined.end(),
@@ -89,7 +89,7 @@ Status StoredSettings::DefineStrategy(std::string_view name, std::vector<Rule> d
 }
 
 Status StoredSettings::DropStrategy(std::string_view name) {
-  const std::string shown = "wal_strategy_drop: strategy '" + std::string(name) + "' ";
+  const std::string shown = "strategy " + ShownText(name) + " ";
   if (IsBuiltinStrategy(name)) return Error{shown + "is built in and cannot be dropped"};
   if (RulesOf(name).empty()) return Error{shown + "is not one of " + StrategyNames()};
   if (strategy == name) return Error{shown + "is active; choose another with wal_strategy first"};

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "ext/core/value.h"
+
 namespace walmanager {
 namespace {
 
@@ -16,9 +18,11 @@ bool EqualIgnoringCase(std::string_view a, std::string_view b) {
                     [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-Rule Builtin(const char* strategy, std::int64_t priority, const char* name, const char* condition) {
-  return {strategy, priority,        name, condition, CheckpointMode::kPassive, RuleRuns::kInline,
-          0,        /*builtin=*/true};
+Rule Builtin(const char* strategy, std::int64_t priority, const char* name, const char* condition,
+             double stall_budget_ms = 0) {
+  return {strategy,          priority,        name, condition, CheckpointMode::kPassive,
+          RuleRuns::kInline, stall_budget_ms,
+          /*builtin=*/true};
 }
 
 constexpr std::array<FactSpec, 12> kFacts = {{
@@ -59,13 +63,15 @@ std::optional<RuleRuns> ParseRuns(std::string_view text) {
 }
 
 std::span<const Rule> BuiltinRules() {
-  // `limit` looks again every few frames once the log is too long: each look is a chance to find
-  // the moment without readers in which the next commit starts the log over.
+  // `restart`: the log is long although checkpoints run, since at no commit was all of it moved and
+  // nobody reading. A short wait finds that moment, and the next commit starts the log over.
   static const auto* const kRules = new std::vector<Rule>{
-      Builtin("conversation_workload", 10, "frames",
+      Builtin("conversation_workload", 10, "restart",
+              "pending_frames > 0 AND (wal_frames >= 4 * checkpoint_frames OR "
+              "wal_frames * (page_size + 24) > wal_limit_bytes)",
+              20),
+      Builtin("conversation_workload", 20, "frames",
               "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes"),
-      Builtin("conversation_workload", 20, "limit",
-              "pending_frames > 0 AND wal_frames * (page_size + 24) > wal_limit_bytes"),
       Builtin("conversation_workload", 30, "interval",
               "pending_frames > 0 AND since_checkpoint_ms >= checkpoint_interval_ms"),
       Builtin("off", 10, "never", "0"),
@@ -82,20 +88,20 @@ bool IsBuiltinStrategy(std::string_view name) {
 
 std::span<const FactSpec> FactSpecs() { return kFacts; }
 
-Status CheckName(const char* function, const char* argument, std::string_view name) {
+Status CheckName(const char* what, std::string_view name) {
   const bool valid = !name.empty() && name.size() <= kMaxNameBytes &&
                      std::all_of(name.begin(), name.end(), [](char c) {
                        return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
                               (c >= 'A' && c <= 'Z');
                      });
   if (valid) return Ok{};
-  return Error{std::string(function) + ": " + argument + " '" + std::string(name) +
-               "' is not 1 to 63 letters, digits or underscores"};
+  return Error{std::string(what) + " " + ShownText(name) +
+               " is not 1 to 63 letters, digits or underscores"};
 }
 
-Status CheckRule(const char* function, const Rule& rule) {
-  if (Status status = CheckName(function, "rule", rule.name); !status.ok()) return status;
-  const std::string where = std::string(function) + ": rule '" + rule.name + "': ";
+Status CheckRule(const Rule& rule) {
+  if (Status status = CheckName("rule", rule.name); !status.ok()) return status;
+  const std::string where = "rule '" + rule.name + "': ";
   if (rule.condition.empty() || rule.condition.size() > kMaxConditionBytes) {
     return Error{where + "condition has " + std::to_string(rule.condition.size()) +
                  " bytes, allowed are 1 to " + std::to_string(kMaxConditionBytes)};

@@ -63,10 +63,11 @@ struct FactSpec {
 };
 std::span<const FactSpec> FactSpecs();
 
-// A strategy's or rule's name: 1..63 bytes of letters, digits and underscores.
-Status CheckName(const char* function, const char* argument, std::string_view name);
-// Checks one rule of wal_strategy_define but for its condition, which only SQLite can.
-Status CheckRule(const char* function, const Rule& rule);
+// A strategy's or rule's name: 1..63 bytes of letters, digits and underscores. `what` it is, for
+// the message.
+Status CheckName(const char* what, std::string_view name);
+// Checks one rule but for its condition, which only SQLite can.
+Status CheckRule(const Rule& rule);
 
 // Index into `rules` (in priority order) of the first rule for which `holds` says true; nullopt
 // where there is none.

@@ -4,17 +4,22 @@
 
 namespace walmanager {
 
-std::string Value::Shown() const {
+std::string ShownText(std::string_view text) {
   constexpr std::size_t kMost = 60;
+  if (text.size() <= kMost) return "'" + std::string(text) + "'";
+  std::size_t end = kMost;
+  // Never within a character of UTF-8.
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return "'" + std::string(text.substr(0, end)) + "…'";
+}
+
+std::string Value::Shown() const {
   if (is_null()) return "NULL";
   if (is_blob()) return "a blob";
   if (integer()) return std::to_string(*integer());
-  if (real()) {
-    char buffer[32];
-    return std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, *real()).ptr);
-  }
-  const std::string& all = *text();
-  return all.size() <= kMost ? "'" + all + "'" : "'" + all.substr(0, kMost) + "…'";
+  if (text()) return ShownText(*text());
+  char buffer[32];
+  return std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, *real()).ptr);
 }
 
 }  // namespace walmanager

@@ -11,6 +11,9 @@
 
 namespace walmanager {
 
+// Text in quotes, cut after 60 bytes: for messages.
+std::string ShownText(std::string_view text);
+
 class Value {
  public:
   Value() = default;

@@ -48,8 +48,12 @@ std::optional<WalIndex> DecodeWalIndex(std::span<const std::byte> bytes) {
   WalIndex index;
   index.change_counter = header.change_counter;
   index.page_size = (header.page_size & 0xfe00u) + ((header.page_size & 1u) << 16);
-  if (index.page_size < 512 || !std::has_single_bit(index.page_size)) return std::nullopt;
   index.max_frame = header.max_frame;
+  // A log that has never been written knows no page size yet.
+  const bool never_written = index.page_size == 0 && index.max_frame == 0;
+  if (!never_written && (index.page_size < 512 || (index.page_size & (index.page_size - 1)) != 0)) {
+    return std::nullopt;
+  }
   index.database_pages = header.database_pages;
   index.salt1 = FromBigEndian(header.salt[0]);
   index.salt2 = FromBigEndian(header.salt[1]);

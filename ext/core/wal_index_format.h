@@ -33,7 +33,7 @@ inline constexpr std::uint32_t kWalHeaderBytes = 32;
 
 struct WalIndex {
   std::uint32_t change_counter = 0;  // incremented by every transaction
-  std::uint32_t page_size = 0;       // bytes, 512..65536
+  std::uint32_t page_size = 0;       // bytes, 512..65536; 0 before the log was first written
   std::uint32_t max_frame = 0;       // mxFrame: frames in the log, as of the last commit
   std::uint32_t database_pages = 0;  // nPage: pages in the database, as of the last commit
   std::uint32_t salt1 = 0;           // incremented each time the log starts over

@@ -49,9 +49,17 @@ def wal_bytes(path):
 
 
 def write(db, commits, payload=100):
-    """So many commits of one row; with the default payload each is one or two frames."""
+    """So many commits of one row; a row on a new page makes more than one frame. Many do not wait for the disk."""
+    if commits >= 100 and not db.in_transaction:
+        db.execute("PRAGMA synchronous=OFF")
     for _ in range(commits):
         db.execute(f"INSERT INTO t(payload) VALUES (zeroblob({payload}))")
+
+
+def frames(db, commits):
+    """So many commits of exactly one frame each."""
+    for _ in range(commits):
+        db.execute("REPLACE INTO t VALUES (1, randomblob(8))")
 
 
 def poll(condition, seconds=10):

@@ -106,7 +106,7 @@ def test_everything_is_put_back_if_the_last_setting_fails(rollback_db):
     with pytest.raises(sqlite3.OperationalError) as error:
         rollback_db.execute("SELECT wal_configure('embedded', '{\"strategy\":\"nope\"}')")
     assert str(error.value).startswith(
-        "wal_configure: strategy 'nope' could not be set: wal_strategy: strategy 'nope' is not one of "
+        "wal_configure: strategy 'nope' could not be set: strategy 'nope' is not one of "
         "conversation_workload, off, sqlite_default")
     assert (pragmas(rollback_db), settings(rollback_db)) == before
 

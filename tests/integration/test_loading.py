@@ -373,6 +373,35 @@ def test_a_second_copy_of_sqlite_in_one_process_is_refused_with_a_message():
     assert python(OLD_ENGINE, 3040001, "3.40.1", "load first") == 2 * message
 
 
+THREADING = """
+import ctypes, ctypes.util, sys
+s = ctypes.CDLL(ctypes.util.find_library("sqlite3"))
+assert s.sqlite3_config(int(sys.argv[2])) == 0  # before anything else uses SQLite
+db, st, m = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_char_p()
+s.sqlite3_open(sys.argv[1].encode(), ctypes.byref(db))
+s.sqlite3_db_config(db, 1005, 1, None)
+assert s.sqlite3_load_extension(db, sys.argv[3].encode(), None, ctypes.byref(m)) == 0, m.value
+s.sqlite3_exec(db, b"PRAGMA synchronous=OFF", None, None, None)
+for _ in range(1100):
+    assert s.sqlite3_exec(db, b"INSERT INTO t(payload) VALUES (1)", None, None, None) == 0
+s.sqlite3_prepare_v2(db, b"SELECT wal_version() || checkpoints_inline FROM wal_metrics", -1, ctypes.byref(st), None)
+s.sqlite3_step(st)
+s.sqlite3_column_text.restype = ctypes.c_char_p
+print(s.sqlite3_column_text(st, 0).decode())
+s.sqlite3_finalize(st)
+print(s.sqlite3_close(db))
+"""
+
+
+@pytest.mark.parametrize("mode, threads", [(1, "false"), (2, "true"), (3, "true")])
+def test_sqlite_in_each_threading_mode(wal_path, mode, threads):
+    """SQLITE_CONFIG_SINGLETHREAD, MULTITHREAD and SERIALIZED: it works in each, and wal_version() says which."""
+    version, closed = python(THREADING, wal_path, mode, EXTENSION).splitlines()
+    assert version.endswith(f'"threads":{threads}}}1')
+    assert closed == "0"
+    assert files_beside(wal_path) == {"", "-walmanager"}
+
+
 # --- the last close
 
 def test_the_log_is_removed_at_the_last_close(wal_path):
@@ -432,6 +461,7 @@ s.sqlite3_prepare_v2(db, b"SELECT 1", -1, ctypes.byref(st), None)
 s.sqlite3_step(st)
 print(s.sqlite3_close(db))
 s.sqlite3_finalize(st)
+s.sqlite3_exec(db, b"PRAGMA synchronous=OFF", None, None, None)
 for _ in range(1100):
     assert s.sqlite3_exec(db, b"INSERT INTO t(payload) VALUES (1)", None, None, None) == 0
 s.sqlite3_prepare_v2(db, b"SELECT hook || checkpoints_inline || commits FROM wal_metrics", -1, ctypes.byref(st), None)
@@ -450,6 +480,7 @@ def test_persist_wal_is_followed(wal_path):
     on = ctypes.c_int(1)
     assert db.filecontrol("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(on))
     cursor = db.cursor()
+    cursor.execute("PRAGMA synchronous=OFF")
     for _ in range(1100):
         cursor.execute("INSERT INTO t(payload) VALUES (1)")
     db.close()
@@ -461,6 +492,7 @@ def test_no_checkpoint_on_close_is_followed(wal_path):
     db = apsw_connect(wal_path)
     db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     cursor = db.cursor()
+    cursor.execute("PRAGMA synchronous=OFF")
     for _ in range(1100):
         cursor.execute("INSERT INTO t(payload) VALUES (1)")
     pending = cursor.execute("SELECT pending_frames FROM wal_metrics").fetchall()[0][0]
@@ -537,6 +569,7 @@ def test_detach_by_the_host(busy_db, tmp_path):
     path = tmp_path / "other.db"
     busy_db.execute("ATTACH ? AS other", (str(path),))
     busy_db.execute("PRAGMA other.journal_mode=WAL")
+    busy_db.execute("PRAGMA other.synchronous=OFF")
     busy_db.execute("CREATE TABLE other.u(a)")
     for _ in range(1100):
         busy_db.execute("INSERT INTO other.u VALUES (1)")

@@ -260,10 +260,22 @@ def test_the_connection_that_asks_is_not_counted(db):
 def test_a_reader_in_this_process_on_the_newest_frame(db, wal_path):
     write(db, 3)
     frames = metrics(db)["wal_frames"]
-    reader = snapshot(wal_path)
+    reader = connect(wal_path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchall()
     assert readers(db) == (1, frames)
     reader.execute("COMMIT")
     assert readers(db) == (0, None)
+    reader.close()
+
+
+def test_a_bare_reader_in_this_process_on_the_newest_frame_is_not_told_from_the_asker(db, wal_path):
+    """A limit: they share one mark and one lock. It blocks nothing, being on the newest frame."""
+    write(db, 3)
+    reader = snapshot(wal_path)
+    assert readers(db) == (0, None)
+    write(db, 1)  # now it is behind, and seen
+    assert readers(db) == (1, 3)
     reader.close()
 
 

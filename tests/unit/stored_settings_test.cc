@@ -73,8 +73,8 @@ TEST(StoredSettings, ValuesPassOverWhatIsUnknownOrOutOfRange) {
   StoredSettings stored;
   stored.settings.push_back({"from_a_later_version", 7, 0, "", false});
   stored.settings.push_back({"checkpoint_frames", 0, 0, "", false});
-  stored.settings.push_back({"stall_budget_ms", std::numeric_limits<std::int64_t>::max(), 0, "",
-                             false});
+  stored.settings.push_back(
+      {"stall_budget_ms", std::numeric_limits<std::int64_t>::max(), 0, "", false});
   const SettingValues values = stored.Values();
   for (std::size_t i = 0; i < kSettingCount; ++i) {
     EXPECT_EQ(values.at(i), SettingSpecs()[i].default_value);
@@ -140,8 +140,7 @@ TEST(StoredSettings, AStrategyIsDefinedInPriorityOrder) {
 
 TEST(StoredSettings, DefiningAgainReplacesThatStrategyAlone) {
   StoredSettings stored;
-  ASSERT_TRUE(
-      stored.DefineStrategy("mine", {RuleOf("mine", 1, "a"), RuleOf("mine", 2, "b")}).ok());
+  ASSERT_TRUE(stored.DefineStrategy("mine", {RuleOf("mine", 1, "a"), RuleOf("mine", 2, "b")}).ok());
   ASSERT_TRUE(stored.DefineStrategy("yours", {RuleOf("yours", 1, "a")}).ok());
   ASSERT_TRUE(stored.SelectStrategy("mine", kAnn).ok());
   ASSERT_TRUE(stored.DefineStrategy("mine", {RuleOf("mine", 1, "z")}).ok());
@@ -153,10 +152,9 @@ TEST(StoredSettings, BuiltinStrategiesAreFixed) {
   StoredSettings stored;
   for (const std::string name : {"conversation_workload", "off", "sqlite_default"}) {
     EXPECT_EQ(MessageOf(stored.DefineStrategy(name, {RuleOf(name.c_str(), 1, "a")})),
-              "wal_strategy_define: strategy '" + name +
-                  "' is built in and fixed; give yours another name");
+              "strategy '" + name + "' is built in and fixed; give yours another name");
     EXPECT_EQ(MessageOf(stored.DropStrategy(name)),
-              "wal_strategy_drop: strategy '" + name + "' is built in and cannot be dropped");
+              "strategy '" + name + "' is built in and cannot be dropped");
   }
   EXPECT_TRUE(stored.rules.empty());
 }
@@ -170,9 +168,9 @@ TEST(StoredSettings, AStrategyIsSelectedByItsName) {
   EXPECT_EQ(stored.strategy_changed.at_ms, kAnn.at_ms);
   EXPECT_EQ(MessageOf(stored.SelectStrategy("mine", kBob)), "ok");
   EXPECT_EQ(MessageOf(stored.SelectStrategy("Mine", kAnn)),
-            "wal_strategy: strategy 'Mine' is not one of " + kBuiltins + ", mine");
+            "strategy 'Mine' is not one of " + kBuiltins + ", mine");
   EXPECT_EQ(MessageOf(stored.SelectStrategy("", kAnn)),
-            "wal_strategy: strategy '' is not one of " + kBuiltins + ", mine");
+            "strategy '' is not one of " + kBuiltins + ", mine");
   EXPECT_EQ(stored.strategy, "mine");
   EXPECT_EQ(stored.strategy_changed.by, kBob.by) << "an error leaves all as it was";
 }
@@ -183,9 +181,9 @@ TEST(StoredSettings, AStrategyIsDroppedUnlessItIsActive) {
   ASSERT_TRUE(stored.DefineStrategy("yours", {RuleOf("yours", 1, "a")}).ok());
   ASSERT_TRUE(stored.SelectStrategy("mine", kAnn).ok());
   EXPECT_EQ(MessageOf(stored.DropStrategy("mine")),
-            "wal_strategy_drop: strategy 'mine' is active; choose another with wal_strategy first");
+            "strategy 'mine' is active; choose another with wal_strategy first");
   EXPECT_EQ(MessageOf(stored.DropStrategy("hers")),
-            "wal_strategy_drop: strategy 'hers' is not one of " + kBuiltins + ", mine, yours");
+            "strategy 'hers' is not one of " + kBuiltins + ", mine, yours");
   EXPECT_EQ(NamesOf(stored.rules), (std::vector<std::string>{"mine.a", "yours.a"}));
   EXPECT_EQ(MessageOf(stored.DropStrategy("yours")), "ok");
   ASSERT_TRUE(stored.SelectStrategy("off", kAnn).ok());

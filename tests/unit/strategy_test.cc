@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "ext/core/control_layout.h"
+#include "ext/core/value.h"
 
 namespace walmanager {
 namespace {
@@ -50,47 +51,46 @@ TEST(Strategy, NamesAre1To63LettersDigitsOrUnderscores) {
   const std::string longest(kMaxNameBytes, 'x');
   for (const std::string& name : {std::string("a"), std::string("_"), std::string("9"),
                                   std::string("Conversation_Workload_2"), longest}) {
-    EXPECT_EQ(MessageOf(CheckName("f", "name", name)), "ok") << name;
+    EXPECT_EQ(MessageOf(CheckName("name", name)), "ok") << name;
   }
   for (const std::string& name :
        {std::string(), longest + "x", std::string("a b"), std::string("a-b"), std::string("é"),
         std::string("a'b"), std::string("a\0b", 3), std::string("@"), std::string("["),
         std::string("`"), std::string("{"), std::string("/"), std::string(":")}) {
-    EXPECT_EQ(MessageOf(CheckName("wal_strategy_define", "name", name)),
-              "wal_strategy_define: name '" + name +
-                  "' is not 1 to 63 letters, digits or underscores");
+    EXPECT_EQ(MessageOf(CheckName("name", name)),
+              "name " + ShownText(name) + " is not 1 to 63 letters, digits or underscores");
   }
 }
 
 TEST(Strategy, RulesAreCheckedWithTheirLimitsInTheMessage) {
-  EXPECT_EQ(MessageOf(CheckRule("f", GoodRule())), "ok");
+  EXPECT_EQ(MessageOf(CheckRule(GoodRule())), "ok");
   Rule rule = GoodRule();
   rule.name = "no good";
-  EXPECT_EQ(MessageOf(CheckRule("f", rule)),
-            "f: rule 'no good' is not 1 to 63 letters, digits or underscores");
+  EXPECT_EQ(MessageOf(CheckRule(rule)),
+            "rule 'no good' is not 1 to 63 letters, digits or underscores");
   rule = GoodRule();
   rule.condition = "";
-  EXPECT_EQ(MessageOf(CheckRule("f", rule)),
-            "f: rule 'often': condition has 0 bytes, allowed are 1 to 1023");
+  EXPECT_EQ(MessageOf(CheckRule(rule)),
+            "rule 'often': condition has 0 bytes, allowed are 1 to 1023");
   rule.condition = std::string(kMaxConditionBytes, '1');
-  EXPECT_EQ(MessageOf(CheckRule("f", rule)), "ok");
+  EXPECT_EQ(MessageOf(CheckRule(rule)), "ok");
   rule.condition += '1';
-  EXPECT_EQ(MessageOf(CheckRule("f", rule)),
-            "f: rule 'often': condition has 1024 bytes, allowed are 1 to 1023");
+  EXPECT_EQ(MessageOf(CheckRule(rule)),
+            "rule 'often': condition has 1024 bytes, allowed are 1 to 1023");
 }
 
 TEST(Strategy, AStallBudgetIsANumberFrom0To10000) {
   Rule rule = GoodRule();
   for (const double good : {0.0, 0.5, 10'000.0}) {
     rule.stall_budget_ms = good;
-    EXPECT_EQ(MessageOf(CheckRule("f", rule)), "ok") << good;
+    EXPECT_EQ(MessageOf(CheckRule(rule)), "ok") << good;
   }
   for (const double bad :
        {-0.001, 10'000.1, std::numeric_limits<double>::infinity(),
         -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
     rule.stall_budget_ms = bad;
-    EXPECT_EQ(MessageOf(CheckRule("f", rule)),
-              "f: rule 'often': stall_budget_ms is not a number from 0 to 10000")
+    EXPECT_EQ(MessageOf(CheckRule(rule)),
+              "rule 'often': stall_budget_ms is not a number from 0 to 10000")
         << bad;
   }
 }
@@ -109,8 +109,8 @@ TEST(Strategy, BuiltinRulesAreSound) {
   const Rule* last = nullptr;
   for (const Rule& rule : BuiltinRules()) {
     EXPECT_TRUE(rule.builtin) << rule.name;
-    EXPECT_EQ(MessageOf(CheckName("f", "strategy", rule.strategy)), "ok");
-    EXPECT_EQ(MessageOf(CheckRule("f", rule)), "ok");
+    EXPECT_EQ(MessageOf(CheckName("strategy", rule.strategy)), "ok");
+    EXPECT_EQ(MessageOf(CheckRule(rule)), "ok");
     EXPECT_TRUE(names.insert({rule.strategy, rule.name}).second) << rule.strategy << rule.name;
     if (last && last->strategy == rule.strategy) {
       EXPECT_LT(last->priority, rule.priority) << rule.strategy << " " << rule.name;

@@ -1,0 +1,48 @@
+// What a benchmark found: tables for people, and the same as JSON for programs, from one source.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace walmanager::bench {
+
+// Rows of labels and numbers. Every column's name is its JSON key and says its unit; in the text
+// the same name is the heading.
+struct Table {
+  struct Row {
+    std::vector<std::string> labels;
+    std::vector<std::optional<double>> numbers;
+  };
+  std::string name;   // its JSON key
+  std::string title;  // one line: what was measured, how
+  std::vector<std::string> label_columns;
+  std::vector<std::string> number_columns;
+  std::vector<Row> rows;
+};
+
+// A figure that was promised, and what came out.
+struct Target {
+  enum class Bound { kAtLeast, kAtMost };
+  std::string figure;
+  double measured;
+  Bound bound;
+  double limit;
+  bool met() const { return bound == Bound::kAtLeast ? measured >= limit : measured <= limit; }
+};
+
+struct Report {
+  std::vector<std::string> machine;  // "name: value", as text and as JSON
+  std::vector<Table> tables;
+  std::vector<Target> targets;
+
+  void PrintMachine() const;
+  void Print(const Table& table) const;
+  void PrintTargets() const;
+  std::string Json() const;
+};
+
+// What these figures were taken on; a figure without it says nothing.
+std::vector<std::string> DescribeMachine();
+
+}  // namespace walmanager::bench

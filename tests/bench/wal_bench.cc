@@ -1,0 +1,57 @@
+// wal_bench: what the extension costs and gains, as ratios against SQLite itself in the same run.
+// Run by hand, on a machine that does nothing else; see kUsage in options.h.
+//
+// A plain program rather than Google Benchmark, which runs each benchmark to its end and compares
+// aggregates: here a figure is the median of ratios or differences between neighbours in time,
+// percentiles up to p99.99 need every latency, every segment needs a fresh database outside the
+// time taken, and a first load needs a process of its own.
+#include <cstdio>
+#include <fstream>
+
+#include "tests/bench/commit_bench.h"
+#include "tests/bench/hook_bench.h"
+#include "tests/bench/load_bench.h"
+#include "tests/bench/options.h"
+#include "tests/bench/report.h"
+#include "tests/bench/sqlite_db.h"
+
+namespace walmanager::bench {
+namespace {
+
+void Run(const Options& options) {
+  std::ofstream json;
+  if (!options.json_file.empty()) {
+    json.open(options.json_file);
+    if (!json) Fail("--json: '" + options.json_file + "' cannot be written");
+  }
+  Report report;
+  report.machine = DescribeMachine();
+  report.PrintMachine();
+  if (options.load) RunLoadBench(options, report);
+  if (options.hook) RunHookBench(options, report);
+  if (options.commits) RunCommitBench(options, report);
+  report.PrintTargets();
+  if (json.is_open() && !(json << report.Json()).flush()) {
+    Fail("--json: '" + options.json_file + "' could not be written whole");
+  }
+}
+
+}  // namespace
+}  // namespace walmanager::bench
+
+int main(int argc, char** argv) {
+  using namespace walmanager::bench;
+  const auto options = ParseOptions(std::vector<std::string>(argv + 1, argv + argc));
+  if (!options.ok()) {
+    std::fprintf(stderr, "wal_bench: %s\n\n%s", options.error().message.c_str(), kUsage);
+    return 2;
+  }
+  try {
+    Run(options.value());
+  } catch (const std::exception& failure) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "wal_bench: %s\n", failure.what());
+    return 1;
+  }
+  return 0;
+}

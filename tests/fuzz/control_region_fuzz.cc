@@ -1,0 +1,131 @@
+// Any bytes in a control file: readers stay in range, and writers mend what they write.
+//
+// The input is a list of patches to a good file: a place (8 bytes), a length (1) and the bytes.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+#include "ext/core/control_region.h"
+#include "ext/core/time_text.h"
+
+namespace {
+
+using walmanager::ControlRegion;
+namespace layout = walmanager::layout;
+
+void Require(bool condition) {
+  if (!condition) std::abort();
+}
+
+layout::ControlFile* Memory() {
+  static void* const memory = std::aligned_alloc(4096, layout::kFileBytes);
+  return static_cast<layout::ControlFile*>(memory);
+}
+
+// A good file, made once and copied from.
+const void* GoodFile() {
+  static const void* const good = [] {
+    void* memory = std::aligned_alloc(4096, layout::kFileBytes);
+    std::memset(memory, 0, layout::kFileBytes);
+    ControlRegion region(static_cast<layout::ControlFile*>(memory));
+    region.Initialize({7, 42, "boot"}, 1, 2);
+    walmanager::StoredSettings settings;
+    settings.Set(walmanager::SettingSpecs()[1], 64, {"ann", 1});
+    walmanager::Rule rule;
+    rule.strategy = rule.name = "mine";
+    rule.condition = "1";
+    settings.rules = {rule, rule};
+    settings.strategy = "mine";
+    (void)region.WriteSettings(settings);
+    region.header().slabs_used = 2;
+    region.RecordCommit(0, {5, 1'000, 1});
+    for (int i = 0; i < 3; ++i) region.RecordCheckpoint({}, 1);
+    return memory;
+  }();
+  return good;
+}
+
+// The parts that are looked into one by one; places are offsets into them, so that inputs are
+// short.
+void Patch(layout::ControlFile* file, std::uint64_t place, const std::uint8_t* data,
+           std::size_t size) {
+  struct Part {
+    void* start;
+    std::size_t bytes;
+  };
+  const Part parts[] = {
+      {&file->header, sizeof file->header},
+      {&file->settings[1], 2048},  // the copy in force: its head and first settings
+      {&file->settings[1].rules, 2 * sizeof(layout::RuleEntry)},
+      {&file->rules, sizeof file->rules},
+      {&file->checkpoints, sizeof file->checkpoints},
+      {&file->ring, 2048},
+      {&file->slabs[0], sizeof file->slabs[0]},
+      {file, layout::kFileBytes},
+  };
+  const Part& part = parts[place % 8];
+  const std::size_t offset = (place >> 3) % part.bytes;
+  std::memcpy(static_cast<char*>(part.start) + offset, data, std::min(size, part.bytes - offset));
+}
+
+void Read(ControlRegion& region) {
+  (void)region.Check({7, 42, "boot"});
+  const auto settings = region.ReadSettings();
+  Require(settings.has_value());
+  Require(settings->settings.size() <= layout::kSettings);
+  Require(settings->rules.size() <= layout::kRules);
+  Require(!settings->RulesOf(settings->strategy).empty());
+  for (const auto& rule : settings->rules) Require(walmanager::CheckRule(rule).ok());
+  const auto values = settings->Values();
+  for (std::size_t i = 0; i < walmanager::kSettingCount; ++i) {
+    Require(values.at(i) >= walmanager::SettingSpecs()[i].minimum);
+    Require(values.at(i) <= walmanager::SettingSpecs()[i].maximum);
+  }
+  const auto commits = region.ReadCommits(true);
+  const auto median = walmanager::HistogramQuantile(commits.histogram, 0.5);
+  Require(!median || (*median >= 0 && *median < 1.2e12));
+  const auto totals = region.ReadCheckpointTotals();
+  Require(!totals.last_mode || walmanager::ModeName(*totals.last_mode)[0] != 0);
+  const auto log = region.ReadCheckpointLog();
+  Require(log.size() <= layout::kCheckpointRecords);
+  for (const auto& entry : log) {
+    Require(walmanager::ModeName(entry.mode)[0] != 0);
+    Require(walmanager::OriginName(entry.origin)[0] != 0);
+    Require(walmanager::ResultName(entry.result)[0] != 0);
+    Require(entry.wal_frames.value_or(0) >= 0);
+    Require(walmanager::UtcText(entry.at_ms).size() == 23);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  layout::ControlFile* file = Memory();
+  std::memcpy(static_cast<void*>(file), GoodFile(), layout::kFileBytes);
+  while (size >= 9) {
+    std::uint64_t place = 0;
+    std::memcpy(&place, data, sizeof place);
+    const std::size_t length = std::min<std::size_t>(data[8], size - 9);
+    Patch(file, place, data + 9, length);
+    data += 9 + length;
+    size -= 9 + length;
+  }
+  ControlRegion region(file);
+  Read(region);
+  bool reset = false;
+  Require(region.AdvanceLog(1, 50, &reset) <= 50);
+  region.RecordCommit(0, {5, 1'000, 1});
+  region.RecordCommit(layout::kConnections, {5, 1'000, 1});
+  region.RecordCheckpoint({}, 1);
+  region.CountFired(false, 1, 1);
+  walmanager::StoredSettings settings;
+  settings.strategy = "off";
+  Require(region.WriteSettings(settings).ok());
+  Require(region.ReadSettings()->strategy == "off");
+  Read(region);
+  (void)region.ResetWalStatistics(1, 1);
+  Require(region.ReadCheckpointTotals().total_ns == 0);
+  return 0;
+}

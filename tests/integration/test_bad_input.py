@@ -1,0 +1,284 @@
+"""Every function and table with arguments of every wrong kind: an error that begins with its name, nothing changed."""
+
+import json
+
+import pytest
+
+from conftest import connect, metrics, one
+from helpers import columns, error, frames
+
+PRIVATE = "walmanager_connection_lifetime"
+TABLES = ["wal_metrics", "wal_checkpoints", "wal_strategies", "wal_config"]
+RULES = '[{"rule":"r","condition":"0","mode":"PASSIVE","runs":"inline","priority":1}]'
+# name: least and most arguments, arguments that are right.
+CALLS = {
+    "wal_version": (0, 0, ""),
+    "wal_strategy": (0, 2, "'off'"),
+    "wal_strategy_define": (2, 3, f"'mine', '{RULES}'"),
+    "wal_strategy_drop": (1, 2, "'theirs'"),
+    "wal_set": (2, 3, "'checkpoint_frames', 500"),
+    "wal_checkpoint_auto": (0, 1, ""),
+    "wal_checkpoint": (1, 2, "'PASSIVE'"),
+    "wal_configure": (1, 3, "'conversation'"),
+    "wal_metrics_reset": (0, 2, "'all'"),
+}
+ACTING = sorted(set(CALLS) - {"wal_version"})
+SIGNATURES = {
+    "wal_version": "wal_version()",
+    "wal_strategy": "wal_strategy([name [, schema]])",
+    "wal_strategy_define": "wal_strategy_define(name, rules_json [, schema])",
+    "wal_strategy_drop": "wal_strategy_drop(name [, schema])",
+    "wal_set": "wal_set(name, value [, schema])",
+    "wal_checkpoint_auto": "wal_checkpoint_auto([schema])",
+    "wal_checkpoint": "wal_checkpoint(mode [, schema])",
+    "wal_configure": "wal_configure(profile [, overrides_json [, schema]])",
+    "wal_metrics_reset": "wal_metrics_reset([what [, schema]])",
+}
+
+
+@pytest.fixture
+def state(db):
+    """A connection with something to lose, and a function that says all that a call could have changed."""
+    db.execute("PRAGMA synchronous=OFF")
+    one(db, "SELECT wal_strategy_define('theirs', ?)", RULES)
+    frames(db, 5)
+    bare = connect(metrics(db)["file"], load=None)
+    kept = ("wal_frames", "checkpointed_frames", "wal_bytes", "strategy", "commits", "checkpoints",
+            "statistics_since", "hook", "journal_mode")
+    pragmas = ("synchronous", "cache_size", "mmap_size", "temp_store", "foreign_keys", "journal_size_limit",
+               "busy_timeout", "locking_mode")
+
+    def look():
+        row = metrics(db)
+        return ([row[name] for name in kept], db.execute("SELECT * FROM wal_config").fetchall(),
+                db.execute("SELECT * FROM wal_strategies").fetchall(),
+                [one(db, f"PRAGMA {pragma}") for pragma in pragmas],
+                bare.execute("SELECT * FROM t").fetchall(), bare.execute("SELECT * FROM sqlite_schema").fetchall())
+
+    yield db, look
+    bare.close()
+
+
+def our_functions(db):
+    names = {row[0] for row in db.execute("PRAGMA function_list") if row[0].startswith("wal")}
+    return names - {PRIVATE}
+
+
+def test_this_file_knows_every_function_and_table(db):
+    assert our_functions(db) == set(CALLS) == set(SIGNATURES)
+    assert {row[0] for row in db.execute("PRAGMA module_list") if row[0].startswith("wal")} == set(TABLES)
+
+
+# --- numbers of arguments
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_too_few_and_too_many_arguments(state, name):
+    db, look = state
+    before = look()
+    least, most, _ = CALLS[name]
+    for count in [*range(least), most + 1, most + 2, 100]:
+        arguments = ", ".join(["'main'"] * count)
+        assert error(db, f"SELECT {name}({arguments})") == \
+            f"{name}: {count} arguments given; call it as {SIGNATURES[name]}"
+    assert look() == before
+
+
+# --- kinds of arguments
+
+WRONG = ["NULL", "7", "-1", "1.5", "9e999", "x'00'", "x''", "zeroblob(100000)", "''", "'no such thing'",
+         "'a' || char(0) || 'b'", "'ä€'", "printf('%.*c', 100000, 'x')", "'[]'", "'{}'"]
+# What is allowed among these, by function and position of the argument.
+ALLOWED = {("wal_set", 1): ["NULL", "7"], ("wal_configure", 1): ["NULL", "'{}'"],
+           ("wal_strategy_define", 0): []}
+
+
+@pytest.mark.parametrize("name", sorted(set(CALLS) - {"wal_version"}))
+def test_wrong_values_in_each_place(state, name):
+    db, look = state
+    before = look()
+    least, most, right = CALLS[name]
+    good = {"wal_strategy": ["'off'", "'main'"], "wal_strategy_define": ["'mine'", f"'{RULES}'", "'main'"],
+            "wal_strategy_drop": ["'theirs'", "'main'"], "wal_set": ["'checkpoint_frames'", "500", "'main'"],
+            "wal_checkpoint_auto": ["'main'"], "wal_checkpoint": ["'PASSIVE'", "'main'"],
+            "wal_configure": ["'conversation'", "'{}'", "'main'"], "wal_metrics_reset": ["'all'", "'main'"]}[name]
+    assert len(good) == most
+    for place in range(most):
+        for wrong in WRONG:
+            if wrong in ALLOWED.get((name, place), []):
+                continue
+            arguments = ", ".join([*good[:place], wrong, *good[place + 1:]])
+            message = error(db, f"SELECT {name}({arguments})")
+            assert message.startswith(f"{name}: "), (arguments, message)
+    assert look() == before
+
+
+@pytest.mark.parametrize("name", ACTING)
+def test_an_unknown_schema_is_named_with_those_there_are(state, name):
+    db, look = state
+    before = look()
+    _, most, right = CALLS[name]
+    arguments = [right] if right else []
+    if name == "wal_configure":
+        arguments.append("'{}'")
+    arguments.append("'nope'")
+    assert error(db, f"SELECT {name}({', '.join(arguments)})") == f"{name}: schema 'nope' is not one of main"
+    assert look() == before
+
+
+@pytest.mark.parametrize("name", ACTING)
+def test_a_memory_schema_has_nothing_to_act_on(state, name):
+    db, look = state
+    db.execute("ATTACH ':memory:' AS memory")
+    before = look()
+    _, most, right = CALLS[name]
+    arguments = [right] if right else []
+    if name == "wal_configure":
+        arguments.append("'{}'")
+    sql = f"SELECT {name}({', '.join([*arguments, chr(39) + 'memory' + chr(39)])})"
+    if name.startswith("wal_checkpoint"):
+        assert json.loads(one(db, sql))["skipped"] == "journal_mode is memory, not wal"
+    else:
+        assert error(db, sql).startswith(f"{name}: schema 'memory' ")
+    assert look() == before
+
+
+def test_the_private_function_does_nothing(state):
+    """It is there for its destructor alone."""
+    db, look = state
+    before = look()
+    assert one(db, f"SELECT {PRIVATE}()") is None
+    assert error(db, f"SELECT {PRIVATE}(1)") == f"wrong number of arguments to function {PRIVATE}()"
+    assert look() == before
+
+
+# --- stored in the database
+
+@pytest.mark.parametrize("name", [*ACTING, PRIVATE])
+def test_functions_that_act_are_refused_in_a_stored_view(state, name):
+    db, look = state
+    right = CALLS[name][2] if name in CALLS else ""
+    db.execute(f"CREATE VIEW v AS SELECT {name}({right}) AS result")
+    before = look()
+    assert error(db, "SELECT * FROM v") == f"unsafe use of {name}()"
+    assert look() == before
+
+
+@pytest.mark.parametrize("name", [*ACTING, PRIVATE])
+def test_functions_that_act_are_refused_in_a_trigger(state, name):
+    db, look = state
+    right = CALLS[name][2] if name in CALLS else ""
+    db.execute(f"CREATE TRIGGER bad AFTER UPDATE ON t BEGIN SELECT {name}({right}); END")
+    before = look()
+    assert error(db, "UPDATE t SET payload = 0") == f"unsafe use of {name}()"
+    assert look() == before
+
+
+def test_functions_that_act_are_allowed_in_a_temporary_view(db):
+    """It is the user's own, not something that a database brought."""
+    db.execute("CREATE TEMP VIEW v AS SELECT wal_set('checkpoint_frames', 500) AS result")
+    assert one(db, "SELECT * FROM v") == 500
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_can_be_read_in_stored_views(db, table):
+    """These reveal no other connection."""
+    db.execute(f"CREATE VIEW v AS SELECT * FROM {table}")
+    assert db.execute("SELECT count(*) FROM v").fetchone() == db.execute(f"SELECT count(*) FROM {table}").fetchone()
+
+
+def test_wal_version_can_be_used_in_a_stored_view(db):
+    db.execute("CREATE VIEW v AS SELECT wal_version() AS result")
+    assert one(db, "SELECT * FROM v") == one(db, "SELECT wal_version()")
+
+
+# --- tables
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("sql", ["DELETE FROM {}", "UPDATE {} SET schema = 'x'", "INSERT INTO {}(schema) VALUES ('x')",
+                                 "REPLACE INTO {}(schema) VALUES ('x')"])
+def test_tables_are_read_only(state, table, sql):
+    db, look = state
+    before = look()
+    assert error(db, sql.format(table)) == f"table {table} may not be modified"
+    assert look() == before
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_take_no_arguments(db, table):
+    assert error(db, f"SELECT * FROM {table}('main')") == f"too many arguments on {table}() - max 0"
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_can_be_filtered_sorted_and_joined(db, table):
+    frames(db, 3)
+    db.execute("SELECT wal_checkpoint('passive')").fetchall()
+    names = [name for name, _ in columns(db, table)]
+    rows = db.execute(f"SELECT * FROM {table}").fetchall()
+    assert rows
+    assert db.execute(f"SELECT * FROM {table} WHERE schema = 'main'").fetchall() == rows
+    assert db.execute(f"SELECT * FROM {table} WHERE schema = 'nope' OR schema IS NULL").fetchall() == []
+    assert db.execute(f"SELECT a.{names[0]} FROM {table} a JOIN {table} b ON a.rowid = b.rowid").fetchall() == \
+        [row[:1] for row in rows]
+    assert sorted(row[0] for row in db.execute(f"SELECT rowid FROM {table}")) == list(range(1, len(rows) + 1))
+    assert db.execute(f"SELECT * FROM {table} ORDER BY rowid DESC").fetchall() == rows[::-1]
+
+
+# --- inside transactions
+
+@pytest.mark.parametrize("begin", ["BEGIN", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE", "SAVEPOINT s"])
+def test_tables_and_reports_work_inside_a_transaction(db, begin):
+    frames(db, 2)
+    db.execute(begin)
+    for table in TABLES:
+        db.execute(f"SELECT * FROM {table}").fetchall()
+    assert metrics(db)["commits"] == 2
+    assert one(db, "SELECT wal_strategy()") == "conversation_workload"
+    assert json.loads(one(db, "SELECT wal_checkpoint_auto()"))["result"] == "skipped"
+    assert json.loads(one(db, "SELECT wal_version()"))["sqlite_version"] == one(db, "SELECT sqlite_version()")
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    for table in TABLES:
+        db.execute(f"SELECT * FROM {table}").fetchall()
+    db.execute("ROLLBACK")
+    assert metrics(db)["commits"] == 2
+    assert db.in_transaction is False
+
+
+@pytest.mark.parametrize("name", sorted(set(CALLS) - {"wal_configure"}))
+def test_errors_inside_a_transaction_do_not_end_it(db, name):
+    frames(db, 2)
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("INSERT INTO t(id) VALUES (77)")
+    error(db, f"SELECT {name}(1, 2, 3, 4, 5)")
+    assert db.in_transaction
+    db.execute("COMMIT")
+    assert one(db, "SELECT count(*) FROM t WHERE id = 77") == 1
+    assert metrics(db)["commits"] == 3
+
+
+def test_version(db):
+    version = json.loads(one(db, "SELECT wal_version()"))
+    assert list(version)[:5] == ["version", "build", "sqlite_version", "wal_reset_bug", "threads"]
+    assert version["sqlite_version"] == one(db, "SELECT sqlite_version()")
+    number = tuple(int(part) for part in version["sqlite_version"].split("."))
+    fixed = number >= (3, 51, 3) or (3, 50, 7) <= number < (3, 51) or (3, 44, 6) <= number < (3, 45)
+    assert version["wal_reset_bug"] is not fixed
+    assert version["threads"] is True
+
+
+def test_a_long_value_is_cut_between_characters(db):
+    """Messages stay UTF-8, which drivers insist on."""
+    for before in range(56, 64):
+        message = error(db, "SELECT wal_set('checkpoint_frames', ?)", "x" * before + "€" * 20)
+        assert message.startswith("wal_set: checkpoint_frames 'xxx"), before
+        assert message.endswith("…' is not an integer from 1 to 100000000"), before
+
+
+@pytest.mark.parametrize("call", [
+    "wal_strategy({})", "wal_strategy_define({}, '[]')", "wal_strategy_drop({})", "wal_set({}, 1)",
+    "wal_set('checkpoint_frames', {})", "wal_checkpoint({})", "wal_checkpoint_auto({})", "wal_configure({})",
+    "wal_metrics_reset({})", "wal_checkpoint('FULL', {})"])
+def test_a_long_value_is_cut_in_every_message(db, call):
+    long = "printf('%.*c', 100000, 'x')"
+    message = error(db, f"SELECT {call.format(long)}")
+    assert "xxx" in message
+    assert len(message) < 500

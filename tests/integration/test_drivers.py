@@ -1,0 +1,120 @@
+"""Drivers of other languages: load, commit 3000 rows while automatic checkpoints happen, close, and no -wal is left.
+
+A driver that is not installed is a failure: scripts/test installs them all.
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import BUILD, EXTENSION, connect, one
+from helpers import environment, files_beside
+
+QUERY = "SELECT hook || ' ' || commits || ' ' || checkpoints_inline || ' ' || (wal_bytes < 1100*4120) FROM wal_metrics"
+INSERT = "INSERT INTO t(payload) VALUES (zeroblob(100))"
+EXPECTED = "active 3000 3"
+
+APSW = f"""
+import apsw, sys
+db = apsw.Connection(sys.argv[1])
+db.enableloadextension(True)
+db.loadextension(sys.argv[2])
+cursor = db.cursor()
+cursor.execute("PRAGMA synchronous=OFF")
+for _ in range(3000):
+    cursor.execute("{INSERT}")
+print(cursor.execute("{QUERY}").fetchall()[0][0])
+db.close()
+"""
+
+PYTHON = f"""
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])  # with its implicit transactions
+db.enable_load_extension(True)
+db.load_extension(sys.argv[2])
+db.execute("PRAGMA synchronous=OFF")
+for _ in range(3000):
+    db.execute("{INSERT}")
+    db.commit()
+print(db.execute("{QUERY}").fetchone()[0])
+db.close()
+"""
+
+PERL = f"""
+use strict; use DBI;
+my $db = DBI->connect("dbi:SQLite:dbname=$ARGV[0]", "", "", {{ RaiseError => 1, AutoCommit => 1 }});
+$db->sqlite_enable_load_extension(1);
+$db->sqlite_load_extension($ARGV[1]);
+$db->do("PRAGMA synchronous=OFF");
+my $insert = $db->prepare("{INSERT}");
+$insert->execute() for 1..3000;
+$insert->finish();
+undef $insert;
+my ($row) = $db->selectrow_array("{QUERY}");
+print "$row\\n";
+$db->disconnect();
+"""
+
+RUBY = f"""
+require 'sqlite3'
+db = SQLite3::Database.new(ARGV[0])
+db.enable_load_extension(1)
+db.load_extension(ARGV[1])
+db.execute("PRAGMA synchronous=OFF")
+insert = db.prepare("{INSERT}")
+3000.times {{ insert.execute }}
+insert.close
+puts db.get_first_value("{QUERY}")
+db.close
+"""
+
+TCL = f"""
+package require sqlite3
+sqlite3 db [lindex $argv 0]
+db enable_load_extension 1
+set path [lindex $argv 1]
+db eval {{SELECT load_extension($path)}}
+db eval {{PRAGMA synchronous=OFF}}
+for {{set i 0}} {{$i < 3000}} {{incr i}} {{ db eval {{{INSERT}}} }}
+puts [db onecolumn {{{QUERY}}}]
+db close
+"""
+
+DRIVERS = {
+    "python": (sys.executable, "py", PYTHON, "python3"),
+    "apsw": (sys.executable, "py", APSW, "python3-apsw"),
+    "perl": ("perl", "pl", PERL, "libdbd-sqlite3-perl"),
+    "ruby": ("ruby", "rb", RUBY, "ruby-sqlite3"),
+    "tcl": ("tclsh", "tcl", TCL, "libsqlite3-tcl tcl"),
+}
+
+
+def run(driver, tmp_path, *arguments):
+    interpreter, suffix, code, package = DRIVERS[driver]
+    assert shutil.which(interpreter), f"{interpreter} is missing: apt-get install {package}"
+    script = pathlib.Path(tmp_path / f"driver.{suffix}")
+    script.write_text(code)
+    done = subprocess.run([interpreter, str(script), *map(str, arguments)], text=True, capture_output=True,
+                          timeout=60, env=environment())
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}\n(is {package} installed?)"
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("driver", sorted(DRIVERS))
+def test_commits_checkpoints_and_a_clean_close(driver, wal_path, tmp_path):
+    assert run(driver, tmp_path, wal_path, EXTENSION) == f"{EXPECTED} 1"
+    assert files_beside(wal_path) == {"", "-walmanager"}
+    bare = connect(wal_path, load=None)
+    assert one(bare, "SELECT count(*) FROM t") == 3000
+    assert one(bare, "PRAGMA integrity_check") == "ok"
+    bare.close()
+
+
+@pytest.mark.parametrize("driver", ["python", "ruby", "perl"])
+def test_the_second_file_name_is_for_drivers_that_cannot_name_an_entry_point(driver, wal_path, tmp_path):
+    assert run(driver, tmp_path, wal_path, BUILD / "walmanagerprocess.so") == f"{EXPECTED} 1"
+    assert files_beside(wal_path) == {"", "-walmanager"}

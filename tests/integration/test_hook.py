@@ -1,0 +1,388 @@
+"""The WAL hook: placed, retaken from SQLite's own, left to others; what the application's PRAGMA means."""
+
+import time
+
+import pytest
+
+from conftest import EXTENSION, connect, metrics, one
+from helpers import apsw_connect, frames, wal_bytes, write
+
+
+@pytest.fixture
+def fast(db):
+    db.execute("PRAGMA synchronous=OFF")
+    return db
+
+
+def frames_setting(db):
+    """Value of checkpoint_frames and who changed it."""
+    return db.execute("SELECT value, changed_by FROM wal_config WHERE name='checkpoint_frames'").fetchone()
+
+
+def apsw_metrics(db, *names):
+    return db.cursor().execute(f"SELECT {', '.join(names)} FROM wal_metrics").fetchall()[0]
+
+
+# --- placed
+
+def test_hook_is_active_before_and_after_the_first_commit(db):
+    assert metrics(db)["hook"] == "active"
+    write(db, 1)
+    assert metrics(db)["hook"] == "active"
+
+
+def test_hook_is_active_after_writes_that_do_not_commit(db):
+    write(db, 1)
+    db.execute("BEGIN")
+    write(db, 3)
+    assert metrics(db)["hook"] == "active"
+    db.execute("ROLLBACK")
+    assert metrics(db)["hook"] == "active"
+    with pytest.raises(Exception, match="UNIQUE"):
+        db.execute("INSERT INTO t(id) VALUES (1)")
+    assert metrics(db)["hook"] == "active"
+
+
+def test_hook_is_active_while_others_write(db, wal_path):
+    """A log that moved on is no sign that somebody took our hook."""
+    write(db, 1)
+    other = connect(wal_path, load=None)
+    write(other, 5)
+    db.execute("UPDATE t SET payload = 1 WHERE id = -1")
+    assert metrics(db)["hook"] == "active"
+    write(db, 1)
+    write(other, 5)
+    assert metrics(db)["hook"] == "active"
+    other.close()
+
+
+def test_hook_is_active_after_an_autocheckpoint_restart_and_a_truncate(fast):
+    write(fast, 1100)
+    assert metrics(fast)["hook"] == "active"
+    fast.execute("SELECT wal_checkpoint('truncate')").fetchall()
+    assert metrics(fast)["hook"] == "active"
+    fast.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+    write(fast, 1)
+    assert metrics(fast)["hook"] == "active"
+
+
+def test_autocheckpoint_that_was_off_before_the_load_stays_off(wal_path):
+    """Nothing or a foreign hook was there: neither could be given back."""
+    db = connect(wal_path, load=None)
+    db.execute("PRAGMA wal_autocheckpoint=0")
+    db.execute("PRAGMA synchronous=OFF")
+    db.enable_load_extension(True)
+    db.load_extension(EXTENSION)
+    frames(db, 1100)
+    row = metrics(db)
+    assert (row["hook"], row["checkpoints"], row["wal_frames"]) == ("off", 0, 1100)
+    db.execute("PRAGMA wal_autocheckpoint=500")
+    write(db, 1)
+    row = metrics(db)
+    assert (row["hook"], row["checkpoints_inline"], row["pending_frames"]) == ("active", 1, 0)
+    db.close()
+
+
+# --- PRAGMA wal_autocheckpoint by the application
+
+@pytest.mark.parametrize("sql", [
+    "PRAGMA wal_autocheckpoint=200",
+    "pragma main.Wal_AutoCheckpoint = 200",
+    "/* mine */ PRAGMA wal_autocheckpoint(200);",
+    "-- mine\nPRAGMA wal_autocheckpoint=200",
+])
+def test_pragma_is_adopted_at_the_next_commit(fast, sql):
+    fast.execute(sql).fetchall()
+    write(fast, 1)
+    value, changed_by = frames_setting(fast)
+    assert value == 200
+    assert changed_by.endswith(" PRAGMA")
+    assert metrics(fast)["hook"] == "active"
+    write(fast, 300)
+    row = metrics(fast)
+    assert row["checkpoints_inline"] == 1
+    assert row["commits"] == 301
+    assert row["wal_frames"] < 200  # it started over
+
+
+def test_a_later_pragma_replaces_an_adopted_one(fast):
+    for frames in (200, 300, 1000):
+        fast.execute(f"PRAGMA wal_autocheckpoint={frames}").fetchall()
+        write(fast, 1)
+        assert frames_setting(fast)[0] == frames
+
+
+def test_the_pragma_does_not_replace_what_wal_set_chose(fast):
+    fast.execute("SELECT wal_set('checkpoint_frames', 500)").fetchall()
+    fast.execute("PRAGMA wal_autocheckpoint=200").fetchall()
+    write(fast, 300)
+    value, changed_by = frames_setting(fast)
+    assert value == 500
+    assert not changed_by.endswith("PRAGMA")
+    assert metrics(fast)["checkpoints"] == 0
+    assert metrics(fast)["hook"] == "active"
+
+
+def test_after_going_back_to_the_default_the_pragma_counts_again(fast):
+    fast.execute("SELECT wal_set('checkpoint_frames', 500)").fetchall()
+    fast.execute("SELECT wal_set('checkpoint_frames', NULL)").fetchall()
+    fast.execute("PRAGMA wal_autocheckpoint=200").fetchall()
+    write(fast, 1)
+    assert frames_setting(fast)[0] == 200
+
+
+def test_wal_set_replaces_an_adopted_value(fast):
+    fast.execute("PRAGMA wal_autocheckpoint=200").fetchall()
+    write(fast, 1)
+    fast.execute("SELECT wal_set('checkpoint_frames', 700)").fetchall()
+    fast.execute("PRAGMA wal_autocheckpoint=300").fetchall()
+    write(fast, 1)
+    assert frames_setting(fast)[0] == 700
+
+
+def test_nothing_is_adopted_at_load(wal_path):
+    """Every connection has SQLite's 1000 when it opens: that is no wish."""
+    db = connect(wal_path, load=None)
+    db.execute("PRAGMA wal_autocheckpoint=300")
+    db.enable_load_extension(True)
+    db.load_extension(EXTENSION)
+    write(db, 1)
+    assert frames_setting(db) == (1000, None)
+    db.close()
+
+
+def test_reading_the_pragma_changes_nothing(fast):
+    write(fast, 1)
+    assert one(fast, "PRAGMA wal_autocheckpoint") == 0  # our hook is in place of SQLite's
+    write(fast, 1100)
+    assert frames_setting(fast) == (1000, None)
+    row = metrics(fast)
+    assert (row["hook"], row["commits"], row["checkpoints_inline"]) == ("active", 1101, 1)
+
+
+@pytest.mark.parametrize("off", [0, -1])
+def test_pragma_0_means_no_automatic_checkpoint_from_this_connection(fast, wal_path, off):
+    fast.execute(f"PRAGMA wal_autocheckpoint={off}").fetchall()
+    frames(fast, 1500)
+    row = metrics(fast)
+    assert (row["checkpointer"], row["hook"], row["checkpoints"], row["pending_frames"]) == \
+        ("off", "active", 0, 1500)
+    assert row["commits"] == 1500  # measured all the same
+    assert frames_setting(fast) == (1000, None)
+    other = connect(wal_path)
+    assert metrics(other)["checkpointer"] == "inline"
+    write(other, 1)
+    assert metrics(other)["checkpoints_inline"] == 1
+    assert metrics(fast)["pending_frames"] == 0
+    other.close()
+
+
+def test_automatic_checkpoints_come_back_with_the_pragma(fast):
+    fast.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+    write(fast, 1200)
+    fast.execute("PRAGMA wal_autocheckpoint=1000").fetchall()
+    write(fast, 1)
+    row = metrics(fast)
+    assert (row["checkpointer"], row["checkpoints_inline"], row["pending_frames"]) == ("inline", 1, 0)
+
+
+# --- the C interface, and hooks of others
+
+def test_sqlite3_wal_autocheckpoint_is_detected_when_metrics_are_read(wal_path):
+    """No statement announces it: SQLite's own hook is found when somebody looks, and replaced."""
+    db = apsw_connect(wal_path)
+    cursor = db.cursor()
+    cursor.execute("PRAGMA synchronous=OFF")
+    cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    db.wal_autocheckpoint(200)
+    assert apsw_metrics(db, "hook") == ("active",)
+    for _ in range(250):
+        cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    assert apsw_metrics(db, "hook", "commits", "checkpoints_inline") == ("active", 251, 1)
+    value, changed_by = cursor.execute(
+        "SELECT value, changed_by FROM wal_config WHERE name='checkpoint_frames'").fetchall()[0]
+    assert value == 200
+    assert changed_by.endswith(" PRAGMA")
+    db.close()
+
+
+def test_a_foreign_hook_is_reported_and_left_alone(wal_path):
+    db = apsw_connect(wal_path)
+    cursor = db.cursor()
+    called = []
+
+    def hook(connection, schema, pages):
+        called.append((schema, pages))
+        return 0
+
+    cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    assert apsw_metrics(db, "hook") == ("active",)
+    db.setwalhook(hook)
+    cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    assert called == [("main", 2)]
+    for _ in range(3):
+        assert apsw_metrics(db, "hook") == ("displaced",)
+    cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    cursor.execute("BEGIN")
+    cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    cursor.execute("COMMIT")
+    assert called == [("main", 2), ("main", 3), ("main", 4)]
+    assert apsw_metrics(db, "hook", "wal_frames") == ("displaced", 4)
+    db.close()
+
+
+def test_a_foreign_hook_can_be_taken_back_with_the_pragma(wal_path):
+    db = apsw_connect(wal_path)
+    cursor = db.cursor()
+    db.setwalhook(lambda *_: 0)
+    cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    assert apsw_metrics(db, "hook") == ("displaced",)
+    cursor.execute("PRAGMA wal_autocheckpoint=1000")
+    cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    assert apsw_metrics(db, "hook") == ("active",)
+    db.close()
+
+
+def test_a_foreign_hook_on_one_connection_does_not_concern_another(wal_path, db):
+    foreign = apsw_connect(wal_path)
+    foreign.setwalhook(lambda *_: 0)
+    foreign.cursor().execute("INSERT INTO t(payload) VALUES (1)")
+    write(db, 2)
+    assert metrics(db)["hook"] == "active"
+    assert apsw_metrics(foreign, "hook") == ("displaced",)
+    foreign.close()
+
+
+def test_a_foreign_trace_leaves_counting_and_checkpoints(fast, wal_path):
+    """Python's set_trace_callback takes our trace slot without notice."""
+    seen = []
+    write(fast, 10)
+    fast.set_trace_callback(seen.append)
+    write(fast, 1100)
+    row = metrics(fast)
+    assert (row["hook"], row["commits"], row["checkpoints_inline"]) == ("active", 1110, 1)
+    assert len([sql for sql in seen if sql.startswith("INSERT")]) == 1100
+    assert one(fast, "PRAGMA journal_mode=DELETE") == "delete"
+    assert one(fast, "PRAGMA journal_mode=WAL") == "wal"
+    write(fast, 1)
+    assert metrics(fast)["commits"] == 1111
+
+
+def test_a_foreign_trace_from_before_the_load_is_as_good(wal_path):
+    db = connect(wal_path, load=None)
+    db.execute("PRAGMA synchronous=OFF")
+    db.enable_load_extension(True)
+    db.load_extension(EXTENSION)
+    db.set_trace_callback(None)  # ours is gone before the first statement
+    write(db, 1100)
+    row = metrics(db)
+    assert (row["hook"], row["commits"], row["checkpoints_inline"]) == ("active", 1100, 1)
+    assert row["commit_mean_ms"] is None  # nobody saw a start: unknown, not 0
+    assert one(db, "PRAGMA journal_mode=DELETE") == "delete"
+    db.close()
+
+
+def test_with_a_foreign_trace_the_pragma_is_found_when_metrics_are_read(fast):
+    write(fast, 1)
+    fast.set_trace_callback(lambda _: None)
+    fast.execute("PRAGMA wal_autocheckpoint=200").fetchall()
+    assert metrics(fast)["hook"] == "active"
+    write(fast, 250)
+    assert frames_setting(fast)[0] == 200
+    assert metrics(fast)["checkpoints_inline"] == 1
+
+
+# --- times
+
+@pytest.fixture
+def napping(fast):
+    """nap(ms) takes so long, in whatever statement it stands."""
+    fast.create_function("nap", 1, lambda ms: time.sleep(ms / 1000))
+    return fast
+
+
+def test_a_commit_lasts_from_the_start_of_its_statement(napping):
+    napping.execute("INSERT INTO t(payload) SELECT nap(30)")
+    row = metrics(napping)
+    assert row["commits"] == 1
+    assert 30 <= row["commit_mean_ms"] == row["commit_max_ms"] < 1000
+    assert row["checkpoint_stall_ms"] < 30  # the nap was not in our hook
+    # Within the resolution of the histogram's buckets.
+    assert row["commit_p50_ms"] == pytest.approx(row["commit_max_ms"], rel=0.033)
+
+
+def test_an_earlier_statement_of_the_transaction_is_not_part_of_the_commit(napping):
+    napping.execute("BEGIN")
+    napping.execute("INSERT INTO t(payload) SELECT nap(50)")
+    napping.execute("COMMIT")
+    assert metrics(napping)["commit_max_ms"] < 50
+
+
+def test_a_statement_behind_a_comment_is_measured(napping):
+    napping.execute("-- from the billing service\nINSERT INTO t(payload) SELECT nap(30)")
+    assert metrics(napping)["commit_max_ms"] >= 30
+    napping.execute("/* from there */ INSERT INTO t(payload) SELECT nap(60)")
+    assert metrics(napping)["commit_max_ms"] >= 60
+
+
+def test_a_statement_with_triggers_is_measured_from_its_own_start(napping):
+    napping.execute("CREATE TABLE log(a)")
+    napping.execute("CREATE TRIGGER later AFTER INSERT ON t BEGIN INSERT INTO log VALUES (1); END")
+    napping.execute("INSERT INTO t(payload) SELECT nap(30)")
+    assert metrics(napping)["commit_max_ms"] >= 30
+
+
+def test_the_stall_is_the_time_of_the_checkpoint(fast):
+    frames(fast, 999)
+    before = metrics(fast)["checkpoint_stall_ms"]
+    frames(fast, 1)
+    row = metrics(fast)
+    assert row["checkpoints_inline"] == 1
+    assert row["checkpoint_stall_ms"] - before >= row["checkpoint_max_ms"] * 0.99
+    assert row["commit_max_ms"] >= row["checkpoint_max_ms"]
+
+
+# --- commits that the hook does not see
+
+def returning_and_reset(db, commits):
+    """The cursor is closed after its first row: SQLite commits, and calls no hook."""
+    for _ in range(commits):
+        db.execute("REPLACE INTO t VALUES (1, randomblob(8)) RETURNING id").close()
+
+
+def test_a_returning_statement_left_half_way_is_no_displaced_hook(fast):
+    returning_and_reset(fast, 5)
+    row = metrics(fast)
+    assert (row["hook"], row["wal_frames"], one(fast, "SELECT count(*) FROM t")) == ("active", 5, 1)
+
+
+def test_the_next_commit_catches_up_with_returning_statements(fast):
+    """Every 64 such statements somebody looks at the log; every frame is counted."""
+    returning_and_reset(fast, 1500)
+    frames(fast, 1)
+    row = metrics(fast)
+    assert (row["hook"], row["frames_written"]) == ("active", 1501)
+    assert row["pending_frames"] < 1000
+    assert row["checkpoints_inline"] == 1
+
+
+def test_a_look_catches_up_with_returning_statements(fast):
+    """SQLite calls the hook late: with the next statement that runs to its end."""
+    one(fast, "SELECT wal_set('checkpoint_frames', 30)")
+    returning_and_reset(fast, 50)
+    fast.execute("SELECT 1").fetchall()
+    row = metrics(fast)
+    assert (row["frames_written"], row["pending_frames"], row["checkpoints_inline"]) == (50, 0, 1)
+
+
+def test_returning_statements_alone_do_not_let_the_log_grow_without_bound(fast, wal_path):
+    """Stock SQLite's log grows for ever here; the tick must catch it."""
+    fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
+    write(fast, 1)
+    returning_and_reset(fast, 5000)
+    assert wal_bytes(wal_path) < 4000 * 4120
+
+
+def test_a_returning_statement_read_to_its_end_calls_the_hook(db):
+    assert db.execute("INSERT INTO t(payload) VALUES (1) RETURNING id").fetchall() == [(1,)]
+    assert metrics(db)["commits"] == 1

@@ -1,0 +1,263 @@
+"""wal_set, wal_config and wal_metrics_reset: ranges, who changed what, and what is forgotten."""
+
+import os
+import time
+
+import pytest
+
+from conftest import connect, metrics, one
+from helpers import columns, error, files_beside, frames, python
+
+# name, default, least, most, unit
+SETTINGS = [
+    ("wal_limit_bytes", 64 * 1024 * 1024, 65536, 1024**4, "bytes"),
+    ("checkpoint_frames", 1000, 1, 100_000_000, "frames"),
+    ("checkpoint_interval_ms", 60_000, 100, 86_400_000, "ms"),
+    ("stall_budget_ms", 20, 0, 10_000, "ms"),
+    ("sample_interval_ms", 1000, 10, 3_600_000, "ms"),
+]
+NAMES = [setting[0] for setting in SETTINGS]
+
+
+def setting(db, name, schema="main"):
+    return db.execute("SELECT value, changed_at, changed_by FROM wal_config WHERE name=? AND schema=?",
+                      (name, schema)).fetchone()
+
+
+# --- the table
+
+def test_columns(db):
+    assert columns(db, "wal_config") == [
+        ("name", "TEXT"), ("value", "INTEGER"), ("default_value", "INTEGER"), ("unit", "TEXT"),
+        ("description", "TEXT"), ("changed_at", "TEXT"), ("changed_by", "TEXT"), ("schema", "TEXT")]
+
+
+def test_the_defaults(db):
+    rows = db.execute("SELECT name, value, default_value, unit, changed_at, changed_by, schema FROM wal_config").fetchall()
+    assert rows == [(name, default, default, unit, None, None, "main") for name, default, _, _, unit in SETTINGS]
+
+
+@pytest.mark.parametrize("name, default, least, most, unit", SETTINGS)
+def test_the_description_states_the_range(db, name, default, least, most, unit):
+    description = one(db, "SELECT description FROM wal_config WHERE name=?", name)
+    assert description.endswith(f"Allowed: an integer from {least} to {most}.")
+
+
+# --- wal_set
+
+@pytest.mark.parametrize("name, default, least, most, unit", SETTINGS)
+def test_the_ends_of_the_range(db, name, default, least, most, unit):
+    for value in (least, most):
+        assert one(db, "SELECT wal_set(?, ?)", name, value) == value
+        assert setting(db, name)[0] == value
+    for value in (least - 1, most + 1, 2**63 - 1, -2**63):
+        assert error(db, "SELECT wal_set(?, ?)", name, value) == \
+            f"wal_set: {name} {value} is not an integer from {least} to {most}"
+    assert setting(db, name)[0] == most
+    assert one(db, "SELECT wal_set(?, NULL)", name) == default
+    assert setting(db, name) == (default, None, None)
+
+
+@pytest.mark.parametrize("value, shown", [
+    ("500", "'500'"), ("", "''"), ("many", "'many'"), (1.5, "1.5"), (b"\x01", "a blob"),
+    (float("inf"), "inf"), (1e30, "1e+30"), ("x" * 100, "'" + "x" * 60 + "…'"),
+])
+def test_values_of_the_wrong_type(db, value, shown):
+    assert error(db, "SELECT wal_set('checkpoint_frames', ?)", value) == \
+        f"wal_set: checkpoint_frames {shown} is not an integer from 1 to 100000000"
+    assert setting(db, "checkpoint_frames") == (1000, None, None)
+
+
+def test_a_whole_real_is_an_integer(db):
+    assert one(db, "SELECT wal_set('checkpoint_frames', 500.0)") == 500
+    assert one(db, "SELECT typeof(value) FROM wal_config WHERE name='checkpoint_frames'") == "integer"
+
+
+@pytest.mark.parametrize("name, shown", [("nope", "'nope'"), ("", "''"), ("CHECKPOINT_FRAMES", "'CHECKPOINT_FRAMES'")])
+def test_an_unknown_name_is_refused_with_the_names(db, name, shown):
+    assert error(db, "SELECT wal_set(?, 1)", name) == f"wal_set: name {shown} is not one of {', '.join(NAMES)}"
+
+
+@pytest.mark.parametrize("sql, message", [
+    ("SELECT wal_set(NULL, 1)", "wal_set: name NULL is not text"),
+    ("SELECT wal_set(1, 1)", "wal_set: name 1 is not text"),
+    ("SELECT wal_set('checkpoint_frames', 5, 'nope')", "wal_set: schema 'nope' is not one of main"),
+    ("SELECT wal_set('checkpoint_frames', 5, NULL)", "wal_set: schema NULL is not text"),
+    ("SELECT wal_set('checkpoint_frames', 5, 'temp')", "wal_set: schema 'temp' is not one of main"),
+])
+def test_wrong_arguments(db, sql, message):
+    assert error(db, sql) == message
+    assert setting(db, "checkpoint_frames")[0] == 1000
+
+
+def test_who_changed_it_and_when(db):
+    one(db, "SELECT wal_set('checkpoint_frames', 500)")
+    value, changed_at, changed_by = setting(db, "checkpoint_frames")
+    assert value == 500
+    with open("/proc/self/comm") as comm:
+        assert changed_by == f"{comm.read().strip()} (pid {os.getpid()})"
+    assert one(db, "SELECT abs(julianday('now') - julianday(?)) * 86400 < 60", changed_at) == 1
+    assert one(db, "SELECT strftime('%Y-%m-%d %H:%M:%f', ?)", changed_at) == changed_at
+    assert setting(db, "wal_limit_bytes")[1:] == (None, None)
+
+
+def test_two_connections_see_it(db, wal_path):
+    other = connect(wal_path)
+    one(db, "SELECT wal_set('checkpoint_frames', 500)")
+    assert setting(other, "checkpoint_frames") == setting(db, "checkpoint_frames")
+    one(other, "SELECT wal_set('checkpoint_frames', 600)")
+    assert setting(db, "checkpoint_frames")[0] == 600
+    other.close()
+
+
+def test_another_process_sees_it_and_changes_it(db, wal_path):
+    one(db, "SELECT wal_set('checkpoint_frames', 500)")
+    seen, pid = python("""
+import os, sys
+from conftest import *
+db = connect(sys.argv[1])
+print(one(db, "SELECT value FROM wal_config WHERE name='checkpoint_frames'"), os.getpid())
+one(db, "SELECT wal_set('checkpoint_frames', 20)")
+""", wal_path).split()
+    assert seen == "500"
+    value, _, changed_by = setting(db, "checkpoint_frames")
+    assert (value, changed_by.endswith(f"(pid {pid})")) == (20, True)
+    db.execute("PRAGMA synchronous=OFF")
+    frames(db, 100)
+    assert metrics(db)["checkpoints_inline"] == 5  # and it is in force
+
+
+def test_it_lasts(wal_path):
+    db = connect(wal_path)
+    one(db, "SELECT wal_set('checkpoint_frames', 500)")
+    kept = setting(db, "checkpoint_frames")
+    db.close()
+    db = connect(wal_path)
+    assert setting(db, "checkpoint_frames") == kept
+    db.close()
+
+
+def test_an_attached_database_has_settings_of_its_own(db, tmp_path):
+    db.execute("ATTACH ? AS other", (str(tmp_path / "other.db"),))
+    db.execute("PRAGMA other.journal_mode=WAL")
+    assert one(db, "SELECT wal_set('checkpoint_frames', 77, 'other')") == 77
+    assert setting(db, "checkpoint_frames", "other")[0] == 77
+    assert setting(db, "checkpoint_frames", "main") == (1000, None, None)
+    assert error(db, "SELECT wal_set('checkpoint_frames', 5, 'nope')") == \
+        "wal_set: schema 'nope' is not one of main, other"
+    assert one(db, "SELECT count(*) FROM wal_config") == 2 * len(SETTINGS)
+
+
+def test_a_setting_makes_the_control_file(db, wal_path):
+    assert "-walmanager" not in files_beside(wal_path)
+    one(db, "SELECT wal_set('checkpoint_frames', 500)")
+    assert "-walmanager" in files_beside(wal_path)
+
+
+def test_a_rollback_database_keeps_settings_in_memory(tmp_path):
+    db = connect(tmp_path / "rollback.db")
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
+    assert one(db, "SELECT wal_set('checkpoint_frames', 50)") == 50
+    assert setting(db, "checkpoint_frames")[0] == 50
+    assert files_beside(tmp_path / "rollback.db") == {""}
+    # They go along when the database becomes WAL.
+    db.execute("PRAGMA journal_mode=WAL")
+    frames(db, 1)
+    assert setting(db, "checkpoint_frames")[0] == 50
+    assert metrics(db)["statistics_file"] is not None
+    db.close()
+
+
+def test_an_in_memory_database_has_no_settings():
+    db = connect(":memory:")
+    assert db.execute("SELECT * FROM wal_config").fetchall() == []
+    assert error(db, "SELECT wal_set('checkpoint_frames', 5)") == \
+        "wal_set: schema 'main' has no file: settings and statistics belong to one"
+    db.close()
+
+
+def test_it_works_inside_a_transaction_and_is_not_rolled_back(db):
+    db.execute("BEGIN IMMEDIATE")
+    assert one(db, "SELECT wal_set('checkpoint_frames', 500)") == 500
+    db.execute("ROLLBACK")
+    assert setting(db, "checkpoint_frames")[0] == 500
+
+
+def test_it_does_not_take_the_write_lock(db, wal_path):
+    writer = connect(wal_path, load=None)
+    writer.execute("BEGIN IMMEDIATE")
+    assert one(db, "SELECT wal_set('checkpoint_frames', 500)") == 500
+    writer.execute("ROLLBACK")
+    writer.close()
+
+
+# --- wal_metrics_reset
+
+@pytest.fixture
+def used(db):
+    db.execute("PRAGMA synchronous=OFF")
+    one(db, "SELECT wal_set('checkpoint_frames', 100)")
+    frames(db, 350)
+    assert (metrics(db)["commits"], metrics(db)["checkpoints"]) == (350, 3)
+    return db
+
+
+@pytest.mark.parametrize("call", ["wal_metrics_reset('wal')", "wal_metrics_reset('all')", "wal_metrics_reset()",
+                                  "wal_metrics_reset('wal', 'main')"])
+def test_reset_forgets_statistics_and_keeps_settings(used, call):
+    before = metrics(used)["statistics_since"]
+    time.sleep(0.002)  # the next millisecond
+    assert one(used, f"SELECT {call}") == 3
+    row = metrics(used)
+    for name in ("commits", "frames_written", "bytes_written", "checkpoints", "checkpoints_inline",
+                 "checkpoint_frames", "checkpoint_stall_ms", "wal_resets"):
+        assert row[name] == 0, name
+    for name in ("commit_mean_ms", "commit_p50_ms", "commit_max_ms", "checkpoint_mean_ms", "last_checkpoint_at",
+                 "last_checkpoint_mode"):
+        assert row[name] is None, name
+    assert row["statistics_since"] > before
+    assert row["wal_frames"] == 50  # the log itself is what it is
+    assert used.execute("SELECT * FROM wal_checkpoints").fetchall() == []
+    assert setting(used, "checkpoint_frames")[0] == 100
+    assert one(used, f"SELECT {call}") == 0
+    frames(used, 200)
+    row = metrics(used)
+    assert (row["commits"], row["checkpoints"], row["frames_written"]) == (200, 2, 200)
+
+
+@pytest.mark.parametrize("what", ["queries", "connections", "history", "alerts"])
+def test_reset_of_something_else_keeps_the_log_statistics(used, what):
+    assert one(used, "SELECT wal_metrics_reset(?)", what) == 0
+    assert (metrics(used)["commits"], metrics(used)["checkpoints"]) == (350, 3)
+
+
+def test_reset_is_for_all_connections(used, wal_path):
+    other = connect(wal_path)
+    frames(other, 5)
+    one(other, "SELECT wal_metrics_reset()")
+    assert metrics(used)["commits"] == 0
+    frames(used, 2)
+    frames(other, 3)
+    assert metrics(used)["commits"] == metrics(other)["commits"] == 5
+    other.close()
+
+
+def test_reset_of_one_schema_keeps_the_other(used, tmp_path):
+    used.execute("ATTACH ? AS other", (str(tmp_path / "other.db"),))
+    used.execute("PRAGMA other.journal_mode=WAL")
+    used.execute("CREATE TABLE other.u(a)")
+    one(used, "SELECT wal_metrics_reset('all', 'other')")
+    assert (metrics(used)["commits"], metrics(used, "other")["commits"]) == (350, 0)
+
+
+@pytest.mark.parametrize("argument, shown", [("'logs'", "'logs'"), ("'WAL'", "'WAL'"), ("''", "''")])
+def test_reset_of_an_unknown_kind_is_refused(used, argument, shown):
+    assert error(used, f"SELECT wal_metrics_reset({argument})") == \
+        f"wal_metrics_reset: what {shown} is not one of queries, wal, connections, history, alerts, all"
+    assert metrics(used)["commits"] == 350
+
+
+@pytest.mark.parametrize("argument, shown", [("NULL", "NULL"), ("1", "1"), ("x'616c6c'", "a blob")])
+def test_reset_of_what_is_no_text_is_refused(used, argument, shown):
+    assert error(used, f"SELECT wal_metrics_reset({argument})") == f"wal_metrics_reset: what {shown} is not text"
+    assert metrics(used)["commits"] == 350

@@ -1,0 +1,566 @@
+"""Strategies as rows: the built-in ones, your own, what a condition may say, and what fires when."""
+
+import json
+import time
+
+import pytest
+
+from conftest import connect, metrics, one
+from helpers import columns, error, frames, poll, python, report, snapshot, wal_bytes, write
+
+FACTS = ("pending_frames, pending_bytes, wal_frames, wal_bytes, page_size, readers, oldest_reader_lag, idle_ms, "
+         "since_checkpoint_ms, last_checkpoint_ms, commits_since_checkpoint, commit_rate").split(", ")
+SETTINGS = "wal_limit_bytes, checkpoint_frames, checkpoint_interval_ms, stall_budget_ms, sample_interval_ms".split(", ")
+
+
+@pytest.fixture
+def fast(db):
+    db.execute("PRAGMA synchronous=OFF")
+    return db
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One managed connection for many definitions that are refused."""
+    connection = connect(tmp_path_factory.mktemp("shared") / "shared.db")
+    connection.execute("PRAGMA journal_mode=WAL")
+    yield connection
+    connection.close()
+
+
+def rule(condition, name="r", priority=10, mode="PASSIVE", **more):
+    return {"priority": priority, "rule": name, "condition": condition, "mode": mode, "runs": "inline", **more}
+
+
+def define(db, *rules, name="mine"):
+    assert one(db, "SELECT wal_strategy_define(?, ?)", name, json.dumps(rules)) == name
+
+
+def use(db, *rules, name="mine"):
+    """A strategy of these rules is the active one from the next commit on."""
+    define(db, *rules, name=name)
+    assert one(db, "SELECT wal_strategy(?)", name) == name
+
+
+def refused(db, *rules, name="mine"):
+    """The message of a definition that must change nothing."""
+    before = db.execute("SELECT * FROM wal_strategies").fetchall()
+    message = error(db, "SELECT wal_strategy_define(?, ?)", name, json.dumps(rules))
+    assert db.execute("SELECT * FROM wal_strategies").fetchall() == before
+    return message
+
+
+def look_often(db):
+    """Between thresholds a strategy is evaluated every checkpoint_frames/16 frames: here, each."""
+    db.execute("SELECT wal_set('checkpoint_frames', 16)").fetchall()
+
+
+def fired(db, name="mine"):
+    return dict(db.execute("SELECT rule, fired FROM wal_strategies WHERE strategy=?", (name,)).fetchall())
+
+
+# --- the table
+
+def test_columns(db):
+    assert columns(db, "wal_strategies") == [
+        ("strategy", "TEXT"), ("priority", "INTEGER"), ("rule", "TEXT"), ("condition", "TEXT"), ("mode", "TEXT"),
+        ("runs", "TEXT"), ("stall_budget_ms", "REAL"), ("builtin", "INTEGER"), ("active", "INTEGER"),
+        ("fired", "INTEGER"), ("last_fired_at", "TEXT"), ("schema", "TEXT")]
+
+
+def test_built_in_strategies(db):
+    rows = db.execute("SELECT strategy, rule, condition, mode, runs, active FROM wal_strategies "
+                      "WHERE builtin AND rule IN ('frames', 'interval', 'never', 'autocheckpoint') "
+                      "ORDER BY strategy, priority").fetchall()
+    assert rows == [
+        ("conversation_workload", "frames",
+         "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes", "PASSIVE", "inline", 1),
+        ("conversation_workload", "interval",
+         "pending_frames > 0 AND since_checkpoint_ms >= checkpoint_interval_ms", "PASSIVE", "inline", 1),
+        ("off", "never", "0", "PASSIVE", "inline", 0),
+        ("sqlite_default", "autocheckpoint", "wal_frames >= checkpoint_frames", "PASSIVE", "inline", 0)]
+
+
+def test_built_in_strategies_are_these(db):
+    assert {row[0] for row in db.execute("SELECT strategy FROM wal_strategies WHERE builtin")} >= \
+        {"conversation_workload", "sqlite_default", "off"}
+    assert one(db, "SELECT group_concat(DISTINCT strategy) FROM wal_strategies WHERE active") == \
+        "conversation_workload"
+
+
+def test_no_built_in_strategy_holds_the_write_lock_while_it_waits(db):
+    assert one(db, "SELECT count(*) FROM wal_strategies WHERE mode <> 'PASSIVE'") == 0
+
+
+def test_each_database_has_its_own(db, tmp_path):
+    db.execute("ATTACH ? AS other", (str(tmp_path / "other.db"),))
+    db.execute("PRAGMA other.journal_mode=WAL")
+    db.execute("CREATE TABLE other.u(a)")
+    assert one(db, "SELECT wal_strategy('off', 'other')") == "off"
+    assert one(db, "SELECT wal_strategy()") == "conversation_workload"
+    assert metrics(db, "other")["strategy"] == "off"
+    assert db.execute("SELECT DISTINCT schema, strategy FROM wal_strategies WHERE active").fetchall() == \
+        [("main", "conversation_workload"), ("other", "off")]
+
+
+# --- which one is active
+
+def test_the_strategy_is_set_and_lasts(wal_path):
+    db = connect(wal_path)
+    assert one(db, "SELECT wal_strategy()") == "conversation_workload"
+    assert one(db, "SELECT wal_strategy('sqlite_default')") == "sqlite_default"
+    assert metrics(db)["strategy"] == "sqlite_default"
+    db.close()
+    db = connect(wal_path)
+    assert one(db, "SELECT wal_strategy()") == "sqlite_default"
+    assert one(db, "SELECT group_concat(DISTINCT strategy) FROM wal_strategies WHERE active") == "sqlite_default"
+    db.close()
+
+
+def test_a_strategy_set_by_another_process_is_in_force_at_once(fast, wal_path):
+    frames(fast, 10)
+    python("""
+import sys, json
+from conftest import connect
+db = connect(sys.argv[1])
+db.execute("SELECT wal_strategy_define('theirs', ?)", (json.dumps(
+    [{"rule": "r", "condition": "pending_frames >= 50", "mode": "passive", "runs": "inline", "priority": 1}]),)).fetchall()
+db.execute("SELECT wal_strategy('theirs')").fetchall()
+""", wal_path)
+    assert one(fast, "SELECT wal_strategy()") == "theirs"
+    frames(fast, 200)
+    assert fired(fast, "theirs")["r"] >= 2
+
+
+def test_an_unknown_strategy_is_refused_with_the_names(db):
+    define(db, rule("0"), name="mine")
+    assert error(db, "SELECT wal_strategy('nope')") == \
+        ("wal_strategy: strategy 'nope' is not one of conversation_workload, off, sqlite_default, mine")
+    assert one(db, "SELECT wal_strategy()") == "conversation_workload"
+
+
+# --- making your own
+
+def test_define_shows_the_rules_in_priority_order(db):
+    define(db, rule("pending_frames > 20", "second", 20, "full", stall_budget_ms=2.5),
+           rule("pending_frames > 10", "first", -5, runs="BACKGROUND"))
+    assert db.execute("SELECT priority, rule, condition, mode, runs, stall_budget_ms, builtin, active, fired, "
+                      "last_fired_at FROM wal_strategies WHERE strategy='mine'").fetchall() == [
+        (-5, "first", "pending_frames > 10", "PASSIVE", "background", 0.0, 0, 0, 0, None),
+        (20, "second", "pending_frames > 20", "FULL", "inline", 2.5, 0, 0, 0, None)]
+
+
+def test_define_replaces(db):
+    define(db, rule("1", "a"), rule("0", "b", 11))
+    define(db, rule("0", "c"))
+    assert fired(db) == {"c": 0}
+
+
+def test_a_replaced_active_strategy_is_in_force_at_the_next_look(fast):
+    use(fast, rule("0"))
+    frames(fast, 500)
+    assert metrics(fast)["checkpoints"] == 0
+    define(fast, rule("pending_frames >= 10"))
+    frames(fast, 100)
+    assert metrics(fast)["pending_frames"] < 74  # a look at least every 62 frames
+
+
+def test_definitions_last(wal_path):
+    db = connect(wal_path)
+    use(db, rule("pending_frames > 7", mode="restart"))
+    db.close()
+    db = connect(wal_path)
+    assert db.execute("SELECT condition, mode, active FROM wal_strategies WHERE strategy='mine'").fetchall() == \
+        [("pending_frames > 7", "RESTART", 1)]
+    db.close()
+
+
+def test_drop(db):
+    define(db, rule("0"))
+    assert one(db, "SELECT wal_strategy_drop('mine')") == "mine"
+    assert fired(db) == {}
+    assert error(db, "SELECT wal_strategy_drop('mine')") == \
+        "wal_strategy_drop: strategy 'mine' is not one of conversation_workload, off, sqlite_default"
+
+
+def test_drop_of_the_active_and_of_built_in_strategies_is_refused(db):
+    use(db, rule("0"))
+    assert error(db, "SELECT wal_strategy_drop('mine')") == \
+        "wal_strategy_drop: strategy 'mine' is active; choose another with wal_strategy first"
+    assert error(db, "SELECT wal_strategy_drop('off')") == \
+        "wal_strategy_drop: strategy 'off' is built in and cannot be dropped"
+    assert fired(db) == {"r": 0}
+    assert one(db, "SELECT wal_strategy('off')") == "off"
+    assert one(db, "SELECT wal_strategy_drop('mine')") == "mine"
+
+
+@pytest.mark.parametrize("name", ["off", "sqlite_default", "conversation_workload"])
+def test_built_in_strategies_are_fixed(db, name):
+    assert refused(db, rule("1"), name=name) == \
+        f"wal_strategy_define: strategy '{name}' is built in and fixed; give yours another name"
+
+
+@pytest.mark.parametrize("name", ["", "with space", "x'y", "ä", "a" * 64, "a.b"])
+def test_names_are_letters_digits_and_underscores(shared, name):
+    for what, message in (("name", refused(shared, rule("1"), name=name)),
+                          ("rule", refused(shared, rule("1", name=name)))):
+        assert message.startswith(f"wal_strategy_define: {what} '{name[:60]}")  # a long one may be cut
+        assert message.endswith("' is not 1 to 63 letters, digits or underscores")
+
+
+def test_the_longest_name(db):
+    define(db, rule("1", name="r" * 63), name="s" * 63)
+    assert fired(db, "s" * 63) == {"r" * 63: 0}
+
+
+@pytest.mark.parametrize("rules, message", [
+    ("", "wal_strategy_define: rules_json: malformed JSON"),
+    ("[{]", "wal_strategy_define: rules_json: malformed JSON"),
+    ("{}", "wal_strategy_define: rules_json is not an array of objects"),
+    ("7", "wal_strategy_define: rules_json is not an array of objects"),
+    ("null", "wal_strategy_define: rules_json is not an array of objects"),
+    ("[]", "wal_strategy_define: rules_json has no rule, at least one is needed"),
+    ("[1]", "wal_strategy_define: rule 0 is not an object"),
+    ('[{"rule":"a","condition":"1"}, null]', "wal_strategy_define: rule 1 is not an object"),
+    ("[{}]", "wal_strategy_define: rule '' is not 1 to 63 letters, digits or underscores"),
+    ('[{"rule":"a"}]', "wal_strategy_define: rule 'a': condition has 0 bytes, allowed are 1 to 1023"),
+    ('[{"rule":1,"condition":"1"}]', "wal_strategy_define: rule 0: rule '1' is not text"),
+    ('[{"rule":"a","condition":1}]', "wal_strategy_define: rule 0: condition '1' is not text"),
+    ('[{"rule":"a","condition":null}]', "wal_strategy_define: rule 0: condition 'NULL' is not text"),
+    ('[{"rule":"a","condition":"1","mode":"FAST"}]',
+     "wal_strategy_define: rule 0: mode 'FAST' is not one of PASSIVE, FULL, RESTART, TRUNCATE"),
+    ('[{"rule":"a","condition":"1","runs":"later"}]',
+     "wal_strategy_define: rule 0: runs 'later' is not one of inline, background"),
+    ('[{"rule":"a","condition":"1","priority":"1"}]',
+     "wal_strategy_define: rule 0: priority '1' is not an integer"),
+    ('[{"rule":"a","condition":"1","priority":1.5}]',
+     "wal_strategy_define: rule 0: priority '1.5' is not an integer"),
+    ('[{"rule":"a","condition":"1","stall_budget_ms":"x"}]',
+     "wal_strategy_define: rule 0: stall_budget_ms 'x' is not a number from 0 to 10000"),
+    ('[{"rule":"a","condition":"1","stall_budget_ms":-1}]',
+     "wal_strategy_define: rule 'a': stall_budget_ms is not a number from 0 to 10000"),
+    ('[{"rule":"a","condition":"1","stall_budget_ms":10001}]',
+     "wal_strategy_define: rule 'a': stall_budget_ms is not a number from 0 to 10000"),
+    ('[{"rule":"a","condition":"1"},{"rule":"a","condition":"0"}]',
+     "wal_strategy_define: rule 'a' is there twice"),
+    ('[{"rule":"a","condition":"1","color":"red"}]',
+     "wal_strategy_define: rule 0: field 'color' is not one of priority, rule, condition, mode, runs, "
+     "stall_budget_ms"),
+])
+def test_wrong_rules_are_refused_in_words(shared, rules, message):
+    assert error(shared, "SELECT wal_strategy_define('mine', ?)", rules) == message
+    assert fired(shared) == {}
+
+
+def test_too_many_rules_are_refused_and_nothing_changes(db):
+    many = [rule("0", f"r{i}") for i in range(129)]
+    message = refused(db, *many)
+    assert message.startswith("wal_strategy_define: ")
+    assert "128" in message
+    define(db, *many[:128])
+    assert len(fired(db)) == 128
+    assert "128" in refused(db, rule("0"), name="one_more")
+    use(db, rule("0"), name="mine")  # a replacement makes room
+    define(db, *many[:127], name="full")
+
+
+# --- conditions
+
+def condition_error(db, condition):
+    message = refused(db, rule(condition))
+    start = f"wal_strategy_define: rule 'r': condition '{condition}': "
+    end = f"; a condition is an expression over {', '.join(FACTS + SETTINGS)}"
+    assert message.startswith(start), message
+    assert message.endswith(end), message
+    return message[len(start):-len(end)]
+
+
+@pytest.mark.parametrize("condition", FACTS + SETTINGS + [
+    "1", "0", "NULL", "pending_frames > 10 AND (readers = 0 OR NOT readers)",
+    "CASE WHEN readers > 3 THEN pending_frames > 100 ELSE pending_frames > 1000 END",
+    "coalesce(commit_rate, 0) < 5 -- slow", "/* all */ 1", "pending_frames BETWEEN 1 AND 5",
+    "max(pending_frames, wal_frames) > 3", "abs(idle_ms) > 1e3", "iif(readers, 1, 0)", "PENDING_FRAMES > 1",
+    "\"pending_frames\" > 1", "[pending_frames] > 1", "pending_frames IN (1, 2, 3)", "typeof(readers) = 'integer'",
+])
+def test_conditions_that_are_allowed(shared, condition):
+    define(shared, rule(condition), name="allowed")
+    assert one(shared, "SELECT condition FROM wal_strategies WHERE strategy='allowed'") == condition
+
+
+@pytest.mark.parametrize("condition, words", [
+    ("pending_frames >", "near"),
+    ("pending_frames pending_frames", "near"),
+    ("1)", "near"),
+    ("(1", "incomplete input"),
+    ("'open", "unrecognized token"),
+    ("pages > 10", "no such column: pages"),
+    ("t.pending_frames > 1", "no such column: t.pending_frames"),
+    ('"yes"', "no such column: yes"),
+    ("nosuch(1)", "no such function: nosuch"),
+    ("(SELECT 1)", "subqueries are not allowed"),
+    ("EXISTS (SELECT 1)", "subqueries are not allowed"),
+    ("1 IN (SELECT 1)", "subqueries are not allowed"),
+    ("(VALUES (1))", "subqueries are not allowed"),
+    ("pending_frames > (SELECT count(*) FROM sqlite_schema)", "not allowed"),
+    ("1 IN sqlite_schema", "not allowed"),
+    ("random() > 0", "function random() is not allowed"),
+    ("load_extension('x')", "function load_extension() is not allowed"),
+    ("wal_set('checkpoint_frames', 1)", "no such function: wal_set"),
+    ("count(*) > 1", "not allowed"),
+    ("sum(pending_frames) OVER () > 1", "not allowed"),
+    ("randomblob(1000000000)", "function randomblob() is not allowed"),
+    ("zeroblob(1000000000)", "function zeroblob() is not allowed"),
+    ("?1 > 1", "parameters are not allowed"),
+    ("? > 1", "parameters are not allowed"),
+    (":a > 1", "parameters are not allowed"),
+    ("?18", "parameters are not allowed"),
+    ("1); DROP TABLE t; SELECT (1", "not one expression"),
+    ("1, 2", ""),
+    ("1) FROM (SELECT 1", ""),
+    ("x) FROM (SELECT 1 AS x", ""),
+    ("1) FROM sqlite_schema; --", ""),
+    ("1) UNION SELECT (2", ""),
+    ("1) WHERE (1", ""),
+    ("1) LIMIT (0", ""),
+    ("1) GROUP BY (2", ""),
+    ("1) AS (2", ""),
+    ("*", ""),
+    ("-- nothing", ""),
+    (" ", ""),
+    ("RAISE(ABORT, 'x')", ""),
+])
+def test_conditions_that_are_refused(shared, condition, words):
+    assert words in condition_error(shared, condition)
+
+
+def test_an_own_parameter_number_is_not_a_way_to_a_fact(shared):
+    """?3 is a fact inside of our query: still a parameter to who wrote it."""
+    for number in range(1, len(FACTS + SETTINGS) + 2):
+        assert condition_error(shared, f"?{number} > 0") == "parameters are not allowed"
+
+
+def test_the_longest_condition(db):
+    longest = "1".ljust(1023)
+    define(db, rule(longest))
+    assert one(db, "SELECT condition FROM wal_strategies WHERE strategy='mine'") == longest
+    assert refused(db, rule(longest + " ")) == \
+        "wal_strategy_define: rule 'r': condition has 1024 bytes, allowed are 1 to 1023"
+
+
+def test_a_condition_too_deep_for_the_engine_is_refused(db):
+    message = refused(db, rule("(" * 500 + "1" + ")" * 500))
+    assert message.startswith("wal_strategy_define: rule 'r': condition '(((")
+
+
+def test_a_condition_that_is_null_does_not_hold(fast):
+    use(fast, rule("NULL", "null", 1), rule("readers + NULL > 0", "sum", 2), rule("pending_frames >= 100", "real", 3))
+    frames(fast, 200)
+    assert fired(fast)["null"] == fired(fast)["sum"] == 0
+    assert fired(fast)["real"] >= 1
+
+
+def test_an_unknown_fact_is_null(fast):
+    """Before the first checkpoint nobody knows how long the last one took."""
+    use(fast, rule("last_checkpoint_ms IS NULL AND pending_frames >= 10", "first", 1),
+        rule("last_checkpoint_ms >= 0 AND pending_frames >= 10", "later", 2))
+    frames(fast, 200)
+    assert fired(fast)["first"] == 1
+    assert fired(fast)["later"] >= 1
+
+
+def test_text_is_no_truth(fast):
+    use(fast, rule("'pending'"))
+    frames(fast, 100)
+    assert fired(fast) == {"r": 0}
+
+
+# --- what fires
+
+def test_the_first_rule_by_priority_decides(fast):
+    use(fast, rule("pending_frames >= 10", "low", 30, "FULL"), rule("pending_frames >= 10", "high", 10),
+        rule("pending_frames >= 10", "middle", 20, "RESTART"))
+    frames(fast, 200)
+    assert fired(fast)["high"] >= 2
+    assert fired(fast)["middle"] == fired(fast)["low"] == 0
+    assert {row[0] for row in fast.execute("SELECT rule FROM wal_checkpoints")} == {"high"}
+
+
+def test_fired_and_last_fired_at(fast):
+    look_often(fast)
+    use(fast, rule("pending_frames >= 100"))
+    assert fast.execute("SELECT fired, last_fired_at FROM wal_strategies WHERE strategy='mine'").fetchone() == (0, None)
+    frames(fast, 450)
+    row = metrics(fast)
+    assert fired(fast) == {"r": row["checkpoints_inline"]} == {"r": 4}
+    assert one(fast, "SELECT abs(julianday('now') - julianday(last_fired_at)) * 86400 < 60 "
+                     "FROM wal_strategies WHERE strategy='mine'") == 1
+
+
+@pytest.mark.parametrize("mode", ["FULL", "RESTART", "TRUNCATE"])
+def test_blocking_modes_in_rules_run_in_the_committing_thread(fast, wal_path, mode):
+    look_often(fast)
+    use(fast, rule("pending_frames >= 100", mode=mode.lower()))
+    frames(fast, 100)
+    row = metrics(fast)
+    assert (row["checkpoints_inline"], row[f"checkpoints_{mode.lower()}"]) == (1, 1)
+    assert fast.execute("SELECT mode, origin, rule, result FROM wal_checkpoints").fetchall() == \
+        [(mode, "inline", "r", "complete")]
+    assert row["pending_frames"] == 0
+    if mode == "TRUNCATE":
+        assert wal_bytes(wal_path) == 0
+    frames(fast, 1)
+    assert metrics(fast)["wal_frames"] == 1  # the log started over
+    assert one(fast, "PRAGMA integrity_check") == "ok"
+
+
+@pytest.mark.parametrize("mode", ["FULL", "RESTART", "TRUNCATE"])
+def test_a_commit_does_not_wait_for_a_cursor_of_its_own_connection(fast, mode):
+    """It would wait for itself, for the whole budget."""
+    look_often(fast)
+    frames(fast, 1)
+    fast.execute("INSERT INTO t(id) VALUES (2), (3)")
+    use(fast, rule("pending_frames >= 10", mode=mode, stall_budget_ms=3000))
+    cursor = fast.execute("SELECT id FROM t")
+    cursor.fetchone()
+    start = time.monotonic()
+    frames(fast, 20)
+    assert time.monotonic() - start < 1
+    assert len(cursor.fetchall()) == 2
+    frames(fast, 1)
+    assert one(fast, "PRAGMA integrity_check") == "ok"
+
+
+def test_the_stall_budget_is_the_most_that_a_commit_waits_for_readers(fast, wal_path):
+    look_often(fast)
+    frames(fast, 1)
+    use(fast, rule("pending_frames >= 10", mode="FULL", stall_budget_ms=100))
+    reader = snapshot(wal_path)
+    start = time.monotonic()
+    frames(fast, 10)
+    assert 0.09 < time.monotonic() - start < 1
+    assert fast.execute("SELECT mode, result FROM wal_checkpoints").fetchall()[-1] == ("FULL", "busy")
+    reader.close()
+
+
+def test_off_checkpoints_nothing(fast):
+    assert one(fast, "SELECT wal_strategy('off')") == "off"
+    frames(fast, 3000)
+    row = metrics(fast)
+    assert (row["checkpointer"], row["checkpoints"], row["pending_frames"], row["commits"]) == ("off", 0, 3000, 3000)
+
+
+def test_the_default_checkpoints_at_exactly_1000_pending_frames(fast):
+    frames(fast, 999)
+    assert metrics(fast)["pending_frames"] == 999
+    frames(fast, 1)
+    row = metrics(fast)
+    assert (row["wal_frames"], row["pending_frames"], row["checkpoints_inline"]) == (1000, 0, 1)
+    frames(fast, 999)
+    row = metrics(fast)
+    assert (row["wal_frames"], row["pending_frames"], row["checkpoints_inline"]) == (999, 999, 1)
+    frames(fast, 1)
+    assert metrics(fast)["checkpoints_inline"] == 2
+
+
+@pytest.mark.parametrize("setting", [1, 2, 7, 63, 64, 65, 500])
+def test_checkpoint_frames_is_met_exactly(fast, setting):
+    fast.execute("SELECT wal_set('checkpoint_frames', ?)", (setting,)).fetchall()
+    frames(fast, 10 * setting if setting < 100 else setting)
+    rows = fast.execute("SELECT DISTINCT rule, moved_frames FROM wal_checkpoints").fetchall()
+    assert rows == [("frames", setting)]
+
+
+def test_wal_limit_bytes_wins_where_it_is_smaller(fast):
+    limit = 100 * (4096 + 24)
+    fast.execute("SELECT wal_set('wal_limit_bytes', ?)", (limit,)).fetchall()
+    frames(fast, 99)
+    assert metrics(fast)["checkpoints"] == 0
+    frames(fast, 1)
+    assert fast.execute("SELECT rule, moved_frames FROM wal_checkpoints").fetchall() == [("frames", 100)]
+
+
+def test_a_log_beyond_the_limit_is_looked_at_again_and_again(fast, wal_path):
+    """A reader kept the log from starting over; once it is gone, little is pending, and it goes on at once."""
+    fast.execute("SELECT wal_set('wal_limit_bytes', 65536)").fetchall()
+    frames(fast, 5)
+    reader = snapshot(wal_path)
+    frames(fast, 300)
+    reader.close()
+    poll(lambda: frames(fast, 1) or metrics(fast)["wal_frames"] < 100)
+
+
+def test_the_interval_rule(fast):
+    fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
+    fast.execute("SELECT wal_set('checkpoint_interval_ms', 100)").fetchall()
+    poll(lambda: frames(fast, 1) or fired(fast, "conversation_workload")["interval"] >= 1)
+    row = fast.execute("SELECT rule, origin, mode FROM wal_checkpoints").fetchall()[0]
+    assert row == ("interval", "inline", "PASSIVE")
+    assert metrics(fast)["wal_frames"] < 1000
+
+
+def test_sqlite_default_does_what_sqlite_does(tmp_path):
+    """The same commits with and without us: the same log after each of them."""
+    sizes = {}
+    for load in (True, False):
+        path = tmp_path / f"{load}.db"
+        db = connect(path, **({} if load else {"load": None}))
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
+        if load:
+            db.execute("SELECT wal_strategy('sqlite_default')").fetchall()
+        sizes[load] = []
+        for number in range(90):
+            db.execute("BEGIN")
+            write(db, 100 if number % 3 else 7, payload=1500)
+            db.execute("COMMIT")
+            sizes[load].append((wal_bytes(path), path.stat().st_size))
+        db.close()
+    assert sizes[True] == sizes[False]
+
+
+def test_sqlite_default_tries_on_while_a_reader_pins_the_log(fast, wal_path):
+    """SQLite's own runs at every commit beyond the threshold; it gets on as soon as the reader leaves."""
+    fast.execute("SELECT wal_strategy('sqlite_default')").fetchall()
+    frames(fast, 10)
+    reader = snapshot(wal_path)
+    frames(fast, 1500)
+    assert metrics(fast)["checkpointed_frames"] == 10
+    reader.close()
+    poll(lambda: frames(fast, 1) or metrics(fast)["wal_frames"] < 1000)
+
+
+def test_settings_in_conditions(fast):
+    use(fast, rule("pending_frames >= checkpoint_frames / 10"))
+    frames(fast, 99)
+    assert fired(fast) == {"r": 0}
+    fast.execute("SELECT wal_set('checkpoint_frames', 500)").fetchall()
+    frames(fast, 100)
+    assert fired(fast)["r"] >= 1
+
+
+def test_readers_in_conditions(fast, wal_path):
+    frames(fast, 2)
+    use(fast, rule("readers > 0 AND oldest_reader_lag >= 50"))
+    frames(fast, 200)
+    assert fired(fast) == {"r": 0}
+    reader = snapshot(wal_path)
+    frames(fast, 200)
+    assert fired(fast)["r"] >= 1
+    reader.close()
+
+
+def test_commits_in_conditions(fast):
+    use(fast, rule("commits_since_checkpoint >= 150"))
+    frames(fast, 149)
+    assert fired(fast) == {"r": 0}
+    frames(fast, 70)
+    assert fired(fast) == {"r": 1}
+
+
+def test_wal_bytes_and_page_size_in_conditions(fast, wal_path):
+    use(fast, rule("wal_bytes >= 100 * (page_size + 24) + 32"))
+    frames(fast, 99)
+    assert fired(fast) == {"r": 0}
+    frames(fast, 63)
+    assert fired(fast)["r"] >= 1

@@ -1,0 +1,667 @@
+"""The control file `<db>-walmanager`: when it is made, how it looks, and that where it cannot be had
+memory is private, the reason is told and everything else goes on (DESIGN.md, decision 1)."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import sqlite3
+import stat
+import struct
+import tempfile
+
+import pytest
+
+from conftest import EXTENSION, connect
+from workers import NOBODY, integrity, poll, worker  # noqa: F401 (worker is a fixture)
+
+MAGIC = b"walmanager ctrl\0"
+# Offsets in the header (ext/core/control_layout.h).
+LAYOUT_NUMBER, FILE_BYTES, READY, INODE, BOOT_ID = 16, 24, 32, 48, 56
+HEADER_OF_WORDS = 96  # from here on counters, settings and records; before it the identity
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as several users")
+
+
+def control_of(path):
+    return pathlib.Path(f"{path}-walmanager")
+
+
+def word(path, offset):
+    with open(control_of(path), "rb") as file:
+        file.seek(offset)
+        return struct.unpack("<Q", file.read(8))[0]
+
+
+def overwrite(path, offset, content):
+    with open(control_of(path), "r+b") as file:
+        file.seek(offset)
+        file.write(content)
+
+
+def make_database(path):
+    db = sqlite3.connect(str(path), isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
+    db.close()
+    return path
+
+
+def commit(process, count=1, name="db"):
+    process.run(f"for _ in range({count}): {name}.execute('INSERT INTO t(payload) VALUES (zeroblob(100))')")
+
+
+def set_value(process, name, value):
+    assert process.call(f"one(db, \"SELECT wal_set('{name}', {value})\")") == value
+
+
+def value_of(process, name):
+    return process.call(f"one(db, \"SELECT value FROM wal_config WHERE name = '{name}'\")")
+
+
+def leave_control_file(worker, path, commits=5):
+    """A complete control file with some statistics and a setting, and nobody attached."""
+    process = worker(path)
+    commit(process, commits)
+    set_value(process, "checkpoint_frames", 777)
+    assert process.end() == 0
+    return control_of(path).read_bytes()
+
+
+def check_works_privately(process, path, reason, earlier_commits=0):
+    """Commits, settings, strategies and checkpoints of a process without a control file."""
+    commit(process, 20)
+    row = process.call("metrics(db)")
+    assert row["statistics_file"] is None
+    assert reason in row["private_because"]
+    assert row["commits"] == earlier_commits + 20
+    assert row["processes"] == 1
+    assert row["strategy"] == "conversation_workload"
+
+    set_value(process, "checkpoint_frames", 30)
+    assert value_of(process, "checkpoint_frames") == 30
+    assert process.call("one(db, \"SELECT wal_strategy('sqlite_default')\")") == "sqlite_default"
+    report = json.loads(process.call("one(db, \"SELECT wal_checkpoint('PASSIVE')\")"))
+    assert (report["result"], report["complete"]) == ("complete", True)
+    before = process.call("metrics(db)")
+    commit(process, 100)
+    row = process.call("metrics(db)")
+    assert row["statistics_file"] is None
+    assert row["commits"] == earlier_commits + 120
+    assert row["checkpoints_manual"] == before["checkpoints_manual"] == 1
+    assert row["checkpoints_inline"] - before["checkpoints_inline"] >= 3
+    assert row["wal_frames"] <= 60
+    assert process.call("one(db, 'SELECT count(DISTINCT pid) FROM wal_checkpoints')") == 1
+    assert process.call("one(db, \"SELECT wal_set('checkpoint_frames', NULL)\")") == 1000
+    assert process.call("one(db, \"SELECT wal_strategy('conversation_workload')\")") == "conversation_workload"
+
+
+def check_shared(process, path):
+    row = process.call("metrics(db)")
+    assert row["private_because"] is None
+    assert row["statistics_file"] == str(control_of(path))
+    content = control_of(path).read_bytes()
+    assert content[:16] == MAGIC
+    assert struct.unpack_from("<Q", content, FILE_BYTES)[0] == len(content)
+    assert struct.unpack_from("<Q", content, READY)[0] == 1
+    return row
+
+
+@pytest.fixture
+def open_directory():
+    """A directory that every user may write to, as tmp_path is not."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="walmanager-"))
+    directory.chmod(0o777)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def as_nobody(worker):
+    """Makes workers of the user `nobody`."""
+
+    def make(path, **options):
+        process = worker(user=NOBODY, **options)
+        try:
+            process.run("probe = connect(':memory:')")
+        except Exception as error:
+            connect(":memory:").close()  # fails where nobody else can load it either
+            pytest.skip(f"nobody cannot load the extension: {error}")
+        process.run(f"db = connect({str(path)!r})")
+        return process
+
+    return make
+
+
+# --- when it is made
+
+
+def test_made_at_the_first_commit_and_not_by_looking(worker, wal_path):
+    process = worker(wal_path)
+    row = process.call("metrics(db)")
+    assert row["statistics_file"] is None
+    assert "first commit" in row["private_because"]
+    for table in ("wal_config", "wal_strategies", "wal_checkpoints"):
+        process.call(f"db.execute('SELECT * FROM {table}').fetchall() and None")
+    process.call("one(db, 'SELECT wal_strategy()')")
+    process.call("one(db, 'SELECT count(*) FROM t')")
+    process.run("db.execute('BEGIN'); db.execute('INSERT INTO t VALUES (1, NULL)'); db.execute('ROLLBACK')")
+    assert not control_of(wal_path).exists()
+    commit(process)
+    assert control_of(wal_path).exists()
+    assert check_shared(process, wal_path)["commits"] == 1
+
+
+@pytest.mark.parametrize(
+    "call", ["wal_set('checkpoint_frames', 500)", "wal_strategy('sqlite_default')"]
+)
+def test_made_at_the_first_setting(worker, wal_path, call):
+    process = worker(wal_path)
+    process.call(f'one(db, "SELECT {call}")')
+    assert check_shared(process, wal_path)["commits"] == 0
+
+
+def test_a_setting_that_fails_does_not_need_the_file(worker, wal_path):
+    process = worker(wal_path)
+    for call in ("wal_set('checkpoint_frames', -1)", "wal_set('nothing', 1)"):
+        with pytest.raises(Exception, match="wal_set"):
+            process.call(f'one(db, "SELECT {call}")')
+    assert process.call("metrics(db)")["commits"] == 0
+
+
+def test_never_for_a_rollback_journal(worker, tmp_path):
+    path = tmp_path / "rollback.db"
+    process = worker(path)
+    process.run("db.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)')")
+    commit(process, 5)
+    process.call("metrics(db)")
+    set_value(process, "checkpoint_frames", 500)
+    assert value_of(process, "checkpoint_frames") == 500
+    assert process.end() == 0
+    assert os.listdir(tmp_path) == ["rollback.db"]
+
+
+def test_made_when_a_rollback_database_becomes_wal(worker, tmp_path):
+    path = tmp_path / "later.db"
+    process = worker(path)
+    process.run("db.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)')")
+    assert not control_of(path).exists()
+    process.run("db.execute('PRAGMA journal_mode=WAL')")
+    commit(process)
+    assert check_shared(process, path)["commits"] == 1
+
+
+def test_never_in_memory(worker):
+    process = worker(":memory:")
+    process.run("db.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)')")
+    commit(process, 3)
+    assert process.call("metrics(db)")["statistics_file"] is None
+    assert not pathlib.Path("/:memory:-walmanager").exists()
+    assert not pathlib.Path("/-walmanager").exists()
+
+
+def test_never_for_a_read_only_connection(worker, wal_path):
+    keeper = sqlite3.connect(str(wal_path))  # keeps the -wal, which a reader cannot make
+    keeper.execute("SELECT count(*) FROM t").fetchone()
+    process = worker()
+    process.run(f"db = connect('file:{wal_path}?mode=ro', uri=True)")
+    assert process.call("one(db, 'SELECT count(*) FROM t')") == 0
+    row = process.call("metrics(db)")
+    assert (row["statistics_file"], row["commits"]) == (None, 0)
+    process.run(
+        """
+        try:
+            one(db, "SELECT wal_set('checkpoint_frames', 500)")
+        except sqlite3.Error:
+            pass
+        """
+    )
+    assert not control_of(wal_path).exists()
+    keeper.close()
+
+
+def test_made_for_an_attached_database(worker, wal_path, tmp_path):
+    other = make_database(tmp_path / "other.db")
+    process = worker(wal_path)
+    process.run(f"db.execute(\"ATTACH '{other}' AS other\")")
+    process.run("db.execute('INSERT INTO other.t(payload) VALUES (1)')")
+    assert control_of(other).exists() and not control_of(wal_path).exists()
+    assert process.call("metrics(db, 'other')")["commits"] == 1
+    assert process.call("metrics(db, 'main')")["commits"] == 0
+
+
+# --- how it looks
+
+
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o600), (0o022, 0o666), (0o077, 0o644), (0o077, 0o660)])
+def test_size_owner_and_permissions(worker, wal_path, umask, mode):
+    wal_path.chmod(mode)
+    process = worker(wal_path, umask=umask)
+    commit(process)
+    made, database = control_of(wal_path).stat(), wal_path.stat()
+    assert stat.S_IMODE(made.st_mode) == mode
+    assert (made.st_uid, made.st_gid) == (database.st_uid, database.st_gid)
+    assert made.st_size == word(wal_path, FILE_BYTES)
+    assert made.st_size % 4096 == 0
+    assert 1 << 20 < made.st_size < 9 << 20  # "About 8 MiB"
+    assert made.st_blocks * 512 >= made.st_size  # no hole: a full disk cannot kill the host later
+    assert made.st_nlink == 1
+
+
+@needs_root
+def test_root_gives_it_to_the_owner_of_the_database(worker, as_nobody, open_directory):
+    path = make_database(open_directory / "test.db")
+    os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
+    path.chmod(0o600)
+    root = worker(path)
+    commit(root)
+    made = control_of(path).stat()
+    assert (made.st_uid, made.st_gid, stat.S_IMODE(made.st_mode)) == (NOBODY.pw_uid, NOBODY.pw_gid, 0o600)
+    owner = as_nobody(path)
+    commit(owner)
+    assert check_shared(owner, path)["commits"] == 2
+    assert root.call("metrics(db)")["processes"] == 2
+
+
+@needs_root
+def test_made_by_the_owner_under_a_strict_umask_and_shared_with_root(worker, as_nobody, open_directory):
+    path = make_database(open_directory / "test.db")
+    os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
+    path.chmod(0o640)
+    owner = as_nobody(path, umask=0o077)
+    commit(owner)
+    made = control_of(path).stat()
+    assert (made.st_uid, stat.S_IMODE(made.st_mode)) == (NOBODY.pw_uid, 0o640)
+    root = worker(path)
+    commit(root)
+    assert check_shared(root, path)["commits"] == 2
+
+
+# --- where it cannot be had
+
+
+def test_switched_off_by_the_environment(worker, wal_path):
+    process = worker(wal_path, WALMANAGER_FILE="off")
+    check_works_privately(process, wal_path, "WALMANAGER_FILE=off")
+    assert not control_of(wal_path).exists()
+
+
+@needs_root
+def test_directory_read_only(as_nobody, worker, open_directory):
+    path = make_database(open_directory / "test.db")
+    path.chmod(0o666)
+    # The -wal and -shm are there and stay: without them nobody could not write at all.
+    keeper = sqlite3.connect(str(path))
+    keeper.execute("SELECT count(*) FROM t").fetchone()
+    for suffix in ("-wal", "-shm"):
+        os.chmod(f"{path}{suffix}", 0o666)
+    open_directory.chmod(0o755)
+    process = as_nobody(path)
+    check_works_privately(process, path, "Permission denied")
+    assert process.end() == 0
+    keeper.close()
+    assert not control_of(path).exists()
+
+
+FOREIGN = {
+    "text": b"keep me: these are my notes\n",
+    "a page": os.urandom(4096),
+    "one byte": b"x",
+    "as long as ours": b"\x01" * (1 << 22),
+    "zeros, but too long": bytes(9 << 20),
+    "a database": None,
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN, ids=lambda name: name.replace(" ", "_"))
+def test_foreign_content_is_left_as_it_is(worker, wal_path, content):
+    foreign = FOREIGN[content] if content != "a database" else wal_path.read_bytes()
+    control_of(wal_path).write_bytes(foreign)
+    control_of(wal_path).chmod(0o640)
+    process = worker(wal_path)
+    check_works_privately(process, wal_path, "not a control file")
+    assert process.end() == 0
+    assert control_of(wal_path).read_bytes() == foreign
+    assert stat.S_IMODE(control_of(wal_path).stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("length", [0, 10, 100, 4096, 100_000, -4096])
+def test_truncated_while_nobody_uses_it_is_made_anew(worker, wal_path, length):
+    whole = leave_control_file(worker, wal_path)
+    os.truncate(control_of(wal_path), length % len(whole))
+    process = worker(wal_path)
+    commit(process, 3)
+    assert check_shared(process, wal_path)["commits"] == 3
+    assert control_of(wal_path).stat().st_size == len(whole)
+    assert value_of(process, "checkpoint_frames") == 1000
+    assert control_of(wal_path).stat().st_blocks * 512 >= len(whole)
+
+
+def test_truncated_with_another_process_attached(worker, wal_path):
+    other = worker(wal_path)
+    commit(other)
+    size = control_of(wal_path).stat().st_size
+    os.truncate(control_of(wal_path), size - 4096)  # the other is not asked anything from here on
+    process = worker(wal_path)
+    check_works_privately(process, wal_path, "truncated")
+    assert control_of(wal_path).stat().st_size == size - 4096
+    process.end()
+    os.truncate(control_of(wal_path), size)
+    assert other.end() == 0
+
+
+def test_symbolic_link(worker, wal_path, tmp_path):
+    target = tmp_path / "target"
+    target.write_bytes(b"")
+    control_of(wal_path).symlink_to(target)
+    process = worker(wal_path)
+    check_works_privately(process, wal_path, "symbolic link")
+    assert target.read_bytes() == b""
+    assert control_of(wal_path).is_symlink()
+
+
+def test_dangling_symbolic_link(worker, wal_path, tmp_path):
+    control_of(wal_path).symlink_to(tmp_path / "nothing")
+    process = worker(wal_path)
+    check_works_privately(process, wal_path, "symbolic link")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_directory(worker, wal_path):
+    control_of(wal_path).mkdir()
+    process = worker(wal_path)
+    check_works_privately(process, wal_path, "directory")
+    assert control_of(wal_path).is_dir()
+
+
+def test_fifo(worker, wal_path):
+    os.mkfifo(control_of(wal_path))
+    process = worker(wal_path)
+    check_works_privately(process, wal_path, "not a regular file")
+    assert stat.S_ISFIFO(control_of(wal_path).stat().st_mode)
+
+
+def test_database_itself_by_hard_link(worker, wal_path):
+    os.link(wal_path, control_of(wal_path))
+    process = worker(wal_path)
+    check_works_privately(process, wal_path, "hard links")
+    assert process.end() == 0
+    assert integrity(wal_path) == "ok"
+
+
+def test_database_with_several_hard_links(worker, wal_path, tmp_path):
+    os.link(wal_path, tmp_path / "second.db")
+    process = worker(wal_path)
+    check_works_privately(process, wal_path, "hard links")
+    assert not control_of(wal_path).exists()
+
+
+def test_control_file_with_several_hard_links(worker, wal_path, tmp_path):
+    leave_control_file(worker, wal_path)
+    os.link(control_of(wal_path), tmp_path / "second")
+    process = worker(wal_path)
+    check_works_privately(process, wal_path, "one name")
+
+
+@pytest.mark.parametrize("suffix", ["-shm", "-wal"])
+def test_hard_link_to_a_file_of_sqlite_drops_none_of_its_locks(worker, wal_path, suffix):
+    """Decision 7: never open or close the database, -wal or -shm: POSIX drops the process's locks."""
+    process = worker(wal_path, load=False)
+    process.run("db.execute('SELECT count(*) FROM t').fetchone()")
+    os.link(f"{wal_path}{suffix}", control_of(wal_path))
+    process.run(
+        f"""
+        db.execute("BEGIN IMMEDIATE")
+        managed = connect({str(wal_path)!r})
+        metrics(managed)
+        """
+    )
+    other = worker(wal_path, load=False, timeout=0)
+    with pytest.raises(Exception, match="locked"):
+        other.run("db.execute('BEGIN IMMEDIATE')")
+
+
+def test_other_layout_alone_is_made_anew(worker, wal_path):
+    whole = leave_control_file(worker, wal_path)
+    overwrite(wal_path, LAYOUT_NUMBER, struct.pack("<Q", 9999))
+    process = worker(wal_path)
+    commit(process, 3)
+    assert check_shared(process, wal_path)["commits"] == 3
+    assert control_of(wal_path).read_bytes()[16:24] == whole[16:24]
+    assert value_of(process, "checkpoint_frames") == 1000
+
+
+def test_other_layout_in_use(worker, wal_path):
+    other = worker(wal_path)
+    commit(other)
+    number = word(wal_path, LAYOUT_NUMBER)
+    overwrite(wal_path, LAYOUT_NUMBER, struct.pack("<Q", 9999))
+    process = worker(wal_path)
+    check_works_privately(process, wal_path, "another layout")
+    assert word(wal_path, LAYOUT_NUMBER) == 9999
+    # The one that has it goes on.
+    overwrite(wal_path, LAYOUT_NUMBER, struct.pack("<Q", number))
+    commit(other, 2)
+    assert other.call("metrics(db)")["commits"] >= 3
+
+
+@pytest.mark.parametrize("length", ["whole", "half", "three bytes"])
+def test_unfinished_zeros_are_made_anew(worker, wal_path, length):
+    size = len(leave_control_file(worker, wal_path))
+    zeros = bytes({"whole": size, "half": size // 2, "three bytes": 3}[length])
+    control_of(wal_path).write_bytes(zeros)
+    process = worker(wal_path)
+    commit(process, 2)
+    assert check_shared(process, wal_path)["commits"] == 2
+    assert control_of(wal_path).stat().st_size == size
+
+
+def test_header_without_the_ready_mark_is_made_anew(worker, wal_path):
+    leave_control_file(worker, wal_path)
+    overwrite(wal_path, READY, struct.pack("<Q", 0))
+    process = worker(wal_path)
+    commit(process, 2)
+    assert check_shared(process, wal_path)["commits"] == 2
+    assert value_of(process, "checkpoint_frames") == 1000
+
+
+def test_hostile_bytes_end_in_defaults(worker, wal_path):
+    """Everything behind the identity is noise: no crash, no error, settings in their ranges."""
+    whole = leave_control_file(worker, wal_path)
+    noise = random.Random(20).randbytes(len(whole) - HEADER_OF_WORDS)
+    overwrite(wal_path, HEADER_OF_WORDS, noise)
+    process = worker(wal_path)
+    commit(process, 50)
+    row = process.call("metrics(db)")
+    assert row["strategy"] == "conversation_workload"
+    assert value_of(process, "checkpoint_frames") >= 1
+    process.call("db.execute('SELECT * FROM wal_checkpoints').fetchall() and None")
+    process.call("db.execute('SELECT * FROM wal_strategies').fetchall() and None")
+    set_value(process, "checkpoint_frames", 50)
+    assert value_of(process, "checkpoint_frames") == 50
+    report = json.loads(process.call("one(db, \"SELECT wal_checkpoint('PASSIVE')\")"))
+    assert report["result"] == "complete"
+    assert process.end() == 0
+    assert integrity(wal_path) == "ok"
+
+
+def test_file_size_limit_leaves_nothing_behind(worker, wal_path):
+    process = worker(wal_path)
+    process.run(
+        """
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+        """
+    )
+    check_works_privately(process, wal_path, "File too large")
+    assert not control_of(wal_path).exists()
+    # Later there is room: found at the next tick, without a word.
+    process.run("resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)")
+    set_value(process, "sample_interval_ms", 10)
+
+    def shared():
+        commit(process)
+        return process.call("metrics(db)")["statistics_file"]
+
+    assert poll(shared, str(control_of(wal_path))) == str(control_of(wal_path))
+    assert value_of(process, "sample_interval_ms") == 10  # came along from private memory
+
+
+@needs_root
+def test_full_disk_leaves_nothing_behind(worker, tmp_path):
+    mount = tmp_path / "small"
+    mount.mkdir()
+    if os.system(f"mount -t tmpfs -o size=1m tmpfs {mount} 2>/dev/null") != 0:
+        pytest.skip("mount is not permitted here")
+    try:
+        path = make_database(mount / "test.db")
+        process = worker(path)
+        check_works_privately(process, path, "No space left on device")
+        assert sorted(os.listdir(mount)) == ["test.db", "test.db-shm", "test.db-wal"]
+        assert process.end() == 0
+        assert integrity(path) == "ok"
+    finally:
+        os.system(f"umount -l {mount}")  # lazily: after a failure the worker is still there
+
+
+def test_settings_in_private_memory_outlive_another_reason(worker, wal_path):
+    control_of(wal_path).mkdir()
+    process = worker(wal_path)
+    set_value(process, "sample_interval_ms", 10)
+    set_value(process, "checkpoint_frames", 321)
+    commit(process)
+    assert "directory" in process.call("metrics(db)")["private_because"]
+    control_of(wal_path).rmdir()
+    control_of(wal_path).symlink_to("/nowhere")
+
+    def reason():
+        commit(process)
+        return "symbolic link" in process.call("metrics(db)")["private_because"]
+
+    poll(reason)  # whether or not the new reason is told
+    assert value_of(process, "checkpoint_frames") == 321
+    control_of(wal_path).unlink()
+
+    def shared():
+        commit(process)
+        return process.call("metrics(db)")["statistics_file"]
+
+    assert poll(shared, str(control_of(wal_path))) == str(control_of(wal_path))
+    assert value_of(process, "checkpoint_frames") == 321
+
+
+# --- what happens to it while it is in use, or between uses
+
+
+def test_deleted_while_mapped_is_reattached_at_the_next_tick(worker, wal_path):
+    process, other = worker(wal_path), worker(wal_path)
+    for each in (process, other):
+        commit(each)
+    set_value(process, "sample_interval_ms", 10)
+    old = control_of(wal_path).stat().st_ino
+    held = open(control_of(wal_path), "rb")  # so that the new file cannot have the old number
+    control_of(wal_path).unlink()
+
+    def attached(each):
+        set_value(each, "sample_interval_ms", 10)  # settings went with the file
+        commit(each)
+        return each.call("metrics(db)")["processes"]
+
+    assert poll(lambda: [attached(each) for each in (process, other)], [2, 2]) == [2, 2]
+    assert control_of(wal_path).stat().st_ino != old
+    before = check_shared(process, wal_path)["commits"]
+    assert before == other.call("metrics(db)")["commits"]
+    commit(process, 5)
+    commit(other, 5)
+    assert process.call("metrics(db)")["commits"] == before + 10
+    held.close()
+
+
+def test_deleted_while_mapped_is_noticed_by_one_who_only_looks(worker, wal_path):
+    writer, reader = worker(wal_path), worker(wal_path)
+    commit(writer, 1000)
+    set_value(writer, "sample_interval_ms", 10)
+    assert reader.call("metrics(db)")["commits"] == 1000
+    control_of(wal_path).unlink()
+    commit(writer)
+
+    def agree():
+        set_value(writer, "sample_interval_ms", 10)
+        commit(writer)
+        counts = [each.call("metrics(db)")["commits"] for each in (writer, reader)]
+        return counts[0] < 1000 and counts[0] == counts[1]
+
+    assert poll(agree) is True
+
+
+def test_made_by_another_is_found_by_one_who_looked_before(worker, wal_path):
+    reader = worker(wal_path)
+    assert reader.call("metrics(db)")["statistics_file"] is None
+    writer = worker(wal_path)
+    commit(writer, 7)
+    set_value(writer, "checkpoint_frames", 500)
+    assert poll(lambda: reader.call("metrics(db)")["commits"], 7) == 7
+    assert value_of(reader, "checkpoint_frames") == 500
+    assert reader.call("metrics(db)")["statistics_file"] == str(control_of(wal_path))
+
+
+def test_deleted_between_uses_loses_settings_and_no_data(worker, wal_path):
+    leave_control_file(worker, wal_path, commits=5)
+    control_of(wal_path).unlink()
+    process = worker(wal_path)
+    assert value_of(process, "checkpoint_frames") == 1000
+    assert process.call("metrics(db)")["commits"] == 0
+    assert process.call("one(db, 'SELECT count(*) FROM t')") == 5
+
+
+def test_other_database_at_the_path_starts_statistics_anew_and_keeps_settings(worker, wal_path, tmp_path):
+    leave_control_file(worker, wal_path, commits=5)
+    replacement = make_database(tmp_path / "new.db")
+    os.replace(replacement, wal_path)
+    process = worker(wal_path)
+    row = check_shared(process, wal_path)
+    assert (row["commits"], row["frames_written"], row["checkpoints"]) == (0, 0, 0)
+    assert process.call("one(db, 'SELECT count(*) FROM wal_checkpoints')") == 0
+    assert value_of(process, "checkpoint_frames") == 777
+    commit(process, 2)
+    assert process.call("metrics(db)")["commits"] == 2
+    assert word(wal_path, INODE) == wal_path.stat().st_ino
+
+
+def test_other_boot_keeps_statistics_and_settings(worker, wal_path):
+    leave_control_file(worker, wal_path, commits=5)
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip().encode()
+    assert control_of(wal_path).read_bytes()[BOOT_ID : BOOT_ID + 36] == boot
+    overwrite(wal_path, BOOT_ID, b"00000000-0000-0000-0000-000000000000")
+    process = worker(wal_path)
+    assert check_shared(process, wal_path)["commits"] == 5
+    commit(process, 2)
+    assert process.call("metrics(db)")["commits"] == 7
+    assert value_of(process, "checkpoint_frames") == 777
+    assert control_of(wal_path).read_bytes()[BOOT_ID : BOOT_ID + 36] == boot
+
+
+def test_other_boot_voids_monotonic_times(worker, wal_path):
+    """A checkpoint of the boot before, on another clock, neither delays the next nor calls for it."""
+    leave_control_file(worker, wal_path, commits=5)
+    overwrite(wal_path, BOOT_ID, b"00000000-0000-0000-0000-000000000000")
+    last_commit, last_checkpoint = 128, 136
+    for offset in (last_commit, last_checkpoint):
+        overwrite(wal_path, offset, struct.pack("<Q", 2**62))
+    process = worker(wal_path)
+    process.call("metrics(db)")
+    assert word(wal_path, last_commit) == 0
+    assert 0 < word(wal_path, last_checkpoint) < 2**62
+
+
+def test_extension_in_this_process_leaves_other_workers_alone(wal_path, worker):
+    """The file made by one process is the same for one that attaches and leaves again and again."""
+    keeper = worker(wal_path)
+    commit(keeper)
+    for _ in range(20):
+        db = connect(wal_path, EXTENSION)
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        db.close()
+    assert keeper.call("metrics(db)")["commits"] == 21
+    assert keeper.call("metrics(db)")["processes"] == 1
