@@ -106,7 +106,7 @@ Connection::~Connection() {
 void Connection::PlaceHook() {
   sqlite3_wal_hook(db_, OnWal, this);
   hook_placed_ = true;
-  cache_writes_at_hook_ = CacheWrites();
+  changes_at_hook_ = sqlite3_total_changes(db_);
 }
 
 void Connection::ReadHookAtLoad() {
@@ -137,14 +137,8 @@ HookState Connection::ProbeHook(const Schema& schema) {
                                 [&](const Log& known) { return known.schema == schema.name; });
   const std::uint64_t known_position = log == logs_.end() ? 0 : log->log_position;
   const bool moved = index && index->max_frame > 0 && Position(*index) != known_position;
-  return moved && CacheWrites() > cache_writes_at_hook_ ? HookState::kDisplaced
-                                                        : HookState::kActive;
-}
-
-std::int64_t Connection::CacheWrites() const {
-  int current = 0, highest = 0;
-  sqlite3_db_status(db_, SQLITE_DBSTATUS_CACHE_WRITE, &current, &highest, 0);
-  return current;
+  return moved && sqlite3_total_changes(db_) != changes_at_hook_ ? HookState::kDisplaced
+                                                                 : HookState::kActive;
 }
 
 int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
@@ -171,7 +165,7 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (detached_) ForgetDetached();
   // The first statement: let the others know that this process is there.
   if (statement_ == 1) {
-    if (Log* log = FindLog("main", nullptr); log && log->database->control()->shared())
+    if (Log* log = FindLog("main", /*trust=*/false); log && log->database->control()->shared())
       BindIfChanged(*log);
   }
   const char* first = SkipSpace(sql);
@@ -185,9 +179,17 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
         detached_ = true;
       }
       break;
+    case 'a':
+      if (StartsWith(first, "ATTACH"))
+        detached_ = true;  // sqlite3_deserialize() attaches over main
+      break;
     case 'c':
     case 'e':
       if (StartsWith(first, "COMMIT") || StartsWith(first, "END")) ++plain_writes_;
+      break;
+    case 'r':
+      // What is taken back is no evidence of a commit that our hook has missed.
+      if (StartsWith(first, "ROLLBACK")) changes_at_hook_ = sqlite3_total_changes(db_);
       break;
     default:
       break;
@@ -255,6 +257,7 @@ void Connection::CloseOwnConnections() {
 void Connection::ForgetDetached() {
   detached_ = false;
   const auto gone = [&](Log& log) {
+    log.object = nullptr;
     const char* file = sqlite3_db_filename(db_, log.schema.c_str());
     if (file && log.file == file) return false;
     if (log.control) log.control->ReleaseSlab(log.slab);
@@ -277,9 +280,12 @@ int Connection::OnWal(void* self, sqlite3*, const char* schema, int frames) {
 void Connection::Committed(const char* schema, int frames) {
   if (&Registry::Get() != registry_) return;
   const std::uint64_t start = MonotonicNs();
-  sqlite3_file* file = DatabaseFile(db_, schema);
-  Log* log = FindLog(schema, file);
+  // While every statement is seen, a DETACH is: then the file object of the last commit is still
+  // it.
+  const bool seen = traced_ && statement_ != committed_statement_;
+  Log* log = FindLog(schema, seen);
   if (!log) return;
+  sqlite3_file* file = log->object;
   Database& database = *log->database;
   MakeReady(*log);
   ControlRegion& region = log->control->region();
@@ -303,12 +309,11 @@ void Connection::Committed(const char* schema, int frames) {
   commit.stall_ns = end - start;
   region.RecordCommit(log->slab, commit);
   region.header().last_commit_ns.store(end, std::memory_order_relaxed);
-  log->statement = statement_;
+  log->statement = committed_statement_ = statement_;
   log->log_position = Position(index);
   plain_writes_at_hook_ = plain_writes_;
-  cache_writes_at_hook_ = CacheWrites();
+  changes_at_hook_ = sqlite3_total_changes(db_);
   // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
-  trace_is_ours_ = seen_start;
   if (!seen_start) database.CloseOwnConnections();
 }
 
@@ -326,14 +331,15 @@ std::uint64_t Connection::CountFrames(Log& log, const WalIndex& index) {
   return frames;
 }
 
-Connection::Log* Connection::FindLog(const char* schema, const sqlite3_file* object) {
+Connection::Log* Connection::FindLog(const char* schema, bool trust) {
   for (Log& log : logs_) {
     if (std::strcmp(log.schema.c_str(), schema) != 0) continue;
-    // Without a trace a DETACH goes unseen, and its memory may be another file's by now.
-    if (object && log.object == object && trace_is_ours_) return &log;
+    if (trust && log.object) return &log;
     const char* file = sqlite3_db_filename(db_, schema);
-    log.object = object;
-    if (file && log.file == file) return &log;
+    if (file && log.file == file) {
+      log.object = DatabaseFile(db_, schema);
+      return &log;
+    }
     ForgetDetached();  // another file under the same name
     break;
   }
@@ -343,7 +349,7 @@ Connection::Log* Connection::FindLog(const char* schema, const sqlite3_file* obj
   Log& log = logs_.emplace_back();
   log.schema = schema;
   log.file = file;
-  log.object = object;
+  log.object = DatabaseFile(db_, schema);
   log.database = std::move(database);
   return &log;
 }
@@ -402,7 +408,7 @@ Result<std::vector<Schema>> Connection::Schemas() {
     schema.read_only = sqlite3_db_readonly(db_, schema.name.c_str()) == 1;
     const auto mode = Query("PRAGMA " + QuoteName(schema.name) + ".journal_mode");
     if (mode.ok()) schema.journal_mode = mode.value().value_or("");
-    if (Log* log = FindLog(schema.name.c_str(), nullptr)) {
+    if (Log* log = FindLog(schema.name.c_str(), /*trust=*/false)) {
       log->database->LookForControl();
       BindIfChanged(*log);
       schema.database = log->database;

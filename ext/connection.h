@@ -97,9 +97,7 @@ class Connection {
   struct Log {
     std::string schema;
     std::string file;
-    // The schema's file object when the name was last looked up: the same object is the same file,
-    // until a DETACH. Not to be followed: ask DatabaseFile() anew.
-    const sqlite3_file* object = nullptr;
+    sqlite3_file* object = nullptr;  // of the schema; valid until a DETACH or ATTACH
     std::shared_ptr<Database> database;
     std::shared_ptr<ControlFile> control;
     std::uint64_t control_generation = 0;
@@ -121,8 +119,8 @@ class Connection {
   // statement, within the trace callback: on connections of ours or not at all.
   void LookForUnhookedCommits();
   void Committed(const char* schema, int frames);
-  // `object`: the schema's file object as of now.
-  Log* FindLog(const char* schema, const sqlite3_file* object);
+  // `trust`: no DETACH has gone unseen since the last look.
+  Log* FindLog(const char* schema, bool trust);
   // Before anything is counted: the control file is made, a slab is ours.
   void MakeReady(Log& log);
   // The frames that the log has grown by since anybody looked.
@@ -133,7 +131,6 @@ class Connection {
   WalIndex LookWithoutIndex(Log& log, int frames);
   void FollowPragma(Log& log);
   void ForgetDetached();
-  std::int64_t CacheWrites() const;
   static int OnTrace(unsigned event, void* self, void* stmt, void* sql);
   static int OnWal(void* self, sqlite3* db, const char* schema, int frames);
 
@@ -145,15 +142,15 @@ class Connection {
   bool hook_placed_ = false;
   bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
   bool automatic_ = true;
-  bool detached_ = false;       // a DETACH was seen
-  bool traced_ = false;         // our trace callback has been called
-  bool trace_is_ours_ = false;  // it was at the last commit
-  std::uint64_t wish_ = 0;      // serial number of the last PRAGMA wal_autocheckpoint=N
+  bool detached_ = false;                  // a DETACH was seen
+  bool traced_ = false;                    // our trace callback has been called
+  std::uint64_t committed_statement_ = 0;  // the last that called our hook
+  std::uint64_t wish_ = 0;                 // serial number of the last PRAGMA wal_autocheckpoint=N
   std::int64_t wished_frames_ = 0;
   std::uint64_t plain_writes_ = 0;  // statements that commit unless they fail
   std::uint64_t plain_writes_at_hook_ = 0;
   std::uint64_t row_writes_ = 0;  // statements that write and return rows
-  std::int64_t cache_writes_at_hook_ = 0;
+  int changes_at_hook_ = 0;       // sqlite3_total_changes()
 };
 
 }  // namespace walmanager

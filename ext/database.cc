@@ -132,7 +132,10 @@ bool Database::Replace(ControlFile::Wish wish) {
   // What was set while the memory was private goes along into a file that is new.
   if (made->shared() && made->made_here() && !control_->shared()) {
     const auto stored = control_->region().ReadSettings();
-    if (stored && stored->generation > 0) (void)made->region().WriteSettings(*stored);
+    const ControlFile::SettingsLock lock(made.get());
+    if (lock.held() && stored && stored->generation > 0) {
+      (void)made->region().WriteSettings(*stored);
+    }
   }
   control_ = std::move(made);
   // Release: whoever sees the new generation finds the new file.
@@ -431,7 +434,15 @@ std::optional<ReadMarks> Database::ReadLockTable() const {
   table << file.rdbuf();
   const FileIdentity identity{major(shm.st_dev), minor(shm.st_dev), shm.st_ino};
   ReadMarks marks;
-  for (const FileLock& lock : ParseLockTable(table.str(), identity)) {
+  const auto locks = ParseLockTable(table.str(), identity);
+  // This process has the file mapped, and so holds a lock on it: a table that does not show it
+  // names the file otherwise, as those of some file systems do, and says nothing about readers
+  // either.
+  const bool shows_us = std::any_of(locks.begin(), locks.end(), [](const FileLock& lock) {
+    return lock.pid == ThisProcess().pid;
+  });
+  if (!shows_us) return std::nullopt;
+  for (const FileLock& lock : locks) {
     for (int mark = 0; mark < kReadMarks; ++mark) {
       const int byte = kShmLockBase + kReadLock0 + mark;
       if (byte < lock.first_byte || byte > lock.last_byte) continue;

@@ -34,16 +34,23 @@ const volatile void* MapWalIndex(sqlite3_file* file) {
 }
 
 std::optional<WalIndex> ReadWalIndex(sqlite3_file* file) {
-  const auto* words = static_cast<const volatile std::uint32_t*>(MapWalIndex(file));
+  const auto* words = static_cast<const volatile std::uint64_t*>(MapWalIndex(file));
   if (!words) return std::nullopt;
-  constexpr std::size_t kWords = kWalIndexSnapshotBytes / 4;
-  constexpr std::size_t kHeaderWords = 12;
-  std::array<std::uint32_t, kWords> copy;
+  constexpr std::size_t kWords = kWalIndexSnapshotBytes / 8;
+  constexpr std::size_t kHeaderWords = 6;
+  std::array<std::uint64_t, kWords> copy;
   for (int i = 0; i < kTries; ++i) {
     for (std::size_t word = 0; word < kHeaderWords; ++word) copy[word] = words[word];
     // The writer fills the second copy of the header first: read in the other order.
     std::atomic_thread_fence(std::memory_order_acquire);
+    std::uint64_t differs = 0;
     for (std::size_t word = kHeaderWords; word < kWords; ++word) copy[word] = words[word];
+    // And the header once more: what stands behind it shall belong to the same log.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    for (std::size_t word = 0; word < kHeaderWords; ++word) {
+      differs |= (copy[word] ^ copy[word + kHeaderWords]) | (copy[word] ^ words[word]);
+    }
+    if (differs != 0) continue;
     if (auto index = DecodeWalIndex(std::as_bytes(std::span(copy)))) return index;
   }
   return std::nullopt;

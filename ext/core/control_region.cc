@@ -13,6 +13,7 @@ using std::memory_order_relaxed;
 using std::memory_order_release;
 
 constexpr std::size_t kSharedSlab = layout::kConnections;
+constexpr std::uint32_t kLateLogs = 16;  // the random salt of a new log falls here once in 2^28
 
 // Records are copied word by word, so that a copy beside a writer is torn but defined.
 void CopyWords(void* to, const void* from, std::size_t bytes) {
@@ -24,9 +25,28 @@ void CopyWords(void* to, const void* from, std::size_t bytes) {
   }
 }
 
+// Whether `text` is well-formed UTF-8 as far as SQLite and JSON care: every sequence is complete.
+bool IsUtf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const std::size_t length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4 || i + length > text.size()) return false;
+    for (std::size_t j = 1; j < length; ++j) {
+      if ((static_cast<unsigned char>(text[i + j]) & 0xc0) != 0x80) return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
 template <std::size_t N>
 std::string Text(const char (&field)[N]) {
-  return std::string(field, strnlen(field, N - 1));
+  std::string text(field, strnlen(field, N - 1));
+  if (!IsUtf8(text)) {
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return (c & 0x80) != 0; }, '?');
+  }
+  return text;
 }
 
 template <std::size_t N>
@@ -63,6 +83,11 @@ std::uint64_t LogPosition(std::uint32_t salt1, std::uint32_t max_frame) {
   return std::uint64_t{salt1} << 32 | max_frame;
 }
 
+void ClearFired(layout::RuleCounters& counters) {
+  Put(counters.fired, 0);
+  Put(counters.last_fired_ms, 0);
+}
+
 void ClearSlab(layout::ConnectionSlab& slab, std::uint64_t generation) {
   for (Counter* counter : {&slab.commits, &slab.frames_written, &slab.timed_commits,
                            &slab.commit_ns, &slab.commit_max_ns, &slab.stall_ns}) {
@@ -95,7 +120,7 @@ std::optional<Rule> DecodeRule(const layout::RuleEntry& entry) {
   rule.mode = static_cast<CheckpointMode>(entry.mode);
   rule.runs = static_cast<RuleRuns>(entry.runs);
   rule.stall_budget_ms = entry.stall_budget_ms;
-  if (!CheckRule(rule).ok()) return std::nullopt;
+  if (!CheckName("", rule.strategy).ok() || !CheckRule(rule).ok()) return std::nullopt;
   return rule;
 }
 
@@ -148,9 +173,13 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
                           std::uint64_t monotonic_ns) {
   layout::Header& header = file_->header;
   if (header.database_device != identity.device || header.database_inode != identity.inode) {
+    // The identity last: whoever is killed before it leaves all of this to be done again.
+    ClearStatistics(unix_ms, monotonic_ns);
+    Put(header.log_position, 0);
+    for (layout::RuleCounters& counters : file_->builtin_rules) ClearFired(counters);
+    for (layout::RuleCounters& counters : file_->rules) ClearFired(counters);
     header.database_device = identity.device;
     header.database_inode = identity.inode;
-    ClearStatistics(unix_ms, monotonic_ns);
   }
   SetText(header.boot_id, identity.boot_id);
   Put(header.last_commit_ns, 0);
@@ -256,10 +285,14 @@ std::uint64_t ControlRegion::AdvanceLog(std::uint32_t salt1, std::uint32_t max_f
   const std::uint64_t now = LogPosition(salt1, max_frame);
   std::uint64_t seen = Get(position);
   for (;;) {
-    const bool same_log = static_cast<std::uint32_t>(seen >> 32) == salt1;
+    const auto seen_salt = static_cast<std::uint32_t>(seen >> 32);
     const auto seen_frame = static_cast<std::uint32_t>(seen);
-    *reset = seen != 0 && !same_log;
-    if (same_log && seen_frame >= max_frame) return 0;
+    const bool same_log = seen_salt == salt1;
+    // The salt is incremented each time the log starts over: a little less is a late look at the
+    // log before, by a commit that comes to count after the first one of the log now.
+    const bool log_before = seen != 0 && seen_salt - salt1 - 1 < kLateLogs;
+    *reset = seen != 0 && !same_log && !log_before;
+    if (log_before || (same_log && seen_frame >= max_frame)) return 0;
     if (position.compare_exchange_weak(seen, now, memory_order_relaxed)) {
       return same_log ? max_frame - seen_frame : max_frame;
     }
@@ -288,7 +321,10 @@ void ControlRegion::AddFrames(std::size_t index, std::uint64_t frames) {
 layout::ConnectionSlab& ControlRegion::OwnSlab(std::size_t index) {
   layout::ConnectionSlab& slab = file_->slabs[index];
   const std::uint64_t generation = Get(file_->header.reset_generation);
-  if (Get(slab.reset_generation) != generation) ClearSlab(slab, generation);
+  // Of the shared slab somebody else may have seen a later reset already: never turn it back.
+  const std::uint64_t behind = generation - Get(slab.reset_generation);
+  const bool clear = index == kSharedSlab ? static_cast<std::int64_t>(behind) > 0 : behind != 0;
+  if (clear) ClearSlab(slab, generation);
   return slab;
 }
 
@@ -389,10 +425,13 @@ CheckpointTotals ControlRegion::ReadCheckpointTotals() const {
 std::vector<CheckpointEntry> ControlRegion::ReadCheckpointLog() const {
   std::vector<CheckpointEntry> log;
   const std::uint64_t forgotten = Get(file_->ring.forgotten_id);
-  for (const layout::CheckpointSlot& slot : file_->ring.slots) {
+  for (std::size_t i = 0; i < file_->ring.slots.size(); ++i) {
+    const layout::CheckpointSlot& slot = file_->ring.slots[i];
     // Acquire: pairs with the writer's release of the id.
     const std::uint64_t id = slot.id.load(memory_order_acquire);
-    if (id <= forgotten) continue;
+    // An id belongs to one slot, and next_id was raised before it was written there.
+    if (id <= forgotten || id % file_->ring.slots.size() != i) continue;
+    if (id > Get(file_->ring.next_id)) continue;
     layout::CheckpointRecord record;
     CopyWords(&record, &slot.record, sizeof record);
     // Keeps the copying above before the second look.

@@ -1,5 +1,6 @@
 #include "ext/core/time_text.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -7,7 +8,9 @@ namespace walmanager {
 
 std::string UtcText(std::int64_t unix_ms) {
   using namespace std::chrono;
-  const sys_time<milliseconds> time{milliseconds{unix_ms}};
+  // The years that SQLite's date functions read; far beyond them chrono overflows.
+  constexpr std::int64_t kYear0 = -62'167'219'200'000, kYear9999 = 253'402'300'799'999;
+  const sys_time<milliseconds> time{milliseconds{std::clamp(unix_ms, kYear0, kYear9999)}};
   const auto day = floor<days>(time);
   const year_month_day date{day};
   const hh_mm_ss clock{time - day};

@@ -19,7 +19,9 @@ std::string Value::Shown() const {
   if (integer()) return std::to_string(*integer());
   if (text()) return ShownText(*text());
   char buffer[32];
-  return std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, *real()).ptr);
+  std::string shown(buffer, std::to_chars(buffer, buffer + sizeof buffer, *real()).ptr);
+  // 5.0 is written "5" by to_chars.
+  return shown.find_first_of(".en") == std::string::npos ? shown + ".0" : shown;
 }
 
 }  // namespace walmanager

@@ -155,7 +155,7 @@ TEST(ControlRegionSettings, RulesThatCannotBeAreLeftOut) {
 }
 
 // What is read is not trusted, and the strategy's name goes into messages and rows.
-TEST(ControlRegionSettings, DISABLED_BugRulesOfAStrategyWithoutAProperNameAreTaken) {
+TEST(ControlRegionSettings, BugRulesOfAStrategyWithoutAProperNameAreTaken) {
   for (const char* name : {"", "no good", "x'); --", "\xff\xfe"}) {
     MadeBlock block;
     StoredSettings settings;
@@ -165,7 +165,7 @@ TEST(ControlRegionSettings, DISABLED_BugRulesOfAStrategyWithoutAProperNameAreTak
   }
 }
 
-TEST(ControlRegionSettings, DISABLED_BugRulesOutOfPriorityOrderAreTakenAsTheyStand) {
+TEST(ControlRegionSettings, BugRulesOutOfPriorityOrderAreTakenAsTheyStand) {
   MadeBlock block;
   StoredSettings settings;
   settings.rules = {RuleOf("mine", 20, "b"), RuleOf("mine", 10, "a")};

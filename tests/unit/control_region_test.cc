@@ -90,7 +90,7 @@ TEST(ControlRegion, ForAnotherDatabaseStatisticsStartAnewAndSettingsStay) {
 
 // Statistics start anew for another database: its first log is not a log that started over, and
 // what rules did for the database before does not count.
-TEST(ControlRegion, DISABLED_BugAnotherDatabaseInheritsTheLogPosition) {
+TEST(ControlRegion, BugAnotherDatabaseInheritsTheLogPosition) {
   MadeBlock block;
   bool reset = false;
   EXPECT_EQ(block.region.AdvanceLog(7, 10, &reset), 10u);

@@ -75,7 +75,7 @@ TEST(Value, LongTextsAreNotCutInsideACharacter) {
   EXPECT_EQ(Value(text).Shown(), "'" + std::string(59, 'x') + "…'");
 }
 
-TEST(Value, DISABLED_BugWholeRealsAreShownAsIntegers) { EXPECT_EQ(Value(5.0).Shown(), "5.0"); }
+TEST(Value, BugWholeRealsAreShownAsIntegers) { EXPECT_EQ(Value(5.0).Shown(), "5.0"); }
 
 }  // namespace
 }  // namespace walmanager
