@@ -157,7 +157,7 @@ int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
 void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   // Triggers come as comments that are not the statement's text; statements of ours carry a mark.
   if (sql[0] == '-' && sql[1] == '-' && sql != sqlite3_sql(stmt)) return;
-  if (std::strncmp(sql, kOwnSql, sizeof kOwnSql - 1) == 0) return;
+  if (sql[0] == '/' && std::strncmp(sql, kOwnSql, sizeof kOwnSql - 1) == 0) return;
   if (&Registry::Get() != registry_) return;
   traced_ = true;
   ++statement_;
@@ -297,12 +297,14 @@ void Connection::Committed(const char* schema, int frames) {
   const WalIndex index = shared_index ? *shared_index : LookWithoutIndex(*log, frames);
   ControlRegion::Commit commit;
   commit.frames = CountFrames(*log, index);
-  if (automatic_ && database.IsDue(index, start)) {
+  const bool due = automatic_ && database.IsDue(index, start);
+  if (due) {
     const CheckpointReport report = database.AfterCommit({db_, schema, file}, index, start);
     log->without_index.backfill = static_cast<std::uint32_t>(
         report.checkpointed_frames.value_or(log->without_index.backfill));
   }
-  const std::uint64_t end = MonotonicNs();
+  // Where nothing was due the hook's own time, a fraction of a microsecond, is less than asking.
+  const std::uint64_t end = due ? MonotonicNs() : start;
   // Two commits and no statement between them: somebody has our trace slot.
   const bool seen_start = traced_ && log->statement != statement_;
   if (seen_start) commit.duration_ns = end - statement_start_ns_;
