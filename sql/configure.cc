@@ -43,39 +43,24 @@ struct Profile {
   std::array<const char*, kTargets> values;  // as kTargetList; cache_size: negative is KiB
 };
 
-// clang-format off: a profile is a line
+// A profile is a line.
+// clang-format off
 constexpr std::array<Profile, 6> kProfiles = {{
-    // A chat history: many small commits, recent rows read again and again, large tables behind
-    // them.
-    {"conversation",
-     {"wal", "normal", "-65536", "536870912", "memory", "on", "67108864", "5000", "67108864",
-      "1000", "conversation_workload"}},
-    // Many connections: a small cache each, since the pages are shared through mmap; a log long
-    // enough
-    // that readers seldom stand in the way of its restart; patience with other writers.
-    {"high_concurrency",
-     {"wal", "normal", "-16384", "1073741824", "memory", "on", "134217728", "10000", "134217728",
-      "4000", "conversation_workload"}},
+    // A chat history: many small commits, recent rows read again and again, large tables behind them.
+    {"conversation", {"wal", "normal", "-65536", "536870912", "memory", "on", "67108864", "5000", "67108864", "1000", "conversation_workload"}},
+    // Many connections: a small cache each, since pages are shared through mmap; a log long enough that
+    // readers seldom stand in the way of its restart; patience with other writers.
+    {"high_concurrency", {"wal", "normal", "-16384", "1073741824", "memory", "on", "134217728", "10000", "134217728", "4000", "conversation_workload"}},
     // Few surprises for one commit: small checkpoints, everything hot in memory, and an early
     // "database is locked" in place of a long wait.
-    {"low_latency",
-     {"wal", "normal", "-131072", "1073741824", "memory", "on", "67108864", "1000", "67108864",
-      "500", "conversation_workload"}},
-    // A commit survives power loss: synchronous FULL, and no mmap, through which a stray pointer of
-    // the
+    {"low_latency", {"wal", "normal", "-131072", "1073741824", "memory", "on", "67108864", "1000", "67108864", "500", "conversation_workload"}},
+    // A commit survives power loss: synchronous FULL; no mmap, through which a stray pointer of the
     // host could write into the database.
-    {"durable",
-     {"wal", "full", "-32768", "0", "default", "on", "67108864", "10000", "67108864", "1000",
-      "conversation_workload"}},
+    {"durable", {"wal", "full", "-32768", "0", "default", "on", "67108864", "10000", "67108864", "1000", "conversation_workload"}},
     // Little memory and disk: SQLite's own small cache, temporary tables on disk, a log of 4 MiB.
-    {"embedded",
-     {"wal", "normal", "-2048", "0", "file", "on", "4194304", "5000", "4194304", "256",
-      "conversation_workload"}},
-    // Many short requests, mostly reads: a middling cache for each worker, mmap for what they
-    // share.
-    {"web",
-     {"wal", "normal", "-20480", "268435456", "memory", "on", "67108864", "5000", "67108864",
-      "1000", "conversation_workload"}},
+    {"embedded", {"wal", "normal", "-2048", "0", "file", "on", "4194304", "5000", "4194304", "256", "conversation_workload"}},
+    // Many short requests, mostly reads: a middling cache for each worker, mmap for what they share.
+    {"web", {"wal", "normal", "-20480", "268435456", "memory", "on", "67108864", "5000", "67108864", "1000", "conversation_workload"}},
 }};
 // clang-format on
 

@@ -37,39 +37,27 @@ constexpr auto kReal = ColumnType::kReal;
 }  // namespace
 
 const Table& WalCheckpointsTable() {
-  // clang-format off: a column is a line
+  // A column is a line.
+  // clang-format off
   static const TableOf<Row> kTable(
-      "wal_checkpoints", "The last 512 checkpoints of all processes, newest first.", Read,
+      "wal_checkpoints", "The last 512 checkpoints of all processes, newest first.",
+      Read,
       {
-          {"schema", kText, "main, or the name given to ATTACH",
-           [](const Row& r) -> Value { return r.schema; }},
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
           {"id", kInteger, "counts up from 1", [](const Row& r) -> Value { return r.entry.id; }},
-          {"at", kText, "UTC, when it ended",
-           [](const Row& r) -> Value { return UtcText(r.entry.at_ms); }},
-          {"pid", kInteger, "the process that ran it",
-           [](const Row& r) -> Value { return r.entry.pid; }},
-          {"mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE",
-           [](const Row& r) -> Value { return ModeName(r.entry.mode); }},
-          {"origin", kText, "inline, background, manual or close",
-           [](const Row& r) -> Value { return OriginName(r.entry.origin); }},
-          {"rule", kText, "the rule that called for it; NULL where somebody asked",
-           [](const Row& r) -> Value { return OrNull(r.entry.rule); }},
-          {"result", kText, "complete, partial, busy, skipped or failed",
-           [](const Row& r) -> Value { return ResultName(r.entry.result); }},
-          {"wal_frames", kInteger, "frames in the log",
-           [](const Row& r) -> Value { return r.entry.wal_frames; }},
-          {"checkpointed_frames", kInteger, "those in the database afterwards",
-           [](const Row& r) -> Value { return r.entry.checkpointed_frames; }},
-          {"moved_frames", kInteger, "those that this one moved",
-           [](const Row& r) -> Value { return r.entry.moved_frames; }},
-          {"wal_bytes", kInteger, "size of the -wal file afterwards",
-           [](const Row& r) -> Value { return r.entry.wal_bytes; }},
-          {"duration_ms", kReal, "how long it took",
-           [](const Row& r) -> Value { return static_cast<double>(r.entry.duration_ns) / 1e6; }},
-          {"blocked_by_pid", kInteger, "who was in the way",
-           [](const Row& r) -> Value { return r.entry.blocked_by_pid; }},
-          {"error", kText, "the engine's words where it failed or was busy",
-           [](const Row& r) -> Value { return OrNull(r.entry.error); }},
+          {"at", kText, "UTC, when it ended", [](const Row& r) -> Value { return UtcText(r.entry.at_ms); }},
+          {"pid", kInteger, "the process that ran it", [](const Row& r) -> Value { return r.entry.pid; }},
+          {"mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE", [](const Row& r) -> Value { return ModeName(r.entry.mode); }},
+          {"origin", kText, "inline, background, manual or close", [](const Row& r) -> Value { return OriginName(r.entry.origin); }},
+          {"rule", kText, "the rule that called for it; NULL where somebody asked", [](const Row& r) -> Value { return OrNull(r.entry.rule); }},
+          {"result", kText, "complete, partial, busy, skipped or failed", [](const Row& r) -> Value { return ResultName(r.entry.result); }},
+          {"wal_frames", kInteger, "frames in the log", [](const Row& r) -> Value { return r.entry.wal_frames; }},
+          {"checkpointed_frames", kInteger, "those in the database afterwards", [](const Row& r) -> Value { return r.entry.checkpointed_frames; }},
+          {"moved_frames", kInteger, "those that this one moved", [](const Row& r) -> Value { return r.entry.moved_frames; }},
+          {"wal_bytes", kInteger, "size of the -wal file afterwards", [](const Row& r) -> Value { return r.entry.wal_bytes; }},
+          {"duration_ms", kReal, "how long it took", [](const Row& r) -> Value { return static_cast<double>(r.entry.duration_ns) / 1e6; }},
+          {"blocked_by_pid", kInteger, "who was in the way", [](const Row& r) -> Value { return r.entry.blocked_by_pid; }},
+          {"error", kText, "the engine's words where it failed or was busy", [](const Row& r) -> Value { return OrNull(r.entry.error); }},
       });
   // clang-format on
   return kTable;

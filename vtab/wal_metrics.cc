@@ -146,160 +146,62 @@ constexpr auto kReal = ColumnType::kReal;
 }  // namespace
 
 const Table& WalMetricsTable() {
-  // clang-format off: a column is a line
+  // A column is a line.
+  // clang-format off
   static const TableOf<Row> kTable(
-      "wal_metrics",
-      "One row per attached database: its log, its readers, its commits and checkpoints.", Read,
+      "wal_metrics", "One row per attached database: its log, its readers, its commits and checkpoints.",
+      Read,
       {
-          {"schema", kText, "main, or the name given to ATTACH",
-           [](const Row& r) -> Value { return r.schema.name; }},
-          {"file", kText, "the database file; NULL in memory",
-           [](const Row& r) -> Value {
-             return r.schema.file.empty() ? Value() : Value(r.schema.file);
-           }},
-          {"journal_mode", kText, "as PRAGMA journal_mode says",
-           [](const Row& r) -> Value {
-             return r.schema.journal_mode.empty() ? Value() : Value(r.schema.journal_mode);
-           }},
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema.name; }},
+          {"file", kText, "the database file; NULL in memory", [](const Row& r) -> Value { return r.schema.file.empty() ? Value() : Value(r.schema.file); }},
+          {"journal_mode", kText, "as PRAGMA journal_mode says", [](const Row& r) -> Value { return r.schema.journal_mode.empty() ? Value() : Value(r.schema.journal_mode); }},
           {"page_size", kInteger, "bytes", [](const Row& r) -> Value { return r.page_size; }},
-          {"database_bytes", kInteger, "size of the database file",
-           [](const Row& r) -> Value { return r.database_bytes; }},
-          {"wal_bytes", kInteger, "size of the -wal file",
-           [](const Row& r) -> Value { return r.wal_bytes; }},
-          {"wal_frames", kInteger, "frames in the log (mxFrame), which starts over within the file",
-           [](const Row& r) -> Value { return r.index ? Value(r.index->max_frame) : Value(); }},
-          {"checkpointed_frames", kInteger, "those already moved into the database (nBackfill)",
-           [](const Row& r) -> Value { return r.index ? Value(r.index->backfill) : Value(); }},
-          {"pending_frames", kInteger, "those still to be moved",
-           [](const Row& r) -> Value { return r.index ? Value(r.index->pending()) : Value(); }},
-          {"pending_bytes", kInteger, "the same in bytes of the log",
-           [](const Row& r) -> Value {
-             return r.index ? Value(std::int64_t{r.index->pending()} *
-                                    (r.index->page_size + kFrameHeaderBytes))
-                            : Value();
-           }},
-          {"wal_limit_bytes", kInteger, "the size that the log should not outgrow",
-           [](const Row& r) -> Value {
-             return Measured(r, [&] { return r.settings.Values()[Setting::kWalLimitBytes]; });
-           }},
-          {"active_readers", kInteger, "read marks that somebody holds, without the one that asks",
-           [](const Row& r) -> Value { return r.active_readers; }},
-          {"oldest_reader_frame", kInteger,
-           "the oldest of these marks: frames after it cannot be moved",
-           [](const Row& r) -> Value { return r.oldest_reader_frame; }},
-          {"strategy", kText, "the active checkpoint strategy",
-           [](const Row& r) -> Value { return Measured(r, [&] { return r.settings.strategy; }); }},
-          {"hook", kText, "of this connection: active, displaced or off",
-           [](const Row& r) -> Value { return r.hook; }},
-          {"checkpointer", kText, "inline: in committing threads; off: nobody",
-           [](const Row& r) -> Value {
-             return r.schema.is_wal()
-                        ? Value(r.settings.strategy == "off" || !r.automatic ? "off" : "inline")
-                        : Value();
-           }},
-          {"commits", kInteger, "commits to the log that were seen",
-           [](const Row& r) -> Value { return Measured(r, [&] { return r.commits.commits; }); }},
-          {"frames_written", kInteger, "frames that the log grew by, all restarts included",
-           [](const Row& r) -> Value {
-             return Measured(r, [&] { return r.commits.frames_written; });
-           }},
-          {"bytes_written", kInteger, "the same in bytes",
-           [](const Row& r) -> Value {
-             return r.page_size && r.measured
-                        ? Value(r.commits.frames_written *
-                                static_cast<std::uint64_t>(*r.page_size + kFrameHeaderBytes))
-                        : Value();
-           }},
-          {"commit_mean_ms", kReal,
-           "from the start of the committing statement to the end of our hook",
-           [](const Row& r) -> Value {
-             return Mean(r.commits.commit_ns, r.commits.timed_commits);
-           }},
-          {"commit_p50_ms", kReal, "half of the commits took no longer (within 3.2 %)",
-           [](const Row& r) -> Value {
-             return Percentile(r.commits.histogram, 0.50, r.commits.commit_max_ns);
-           }},
-          {"commit_p99_ms", kReal, "99 of 100 took no longer",
-           [](const Row& r) -> Value {
-             return Percentile(r.commits.histogram, 0.99, r.commits.commit_max_ns);
-           }},
-          {"commit_max_ms", kReal, "the longest",
-           [](const Row& r) -> Value {
-             return MsOf(r.commits.timed_commits, static_cast<double>(r.commits.commit_max_ns));
-           }},
-          {"checkpoint_stall_ms", kReal, "time that committing statements spent in our hook",
-           [](const Row& r) -> Value { return Ms(r, r.commits.stall_ns); }},
-          {"checkpoints", kInteger, "checkpoints that ran",
-           [](const Row& r) -> Value { return Measured(r, [&] { return Ran(r.checkpoints); }); }},
-          {"checkpoints_passive", kInteger, "of these, PASSIVE",
-           [](const Row& r) -> Value { return ByMode(r, CheckpointMode::kPassive); }},
-          {"checkpoints_full", kInteger, "of these, FULL",
-           [](const Row& r) -> Value { return ByMode(r, CheckpointMode::kFull); }},
-          {"checkpoints_restart", kInteger, "of these, RESTART",
-           [](const Row& r) -> Value { return ByMode(r, CheckpointMode::kRestart); }},
-          {"checkpoints_truncate", kInteger, "of these, TRUNCATE",
-           [](const Row& r) -> Value { return ByMode(r, CheckpointMode::kTruncate); }},
-          {"checkpoints_inline", kInteger, "of these, in committing threads",
-           [](const Row& r) -> Value { return ByOrigin(r, CheckpointOrigin::kInline); }},
-          {"checkpoints_background", kInteger, "of these, in the background",
-           [](const Row& r) -> Value { return ByOrigin(r, CheckpointOrigin::kBackground); }},
-          {"checkpoints_manual", kInteger,
-           "of these, by wal_checkpoint() and wal_checkpoint_auto()",
-           [](const Row& r) -> Value { return ByOrigin(r, CheckpointOrigin::kManual); }},
-          {"checkpoints_busy", kInteger, "of these, those that somebody kept from working",
-           [](const Row& r) -> Value { return ByResult(r, CheckpointResult::kBusy); }},
-          {"checkpoints_partial", kInteger, "of these, those that could not move all frames",
-           [](const Row& r) -> Value { return ByResult(r, CheckpointResult::kPartial); }},
-          {"checkpoints_skipped", kInteger, "due, but not tried: the last ones had moved nothing",
-           [](const Row& r) -> Value { return ByResult(r, CheckpointResult::kSkipped); }},
-          {"checkpoints_failed", kInteger, "of those that ran, the ones that ended in an error",
-           [](const Row& r) -> Value { return ByResult(r, CheckpointResult::kFailed); }},
-          {"checkpoint_frames", kInteger, "frames moved into the database",
-           [](const Row& r) -> Value { return Measured(r, [&] { return r.checkpoints.frames; }); }},
-          {"checkpoint_mean_ms", kReal, "duration of a checkpoint",
-           [](const Row& r) -> Value { return Mean(r.checkpoints.total_ns, Ran(r.checkpoints)); }},
-          {"checkpoint_p95_ms", kReal, "95 of 100 took no longer",
-           [](const Row& r) -> Value {
-             return Percentile(r.checkpoints.histogram, 0.95, r.checkpoints.max_ns);
-           }},
-          {"checkpoint_max_ms", kReal, "the longest",
-           [](const Row& r) -> Value {
-             return MsOf(Ran(r.checkpoints), static_cast<double>(r.checkpoints.max_ns));
-           }},
-          {"last_checkpoint_at", kText, "UTC",
-           [](const Row& r) -> Value {
-             return r.checkpoints.last_mode ? Value(UtcText(r.checkpoints.last_ms)) : Value();
-           }},
-          {"last_checkpoint_mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE",
-           [](const Row& r) -> Value {
-             return r.checkpoints.last_mode ? Value(ModeName(*r.checkpoints.last_mode)) : Value();
-           }},
-          {"wal_resets", kInteger, "times that the log started over",
-           [](const Row& r) -> Value {
-             return Measured(r, [&] { return r.checkpoints.wal_resets; });
-           }},
-          {"wal_bytes_max", kInteger, "the largest -wal file that was seen",
-           [](const Row& r) -> Value {
-             return r.schema.is_wal()
-                        ? Value(std::max<std::int64_t>(
-                              static_cast<std::int64_t>(r.checkpoints.wal_bytes_max), *r.wal_bytes))
-                        : Value();
-           }},
-          {"processes", kInteger, "processes that share these statistics",
-           [](const Row& r) -> Value { return Measured(r, [&] { return r.processes; }); }},
-          {"unmanaged_processes", kInteger,
-           "processes with the database open and without this extension",
-           [](const Row&) -> Value { return {}; }},
-          {"statistics_file", kText,
-           "the control file; NULL where statistics are private to this process",
-           [](const Row& r) -> Value { return r.statistics_file; }},
-          {"statistics_since", kText, "UTC",
-           [](const Row& r) -> Value { return Measured(r, [&] { return UtcText(r.since_ms); }); }},
-          {"private_because", kText, "why there is no control file; NULL where there is one",
-           [](const Row& r) -> Value { return r.private_because; }},
-          {"unguarded_because", kText,
-           "why the last checkpoint of this process ran unguarded; NULL where it did not",
-           [](const Row& r) -> Value { return r.unguarded_because; }},
+          {"database_bytes", kInteger, "size of the database file", [](const Row& r) -> Value { return r.database_bytes; }},
+          {"wal_bytes", kInteger, "size of the -wal file", [](const Row& r) -> Value { return r.wal_bytes; }},
+          {"wal_frames", kInteger, "frames in the log (mxFrame), which starts over within the file", [](const Row& r) -> Value { return r.index ? Value(r.index->max_frame) : Value(); }},
+          {"checkpointed_frames", kInteger, "those already moved into the database (nBackfill)", [](const Row& r) -> Value { return r.index ? Value(r.index->backfill) : Value(); }},
+          {"pending_frames", kInteger, "those still to be moved", [](const Row& r) -> Value { return r.index ? Value(r.index->pending()) : Value(); }},
+          {"pending_bytes", kInteger, "the same in bytes of the log", [](const Row& r) -> Value { return r.index ? Value(std::int64_t{r.index->pending()} * (r.index->page_size + kFrameHeaderBytes)) : Value(); }},
+          {"wal_limit_bytes", kInteger, "the size that the log should not outgrow", [](const Row& r) -> Value { return Measured(r, [&] { return r.settings.Values()[Setting::kWalLimitBytes]; }); }},
+          {"active_readers", kInteger, "read marks that somebody holds, without the one that asks", [](const Row& r) -> Value { return r.active_readers; }},
+          {"oldest_reader_frame", kInteger, "the oldest of these marks: frames after it cannot be moved", [](const Row& r) -> Value { return r.oldest_reader_frame; }},
+          {"strategy", kText, "the active checkpoint strategy", [](const Row& r) -> Value { return Measured(r, [&] { return r.settings.strategy; }); }},
+          {"hook", kText, "of this connection: active, displaced or off", [](const Row& r) -> Value { return r.hook; }},
+          {"checkpointer", kText, "inline: in committing threads; off: nobody", [](const Row& r) -> Value { return r.schema.is_wal() ? Value(r.settings.strategy == "off" || !r.automatic ? "off" : "inline") : Value(); }},
+          {"commits", kInteger, "commits to the log that were seen", [](const Row& r) -> Value { return Measured(r, [&] { return r.commits.commits; }); }},
+          {"frames_written", kInteger, "frames that the log grew by, all restarts included", [](const Row& r) -> Value { return Measured(r, [&] { return r.commits.frames_written; }); }},
+          {"bytes_written", kInteger, "the same in bytes", [](const Row& r) -> Value { return r.page_size && r.measured ? Value(r.commits.frames_written * static_cast<std::uint64_t>(*r.page_size + kFrameHeaderBytes)) : Value(); }},
+          {"commit_mean_ms", kReal, "from the start of the committing statement to the end of our hook", [](const Row& r) -> Value { return Mean(r.commits.commit_ns, r.commits.timed_commits); }},
+          {"commit_p50_ms", kReal, "half of the commits took no longer (within 3.2 %)", [](const Row& r) -> Value { return Percentile(r.commits.histogram, 0.50, r.commits.commit_max_ns); }},
+          {"commit_p99_ms", kReal, "99 of 100 took no longer", [](const Row& r) -> Value { return Percentile(r.commits.histogram, 0.99, r.commits.commit_max_ns); }},
+          {"commit_max_ms", kReal, "the longest", [](const Row& r) -> Value { return MsOf(r.commits.timed_commits, static_cast<double>(r.commits.commit_max_ns)); }},
+          {"checkpoint_stall_ms", kReal, "time that committing statements spent in our hook", [](const Row& r) -> Value { return Ms(r, r.commits.stall_ns); }},
+          {"checkpoints", kInteger, "checkpoints that ran", [](const Row& r) -> Value { return Measured(r, [&] { return Ran(r.checkpoints); }); }},
+          {"checkpoints_passive", kInteger, "of these, PASSIVE", [](const Row& r) -> Value { return ByMode(r, CheckpointMode::kPassive); }},
+          {"checkpoints_full", kInteger, "of these, FULL", [](const Row& r) -> Value { return ByMode(r, CheckpointMode::kFull); }},
+          {"checkpoints_restart", kInteger, "of these, RESTART", [](const Row& r) -> Value { return ByMode(r, CheckpointMode::kRestart); }},
+          {"checkpoints_truncate", kInteger, "of these, TRUNCATE", [](const Row& r) -> Value { return ByMode(r, CheckpointMode::kTruncate); }},
+          {"checkpoints_inline", kInteger, "of these, in committing threads", [](const Row& r) -> Value { return ByOrigin(r, CheckpointOrigin::kInline); }},
+          {"checkpoints_background", kInteger, "of these, in the background", [](const Row& r) -> Value { return ByOrigin(r, CheckpointOrigin::kBackground); }},
+          {"checkpoints_manual", kInteger, "of these, by wal_checkpoint() and wal_checkpoint_auto()", [](const Row& r) -> Value { return ByOrigin(r, CheckpointOrigin::kManual); }},
+          {"checkpoints_busy", kInteger, "of these, those that somebody kept from working", [](const Row& r) -> Value { return ByResult(r, CheckpointResult::kBusy); }},
+          {"checkpoints_partial", kInteger, "of these, those that could not move all frames", [](const Row& r) -> Value { return ByResult(r, CheckpointResult::kPartial); }},
+          {"checkpoints_skipped", kInteger, "due, but not tried: the last ones had moved nothing", [](const Row& r) -> Value { return ByResult(r, CheckpointResult::kSkipped); }},
+          {"checkpoints_failed", kInteger, "of those that ran, the ones that ended in an error", [](const Row& r) -> Value { return ByResult(r, CheckpointResult::kFailed); }},
+          {"checkpoint_frames", kInteger, "frames moved into the database", [](const Row& r) -> Value { return Measured(r, [&] { return r.checkpoints.frames; }); }},
+          {"checkpoint_mean_ms", kReal, "duration of a checkpoint", [](const Row& r) -> Value { return Mean(r.checkpoints.total_ns, Ran(r.checkpoints)); }},
+          {"checkpoint_p95_ms", kReal, "95 of 100 took no longer", [](const Row& r) -> Value { return Percentile(r.checkpoints.histogram, 0.95, r.checkpoints.max_ns); }},
+          {"checkpoint_max_ms", kReal, "the longest", [](const Row& r) -> Value { return MsOf(Ran(r.checkpoints), static_cast<double>(r.checkpoints.max_ns)); }},
+          {"last_checkpoint_at", kText, "UTC", [](const Row& r) -> Value { return r.checkpoints.last_mode ? Value(UtcText(r.checkpoints.last_ms)) : Value(); }},
+          {"last_checkpoint_mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE", [](const Row& r) -> Value { return r.checkpoints.last_mode ? Value(ModeName(*r.checkpoints.last_mode)) : Value(); }},
+          {"wal_resets", kInteger, "times that the log started over", [](const Row& r) -> Value { return Measured(r, [&] { return r.checkpoints.wal_resets; }); }},
+          {"wal_bytes_max", kInteger, "the largest -wal file that was seen", [](const Row& r) -> Value { return r.schema.is_wal() ? Value(std::max<std::int64_t>( static_cast<std::int64_t>(r.checkpoints.wal_bytes_max), *r.wal_bytes)) : Value(); }},
+          {"processes", kInteger, "processes that share these statistics", [](const Row& r) -> Value { return Measured(r, [&] { return r.processes; }); }},
+          {"unmanaged_processes", kInteger, "processes with the database open and without this extension", [](const Row&) -> Value { return {}; }},
+          {"statistics_file", kText, "the control file; NULL where statistics are private to this process", [](const Row& r) -> Value { return r.statistics_file; }},
+          {"statistics_since", kText, "UTC", [](const Row& r) -> Value { return Measured(r, [&] { return UtcText(r.since_ms); }); }},
+          {"private_because", kText, "why there is no control file; NULL where there is one", [](const Row& r) -> Value { return r.private_because; }},
+          {"unguarded_because", kText, "why the last checkpoint of this process ran unguarded; NULL where it did not", [](const Row& r) -> Value { return r.unguarded_because; }},
       });
   // clang-format on
   return kTable;

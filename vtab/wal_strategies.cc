@@ -40,36 +40,24 @@ constexpr auto kReal = ColumnType::kReal;
 }  // namespace
 
 const Table& WalStrategiesTable() {
-  // clang-format off: a column is a line
+  // A column is a line.
+  // clang-format off
   static const TableOf<Row> kTable(
-      "wal_strategies",
-      "The rules of every strategy; the first whose condition holds says what to do.", Read,
+      "wal_strategies", "The rules of every strategy; the first whose condition holds says what to do.",
+      Read,
       {
-          {"strategy", kText, "the strategy's name",
-           [](const Row& r) -> Value { return r.rule.strategy; }},
-          {"priority", kInteger, "rules are tried lowest first",
-           [](const Row& r) -> Value { return r.rule.priority; }},
+          {"strategy", kText, "the strategy's name", [](const Row& r) -> Value { return r.rule.strategy; }},
+          {"priority", kInteger, "rules are tried lowest first", [](const Row& r) -> Value { return r.rule.priority; }},
           {"rule", kText, "the rule's name", [](const Row& r) -> Value { return r.rule.name; }},
-          {"condition", kText, "an SQL expression over facts and settings",
-           [](const Row& r) -> Value { return r.rule.condition; }},
-          {"mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE",
-           [](const Row& r) -> Value { return ModeName(r.rule.mode); }},
-          {"runs", kText, "inline (in the committing thread) or background",
-           [](const Row& r) -> Value { return RunsName(r.rule.runs); }},
-          {"stall_budget_ms", kReal, "the most that a commit may wait for readers",
-           [](const Row& r) -> Value { return r.rule.stall_budget_ms; }},
-          {"builtin", kInteger, "1: built in and fixed",
-           [](const Row& r) -> Value { return r.rule.builtin; }},
-          {"active", kInteger, "1: of the strategy in force",
-           [](const Row& r) -> Value { return r.active; }},
-          {"fired", kInteger, "how often it ran a checkpoint",
-           [](const Row& r) -> Value { return r.fired.fired; }},
-          {"last_fired_at", kText, "UTC",
-           [](const Row& r) -> Value {
-             return r.fired.fired ? Value(UtcText(r.fired.last_fired_ms)) : Value();
-           }},
-          {"schema", kText, "main, or the name given to ATTACH",
-           [](const Row& r) -> Value { return r.schema; }},
+          {"condition", kText, "an SQL expression over facts and settings", [](const Row& r) -> Value { return r.rule.condition; }},
+          {"mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE", [](const Row& r) -> Value { return ModeName(r.rule.mode); }},
+          {"runs", kText, "inline (in the committing thread) or background", [](const Row& r) -> Value { return RunsName(r.rule.runs); }},
+          {"stall_budget_ms", kReal, "the most that a commit may wait for readers", [](const Row& r) -> Value { return r.rule.stall_budget_ms; }},
+          {"builtin", kInteger, "1: built in and fixed", [](const Row& r) -> Value { return r.rule.builtin; }},
+          {"active", kInteger, "1: of the strategy in force", [](const Row& r) -> Value { return r.active; }},
+          {"fired", kInteger, "how often it ran a checkpoint", [](const Row& r) -> Value { return r.fired.fired; }},
+          {"last_fired_at", kText, "UTC", [](const Row& r) -> Value { return r.fired.fired ? Value(UtcText(r.fired.last_fired_ms)) : Value(); }},
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
       });
   // clang-format on
   return kTable;
