@@ -273,7 +273,7 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, cons
   }
   // A commit waits for readers at most every fiftieth part of the time, and never for itself: a
   // connection with a statement open reads.
-  auto budget = static_cast<std::uint64_t>(rule.stall_budget_ms * 1e6);
+  auto budget = static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
   if (hurried && (now < no_stall_before_ns_ || host_is_busy)) budget = 0;
   CheckpointReport ran = RunLocked(host, rule.mode, now + budget, origin, rule.name);
   ran.strategy = compiled_.strategy;

@@ -50,7 +50,7 @@ const Table& WalConfigTable() {
           {"name", kText, "what wal_set() calls it", [](const Row& r) -> Value { return r.spec.name; }},
           {"value", kInteger, "in force", [](const Row& r) -> Value { return Shown(r.spec, r.value); }},
           {"default_value", kInteger, "where nobody changed it", [](const Row& r) -> Value { return Shown(r.spec, r.spec.default_value); }},
-          {"unit", kText, "bytes, frames or ms; NULL for a switch", [](const Row& r) -> Value { return *r.spec.unit ? Value(r.spec.unit) : Value(); }},
+          {"unit", kText, "bytes, frames or ms; NULL for a count or a switch", [](const Row& r) -> Value { return *r.spec.unit ? Value(r.spec.unit) : Value(); }},
           {"description", kText, "what it does, and the values allowed", [](const Row& r) -> Value { return std::string(r.spec.description) + " Allowed: " + AllowedValues(r.spec) + "."; }},
           {"changed_at", kText, "UTC; NULL at the default", [](const Row& r) -> Value { return r.changed ? Value(UtcText(r.changed->changed_at_ms)) : Value(); }},
           {"changed_by", kText, "the process; NULL at the default", [](const Row& r) -> Value { return r.changed ? Value(r.changed->changed_by) : Value(); }},

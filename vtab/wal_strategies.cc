@@ -9,6 +9,7 @@ namespace {
 struct Row {
   std::string schema;
   Rule rule;
+  double stall_budget_ms = 0;
   bool active = false;
   RuleFired fired;
 };
@@ -23,7 +24,8 @@ Result<std::vector<Row>> Read(Connection& connection) {
     const StoredSettings settings = control->region().ReadSettings().value_or(StoredSettings{});
     const auto add = [&](std::span<const Rule> rules) {
       for (std::size_t i = 0; i < rules.size(); ++i) {
-        rows.push_back({schema.name, rules[i], rules[i].strategy == settings.strategy,
+        rows.push_back({schema.name, rules[i], StallBudgetMs(rules[i], settings.Values()),
+                        rules[i].strategy == settings.strategy,
                         control->region().ReadFired(rules[i].builtin, i)});
       }
     };
@@ -52,7 +54,7 @@ const Table& WalStrategiesTable() {
           {"condition", kText, "an SQL expression over facts and settings", [](const Row& r) -> Value { return r.rule.condition; }},
           {"mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE", [](const Row& r) -> Value { return ModeName(r.rule.mode); }},
           {"runs", kText, "inline (in the committing thread) or background", [](const Row& r) -> Value { return RunsName(r.rule.runs); }},
-          {"stall_budget_ms", kReal, "the most that a commit may wait for readers", [](const Row& r) -> Value { return r.rule.stall_budget_ms; }},
+          {"stall_budget_ms", kReal, "the most that a commit may wait for readers", [](const Row& r) -> Value { return r.stall_budget_ms; }},
           {"builtin", kInteger, "1: built in and fixed", [](const Row& r) -> Value { return r.rule.builtin; }},
           {"active", kInteger, "1: of the strategy in force", [](const Row& r) -> Value { return r.active; }},
           {"fired", kInteger, "how often it ran a checkpoint", [](const Row& r) -> Value { return r.fired.fired; }},

@@ -14,11 +14,25 @@ constexpr std::array<SettingSpec, kSettingCount> kSpecs = {{
     {"checkpoint_interval_ms", SettingKind::kInteger, 60'000, 100, 86'400'000, "ms",
      "Time after the last checkpoint at which one is due if there is anything to move."},
     {"stall_budget_ms", SettingKind::kInteger, 20, 0, 10'000, "ms",
-     "A fact for conditions of your own; the budget that a rule spends is its own "
-     "stall_budget_ms."},
+     "The most that a commit waits for readers under a built-in strategy; rules of your own say it "
+     "themselves. 0: it never waits."},
+    {"backpressure", SettingKind::kSwitch, 0, 0, 1, "",
+     "Commits are slowed as the log grows past its limit. Not in effect in this version."},
+    {"slow_query_ms", SettingKind::kInteger, 100, 0, 3'600'000, "ms",
+     "From here on a statement counts as slow. Not in effect in this version."},
+    {"statement_metrics", SettingKind::kSwitch, 1, 0, 1, "",
+     "Statements are measured. Not in effect in this version."},
     {"sample_interval_ms", SettingKind::kInteger, 1000, 10, 3'600'000, "ms",
      "Time between two looks at what changed without a commit of ours: settings, the control file, "
      "rules that depend on time."},
+    {"max_queries", SettingKind::kInteger, 1000, 100, 100'000, "",
+     "Statements that are told apart. Not in effect in this version."},
+    {"auto_optimize", SettingKind::kSwitch, 0, 0, 1, "",
+     "PRAGMA optimize is run in idle time. Not in effect in this version."},
+    {"read_pool_size", SettingKind::kInteger, 20, 0, 256, "",
+     "Connections of the pool of readers. Not in effect in this version."},
+    {"read_pool_timeout_ms", SettingKind::kInteger, 30'000, 1, 3'600'000, "ms",
+     "The most that a call of the pool of readers takes. Not in effect in this version."},
 }};
 
 }  // namespace

@@ -24,7 +24,14 @@ enum class Setting : std::size_t {
   kCheckpointFrames,
   kCheckpointIntervalMs,
   kStallBudgetMs,
+  kBackpressure,
+  kSlowQueryMs,
+  kStatementMetrics,
   kSampleIntervalMs,
+  kMaxQueries,
+  kAutoOptimize,
+  kReadPoolSize,
+  kReadPoolTimeoutMs,
   kCount
 };
 

@@ -112,6 +112,11 @@ Status CheckRule(const Rule& rule) {
   return Ok{};
 }
 
+double StallBudgetMs(const Rule& rule, const SettingValues& settings) {
+  if (!rule.builtin) return rule.stall_budget_ms;
+  return std::min(rule.stall_budget_ms, static_cast<double>(settings[Setting::kStallBudgetMs]));
+}
+
 std::optional<std::size_t> FirstRuleThatHolds(std::span<const Rule> rules,
                                               const std::function<bool(std::size_t)>& holds) {
   for (std::size_t i = 0; i < rules.size(); ++i) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ext/core/result.h"
+#include "ext/core/settings.h"
 
 namespace walmanager {
 
@@ -68,6 +69,10 @@ std::span<const FactSpec> FactSpecs();
 Status CheckName(const char* what, std::string_view name);
 // Checks one rule but for its condition, which only SQLite can.
 Status CheckRule(const Rule& rule);
+
+// What a rule's checkpoint may make a commit wait: its own budget, and of a built-in rule no more
+// than the setting stall_budget_ms.
+double StallBudgetMs(const Rule& rule, const SettingValues& settings);
 
 // Index into `rules` (in priority order) of the first rule for which `holds` says true; nullopt
 // where there is none.

@@ -35,9 +35,9 @@ def test_functions_of_the_reference_are_those_that_a_load_adds(db):
 
 def test_settings_of_the_reference_are_those_of_wal_config(db):
     section = REFERENCE.split("### Settings")[1]
-    documented = re.findall(r"^\| `(\w+)` \| (\d+) \| (\w*) \|", section, re.MULTILINE)
-    assert [(name, int(default), unit or None) for name, default, unit in documented] == db.execute(
-        "SELECT name, default_value, unit FROM wal_config").fetchall()
+    documented = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w*) \|", section, re.MULTILINE)
+    assert [(name, default, unit or None) for name, default, unit in documented] == db.execute(
+        "SELECT name, CAST(default_value AS TEXT), unit FROM wal_config").fetchall()
 
 
 def test_facts_of_a_condition_are_named_in_the_readme(db):

@@ -3,6 +3,8 @@
 import os
 import time
 
+import sqlite3
+
 import pytest
 
 from conftest import connect, metrics, one
@@ -14,9 +16,17 @@ SETTINGS = [
     ("checkpoint_frames", 1000, 1, 100_000_000, "frames"),
     ("checkpoint_interval_ms", 60_000, 100, 86_400_000, "ms"),
     ("stall_budget_ms", 20, 0, 10_000, "ms"),
+    ("slow_query_ms", 100, 0, 3_600_000, "ms"),
     ("sample_interval_ms", 1000, 10, 3_600_000, "ms"),
+    ("max_queries", 1000, 100, 100_000, None),
+    ("read_pool_size", 20, 0, 256, None),
+    ("read_pool_timeout_ms", 30_000, 1, 3_600_000, "ms"),
 ]
-NAMES = [setting[0] for setting in SETTINGS]
+SWITCHES = {"backpressure": "off", "statement_metrics": "on", "auto_optimize": "off"}
+ORDER = ("wal_limit_bytes checkpoint_frames checkpoint_interval_ms stall_budget_ms backpressure slow_query_ms "
+         "statement_metrics sample_interval_ms max_queries auto_optimize read_pool_size "
+         "read_pool_timeout_ms").split()
+NAMES = ORDER
 
 
 def setting(db, name, schema="main"):
@@ -34,7 +44,22 @@ def test_columns(db):
 
 def test_the_defaults(db):
     rows = db.execute("SELECT name, value, default_value, unit, changed_at, changed_by, schema FROM wal_config").fetchall()
-    assert rows == [(name, default, default, unit, None, None, "main") for name, default, _, _, unit in SETTINGS]
+    wanted = {name: (name, default, default, unit, None, None, "main") for name, default, _, _, unit in SETTINGS}
+    wanted |= {name: (name, default, default, None, None, None, "main") for name, default in SWITCHES.items()}
+    assert rows == [wanted[name] for name in ORDER]
+
+
+@pytest.mark.parametrize("name, default", SWITCHES.items())
+def test_a_switch_takes_on_and_off(db, name, default):
+    for given, kept in (("on", "on"), ("off", "off"), (1, "on"), (0, "off")):
+        assert one(db, "SELECT wal_set(?, ?)", name, given) == kept
+        assert one(db, "SELECT value FROM wal_config WHERE name = ?", name) == kept
+    assert one(db, "SELECT wal_set(?, NULL)", name) == default
+    for wrong, shown in (("maybe", "'maybe'"), (2, "2"), (0.5, "0.5"), (b"on", "a blob")):
+        with pytest.raises(sqlite3.OperationalError) as error:
+            db.execute("SELECT wal_set(?, ?)", (name, wrong)).fetchall()
+        assert str(error.value) == f"wal_set: {name} {shown} is not 'on' or 'off'"
+    assert one(db, "SELECT value FROM wal_config WHERE name = ?", name) == default
 
 
 @pytest.mark.parametrize("name, default, least, most, unit", SETTINGS)
@@ -145,7 +170,7 @@ def test_an_attached_database_has_settings_of_its_own(db, tmp_path):
     assert setting(db, "checkpoint_frames", "main") == (1000, None, None)
     assert error(db, "SELECT wal_set('checkpoint_frames', 5, 'nope')") == \
         "wal_set: schema 'nope' is not one of main, other"
-    assert one(db, "SELECT count(*) FROM wal_config") == 2 * len(SETTINGS)
+    assert one(db, "SELECT count(*) FROM wal_config") == 2 * len(ORDER)
 
 
 def test_a_setting_makes_the_control_file(db, wal_path):

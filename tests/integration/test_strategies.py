@@ -10,7 +10,9 @@ from helpers import columns, error, frames, poll, python, report, snapshot, wal_
 
 FACTS = ("pending_frames, pending_bytes, wal_frames, wal_bytes, page_size, readers, oldest_reader_lag, idle_ms, "
          "since_checkpoint_ms, last_checkpoint_ms, commits_since_checkpoint, commit_rate").split(", ")
-SETTINGS = "wal_limit_bytes, checkpoint_frames, checkpoint_interval_ms, stall_budget_ms, sample_interval_ms".split(", ")
+SETTINGS = ("wal_limit_bytes, checkpoint_frames, checkpoint_interval_ms, stall_budget_ms, backpressure, slow_query_ms, "
+            "statement_metrics, sample_interval_ms, max_queries, auto_optimize, read_pool_size, "
+            "read_pool_timeout_ms").split(", ")
 
 
 @pytest.fixture
@@ -564,3 +566,12 @@ def test_wal_bytes_and_page_size_in_conditions(fast, wal_path):
     assert fired(fast) == {"r": 0}
     frames(fast, 63)
     assert fired(fast)["r"] >= 1
+
+
+def test_the_budget_of_a_built_in_rule_is_capped_by_the_setting(db):
+    shown = "SELECT stall_budget_ms FROM wal_strategies WHERE strategy = 'conversation_workload' AND rule = 'restart'"
+    assert one(db, shown) == 20.0
+    db.execute("SELECT wal_set('stall_budget_ms', 5)").fetchall()
+    assert one(db, shown) == 5.0
+    db.execute("SELECT wal_set('stall_budget_ms', 500)").fetchall()
+    assert one(db, shown) == 20.0
