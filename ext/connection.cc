@@ -1,7 +1,5 @@
 #include "ext/connection.h"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -9,6 +7,7 @@
 #include "ext/checkpointer.h"
 #include "ext/clock.h"
 #include "ext/core/engine_version.h"
+#include "ext/core/statement_text.h"
 #include "ext/registry.h"
 #include "ext/sqlite.h"
 #include "ext/wal_index.h"
@@ -18,32 +17,6 @@ namespace {
 
 constexpr std::uint64_t kRowWritesBetweenLooks = 64;
 constexpr char kLifetimeFunction[] = "walmanager_connection_lifetime";
-
-bool StartsWith(const char* text, const char* word) {
-  return strncasecmp(text, word, std::strlen(word)) == 0;
-}
-
-// The first character of `sql` that is neither white space nor in a comment.
-const char* SkipSpace(const char* sql) {
-  for (;;) {
-    while (*sql == ' ' || (*sql >= '\t' && *sql <= '\r')) ++sql;
-    if (sql[0] == '-' && sql[1] == '-') {
-      while (*sql && *sql != '\n') ++sql;
-    } else if (sql[0] == '/' && sql[1] == '*') {
-      const char* end = std::strstr(sql + 2, "*/");
-      if (!end) return sql + std::strlen(sql);
-      sql = end + 2;
-    } else {
-      return sql;
-    }
-  }
-}
-
-// Whether a PRAGMA statement gives `name` a value.
-bool SetsPragma(const char* sql, const char* name) {
-  const char* found = strcasestr(sql, name);
-  return found && std::strpbrk(found + std::strlen(name), "=(") != nullptr;
-}
 
 std::uint64_t Position(const WalIndex& index) {
   return std::uint64_t{index.salt1} << 32 | index.max_frame;
@@ -168,30 +141,28 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     if (Log* log = FindLog("main", /*trust=*/false); log && log->database->control()->shared())
       BindIfChanged(*log);
   }
-  const char* first = SkipSpace(sql);
-  switch (*first | 0x20) {
-    case 'p':
-      if (StartsWith(first, "PRAGMA")) BeforePragma(first);
+  switch (ClassifyStatement(sql)) {
+    case StatementKind::kSetsAutocheckpoint:
+      FollowAutocheckpoint();
       break;
-    case 'd':
-      if (StartsWith(first, "DETACH")) {
-        CloseOwnConnections();
-        detached_ = true;
-      }
+    case StatementKind::kChangesMode:
+      CloseOwnConnections();
       break;
-    case 'a':
-      if (StartsWith(first, "ATTACH"))
-        detached_ = true;  // sqlite3_deserialize() attaches over main
+    case StatementKind::kDetach:
+      CloseOwnConnections();
+      detached_ = true;
       break;
-    case 'c':
-    case 'e':
-      if (StartsWith(first, "COMMIT") || StartsWith(first, "END")) ++plain_writes_;
+    case StatementKind::kAttach:
+      detached_ = true;  // sqlite3_deserialize() attaches over main
       break;
-    case 'r':
+    case StatementKind::kEndsTransaction:
+      ++plain_writes_;
+      break;
+    case StatementKind::kRollback:
       // What is taken back is no evidence of a commit that our hook has missed.
-      if (StartsWith(first, "ROLLBACK")) changes_at_hook_ = sqlite3_total_changes(db_);
+      changes_at_hook_ = sqlite3_total_changes(db_);
       break;
-    default:
+    case StatementKind::kOther:
       break;
   }
   // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After
@@ -222,22 +193,18 @@ void Connection::LookForUnhookedCommits() {
   }
 }
 
-void Connection::BeforePragma(const char* sql) {
-  if (SetsPragma(sql, "wal_autocheckpoint")) {
-    // SQLite did it when the statement was prepared: its hook, or none, stands where ours stood.
-    // What sqlite3_wal_hook returns is that hook's argument: N.
-    void* displaced = sqlite3_wal_hook(db_, OnWal, this);
-    hook_placed_ = true;
-    if (displaced == this) return;
-    const auto frames = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(displaced));
-    automatic_ = frames > 0;
-    hook_wanted_ = true;
-    if (automatic_) {
-      ++wish_;
-      wished_frames_ = frames;
-    }
-  } else if (SetsPragma(sql, "journal_mode") || SetsPragma(sql, "locking_mode")) {
-    CloseOwnConnections();
+void Connection::FollowAutocheckpoint() {
+  // SQLite did it when the statement was prepared: its hook, or none, stands where ours stood. What
+  // sqlite3_wal_hook returns is that hook's argument: N.
+  void* displaced = sqlite3_wal_hook(db_, OnWal, this);
+  hook_placed_ = true;
+  if (displaced == this) return;
+  const auto frames = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(displaced));
+  automatic_ = frames > 0;
+  hook_wanted_ = true;
+  if (automatic_) {
+    ++wish_;
+    wished_frames_ = frames;
   }
 }
 
@@ -394,146 +361,6 @@ void Connection::FollowPragma(Log& log) {
     if (stored.AdoptCheckpointFrames(wished_frames_, mark)) return Ok{};
     return Error{"nothing to change"};
   });
-}
-
-// --- questions of functions and tables
-
-Result<std::vector<Schema>> Connection::Schemas() {
-  auto rows = Rows("PRAGMA database_list", "");
-  if (!rows.ok()) return rows.error();
-  std::vector<Schema> schemas;
-  for (const TextRow& row : rows.value()) {
-    if (row.size() < 3 || !row[1] || *row[1] == "temp") continue;
-    Schema schema;
-    schema.name = *row[1];
-    schema.file = row[2].value_or("");
-    schema.read_only = sqlite3_db_readonly(db_, schema.name.c_str()) == 1;
-    const auto mode = Query("PRAGMA " + QuoteName(schema.name) + ".journal_mode");
-    if (mode.ok()) schema.journal_mode = mode.value().value_or("");
-    if (Log* log = FindLog(schema.name.c_str(), /*trust=*/false)) {
-      log->database->LookForControl();
-      BindIfChanged(*log);
-      schema.database = log->database;
-    }
-    schemas.push_back(std::move(schema));
-  }
-  return schemas;
-}
-
-Result<Schema> Connection::FindSchema(const char* function, std::string_view name) {
-  auto schemas = Schemas();
-  if (!schemas.ok()) return schemas.error();
-  std::string known;
-  const std::string wanted(name);
-  for (Schema& schema : schemas.value()) {
-    if (sqlite3_stricmp(schema.name.c_str(), wanted.c_str()) == 0) return std::move(schema);
-    (known += known.empty() ? "" : ", ") += schema.name;
-  }
-  return Error{std::string(function) + ": schema " + ShownText(wanted) + " is not one of " + known};
-}
-
-Result<Schema> Connection::DatabaseToChange(const char* function, const Result<std::string>& name) {
-  if (!name.ok()) return name.error();
-  auto schema = FindSchema(function, name.value());
-  if (!schema.ok() || schema.value().database) return schema;
-  return Error{std::string(function) + ": schema " + ShownText(name.value()) +
-               " has no file: settings and statistics belong to one"};
-}
-
-HostConnection Connection::AsHost(const Schema& schema) {
-  return {db_, schema.name.c_str(), DatabaseFile(db_, schema.name.c_str())};
-}
-
-std::optional<WalIndex> Connection::LookAtLog(const Schema& schema) {
-  if (!schema.is_wal()) return std::nullopt;
-  if (auto index = ReadWalIndex(DatabaseFile(db_, schema.name.c_str()))) return index;
-  // locking_mode=EXCLUSIVE: what the last commit said.
-  for (const Log& log : logs_) {
-    if (log.schema == schema.name && log.without_index.page_size != 0) return log.without_index;
-  }
-  return std::nullopt;
-}
-
-TransactionState Connection::transaction_state(const char* schema) const {
-  switch (sqlite3_txn_state(db_, schema)) {
-    case SQLITE_TXN_READ:
-      return TransactionState::kRead;
-    case SQLITE_TXN_WRITE:
-      return TransactionState::kWrite;
-    default:
-      return TransactionState::kNone;
-  }
-}
-
-bool Connection::in_autocommit() const { return sqlite3_get_autocommit(db_) != 0; }
-
-std::optional<std::int64_t> Connection::PageSize(const Schema& schema) {
-  const auto size = Query("PRAGMA " + QuoteName(schema.name) + ".page_size");
-  if (!size.ok() || !size.value()) return std::nullopt;
-  return std::stoll(*size.value());
-}
-
-Connection::EngineFacts Connection::Engine() {
-  EngineFacts facts;
-  facts.version = sqlite3_libversion();
-  facts.version_number = sqlite3_libversion_number();
-  facts.has_wal_reset_bug = HasWalResetBug(facts.version_number);
-  // sqlite3_threadsafe() says how the library was built; a connection that asks for a mutex and
-  // gets none says how it was started.
-  const auto probe = OpenOwnConnection(
-      ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
-  facts.threads = probe.ok() && sqlite3_db_mutex(probe.value().get()) != nullptr;
-  return facts;
-}
-
-bool Connection::AnotherMayRead(const Schema& schema) const {
-  const std::lock_guard lock(registry_->mutex);
-  for (const auto& [handle, other] : registry_->connections) {
-    if (other == this) continue;
-    sqlite3_mutex* mutex = sqlite3_db_mutex(handle);
-    // Somebody else's handle is looked at only with its mutex held; who cannot be looked at may
-    // read.
-    if (!mutex || sqlite3_mutex_try(mutex) != SQLITE_OK) return true;
-    const bool reads = std::any_of(other->logs_.begin(), other->logs_.end(), [&](const Log& log) {
-      return log.database == schema.database &&
-             other->transaction_state(log.schema.c_str()) != TransactionState::kNone;
-    });
-    sqlite3_mutex_leave(mutex);
-    if (reads) return true;
-  }
-  return false;
-}
-
-std::int64_t Connection::busy_timeout_ms() {
-  const auto timeout = Query("PRAGMA busy_timeout");
-  return timeout.ok() && timeout.value() ? std::stoll(*timeout.value()) : 0;
-}
-
-Result<std::optional<std::string>> Connection::Query(const std::string& sql) {
-  return QueryText(db_, sql);
-}
-
-std::string Connection::Quoted(const std::string& name) { return QuoteName(name); }
-
-Result<std::vector<Connection::TextRow>> Connection::Rows(const std::string& sql,
-                                                          const std::string& parameter) {
-  auto stmt = Prepare(db_, kOwnSql + sql);
-  if (!stmt.ok()) return stmt.error();
-  sqlite3_stmt* raw = stmt.value().get();
-  sqlite3_bind_text(raw, 1, parameter.c_str(), static_cast<int>(parameter.size()),
-                    SQLITE_TRANSIENT);
-  std::vector<TextRow> rows;
-  int rc = SQLITE_OK;
-  while ((rc = sqlite3_step(raw)) == SQLITE_ROW) {
-    TextRow row;
-    for (int column = 0; column < sqlite3_column_count(raw); ++column) {
-      const bool null = sqlite3_column_type(raw, column) == SQLITE_NULL;
-      row.push_back(null ? std::nullopt : std::optional(ColumnText(raw, column)));
-    }
-    rows.push_back(std::move(row));
-  }
-  if (rc != SQLITE_DONE) return EngineError(db_);
-  return rows;
 }
 
 }  // namespace walmanager

@@ -114,7 +114,8 @@ class Connection {
   void PlaceHook();
   void ReadHookAtLoad();
   void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
-  void BeforePragma(const char* sql);
+  // After PRAGMA wal_autocheckpoint=N: takes the hook back and keeps N as a wish.
+  void FollowAutocheckpoint();
   // A write that returns rows, left after its first, commits without any hook. Runs before the next
   // statement, within the trace callback: on connections of ours or not at all.
   void LookForUnhookedCommits();

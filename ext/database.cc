@@ -1,15 +1,11 @@
 #include "ext/database.h"
 
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include "ext/checkpointer.h"
 #include "ext/clock.h"
-#include "ext/core/lock_table.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
 #include "ext/wal_index.h"
@@ -415,38 +411,10 @@ std::optional<ReadMarks> Database::FindReadMarks() {
 std::optional<ReadMarks> Database::FindReadMarksLocked() {
   // The system's table knows whose lock it is, but shows only processes of this pid namespace; a
   // try-lock on a connection of ours, where there is one, sees all.
-  std::optional<ReadMarks> marks = ReadLockTable();
+  std::optional<ReadMarks> marks = ReadMarksOfLockTable(shm_path_);
   if (const auto held = checkpointer_->TryReadMarks()) {
     if (!marks) marks.emplace();
     marks->held = *held;
-  }
-  return marks;
-}
-
-std::optional<ReadMarks> Database::ReadLockTable() const {
-  struct stat shm {};
-  std::ifstream file("/proc/locks");
-  if (!file || stat(shm_path_.c_str(), &shm) != 0) return std::nullopt;
-  std::stringstream table;
-  table << file.rdbuf();
-  const FileIdentity identity{major(shm.st_dev), minor(shm.st_dev), shm.st_ino};
-  ReadMarks marks;
-  const auto locks = ParseLockTable(table.str(), identity);
-  // This process has the file mapped, and so holds a lock on it: a table that does not show it
-  // names the file otherwise, as those of some file systems do, and says nothing about readers
-  // either.
-  const bool shows_us = std::any_of(locks.begin(), locks.end(), [](const FileLock& lock) {
-    return lock.pid == ThisProcess().pid;
-  });
-  if (!shows_us) return std::nullopt;
-  for (const FileLock& lock : locks) {
-    for (int mark = 0; mark < kReadMarks; ++mark) {
-      const int byte = kShmLockBase + kReadLock0 + mark;
-      if (byte < lock.first_byte || byte > lock.last_byte) continue;
-      marks.held[static_cast<std::size_t>(mark)] = true;
-      if (lock.pid != ThisProcess().pid)
-        marks.held_by_others[static_cast<std::size_t>(mark)] = true;
-    }
   }
   return marks;
 }

@@ -6,7 +6,6 @@
 // only by try-lock: who loses goes on.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -18,6 +17,7 @@
 #include "ext/control_file.h"
 #include "ext/core/strategy.h"
 #include "ext/core/wal_index_format.h"
+#include "ext/read_marks.h"
 
 struct sqlite3;
 struct sqlite3_file;
@@ -47,12 +47,6 @@ struct CheckpointReport {
   std::optional<std::int64_t> wal_frames, checkpointed_frames, moved_frames, wal_bytes;
   std::uint64_t duration_ns = 0;
   std::string message;  // why it was skipped, was busy or failed
-};
-
-// Which read marks of the log are held, by whomever.
-struct ReadMarks {
-  std::array<bool, kReadMarks> held{};
-  std::array<bool, kReadMarks> held_by_others{};  // by another process; false where unknown
 };
 
 // This process and this moment, for what it changes.
@@ -127,7 +121,6 @@ class Database {
   void CountFired(const Rule& rule);
   void PlanNextLook(const WalIndex& index, std::uint64_t now_ns);
   std::optional<ReadMarks> FindReadMarksLocked();
-  std::optional<ReadMarks> ReadLockTable() const;
 
   const std::string path_;
   const std::string wal_path_;

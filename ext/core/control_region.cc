@@ -4,80 +4,15 @@
 #include <cstring>
 #include <memory>
 
+#include "ext/core/shared_words.h"
+
 namespace walmanager {
 namespace {
 
 using layout::Counter;
-using std::memory_order_acquire;
-using std::memory_order_relaxed;
-using std::memory_order_release;
 
 constexpr std::size_t kSharedSlab = layout::kConnections;
 constexpr std::uint32_t kLateLogs = 16;  // the random salt of a new log falls here once in 2^28
-
-// Records are copied word by word, so that a copy beside a writer is torn but defined.
-void CopyWords(void* to, const void* from, std::size_t bytes) {
-  auto* target = static_cast<std::uint64_t*>(to);
-  auto* source = static_cast<std::uint64_t*>(const_cast<void*>(from));
-  for (std::size_t i = 0; i < bytes / 8; ++i) {
-    const std::uint64_t word = std::atomic_ref<std::uint64_t>(source[i]).load(memory_order_relaxed);
-    std::atomic_ref<std::uint64_t>(target[i]).store(word, memory_order_relaxed);
-  }
-}
-
-// Whether `text` is well-formed UTF-8 as far as SQLite and JSON care: every sequence is complete.
-bool IsUtf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4 || i + length > text.size()) return false;
-    for (std::size_t j = 1; j < length; ++j) {
-      if ((static_cast<unsigned char>(text[i + j]) & 0xc0) != 0x80) return false;
-    }
-    i += length;
-  }
-  return true;
-}
-
-template <std::size_t N>
-std::string Text(const char (&field)[N]) {
-  std::string text(field, strnlen(field, N - 1));
-  if (!IsUtf8(text)) {
-    std::replace_if(
-        text.begin(), text.end(), [](char c) { return (c & 0x80) != 0; }, '?');
-  }
-  return text;
-}
-
-template <std::size_t N>
-void SetText(char (&field)[N], std::string_view text) {
-  std::size_t length = std::min(text.size(), N - 1);
-  // Never cut a UTF-8 sequence in two.
-  while (length < text.size() && length > 0 &&
-         (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80)
-    --length;
-  std::memset(field, 0, N);
-  std::memcpy(field, text.data(), length);
-}
-
-std::uint64_t Get(const Counter& counter) { return counter.load(memory_order_relaxed); }
-void Put(Counter& counter, std::uint64_t value) { counter.store(value, memory_order_relaxed); }
-void Add(Counter& counter, std::uint64_t n) { counter.fetch_add(n, memory_order_relaxed); }
-
-void Raise(Counter& counter, std::uint64_t value) {
-  std::uint64_t seen = Get(counter);
-  while (seen < value && !counter.compare_exchange_weak(seen, value, memory_order_relaxed)) {
-  }
-}
-
-// The owner's way to add: nobody else writes this word.
-void AddOwn(Counter& counter, std::uint64_t n) { Put(counter, Get(counter) + n); }
-
-std::optional<std::int64_t> Known(std::int64_t stored) {
-  return stored < 0 ? std::nullopt : std::optional(stored);
-}
-
-std::int64_t Stored(const std::optional<std::int64_t>& value) { return value.value_or(-1); }
 
 std::uint64_t LogPosition(std::uint32_t salt1, std::uint32_t max_frame) {
   return std::uint64_t{salt1} << 32 | max_frame;
@@ -126,16 +61,6 @@ std::optional<Rule> DecodeRule(const layout::RuleEntry& entry) {
 
 }  // namespace
 
-const char* OriginName(CheckpointOrigin origin) {
-  constexpr const char* kNames[] = {"inline", "background", "manual", "close"};
-  return kNames[static_cast<std::size_t>(origin)];
-}
-
-const char* ResultName(CheckpointResult result) {
-  constexpr const char* kNames[] = {"complete", "partial", "busy", "skipped", "failed"};
-  return kNames[static_cast<std::size_t>(result)];
-}
-
 void ControlRegion::Initialize(const Identity& identity, std::int64_t unix_ms,
                                std::uint64_t monotonic_ns) {
   layout::Header& header = file_->header;
@@ -147,13 +72,13 @@ void ControlRegion::Initialize(const Identity& identity, std::int64_t unix_ms,
   SetText(header.boot_id, identity.boot_id);
   ClearStatistics(unix_ms, monotonic_ns);
   std::memcpy(header.magic, layout::kMagic, sizeof header.magic);
-  header.ready.store(1, memory_order_release);
+  header.ready.store(1, std::memory_order_release);
 }
 
 ControlRegion::Fit ControlRegion::Check(const Identity& identity) const {
   const layout::Header& header = file_->header;
   constexpr layout::Header kEmpty{};
-  if (header.ready.load(memory_order_acquire) != 1) {
+  if (header.ready.load(std::memory_order_acquire) != 1) {
     // Zeros: somebody was killed while making it. Anything else is not ours to touch.
     const bool empty = std::memcmp(header.magic, kEmpty.magic, sizeof header.magic) == 0;
     const bool ours = std::memcmp(header.magic, layout::kMagic, sizeof header.magic) == 0;
@@ -192,10 +117,10 @@ std::optional<StoredSettings> ControlRegion::ReadSettings() const {
   const Counter& generation = file_->header.settings_generation;
   for (int i = 0; i < kTries; ++i) {
     // Acquire: pairs with the writer's release, so the copy in force is seen whole.
-    const std::uint64_t before = generation.load(memory_order_acquire);
+    const std::uint64_t before = generation.load(std::memory_order_acquire);
     CopyWords(block.get(), &file_->settings[before & 1], sizeof *block);
     // Keeps the copying above before the second look.
-    std::atomic_thread_fence(memory_order_acquire);
+    std::atomic_thread_fence(std::memory_order_acquire);
     if (Get(generation) != before) continue;
     StoredSettings stored;
     stored.generation = before;
@@ -255,10 +180,10 @@ Status ControlRegion::WriteSettings(const StoredSettings& settings) {
   const std::uint64_t next = Get(file_->header.settings_generation) + 1;
   // Keeps the copying below after the copy in force became the other one: a reader that still
   // copies this one sees that its generation is gone.
-  std::atomic_thread_fence(memory_order_release);
+  std::atomic_thread_fence(std::memory_order_release);
   CopyWords(&file_->settings[next & 1], block.get(), sizeof *block);
   // Release: whoever sees the new generation sees the copy that it names.
-  file_->header.settings_generation.store(next, memory_order_release);
+  file_->header.settings_generation.store(next, std::memory_order_release);
   for (std::size_t i = 0; i < fired.size(); ++i) {
     Put(file_->rules[i].fired, fired[i].fired);
     Put(file_->rules[i].last_fired_ms, static_cast<std::uint64_t>(fired[i].last_fired_ms));
@@ -293,7 +218,7 @@ std::uint64_t ControlRegion::AdvanceLog(std::uint32_t salt1, std::uint32_t max_f
     const bool log_before = seen != 0 && seen_salt - salt1 - 1 < kLateLogs;
     *reset = seen != 0 && !same_log && !log_before;
     if (log_before || (same_log && seen_frame >= max_frame)) return 0;
-    if (position.compare_exchange_weak(seen, now, memory_order_relaxed)) {
+    if (position.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
       return same_log ? max_frame - seen_frame : max_frame;
     }
   }
@@ -349,114 +274,6 @@ CommitTotals ControlRegion::ReadCommits(bool with_histogram) const {
   for (std::size_t i = 0; i < used; ++i) sum(file_->slabs[i]);
   sum(file_->slabs[kSharedSlab]);
   return totals;
-}
-
-void ControlRegion::RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t monotonic_ns) {
-  layout::CheckpointCounters& counters = file_->checkpoints;
-  const auto duration = static_cast<std::uint64_t>(entry.duration_ns);
-  Add(counters.by_mode[static_cast<std::size_t>(entry.mode)], 1);
-  Add(counters.by_origin[static_cast<std::size_t>(entry.origin)], 1);
-  Add(counters.by_result[static_cast<std::size_t>(entry.result)], 1);
-  Add(counters.frames, static_cast<std::uint64_t>(entry.moved_frames.value_or(0)));
-  Add(counters.total_ns, duration);
-  Add(counters.histogram[HistogramBucket(duration)], 1);
-  Raise(counters.max_ns, duration);
-  Put(counters.last_ns, duration);
-  Put(counters.last_ms, static_cast<std::uint64_t>(entry.at_ms));
-  Put(counters.last_mode, static_cast<std::uint64_t>(entry.mode) + 1);
-  Put(file_->header.last_checkpoint_ns, monotonic_ns);
-  Put(file_->header.commits_at_checkpoint, ReadCommits(false).commits);
-
-  layout::CheckpointRing& ring = file_->ring;
-  const std::uint64_t id = ring.next_id.fetch_add(1, memory_order_relaxed) + 1;
-  layout::CheckpointSlot& slot = ring.slots[id % ring.slots.size()];
-  layout::CheckpointRecord record{};
-  record.at_ms = entry.at_ms;
-  record.pid = entry.pid;
-  record.mode = static_cast<std::uint64_t>(entry.mode);
-  record.origin = static_cast<std::uint64_t>(entry.origin);
-  record.result = static_cast<std::uint64_t>(entry.result);
-  record.wal_frames = Stored(entry.wal_frames);
-  record.checkpointed_frames = Stored(entry.checkpointed_frames);
-  record.moved_frames = Stored(entry.moved_frames);
-  record.wal_bytes = Stored(entry.wal_bytes);
-  record.duration_ns = entry.duration_ns;
-  record.blocked_by_pid = Stored(entry.blocked_by_pid);
-  SetText(record.rule, entry.rule);
-  SetText(record.error, entry.error);
-  Put(slot.id, 0);
-  // Keeps the writing below after the slot was marked empty.
-  std::atomic_thread_fence(memory_order_release);
-  CopyWords(&slot.record, &record, sizeof record);
-  // Release: whoever sees the id sees the record.
-  slot.id.store(id, memory_order_release);
-}
-
-void ControlRegion::CountSkippedCheckpoint() {
-  Add(file_->checkpoints.by_result[static_cast<std::size_t>(CheckpointResult::kSkipped)], 1);
-}
-
-void ControlRegion::CountLogReset() { Add(file_->checkpoints.wal_resets, 1); }
-
-void ControlRegion::RaiseWalBytesMax(std::uint64_t bytes) {
-  Raise(file_->checkpoints.wal_bytes_max, bytes);
-}
-
-CheckpointTotals ControlRegion::ReadCheckpointTotals() const {
-  const layout::CheckpointCounters& counters = file_->checkpoints;
-  CheckpointTotals totals;
-  for (std::size_t i = 0; i < 4; ++i) totals.by_mode[i] = Get(counters.by_mode[i]);
-  for (std::size_t i = 0; i < 4; ++i) totals.by_origin[i] = Get(counters.by_origin[i]);
-  for (std::size_t i = 0; i < 5; ++i) totals.by_result[i] = Get(counters.by_result[i]);
-  totals.frames = Get(counters.frames);
-  totals.total_ns = Get(counters.total_ns);
-  totals.max_ns = Get(counters.max_ns);
-  totals.last_ns = Get(counters.last_ns);
-  totals.wal_resets = Get(counters.wal_resets);
-  totals.wal_bytes_max = Get(counters.wal_bytes_max);
-  totals.last_ms = static_cast<std::int64_t>(Get(counters.last_ms));
-  const std::uint64_t mode = Get(counters.last_mode);
-  if (mode >= 1 && mode <= kCheckpointModes)
-    totals.last_mode = static_cast<CheckpointMode>(mode - 1);
-  for (const Counter& counter : counters.histogram) totals.histogram.push_back(Get(counter));
-  return totals;
-}
-
-std::vector<CheckpointEntry> ControlRegion::ReadCheckpointLog() const {
-  std::vector<CheckpointEntry> log;
-  const std::uint64_t forgotten = Get(file_->ring.forgotten_id);
-  for (std::size_t i = 0; i < file_->ring.slots.size(); ++i) {
-    const layout::CheckpointSlot& slot = file_->ring.slots[i];
-    // Acquire: pairs with the writer's release of the id.
-    const std::uint64_t id = slot.id.load(memory_order_acquire);
-    // An id belongs to one slot, and next_id was raised before it was written there.
-    if (id <= forgotten || id % file_->ring.slots.size() != i) continue;
-    if (id > Get(file_->ring.next_id)) continue;
-    layout::CheckpointRecord record;
-    CopyWords(&record, &slot.record, sizeof record);
-    // Keeps the copying above before the second look.
-    std::atomic_thread_fence(memory_order_acquire);
-    if (Get(slot.id) != id) continue;
-    if (record.mode >= kCheckpointModes || record.origin > 3 || record.result > 4) continue;
-    CheckpointEntry entry;
-    entry.id = id;
-    entry.at_ms = record.at_ms;
-    entry.pid = record.pid;
-    entry.mode = static_cast<CheckpointMode>(record.mode);
-    entry.origin = static_cast<CheckpointOrigin>(record.origin);
-    entry.result = static_cast<CheckpointResult>(record.result);
-    entry.wal_frames = Known(record.wal_frames);
-    entry.checkpointed_frames = Known(record.checkpointed_frames);
-    entry.moved_frames = Known(record.moved_frames);
-    entry.wal_bytes = Known(record.wal_bytes);
-    entry.duration_ns = record.duration_ns;
-    entry.blocked_by_pid = Known(record.blocked_by_pid);
-    entry.rule = Text(record.rule);
-    entry.error = Text(record.error);
-    log.push_back(std::move(entry));
-  }
-  std::sort(log.begin(), log.end(), [](const auto& a, const auto& b) { return a.id > b.id; });
-  return log;
 }
 
 void ControlRegion::CountFired(bool builtin, std::size_t index, std::int64_t unix_ms) {

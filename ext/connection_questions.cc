@@ -1,0 +1,152 @@
+// What functions and tables ask of a connection; its hooks are in connection.cc.
+#include <algorithm>
+#include <string>
+
+#include "ext/checkpointer.h"
+#include "ext/connection.h"
+#include "ext/core/engine_version.h"
+#include "ext/registry.h"
+#include "ext/sqlite.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+
+Result<std::vector<Schema>> Connection::Schemas() {
+  auto rows = Rows("PRAGMA database_list", "");
+  if (!rows.ok()) return rows.error();
+  std::vector<Schema> schemas;
+  for (const TextRow& row : rows.value()) {
+    if (row.size() < 3 || !row[1] || *row[1] == "temp") continue;
+    Schema schema;
+    schema.name = *row[1];
+    schema.file = row[2].value_or("");
+    schema.read_only = sqlite3_db_readonly(db_, schema.name.c_str()) == 1;
+    const auto mode = Query("PRAGMA " + QuoteName(schema.name) + ".journal_mode");
+    if (mode.ok()) schema.journal_mode = mode.value().value_or("");
+    if (Log* log = FindLog(schema.name.c_str(), /*trust=*/false)) {
+      log->database->LookForControl();
+      BindIfChanged(*log);
+      schema.database = log->database;
+    }
+    schemas.push_back(std::move(schema));
+  }
+  return schemas;
+}
+
+Result<Schema> Connection::FindSchema(const char* function, std::string_view name) {
+  auto schemas = Schemas();
+  if (!schemas.ok()) return schemas.error();
+  std::string known;
+  const std::string wanted(name);
+  for (Schema& schema : schemas.value()) {
+    if (sqlite3_stricmp(schema.name.c_str(), wanted.c_str()) == 0) return std::move(schema);
+    (known += known.empty() ? "" : ", ") += schema.name;
+  }
+  return Error{std::string(function) + ": schema " + ShownText(wanted) + " is not one of " + known};
+}
+
+Result<Schema> Connection::DatabaseToChange(const char* function, const Result<std::string>& name) {
+  if (!name.ok()) return name.error();
+  auto schema = FindSchema(function, name.value());
+  if (!schema.ok() || schema.value().database) return schema;
+  return Error{std::string(function) + ": schema " + ShownText(name.value()) +
+               " has no file: settings and statistics belong to one"};
+}
+
+HostConnection Connection::AsHost(const Schema& schema) {
+  return {db_, schema.name.c_str(), DatabaseFile(db_, schema.name.c_str())};
+}
+
+std::optional<WalIndex> Connection::LookAtLog(const Schema& schema) {
+  if (!schema.is_wal()) return std::nullopt;
+  if (auto index = ReadWalIndex(DatabaseFile(db_, schema.name.c_str()))) return index;
+  // locking_mode=EXCLUSIVE: what the last commit said.
+  for (const Log& log : logs_) {
+    if (log.schema == schema.name && log.without_index.page_size != 0) return log.without_index;
+  }
+  return std::nullopt;
+}
+
+TransactionState Connection::transaction_state(const char* schema) const {
+  switch (sqlite3_txn_state(db_, schema)) {
+    case SQLITE_TXN_READ:
+      return TransactionState::kRead;
+    case SQLITE_TXN_WRITE:
+      return TransactionState::kWrite;
+    default:
+      return TransactionState::kNone;
+  }
+}
+
+bool Connection::in_autocommit() const { return sqlite3_get_autocommit(db_) != 0; }
+
+std::optional<std::int64_t> Connection::PageSize(const Schema& schema) {
+  const auto size = Query("PRAGMA " + QuoteName(schema.name) + ".page_size");
+  if (!size.ok() || !size.value()) return std::nullopt;
+  return std::stoll(*size.value());
+}
+
+Connection::EngineFacts Connection::Engine() {
+  EngineFacts facts;
+  facts.version = sqlite3_libversion();
+  facts.version_number = sqlite3_libversion_number();
+  facts.has_wal_reset_bug = HasWalResetBug(facts.version_number);
+  // sqlite3_threadsafe() says how the library was built; a connection that asks for a mutex and
+  // gets none says how it was started.
+  const auto probe = OpenOwnConnection(
+      ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
+  facts.threads = probe.ok() && sqlite3_db_mutex(probe.value().get()) != nullptr;
+  return facts;
+}
+
+bool Connection::AnotherMayRead(const Schema& schema) const {
+  const std::lock_guard lock(registry_->mutex);
+  for (const auto& [handle, other] : registry_->connections) {
+    if (other == this) continue;
+    sqlite3_mutex* mutex = sqlite3_db_mutex(handle);
+    // Somebody else's handle is looked at only with its mutex held; who cannot be looked at may
+    // read.
+    if (!mutex || sqlite3_mutex_try(mutex) != SQLITE_OK) return true;
+    const bool reads = std::any_of(other->logs_.begin(), other->logs_.end(), [&](const Log& log) {
+      return log.database == schema.database &&
+             other->transaction_state(log.schema.c_str()) != TransactionState::kNone;
+    });
+    sqlite3_mutex_leave(mutex);
+    if (reads) return true;
+  }
+  return false;
+}
+
+std::int64_t Connection::busy_timeout_ms() {
+  const auto timeout = Query("PRAGMA busy_timeout");
+  return timeout.ok() && timeout.value() ? std::stoll(*timeout.value()) : 0;
+}
+
+Result<std::optional<std::string>> Connection::Query(const std::string& sql) {
+  return QueryText(db_, sql);
+}
+
+std::string Connection::Quoted(const std::string& name) { return QuoteName(name); }
+
+Result<std::vector<Connection::TextRow>> Connection::Rows(const std::string& sql,
+                                                          const std::string& parameter) {
+  auto stmt = Prepare(db_, kOwnSql + sql);
+  if (!stmt.ok()) return stmt.error();
+  sqlite3_stmt* raw = stmt.value().get();
+  sqlite3_bind_text(raw, 1, parameter.c_str(), static_cast<int>(parameter.size()),
+                    SQLITE_TRANSIENT);
+  std::vector<TextRow> rows;
+  int rc = SQLITE_OK;
+  while ((rc = sqlite3_step(raw)) == SQLITE_ROW) {
+    TextRow row;
+    for (int column = 0; column < sqlite3_column_count(raw); ++column) {
+      const bool null = sqlite3_column_type(raw, column) == SQLITE_NULL;
+      row.push_back(null ? std::nullopt : std::optional(ColumnText(raw, column)));
+    }
+    rows.push_back(std::move(row));
+  }
+  if (rc != SQLITE_DONE) return EngineError(db_);
+  return rows;
+}
+
+}  // namespace walmanager

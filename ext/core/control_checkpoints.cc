@@ -1,0 +1,139 @@
+// The part of ControlRegion that keeps checkpoints: counters, and a ring of records. The protocol
+// is in control_region.h.
+#include <algorithm>
+
+#include "ext/core/control_region.h"
+#include "ext/core/shared_words.h"
+
+namespace walmanager {
+namespace {
+
+using layout::Counter;
+
+std::optional<std::int64_t> Known(std::int64_t stored) {
+  return stored < 0 ? std::nullopt : std::optional(stored);
+}
+
+std::int64_t Stored(const std::optional<std::int64_t>& value) { return value.value_or(-1); }
+
+}  // namespace
+
+const char* OriginName(CheckpointOrigin origin) {
+  constexpr const char* kNames[] = {"inline", "background", "manual", "close"};
+  return kNames[static_cast<std::size_t>(origin)];
+}
+
+const char* ResultName(CheckpointResult result) {
+  constexpr const char* kNames[] = {"complete", "partial", "busy", "skipped", "failed"};
+  return kNames[static_cast<std::size_t>(result)];
+}
+
+void ControlRegion::RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t monotonic_ns) {
+  layout::CheckpointCounters& counters = file_->checkpoints;
+  const auto duration = static_cast<std::uint64_t>(entry.duration_ns);
+  Add(counters.by_mode[static_cast<std::size_t>(entry.mode)], 1);
+  Add(counters.by_origin[static_cast<std::size_t>(entry.origin)], 1);
+  Add(counters.by_result[static_cast<std::size_t>(entry.result)], 1);
+  Add(counters.frames, static_cast<std::uint64_t>(entry.moved_frames.value_or(0)));
+  Add(counters.total_ns, duration);
+  Add(counters.histogram[HistogramBucket(duration)], 1);
+  Raise(counters.max_ns, duration);
+  Put(counters.last_ns, duration);
+  Put(counters.last_ms, static_cast<std::uint64_t>(entry.at_ms));
+  Put(counters.last_mode, static_cast<std::uint64_t>(entry.mode) + 1);
+  Put(file_->header.last_checkpoint_ns, monotonic_ns);
+  Put(file_->header.commits_at_checkpoint, ReadCommits(false).commits);
+
+  layout::CheckpointRing& ring = file_->ring;
+  const std::uint64_t id = ring.next_id.fetch_add(1, std::memory_order_relaxed) + 1;
+  layout::CheckpointSlot& slot = ring.slots[id % ring.slots.size()];
+  layout::CheckpointRecord record{};
+  record.at_ms = entry.at_ms;
+  record.pid = entry.pid;
+  record.mode = static_cast<std::uint64_t>(entry.mode);
+  record.origin = static_cast<std::uint64_t>(entry.origin);
+  record.result = static_cast<std::uint64_t>(entry.result);
+  record.wal_frames = Stored(entry.wal_frames);
+  record.checkpointed_frames = Stored(entry.checkpointed_frames);
+  record.moved_frames = Stored(entry.moved_frames);
+  record.wal_bytes = Stored(entry.wal_bytes);
+  record.duration_ns = entry.duration_ns;
+  record.blocked_by_pid = Stored(entry.blocked_by_pid);
+  SetText(record.rule, entry.rule);
+  SetText(record.error, entry.error);
+  Put(slot.id, 0);
+  // Keeps the writing below after the slot was marked empty.
+  std::atomic_thread_fence(std::memory_order_release);
+  CopyWords(&slot.record, &record, sizeof record);
+  // Release: whoever sees the id sees the record.
+  slot.id.store(id, std::memory_order_release);
+}
+
+void ControlRegion::CountSkippedCheckpoint() {
+  Add(file_->checkpoints.by_result[static_cast<std::size_t>(CheckpointResult::kSkipped)], 1);
+}
+
+void ControlRegion::CountLogReset() { Add(file_->checkpoints.wal_resets, 1); }
+
+void ControlRegion::RaiseWalBytesMax(std::uint64_t bytes) {
+  Raise(file_->checkpoints.wal_bytes_max, bytes);
+}
+
+CheckpointTotals ControlRegion::ReadCheckpointTotals() const {
+  const layout::CheckpointCounters& counters = file_->checkpoints;
+  CheckpointTotals totals;
+  for (std::size_t i = 0; i < 4; ++i) totals.by_mode[i] = Get(counters.by_mode[i]);
+  for (std::size_t i = 0; i < 4; ++i) totals.by_origin[i] = Get(counters.by_origin[i]);
+  for (std::size_t i = 0; i < 5; ++i) totals.by_result[i] = Get(counters.by_result[i]);
+  totals.frames = Get(counters.frames);
+  totals.total_ns = Get(counters.total_ns);
+  totals.max_ns = Get(counters.max_ns);
+  totals.last_ns = Get(counters.last_ns);
+  totals.wal_resets = Get(counters.wal_resets);
+  totals.wal_bytes_max = Get(counters.wal_bytes_max);
+  totals.last_ms = static_cast<std::int64_t>(Get(counters.last_ms));
+  const std::uint64_t mode = Get(counters.last_mode);
+  if (mode >= 1 && mode <= kCheckpointModes)
+    totals.last_mode = static_cast<CheckpointMode>(mode - 1);
+  for (const Counter& counter : counters.histogram) totals.histogram.push_back(Get(counter));
+  return totals;
+}
+
+std::vector<CheckpointEntry> ControlRegion::ReadCheckpointLog() const {
+  std::vector<CheckpointEntry> log;
+  const std::uint64_t forgotten = Get(file_->ring.forgotten_id);
+  for (std::size_t i = 0; i < file_->ring.slots.size(); ++i) {
+    const layout::CheckpointSlot& slot = file_->ring.slots[i];
+    // Acquire: pairs with the writer's release of the id.
+    const std::uint64_t id = slot.id.load(std::memory_order_acquire);
+    // An id belongs to one slot, and next_id was raised before it was written there.
+    if (id <= forgotten || id % file_->ring.slots.size() != i) continue;
+    if (id > Get(file_->ring.next_id)) continue;
+    layout::CheckpointRecord record;
+    CopyWords(&record, &slot.record, sizeof record);
+    // Keeps the copying above before the second look.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (Get(slot.id) != id) continue;
+    if (record.mode >= kCheckpointModes || record.origin > 3 || record.result > 4) continue;
+    CheckpointEntry entry;
+    entry.id = id;
+    entry.at_ms = record.at_ms;
+    entry.pid = record.pid;
+    entry.mode = static_cast<CheckpointMode>(record.mode);
+    entry.origin = static_cast<CheckpointOrigin>(record.origin);
+    entry.result = static_cast<CheckpointResult>(record.result);
+    entry.wal_frames = Known(record.wal_frames);
+    entry.checkpointed_frames = Known(record.checkpointed_frames);
+    entry.moved_frames = Known(record.moved_frames);
+    entry.wal_bytes = Known(record.wal_bytes);
+    entry.duration_ns = record.duration_ns;
+    entry.blocked_by_pid = Known(record.blocked_by_pid);
+    entry.rule = Text(record.rule);
+    entry.error = Text(record.error);
+    log.push_back(std::move(entry));
+  }
+  std::sort(log.begin(), log.end(), [](const auto& a, const auto& b) { return a.id > b.id; });
+  return log;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,71 @@
+// How single words, records and texts in the memory of the control file are read and written; the
+// protocol they are part of is in control_region.h.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "ext/core/control_layout.h"
+
+namespace walmanager {
+
+// Records are copied word by word, so that a copy beside a writer is torn but defined.
+inline void CopyWords(void* to, const void* from, std::size_t bytes) {
+  auto* target = static_cast<std::uint64_t*>(to);
+  auto* source = static_cast<std::uint64_t*>(const_cast<void*>(from));
+  for (std::size_t i = 0; i < bytes / 8; ++i) {
+    const std::uint64_t word =
+        std::atomic_ref<std::uint64_t>(source[i]).load(std::memory_order_relaxed);
+    std::atomic_ref<std::uint64_t>(target[i]).store(word, std::memory_order_relaxed);
+  }
+}
+
+// Whether every sequence of UTF-8 in `text` is complete, as SQLite's text and JSON want it.
+bool IsUtf8(std::string_view text);
+
+template <std::size_t N>
+std::string Text(const char (&field)[N]) {
+  std::string text(field, strnlen(field, N - 1));
+  if (!IsUtf8(text)) {
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return (c & 0x80) != 0; }, '?');
+  }
+  return text;
+}
+
+template <std::size_t N>
+void SetText(char (&field)[N], std::string_view text) {
+  std::size_t length = std::min(text.size(), N - 1);
+  // Never cut a UTF-8 sequence in two.
+  while (length < text.size() && length > 0 &&
+         (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80)
+    --length;
+  std::memset(field, 0, N);
+  std::memcpy(field, text.data(), length);
+}
+
+inline std::uint64_t Get(const layout::Counter& counter) {
+  return counter.load(std::memory_order_relaxed);
+}
+inline void Put(layout::Counter& counter, std::uint64_t value) {
+  counter.store(value, std::memory_order_relaxed);
+}
+inline void Add(layout::Counter& counter, std::uint64_t n) {
+  counter.fetch_add(n, std::memory_order_relaxed);
+}
+
+inline void Raise(layout::Counter& counter, std::uint64_t value) {
+  std::uint64_t seen = Get(counter);
+  while (seen < value && !counter.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
+  }
+}
+
+// The owner's way to add: nobody else writes this word.
+inline void AddOwn(layout::Counter& counter, std::uint64_t n) { Put(counter, Get(counter) + n); }
+
+}  // namespace walmanager

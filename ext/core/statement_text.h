@@ -1,0 +1,24 @@
+// What a statement is about to do, as far as its text says and we must know before it runs.
+//
+// A look at the first words, not a parser: it is called before every statement of the host. A text
+// that is taken for more than it is costs a look or a closed idle connection, nothing else. Pure.
+#pragma once
+
+#include <cstdint>
+
+namespace walmanager {
+
+enum class StatementKind : std::uint8_t {
+  kOther,
+  kSetsAutocheckpoint,  // PRAGMA wal_autocheckpoint=N: it already did so when it was prepared
+  kChangesMode,         // PRAGMA journal_mode=X or locking_mode=X: wants the database for itself
+  kAttach,
+  kDetach,
+  kEndsTransaction,  // COMMIT, END
+  kRollback,
+};
+
+// `sql` ends in NUL. Leading white space and comments are passed over, case is ignored.
+StatementKind ClassifyStatement(const char* sql);
+
+}  // namespace walmanager

@@ -1,0 +1,50 @@
+// The first words of a statement say what it is about to do.
+#include "ext/core/statement_text.h"
+
+#include <gtest/gtest.h>
+
+namespace walmanager {
+namespace {
+
+using Kind = StatementKind;
+
+TEST(StatementText, KindsInAnySpelling) {
+  const struct {
+    const char* sql;
+    Kind kind;
+  } kCases[] = {
+      {"PRAGMA wal_autocheckpoint=100", Kind::kSetsAutocheckpoint},
+      {"pragma main.Wal_AutoCheckpoint ( 0 )", Kind::kSetsAutocheckpoint},
+      {"PRAGMA wal_autocheckpoint", Kind::kOther},
+      {"PRAGMA journal_mode = DELETE", Kind::kChangesMode},
+      {"PRAGMA \"x\".\"journal_mode\"=wal", Kind::kChangesMode},
+      {"PRAGMA journal_mode", Kind::kOther},
+      {"PRAGMA locking_mode(EXCLUSIVE)", Kind::kChangesMode},
+      {"PRAGMA cache_size=-4000", Kind::kOther},
+      {"ATTACH 'x' AS y", Kind::kAttach},
+      {"detach database y", Kind::kDetach},
+      {"DELETE FROM t", Kind::kOther},
+      {"COMMIT", Kind::kEndsTransaction},
+      {"commit transaction", Kind::kEndsTransaction},
+      {"END", Kind::kEndsTransaction},
+      {"ROLLBACK TO s", Kind::kRollback},
+      {"REPLACE INTO t VALUES (1)", Kind::kOther},
+      {"CREATE TABLE t(a)", Kind::kOther},
+      {"EXPLAIN QUERY PLAN SELECT 1", Kind::kOther},
+      {"SELECT 'PRAGMA journal_mode=x'", Kind::kOther},
+      {"", Kind::kOther},
+  };
+  for (const auto& test : kCases) EXPECT_EQ(ClassifyStatement(test.sql), test.kind) << test.sql;
+}
+
+TEST(StatementText, SpaceAndCommentsArePassedOver) {
+  EXPECT_EQ(ClassifyStatement(" \t\r\n -- a line\n /* and * more */\fCOMMIT"),
+            Kind::kEndsTransaction);
+  EXPECT_EQ(ClassifyStatement("-- to the end"), Kind::kOther);
+  EXPECT_EQ(ClassifyStatement("/* never closed COMMIT"), Kind::kOther);
+  EXPECT_EQ(ClassifyStatement("/*/COMMIT"), Kind::kOther);
+  EXPECT_EQ(ClassifyStatement("/**/COMMIT"), Kind::kEndsTransaction);
+}
+
+}  // namespace
+}  // namespace walmanager
