@@ -79,16 +79,23 @@ Checkpointer::Opened Checkpointer::Open(const Host& host) {
   if (!host_index) return Opened::kNever;
   sqlite3_vfs* host_vfs = nullptr;
   sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_VFS_POINTER, &host_vfs);
+  // To open another file under this name would, by the names of its -wal and -shm, harm this one.
+  int moved = 0;
+  sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_HAS_MOVED, &moved);
+  unguarded_because_ = "the database file is no longer at its path";
+  if (moved) return Opened::kNever;
   const char* vfs = OwnVfsFor(host_vfs);
   unguarded_because_ =
       std::string("the VFS '") + (host_vfs ? host_vfs->zName : "?") + "' is the host's own";
   if (!vfs) return Opened::kNever;
 
-  const auto failed = [this](const Error& error) {
+  // A key is needed, or the process may no longer write: that stays so. All else passes.
+  const auto failed = [&](const Error& error) {
     unguarded_because_ = error.message;
-    return error.code == ErrorCode::kError ? Opened::kNever : Opened::kNotNow;
+    const bool may_write = access(host.path, R_OK | W_OK) == 0;
+    return error.code == ErrorCode::kNotADatabase || !may_write ? Opened::kNever : Opened::kNotNow;
   };
-  constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+  constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   auto checkpoint = OpenOwnConnection(host.path, kFlags, vfs);
   if (!checkpoint.ok()) return failed(checkpoint.error());
   auto guard = OpenOwnConnection(host.path, kFlags, vfs);
@@ -99,8 +106,13 @@ Checkpointer::Opened Checkpointer::Open(const Host& host) {
     // fails where a key would be needed.
     auto version = QueryText(db, "PRAGMA schema_version");
     if (!version.ok()) return failed(version.error());
+    if (sqlite3_db_readonly(db, "main") != 0) {
+      unguarded_because_ = "this process may no longer write the database file";
+      return Opened::kNever;
+    }
     if (MapWalIndex(DatabaseFile(db, "main")) != host_index) {
-      return failed(Error{"the file at its path is another one"});
+      unguarded_because_ = "the file at its path is another one";
+      return Opened::kNever;
     }
   }
   // Its close shall never be the one that checkpoints: that is left to the other.
@@ -152,10 +164,11 @@ std::optional<std::array<bool, kReadMarks>> Checkpointer::TryReadMarks() {
 }
 
 CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
-                                    std::uint64_t deadline_ns) {
+                                    std::uint64_t deadline_ns, const WalIndex& before) {
   switch (Open(host)) {
     case Opened::kOurs: {
       FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
+      last_used_ns_ = MonotonicNs();
       return RunGuarded(mode, deadline_ns);
     }
     case Opened::kNotNow: {
@@ -175,10 +188,11 @@ CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
       }
       break;
   }
-  return RunOnHost(host, mode);
+  return RunOnHost(host, mode, before);
 }
 
-CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode) {
+CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode,
+                                          const WalIndex& before) {
   int log = -1, moved = -1;
   const int rc =
       sqlite3_wal_checkpoint_v2(host.db, host.schema, static_cast<int>(mode), &log, &moved);
@@ -186,6 +200,12 @@ CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode)
   if (log >= 0) outcome.wal_frames = log;
   if (moved >= 0) outcome.checkpointed_frames = moved;
   outcome.busy = rc == SQLITE_BUSY;
+  // After TRUNCATE the log is empty: what was pending has been moved.
+  if (rc == SQLITE_OK && log == moved) {
+    outcome.moved_frames = before.pending();
+  } else if (moved >= 0) {
+    outcome.moved_frames = std::max<std::int64_t>(0, std::int64_t{moved} - before.backfill);
+  }
   if (rc == SQLITE_OK) {
     if (log < 0)
       outcome.message = "the database is not in WAL mode";
@@ -209,12 +229,11 @@ int Checkpointer::OnBusy(void* self, int) {
   const OwnFile* file = OwnFileOf(checkpointer->checkpoint_.get());
   const OwnFile* guard = OwnFileOf(checkpointer->guard_.get());
   if (file->HoldsWriteLock()) {
-    // Nobody can commit now. If somebody did before we had the lock, the guard's mark is behind and
-    // FULL would wait for it: give up and begin the guard again.
+    // Nobody can commit now. If somebody did before we had the lock, the guard is behind, and the
+    // engine would wait for it: give up and begin the guard again.
     const auto index = checkpointer->Look();
     const auto mark = guard->ReadMark();
-    if (index && mark && *mark > 0 &&
-        index->read_marks[static_cast<std::size_t>(*mark)] < index->max_frame) {
+    if (index && mark && index->Snapshot(*mark) < index->max_frame) {
       return 0;
     }
   }
@@ -233,6 +252,20 @@ bool Checkpointer::NobodyPins() {
   if (lock(SQLITE_SHM_LOCK) != SQLITE_OK) return false;
   lock(SQLITE_SHM_UNLOCK);
   return true;
+}
+
+std::string Checkpointer::WhoIsInTheWay() {
+  const auto held = TryReadMarks();
+  const auto index = Look();
+  if (!held || !index) return "";
+  std::optional<std::uint32_t> oldest;
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    if (!(*held)[static_cast<std::size_t>(mark)]) continue;
+    oldest = std::min(oldest.value_or(index->Snapshot(mark)), index->Snapshot(mark));
+  }
+  if (!oldest) return "commits went on";
+  return "a reader holds frame " + std::to_string(*oldest) + " of " +
+         std::to_string(index->max_frame);
 }
 
 // One checkpoint under one guard.
@@ -339,6 +372,7 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
                                                   : CheckpointResult::kPartial;
   // A mode that waits for readers did not get what it waited for.
   if (Blocking(mode)) outcome.busy = true;
+  if (outcome.message.empty()) outcome.message = WhoIsInTheWay();
   return outcome;
 }
 

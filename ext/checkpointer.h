@@ -55,7 +55,9 @@ class Checkpointer {
   // Runs a checkpoint and returns by `deadline_ns` (MonotonicNs) or soon after. With a deadline in
   // the future PASSIVE is repeated until everything is moved and nobody pins the log, so that the
   // next commit starts it over; nobody else waits for that. The host's connection is in WAL mode.
-  CheckpointOutcome Run(const Host& host, CheckpointMode mode, std::uint64_t deadline_ns);
+  // `before`: the log before, where ours cannot look.
+  CheckpointOutcome Run(const Host& host, CheckpointMode mode, std::uint64_t deadline_ns,
+                        const WalIndex& before);
 
   // The wal-index as our connection sees it; nullopt where ours is not open.
   std::optional<WalIndex> Look() const;
@@ -65,6 +67,8 @@ class Checkpointer {
   std::optional<std::array<bool, kReadMarks>> TryReadMarks();
 
   bool open() const { return checkpoint_ != nullptr; }
+  // MonotonicNs of the last use.
+  std::uint64_t last_used_ns() const { return last_used_ns_; }
   // Nothing of ours stays on the database. Quick: the host's connection is still there, so no
   // checkpoint runs at this close unless ours is the last.
   void Close();
@@ -78,7 +82,8 @@ class Checkpointer {
   enum class Opened { kOurs, kNever, kNotNow };
   Opened Open(const Host& host);
   CheckpointOutcome RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns);
-  static CheckpointOutcome RunOnHost(const Host& host, CheckpointMode mode);
+  static CheckpointOutcome RunOnHost(const Host& host, CheckpointMode mode, const WalIndex& before);
+  std::string WhoIsInTheWay();
   struct Step;
   Step RunStep(CheckpointMode mode, std::uint64_t deadline_ns);
   bool NobodyPins();
@@ -88,11 +93,12 @@ class Checkpointer {
   OwnedDb guard_;
   OwnedStmt guard_read_;  // finalized before guard_ closes: declared after it
   std::uint64_t busy_deadline_ns_ = 0;
+  std::uint64_t last_used_ns_ = 0;
   std::string unguarded_because_;
 };
 
-// Opens a connection of ours without letting extensions of this process, ourselves among them,
-// treat it as the application's: true on the calling thread while one is being opened.
+// True on the calling thread while OpenOwnConnection() runs there: a process-wide load of ours must
+// not manage it. Other extensions of the process that load by themselves do see it.
 bool OpeningOwnConnection();
 Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char* vfs);
 

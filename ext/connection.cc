@@ -28,11 +28,14 @@ void Nothing(sqlite3_context*, int, sqlite3_value**) {}
 
 Result<Connection*> Connection::Attach(sqlite3* db, bool* made) {
   Registry& registry = Registry::Get();
-  *made = false;
   {
     const std::lock_guard lock(registry.mutex);
     const auto found = registry.connections.find(db);
-    if (found != registry.connections.end()) return found->second;
+    if (found != registry.connections.end()) {
+      // Quiet the second time, but for a load that failed half-way: that is begun again.
+      *made = !found->second->started_;
+      return found->second;
+    }
   }
   auto* connection = new Connection(db, &registry);
   // From here on SQLite owns the object: it calls Detach also where this call fails.
@@ -49,7 +52,14 @@ Result<Connection*> Connection::Attach(sqlite3* db, bool* made) {
 }
 
 void Connection::Start(At at) {
-  if (at == At::kOpenConnection) ReadHookAtLoad();
+  started_ = true;
+  if (at == At::kOpenConnection) {
+    ReadHookAtLoad();
+  } else {
+    // Should somebody take the trace before the first statement: then the first commit places the
+    // hook. Nobody can have a commit hook on a connection that is only being opened.
+    sqlite3_commit_hook(db_, OnFirstCommit, this);
+  }
   // Some builds of SQLite have no trace: then commits are counted, but not timed.
   if (sqlite3_api->trace_v2)
     sqlite3_trace_v2(db_, SQLITE_TRACE_STMT | SQLITE_TRACE_CLOSE, OnTrace, this);
@@ -114,6 +124,15 @@ HookState Connection::ProbeHook(const Schema& schema) {
                                                                  : HookState::kActive;
 }
 
+int Connection::OnFirstCommit(void* self) {
+  auto* connection = static_cast<Connection*>(self);
+  if (connection->belongs_here()) {
+    if (!connection->hook_placed_ && connection->hook_wanted_) connection->PlaceHook();
+    sqlite3_commit_hook(connection->db_, nullptr, nullptr);
+  }
+  return 0;
+}
+
 int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
   AtCEdge([&] {
     auto* connection = static_cast<Connection*>(self);
@@ -128,18 +147,19 @@ int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
 }
 
 void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
-  // Triggers come as comments that are not the statement's text; statements of ours carry a mark.
+  trace_is_ours_ = true;  // CloseOwnConnectionsIfUntraced() wants to know
+  // Triggers, and statements within another, come as comments that are not the statement's own
+  // text; statements of ours carry a mark.
   if (sql[0] == '-' && sql[1] == '-' && sql != sqlite3_sql(stmt)) return;
   if (sql[0] == '/' && std::strncmp(sql, kOwnSql, sizeof kOwnSql - 1) == 0) return;
-  if (&Registry::Get() != registry_) return;
+  if (!belongs_here()) return;
   traced_ = true;
   ++statement_;
   statement_start_ns_ = MonotonicNs();
   if (detached_) ForgetDetached();
   // The first statement: let the others know that this process is there.
   if (statement_ == 1) {
-    if (Log* log = FindLog("main", /*trust=*/false); log && log->database->control()->shared())
-      BindIfChanged(*log);
+    if (Log* log = FindLog("main"); log && log->database->control()->shared()) BindIfChanged(*log);
   }
   switch (ClassifyStatement(sql)) {
     case StatementKind::kSetsAutocheckpoint:
@@ -209,7 +229,7 @@ void Connection::FollowAutocheckpoint() {
 }
 
 void Connection::FollowCloseBehaviour() {
-  if (&Registry::Get() != registry_) return;
+  if (!belongs_here()) return;
   for (Log& log : logs_) {
     log.database->FollowCloseBehaviour(CloseBehaviourOf(db_, log.schema.c_str()));
   }
@@ -224,7 +244,6 @@ void Connection::CloseOwnConnections() {
 void Connection::ForgetDetached() {
   detached_ = false;
   const auto gone = [&](Log& log) {
-    log.object = nullptr;
     const char* file = sqlite3_db_filename(db_, log.schema.c_str());
     if (file && log.file == file) return false;
     if (log.control) log.control->ReleaseSlab(log.slab);
@@ -245,14 +264,11 @@ int Connection::OnWal(void* self, sqlite3*, const char* schema, int frames) {
 }
 
 void Connection::Committed(const char* schema, int frames) {
-  if (&Registry::Get() != registry_) return;
+  if (!belongs_here()) return;
   const std::uint64_t start = MonotonicNs();
-  // While every statement is seen, a DETACH is: then the file object of the last commit is still
-  // it.
-  const bool seen = traced_ && statement_ != committed_statement_;
-  Log* log = FindLog(schema, seen);
+  sqlite3_file* file = DatabaseFile(db_, schema);
+  Log* log = FindLog(schema);
   if (!log) return;
-  sqlite3_file* file = log->object;
   Database& database = *log->database;
   MakeReady(*log);
   ControlRegion& region = log->control->region();
@@ -278,7 +294,7 @@ void Connection::Committed(const char* schema, int frames) {
   commit.stall_ns = end - start;
   region.RecordCommit(log->slab, commit);
   region.header().last_commit_ns.store(end, std::memory_order_relaxed);
-  log->statement = committed_statement_ = statement_;
+  log->statement = statement_;
   log->log_position = Position(index);
   plain_writes_at_hook_ = plain_writes_;
   changes_at_hook_ = sqlite3_total_changes(db_);
@@ -300,25 +316,19 @@ std::uint64_t Connection::CountFrames(Log& log, const WalIndex& index) {
   return frames;
 }
 
-Connection::Log* Connection::FindLog(const char* schema, bool trust) {
+Connection::Log* Connection::FindLog(const char* schema) {
+  const char* file = sqlite3_db_filename(db_, schema);
   for (Log& log : logs_) {
     if (std::strcmp(log.schema.c_str(), schema) != 0) continue;
-    if (trust && log.object) return &log;
-    const char* file = sqlite3_db_filename(db_, schema);
-    if (file && log.file == file) {
-      log.object = DatabaseFile(db_, schema);
-      return &log;
-    }
+    if (file && log.file == file) return &log;
     ForgetDetached();  // another file under the same name
     break;
   }
-  const char* file = sqlite3_db_filename(db_, schema);
   auto database = file && *file ? Database::ForFile(file) : nullptr;
   if (!database) return nullptr;
   Log& log = logs_.emplace_back();
   log.schema = schema;
   log.file = file;
-  log.object = DatabaseFile(db_, schema);
   log.database = std::move(database);
   return &log;
 }
@@ -356,11 +366,15 @@ void Connection::FollowPragma(Log& log) {
   log.adopted = wish_;
   ChangeMark mark = ThisChange();
   mark.by += " PRAGMA";
-  // Not possible: then the log is checkpointed at the frames that were in force.
-  (void)log.database->Change(true, [&](StoredSettings& stored) -> Status {
-    if (stored.AdoptCheckpointFrames(wished_frames_, mark)) return Ok{};
-    return Error{"nothing to change"};
-  });
+  const Status status = log.database->Change(
+      true,
+      [&](StoredSettings& stored) -> Status {
+        if (stored.AdoptCheckpointFrames(wished_frames_, mark)) return Ok{};
+        return Error{"nothing to change"};
+      },
+      Database::Patience::kNone);
+  // Somebody else has the settings just now: the next commit tries again.
+  if (!status.ok() && status.error().code == ErrorCode::kBusy) log.adopted = wish_ - 1;
 }
 
 }  // namespace walmanager

@@ -16,14 +16,13 @@
 
 #include "ext/core/result.h"
 #include "ext/database.h"
+#include "ext/registry.h"
 
 struct sqlite3;
 struct sqlite3_file;
 struct sqlite3_stmt;
 
 namespace walmanager {
-
-struct Registry;
 
 enum class HookState { kActive, kDisplaced, kOff };
 enum class TransactionState { kNone, kRead, kWrite };
@@ -42,7 +41,7 @@ struct Schema {
 
 class Connection {
  public:
-  // The connection's object, made at the first call for `db`; `*made` says whether it was.
+  // The connection's object, made at the first call for `db`. `*made`: it is to be started still.
   static Result<Connection*> Attach(sqlite3* db, bool* made);
   // Begins to manage, once tables and functions are there. On an open connection the hook is placed
   // now; on one that is being opened, where SQLite sets its own after us, at the first statement.
@@ -50,6 +49,8 @@ class Connection {
   void Start(At at);
 
   sqlite3* db() const { return db_; }
+  // False in a child that was forked after the load: then nothing here may be touched.
+  bool belongs_here() const { return &Registry::Get() == registry_; }
 
   // --- for functions and tables, which run inside a statement of this connection
 
@@ -90,6 +91,9 @@ class Connection {
   static std::string Quoted(const std::string& name);
   // Before the host's database mode changes: nothing of ours stays on it.
   void CloseOwnConnections();
+  // At the end of a call: where a driver has the trace, a PRAGMA journal_mode will come
+  // unannounced, and nothing of ours may be left in its way.
+  void CloseOwnConnectionsIfUntraced();
 
  private:
   // A schema with a file, once it has committed to its log or somebody asked about it, and what the
@@ -97,7 +101,6 @@ class Connection {
   struct Log {
     std::string schema;
     std::string file;
-    sqlite3_file* object = nullptr;  // of the schema; valid until a DETACH or ATTACH
     std::shared_ptr<Database> database;
     std::shared_ptr<ControlFile> control;
     std::uint64_t control_generation = 0;
@@ -112,6 +115,7 @@ class Connection {
   ~Connection();
   static void Detach(void* connection);  // a destructor for SQLite
   void PlaceHook();
+  static int OnFirstCommit(void* self);
   void ReadHookAtLoad();
   void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
   // After PRAGMA wal_autocheckpoint=N: takes the hook back and keeps N as a wish.
@@ -120,8 +124,7 @@ class Connection {
   // statement, within the trace callback: on connections of ours or not at all.
   void LookForUnhookedCommits();
   void Committed(const char* schema, int frames);
-  // `trust`: no DETACH has gone unseen since the last look.
-  Log* FindLog(const char* schema, bool trust);
+  Log* FindLog(const char* schema);
   // Before anything is counted: the control file is made, a slab is ours.
   void MakeReady(Log& log);
   // The frames that the log has grown by since anybody looked.
@@ -140,13 +143,14 @@ class Connection {
   std::list<Log> logs_;          // a list: an entry stays where it is while others come and go
   std::uint64_t statement_ = 0;  // serial number of the statement that runs
   std::uint64_t statement_start_ns_ = 0;
+  bool started_ = false;
+  bool trace_is_ours_ = false;  // our trace has been called, since it was set false
   bool hook_placed_ = false;
   bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
   bool automatic_ = true;
-  bool detached_ = false;                  // a DETACH was seen
-  bool traced_ = false;                    // our trace callback has been called
-  std::uint64_t committed_statement_ = 0;  // the last that called our hook
-  std::uint64_t wish_ = 0;                 // serial number of the last PRAGMA wal_autocheckpoint=N
+  bool detached_ = false;   // a DETACH was seen
+  bool traced_ = false;     // our trace callback has been called
+  std::uint64_t wish_ = 0;  // serial number of the last PRAGMA wal_autocheckpoint=N
   std::int64_t wished_frames_ = 0;
   std::uint64_t plain_writes_ = 0;  // statements that commit unless they fail
   std::uint64_t plain_writes_at_hook_ = 0;

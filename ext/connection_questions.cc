@@ -11,7 +11,14 @@
 
 namespace walmanager {
 
+void Connection::CloseOwnConnectionsIfUntraced() {
+  trace_is_ours_ = false;
+  (void)Query("SELECT 1");
+  if (!trace_is_ours_) CloseOwnConnections();
+}
+
 Result<std::vector<Schema>> Connection::Schemas() {
+  ForgetDetached();  // a DETACH may have gone unseen
   auto rows = Rows("PRAGMA database_list", "");
   if (!rows.ok()) return rows.error();
   std::vector<Schema> schemas;
@@ -23,7 +30,7 @@ Result<std::vector<Schema>> Connection::Schemas() {
     schema.read_only = sqlite3_db_readonly(db_, schema.name.c_str()) == 1;
     const auto mode = Query("PRAGMA " + QuoteName(schema.name) + ".journal_mode");
     if (mode.ok()) schema.journal_mode = mode.value().value_or("");
-    if (Log* log = FindLog(schema.name.c_str(), /*trust=*/false)) {
+    if (Log* log = FindLog(schema.name.c_str())) {
       log->database->LookForControl();
       BindIfChanged(*log);
       schema.database = log->database;
@@ -94,7 +101,9 @@ Connection::EngineFacts Connection::Engine() {
   // sqlite3_threadsafe() says how the library was built; a connection that asks for a mutex and
   // gets none says how it was started.
   const auto probe = OpenOwnConnection(
-      ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
+      ":memory:",
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE,
+      nullptr);
   facts.threads = probe.ok() && sqlite3_db_mutex(probe.value().get()) != nullptr;
   return facts;
 }

@@ -353,9 +353,15 @@ std::int64_t ControlFile::CountProcesses() const {
   return static_cast<std::int64_t>(tokens.size());
 }
 
-ControlFile::SettingsLock::SettingsLock(ControlFile* file)
-    : file_(file), in_process_(file->settings_mutex_) {
-  held_ = file->fd_ < 0 || LockWithin(file->fd_, F_WRLCK, layout::kLockSettings, kSettingsWaitNs);
+ControlFile::SettingsLock::SettingsLock(ControlFile* file, bool waits)
+    : file_(file), in_process_(file->settings_mutex_, std::defer_lock) {
+  if (waits) {
+    in_process_.lock();
+  } else if (!in_process_.try_lock()) {
+    return;
+  }
+  const std::uint64_t wait_ns = waits ? kSettingsWaitNs : 0;
+  held_ = file->fd_ < 0 || LockWithin(file->fd_, F_WRLCK, layout::kLockSettings, wait_ns);
 }
 
 ControlFile::SettingsLock::~SettingsLock() {

@@ -56,10 +56,10 @@ class ControlFile {
   std::int64_t CountProcesses() const;
 
   // Holds the settings lock while it lives. `held` is false where another process kept it for
-  // longer than a second.
+  // longer than a second, or, where this one `waits` not, had it.
   class SettingsLock {
    public:
-    explicit SettingsLock(ControlFile* file);
+    SettingsLock(ControlFile* file, bool waits);
     ~SettingsLock();
     SettingsLock(const SettingsLock&) = delete;
     SettingsLock& operator=(const SettingsLock&) = delete;

@@ -6,6 +6,7 @@
 
 #include "ext/checkpointer.h"
 #include "ext/clock.h"
+#include "ext/core/value.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
 #include "ext/wal_index.h"
@@ -16,6 +17,7 @@ namespace {
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kFirstAttemptNs = 10 * kMs;
 constexpr std::uint64_t kLongestAttemptNs = 60'000 * kMs;
+constexpr std::uint64_t kIdleNs = 1000 * kMs;  // then connections of ours are closed
 constexpr std::uint64_t kFirstBackoffNs = 5 * kMs;
 constexpr std::uint64_t kLongestBackoffNs = 100 * kMs;
 constexpr std::int64_t kMostFramesBetweenLooks = 64;
@@ -48,15 +50,23 @@ ChangeMark ThisChange() {
 std::shared_ptr<Database> Database::ForFile(const std::string& path) {
   struct stat status {};
   if (path.empty() || stat(path.c_str(), &status) != 0) return nullptr;
+  const Registry::FileKey key{status.st_dev, status.st_ino};
   Registry& registry = Registry::Get();
-  const std::lock_guard lock(registry.mutex);
-  std::weak_ptr<Database>& entry = registry.databases[{status.st_dev, status.st_ino}];
-  std::shared_ptr<Database> database = entry.lock();
-  if (!database) {
-    database.reset(new Database(path));
-    entry = database;
+  const auto find = [&]() -> std::shared_ptr<Database> {
+    const auto found = registry.databases.find(key);
+    return found == registry.databases.end() ? nullptr : found->second.lock();
+  };
+  {
+    const std::lock_guard lock(registry.mutex);
+    if (auto database = find()) return database;
   }
-  return database;
+  // Made without the lock: it looks for files. Who comes second takes the first one's.
+  std::shared_ptr<Database> made(new Database(path));
+  const std::lock_guard lock(registry.mutex);
+  if (auto database = find()) return database;
+  std::erase_if(registry.databases, [](const auto& entry) { return entry.second.expired(); });
+  registry.databases[key] = made;
+  return made;
 }
 
 Database::Database(std::string path)
@@ -128,7 +138,7 @@ bool Database::Replace(ControlFile::Wish wish) {
   // What was set while the memory was private goes along into a file that is new.
   if (made->shared() && made->made_here() && !control_->shared()) {
     const auto stored = control_->region().ReadSettings();
-    const ControlFile::SettingsLock lock(made.get());
+    const ControlFile::SettingsLock lock(made.get(), /*waits=*/false);
     if (lock.held() && stored && stored->generation > 0) {
       (void)made->region().WriteSettings(*stored);
     }
@@ -143,13 +153,16 @@ StoredSettings Database::settings() const {
   return control()->region().ReadSettings().value_or(StoredSettings{});
 }
 
-Status Database::Change(bool make_file, const std::function<Status(StoredSettings&)>& change) {
-  if (make_file && !MakeControl(ControlFile::Wish::kMakeAndWait)) {
+Status Database::Change(bool make_file, const std::function<Status(StoredSettings&)>& change,
+                        Patience patience) {
+  const bool waits = patience == Patience::kSecond;
+  const auto wish = waits ? ControlFile::Wish::kMakeAndWait : ControlFile::Wish::kMake;
+  if (make_file && !MakeControl(wish)) {
     return Error{"another process has been making the control file for over a second",
                  ErrorCode::kBusy};
   }
   const auto current = control();
-  const ControlFile::SettingsLock lock(current.get());
+  const ControlFile::SettingsLock lock(current.get(), waits);
   if (!lock.held()) {
     return Error{
         "another process has been changing the settings of this database for over a second",
@@ -191,6 +204,9 @@ CheckpointReport Database::AfterCommit(const HostConnection& host, const WalInde
   if (now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
       sample_interval_ns_.load(std::memory_order_relaxed)) {
     LookForControl();
+    if (checkpointer_->open() && now_ns > checkpointer_->last_used_ns() + kIdleNs) {
+      checkpointer_->Close();
+    }
   }
   return AutoCheckpointLocked(host, index, CheckpointOrigin::kInline, /*hurried=*/true);
 }
@@ -201,9 +217,10 @@ CheckpointReport Database::AutoCheckpoint(const HostConnection& host, const WalI
 }
 
 CheckpointReport Database::ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
-                                            std::uint64_t deadline_ns) {
+                                            const WalIndex& index, std::uint64_t deadline_ns) {
   const std::lock_guard lock(checkpoint_mutex_);
-  CheckpointReport report = RunLocked(host, mode, deadline_ns, CheckpointOrigin::kManual, "");
+  CheckpointReport report =
+      RunLocked(host, mode, index, deadline_ns, CheckpointOrigin::kManual, "");
   report.strategy = settings().strategy;
   return report;
 }
@@ -219,7 +236,17 @@ Status Database::FollowSettings() {
   if (!stored) return Error{"the settings cannot be read: they change too fast"};
   const SettingValues values = stored->Values();
   auto rules = RuleSet::Compile(stored->RulesOf(stored->strategy), values);
-  if (!rules.ok()) return rules.error();
+  std::string error;
+  if (!rules.ok()) {
+    // Checked when it was defined, so somebody else has written it. The log must not grow for that.
+    error = "strategy " + ShownText(stored->strategy) + ": " + rules.error().message;
+    rules = RuleSet::Compile(stored->RulesOf(kDefaultStrategy), values);
+    if (!rules.ok()) return rules.error();
+  }
+  {
+    const std::lock_guard lock(words_mutex_);
+    strategy_error_ = error;
+  }
   rules_ = std::make_unique<RuleSet>(std::move(rules.value()));
   values_ = values;
   compiled_ = std::move(*stored);
@@ -271,7 +298,7 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, cons
   // connection with a statement open reads.
   auto budget = static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
   if (hurried && (now < no_stall_before_ns_ || host_is_busy)) budget = 0;
-  CheckpointReport ran = RunLocked(host, rule.mode, now + budget, origin, rule.name);
+  CheckpointReport ran = RunLocked(host, rule.mode, index, now + budget, origin, rule.name);
   ran.strategy = compiled_.strategy;
   ran.rule = rule.name;
   CountFired(rule);
@@ -301,13 +328,17 @@ void Database::CountFired(const Rule& rule) {
 }
 
 CheckpointReport Database::RunLocked(const HostConnection& host, CheckpointMode mode,
-                                     std::uint64_t deadline_ns, CheckpointOrigin origin,
-                                     const std::string& rule) {
+                                     const WalIndex& index, std::uint64_t deadline_ns,
+                                     CheckpointOrigin origin, const std::string& rule) {
   (void)WalBytes();  // its largest size may be the one before
   const std::uint64_t start = MonotonicNs();
-  const CheckpointOutcome outcome =
-      checkpointer_->Run({host.db, host.schema, path_.c_str(), host.own_only}, mode, deadline_ns);
+  const CheckpointOutcome outcome = checkpointer_->Run(
+      {host.db, host.schema, path_.c_str(), host.own_only}, mode, deadline_ns, index);
   const std::uint64_t end = MonotonicNs();
+  {
+    const std::lock_guard lock(words_mutex_);
+    unguarded_because_ = checkpointer_->unguarded_because();
+  }
   CheckpointReport report;
   report.result = outcome.result;
   report.busy = outcome.busy;
@@ -378,8 +409,7 @@ Facts Database::GatherFacts(const WalIndex& index, std::optional<std::int64_t> w
       for (std::size_t i = 0; i < marks->held.size(); ++i) {
         if (!marks->held[i]) continue;
         ++readers;
-        // A reader on mark 0 reads the database alone: it is behind by what is not in it yet.
-        oldest = std::min(oldest, i == 0 ? index.backfill : index.read_marks[i]);
+        oldest = std::min(oldest, index.Snapshot(static_cast<int>(i)));
       }
       facts.readers = readers;
       facts.oldest_reader_lag = index.max_frame - oldest;
@@ -398,14 +428,19 @@ void Database::FollowCloseBehaviour(const CloseBehaviour& behaviour) {
   if (lock.owns_lock()) checkpointer_->FollowCloseBehaviour(behaviour);
 }
 
-std::string Database::UnguardedBecause() {
-  const std::lock_guard lock(checkpoint_mutex_);
-  return checkpointer_->unguarded_because();
+std::string Database::UnguardedBecause() const {
+  const std::lock_guard lock(words_mutex_);
+  return unguarded_because_;
+}
+
+std::string Database::StrategyError() const {
+  const std::lock_guard lock(words_mutex_);
+  return strategy_error_;
 }
 
 std::optional<ReadMarks> Database::FindReadMarks() {
-  const std::lock_guard lock(checkpoint_mutex_);
-  return FindReadMarksLocked();
+  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+  return lock.owns_lock() ? FindReadMarksLocked() : ReadMarksOfLockTable(shm_path_);
 }
 
 std::optional<ReadMarks> Database::FindReadMarksLocked() {

@@ -1,9 +1,10 @@
 // One database file as this process uses it: its control file, its strategy and its checkpoints,
 // shared by all of the process's connections to it.
 //
-// Thread rules: all members may be called from any thread. Lock order: a host's handle first, then
-// checkpoint_mutex_, then the registry's mutex, never back. The commit path takes checkpoint_mutex_
-// only by try-lock: who loses goes on.
+// Thread rules: all members may be called from any thread. Lock order: a host's handle,
+// checkpoint_mutex_, control_mutex_, then the mutexes of registry.h and control_file.h, of which no
+// two are held together but control_mutex of the registry and its main one; never back. The commit
+// path takes checkpoint_mutex_ only by try-lock: who loses goes on.
 #pragma once
 
 #include <atomic>
@@ -80,7 +81,10 @@ class Database {
   StoredSettings settings() const;
   // Lets `change` edit the settings of all processes. What it returns is what this returns; after
   // an error nothing is changed. `make_file`: false in a read-only or rollback-mode database.
-  Status Change(bool make_file, const std::function<Status(StoredSettings&)>& change);
+  // `patience`: a call of the user's waits up to a second for other processes, a commit does not.
+  enum class Patience { kNone, kSecond };
+  Status Change(bool make_file, const std::function<Status(StoredSettings&)>& change,
+                Patience patience = Patience::kSecond);
 
   // --- checkpoints
   // After a commit to the log: evaluates the strategy where that is due, in the committing thread.
@@ -91,15 +95,17 @@ class Database {
   // Evaluates the strategy now, in a call of the user's.
   CheckpointReport AutoCheckpoint(const HostConnection& host, const WalIndex& index);
   CheckpointReport ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
-                                    std::uint64_t deadline_ns);
+                                    const WalIndex& index, std::uint64_t deadline_ns);
   // Closes our own connections, unless a checkpoint is running on them: before a PRAGMA of the
   // host's that needs the database for itself.
   void CloseOwnConnections();
   void FollowCloseBehaviour(const CloseBehaviour& behaviour);
-  // Empty where checkpoints are guarded or none ran yet, else why not.
-  std::string UnguardedBecause();
+  // Empty where checkpoints are guarded or none ran yet, else why not. Does not wait.
+  std::string UnguardedBecause() const;
+  // Empty where the active strategy is in force, else why the default one is. Does not wait.
+  std::string StrategyError() const;
 
-  // Held read marks; nullopt where they cannot be known.
+  // Held read marks; nullopt where they cannot be known. Does not wait for a running checkpoint.
   std::optional<ReadMarks> FindReadMarks();
   // The size of the -wal file; the largest that was seen is kept. nullopt: there is none.
   std::optional<std::int64_t> WalBytes() const;
@@ -111,12 +117,12 @@ class Database {
   bool Replace(ControlFile::Wish wish);
   CheckpointReport AutoCheckpointLocked(const HostConnection& host, const WalIndex& index,
                                         CheckpointOrigin origin, bool hurried);
-  CheckpointReport RunLocked(const HostConnection& host, CheckpointMode mode,
+  CheckpointReport RunLocked(const HostConnection& host, CheckpointMode mode, const WalIndex& index,
                              std::uint64_t deadline_ns, CheckpointOrigin origin,
                              const std::string& rule);
   Facts GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
                     std::uint64_t now_ns);
-  // Compiles the active strategy if settings changed since.
+  // Compiles the active strategy if settings changed since; the default one where it cannot be.
   Status FollowSettings();
   void CountFired(const Rule& rule);
   void PlanNextLook(const WalIndex& index, std::uint64_t now_ns);
@@ -154,6 +160,10 @@ class Database {
   std::uint64_t backoff_ns_ = 0;
   std::uint64_t not_before_ns_ = 0;
   std::uint64_t no_stall_before_ns_ = 0;
+
+  mutable std::mutex words_mutex_;  // held for moments; guards the two below
+  std::string unguarded_because_;
+  std::string strategy_error_;
 };
 
 }  // namespace walmanager

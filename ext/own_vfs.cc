@@ -138,6 +138,13 @@ int CurrentTimeInt64(sqlite3_vfs* v, sqlite3_int64* out) {
   return Host(v)->xCurrentTimeInt64(Host(v), out);
 }
 
+void* DlOpen(sqlite3_vfs* v, const char* name) { return Host(v)->xDlOpen(Host(v), name); }
+void DlError(sqlite3_vfs* v, int n, char* out) { Host(v)->xDlError(Host(v), n, out); }
+void (*DlSym(sqlite3_vfs* v, void* library, const char* symbol))(void) {
+  return Host(v)->xDlSym(Host(v), library, symbol);
+}
+void DlClose(sqlite3_vfs* v, void* library) { Host(v)->xDlClose(Host(v), library); }
+
 constexpr std::array<const char*, 3> kUnixFamily = {"unix", "unix-excl", "unix-posix"};
 
 }  // namespace
@@ -169,6 +176,10 @@ const char* OwnVfsFor(sqlite3_vfs* host) {
     vfs->base.xDelete = Delete;
     vfs->base.xAccess = Access;
     vfs->base.xFullPathname = FullPathname;
+    vfs->base.xDlOpen = DlOpen;
+    vfs->base.xDlError = DlError;
+    vfs->base.xDlSym = DlSym;
+    vfs->base.xDlClose = DlClose;
     vfs->base.xRandomness = Randomness;
     vfs->base.xSleep = Sleep;
     vfs->base.xCurrentTime = CurrentTime;

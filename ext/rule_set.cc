@@ -116,7 +116,9 @@ bool Mentions(std::string_view text, std::string_view name) {
 Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& settings) {
   RuleSet set;
   auto db = OpenOwnConnection(
-      ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+      ":memory:",
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+      nullptr);
   if (!db.ok()) return db.error();
   set.db_ = std::move(db.value());
   // "x" is a column or an error, never a string.

@@ -1,8 +1,7 @@
 // SQLite as this project uses it: the only file that includes its header. Owned handles, result
 // codes to Status, and the guard that every callback from C stands behind.
 //
-// Every call goes through the API table of the host that loaded us. Newer functions than 3.34's
-// are called only behind EngineHas().
+// Every call goes through the API table of the host that loaded us, and none is newer than 3.34.
 #pragma once
 
 #include <sqlite3ext.h>
@@ -26,17 +25,11 @@ struct DbCloser {
 struct StmtFinalizer {
   void operator()(sqlite3_stmt* stmt) const { sqlite3_finalize(stmt); }
 };
-struct SqliteFree {
-  void operator()(void* memory) const { sqlite3_free(memory); }
-};
 using OwnedDb = std::unique_ptr<sqlite3, DbCloser>;
 using OwnedStmt = std::unique_ptr<sqlite3_stmt, StmtFinalizer>;
 
 // Statements of ours on the host's connection begin with this, so that our own trace knows them.
 inline constexpr char kOwnSql[] = "/*walmanager*/ ";
-
-// Whether the running engine is at least `version` (sqlite3_libversion_number's format).
-inline bool EngineHas(int version) { return sqlite3_libversion_number() >= version; }
 
 // The engine's words for what just failed on `db`.
 inline Error EngineError(sqlite3* db) {
@@ -44,6 +37,7 @@ inline Error EngineError(sqlite3* db) {
   const ErrorCode code = rc == SQLITE_BUSY || rc == SQLITE_PROTOCOL ? ErrorCode::kBusy
                          : rc == SQLITE_LOCKED                      ? ErrorCode::kLocked
                          : rc == SQLITE_NOMEM                       ? ErrorCode::kNoMemory
+                         : rc == SQLITE_NOTADB                      ? ErrorCode::kNotADatabase
                                                                     : ErrorCode::kError;
   return Error{sqlite3_errmsg(db), code};
 }
@@ -53,7 +47,7 @@ inline Result<OwnedStmt> Prepare(sqlite3* db, const std::string& sql) {
   sqlite3_stmt* stmt = nullptr;
   if (sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()), &stmt, nullptr) !=
       SQLITE_OK) {
-    return Error{sqlite3_errmsg(db)};
+    return EngineError(db);
   }
   return OwnedStmt(stmt);
 }

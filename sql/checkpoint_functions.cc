@@ -42,8 +42,12 @@ Result<Schema> Find(Connection& connection, const Arguments& arguments, std::siz
 
 CheckpointReport NoLog(const Schema& schema) {
   CheckpointReport report;
-  report.message = "journal_mode is " +
-                   (schema.journal_mode.empty() ? "unknown" : schema.journal_mode) + ", not wal";
+  // In WAL mode: locking_mode=EXCLUSIVE hides the wal-index until the first commit.
+  report.message = schema.is_wal()
+                       ? "the wal-index cannot be looked at"
+                       : "journal_mode is " +
+                             (schema.journal_mode.empty() ? "unknown" : schema.journal_mode) +
+                             ", not wal";
   if (schema.database) report.strategy = schema.database->settings().strategy;
   return report;
 }
@@ -78,8 +82,12 @@ Result<Value> WalCheckpoint(Connection& connection, const Arguments& arguments) 
       *mode == CheckpointMode::kPassive
           ? 0
           : MonotonicNs() + static_cast<std::uint64_t>(connection.busy_timeout_ms()) * 1'000'000;
-  return Json(schema.value(), schema.value().database->ManualCheckpoint(
-                                  connection.AsHost(schema.value()), *mode, deadline));
+  // Without a look (locking_mode=EXCLUSIVE before the first commit) nothing is known of before.
+  const WalIndex index = connection.LookAtLog(schema.value()).value_or(WalIndex{});
+  const auto report = schema.value().database->ManualCheckpoint(connection.AsHost(schema.value()),
+                                                                *mode, index, deadline);
+  connection.CloseOwnConnectionsIfUntraced();
+  return Json(schema.value(), report);
 }
 
 }  // namespace walmanager

@@ -1,6 +1,7 @@
 // wal_configure: puts connection and database into a profile, whole or not at all.
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <vector>
 
 #include "ext/connection.h"
@@ -20,6 +21,9 @@ struct Target {
   // is the word's place. nullptr: an integer.
   const char* words;
   bool may_be_less;  // the engine may cut it to what its build allows
+  // Of an integer PRAGMA: what the engine takes without bending it.
+  std::int64_t minimum = 0;
+  std::int64_t maximum = 0;
 };
 
 // In the order in which they are applied: first what is most likely to be refused.
@@ -27,12 +31,12 @@ constexpr std::size_t kTargets = 11;
 constexpr std::array<Target, kTargets> kTargetList = {{
     {"journal_mode", Kind::kSchemaPragma, "wal", false},
     {"synchronous", Kind::kSchemaPragma, "off normal full extra", false},
-    {"cache_size", Kind::kSchemaPragma, nullptr, false},
-    {"mmap_size", Kind::kSchemaPragma, nullptr, true},
+    {"cache_size", Kind::kSchemaPragma, nullptr, false, -2147483647, 2147483647},
+    {"mmap_size", Kind::kSchemaPragma, nullptr, true, 0, std::int64_t{1} << 46},
     {"temp_store", Kind::kConnectionPragma, "default file memory", false},
     {"foreign_keys", Kind::kConnectionPragma, "off on", false},
-    {"journal_size_limit", Kind::kSchemaPragma, nullptr, false},
-    {"busy_timeout", Kind::kConnectionPragma, nullptr, false},
+    {"journal_size_limit", Kind::kSchemaPragma, nullptr, false, -1, std::int64_t{1} << 46},
+    {"busy_timeout", Kind::kConnectionPragma, nullptr, false, 0, 2147483647},
     {"wal_limit_bytes", Kind::kSetting, nullptr, false},
     {"checkpoint_frames", Kind::kSetting, nullptr, false},
     {"strategy", Kind::kStrategy, nullptr, false},
@@ -137,9 +141,13 @@ class Configuration {
       return now.ok() ? Status(Ok{}) : Status(now.error());
     }
     return schema_.database->Change(true, [&](StoredSettings& stored) -> Status {
-      stored.settings = before_.settings;
-      stored.strategy = before_.strategy;
-      stored.strategy_changed = before_.strategy_changed;
+      if (target.kind == Kind::kStrategy) {
+        stored.strategy = before_.strategy;
+        stored.strategy_changed = before_.strategy_changed;
+        return Ok{};
+      }
+      stored.Set(SettingSpecs()[*FindSetting(target.name)], std::nullopt, {});
+      if (const StoredSetting* was = before_.Find(target.name)) stored.settings.push_back(*was);
       return Ok{};
     });
   }
@@ -197,11 +205,17 @@ Result<std::string> CheckOverride(const Target& target, const std::string& type,
       return wrong("one of " + Joined(words));
     return word;
   }
-  if (type != "integer") return wrong("an integer");
+  std::int64_t least = target.minimum, most = target.maximum;
   if (target.kind == Kind::kSetting) {
     const SettingSpec& spec = SettingSpecs()[*FindSetting(target.name)];
-    const auto value = text.size() < 18 ? std::stoll(text) : std::int64_t{-1};
-    if (value < spec.minimum || value > spec.maximum) return wrong(AllowedValues(spec));
+    least = spec.minimum, most = spec.maximum;
+  }
+  std::int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value);
+  if (type != "integer" || parsed.ec != std::errc() || parsed.ptr != end || value < least ||
+      value > most) {
+    return wrong("an integer from " + std::to_string(least) + " to " + std::to_string(most));
   }
   return text;
 }
@@ -266,6 +280,13 @@ Result<Value> WalConfigure(Connection& connection, const Arguments& arguments) {
   if (schema.value().read_only) {
     return Error{"wal_configure: schema '" + schema.value().name +
                  "' is read-only on this connection"};
+  }
+
+  const std::string& strategy = wanted[kTargets - 1];
+  if (const StoredSettings stored = schema.value().database->settings();
+      stored.RulesOf(strategy).empty()) {
+    return Error{"wal_configure: strategy " + ShownText(strategy) + " is not one of " +
+                 stored.StrategyNames()};
   }
 
   Configuration configuration(connection, schema.value());

@@ -23,6 +23,11 @@ void Call(sqlite3_context* context, int count, sqlite3_value** values) {
   const int rc = AtCEdge([&] {
     const auto* call = static_cast<FunctionContext*>(sqlite3_user_data(context));
     const Function& function = *call->function;
+    if (!call->connection->belongs_here()) {
+      SetError(context, Error{std::string(function.name) +
+                              ": this connection was opened before a fork, in the parent"});
+      return SQLITE_OK;
+    }
     if (count < function.least_arguments || count > function.most_arguments) {
       SetError(context, Error{std::string(function.name) + ": " + std::to_string(count) +
                               " arguments given; call it as " + function.signature});

@@ -61,7 +61,7 @@ Result<std::vector<Rule>> ParseRules(Connection& connection, const std::string& 
       json);
   if (!rows.ok()) return Error{"rules_json: " + rows.error().message};
   std::vector<Rule> rules;
-  std::set<std::string> seen;
+  std::set<std::string> seen, fields;
   std::string element;
   for (const auto& row : rows.value()) {
     if (rules.empty() || *row[0] != element) {
@@ -70,12 +70,18 @@ Result<std::vector<Rule>> ParseRules(Connection& connection, const std::string& 
       rules.emplace_back().strategy = strategy;
     }
     if (!row[2]) continue;  // an object without fields: its name will be missing
+    if (!fields.insert(element + "." + *row[2]).second) {
+      return Error{"rule " + element + ": field " + ShownText(*row[2]) + " is there twice"};
+    }
     const Field field{*row[2], row[3].value_or("null"), row[4].value_or("NULL")};
     const Status status = SetField(rules.back(), field, "rule " + element + ": ");
     if (!status.ok()) return status.error();
   }
   if (rules.empty()) return Error{"rules_json has no rule, at least one is needed"};
-  for (const Rule& rule : rules) {
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const Rule& rule = rules[i];
+    if (!fields.contains(std::to_string(i) + ".rule"))
+      return Error{"rule " + std::to_string(i) + ": its name, field rule, is missing"};
     if (Status status = CheckRule(rule); !status.ok()) return status.error();
     if (!seen.insert(rule.name).second) {
       return Error{"rule '" + rule.name + "' is there twice"};

@@ -51,6 +51,7 @@ int Connect(sqlite3* db, void* aux, int, const char* const*, sqlite3_vtab** out,
     const auto* context = static_cast<ModuleContext*>(aux);
     const int rc = sqlite3_declare_vtab(db, CreateTable(*context->table).c_str());
     if (rc != SQLITE_OK) return rc;
+    if (context->table->reveals_others()) sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
     auto* table = new VirtualTable{};
     table->table = context->table;
     table->connection = context->connection;
@@ -86,7 +87,9 @@ int Filter(sqlite3_vtab_cursor* base, int, const char*, int, sqlite3_value**) {
   return AtCEdge([&] {
     auto* cursor = static_cast<Cursor*>(base);
     auto* table = static_cast<VirtualTable*>(base->pVtab);
-    auto rows = table->table->Read(*table->connection);
+    auto rows = table->connection->belongs_here()
+                    ? table->table->Read(*table->connection)
+                    : Error{"this connection was opened before a fork, in the parent"};
     if (!rows.ok()) {
       sqlite3_free(table->zErrMsg);
       table->zErrMsg =

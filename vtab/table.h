@@ -48,6 +48,9 @@ class Table {
   virtual ~Table() = default;
   virtual const char* name() const = 0;
   virtual const char* about() const = 0;
+  // Whether it tells of other connections: then it is refused in triggers and views stored in the
+  // database.
+  virtual bool reveals_others() const = 0;
   virtual std::vector<ColumnInfo> columns() const = 0;
   // Runs inside a statement of `connection`, in its thread. An error becomes the statement's.
   virtual Result<std::unique_ptr<Rows>> Read(Connection& connection) const = 0;
@@ -57,11 +60,17 @@ template <typename Row>
 class TableOf final : public Table {
  public:
   using Reader = Result<std::vector<Row>> (*)(Connection&);
-  TableOf(const char* name, const char* about, Reader reader, std::vector<Column<Row>> columns)
-      : name_(name), about_(about), reader_(reader), columns_(std::move(columns)) {}
+  TableOf(const char* name, const char* about, Reader reader, bool reveals_others,
+          std::vector<Column<Row>> columns)
+      : name_(name),
+        about_(about),
+        reader_(reader),
+        reveals_others_(reveals_others),
+        columns_(std::move(columns)) {}
 
   const char* name() const override { return name_; }
   const char* about() const override { return about_; }
+  bool reveals_others() const override { return reveals_others_; }
   std::vector<ColumnInfo> columns() const override {
     std::vector<ColumnInfo> infos;
     for (const Column<Row>& column : columns_)
@@ -89,6 +98,7 @@ class TableOf final : public Table {
   const char* name_;
   const char* about_;
   Reader reader_;
+  bool reveals_others_;
   std::vector<Column<Row>> columns_;
 };
 

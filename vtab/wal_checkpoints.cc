@@ -41,7 +41,7 @@ const Table& WalCheckpointsTable() {
   // clang-format off
   static const TableOf<Row> kTable(
       "wal_checkpoints", "The last 512 checkpoints of all processes, newest first.",
-      Read,
+      Read, /*reveals_others=*/true,
       {
           {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
           {"id", kInteger, "counts up from 1", [](const Row& r) -> Value { return r.entry.id; }},

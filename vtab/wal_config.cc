@@ -45,7 +45,7 @@ const Table& WalConfigTable() {
   // clang-format off
   static const TableOf<Row> kTable(
       "wal_config", "The settings of each database; wal_set() changes them.",
-      Read,
+      Read, /*reveals_others=*/true,
       {
           {"name", kText, "what wal_set() calls it", [](const Row& r) -> Value { return r.spec.name; }},
           {"value", kInteger, "in force", [](const Row& r) -> Value { return Shown(r.spec, r.value); }},

@@ -21,7 +21,7 @@ struct Row {
   CommitTotals commits;
   CheckpointTotals checkpoints;
   std::int64_t processes = 0;
-  std::optional<std::string> statistics_file, private_because, unguarded_because;
+  std::optional<std::string> statistics_file, private_because, unguarded_because, strategy_error;
   std::int64_t since_ms = 0;
 };
 
@@ -45,8 +45,8 @@ void CountReaders(Connection& connection, Row& row) {
   row.active_readers = static_cast<int>(std::count(marks->held.begin(), marks->held.end(), true));
   for (std::size_t i = 0; i < marks->held.size(); ++i) {
     if (!marks->held[i]) continue;
-    row.oldest_reader_frame =
-        std::min<std::int64_t>(row.oldest_reader_frame.value_or(values[i]), values[i]);
+    const std::int64_t frame = row.index->Snapshot(static_cast<int>(i));
+    row.oldest_reader_frame = std::min(row.oldest_reader_frame.value_or(frame), frame);
   }
 }
 
@@ -88,6 +88,8 @@ Row ReadRow(Connection& connection, Schema schema) {
   if (!control->shared()) row.private_because = control->reason();
   const std::string unguarded = database.UnguardedBecause();
   if (!unguarded.empty()) row.unguarded_because = unguarded;
+  const std::string strategy_error = database.StrategyError();
+  if (!strategy_error.empty()) row.strategy_error = strategy_error;
   return row;
 }
 
@@ -150,7 +152,7 @@ const Table& WalMetricsTable() {
   // clang-format off
   static const TableOf<Row> kTable(
       "wal_metrics", "One row per attached database: its log, its readers, its commits and checkpoints.",
-      Read,
+      Read, /*reveals_others=*/false,
       {
           {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema.name; }},
           {"file", kText, "the database file; NULL in memory", [](const Row& r) -> Value { return r.schema.file.empty() ? Value() : Value(r.schema.file); }},
@@ -164,7 +166,7 @@ const Table& WalMetricsTable() {
           {"pending_bytes", kInteger, "the same in bytes of the log", [](const Row& r) -> Value { return r.index ? Value(std::int64_t{r.index->pending()} * (r.index->page_size + kFrameHeaderBytes)) : Value(); }},
           {"wal_limit_bytes", kInteger, "the size that the log should not outgrow", [](const Row& r) -> Value { return Measured(r, [&] { return r.settings.Values()[Setting::kWalLimitBytes]; }); }},
           {"active_readers", kInteger, "read marks that somebody holds, without the one that asks", [](const Row& r) -> Value { return r.active_readers; }},
-          {"oldest_reader_frame", kInteger, "the oldest of these marks: frames after it cannot be moved", [](const Row& r) -> Value { return r.oldest_reader_frame; }},
+          {"oldest_reader_frame", kInteger, "the last frame that the oldest of these sees: frames after it cannot be moved", [](const Row& r) -> Value { return r.oldest_reader_frame; }},
           {"strategy", kText, "the active checkpoint strategy", [](const Row& r) -> Value { return Measured(r, [&] { return r.settings.strategy; }); }},
           {"hook", kText, "of this connection: active, displaced or off", [](const Row& r) -> Value { return r.hook; }},
           {"checkpointer", kText, "inline: in committing threads; off: nobody", [](const Row& r) -> Value { return r.schema.is_wal() ? Value(r.settings.strategy == "off" || !r.automatic ? "off" : "inline") : Value(); }},
@@ -202,6 +204,7 @@ const Table& WalMetricsTable() {
           {"statistics_since", kText, "UTC", [](const Row& r) -> Value { return Measured(r, [&] { return UtcText(r.since_ms); }); }},
           {"private_because", kText, "why there is no control file; NULL where there is one", [](const Row& r) -> Value { return r.private_because; }},
           {"unguarded_because", kText, "why the last checkpoint of this process ran unguarded; NULL where it did not", [](const Row& r) -> Value { return r.unguarded_because; }},
+          {"strategy_error", kText, "why the default strategy stands in for the active one; NULL where it does not", [](const Row& r) -> Value { return r.strategy_error; }},
       });
   // clang-format on
   return kTable;

@@ -46,7 +46,7 @@ const Table& WalStrategiesTable() {
   // clang-format off
   static const TableOf<Row> kTable(
       "wal_strategies", "The rules of every strategy; the first whose condition holds says what to do.",
-      Read,
+      Read, /*reveals_others=*/false,
       {
           {"strategy", kText, "the strategy's name", [](const Row& r) -> Value { return r.rule.strategy; }},
           {"priority", kInteger, "rules are tried lowest first", [](const Row& r) -> Value { return r.rule.priority; }},

@@ -10,7 +10,13 @@ namespace walmanager {
 
 // What SQLite is told when a call fails. The numbers are SQLite's primary result codes
 // (https://www.sqlite.org/rescode.html), written out because core does not know sqlite3.h.
-enum class ErrorCode : int { kError = 1, kBusy = 5, kLocked = 6, kNoMemory = 7, kIo = 10 };
+enum class ErrorCode : int {
+  kError = 1,
+  kBusy = 5,
+  kLocked = 6,
+  kNoMemory = 7,
+  kNotADatabase = 26
+};
 
 // An error: a code for the program and a message for the person. A message names the object, the
 // value given and what is allowed.

@@ -15,7 +15,9 @@ bool StartsWith(const char* text, const char* word) {
 
 const char* SkipSpaceAndComments(const char* sql) {
   for (;;) {
-    while (*sql == ' ' || (*sql >= '\t' && *sql <= '\r')) ++sql;
+    // Empty statements and a byte order mark are passed over by SQLite, too.
+    while (*sql == ' ' || *sql == ';' || (*sql >= '\t' && *sql <= '\r')) ++sql;
+    if (std::strncmp(sql, "\xef\xbb\xbf", 3) == 0) sql += 3;
     if (sql[0] == '-' && sql[1] == '-') {
       while (*sql && *sql != '\n') ++sql;
     } else if (sql[0] == '/' && sql[1] == '*') {

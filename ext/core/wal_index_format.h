@@ -21,15 +21,10 @@ inline constexpr int kReadMarks = 5;
 // from it (the argument of xShmLock).
 inline constexpr int kShmLockBase = 120;
 inline constexpr int kWriteLock = 0;
-inline constexpr int kCheckpointLock = 1;
-inline constexpr int kRecoverLock = 2;
 inline constexpr int kReadLock0 = 3;
-inline constexpr int kDmsLock = 8;
 
-inline constexpr std::uint32_t kReadMarkUnused = 0xffffffffu;
-// Every frame is a page and a header of 24 bytes; the log starts with a header of 32.
+// Every frame is a page and a header of 24 bytes.
 inline constexpr std::uint32_t kFrameHeaderBytes = 24;
-inline constexpr std::uint32_t kWalHeaderBytes = 32;
 
 struct WalIndex {
   std::uint32_t change_counter = 0;  // incremented by every transaction
@@ -44,6 +39,10 @@ struct WalIndex {
 
   std::uint32_t pending() const { return max_frame > backfill ? max_frame - backfill : 0; }
   bool complete() const { return backfill >= max_frame; }
+  // The last frame that a reader on this mark sees. One on mark 0 reads the database alone.
+  std::uint32_t Snapshot(int mark) const {
+    return mark == 0 ? backfill : read_marks[static_cast<std::size_t>(mark)];
+  }
 };
 
 // Decodes a snapshot of the first kWalIndexSnapshotBytes of the wal-index. nullopt where the bytes

@@ -131,7 +131,8 @@ def test_passive_is_partial_with_a_pinned_reader_and_not_busy(fast, wal_path):
     assert without(result, "duration_ms") == {
         "schema": "main", "strategy": "conversation_workload", "rule": None, "mode": "PASSIVE",
         "result": "partial", "busy": False, "wal_frames": 20, "checkpointed_frames": 10, "moved_frames": 10,
-        "complete": False, "wal_bytes": 32 + 20 * 4120, "skipped": None}
+        "complete": False, "wal_bytes": 32 + 20 * 4120, "skipped": None, "error": "a reader holds frame 10 of 20"}
+    assert one(fast, "SELECT error FROM wal_checkpoints LIMIT 1") == "a reader holds frame 10 of 20"
     reader.close()
     result = checkpoint(fast, "PASSIVE")
     assert (result["result"], result["moved_frames"]) == ("complete", 10)

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -85,7 +87,9 @@ def test_overrides_win(rollback_db):
         ("wal_configure('web', '{\"synchronous\":\"most\"}')",
          "wal_configure: override synchronous 'most' is not one of off, normal, full, extra"),
         ("wal_configure('web', '{\"cache_size\":\"big\"}')",
-         "wal_configure: override cache_size 'big' is not an integer"),
+         "wal_configure: override cache_size 'big' is not an integer from -2147483647 to 2147483647"),
+        ("wal_configure('web', '{\"busy_timeout\":-5}')",
+         "wal_configure: override busy_timeout '-5' is not an integer from 0 to 2147483647"),
         ("wal_configure('web', '{\"journal_mode\":\"delete\"}')",
          "wal_configure: override journal_mode 'delete' is not one of wal"),
         ("wal_configure('web', '{\"checkpoint_frames\":0}')",
@@ -101,13 +105,34 @@ def test_bad_input_changes_nothing(rollback_db, call, message):
     assert (pragmas(rollback_db), settings(rollback_db)) == before
 
 
-def test_everything_is_put_back_if_the_last_setting_fails(rollback_db):
+def test_a_strategy_that_is_not_there_changes_nothing(rollback_db, tmp_path):
     before = (pragmas(rollback_db), settings(rollback_db))
     with pytest.raises(sqlite3.OperationalError) as error:
         rollback_db.execute("SELECT wal_configure('embedded', '{\"strategy\":\"nope\"}')")
-    assert str(error.value).startswith(
-        "wal_configure: strategy 'nope' could not be set: strategy 'nope' is not one of "
-        "conversation_workload, off, sqlite_default")
+    assert str(error.value) == (
+        "wal_configure: strategy 'nope' is not one of conversation_workload, off, sqlite_default")
+    assert (pragmas(rollback_db), settings(rollback_db)) == before
+    assert not (tmp_path / "plain.db-walmanager").exists()
+
+
+def test_everything_is_put_back_if_a_late_setting_fails(rollback_db, tmp_path):
+    """Another process holds the lock on the settings: the ninth setting fails, eight are put back."""
+    one(rollback_db, "SELECT wal_configure('web')")
+    one(rollback_db, "SELECT wal_set('checkpoint_frames', 777)")
+    before = (pragmas(rollback_db), settings(rollback_db))
+    holder = subprocess.Popen(
+        [sys.executable, "-c",
+         "import fcntl, sys\n"
+         "file = open(sys.argv[1], 'r+b')\n"
+         "fcntl.lockf(file, fcntl.LOCK_EX, 1, (1 << 40) + 2)\n"
+         "print('held', flush=True)\n"
+         "sys.stdin.read()", str(tmp_path / "plain.db-walmanager")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(sqlite3.OperationalError) as error:
+        rollback_db.execute("SELECT wal_configure('embedded')")
+    holder.communicate()
+    assert str(error.value).startswith("wal_configure: wal_limit_bytes '4194304' could not be set: ")
     assert (pragmas(rollback_db), settings(rollback_db)) == before
 
 

@@ -224,7 +224,7 @@ def test_the_longest_name(db):
     ("[]", "wal_strategy_define: rules_json has no rule, at least one is needed"),
     ("[1]", "wal_strategy_define: rule 0 is not an object"),
     ('[{"rule":"a","condition":"1"}, null]', "wal_strategy_define: rule 1 is not an object"),
-    ("[{}]", "wal_strategy_define: rule '' is not 1 to 63 letters, digits or underscores"),
+    ("[{}]", "wal_strategy_define: rule 0: its name, field rule, is missing"),
     ('[{"rule":"a"}]', "wal_strategy_define: rule 'a': condition has 0 bytes, allowed are 1 to 1023"),
     ('[{"rule":1,"condition":"1"}]', "wal_strategy_define: rule 0: rule '1' is not text"),
     ('[{"rule":"a","condition":1}]', "wal_strategy_define: rule 0: condition '1' is not text"),

@@ -22,7 +22,7 @@ checkpoints_failed, checkpoint_frames, checkpoint_mean_ms, checkpoint_p95_ms, ch
 last_checkpoint_mode, wal_resets, wal_bytes_max, processes, unmanaged_processes, statistics_file, statistics_since
 """.replace("\n", " ").strip().split(", ")
 CONTRACT = [name.strip() for name in CONTRACT]
-ADDED = ["private_because", "unguarded_because"]
+ADDED = ["private_because", "unguarded_because", "strategy_error"]
 TEXT = {"schema", "file", "journal_mode", "strategy", "hook", "checkpointer", "last_checkpoint_at",
         "last_checkpoint_mode", "statistics_file", "statistics_since", *ADDED}
 

@@ -40,6 +40,8 @@ TEST(StatementText, KindsInAnySpelling) {
 TEST(StatementText, SpaceAndCommentsArePassedOver) {
   EXPECT_EQ(ClassifyStatement(" \t\r\n -- a line\n /* and * more */\fCOMMIT"),
             Kind::kEndsTransaction);
+  EXPECT_EQ(ClassifyStatement(" ;; /* a */;PRAGMA journal_mode=DELETE"), Kind::kChangesMode);
+  EXPECT_EQ(ClassifyStatement("\xef\xbb\xbfPRAGMA journal_mode=DELETE"), Kind::kChangesMode);
   EXPECT_EQ(ClassifyStatement("-- to the end"), Kind::kOther);
   EXPECT_EQ(ClassifyStatement("/* never closed COMMIT"), Kind::kOther);
   EXPECT_EQ(ClassifyStatement("/*/COMMIT"), Kind::kOther);

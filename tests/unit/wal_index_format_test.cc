@@ -58,7 +58,7 @@ TEST(WalIndexFormat, WhatSqliteWroteIsRead) {
   EXPECT_EQ(index->backfill, 5u);
   EXPECT_EQ(index->backfill_attempted, 5u);
   EXPECT_EQ(index->read_marks,
-            (std::array<std::uint32_t, kReadMarks>{0, 5, 6, kReadMarkUnused, kReadMarkUnused}));
+            (std::array<std::uint32_t, kReadMarks>{0, 5, 6, 0xffffffffu, 0xffffffffu}));
   EXPECT_EQ(index->pending(), 1u);
   EXPECT_FALSE(index->complete());
 }
