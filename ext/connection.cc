@@ -22,6 +22,11 @@ std::uint64_t Position(const WalIndex& index) {
   return std::uint64_t{index.salt1} << 32 | index.max_frame;
 }
 
+// NULL stands for main, and saves SQLite a search by name.
+const char* FastName(const char* schema) {
+  return std::strcmp(schema, "main") == 0 ? nullptr : schema;
+}
+
 void Nothing(sqlite3_context*, int, sqlite3_value**) {}
 
 }  // namespace
@@ -266,9 +271,9 @@ int Connection::OnWal(void* self, sqlite3*, const char* schema, int frames) {
 void Connection::Committed(const char* schema, int frames) {
   if (!belongs_here()) return;
   const std::uint64_t start = MonotonicNs();
-  sqlite3_file* file = DatabaseFile(db_, schema);
   Log* log = FindLog(schema);
   if (!log) return;
+  sqlite3_file* file = DatabaseFile(db_, FastName(schema));
   Database& database = *log->database;
   MakeReady(*log);
   ControlRegion& region = log->control->region();
@@ -317,7 +322,7 @@ std::uint64_t Connection::CountFrames(Log& log, const WalIndex& index) {
 }
 
 Connection::Log* Connection::FindLog(const char* schema) {
-  const char* file = sqlite3_db_filename(db_, schema);
+  const char* file = sqlite3_db_filename(db_, FastName(schema));
   for (Log& log : logs_) {
     if (std::strcmp(log.schema.c_str(), schema) != 0) continue;
     if (file && log.file == file) return &log;

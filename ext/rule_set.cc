@@ -121,27 +121,33 @@ Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& s
       nullptr);
   if (!db.ok()) return db.error();
   set.db_ = std::move(db.value());
+  set.asked_.resize(FactSpecs().size());
   // "x" is a column or an error, never a string.
   sqlite3_db_config(set.db_.get(), SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
-  set.asked_.resize(FactSpecs().size());
-  for (const Rule& rule : rules) {
-    auto stmt = CompileCondition(set.db_.get(), rule.condition);
+  std::string first_that_holds = "SELECT CASE";
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const std::string& condition = rules[i].condition;
+    auto stmt = CompileCondition(set.db_.get(), condition);
     if (!stmt.ok()) {
-      return Error{"rule '" + rule.name + "': condition " + ShownText(rule.condition) + ": " +
+      return Error{"rule '" + rules[i].name + "': condition " + ShownText(condition) + ": " +
                    stmt.error().message + "; a condition is an expression over " + AllowedNames()};
     }
-    Condition condition{std::move(stmt.value()), {}};
-    const auto facts = FactSpecs();
-    for (std::size_t i = 0; i < facts.size(); ++i) {
-      if (!Mentions(rule.condition, facts[i].name)) continue;
-      condition.asked.push_back(i);
-      set.asked_[i] = true;
+    for (std::size_t fact = 0; fact < set.asked_.size(); ++fact) {
+      if (Mentions(condition, FactSpecs()[fact].name)) set.asked_[fact] = true;
     }
-    for (std::size_t i = 0; i < SettingSpecs().size(); ++i) {
-      sqlite3_bind_int64(condition.stmt.get(), static_cast<int>(facts.size() + i + 1),
-                         settings.at(i));
+    set.conditions_.push_back(std::move(stmt.value()));
+    first_that_holds += " WHEN (" + condition + "\n) THEN " + std::to_string(i);
+  }
+  auto all = Prepare(set.db_.get(), first_that_holds + " END FROM (" + FactsQuery(true) + ")");
+  if (!all.ok()) return all.error();
+  set.first_that_holds_ = std::move(all.value());
+  const int facts = static_cast<int>(FactSpecs().size());
+  for (int i = 0; i < static_cast<int>(SettingSpecs().size()); ++i) {
+    const std::int64_t value = settings.at(static_cast<std::size_t>(i));
+    sqlite3_bind_int64(set.first_that_holds_.get(), facts + i + 1, value);
+    for (const OwnedStmt& stmt : set.conditions_) {
+      sqlite3_bind_int64(stmt.get(), facts + i + 1, value);
     }
-    set.conditions_.push_back(std::move(condition));
   }
   set.rules_ = std::move(rules);
   return set;
@@ -160,22 +166,37 @@ bool RuleSet::Asks(std::optional<double> Facts::*fact) const {
   return false;
 }
 
-std::optional<std::size_t> RuleSet::Decide(const Facts& facts) {
-  const auto holds = [&](std::size_t rule) {
-    const Condition& condition = conditions_[rule];
-    sqlite3_stmt* stmt = condition.stmt.get();
-    for (const std::size_t i : condition.asked) {
-      const FactSpec& fact = FactSpecs()[i];
-      const std::optional<double>& value = facts.*fact.value;
-      const int parameter = static_cast<int>(i) + 1;
-      if (!value) {
-        sqlite3_bind_null(stmt, parameter);
-      } else if (fact.real) {
-        sqlite3_bind_double(stmt, parameter, *value);
-      } else {
-        sqlite3_bind_int64(stmt, parameter, static_cast<sqlite3_int64>(*value));
-      }
+void RuleSet::Bind(sqlite3_stmt* stmt, const Facts& facts) const {
+  for (std::size_t i = 0; i < asked_.size(); ++i) {
+    if (!asked_[i]) continue;
+    const FactSpec& fact = FactSpecs()[i];
+    const std::optional<double>& value = facts.*fact.value;
+    const int parameter = static_cast<int>(i) + 1;
+    if (!value) {
+      sqlite3_bind_null(stmt, parameter);
+    } else if (fact.real) {
+      sqlite3_bind_double(stmt, parameter, *value);
+    } else {
+      sqlite3_bind_int64(stmt, parameter, static_cast<sqlite3_int64>(*value));
     }
+  }
+}
+
+std::optional<std::size_t> RuleSet::Decide(const Facts& facts) {
+  // All in one statement: this runs in committing threads.
+  sqlite3_stmt* all = first_that_holds_.get();
+  Bind(all, facts);
+  if (sqlite3_step(all) == SQLITE_ROW) {
+    const bool none = sqlite3_column_type(all, 0) == SQLITE_NULL;
+    const auto rule = static_cast<std::size_t>(sqlite3_column_int64(all, 0));
+    sqlite3_reset(all);
+    return none || rule >= rules_.size() ? std::nullopt : std::optional(rule);
+  }
+  sqlite3_reset(all);
+  // A condition failed, by an overflow for example: the others still count.
+  const auto holds = [&](std::size_t rule) {
+    sqlite3_stmt* stmt = conditions_[rule].get();
+    Bind(stmt, facts);
     const bool yes = sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_double(stmt, 0) != 0;
     sqlite3_reset(stmt);
     return yes;

@@ -30,13 +30,12 @@ class RuleSet {
   std::optional<std::size_t> Decide(const Facts& facts);
 
  private:
-  struct Condition {
-    OwnedStmt stmt;
-    std::vector<std::size_t> asked;  // the facts that it may ask for, as FactSpecs()
-  };
+  void Bind(sqlite3_stmt* stmt, const Facts& facts) const;
+
   OwnedDb db_;
   std::vector<Rule> rules_;
-  std::vector<Condition> conditions_;  // as rules_
+  OwnedStmt first_that_holds_;         // the index of the rule, or NULL
+  std::vector<OwnedStmt> conditions_;  // each by itself, as rules_
   std::vector<bool> asked_;            // by any of them, as FactSpecs()
 };
 
