@@ -82,7 +82,7 @@ Checkpointer::Opened Checkpointer::Open(const Host& host) {
   // To open another file under this name would, by the names of its -wal and -shm, harm this one.
   int moved = 0;
   sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_HAS_MOVED, &moved);
-  unguarded_because_ = "the database file is no longer at its path";
+  unguarded_because_ = "the database file is not to be found at its path";
   if (moved) return Opened::kNever;
   const char* vfs = OwnVfsFor(host_vfs);
   unguarded_because_ =

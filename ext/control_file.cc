@@ -307,7 +307,9 @@ bool ControlFile::StillThere() const {
   if (fd_ < 0) return true;
   struct stat mapped {
   }, at_path{};
-  if (fstat(fd_, &mapped) != 0 || stat(path_.c_str(), &at_path) != 0) return false;
+  if (fstat(fd_, &mapped) != 0) return false;
+  // Somebody who may no longer look keeps what is mapped.
+  if (stat(path_.c_str(), &at_path) != 0) return errno != ENOENT && errno != ENOTDIR;
   return mapped.st_dev == at_path.st_dev && mapped.st_ino == at_path.st_ino;
 }
 

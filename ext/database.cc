@@ -1,5 +1,6 @@
 #include "ext/database.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -456,7 +457,8 @@ std::optional<ReadMarks> Database::FindReadMarksLocked() {
 
 std::optional<std::int64_t> Database::WalBytes() const {
   const auto bytes = FileBytes(wal_path_);
-  if (bytes) control()->region().RaiseWalBytesMax(static_cast<std::uint64_t>(*bytes));
+  if (!bytes) return errno == ENOENT ? std::optional<std::int64_t>(0) : std::nullopt;
+  control()->region().RaiseWalBytesMax(static_cast<std::uint64_t>(*bytes));
   return bytes;
 }
 std::optional<std::int64_t> Database::DatabaseBytes() const { return FileBytes(path_); }

@@ -2,9 +2,9 @@
 // shared by all of the process's connections to it.
 //
 // Thread rules: all members may be called from any thread. Lock order: a host's handle,
-// checkpoint_mutex_, control_mutex_, then the mutexes of registry.h and control_file.h, of which no
-// two are held together but control_mutex of the registry and its main one; never back. The commit
-// path takes checkpoint_mutex_ only by try-lock: who loses goes on.
+// checkpoint_mutex_, control_mutex_, then one of the mutexes of registry.h and control_file.h, of
+// which no two are held together; never back. The commit path takes checkpoint_mutex_ only by
+// try-lock: who loses goes on.
 #pragma once
 
 #include <atomic>
@@ -107,7 +107,8 @@ class Database {
 
   // Held read marks; nullopt where they cannot be known. Does not wait for a running checkpoint.
   std::optional<ReadMarks> FindReadMarks();
-  // The size of the -wal file; the largest that was seen is kept. nullopt: there is none.
+  // The size of the -wal file, 0 where there is none; the largest that was seen is kept. nullopt:
+  // unknown.
   std::optional<std::int64_t> WalBytes() const;
   std::optional<std::int64_t> DatabaseBytes() const;
 

@@ -34,7 +34,7 @@ struct ProcessIdentity {
 struct Registry {
   using FileKey = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
 
-  std::mutex mutex;  // the last in the lock order; guards all below
+  std::mutex mutex;  // guards the two below; held for look-ups only, nothing is done under it
   std::map<FileKey, std::weak_ptr<Database>> databases;
   std::map<sqlite3*, Connection*> connections;
 

@@ -72,7 +72,7 @@ Row ReadRow(Connection& connection, Schema schema) {
   row.database_bytes = database.DatabaseBytes();
   if (row.schema.is_wal()) {
     row.index = connection.LookAtLog(row.schema);
-    row.wal_bytes = database.WalBytes().value_or(0);
+    row.wal_bytes = database.WalBytes();
     row.hook = HookName(connection.ProbeHook(row.schema));
     CountReaders(connection, row);
   }
@@ -197,7 +197,7 @@ const Table& WalMetricsTable() {
           {"last_checkpoint_at", kText, "UTC", [](const Row& r) -> Value { return r.checkpoints.last_mode ? Value(UtcText(r.checkpoints.last_ms)) : Value(); }},
           {"last_checkpoint_mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE", [](const Row& r) -> Value { return r.checkpoints.last_mode ? Value(ModeName(*r.checkpoints.last_mode)) : Value(); }},
           {"wal_resets", kInteger, "times that the log started over", [](const Row& r) -> Value { return Measured(r, [&] { return r.checkpoints.wal_resets; }); }},
-          {"wal_bytes_max", kInteger, "the largest -wal file that was seen", [](const Row& r) -> Value { return r.schema.is_wal() ? Value(std::max<std::int64_t>( static_cast<std::int64_t>(r.checkpoints.wal_bytes_max), *r.wal_bytes)) : Value(); }},
+          {"wal_bytes_max", kInteger, "the largest -wal file that was seen", [](const Row& r) -> Value { return r.schema.is_wal() ? Value(std::max<std::int64_t>( static_cast<std::int64_t>(r.checkpoints.wal_bytes_max), r.wal_bytes.value_or(0))) : Value(); }},
           {"processes", kInteger, "processes that share these statistics", [](const Row& r) -> Value { return Measured(r, [&] { return r.processes; }); }},
           {"unmanaged_processes", kInteger, "processes with the database open and without this extension", [](const Row&) -> Value { return {}; }},
           {"statistics_file", kText, "the control file; NULL where statistics are private to this process", [](const Row& r) -> Value { return r.statistics_file; }},
