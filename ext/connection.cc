@@ -213,7 +213,7 @@ void Connection::LookForUnhookedCommits() {
     if (!index) continue;
     MakeReady(log);
     log.control->region().AddFrames(log.slab, CountFrames(log, *index));
-    if (!log.database->IsDue(*index, now)) continue;
+    if (!log.database->IsDue(*index, log.control->region().settings_generation(), now)) continue;
     log.database->AfterCommit({db_, log.schema.c_str(), file, /*own_only=*/true}, *index, now);
   }
 }
@@ -285,7 +285,7 @@ void Connection::Committed(const char* schema, int frames) {
   const WalIndex index = shared_index ? *shared_index : LookWithoutIndex(*log, frames);
   ControlRegion::Commit commit;
   commit.frames = CountFrames(*log, index);
-  const bool due = automatic_ && database.IsDue(index, start);
+  const bool due = automatic_ && database.IsDue(index, region.settings_generation(), start);
   if (due) {
     const CheckpointReport report = database.AfterCommit({db_, schema, file}, index, start);
     log->without_index.backfill = static_cast<std::uint32_t>(

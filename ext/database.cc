@@ -175,8 +175,9 @@ Status Database::Change(bool make_file, const std::function<Status(StoredSetting
   return current->region().WriteSettings(*stored);
 }
 
-bool Database::IsDue(const WalIndex& index, std::uint64_t now_ns) const {
-  return index.salt1 != look_salt_.load(std::memory_order_relaxed) ||
+bool Database::IsDue(const WalIndex& index, std::uint64_t settings, std::uint64_t now_ns) const {
+  return settings != look_settings_.load(std::memory_order_relaxed) ||
+         index.salt1 != look_salt_.load(std::memory_order_relaxed) ||
          index.max_frame >= next_look_frame_.load(std::memory_order_relaxed) ||
          now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
              sample_interval_ns_.load(std::memory_order_relaxed);
@@ -186,13 +187,20 @@ void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
   const std::int64_t due = DueFrames(values_, index.page_size);
   const std::int64_t step = std::clamp<std::int64_t>(values_[Setting::kCheckpointFrames] / 16, 1,
                                                      kMostFramesBetweenLooks);
+  // No built-in rule but the one for time can hold while the log itself is shorter than what is
+  // due.
+  const bool nothing_before_due =
+      rules_ && std::all_of(rules_->rules().begin(), rules_->rules().end(),
+                            [](const Rule& rule) { return rule.builtin; });
   std::int64_t next = index.max_frame + step;
+  if (nothing_before_due && index.max_frame < due) next = due;
   // Land exactly on the frame at which a threshold is reached.
   for (const std::int64_t threshold : {due, index.backfill + due}) {
     if (threshold > index.max_frame) next = std::min(next, threshold);
   }
   next_look_frame_.store(static_cast<std::uint64_t>(next), std::memory_order_relaxed);
   look_salt_.store(index.salt1, std::memory_order_relaxed);
+  look_settings_.store(compiled_.generation, std::memory_order_relaxed);
   last_look_ns_.store(now_ns, std::memory_order_relaxed);
   sample_interval_ns_.store(static_cast<std::uint64_t>(values_[Setting::kSampleIntervalMs]) * kMs,
                             std::memory_order_relaxed);

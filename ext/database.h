@@ -90,8 +90,8 @@ class Database {
   // After a commit to the log: evaluates the strategy where that is due, in the committing thread.
   CheckpointReport AfterCommit(const HostConnection& host, const WalIndex& index,
                                std::uint64_t now_ns);
-  // Whether AfterCommit would do anything; a few loads.
-  bool IsDue(const WalIndex& index, std::uint64_t now_ns) const;
+  // Whether AfterCommit would do anything; a few loads. `settings`: the generation of the settings.
+  bool IsDue(const WalIndex& index, std::uint64_t settings, std::uint64_t now_ns) const;
   // Evaluates the strategy now, in a call of the user's.
   CheckpointReport AutoCheckpoint(const HostConnection& host, const WalIndex& index);
   CheckpointReport ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
@@ -146,6 +146,7 @@ class Database {
   // look early or late by one commit.
   std::atomic<std::uint64_t> next_look_frame_{0};
   std::atomic<std::uint32_t> look_salt_{0};
+  std::atomic<std::uint64_t> look_settings_{0};
   std::atomic<std::uint64_t> last_look_ns_{0};
   std::atomic<std::uint64_t> sample_interval_ns_{1'000'000'000};
 
