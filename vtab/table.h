@@ -20,6 +20,7 @@ namespace walmanager {
 class Connection;
 
 enum class ColumnType { kText, kInteger, kReal };
+using enum ColumnType;
 
 struct ColumnInfo {
   const char* name;

@@ -1,8 +1,8 @@
 // wal_checkpoints: the log of recent checkpoints of all processes, newest first.
 #include <algorithm>
 
-#include "ext/connection.h"
 #include "ext/core/time_text.h"
+#include "vtab/each_database.h"
 #include "vtab/table.h"
 
 namespace walmanager {
@@ -14,25 +14,18 @@ struct Row {
 };
 
 Result<std::vector<Row>> Read(Connection& connection) {
-  auto schemas = connection.Schemas();
-  if (!schemas.ok()) return schemas.error();
-  std::vector<Row> rows;
-  for (const Schema& schema : schemas.value()) {
-    if (!schema.database) continue;
+  auto rows = RowsOfEachDatabase<Row>(connection, [](const Schema& schema, std::vector<Row>& all) {
     for (CheckpointEntry& entry : schema.database->control()->region().ReadCheckpointLog()) {
-      rows.push_back({schema.name, std::move(entry)});
+      all.push_back({schema.name, std::move(entry)});
     }
-  }
-  std::stable_sort(rows.begin(), rows.end(),
+  });
+  if (!rows.ok()) return rows;
+  std::stable_sort(rows.value().begin(), rows.value().end(),
                    [](const Row& a, const Row& b) { return a.entry.at_ms > b.entry.at_ms; });
   return rows;
 }
 
 Value OrNull(const std::string& text) { return text.empty() ? Value() : Value(text); }
-
-constexpr auto kText = ColumnType::kText;
-constexpr auto kInteger = ColumnType::kInteger;
-constexpr auto kReal = ColumnType::kReal;
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // wal_config: the settings in force, their defaults, and who changed what when.
-#include "ext/connection.h"
 #include "ext/core/time_text.h"
+#include "vtab/each_database.h"
 #include "vtab/table.h"
 
 namespace walmanager {
@@ -13,30 +13,24 @@ struct Row {
   std::optional<StoredSetting> changed;
 };
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  auto schemas = connection.Schemas();
-  if (!schemas.ok()) return schemas.error();
-  std::vector<Row> rows;
-  for (const Schema& schema : schemas.value()) {
-    if (!schema.database) continue;
-    const StoredSettings settings = schema.database->settings();
-    const SettingValues values = settings.Values();
-    for (std::size_t i = 0; i < SettingSpecs().size(); ++i) {
-      const SettingSpec& spec = SettingSpecs()[i];
-      const StoredSetting* changed = settings.Find(spec.name);
-      rows.push_back(
-          {schema.name, spec, values.at(i), changed ? std::optional(*changed) : std::nullopt});
-    }
+void Append(const Schema& schema, std::vector<Row>& rows) {
+  const StoredSettings settings = schema.database->settings();
+  const SettingValues values = settings.Values();
+  for (std::size_t i = 0; i < SettingSpecs().size(); ++i) {
+    const SettingSpec& spec = SettingSpecs()[i];
+    const StoredSetting* changed = settings.Find(spec.name);
+    rows.push_back(
+        {schema.name, spec, values.at(i), changed ? std::optional(*changed) : std::nullopt});
   }
-  return rows;
+}
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  return RowsOfEachDatabase<Row>(connection, Append);
 }
 
 Value Shown(const SettingSpec& spec, std::int64_t value) {
   return spec.kind == SettingKind::kSwitch ? Value(SettingText(spec, value)) : Value(value);
 }
-
-constexpr auto kText = ColumnType::kText;
-constexpr auto kInteger = ColumnType::kInteger;
 
 }  // namespace
 

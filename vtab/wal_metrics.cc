@@ -141,10 +141,6 @@ Value ByResult(const Row& row, CheckpointResult result) {
   return Measured(row, [&] { return row.checkpoints.by_result[static_cast<std::size_t>(result)]; });
 }
 
-constexpr auto kText = ColumnType::kText;
-constexpr auto kInteger = ColumnType::kInteger;
-constexpr auto kReal = ColumnType::kReal;
-
 }  // namespace
 
 const Table& WalMetricsTable() {

@@ -1,6 +1,6 @@
 // wal_strategies: the rules of every strategy, built in and of the user's own.
-#include "ext/connection.h"
 #include "ext/core/time_text.h"
+#include "vtab/each_database.h"
 #include "vtab/table.h"
 
 namespace walmanager {
@@ -14,30 +14,24 @@ struct Row {
   RuleFired fired;
 };
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  auto schemas = connection.Schemas();
-  if (!schemas.ok()) return schemas.error();
-  std::vector<Row> rows;
-  for (const Schema& schema : schemas.value()) {
-    if (!schema.database) continue;
-    const auto control = schema.database->control();
-    const StoredSettings settings = control->region().ReadSettings().value_or(StoredSettings{});
-    const auto add = [&](std::span<const Rule> rules) {
-      for (std::size_t i = 0; i < rules.size(); ++i) {
-        rows.push_back({schema.name, rules[i], StallBudgetMs(rules[i], settings.Values()),
-                        rules[i].strategy == settings.strategy,
-                        control->region().ReadFired(rules[i].builtin, i)});
-      }
-    };
-    add(BuiltinRules());
-    add(settings.rules);
-  }
-  return rows;
+void Append(const Schema& schema, std::vector<Row>& rows) {
+  const auto control = schema.database->control();
+  const StoredSettings settings = control->region().ReadSettings().value_or(StoredSettings{});
+  const SettingValues values = settings.Values();
+  const auto add = [&](std::span<const Rule> rules) {
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+      rows.push_back({schema.name, rules[i], StallBudgetMs(rules[i], values),
+                      rules[i].strategy == settings.strategy,
+                      control->region().ReadFired(rules[i].builtin, i)});
+    }
+  };
+  add(BuiltinRules());
+  add(settings.rules);
 }
 
-constexpr auto kText = ColumnType::kText;
-constexpr auto kInteger = ColumnType::kInteger;
-constexpr auto kReal = ColumnType::kReal;
+Result<std::vector<Row>> Read(Connection& connection) {
+  return RowsOfEachDatabase<Row>(connection, Append);
+}
 
 }  // namespace
 
