@@ -278,16 +278,16 @@ void Connection::Committed(const char* schema, int frames) {
   MakeReady(*log);
   ControlRegion& region = log->control->region();
 
-  const auto shared_index = ReadWalIndex(file);
-  // Torn at every look by others that write: the next commit will see. Without a wal-index the hook
-  // itself must do.
-  if (!shared_index && MapWalIndex(file)) return;
-  const WalIndex index = shared_index ? *shared_index : LookWithoutIndex(*log, frames);
+  auto index = ReadWalIndex(file);
+  // Without a wal-index the hook itself must do. Where there is one, but others that write tore it
+  // at every look, this commit is counted and the next one looks.
+  if (!index && !MapWalIndex(file)) index = LookWithoutIndex(*log, frames);
   ControlRegion::Commit commit;
-  commit.frames = CountFrames(*log, index);
-  const bool due = automatic_ && database.IsDue(index, region.settings_generation(), start);
+  if (index) commit.frames = CountFrames(*log, *index);
+  const bool due =
+      index && automatic_ && database.IsDue(*index, region.settings_generation(), start);
   if (due) {
-    const CheckpointReport report = database.AfterCommit({db_, schema, file}, index, start);
+    const CheckpointReport report = database.AfterCommit({db_, schema, file}, *index, start);
     log->without_index.backfill = static_cast<std::uint32_t>(
         report.checkpointed_frames.value_or(log->without_index.backfill));
   }
@@ -300,7 +300,7 @@ void Connection::Committed(const char* schema, int frames) {
   region.RecordCommit(log->slab, commit);
   region.header().last_commit_ns.store(end, std::memory_order_relaxed);
   log->statement = statement_;
-  log->log_position = Position(index);
+  if (index) log->log_position = Position(*index);
   plain_writes_at_hook_ = plain_writes_;
   changes_at_hook_ = sqlite3_total_changes(db_);
   // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
