@@ -1,7 +1,9 @@
 #include "ext/checkpointer.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "ext/clock.h"
@@ -66,39 +68,56 @@ CloseBehaviour CloseBehaviourOf(sqlite3* db, const char* schema) {
   return behaviour;
 }
 
-Checkpointer::Opened Checkpointer::Open(const Host& host) {
+Checkpointer::Allowed Checkpointer::Permit(const Host& host) {
   sqlite3_file* host_file = DatabaseFile(host.db, host.schema);
   const volatile void* host_index = host_file ? MapWalIndex(host_file) : nullptr;
   if (open()) {
     // The same memory means the same file: nobody moved or replaced the database since.
     if (host_index && MapWalIndex(DatabaseFile(checkpoint_.get(), "main")) == host_index)
-      return Opened::kOurs;
+      return Allowed::kYes;
     Close();
   }
+  permitted_vfs_ = nullptr;
   unguarded_because_ = "locking_mode is EXCLUSIVE: nobody else can write";
-  if (!host_index) return Opened::kNever;
+  if (!host_index) return Allowed::kNever;
   sqlite3_vfs* host_vfs = nullptr;
   sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_VFS_POINTER, &host_vfs);
-  // To open another file under this name would, by the names of its -wal and -shm, harm this one.
   int moved = 0;
   sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_HAS_MOVED, &moved);
   unguarded_because_ = "the database file is not to be found at its path";
-  if (moved) return Opened::kNever;
+  if (moved) return Allowed::kNever;
   const char* vfs = OwnVfsFor(host_vfs);
   unguarded_because_ =
       std::string("the VFS '") + (host_vfs ? host_vfs->zName : "?") + "' is the host's own";
-  if (!vfs) return Opened::kNever;
+  if (!vfs) return Allowed::kNever;
+  unguarded_because_.clear();
+  permitted_vfs_ = vfs;
+  permitted_index_ = host_index;
+  return Allowed::kYes;
+}
 
+Checkpointer::Allowed Checkpointer::Open() {
+  if (open()) return Allowed::kYes;
+  if (!permitted()) return Allowed::kNotNow;
   // A key is needed, or the process may no longer write: that stays so. All else passes.
   const auto failed = [&](const Error& error) {
     unguarded_because_ = error.message;
-    const bool may_write = access(host.path, R_OK | W_OK) == 0;
-    return error.code == ErrorCode::kNotADatabase || !may_write ? Opened::kNever : Opened::kNotNow;
+    const bool may_write = access(path_.c_str(), R_OK | W_OK) == 0;
+    const bool never = error.code == ErrorCode::kNotADatabase || !may_write;
+    if (never) Revoke();
+    return never ? Allowed::kNever : Allowed::kNotNow;
   };
+  // To open another file under this name would, by the names of its -wal and -shm, harm this one.
+  struct stat status {};
+  if (stat(path_.c_str(), &status) != 0 || status.st_dev != device_ || status.st_ino != inode_) {
+    Revoke();
+    unguarded_because_ = "the database file is not to be found at its path";
+    return Allowed::kNever;
+  }
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  auto checkpoint = OpenOwnConnection(host.path, kFlags, vfs);
+  auto checkpoint = OpenOwnConnection(path_, kFlags, permitted_vfs_);
   if (!checkpoint.ok()) return failed(checkpoint.error());
-  auto guard = OpenOwnConnection(host.path, kFlags, vfs);
+  auto guard = OpenOwnConnection(path_, kFlags, permitted_vfs_);
   if (!guard.ok()) return failed(guard.error());
   for (sqlite3* db : {checkpoint.value().get(), guard.value().get()}) {
     sqlite3_wal_hook(db, nullptr, nullptr);
@@ -107,30 +126,135 @@ Checkpointer::Opened Checkpointer::Open(const Host& host) {
     auto version = QueryText(db, "PRAGMA schema_version");
     if (!version.ok()) return failed(version.error());
     if (sqlite3_db_readonly(db, "main") != 0) {
+      Revoke();
       unguarded_because_ = "this process may no longer write the database file";
-      return Opened::kNever;
+      return Allowed::kNever;
     }
-    if (MapWalIndex(DatabaseFile(db, "main")) != host_index) {
+    if (MapWalIndex(DatabaseFile(db, "main")) != permitted_index_) {
+      // Exchanged since, or the host has closed and opened it: the next commit permits anew.
+      Revoke();
       unguarded_because_ = "the file at its path is another one";
-      return Opened::kNever;
+      return Allowed::kNever;
     }
   }
   // Its close shall never be the one that checkpoints: that is left to the other.
   sqlite3_db_config(guard.value().get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   auto read = Prepare(guard.value().get(), std::string(kOwnSql) + "PRAGMA schema_version");
   if (!read.ok()) return failed(read.error());
-  checkpoint_ = std::move(checkpoint.value());
+  {
+    const std::lock_guard lock(interrupt_mutex_);
+    checkpoint_ = std::move(checkpoint.value());
+  }
+  open_ = true;
   guard_ = std::move(guard.value());
   guard_read_ = std::move(read.value());
   sqlite3_busy_handler(checkpoint_.get(), OnBusy, this);
   unguarded_because_.clear();
-  return Opened::kOurs;
+  return Allowed::kYes;
 }
 
 void Checkpointer::Close() {
+  open_ = false;
   guard_read_.reset();
   guard_.reset();
+  // The last close of all runs a checkpoint, which an interrupt of before would end.
+  if (interrupted_.exchange(false) && checkpoint_) (void)QueryText(checkpoint_.get(), "SELECT 1");
+  const std::lock_guard lock(interrupt_mutex_);
   checkpoint_.reset();
+}
+
+void Checkpointer::Cancel() {
+  ++cancels_;
+  const std::lock_guard lock(interrupt_mutex_);
+  if (!checkpoint_) return;
+  sqlite3_interrupt(checkpoint_.get());
+  interrupted_ = true;
+}
+
+std::int64_t Checkpointer::ShrinkLog(std::int64_t limit, std::int64_t step,
+                                     std::uint64_t deadline_ns) {
+  OwnFile* own = OwnFileOf(checkpoint_.get());
+  sqlite3_file* file = &own->base;
+  sqlite3_file* log = nullptr;
+  sqlite3_file_control(checkpoint_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  sqlite3_int64 bytes = 0;
+  if (!log || !log->pMethods) return 0;
+  constexpr int kExclusive = SQLITE_SHM_EXCLUSIVE;
+  while (log->pMethods->xFileSize(log, &bytes) == SQLITE_OK && bytes > limit &&
+         MonotonicNs() < deadline_ns) {
+    // With the write lock nobody has frames in the file that the wal-index does not count yet.
+    own->may_write_lock = true;
+    const int rc = file->pMethods->xShmLock(file, kWriteLock, 1, SQLITE_SHM_LOCK | kExclusive);
+    own->may_write_lock = false;
+    if (rc != SQLITE_OK) break;
+    const auto index = Look();
+    const bool fits = index && kLogHeaderBytes + std::int64_t{index->max_frame} *
+                                                     (index->page_size + kFrameHeaderBytes) <
+                                   limit;
+    const bool cut =
+        fits && NobodyPins() &&
+        log->pMethods->xTruncate(log, std::max<sqlite3_int64>(limit, bytes - step)) == SQLITE_OK;
+    file->pMethods->xShmLock(file, kWriteLock, 1, SQLITE_SHM_UNLOCK | kExclusive);
+    if (!cut) break;
+  }
+  return bytes;
+}
+
+Status Checkpointer::Optimize() {
+  if (Open() != Allowed::kYes) return Error{unguarded_because_};
+  auto opened = OpenOwnConnection(
+      path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+      permitted_vfs_);
+  if (!opened.ok()) return opened.error();
+  sqlite3* db = opened.value().get();
+  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_wal_hook(db, nullptr, nullptr);
+  constexpr int kOptimizeLooksAtAllTables = 3046000;
+  const auto run = [&](const std::string& sql) -> Status {
+    const auto done = QueryText(db, sql);
+    if (!done.ok()) return done.error();
+    return Ok{};
+  };
+  if (Status status = run("PRAGMA analysis_limit=400"); !status.ok()) return status;
+  if (sqlite3_libversion_number() < kOptimizeLooksAtAllTables) {
+    // Older ones look only at tables for which the planner of this connection has asked for
+    // statistics: ask, once per index.
+    auto indexes = Prepare(db,
+                           "SELECT t.name, i.name, c.name FROM sqlite_master t, "
+                           "pragma_index_list(t.name) i, pragma_index_info(i.name) c "
+                           "WHERE t.type='table' AND c.seqno=0 AND c.name IS NOT NULL");
+    if (!indexes.ok()) return indexes.error();
+    while (sqlite3_step(indexes.value().get()) == SQLITE_ROW && !cancelled()) {
+      const std::string table = ColumnText(indexes.value().get(), 0);
+      const std::string column = ColumnText(indexes.value().get(), 2);
+      (void)Prepare(db,
+                    "SELECT 1 FROM " + QuoteName(table) + " WHERE " + QuoteName(column) + "=?1");
+    }
+  }
+  OwnFileOf(db)->may_write_lock = true;
+  last_used_ns_ = MonotonicNs();
+  return run(sqlite3_libversion_number() < kOptimizeLooksAtAllTables ? "PRAGMA optimize"
+                                                                     : "PRAGMA optimize=0x10002");
+}
+
+bool Checkpointer::FindReplicator() {
+  const auto found = QueryText(
+      checkpoint_.get(), std::string("SELECT 1 FROM sqlite_master WHERE type='table' AND name='") +
+                             kReplicatorTable + "'");
+  return found.ok() && found.value().has_value();
+}
+
+void Checkpointer::Sync() {
+  sqlite3_file* log = nullptr;
+  sqlite3_file* database = DatabaseFile(checkpoint_.get(), "main");
+  sqlite3_file_control(checkpoint_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  for (sqlite3_file* file : {database, log}) {
+    if (!file || !file->pMethods || cancelled()) continue;
+    if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) != SQLITE_OK && sync_error_.empty()) {
+      sync_error_ =
+          "syncing after a checkpoint failed: no further one is run, the log keeps what it has";
+    }
+  }
 }
 
 void Checkpointer::FollowCloseBehaviour(const CloseBehaviour& behaviour) {
@@ -165,13 +289,14 @@ std::optional<std::array<bool, kReadMarks>> Checkpointer::TryReadMarks() {
 
 CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
                                     std::uint64_t deadline_ns, const WalIndex& before) {
-  switch (Open(host)) {
-    case Opened::kOurs: {
+  Allowed allowed = Permit(host);
+  if (allowed == Allowed::kYes) allowed = Open();
+  switch (allowed) {
+    case Allowed::kYes: {
       FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
-      last_used_ns_ = MonotonicNs();
-      return RunGuarded(mode, deadline_ns);
+      return RunOpen(mode, deadline_ns);
     }
-    case Opened::kNotNow: {
+    case Allowed::kNotNow: {
       // Somebody is in the way for a moment: an unguarded checkpoint is no answer to that.
       CheckpointOutcome outcome;
       outcome.result = CheckpointResult::kBusy;
@@ -180,7 +305,7 @@ CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
       unguarded_because_.clear();
       return outcome;
     }
-    case Opened::kNever:
+    case Allowed::kNever:
       if (host.own_only) {
         CheckpointOutcome outcome;
         outcome.message = unguarded_because_;
@@ -189,6 +314,12 @@ CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
       break;
   }
   return RunOnHost(host, mode, before);
+}
+
+CheckpointOutcome Checkpointer::RunOpen(CheckpointMode mode, std::uint64_t deadline_ns) {
+  last_used_ns_ = MonotonicNs();
+  if (!sync_error_.empty()) return Failed(sync_error_);
+  return RunGuarded(mode, deadline_ns);
 }
 
 CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode,
@@ -225,7 +356,7 @@ CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode,
 // but never for our own guard.
 int Checkpointer::OnBusy(void* self, int) {
   auto* checkpointer = static_cast<Checkpointer*>(self);
-  if (MonotonicNs() >= checkpointer->busy_deadline_ns_) return 0;
+  if (checkpointer->cancelled() || MonotonicNs() >= checkpointer->busy_deadline_ns_) return 0;
   const OwnFile* file = OwnFileOf(checkpointer->checkpoint_.get());
   const OwnFile* guard = OwnFileOf(checkpointer->guard_.get());
   if (file->HoldsWriteLock()) {
@@ -241,8 +372,6 @@ int Checkpointer::OnBusy(void* self, int) {
   return 1;
 }
 
-// Whether the next commit could start the log over: no reader on a mark of 1 or more. One lock
-// call, undone at once.
 bool Checkpointer::NobodyPins() {
   sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
   const auto lock = [&](int flags) {
@@ -280,8 +409,11 @@ struct Checkpointer::Step {
 
 Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t deadline_ns) {
   // Whatever happens, the guard's read transaction ends with this step.
-  const std::unique_ptr<sqlite3_stmt, int (*)(sqlite3_stmt*)> end_of_guard(
-      guard_read_.get(), [](sqlite3_stmt* stmt) { return sqlite3_reset(stmt); });
+  const auto end = [this](sqlite3_stmt* stmt) {
+    sqlite3_reset(stmt);
+    guard_mark_.store(-1, std::memory_order_relaxed);
+  };
+  const std::unique_ptr<sqlite3_stmt, decltype(end)> end_of_guard(guard_read_.get(), end);
   Step step;
   const int guard_rc = sqlite3_step(guard_read_.get());
   if (guard_rc != SQLITE_ROW) {
@@ -291,6 +423,7 @@ Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t dead
     return step;
   }
   const auto mark = OwnFileOf(guard_.get())->ReadMark();
+  guard_mark_.store(mark.value_or(-1), std::memory_order_relaxed);
   const auto before = Look();
   if (mark && before) {
     CheckpointMode now = mode;
@@ -339,9 +472,10 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
       outcome.message = "others write too fast to look at the wal-index";
       return outcome;
     }
-    if (last_rc != SQLITE_OK && last_rc != SQLITE_BUSY) return Failed(message);
+    if (last_rc != SQLITE_OK && last_rc != SQLITE_BUSY && last_rc != SQLITE_INTERRUPT)
+      return Failed(message);
     const bool done = StartsOver(mode) ? step.started_over : index->complete();
-    const bool in_time = MonotonicNs() < deadline_ns;
+    const bool in_time = !cancelled() && MonotonicNs() < deadline_ns;
     const bool pinned = done && waits_for_readers && !NobodyPins();
     if (done && (!pinned || !in_time)) {
       outcome = Complete(*index, moved);
@@ -357,7 +491,7 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     const bool last_step_due = StartsOver(mode) && index->complete() && last_rc == SQLITE_OK;
     // Past the deadline: again only where the attempt itself did not take place.
     const bool tried = step.began && last_rc == SQLITE_OK && !last_step_due;
-    if (!in_time && (tried || tries >= kTriesWithoutDeadline)) {
+    if (!in_time && (tried || cancelled() || tries >= kTriesWithoutDeadline)) {
       outcome.pinned = waits_for_readers;
       outcome.wal_frames = index->max_frame;
       outcome.checkpointed_frames = index->backfill;
@@ -367,6 +501,7 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     if (!last_step_due) usleep(kPauseMicroseconds);
   }
   outcome.busy = last_rc == SQLITE_BUSY;
+  if (cancelled()) outcome.message = "interrupted: the host needs the database for itself";
   outcome.result = outcome.busy && Blocking(mode) ? CheckpointResult::kBusy
                    : outcome.busy && moved == 0   ? CheckpointResult::kBusy
                                                   : CheckpointResult::kPartial;

@@ -8,12 +8,16 @@
 // and the guard sits on mark 0, it is begun again. RESTART and TRUNCATE wait for marks 1 and up,
 // so for their last step they need the guard on mark 0.
 // Where connections of ours cannot be (a VFS of the host's, locking_mode=EXCLUSIVE, a cipher), the
-// checkpoint runs on the host's handle, unguarded, as SQLite's own would.
-// Thread rules: the caller serializes (database.h holds a mutex).
+// checkpoint runs on the host's handle, unguarded, as SQLite's own would. Only a connection of the
+// host's knows whether they can be: Permit() asks one, in its thread, and Revoke() takes it back
+// before the host changes what was found.
+// Thread rules: the caller serializes (database.h holds a mutex), but for Cancel().
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -22,6 +26,10 @@
 #include "ext/sqlite.h"
 
 namespace walmanager {
+
+// Litestream keeps its position in the log in this table (https://litestream.io/how-it-works/): it
+// checkpoints the database itself, and must be the only one.
+inline constexpr char kReplicatorTable[] = "_litestream_seq";
 
 // What a checkpoint did. Unknown is nullopt.
 struct CheckpointOutcome {
@@ -46,11 +54,22 @@ class Checkpointer {
   struct Host {
     sqlite3* db;
     const char* schema;
-    const char* path;  // of the database file
-    bool own_only;     // nothing may run on `db`
+    bool own_only;  // nothing may run on `db`
   };
 
+  // `path` of the database file and what it is there.
+  Checkpointer(std::string path, std::uint64_t device, std::uint64_t inode)
+      : path_(std::move(path)), device_(device), inode_(inode) {}
   ~Checkpointer() { Close(); }
+
+  // Whether connections of ours may be opened. Yes: until Revoke(), in any thread. Never: this
+  // database forbids them, unguarded_because() says why. Not now: for a reason that passes.
+  enum class Allowed { kYes, kNever, kNotNow };
+  Allowed Permit(const Host& host);
+  void Revoke() { permitted_vfs_ = nullptr; }
+  bool permitted() const { return permitted_vfs_ != nullptr; }
+  // Opens them where that is permitted and they are not open.
+  Allowed Open();
 
   // Runs a checkpoint and returns by `deadline_ns` (MonotonicNs) or soon after. With a deadline in
   // the future PASSIVE is repeated until everything is moved and nobody pins the log, so that the
@@ -58,6 +77,33 @@ class Checkpointer {
   // `before`: the log before, where ours cannot look.
   CheckpointOutcome Run(const Host& host, CheckpointMode mode, std::uint64_t deadline_ns,
                         const WalIndex& before);
+  // The same on connections of ours that are open, without a host.
+  CheckpointOutcome RunOpen(CheckpointMode mode, std::uint64_t deadline_ns);
+  // Syncs database and log, which a PASSIVE that was not complete leaves to the one that will be.
+  // After an error, which the system tells only once, what was copied may be lost while the
+  // wal-index counts it as moved: from then on no checkpoint runs here, and the log keeps it all.
+  void Sync();
+
+  // Cuts the -wal file, by steps of `step` bytes, down to `limit`, as long as the log in it is
+  // shorter than that, nobody writes or pins it, and until `deadline_ns`. Returns the size then.
+  // Holds the write lock for each step: only a committing thread may call it.
+  std::int64_t ShrinkLog(std::int64_t limit, std::int64_t step, std::uint64_t deadline_ns);
+  // Whether the sign of a replicator is in the schema. Ours are open.
+  bool FindReplicator();
+
+  // PRAGMA optimize on another connection of ours, where that is permitted. Waits for nobody. It
+  // regards all tables as used: what the host's statements use is known to its connections alone.
+  Status Optimize();
+
+  // The mark on which the guard of a running checkpoint sits. From any thread.
+  std::optional<int> guard_mark() const {
+    const int mark = guard_mark_.load(std::memory_order_relaxed);
+    return mark < 0 ? std::nullopt : std::optional(mark);
+  }
+
+  // Ends what runs now and keeps the next from waiting, until as many Resume(). From any thread.
+  void Cancel();
+  void Resume() { --cancels_; }
 
   // The wal-index as our connection sees it; nullopt where ours is not open.
   std::optional<WalIndex> Look() const;
@@ -65,8 +111,12 @@ class Checkpointer {
   // reader that comes just then takes another mark, as beside any checkpoint); nullopt where ours
   // is not open.
   std::optional<std::array<bool, kReadMarks>> TryReadMarks();
+  // Whether the next commit could start the log over, were all of it moved: no reader on a mark of
+  // 1 or more. One lock call, undone at once; ours are open.
+  bool NobodyPins();
 
-  bool open() const { return checkpoint_ != nullptr; }
+  // Also from other threads.
+  bool open() const { return open_.load(std::memory_order_relaxed); }
   // MonotonicNs of the last use.
   std::uint64_t last_used_ns() const { return last_used_ns_; }
   // Nothing of ours stays on the database. Quick: the host's connection is still there, so no
@@ -77,24 +127,30 @@ class Checkpointer {
   const std::string& unguarded_because() const { return unguarded_because_; }
 
  private:
-  // Ours: they are open. Never: this database forbids connections of ours, unguarded_because_ says
-  // why. Not now: it failed for a reason that passes.
-  enum class Opened { kOurs, kNever, kNotNow };
-  Opened Open(const Host& host);
   CheckpointOutcome RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns);
   static CheckpointOutcome RunOnHost(const Host& host, CheckpointMode mode, const WalIndex& before);
   std::string WhoIsInTheWay();
   struct Step;
   Step RunStep(CheckpointMode mode, std::uint64_t deadline_ns);
-  bool NobodyPins();
+  bool cancelled() const { return cancels_.load(std::memory_order_relaxed) > 0; }
   static int OnBusy(void* self, int times);
 
+  const std::string path_;
+  const std::uint64_t device_, inode_;
+  const char* permitted_vfs_ = nullptr;             // lives as long as the process
+  const volatile void* permitted_index_ = nullptr;  // a value to compare
+  std::atomic<bool> open_{false};
+  std::atomic<int> cancels_{0};
+  std::atomic<bool> interrupted_{false};  // SQLite keeps that in mind until a statement runs
+  std::atomic<int> guard_mark_{-1};
+  std::mutex interrupt_mutex_;  // held while checkpoint_ changes and while it is interrupted
   OwnedDb checkpoint_;
   OwnedDb guard_;
   OwnedStmt guard_read_;  // finalized before guard_ closes: declared after it
   std::uint64_t busy_deadline_ns_ = 0;
   std::uint64_t last_used_ns_ = 0;
   std::string unguarded_because_;
+  std::string sync_error_;
 };
 
 // True on the calling thread while OpenOwnConnection() runs there: a process-wide load of ours must

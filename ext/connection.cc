@@ -18,9 +18,7 @@ namespace {
 constexpr std::uint64_t kRowWritesBetweenLooks = 64;
 constexpr char kLifetimeFunction[] = "walmanager_connection_lifetime";
 
-std::uint64_t Position(const WalIndex& index) {
-  return std::uint64_t{index.salt1} << 32 | index.max_frame;
-}
+std::uint64_t Position(const LogEnd& end) { return std::uint64_t{end.salt1} << 32 | end.max_frame; }
 
 // NULL stands for main, and saves SQLite a search by name.
 const char* FastName(const char* schema) {
@@ -124,7 +122,7 @@ HookState Connection::ProbeHook(const Schema& schema) {
   const auto log = std::find_if(logs_.begin(), logs_.end(),
                                 [&](const Log& known) { return known.schema == schema.name; });
   const std::uint64_t known_position = log == logs_.end() ? 0 : log->log_position;
-  const bool moved = index && index->max_frame > 0 && Position(*index) != known_position;
+  const bool moved = index && index->max_frame > 0 && Position(index->end()) != known_position;
   return moved && sqlite3_total_changes(db_) != changes_at_hook_ ? HookState::kDisplaced
                                                                  : HookState::kActive;
 }
@@ -144,7 +142,7 @@ int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
     if (event == SQLITE_TRACE_STMT && sql) {
       connection->BeforeStatement(static_cast<sqlite3_stmt*>(stmt), static_cast<const char*>(sql));
     } else if (event == SQLITE_TRACE_CLOSE) {
-      connection->FollowCloseBehaviour();
+      connection->BeforeClose();
     }
     return SQLITE_OK;
   });
@@ -164,7 +162,8 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (detached_) ForgetDetached();
   // The first statement: let the others know that this process is there.
   if (statement_ == 1) {
-    if (Log* log = FindLog("main"); log && log->database->control()->shared()) BindIfChanged(*log);
+    Log* log = FindLog("main", sqlite3_db_filename(db_, nullptr));
+    if (log && log->database->control()->shared()) BindIfChanged(*log);
   }
   switch (ClassifyStatement(sql)) {
     case StatementKind::kSetsAutocheckpoint:
@@ -212,9 +211,11 @@ void Connection::LookForUnhookedCommits() {
     const auto index = ReadWalIndex(file);
     if (!index) continue;
     MakeReady(log);
-    log.control->region().AddFrames(log.slab, CountFrames(log, *index));
-    if (!log.database->IsDue(*index, log.control->region().settings_generation(), now)) continue;
-    log.database->AfterCommit({db_, log.schema.c_str(), file, /*own_only=*/true}, *index, now);
+    log.control->region().AddFrames(log.slab, CountFrames(log, index->end()));
+    ControlRegion& region = log.control->region();
+    if (!log.database->IsDue(region, index->end(), now)) continue;
+    log.database->AfterCommit({db_, log.schema.c_str(), file, /*own_only=*/true}, region, *index,
+                              now);
   }
 }
 
@@ -233,10 +234,16 @@ void Connection::FollowAutocheckpoint() {
   }
 }
 
-void Connection::FollowCloseBehaviour() {
+void Connection::BeforeClose() {
   if (!belongs_here()) return;
   for (Log& log : logs_) {
-    log.database->FollowCloseBehaviour(CloseBehaviourOf(db_, log.schema.c_str()));
+    // Nobody else in this process: what happens to the log is then the host's close to do.
+    const auto of_this_file = [&](const Log& other) { return other.database == log.database; };
+    if (log.database.use_count() == std::count_if(logs_.begin(), logs_.end(), of_this_file)) {
+      // Only one that has committed to the log is known to be in WAL mode still.
+      sqlite3_file* file = log.log_position != 0 ? DatabaseFile(db_, log.schema.c_str()) : nullptr;
+      log.database->BeforeLastClose(CloseBehaviourOf(db_, log.schema.c_str()), file);
+    }
   }
 }
 
@@ -271,40 +278,46 @@ int Connection::OnWal(void* self, sqlite3*, const char* schema, int frames) {
 void Connection::Committed(const char* schema, int frames) {
   if (!belongs_here()) return;
   const std::uint64_t start = MonotonicNs();
-  Log* log = FindLog(schema);
+  const char* name = FastName(schema);
+  const char* file_name = sqlite3_db_filename(db_, name);
+  Log* log = FindLog(schema, file_name);
   if (!log) return;
-  sqlite3_file* file = DatabaseFile(db_, FastName(schema));
+  sqlite3_file* file = log->found_by_name ? DatabaseFileByName(file_name) : DatabaseFile(db_, name);
   Database& database = *log->database;
   MakeReady(*log);
   ControlRegion& region = log->control->region();
 
-  auto index = ReadWalIndex(file);
+  auto log_end = ReadLogEnd(file);
   // Without a wal-index the hook itself must do. Where there is one, but others that write tore it
   // at every look, this commit is counted and the next one looks.
-  if (!index && !MapWalIndex(file)) index = LookWithoutIndex(*log, frames);
+  const bool without_index = !log_end && !MapWalIndex(file);
+  if (without_index) log_end = LookWithoutIndex(*log, frames).end();
   ControlRegion::Commit commit;
-  if (index) commit.frames = CountFrames(*log, *index);
-  const bool due =
-      index && automatic_ && database.IsDue(*index, region.settings_generation(), start);
-  if (due) {
-    const CheckpointReport report = database.AfterCommit({db_, schema, file}, *index, start);
+  if (log_end) commit.frames = CountFrames(*log, *log_end);
+  // Two commits and no statement between them: somebody has our trace slot.
+  const bool seen_start = traced_ && log->statement != statement_;
+  const bool due = log_end && automatic_ && database.IsDue(region, *log_end, start);
+  const auto index = !due            ? std::nullopt
+                     : without_index ? std::optional(log->without_index)
+                                     : ReadWalIndex(file);
+  if (index) {
+    const CheckpointReport report =
+        database.AfterCommit({db_, schema, file, false, seen_start}, region, *index, start);
     log->without_index.backfill = static_cast<std::uint32_t>(
         report.checkpointed_frames.value_or(log->without_index.backfill));
   }
   // Where nothing was due the hook's own time, a fraction of a microsecond, is less than asking.
   const std::uint64_t end = due ? MonotonicNs() : start;
-  // Two commits and no statement between them: somebody has our trace slot.
-  const bool seen_start = traced_ && log->statement != statement_;
   if (seen_start) commit.duration_ns = end - statement_start_ns_;
   commit.stall_ns = end - start;
   region.RecordCommit(log->slab, commit);
   region.header().last_commit_ns.store(end, std::memory_order_relaxed);
   log->statement = statement_;
-  if (index) log->log_position = Position(*index);
+  if (log_end) log->log_position = Position(*log_end);
   plain_writes_at_hook_ = plain_writes_;
   changes_at_hook_ = sqlite3_total_changes(db_);
   // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
-  if (!seen_start) database.CloseOwnConnections();
+  if (!seen_start) database.StayOutOfTheWay(end);
 }
 
 void Connection::MakeReady(Log& log) {
@@ -313,19 +326,18 @@ void Connection::MakeReady(Log& log) {
   if (log.adopted != wish_) FollowPragma(log);
 }
 
-std::uint64_t Connection::CountFrames(Log& log, const WalIndex& index) {
+std::uint64_t Connection::CountFrames(Log& log, const LogEnd& end) {
   ControlRegion& region = log.control->region();
   bool log_reset = false;
-  const std::uint64_t frames = region.AdvanceLog(index.salt1, index.max_frame, &log_reset);
+  const std::uint64_t frames = region.AdvanceLog(end.salt1, end.max_frame, &log_reset);
   if (log_reset) region.CountLogReset();
   return frames;
 }
 
-Connection::Log* Connection::FindLog(const char* schema) {
-  const char* file = sqlite3_db_filename(db_, FastName(schema));
+Connection::Log* Connection::FindLog(const char* schema, const char* file) {
   for (Log& log : logs_) {
     if (std::strcmp(log.schema.c_str(), schema) != 0) continue;
-    if (file && log.file == file) return &log;
+    if (file && std::strcmp(log.file.c_str(), file) == 0) return &log;
     ForgetDetached();  // another file under the same name
     break;
   }
@@ -334,6 +346,8 @@ Connection::Log* Connection::FindLog(const char* schema) {
   Log& log = logs_.emplace_back();
   log.schema = schema;
   log.file = file;
+  const sqlite3_file* object = DatabaseFile(db_, schema);
+  log.found_by_name = object && object == DatabaseFileByName(file);
   log.database = std::move(database);
   return &log;
 }

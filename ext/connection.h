@@ -77,6 +77,8 @@ class Connection {
     bool threads = false;  // SQLite was started so that several threads may use it
   };
   static EngineFacts Engine();
+  // Whether a replicator keeps its table there, as far as this connection knows the schema.
+  bool HasReplicator(const Schema& schema) const;
   // PRAGMA wal_autocheckpoint=0 was asked for on this connection.
   bool automatic() const { return automatic_; }
   std::int64_t busy_timeout_ms();
@@ -101,6 +103,7 @@ class Connection {
   struct Log {
     std::string schema;
     std::string file;
+    bool found_by_name = false;  // DatabaseFileByName() can be asked
     std::shared_ptr<Database> database;
     std::shared_ptr<ControlFile> control;
     std::uint64_t control_generation = 0;
@@ -124,14 +127,15 @@ class Connection {
   // statement, within the trace callback: on connections of ours or not at all.
   void LookForUnhookedCommits();
   void Committed(const char* schema, int frames);
-  Log* FindLog(const char* schema);
+  // `file`: what sqlite3_db_filename has just returned for it.
+  Log* FindLog(const char* schema, const char* file);
   // Before anything is counted: the control file is made, a slab is ours.
   void MakeReady(Log& log);
   // The frames that the log has grown by since anybody looked.
-  static std::uint64_t CountFrames(Log& log, const WalIndex& index);
+  static std::uint64_t CountFrames(Log& log, const LogEnd& end);
   void Bind(Log& log);
   void BindIfChanged(Log& log);
-  void FollowCloseBehaviour();
+  void BeforeClose();
   WalIndex LookWithoutIndex(Log& log, int frames);
   void FollowPragma(Log& log);
   void ForgetDetached();

@@ -30,7 +30,8 @@ Result<std::vector<Schema>> Connection::Schemas() {
     schema.read_only = sqlite3_db_readonly(db_, schema.name.c_str()) == 1;
     const auto mode = Query("PRAGMA " + QuoteName(schema.name) + ".journal_mode");
     if (mode.ok()) schema.journal_mode = mode.value().value_or("");
-    if (Log* log = FindLog(schema.name.c_str())) {
+    const char* name = schema.name.c_str();
+    if (Log* log = FindLog(name, sqlite3_db_filename(db_, name))) {
       log->database->LookForControl();
       BindIfChanged(*log);
       schema.database = log->database;
@@ -106,6 +107,11 @@ Connection::EngineFacts Connection::Engine() {
       nullptr);
   facts.threads = probe.ok() && sqlite3_db_mutex(probe.value().get()) != nullptr;
   return facts;
+}
+
+bool Connection::HasReplicator(const Schema& schema) const {
+  return sqlite3_table_column_metadata(db_, schema.name.c_str(), kReplicatorTable, nullptr, nullptr,
+                                       nullptr, nullptr, nullptr, nullptr) == SQLITE_OK;
 }
 
 bool Connection::AnotherMayRead(const Schema& schema) const {

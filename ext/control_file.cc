@@ -355,6 +355,12 @@ std::int64_t ControlFile::CountProcesses() const {
   return static_cast<std::int64_t>(tokens.size());
 }
 
+bool ControlFile::TryLease() { return fd_ < 0 || Lock(fd_, F_WRLCK, layout::kLockLease); }
+
+void ControlFile::EndLease() {
+  if (fd_ >= 0) Lock(fd_, F_UNLCK, layout::kLockLease);
+}
+
 ControlFile::SettingsLock::SettingsLock(ControlFile* file, bool waits)
     : file_(file), in_process_(file->settings_mutex_, std::defer_lock) {
   if (waits) {

@@ -55,6 +55,11 @@ class ControlFile {
   // Processes with at least one connection in this file; 1 for private memory.
   std::int64_t CountProcesses() const;
 
+  // The right to copy in the background, of one process at a time; it goes with its holder. Never
+  // waits. True in private memory.
+  bool TryLease();
+  void EndLease();
+
   // Holds the settings lock while it lives. `held` is false where another process kept it for
   // longer than a second, or, where this one `waits` not, had it.
   class SettingsLock {

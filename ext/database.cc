@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
-#include "ext/checkpointer.h"
 #include "ext/clock.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
+#include "ext/wal_index.h"
 
 namespace walmanager {
 namespace {
@@ -44,7 +44,7 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
     if (auto database = find()) return database;
   }
   // Made without the lock: it looks for files. Who comes second takes the first one's.
-  std::shared_ptr<Database> made(new Database(path));
+  std::shared_ptr<Database> made(new Database(path, status.st_dev, status.st_ino));
   const std::lock_guard lock(registry.mutex);
   if (auto database = find()) return database;
   std::erase_if(registry.databases, [](const auto& entry) { return entry.second.expired(); });
@@ -52,33 +52,41 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
   return made;
 }
 
-Database::Database(std::string path)
+Database::Database(std::string path, std::uint64_t device, std::uint64_t inode)
     : path_(std::move(path)),
       wal_path_(path_ + "-wal"),
       shm_path_(path_ + "-shm"),
       control_(ControlFile::Open(path_, ControlFile::Wish::kAttach)),
-      checkpointer_(std::make_unique<Checkpointer>()) {
+      checkpointer_(path_, device, inode) {
   if (!control_) throw std::bad_alloc();
 }
 
 Database::~Database() {
-  if (!checkpointer_->open()) return;
-  // Ours may be the last connection of all: then this close moves the rest of the log and removes
-  // it, as the host's would have done.
-  const auto before = checkpointer_->Look();
-  const std::uint64_t start = MonotonicNs();
-  checkpointer_->Close();
+  if (thread_) {
+    stopping_ = true;
+    checkpointer_.Cancel();
+    thread_->Stop();
+    checkpointer_.Resume();
+  }
+  if (checkpointer_.open()) {
+    // A close of the host's that we did not see come.
+    if (close_behaviour_) checkpointer_.FollowCloseBehaviour(*close_behaviour_);
+    index_at_close_ = checkpointer_.Look();
+    close_began_ns_ = MonotonicNs();
+    checkpointer_.Close();
+  }
+  // Was it the last close of all, then it moved the rest of the log and removed it.
+  if (!index_at_close_ || index_at_close_->pending() == 0 || FileBytes(wal_path_)) return;
   const std::uint64_t end = MonotonicNs();
-  if (!before || before->pending() == 0 || FileBytes(wal_path_)) return;
   CheckpointEntry entry;
   entry.at_ms = UnixMs();
   entry.pid = ThisProcess().pid;
   entry.origin = CheckpointOrigin::kClose;
   entry.result = CheckpointResult::kComplete;
-  entry.wal_frames = entry.checkpointed_frames = before->max_frame;
-  entry.moved_frames = before->pending();
+  entry.wal_frames = entry.checkpointed_frames = index_at_close_->max_frame;
+  entry.moved_frames = index_at_close_->pending();
   entry.wal_bytes = 0;
-  entry.duration_ns = static_cast<std::int64_t>(end - start);
+  entry.duration_ns = static_cast<std::int64_t>(end - close_began_ns_);
   control_->region().RecordCheckpoint(entry, end);
 }
 
@@ -158,13 +166,26 @@ Status Database::Change(bool make_file, const std::function<Status(StoredSetting
 }
 
 void Database::CloseOwnConnections() {
-  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-  if (lock.owns_lock()) checkpointer_->Close();
+  checkpointer_.Cancel();
+  {
+    const std::lock_guard lock(checkpoint_mutex_);
+    checkpointer_.Close();
+    checkpointer_.Revoke();
+  }
+  checkpointer_.Resume();
 }
 
-void Database::FollowCloseBehaviour(const CloseBehaviour& behaviour) {
-  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-  if (lock.owns_lock()) checkpointer_->FollowCloseBehaviour(behaviour);
+void Database::StayOutOfTheWay(std::uint64_t now_ns) {
+  const bool new_to_us = inline_until_ns_.exchange(now_ns + kInlineNs) < now_ns;
+  if (new_to_us || checkpointer_.open()) CloseOwnConnections();
+}
+
+void Database::BeforeLastClose(const CloseBehaviour& behaviour, sqlite3_file* file) {
+  CloseOwnConnections();
+  const std::lock_guard lock(words_mutex_);
+  close_behaviour_ = behaviour;
+  index_at_close_ = ReadWalIndex(file);
+  close_began_ns_ = MonotonicNs();
 }
 
 std::string Database::UnguardedBecause() const {
@@ -179,14 +200,22 @@ std::string Database::StrategyError() const {
 
 std::optional<ReadMarks> Database::FindReadMarks() {
   const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-  return lock.owns_lock() ? FindReadMarksLocked() : ReadMarksOfLockTable(shm_path_);
+  if (lock.owns_lock()) return FindReadMarksLocked();
+  auto marks = ReadMarksOfLockTable(shm_path_);
+  // A checkpoint runs, and its guard reads: that is nobody who pins the log. The table has one
+  // entry for all of a process's connections on a mark.
+  const auto guard = checkpointer_.guard_mark();
+  if (marks && guard && !marks->held_by_others[static_cast<std::size_t>(*guard)]) {
+    marks->held[static_cast<std::size_t>(*guard)] = false;
+  }
+  return marks;
 }
 
 std::optional<ReadMarks> Database::FindReadMarksLocked() {
   // The system's table knows whose lock it is, but shows only processes of this pid namespace; a
   // try-lock on a connection of ours, where there is one, sees all.
   std::optional<ReadMarks> marks = ReadMarksOfLockTable(shm_path_);
-  if (const auto held = checkpointer_->TryReadMarks()) {
+  if (const auto held = checkpointer_.TryReadMarks()) {
     if (!marks) marks.emplace();
     marks->held = *held;
   }

@@ -1,10 +1,16 @@
 // One database file as this process uses it: its control file, its strategy and its checkpoints,
 // shared by all of the process's connections to it.
 //
-// Thread rules: all members may be called from any thread. Lock order: a host's handle,
-// checkpoint_mutex_, control_mutex_, then one of the mutexes of registry.h and control_file.h, of
-// which no two are held together; never back. The commit path takes checkpoint_mutex_ only by
-// try-lock: who loses goes on.
+// Two take part in its checkpoints. A thread of ours copies frames while commits go on, and syncs;
+// when little is left it says so (ControlRegion::prepared), and the next commit finishes that, so
+// that the one after it starts the log over. Where there can be no thread the committing thread
+// does all of it. The three files: database.cc has control file, settings and questions,
+// database_looks.cc what a committing thread does, database_background.cc what ours does.
+//
+// Thread rules: all members may be called from any thread. Lock order: a host's handle, the
+// registry's engine_mutex (our thread alone), checkpoint_mutex_, control_mutex_, then one of the
+// mutexes of registry.h and control_file.h, of which no two are held together; never back. The
+// commit path takes checkpoint_mutex_ only by try-lock: who loses goes on.
 #pragma once
 
 #include <atomic>
@@ -15,7 +21,10 @@
 #include <optional>
 #include <string>
 
+#include "ext/background_thread.h"
+#include "ext/checkpointer.h"
 #include "ext/control_file.h"
+#include "ext/core/learned.h"
 #include "ext/core/strategy.h"
 #include "ext/core/wal_index_format.h"
 #include "ext/read_marks.h"
@@ -25,9 +34,7 @@ struct sqlite3_file;
 
 namespace walmanager {
 
-class Checkpointer;
 class RuleSet;
-struct CloseBehaviour;
 
 // A connection of the host's, in whose thread and name something runs. Valid for the call.
 struct HostConnection {
@@ -35,6 +42,8 @@ struct HostConnection {
   const char* schema;
   sqlite3_file* file;     // of the schema
   bool own_only = false;  // the host's handle must not run anything now
+  // We see its statements: nothing of ours is in its way when it changes the mode of the database.
+  bool traced = true;
 };
 
 // What a checkpoint did, or why there was none; the fields of wal_checkpoint's JSON.
@@ -87,23 +96,34 @@ class Database {
                 Patience patience = Patience::kSecond);
 
   // --- checkpoints
-  // After a commit to the log: evaluates the strategy where that is due, in the committing thread.
-  CheckpointReport AfterCommit(const HostConnection& host, const WalIndex& index,
+  // After a commit to the log: finishes what is prepared, or evaluates the strategy, where one of
+  // them is due. In the committing thread.
+  CheckpointReport AfterCommit(const HostConnection& host, ControlRegion& region, WalIndex index,
                                std::uint64_t now_ns);
-  // Whether AfterCommit would do anything; a few loads. `settings`: the generation of the settings.
-  bool IsDue(const WalIndex& index, std::uint64_t settings, std::uint64_t now_ns) const;
+  // Whether AfterCommit would do anything; a few loads. `region`: of the control file in use.
+  bool IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now_ns) const;
   // Evaluates the strategy now, in a call of the user's.
   CheckpointReport AutoCheckpoint(const HostConnection& host, const WalIndex& index);
   CheckpointReport ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
                                     const WalIndex& index, std::uint64_t deadline_ns);
-  // Closes our own connections, unless a checkpoint is running on them: before a PRAGMA of the
-  // host's that needs the database for itself.
+  // Ends what runs on connections of ours and closes them; none is opened before the next commit
+  // that has something due. Before a PRAGMA of the host's that needs the database for itself.
   void CloseOwnConnections();
-  void FollowCloseBehaviour(const CloseBehaviour& behaviour);
+  // After a commit of a connection whose statements we do not see: the same, and for ten seconds
+  // the thread opens nothing.
+  void StayOutOfTheWay(std::uint64_t now_ns);
+  // The last connection of this process is about to close, unless that fails: nothing of ours stays
+  // on the file, so that its close does what it would do without us.
+  void BeforeLastClose(const CloseBehaviour& behaviour, sqlite3_file* file);
   // Empty where checkpoints are guarded or none ran yet, else why not. Does not wait.
   std::string UnguardedBecause() const;
   // Empty where the active strategy is in force, else why the default one is. Does not wait.
   std::string StrategyError() const;
+
+  // Whether a thread of ours may copy frames here. Does not wait.
+  bool MayHaveThread() const;
+  // Whether a replicator such as Litestream checkpoints this database: then we only look.
+  bool replicated() const { return replicated_.load(std::memory_order_relaxed); }
 
   // Held read marks; nullopt where they cannot be known. Does not wait for a running checkpoint.
   std::optional<ReadMarks> FindReadMarks();
@@ -113,14 +133,33 @@ class Database {
   std::optional<std::int64_t> DatabaseBytes() const;
 
  private:
-  explicit Database(std::string path);
+  static constexpr std::uint64_t kInlineNs = 10'000'000'000;  // as inline_until_ns_
+
+  Database(std::string path, std::uint64_t device, std::uint64_t inode);
+  bool MakeControl(ControlFile::Wish wish);
   // With control_mutex_ held; false where another process is still making the file.
   bool Replace(ControlFile::Wish wish);
-  CheckpointReport AutoCheckpointLocked(const HostConnection& host, const WalIndex& index,
+
+  // checkpoint_mutex_ for a call of the user's, which the thread lets go first.
+  std::unique_lock<std::mutex> LockForCaller();
+  CheckpointReport LookAfterCommit(const HostConnection& host, ControlRegion& region,
+                                   WalIndex* index, std::uint64_t now_ns);
+  // Lets the thread that copies catch up; whether time has passed.
+  bool Brake(std::uint64_t now_ns);
+
+  // --- with checkpoint_mutex_ held, from here on
+
+  CheckpointReport AutoCheckpointLocked(const HostConnection& host, WalIndex index,
                                         CheckpointOrigin origin, bool hurried);
+  // The prepared remainder; nullopt where there is none or this is not the moment.
+  std::optional<CheckpointReport> FinishLocked(const HostConnection& host, const WalIndex& index,
+                                               ControlRegion& region);
   CheckpointReport RunLocked(const HostConnection& host, CheckpointMode mode, const WalIndex& index,
                              std::uint64_t deadline_ns, CheckpointOrigin origin,
                              const std::string& rule);
+  CheckpointReport Record(CheckpointMode mode, CheckpointOrigin origin, const std::string& rule,
+                          const CheckpointOutcome& outcome, std::uint64_t start_ns,
+                          std::uint64_t end_ns);
   Facts GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
                     std::uint64_t now_ns);
   // Compiles the active strategy if settings changed since; the default one where it cannot be.
@@ -128,12 +167,36 @@ class Database {
   void CountFired(const Rule& rule);
   void PlanNextLook(const WalIndex& index, std::uint64_t now_ns);
   std::optional<ReadMarks> FindReadMarksLocked();
+  // How long a commit may wait for readers under this rule, at this moment.
+  std::uint64_t StallNs(const Rule& rule, std::uint64_t now_ns, const WalIndex& index);
+  // Keeps in mind which reader is the oldest and since when.
+  void WatchReaders(const WalIndex& index, std::uint64_t now_ns);
+  // Whether connections of ours are open, or could be opened, in a host's commit.
+  bool OpenFor(const HostConnection& host);
+  // With connections of ours open: looks for the sign of a replicator.
+  bool LookForReplicator(std::uint64_t now_ns);
+  // Gives back what the -wal file has beyond its limit, a little at a time, while the log in it is
+  // short and nobody reads. Ours are open. In a committing thread, since it takes the write lock.
+  void Shrink(const WalIndex& index);
+  // The next attempt after one that moved nothing.
+  void BackOff(bool in_vain);
+
+  // --- the thread
+
+  // Wakes the thread, which is made where there is none; false where there can be none.
+  bool HandOver(const HostConnection& host);
+  std::uint64_t Work();
+  void Optimize(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns);
+  // What the thread holds while it is inside the engine.
+  struct Inside;
+  std::uint64_t Tick(std::uint64_t now_ns, Inside& inside);
+  std::optional<WalIndex> LookInBackground();
+  // Copies in passes; returns when to look again.
+  std::uint64_t CopyInPasses(Inside& inside, std::size_t rule, WalIndex index);
 
   const std::string path_;
   const std::string wal_path_;
   const std::string shm_path_;
-
-  bool MakeControl(ControlFile::Wish wish);
 
   mutable std::mutex control_mutex_;
   std::uint64_t next_attempt_ns_ = 0;      // guarded by control_mutex_, as the next
@@ -149,9 +212,24 @@ class Database {
   std::atomic<std::uint64_t> look_settings_{0};
   std::atomic<std::uint64_t> last_look_ns_{0};
   std::atomic<std::uint64_t> sample_interval_ns_{1'000'000'000};
+  // Likewise: from this frame on a commit waits for the thread, and for how long.
+  std::atomic<std::uint64_t> wait_frame_{~std::uint64_t{0}};
+  std::atomic<std::uint64_t> wait_ns_{0};
+  // Likewise: from this frame on commits are slowed; all ones: never.
+  std::atomic<std::uint64_t> pressure_frame_{~std::uint64_t{0}};
+  std::atomic<std::uint64_t> not_before_ns_{0};
+  std::atomic<std::uint64_t> no_stall_before_ns_{0};
+  // Until then committing threads do it all: a connection whose statements we do not see would find
+  // ours in its way, or ours cannot be opened.
+  std::atomic<std::uint64_t> inline_until_ns_{0};
+  std::atomic<std::int64_t> pause_debt_ns_{0};
+  std::atomic<int> callers_waiting_{0};  // for checkpoint_mutex_, in calls of the user's
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> thread_running_{false};
+  std::atomic<bool> replicated_{false};
 
   std::mutex checkpoint_mutex_;  // guards all below
-  std::unique_ptr<Checkpointer> checkpointer_;
+  Checkpointer checkpointer_;
   std::unique_ptr<RuleSet> rules_;
   StoredSettings compiled_;  // what rules_ was compiled from
   SettingValues values_;
@@ -160,12 +238,30 @@ class Database {
   std::uint64_t rate_ns_ = 0;
   std::optional<double> commit_rate_;
   std::uint64_t backoff_ns_ = 0;
-  std::uint64_t not_before_ns_ = 0;
-  std::uint64_t no_stall_before_ns_ = 0;
+  WalIndex last_index_;         // as somebody last saw it
+  std::int64_t wal_bytes_ = 0;  // size of the -wal file, as somebody last saw it
+  std::uint64_t no_shrink_before_ns_ = 0;
+  std::uint64_t next_replicator_look_ns_ = 0;
+  std::uint64_t next_tick_ns_ = 0;  // the thread's
+  int missed_ = 0;                  // remainders in a row that grew before a commit could finish
+  std::size_t missed_rule_ = 0;     // index + 1 of the rule whose remainder is to be copied again
+  // The oldest reader in the way: its mark, what stands there, and since when it was seen. No mark:
+  // there was none.
+  struct OldestReader {
+    std::optional<int> mark;
+    std::uint32_t frame = 0;
+    std::uint64_t since_ns = 0;
+  } oldest_reader_;
 
-  mutable std::mutex words_mutex_;  // held for moments; guards the two below
+  mutable std::mutex words_mutex_;  // held for moments; guards those below
   std::string unguarded_because_;
   std::string strategy_error_;
+  std::optional<CloseBehaviour> close_behaviour_;
+  std::optional<WalIndex> index_at_close_;
+  std::uint64_t close_began_ns_ = 0;
+
+  // Last, so that it goes first: it uses all of the above. Made under checkpoint_mutex_.
+  std::unique_ptr<BackgroundThread> thread_;
 };
 
 }  // namespace walmanager

@@ -1,13 +1,17 @@
-// The part of Database that looks at the log, asks the strategy and runs what it calls for. The
-// control file, settings and questions are in database.cc.
+// The part of Database that looks at the log, asks the strategy and runs what it calls for, in a
+// committing thread or in a call of the user's.
+#include <time.h>
+
 #include <algorithm>
 
-#include "ext/checkpointer.h"
 #include "ext/clock.h"
+#include "ext/core/backpressure.h"
 #include "ext/core/value.h"
 #include "ext/database.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
+#include "ext/sqlite.h"
+#include "ext/wal_index.h"
 
 namespace walmanager {
 namespace {
@@ -19,25 +23,48 @@ constexpr std::uint64_t kLongestBackoffNs = 100 * kMs;
 constexpr std::int64_t kMostFramesBetweenLooks = 64;
 constexpr double kRateSmoothing = 0.3;
 constexpr std::uint64_t kStallSpacing = 50;  // budgets between one spent in vain and the next
+// What one that finishes the remainder may keep others waiting, while the log is not beyond its
+// limit: twice what a finish takes on a slow disk.
+constexpr std::uint64_t kGateNs = 2 * kMs;
+constexpr std::int64_t kPauseNs = 50'000;
+constexpr int kMostMissed = 3;  // times in a row that the thread copies again at once
 
 double Milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
   return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) / 1e6 : 0;
 }
 
-// Frames at which a checkpoint is due: checkpoint_frames or wal_limit_bytes, the smaller in bytes.
+// Frames before which no built-in rule but that for time can hold: checkpoint_frames or a quarter
+// of wal_limit_bytes, the smaller in bytes.
 std::int64_t DueFrames(const SettingValues& values, std::uint32_t page_size) {
-  const std::int64_t by_limit = values[Setting::kWalLimitBytes] / (page_size + kFrameHeaderBytes);
+  const std::int64_t by_limit =
+      values[Setting::kWalLimitBytes] / 4 / (page_size + kFrameHeaderBytes);
   return std::max<std::int64_t>(1, std::min(values[Setting::kCheckpointFrames], by_limit));
 }
 
+void SleepNs(std::uint64_t ns) {
+  const timespec time{static_cast<time_t>(ns / 1'000'000'000),
+                      static_cast<long>(ns % 1'000'000'000)};
+  nanosleep(&time, nullptr);
+}
+
+// As short as a sleep gets: 50 to 60 µs, of which all but one nanosecond is the system's slack for
+// timers.
+void Pause() { SleepNs(1); }
+
+std::uint64_t Load(const layout::Counter& word) { return word.load(std::memory_order_relaxed); }
+
 }  // namespace
 
-bool Database::IsDue(const WalIndex& index, std::uint64_t settings, std::uint64_t now_ns) const {
-  return settings != look_settings_.load(std::memory_order_relaxed) ||
-         index.salt1 != look_salt_.load(std::memory_order_relaxed) ||
-         index.max_frame >= next_look_frame_.load(std::memory_order_relaxed) ||
+bool Database::IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now_ns) const {
+  const layout::EngineState& engine = region.engine();
+  const std::uint64_t brake = Load(engine.brake_frame);
+  return region.settings_generation() != look_settings_.load(std::memory_order_relaxed) ||
+         log.salt1 != look_salt_.load(std::memory_order_relaxed) ||
+         log.max_frame >= next_look_frame_.load(std::memory_order_relaxed) ||
          now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
-             sample_interval_ns_.load(std::memory_order_relaxed);
+             sample_interval_ns_.load(std::memory_order_relaxed) ||
+         (brake != 0 && log.max_frame >= brake) || Load(engine.gate_until_ns) > now_ns ||
+         log.max_frame > pressure_frame_.load(std::memory_order_relaxed);
 }
 
 void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
@@ -52,8 +79,12 @@ void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
   std::int64_t next = index.max_frame + step;
   if (nothing_before_due && index.max_frame < due) next = due;
   // Land exactly on the frame at which a threshold is reached.
-  for (const std::int64_t threshold : {due, index.backfill + due}) {
-    if (threshold > index.max_frame) next = std::min(next, threshold);
+  const std::int64_t limit =
+      values_[Setting::kWalLimitBytes] / (index.page_size + kFrameHeaderBytes);
+  for (const std::int64_t frames : {due, values_[Setting::kCheckpointFrames], limit}) {
+    for (const std::int64_t threshold : {frames, index.backfill + frames}) {
+      if (threshold > index.max_frame) next = std::min(next, threshold);
+    }
   }
   next_look_frame_.store(static_cast<std::uint64_t>(next), std::memory_order_relaxed);
   look_salt_.store(index.salt1, std::memory_order_relaxed);
@@ -61,30 +92,107 @@ void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
   last_look_ns_.store(now_ns, std::memory_order_relaxed);
   sample_interval_ns_.store(static_cast<std::uint64_t>(values_[Setting::kSampleIntervalMs]) * kMs,
                             std::memory_order_relaxed);
+  // Beyond the limit a commit waits for the thread, where the strategy lets it wait at all.
+  double budget_ms = 0;
+  if (rules_) {
+    for (const Rule& rule : rules_->rules()) {
+      if (rule.builtin && rule.runs == RuleRuns::kInline)
+        budget_ms = std::max(budget_ms, StallBudgetMs(rule, values_));
+    }
+  }
+  wait_ns_.store(static_cast<std::uint64_t>(budget_ms * 1e6), std::memory_order_relaxed);
+  wait_frame_.store(static_cast<std::uint64_t>(limit), std::memory_order_relaxed);
+  pressure_frame_.store(
+      values_[Setting::kBackpressure] != 0 ? static_cast<std::uint64_t>(limit) : ~std::uint64_t{0},
+      std::memory_order_relaxed);
 }
 
-CheckpointReport Database::AfterCommit(const HostConnection& host, const WalIndex& index,
-                                       std::uint64_t now_ns) {
-  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) return {};  // another thread looks
-  if (now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
-      sample_interval_ns_.load(std::memory_order_relaxed)) {
+bool Database::Brake(std::uint64_t now_ns) {
+  // A commit pauses for no more than 50 µs in the mean: on a machine whose CPUs are all at work a
+  // sleep takes milliseconds, which the commits to come then need not pay again.
+  std::int64_t debt = pause_debt_ns_.load(std::memory_order_relaxed);
+  if (debt > 0) {
+    pause_debt_ns_.store(debt - kPauseNs, std::memory_order_relaxed);
+    return false;
+  }
+  Pause();
+  debt = static_cast<std::int64_t>(MonotonicNs() - now_ns) - 2 * kPauseNs;
+  pause_debt_ns_.store(std::max<std::int64_t>(debt, 0), std::memory_order_relaxed);
+  return true;
+}
+
+CheckpointReport Database::AfterCommit(const HostConnection& host, ControlRegion& region,
+                                       WalIndex index, std::uint64_t now_ns) {
+  const CheckpointReport report = LookAfterCommit(host, region, &index, now_ns);
+  const std::uint64_t limit = pressure_frame_.load(std::memory_order_relaxed);
+  if (index.max_frame <= limit) return report;
+  if (const auto now_there = ReadWalIndex(host.file); now_there && now_there->max_frame > limit) {
+    SleepNs(BackpressureNs(now_there->max_frame, limit));
+  }
+  return report;
+}
+
+CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRegion& region,
+                                           WalIndex* seen, std::uint64_t now_ns) {
+  WalIndex& index = *seen;
+  layout::EngineState& engine = region.engine();
+  const bool host_is_busy = sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE;
+  const auto look_again = [&] {
+    if (const auto now = ReadWalIndex(host.file)) index = *now;
+  };
+  // Another commit finishes the remainder, and can only while nobody adds to it. A connection that
+  // still reads would wait for one that waits for it.
+  std::uint64_t gate = Load(engine.gate_until_ns);
+  if (gate > now_ns && !host_is_busy) {
+    gate = std::min(gate, now_ns + std::max(wait_ns_.load(std::memory_order_relaxed), kGateNs));
+    while (Load(engine.gate_until_ns) != 0 && MonotonicNs() < gate) Pause();
+    look_again();
+  } else if (const std::uint64_t brake = Load(engine.brake_frame);
+             brake != 0 && index.max_frame >= brake && Load(engine.at_work_until_ns) > now_ns) {
+    if (thread_running_.load(std::memory_order_acquire)) thread_->Hurry();
+    if (Brake(now_ns)) look_again();
+  }
+  std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) {
+    // The thread is at work, or another commit. Beyond the limit this one waits for it: what is
+    // left then is little, and the log can start over.
+    const std::uint64_t waits = wait_ns_.load(std::memory_order_relaxed);
+    if (index.max_frame < wait_frame_.load(std::memory_order_relaxed) || host_is_busy ||
+        waits == 0 || now_ns < no_stall_before_ns_ || now_ns < not_before_ns_) {
+      return {};
+    }
+    while (!lock.try_lock()) {
+      if (MonotonicNs() >= now_ns + waits) return {};
+      Pause();
+    }
+    look_again();
+  }
+  if (!thread_ && now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
+                      sample_interval_ns_.load(std::memory_order_relaxed)) {
     LookForControl();
-    if (checkpointer_->open() && now_ns > checkpointer_->last_used_ns() + kIdleNs) {
-      checkpointer_->Close();
+    replicated_ = false;  // to be looked for again
+    if (checkpointer_.open() && now_ns > checkpointer_.last_used_ns() + kIdleNs) {
+      checkpointer_.Close();
     }
   }
   return AutoCheckpointLocked(host, index, CheckpointOrigin::kInline, /*hurried=*/true);
 }
 
+std::unique_lock<std::mutex> Database::LockForCaller() {
+  ++callers_waiting_;
+  std::unique_lock lock(checkpoint_mutex_);
+  --callers_waiting_;
+  return lock;
+}
+
 CheckpointReport Database::AutoCheckpoint(const HostConnection& host, const WalIndex& index) {
-  const std::lock_guard lock(checkpoint_mutex_);
+  const auto lock = LockForCaller();
   return AutoCheckpointLocked(host, index, CheckpointOrigin::kManual, /*hurried=*/false);
 }
 
 CheckpointReport Database::ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
                                             const WalIndex& index, std::uint64_t deadline_ns) {
-  const std::lock_guard lock(checkpoint_mutex_);
+  const auto lock = LockForCaller();
   CheckpointReport report =
       RunLocked(host, mode, index, deadline_ns, CheckpointOrigin::kManual, "");
   report.strategy = settings().strategy;
@@ -121,10 +229,11 @@ Status Database::FollowSettings() {
   return Ok{};
 }
 
-CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, const WalIndex& index,
+CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalIndex index,
                                                 CheckpointOrigin origin, bool hurried) {
   const std::uint64_t now = MonotonicNs();
   CheckpointReport report;
+  last_index_ = index;
   if (Status status = FollowSettings(); !status.ok()) {
     PlanNextLook(index, now);
     report.message = status.error().message;
@@ -136,8 +245,25 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, cons
   // At commits a stat only where a rule wants to know.
   if (!hurried || rules_->Asks(&Facts::wal_bytes)) report.wal_bytes = WalBytes();
   PlanNextLook(index, now);
+  if (hurried) {
+    const auto current = control();
+    if (auto finished = FinishLocked(host, index, current->region())) return *finished;
+    if (wal_bytes_ > 2 * values_[Setting::kWalLimitBytes] && now >= no_shrink_before_ns_ &&
+        OpenFor(host)) {
+      Shrink(index);
+    }
+  }
   const Facts facts = GatherFacts(index, report.wal_bytes, now);
+  if (origin == CheckpointOrigin::kInline && replicated()) {
+    report.message = "a replicator checkpoints this database: walmanager only looks";
+    return report;
+  }
   const auto decision = rules_->Decide(facts);
+  // Rules about time hold while nobody commits.
+  if (hurried && (rules_->Asks(&Facts::idle_ms) || rules_->Asks(&Facts::since_checkpoint_ms)) &&
+      !thread_) {
+    HandOver(host);
+  }
   if (!decision) {
     report.message = "no rule of the strategy holds";
     return report;
@@ -147,6 +273,10 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, cons
       rule.mode == CheckpointMode::kRestart || rule.mode == CheckpointMode::kTruncate;
   if (index.complete() && !starts_over) {
     report.message = "nothing to move";
+    return report;
+  }
+  if (hurried && rule.runs == RuleRuns::kBackground && HandOver(host)) {
+    report.message = "handed to the background thread";
     return report;
   }
   const bool host_is_busy = sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE;
@@ -160,27 +290,142 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, cons
     report.message = "the last attempts moved nothing: waiting before the next";
     return report;
   }
-  // A commit waits for readers at most every fiftieth part of the time, and never for itself: a
-  // connection with a statement open reads.
-  auto budget = static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
-  if (hurried && (now < no_stall_before_ns_ || host_is_busy)) budget = 0;
+  if (origin == CheckpointOrigin::kInline && OpenFor(host) && LookForReplicator(now)) return report;
+  // Never for itself: a connection with a statement open reads.
+  std::uint64_t budget =
+      host_is_busy ? 0 : static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
+  if (hurried && budget > 0) budget = StallNs(rule, now, index);
+  const auto current = control();
+  layout::Counter& gate = current->region().engine().gate_until_ns;
+  if (budget > 0) gate.store(now + budget, std::memory_order_relaxed);
   CheckpointReport ran = RunLocked(host, rule.mode, index, now + budget, origin, rule.name);
+  if (budget > 0) gate.store(0, std::memory_order_relaxed);
   ran.strategy = compiled_.strategy;
   ran.rule = rule.name;
   CountFired(rule);
-  if (ran.pinned) no_stall_before_ns_ = MonotonicNs() + kStallSpacing * budget;
-  const bool in_vain =
-      ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0;
-  backoff_ns_ = !in_vain           ? 0
-                : backoff_ns_ == 0 ? kFirstBackoffNs
-                                   : std::min(2 * backoff_ns_, kLongestBackoffNs);
-  not_before_ns_ = in_vain ? MonotonicNs() + backoff_ns_ : 0;
+  if (ran.pinned) {
+    no_stall_before_ns_ = MonotonicNs() + kStallSpacing * budget;
+    if (const auto now_there = checkpointer_.Look()) WatchReaders(*now_there, MonotonicNs());
+  }
+  BackOff(ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0);
   WalIndex after = index;
   if (ran.wal_frames) after.max_frame = static_cast<std::uint32_t>(*ran.wal_frames);
   if (ran.checkpointed_frames)
     after.backfill = static_cast<std::uint32_t>(*ran.checkpointed_frames);
   PlanNextLook(after, MonotonicNs());
   return ran;
+}
+
+void Database::BackOff(bool in_vain) {
+  backoff_ns_ = !in_vain           ? 0
+                : backoff_ns_ == 0 ? kFirstBackoffNs
+                                   : std::min(2 * backoff_ns_, kLongestBackoffNs);
+  not_before_ns_ = in_vain ? MonotonicNs() + backoff_ns_ : 0;
+}
+
+std::uint64_t Database::StallNs(const Rule& rule, std::uint64_t now_ns, const WalIndex& index) {
+  // At most every fiftieth part of the time in vain, and not for a reader that has been there for
+  // longer than the wait would be.
+  const auto most = static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
+  if (now_ns < no_stall_before_ns_) return 0;
+  if (checkpointer_.open()) WatchReaders(index, now_ns);
+  if (oldest_reader_.mark && now_ns - oldest_reader_.since_ns > most) return 0;
+  return most;
+}
+
+void Database::WatchReaders(const WalIndex& index, std::uint64_t now_ns) {
+  const auto held = checkpointer_.TryReadMarks();
+  if (!held) return;
+  OldestReader oldest;
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    if (!(*held)[static_cast<std::size_t>(mark)]) continue;
+    const std::uint32_t frame = index.Snapshot(mark);
+    if (!oldest.mark || frame < oldest.frame) oldest = {mark, frame, now_ns};
+  }
+  if (oldest.mark == oldest_reader_.mark && oldest.frame == oldest_reader_.frame) return;
+  if (oldest_reader_.mark) {
+    const auto current = control();
+    Learned learned = current->region().learned();
+    learned.ReaderLeft(now_ns - oldest_reader_.since_ns);
+    current->region().SetLearned(learned);
+  }
+  oldest_reader_ = oldest;
+}
+
+std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& host,
+                                                       const WalIndex& index,
+                                                       ControlRegion& region) {
+  const ControlRegion::Prepared prepared = region.prepared();
+  if (prepared.frames == 0 || prepared.salt1 != index.salt1 || index.complete()) {
+    return std::nullopt;
+  }
+  if (!host.traced) return std::nullopt;
+  if (index.pending() > prepared.frames) {
+    // Missed: commits were faster than the thread could tell. It copies once more, unless readers
+    // stay in the way.
+    region.SetPrepared({});
+    if (thread_ && ++missed_ <= kMostMissed) {
+      missed_rule_ = prepared.rule;
+      thread_->Wake();
+    }
+    return std::nullopt;
+  }
+  if (!OpenFor(host)) return std::nullopt;
+  // The next commit tries again: a reader that lasts no longer than a commit is soon gone.
+  next_look_frame_.store(0, std::memory_order_relaxed);
+  if (sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE) return std::nullopt;
+  if (!checkpointer_.NobodyPins()) return std::nullopt;
+  const std::uint64_t start = MonotonicNs();
+  layout::EngineState& engine = region.engine();
+  engine.gate_until_ns.store(start + kGateNs, std::memory_order_relaxed);
+  const std::string rule = prepared.rule >= 1 && prepared.rule <= rules_->rules().size()
+                               ? rules_->rules()[prepared.rule - 1].name
+                               : "";
+  const CheckpointOutcome outcome = checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
+  engine.gate_until_ns.store(0, std::memory_order_relaxed);
+  const std::uint64_t end = MonotonicNs();
+  CheckpointReport report =
+      Record(CheckpointMode::kPassive, CheckpointOrigin::kInline, rule, outcome, start, end);
+  report.strategy = compiled_.strategy;
+  report.rule = rule;
+  if (outcome.result == CheckpointResult::kComplete) {
+    region.SetPrepared({});
+    missed_ = 0;
+    Learned learned = region.learned();
+    learned.Finished(index.pending(), end - start);
+    region.SetLearned(learned);
+    last_index_.backfill = last_index_.max_frame;
+    PlanNextLook(last_index_, end);
+  }
+  return report;
+}
+
+bool Database::OpenFor(const HostConnection& host) {
+  return !host.own_only && host.traced &&
+         checkpointer_.Permit({host.db, host.schema, host.own_only}) ==
+             Checkpointer::Allowed::kYes &&
+         checkpointer_.Open() == Checkpointer::Allowed::kYes;
+}
+
+bool Database::LookForReplicator(std::uint64_t now_ns) {
+  if (now_ns < next_replicator_look_ns_) return replicated();
+  next_replicator_look_ns_ = now_ns + sample_interval_ns_;
+  const bool found = checkpointer_.FindReplicator();
+  replicated_.store(found, std::memory_order_relaxed);
+  return found;
+}
+
+void Database::Shrink(const WalIndex& index) {
+  constexpr std::uint64_t kMostNs = 2 * kMs;
+  constexpr std::int64_t kStepBytes = 1024 * 1024;
+  constexpr std::uint64_t kSpacing = 50;  // times what it took
+  const std::int64_t limit = values_[Setting::kWalLimitBytes];
+  const std::uint64_t start = MonotonicNs();
+  const std::int64_t log_bytes =
+      std::int64_t{index.max_frame} * (index.page_size + kFrameHeaderBytes) + kLogHeaderBytes;
+  if (log_bytes < limit / 2)
+    wal_bytes_ = checkpointer_.ShrinkLog(limit, kStepBytes, start + kMostNs);
+  no_shrink_before_ns_ = MonotonicNs() + kSpacing * (MonotonicNs() - start);
 }
 
 void Database::CountFired(const Rule& rule) {
@@ -198,12 +443,17 @@ CheckpointReport Database::RunLocked(const HostConnection& host, CheckpointMode 
                                      CheckpointOrigin origin, const std::string& rule) {
   (void)WalBytes();  // its largest size may be the one before
   const std::uint64_t start = MonotonicNs();
-  const CheckpointOutcome outcome = checkpointer_->Run(
-      {host.db, host.schema, path_.c_str(), host.own_only}, mode, deadline_ns, index);
-  const std::uint64_t end = MonotonicNs();
+  const CheckpointOutcome outcome =
+      checkpointer_.Run({host.db, host.schema, host.own_only}, mode, deadline_ns, index);
+  return Record(mode, origin, rule, outcome, start, MonotonicNs());
+}
+
+CheckpointReport Database::Record(CheckpointMode mode, CheckpointOrigin origin,
+                                  const std::string& rule, const CheckpointOutcome& outcome,
+                                  std::uint64_t start_ns, std::uint64_t end_ns) {
   {
     const std::lock_guard lock(words_mutex_);
-    unguarded_because_ = checkpointer_->unguarded_because();
+    unguarded_because_ = checkpointer_.unguarded_because();
   }
   CheckpointReport report;
   report.result = outcome.result;
@@ -213,7 +463,8 @@ CheckpointReport Database::RunLocked(const HostConnection& host, CheckpointMode 
   report.checkpointed_frames = outcome.checkpointed_frames;
   report.moved_frames = outcome.moved_frames;
   report.wal_bytes = WalBytes();
-  report.duration_ns = end - start;
+  if (report.wal_bytes) wal_bytes_ = *report.wal_bytes;
+  report.duration_ns = end_ns - start_ns;
   report.message = outcome.message;
   if (outcome.result == CheckpointResult::kSkipped) return report;
   report.mode = mode;
@@ -230,7 +481,7 @@ CheckpointReport Database::RunLocked(const HostConnection& host, CheckpointMode 
   entry.duration_ns = static_cast<std::int64_t>(report.duration_ns);
   entry.rule = rule;
   entry.error = outcome.message;
-  control()->region().RecordCheckpoint(entry, end);
+  control()->region().RecordCheckpoint(entry, end_ns);
   return report;
 }
 

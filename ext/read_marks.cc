@@ -29,6 +29,7 @@ std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
   if (!shows_us) return std::nullopt;
   ReadMarks marks;
   for (const FileLock& lock : locks) {
+    if (lock.exclusive) continue;  // one who moves frames or starts the log over, not a reader
     for (int mark = 0; mark < kReadMarks; ++mark) {
       const int byte = kShmLockBase + kReadLock0 + mark;
       if (byte < lock.first_byte || byte > lock.last_byte) continue;

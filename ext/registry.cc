@@ -14,6 +14,19 @@ namespace {
 std::atomic<Registry*> current{nullptr};
 std::atomic<bool> watching_forks{false};
 
+// The registry whose threads stand still while this thread forks.
+thread_local Registry* forking = nullptr;
+
+void BeforeFork() {
+  forking = current.load(std::memory_order_acquire);
+  if (!forking) return;
+  ++forking->forks_waiting;
+  forking->engine_mutex.lock();
+  --forking->forks_waiting;
+}
+void AfterForkInParent() {
+  if (forking) forking->engine_mutex.unlock();
+}
 void ForgetInChild() { current.store(nullptr, std::memory_order_relaxed); }
 
 std::string FirstLine(const char* path) {
@@ -43,7 +56,7 @@ Registry& Registry::Get() {
   // Acquire: pairs with the exchange below, so the object is seen whole.
   Registry* registry = current.load(std::memory_order_acquire);
   if (registry) return *registry;
-  if (!watching_forks.exchange(true)) pthread_atfork(nullptr, nullptr, ForgetInChild);
+  if (!watching_forks.exchange(true)) pthread_atfork(BeforeFork, AfterForkInParent, ForgetInChild);
   auto* made = new Registry;  // lives as long as the process
   if (current.compare_exchange_strong(registry, made, std::memory_order_acq_rel)) return *made;
   delete made;

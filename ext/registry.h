@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -48,6 +49,11 @@ struct Registry {
   // Held while a connection of ours is opened, by the thread named beside it.
   std::mutex opening_mutex;
   std::atomic<std::thread::id> opening_thread;
+
+  // Held shared by a thread of ours while it is inside the engine, and alone while the process
+  // forks: else the child could begin with a lock of the engine's that nobody there can release.
+  std::shared_mutex engine_mutex;
+  std::atomic<int> forks_waiting{0};  // for it: threads of ours let them go first
 
   // Never waits: a child forked at any moment finds no lock of its parent's here.
   static Registry& Get();

@@ -194,7 +194,13 @@ std::optional<std::size_t> RuleSet::Decide(const Facts& facts) {
   }
   sqlite3_reset(all);
   // A condition failed, by an overflow for example: the others still count.
+  return DecideAmong(facts, [](const Rule&) { return true; });
+}
+
+std::optional<std::size_t> RuleSet::DecideAmong(const Facts& facts,
+                                                const std::function<bool(const Rule&)>& some) {
   const auto holds = [&](std::size_t rule) {
+    if (!some(rules_[rule])) return false;
     sqlite3_stmt* stmt = conditions_[rule].get();
     Bind(stmt, facts);
     const bool yes = sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_double(stmt, 0) != 0;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ class RuleSet {
   bool Asks(std::optional<double> Facts::*fact) const;
   // The first rule whose condition holds; a condition that fails or is NULL does not hold.
   std::optional<std::size_t> Decide(const Facts& facts);
+  // The same among some of the rules; slower.
+  std::optional<std::size_t> DecideAmong(const Facts& facts,
+                                         const std::function<bool(const Rule&)>& some);
 
  private:
   void Bind(sqlite3_stmt* stmt, const Facts& facts) const;

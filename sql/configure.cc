@@ -54,10 +54,10 @@ constexpr std::array<Profile, 6> kProfiles = {{
     {"conversation", {"wal", "normal", "-65536", "536870912", "memory", "on", "67108864", "5000", "67108864", "1000", "conversation_workload"}},
     // Many connections: a small cache each, since pages are shared through mmap; a log long enough that
     // readers seldom stand in the way of its restart; patience with other writers.
-    {"high_concurrency", {"wal", "normal", "-16384", "1073741824", "memory", "on", "134217728", "10000", "134217728", "4000", "conversation_workload"}},
-    // Few surprises for one commit: small checkpoints, everything hot in memory, and an early
-    // "database is locked" in place of a long wait.
-    {"low_latency", {"wal", "normal", "-131072", "1073741824", "memory", "on", "67108864", "1000", "67108864", "500", "conversation_workload"}},
+    {"high_concurrency", {"wal", "normal", "-16384", "1073741824", "memory", "on", "134217728", "10000", "134217728", "4000", "high_concurrency"}},
+    // Few surprises for one commit: checkpoints seldom end in one, everything hot in memory, and an
+    // early "database is locked" in place of a long wait.
+    {"low_latency", {"wal", "normal", "-131072", "1073741824", "memory", "on", "67108864", "1000", "67108864", "1000", "low_latency"}},
     // A commit survives power loss: synchronous FULL; no mmap, through which a stray pointer of the
     // host could write into the database.
     {"durable", {"wal", "full", "-32768", "0", "default", "on", "67108864", "10000", "67108864", "1000", "conversation_workload"}},

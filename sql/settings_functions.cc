@@ -38,6 +38,9 @@ Result<Value> WalSet(Connection& connection, const Arguments& arguments) {
   const auto name = arguments.Text(0, "name");
   if (!name.ok()) return name.error();
   const auto index = FindSetting(name.value());
+  if (!index && name.value().starts_with("learned.")) {
+    return arguments.Wrong(0, "name", "a setting: what is learned follows from what happens");
+  }
   if (!index) {
     std::string known;
     for (const SettingSpec& spec : SettingSpecs())

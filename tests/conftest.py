@@ -37,6 +37,11 @@ def metrics(db, schema="main"):
     return dict(zip(names, rows[0]))
 
 
+def inline(db, schema="main"):
+    """From here on checkpoints run as SQLite's own would: in the commit that reaches checkpoint_frames."""
+    assert one(db, "SELECT wal_strategy('sqlite_default', ?)", schema) == "sqlite_default"
+
+
 @pytest.fixture
 def wal_path(tmp_path):
     """The path of an empty database in WAL mode."""

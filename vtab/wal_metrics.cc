@@ -17,7 +17,8 @@ struct Row {
   bool measured = false;  // there is a file, so all below is known
   StoredSettings settings;
   std::optional<const char*> hook;
-  bool automatic = true;
+  bool automatic = true, replicated = false, may_have_thread = false;
+  std::int64_t optimized_ms = 0;
   CommitTotals commits;
   CheckpointTotals checkpoints;
   std::int64_t processes = 0;
@@ -50,6 +51,17 @@ void CountReaders(Connection& connection, Row& row) {
   }
 }
 
+// Who moves frames into the database while nobody asks for it.
+const char* CheckpointerName(const Row& row) {
+  if (row.replicated) return "replicator";
+  if (row.settings.strategy == "off" || !row.automatic) return "off";
+  const auto rules = row.settings.RulesOf(row.settings.strategy);
+  const bool background = std::any_of(rules.begin(), rules.end(), [](const Rule& rule) {
+    return rule.runs == RuleRuns::kBackground;
+  });
+  return background && row.may_have_thread ? "background" : "inline";
+}
+
 const char* HookName(HookState state) {
   switch (state) {
     case HookState::kActive:
@@ -67,6 +79,20 @@ Row ReadRow(Connection& connection, Schema schema) {
   row.schema = std::move(schema);
   if (!row.schema.database) return row;
   Database& database = *row.schema.database;
+  // What was counted first: then the log is at least as far as the counters say.
+  const auto control = database.control();
+  row.measured = true;
+  row.settings = control->region().ReadSettings().value_or(StoredSettings{});
+  row.automatic = connection.automatic();
+  row.may_have_thread = database.MayHaveThread();
+  row.replicated = row.schema.is_wal() && connection.HasReplicator(row.schema);
+  row.optimized_ms = static_cast<std::int64_t>(control->region().engine().optimized_ms.load());
+  row.commits = control->region().ReadCommits(/*with_histogram=*/true);
+  row.checkpoints = control->region().ReadCheckpointTotals();
+  row.processes = control->CountProcesses();
+  row.since_ms = static_cast<std::int64_t>(control->region().header().statistics_since_ms.load());
+  if (control->shared()) row.statistics_file = control->path();
+  if (!control->shared()) row.private_because = control->reason();
   const auto page_size = connection.PageSize(row.schema);
   row.page_size = page_size;
   row.database_bytes = database.DatabaseBytes();
@@ -76,16 +102,6 @@ Row ReadRow(Connection& connection, Schema schema) {
     row.hook = HookName(connection.ProbeHook(row.schema));
     CountReaders(connection, row);
   }
-  const auto control = database.control();
-  row.measured = true;
-  row.settings = control->region().ReadSettings().value_or(StoredSettings{});
-  row.automatic = connection.automatic();
-  row.commits = control->region().ReadCommits(/*with_histogram=*/true);
-  row.checkpoints = control->region().ReadCheckpointTotals();
-  row.processes = control->CountProcesses();
-  row.since_ms = static_cast<std::int64_t>(control->region().header().statistics_since_ms.load());
-  if (control->shared()) row.statistics_file = control->path();
-  if (!control->shared()) row.private_because = control->reason();
   const std::string unguarded = database.UnguardedBecause();
   if (!unguarded.empty()) row.unguarded_because = unguarded;
   const std::string strategy_error = database.StrategyError();
@@ -165,7 +181,7 @@ const Table& WalMetricsTable() {
           {"oldest_reader_frame", kInteger, "the last frame that the oldest of these sees: frames after it cannot be moved", [](const Row& r) -> Value { return r.oldest_reader_frame; }},
           {"strategy", kText, "the active checkpoint strategy", [](const Row& r) -> Value { return Measured(r, [&] { return r.settings.strategy; }); }},
           {"hook", kText, "of this connection: active, displaced or off", [](const Row& r) -> Value { return r.hook; }},
-          {"checkpointer", kText, "inline: in committing threads; off: nobody", [](const Row& r) -> Value { return r.schema.is_wal() ? Value(r.settings.strategy == "off" || !r.automatic ? "off" : "inline") : Value(); }},
+          {"checkpointer", kText, "background: a thread of ours, and commits finish; inline: committing threads alone; replicator: such as Litestream, we only look; off: nobody", [](const Row& r) -> Value { return r.schema.is_wal() ? Value(CheckpointerName(r)) : Value(); }},
           {"commits", kInteger, "commits to the log that were seen", [](const Row& r) -> Value { return Measured(r, [&] { return r.commits.commits; }); }},
           {"frames_written", kInteger, "frames that the log grew by, all restarts included", [](const Row& r) -> Value { return Measured(r, [&] { return r.commits.frames_written; }); }},
           {"bytes_written", kInteger, "the same in bytes", [](const Row& r) -> Value { return r.page_size && r.measured ? Value(r.commits.frames_written * static_cast<std::uint64_t>(*r.page_size + kFrameHeaderBytes)) : Value(); }},
@@ -201,6 +217,7 @@ const Table& WalMetricsTable() {
           {"private_because", kText, "why there is no control file; NULL where there is one", [](const Row& r) -> Value { return r.private_because; }},
           {"unguarded_because", kText, "why the last checkpoint of this process ran unguarded; NULL where it did not", [](const Row& r) -> Value { return r.unguarded_because; }},
           {"strategy_error", kText, "why the default strategy stands in for the active one; NULL where it does not", [](const Row& r) -> Value { return r.strategy_error; }},
+          {"optimized_at", kText, "UTC; when auto_optimize last ran PRAGMA optimize", [](const Row& r) -> Value { return r.optimized_ms ? Value(UtcText(r.optimized_ms)) : Value(); }},
       });
   // clang-format on
   return kTable;

@@ -1,6 +1,7 @@
-// The part of ControlRegion that keeps checkpoints: counters, and a ring of records. The protocol
-// is in control_region.h.
+// The part of ControlRegion that keeps checkpoints: counters, a ring of records and the state of
+// the engine. The protocol is in control_region.h.
 #include <algorithm>
+#include <bit>
 
 #include "ext/core/control_region.h"
 #include "ext/core/shared_words.h"
@@ -97,6 +98,33 @@ CheckpointTotals ControlRegion::ReadCheckpointTotals() const {
     totals.last_mode = static_cast<CheckpointMode>(mode - 1);
   for (const Counter& counter : counters.histogram) totals.histogram.push_back(Get(counter));
   return totals;
+}
+
+ControlRegion::Prepared ControlRegion::prepared() const {
+  const std::uint64_t word = Get(file_->engine.prepared);
+  return {static_cast<std::uint32_t>(word >> 32), static_cast<std::uint32_t>(word),
+          static_cast<std::size_t>(Get(file_->engine.prepared_rule))};
+}
+
+void ControlRegion::SetPrepared(const Prepared& prepared) {
+  Put(file_->engine.prepared_rule, prepared.rule);
+  Put(file_->engine.prepared, std::uint64_t{prepared.salt1} << 32 | prepared.frames);
+}
+
+static_assert(kLearnedCount <= layout::kLearned);
+
+Learned ControlRegion::learned() const {
+  Learned learned;
+  for (std::size_t i = 0; i < kLearnedCount; ++i) {
+    learned.Set(i, std::bit_cast<double>(Get(file_->engine.learned[i])));
+  }
+  return learned;
+}
+
+void ControlRegion::SetLearned(const Learned& learned) {
+  for (std::size_t i = 0; i < kLearnedCount; ++i) {
+    Put(file_->engine.learned[i], std::bit_cast<std::uint64_t>(learned.at(i).value_or(0)));
+  }
 }
 
 std::vector<CheckpointEntry> ControlRegion::ReadCheckpointLog() const {

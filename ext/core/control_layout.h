@@ -17,13 +17,14 @@
 namespace walmanager::layout {
 
 inline constexpr char kMagic[16] = "walmanager ctrl";
-inline constexpr std::uint64_t kLayoutNumber = 1;
+inline constexpr std::uint64_t kLayoutNumber = 2;
 
 inline constexpr std::size_t kSettings = 128;
 inline constexpr std::size_t kRules = 128;
 inline constexpr std::size_t kBuiltinRules = 64;
 inline constexpr std::size_t kCheckpointRecords = 512;
 inline constexpr std::size_t kConnections = 256;
+inline constexpr std::size_t kLearned = 16;
 
 using Counter = std::atomic<std::uint64_t>;
 static_assert(Counter::is_always_lock_free && sizeof(Counter) == 8);
@@ -81,6 +82,17 @@ static_assert(sizeof(SettingsBlock) % 8 == 0);
 struct RuleCounters {
   Counter fired;
   Counter last_fired_ms;  // Unix time
+};
+
+// What checkpointers of all processes tell each other and the commits that come by.
+struct EngineState {
+  Counter prepared;          // salt1 << 32 | frames: a commit may finish a remainder of so many
+  Counter prepared_rule;     // index into the rules of the active strategy, + 1
+  Counter at_work_until_ns;  // CLOCK_MONOTONIC: frames are being copied until then, or are no more
+  Counter brake_frame;       // from this frame on commits pause while frames are copied; 0: none
+  Counter gate_until_ns;     // CLOCK_MONOTONIC: a commit finishes the remainder, others wait for it
+  Counter optimized_ms;      // Unix time of the last PRAGMA optimize of ours; 0: none
+  std::array<Counter, kLearned> learned;  // bits of a double, as LearnedValue; 0: unknown
 };
 
 struct CheckpointCounters {
@@ -145,6 +157,7 @@ struct ControlFile {
   alignas(4096) std::array<SettingsBlock, 2> settings;
   alignas(64) std::array<RuleCounters, kBuiltinRules> builtin_rules;
   std::array<RuleCounters, kRules> rules;
+  alignas(64) EngineState engine;
   alignas(64) CheckpointCounters checkpoints;
   alignas(64) CheckpointRing ring;
   // The last slab is shared by all connections that found no slab of their own.
@@ -158,6 +171,7 @@ inline constexpr std::int64_t kLockBase = std::int64_t{1} << 40;
 inline constexpr std::int64_t kLockMake = kLockBase;          // exclusive: making the file
 inline constexpr std::int64_t kLockAttached = kLockBase + 1;  // shared: mapped by this process
 inline constexpr std::int64_t kLockSettings = kLockBase + 2;  // exclusive: changing settings
+inline constexpr std::int64_t kLockLease = kLockBase + 3;     // exclusive: copies in the background
 inline constexpr std::int64_t kLockSlab = kLockBase + 16;     // + i, exclusive: owns slab i
 
 }  // namespace walmanager::layout

@@ -32,6 +32,19 @@ void ClearSlab(layout::ConnectionSlab& slab, std::uint64_t generation) {
   Put(slab.reset_generation, generation);
 }
 
+// `add`: a parameter of the template, so that an owner's is inlined.
+template <void (*add)(Counter&, std::uint64_t)>
+void AddCommit(layout::ConnectionSlab& slab, const ControlRegion::Commit& commit) {
+  add(slab.commits, 1);
+  add(slab.frames_written, commit.frames);
+  add(slab.stall_ns, commit.stall_ns);
+  if (!commit.duration_ns) return;
+  add(slab.timed_commits, 1);
+  add(slab.commit_ns, *commit.duration_ns);
+  add(slab.commit_histogram[HistogramBucket(*commit.duration_ns)], 1);
+  Raise(slab.commit_max_ns, *commit.duration_ns);
+}
+
 // Letters, digits, underscores, and dots as in "wal_size.warning".
 bool IsSettingName(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
@@ -107,6 +120,13 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
     header.database_inode = identity.inode;
   }
   SetText(header.boot_id, identity.boot_id);
+  // Times of another boot, and what another log or disk taught.
+  layout::EngineState& engine = file_->engine;
+  for (Counter* word :
+       {&engine.prepared, &engine.at_work_until_ns, &engine.brake_frame, &engine.gate_until_ns}) {
+    Put(*word, 0);
+  }
+  for (Counter& word : engine.learned) Put(word, 0);
   Put(header.last_commit_ns, 0);
   Put(header.last_checkpoint_ns, monotonic_ns);
 }
@@ -226,15 +246,7 @@ std::uint64_t ControlRegion::AdvanceLog(std::uint32_t salt1, std::uint32_t max_f
 
 void ControlRegion::RecordCommit(std::size_t index, const Commit& commit) {
   layout::ConnectionSlab& slab = OwnSlab(index);
-  const auto add = index == kSharedSlab ? Add : AddOwn;
-  add(slab.commits, 1);
-  add(slab.frames_written, commit.frames);
-  add(slab.stall_ns, commit.stall_ns);
-  if (!commit.duration_ns) return;
-  add(slab.timed_commits, 1);
-  add(slab.commit_ns, *commit.duration_ns);
-  add(slab.commit_histogram[HistogramBucket(*commit.duration_ns)], 1);
-  Raise(slab.commit_max_ns, *commit.duration_ns);
+  index == kSharedSlab ? AddCommit<Add>(slab, commit) : AddCommit<AddOwn>(slab, commit);
 }
 
 void ControlRegion::AddFrames(std::size_t index, std::uint64_t frames) {

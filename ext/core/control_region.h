@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "ext/core/control_layout.h"
+#include "ext/core/learned.h"
 #include "ext/core/stored_settings.h"
 
 namespace walmanager {
@@ -123,6 +124,21 @@ class ControlRegion {
   void RaiseWalBytesMax(std::uint64_t bytes);
   CheckpointTotals ReadCheckpointTotals() const;
   std::vector<CheckpointEntry> ReadCheckpointLog() const;  // newest first
+
+  // --- the engine. All words that may be out of date by a moment: whoever acts on one looks at the
+  // wal-index first.
+
+  // A remainder of so many frames of the log with this salt is a commit's to finish.
+  struct Prepared {
+    std::uint32_t salt1 = 0;
+    std::uint32_t frames = 0;  // 0: nothing is prepared
+    std::size_t rule = 0;      // index + 1 into the rules of the active strategy
+  };
+  Prepared prepared() const;
+  void SetPrepared(const Prepared& prepared);
+  layout::EngineState& engine() { return file_->engine; }
+  Learned learned() const;
+  void SetLearned(const Learned& learned);
 
   // --- rules: `index` into BuiltinRules() or into StoredSettings::rules
   void CountFired(bool builtin, std::size_t index, std::int64_t unix_ms);

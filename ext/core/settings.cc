@@ -17,7 +17,9 @@ constexpr std::array<SettingSpec, kSettingCount> kSpecs = {{
      "The most that a commit waits for readers under a built-in strategy; rules of your own say it "
      "themselves. 0: it never waits."},
     {"backpressure", SettingKind::kSwitch, 0, 0, 1, "",
-     "Commits are slowed as the log grows past its limit. Not in effect in this version."},
+     "Commits wait as the log grows past its limit: 1 ms each at 10 % beyond it, 100 ms at twice "
+     "the "
+     "limit, so that the disk does not fill."},
     {"slow_query_ms", SettingKind::kInteger, 100, 0, 3'600'000, "ms",
      "From here on a statement counts as slow. Not in effect in this version."},
     {"statement_metrics", SettingKind::kSwitch, 1, 0, 1, "",
@@ -28,7 +30,8 @@ constexpr std::array<SettingSpec, kSettingCount> kSpecs = {{
     {"max_queries", SettingKind::kInteger, 1000, 100, 100'000, "",
      "Statements that are told apart. Not in effect in this version."},
     {"auto_optimize", SettingKind::kSwitch, 0, 0, 1, "",
-     "PRAGMA optimize is run in idle time. Not in effect in this version."},
+     "PRAGMA optimize is run on a connection of ours when nobody has committed for ten seconds, at "
+     "most once an hour. While it writes, others find the database locked for a moment."},
     {"read_pool_size", SettingKind::kInteger, 20, 0, 256, "",
      "Connections of the pool of readers. Not in effect in this version."},
     {"read_pool_timeout_ms", SettingKind::kInteger, 30'000, 1, 3'600'000, "ms",

@@ -18,11 +18,10 @@ bool EqualIgnoringCase(std::string_view a, std::string_view b) {
                     [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-Rule Builtin(const char* strategy, std::int64_t priority, const char* name, const char* condition,
-             double stall_budget_ms = 0) {
-  return {strategy,          priority,        name, condition, CheckpointMode::kPassive,
-          RuleRuns::kInline, stall_budget_ms,
-          /*builtin=*/true};
+Rule Builtin(const char* strategy, std::int64_t priority, const char* name, RuleRuns runs,
+             const char* condition, double stall_budget_ms = 0) {
+  return {strategy,        priority,        name, condition, CheckpointMode::kPassive, runs,
+          stall_budget_ms, /*builtin=*/true};
 }
 
 constexpr std::array<FactSpec, 12> kFacts = {{
@@ -63,19 +62,33 @@ std::optional<RuleRuns> ParseRuns(std::string_view text) {
 }
 
 std::span<const Rule> BuiltinRules() {
-  // `restart`: the log is long although checkpoints run, since at no commit was all of it moved and
-  // nobody reading. A short wait finds that moment, and the next commit starts the log over.
+  // `limit`: the log is beyond its limit although frames were copied, since at no commit was all of
+  // it moved and nobody reading. A short wait finds that moment, and the next commit starts the log
+  // over.
+  constexpr auto kInline = RuleRuns::kInline;
+  constexpr auto kBackground = RuleRuns::kBackground;
+  constexpr char kBeyondLimit[] =
+      "pending_frames > 0 AND wal_frames * (page_size + 24) >= wal_limit_bytes";
+  constexpr char kInterval[] =
+      "pending_frames > 0 AND since_checkpoint_ms >= checkpoint_interval_ms";
   static const auto* const kRules = new std::vector<Rule>{
-      Builtin("conversation_workload", 10, "restart",
-              "pending_frames > 0 AND (wal_frames >= 4 * checkpoint_frames OR "
-              "wal_frames * (page_size + 24) > wal_limit_bytes)",
-              20),
-      Builtin("conversation_workload", 20, "frames",
-              "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes"),
-      Builtin("conversation_workload", 30, "interval",
-              "pending_frames > 0 AND since_checkpoint_ms >= checkpoint_interval_ms"),
-      Builtin("off", 10, "never", "0"),
-      Builtin("sqlite_default", 10, "autocheckpoint", "wal_frames >= checkpoint_frames"),
+      Builtin("conversation_workload", 10, "limit", kInline, kBeyondLimit, 20),
+      Builtin("conversation_workload", 20, "frames", kBackground,
+              "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 2"),
+      Builtin("conversation_workload", 30, "interval", kBackground, kInterval),
+      // Readers come without a gap: begin to wait for a moment of rest at half of the limit.
+      Builtin("high_concurrency", 10, "limit", kInline,
+              "pending_frames > 0 AND wal_frames * (page_size + 24) >= wal_limit_bytes / 2", 50),
+      Builtin("high_concurrency", 20, "frames", kBackground,
+              "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4"),
+      Builtin("high_concurrency", 30, "interval", kBackground, kInterval),
+      // To finish costs a commit two syncs: seldom enough to be beyond its 99.9th percentile.
+      Builtin("low_latency", 10, "limit", kInline, kBeyondLimit, 10),
+      Builtin("low_latency", 20, "frames", kBackground,
+              "pending_frames >= 4 * checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4"),
+      Builtin("low_latency", 30, "interval", kBackground, kInterval),
+      Builtin("off", 10, "never", kInline, "0"),
+      Builtin("sqlite_default", 10, "autocheckpoint", kInline, "wal_frames >= checkpoint_frames"),
   };
   return *kRules;
 }

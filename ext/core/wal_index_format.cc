@@ -20,7 +20,7 @@ struct Header {
   std::uint32_t salt[2];  // copied from the log, so in its byte order: big-endian
   std::uint32_t checksum[2];
 };
-static_assert(sizeof(Header) == 48);
+static_assert(sizeof(Header) == kWalIndexHeaderBytes);
 
 constexpr std::uint32_t kWalIndexVersion = 3007000;
 
@@ -36,27 +36,41 @@ T Load(std::span<const std::byte> bytes, std::size_t offset) {
   return value;
 }
 
+std::uint32_t PageSize(std::span<const std::byte> bytes) {
+  const std::uint32_t stored = Load<std::uint16_t>(bytes, offsetof(Header, page_size));
+  return (stored & 0xfe00u) + ((stored & 1u) << 16);
+}
+
+// Whether the two copies of the header agree and are one. Fields are loaded one by one, here and
+// below: a copy of the whole would wait for the stores of what was just copied from the live one.
+bool HasHeader(std::span<const std::byte> bytes) {
+  if (bytes.size() < 2 * sizeof(Header)) return false;
+  if (std::memcmp(bytes.data(), bytes.data() + sizeof(Header), sizeof(Header)) != 0) return false;
+  if (Load<std::uint8_t>(bytes, offsetof(Header, is_init)) == 0) return false;
+  if (Load<std::uint32_t>(bytes, offsetof(Header, version)) != kWalIndexVersion) return false;
+  const std::uint32_t page_size = PageSize(bytes);
+  // A log that has never been written knows no page size yet.
+  if (page_size == 0) return Load<std::uint32_t>(bytes, offsetof(Header, max_frame)) == 0;
+  return page_size >= 512 && (page_size & (page_size - 1)) == 0;
+}
+
 }  // namespace
 
+std::optional<LogEnd> DecodeLogEnd(std::span<const std::byte> bytes) {
+  if (!HasHeader(bytes)) return std::nullopt;
+  return LogEnd{FromBigEndian(Load<std::uint32_t>(bytes, offsetof(Header, salt))),
+                Load<std::uint32_t>(bytes, offsetof(Header, max_frame))};
+}
+
 std::optional<WalIndex> DecodeWalIndex(std::span<const std::byte> bytes) {
-  if (bytes.size() < kWalIndexSnapshotBytes) return std::nullopt;
-  if (std::memcmp(bytes.data(), bytes.data() + sizeof(Header), sizeof(Header)) != 0) {
-    return std::nullopt;
-  }
-  const auto header = Load<Header>(bytes, 0);
-  if (header.is_init == 0 || header.version != kWalIndexVersion) return std::nullopt;
+  if (bytes.size() < kWalIndexSnapshotBytes || !HasHeader(bytes)) return std::nullopt;
   WalIndex index;
-  index.change_counter = header.change_counter;
-  index.page_size = (header.page_size & 0xfe00u) + ((header.page_size & 1u) << 16);
-  index.max_frame = header.max_frame;
-  // A log that has never been written knows no page size yet.
-  const bool never_written = index.page_size == 0 && index.max_frame == 0;
-  if (!never_written && (index.page_size < 512 || (index.page_size & (index.page_size - 1)) != 0)) {
-    return std::nullopt;
-  }
-  index.database_pages = header.database_pages;
-  index.salt1 = FromBigEndian(header.salt[0]);
-  index.salt2 = FromBigEndian(header.salt[1]);
+  index.change_counter = Load<std::uint32_t>(bytes, offsetof(Header, change_counter));
+  index.page_size = PageSize(bytes);
+  index.max_frame = Load<std::uint32_t>(bytes, offsetof(Header, max_frame));
+  index.database_pages = Load<std::uint32_t>(bytes, offsetof(Header, database_pages));
+  index.salt1 = FromBigEndian(Load<std::uint32_t>(bytes, offsetof(Header, salt)));
+  index.salt2 = FromBigEndian(Load<std::uint32_t>(bytes, offsetof(Header, salt) + 4));
   index.backfill = Load<std::uint32_t>(bytes, 96);
   for (std::size_t i = 0; i < index.read_marks.size(); ++i) {
     index.read_marks[i] = Load<std::uint32_t>(bytes, 100 + 4 * i);

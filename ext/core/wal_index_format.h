@@ -16,6 +16,7 @@ namespace walmanager {
 
 // Bytes of the wal-index that are looked at: two copies of the header and the checkpoint info.
 inline constexpr std::size_t kWalIndexSnapshotBytes = 136;
+inline constexpr std::size_t kWalIndexHeaderBytes = 48;
 inline constexpr int kReadMarks = 5;
 // The first byte range of the locks in the -shm file, and what each lock stands for, as offsets
 // from it (the argument of xShmLock).
@@ -25,6 +26,14 @@ inline constexpr int kReadLock0 = 3;
 
 // Every frame is a page and a header of 24 bytes.
 inline constexpr std::uint32_t kFrameHeaderBytes = 24;
+// The log begins with a header of its own.
+inline constexpr std::int64_t kLogHeaderBytes = 32;
+
+// How far the log is: what every commit looks at.
+struct LogEnd {
+  std::uint32_t salt1 = 0;
+  std::uint32_t max_frame = 0;
+};
 
 struct WalIndex {
   std::uint32_t change_counter = 0;  // incremented by every transaction
@@ -39,6 +48,7 @@ struct WalIndex {
 
   std::uint32_t pending() const { return max_frame > backfill ? max_frame - backfill : 0; }
   bool complete() const { return backfill >= max_frame; }
+  LogEnd end() const { return {salt1, max_frame}; }
   // The last frame that a reader on this mark sees. One on mark 0 reads the database alone.
   std::uint32_t Snapshot(int mark) const {
     return mark == 0 ? backfill : read_marks[static_cast<std::size_t>(mark)];
@@ -48,5 +58,7 @@ struct WalIndex {
 // Decodes a snapshot of the first kWalIndexSnapshotBytes of the wal-index. nullopt where the bytes
 // are torn (a writer was between the two copies: look again), not initialized, or not a wal-index.
 std::optional<WalIndex> DecodeWalIndex(std::span<const std::byte> bytes);
+// The same of the two copies of the header alone, the first 2 * kWalIndexHeaderBytes.
+std::optional<LogEnd> DecodeLogEnd(std::span<const std::byte> bytes);
 
 }  // namespace walmanager

@@ -1,268 +1,210 @@
-// A segment is one variant on one table for a number of commits, from a fresh and synced copy of
-// the same database, so that no segment finds what another left. In each round every variant has
-// two segments, once in their order and once backwards, which count together: a disk that gets
-// slower or faster meanwhile, as disks do, is nobody's advantage. Only figures of one round are
-// compared. A latency is that of sqlite3_step and sqlite3_reset of an autocommit INSERT, without
-// its wait for the pace. `cpu_us` is what the process used per commit, user and system: the figure
-// that other programs on the machine disturb least.
-//
-// The p99.9 of 40000 commits is the 40th slowest. On `append` that is about the number of
-// checkpoints (a commit writes 1.1 frames), so it compares the shortest of them.
+// `cpu_us` is what the process used per commit, user and system, readers and background threads
+// included: the figure that other programs on the machine disturb least. `stall_ms` is the time of
+// all commits over 1 ms in a round, `hook_ms` what commits spent in checkpoints or in the
+// extension's hook. `mb` are millions of bytes.
 #include "tests/bench/commit_bench.h"
 
-#include <fcntl.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <filesystem>
 #include <map>
-#include <random>
+#include <set>
+#include <sstream>
+#include <utility>
 
-#include "tests/bench/sqlite_db.h"
+#include "tests/bench/process.h"
+#include "tests/bench/rounds.h"
+#include "tests/bench/segment.h"
 #include "tests/bench/statistics.h"
 
 namespace walmanager::bench {
 namespace {
 
-constexpr int kRowsAtStart = 100'000;
-constexpr int kPayloadBytes = 180;
-constexpr int kCommitsBetweenLooksAtLog = 256;
-constexpr std::uint64_t kStallNs = 1'000'000;
-constexpr char kInsert[] = "INSERT INTO message(number, payload) VALUES (?1, ?2)";
+const std::vector<std::string> kFigures = {
+    "ops_per_s",   "p50_us",      "p95_us",        "p99_us",       "p99.9_us",   "p99.99_us",
+    "max_us",      "stall_ms",    "hook_ms",       "cpu_us",       "wal_max_mb", "wal_max_frames",
+    "wal_resets",  "written_mb",  "rss_mb",        "rss_peak_mb",  "pss_mb",     "busy",
+    "reads_per_s", "read_p99_us", "held_p99.9_us", "reset_after_s"};
+const std::vector<std::string> kRatios = {"ops_per_s", "p99.9_us",   "p99.99_us",    "stall_ms",
+                                          "cpu_us",    "written_mb", "held_p99.9_us"};
 
-struct Workload {
-  const char* name;
-  const char* schema;
-};
-constexpr Workload kWorkloads[] = {
-    {"append", "CREATE TABLE message(id INTEGER PRIMARY KEY, number INTEGER, payload BLOB);"},
-    {"indexed",
-     "CREATE TABLE message(id INTEGER PRIMARY KEY, number INTEGER, payload BLOB);"
-     "CREATE INDEX message_by_number ON message(number);"},
-};
-
-struct Variant {
-  std::string name;
-  bool extension = false;  // with it: `name` is the strategy
-};
-
-// What one segment came to. Kept by name, so that tables and ratios need no second list.
-using Figures = std::map<std::string, double>;
-constexpr const char* kFigures[] = {"ops_per_s", "p50_us", "p95_us",   "p99_us", "p99.9_us",
-                                    "p99.99_us", "max_us", "stall_ms", "cpu_us", "wal_max_mb"};
-constexpr const char* kRatios[] = {"ops_per_s", "p99.9_us", "p99.99_us", "stall_ms", "cpu_us"};
-
-class RowSource {
- public:
-  explicit RowSource(Db& db) : insert_(db.get(), kInsert), random_(20240229) {
-    payload_.resize(kPayloadBytes);
-    for (char& byte : payload_) byte = static_cast<char>(random_());
-  }
-  void BindNext() {
-    sqlite3_bind_int64(insert_.get(), 1, static_cast<sqlite3_int64>(random_() >> 1));
-    sqlite3_bind_blob(insert_.get(), 2, payload_.data(), kPayloadBytes, SQLITE_STATIC);
-  }
-  void Insert() { insert_.Run(); }
-
- private:
-  Statement insert_;
-  std::mt19937_64 random_;  // the same rows in every segment
-  std::string payload_;
-};
-
-void SyncFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0 || fsync(fd) != 0) Fail(path + ": cannot be synced");
-  close(fd);
-}
-
-std::string MakeTemplate(const Workload& workload, const std::string& directory) {
-  const std::string path = directory + "/" + workload.name + ".template";
-  Db db(path);
-  db.Exec("PRAGMA journal_mode=WAL");
-  db.Exec(std::string(workload.schema) + "BEGIN");
-  RowSource rows(db);
-  for (int i = 0; i < kRowsAtStart; ++i) {
-    rows.BindNext();
-    rows.Insert();
-  }
-  db.Exec("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
-  return path;
-}
-
-// Sleeps until `when`, of Now().
-void SleepUntil(std::uint64_t when) {
-  const timespec until{static_cast<time_t>(when / 1'000'000'000),
-                       static_cast<long>(when % 1'000'000'000)};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) != 0) {
-  }
-}
-
-// What was measured in one segment, or in several of the same variant together.
-struct Measured {
-  std::vector<std::uint64_t> latencies_ns;
-  std::uint64_t elapsed_ns = 0, cpu_ns = 0;
-  std::uintmax_t wal_bytes = 0;
-
-  void Add(const Measured& other) {
-    latencies_ns.insert(latencies_ns.end(), other.latencies_ns.begin(), other.latencies_ns.end());
-    elapsed_ns += other.elapsed_ns;
-    cpu_ns += other.cpu_ns;
-    wal_bytes = std::max(wal_bytes, other.wal_bytes);
-  }
-};
-
-Figures Summarize(Measured measured) {
-  auto& latencies = measured.latencies_ns;
-  std::sort(latencies.begin(), latencies.end());
-  std::uint64_t stall_ns = 0;
-  for (const std::uint64_t latency : latencies) stall_ns += latency > kStallNs ? latency : 0;
-  const auto commits = static_cast<double>(latencies.size());
-  const auto us = [&](double quantile) { return Quantile(latencies, quantile) / 1e3; };
-  return {{"ops_per_s", commits * 1e9 / static_cast<double>(measured.elapsed_ns)},
-          {"p50_us", us(0.5)},
-          {"p95_us", us(0.95)},
-          {"p99_us", us(0.99)},
-          {"p99.9_us", us(0.999)},
-          {"p99.99_us", us(0.9999)},
-          {"max_us", us(1)},
-          {"stall_ms", static_cast<double>(stall_ns) / 1e6},
-          {"cpu_us", static_cast<double>(measured.cpu_ns) / 1e3 / commits},
-          {"wal_max_mb", static_cast<double>(measured.wal_bytes) / 1e6}};
-}
-
-Measured RunSegment(const Variant& variant, const std::string& template_path,
-                    const Options& options, const std::string& parent) {
-  const ScratchDirectory directory(parent);
-  const std::string path = directory.path() + "/bench.db";
-  std::filesystem::copy_file(template_path, path);
-  SyncFile(path);
-  Db db(path);
-  db.Exec("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-20000; PRAGMA busy_timeout=5000");
-  if (variant.extension) {
+// Strategies that the extension has of itself.
+std::set<std::string> BuiltinStrategies(const std::string& directory) {
+  const SharedArray<char> names(4096);
+  RunInProcess([&] {
+    Db db(directory + "/strategies.db");
     db.LoadExtension();
-    db.Query("SELECT wal_strategy('" + variant.name + "')");
-  } else {
-    db.Exec("PRAGMA wal_autocheckpoint=1000");
-  }
-  RowSource rows(db);
-  const auto commits = static_cast<std::size_t>(options.commits_per_segment);
-  const double gap_ns = options.rate > 0 ? 1e9 / options.rate : 0;
-  Measured measured;
-  measured.latencies_ns.resize(commits);
-  const std::uint64_t cpu_begin = CpuTime();
-  const std::uint64_t begin = Now();
-  for (std::size_t i = 0; i < commits; ++i) {
-    rows.BindNext();
-    if (gap_ns > 0) SleepUntil(begin + static_cast<std::uint64_t>(static_cast<double>(i) * gap_ns));
-    const std::uint64_t start = Now();
-    rows.Insert();
-    measured.latencies_ns[i] = Now() - start;
-    if ((i + 1) % kCommitsBetweenLooksAtLog == 0 || i + 1 == commits) {
-      std::error_code none;
-      const std::uintmax_t bytes = std::filesystem::file_size(path + "-wal", none);
-      if (!none) measured.wal_bytes = std::max(measured.wal_bytes, bytes);
-    }
-  }
-  measured.elapsed_ns = Now() - begin;
-  measured.cpu_ns = CpuTime() - cpu_begin;
-  return measured;
+    const std::string all =
+        db.Query("SELECT group_concat(DISTINCT strategy) FROM wal_strategies WHERE builtin");
+    std::copy_n(all.begin(), std::min(all.size(), names.size() - 1), names.begin());
+  });
+  std::set<std::string> strategies;
+  std::istringstream list(names.begin());
+  for (std::string name; std::getline(list, name, ',');) strategies.insert(name);
+  return strategies;
 }
 
-class CommitTables {
+// Checkpoints of all segments of one variant.
+class Checkpoints {
  public:
-  explicit CommitTables(const Options& options) {
-    const std::string pace =
-        options.rate > 0 ? std::to_string(options.rate) + " commits/s" : "saturating";
-    figures_ = {"commits",
-                "One-row commits, one writer, synchronous=NORMAL, " + pace + ", " +
-                    std::to_string(options.commits_per_segment) + " commits a segment from " +
-                    std::to_string(kRowsAtStart) + " rows; median of " +
-                    std::to_string(options.rounds) + " rounds",
-                {"table", "variant"},
-                {std::begin(kFigures), std::end(kFigures)},
-                {}};
-    ratios_ = {"commit_ratios",
-               "The same as ratios to sqlite-1000 of the same round",
-               {"table", "variant", "figure"},
-               {"median"},
-               {}};
-    for (int round = 1; round <= options.rounds; ++round) {
-      ratios_.number_columns.push_back("round_" + std::to_string(round));
+  void Add(const Measured& segment) {
+    ++segments_;
+    for (const CheckpointGroup& group : segment.totals().checkpoints) {
+      if (!group.mode[0] || group.count == 0) continue;
+      CheckpointGroup& sum = groups_[{group.mode, group.origin}];
+      sum.count += group.count;
+      sum.busy += group.busy;
+      sum.pages += group.pages;
+      sum.total_ns += group.total_ns;
+      sum.max_ns = std::max(sum.max_ns, group.max_ns);
     }
   }
-
-  // `rounds` and `baseline`: one entry per round. Returns the median ratios by figure.
-  Figures Add(const std::string& workload, const std::string& variant,
-              const std::vector<Figures>& rounds, const std::vector<Figures>& baseline) {
-    Table::Row row{{workload, variant}, {}};
-    for (const char* figure : kFigures) {
-      std::vector<double> values;
-      for (const Figures& round : rounds) values.push_back(round.at(figure));
-      row.numbers.push_back(Median(values));
+  void AddRows(const std::string& scenario, const std::string& variant, Table& table) const {
+    const auto per_segment = [&](std::uint64_t sum) {
+      return static_cast<double>(sum) / segments_;
+    };
+    for (const auto& [key, sum] : groups_) {
+      table.rows.push_back(
+          {{scenario, variant, key.first, key.second},
+           {per_segment(sum.count), per_segment(sum.busy), per_segment(sum.pages),
+            per_segment(sum.total_ns) / 1e6,
+            static_cast<double>(sum.total_ns) / 1e6 / static_cast<double>(sum.count),
+            static_cast<double>(sum.max_ns) / 1e6}});
     }
-    figures_.rows.push_back(row);
-    Figures medians;
-    if (&rounds == &baseline) return medians;
-    for (const char* figure : kRatios) {
-      Table::Row ratio{{workload, variant, figure}, {std::nullopt}};
-      std::vector<double> known;
-      for (std::size_t i = 0; i < rounds.size(); ++i) {
-        const double base = baseline[i].at(figure);
-        ratio.numbers.push_back(base > 0 ? std::optional(rounds[i].at(figure) / base)
-                                         : std::nullopt);
-        if (base > 0) known.push_back(*ratio.numbers.back());
-      }
-      ratio.numbers[0] = Median(known);
-      if (ratio.numbers[0]) medians[figure] = *ratio.numbers[0];
-      ratios_.rows.push_back(ratio);
-    }
-    return medians;
   }
-
-  const Table& figures() const { return figures_; }
-  const Table& ratios() const { return ratios_; }
 
  private:
-  Table figures_, ratios_;
+  int segments_ = 0;
+  std::map<std::pair<std::string, std::string>, CheckpointGroup> groups_;  // by mode and origin
 };
+
+struct Outcome {
+  Variant variant;
+  Rounds rounds;
+  Checkpoints checkpoints;
+};
+
+std::vector<Outcome> Measure(const Scenario& scenario, const std::vector<Variant>& variants,
+                             const Options& options, const std::string& directory) {
+  const auto workload =
+      std::find_if(std::begin(kWorkloads), std::end(kWorkloads),
+                   [&](const Workload& w) { return scenario.workload == w.name; });
+  const std::string path = directory + "/" + workload->name + ".template";
+  RunInProcess([&] { MakeTemplate(*workload, path); });
+  std::vector<Outcome> outcomes;
+  for (const Variant& variant : variants) outcomes.push_back({variant, {}, {}});
+  Alternate(
+      options.rounds, scenario.segments, variants.size(),
+      [&](std::size_t i) { return RunSegment(scenario, variants[i], path, directory); },
+      [&](std::size_t i, const std::vector<Measured>& segments) {
+        outcomes[i].rounds.push_back(Summarize(segments));
+        for (const Measured& segment : segments) outcomes[i].checkpoints.Add(segment);
+      });
+  return outcomes;
+}
+
+// A row for the median and one for each round.
+void AddRatios(const std::string& scenario, const Outcome& outcome, const Rounds& base,
+               Table& table) {
+  const std::size_t first = table.rows.size();
+  table.rows.push_back({{scenario, outcome.variant.name, "median"}, {}});
+  for (std::size_t round = 1; round <= base.size(); ++round) {
+    table.rows.push_back({{scenario, outcome.variant.name, std::to_string(round)}, {}});
+  }
+  for (const std::string& figure : kRatios) {
+    const auto ratios = Ratios(outcome.rounds, base, figure);
+    table.rows[first].numbers.push_back(MedianOf(ratios));
+    for (std::size_t round = 1; round <= base.size(); ++round) {
+      table.rows[first + round].numbers.push_back(ratios[round - 1]);
+    }
+  }
+}
+
+void AddTables(const Scenario& scenario, const std::vector<Outcome>& outcomes, int rounds,
+               Report& report) {
+  Table figures{"commits",
+                scenario.name + ": " + scenario.Description() + "; median of " +
+                    std::to_string(rounds) + " rounds",
+                {"case", "variant"},
+                kFigures,
+                {}};
+  Table ratios{"commit_ratios",
+               "The same as ratios to " + outcomes[0].variant.name + " of the same round",
+               {"case", "variant", "round"},
+               kRatios,
+               {}};
+  Table checkpoints{
+      "checkpoints",
+      "Checkpoints of a segment (SQLite's by a stopwatch in a WAL hook that does what its own "
+      "does; "
+      "the extension's by wal_checkpoints, which has the last 512, and all of them by wal_metrics)",
+      {"case", "variant", "mode", "origin"},
+      {"count", "busy", "pages", "total_ms", "mean_ms", "max_ms"},
+      {}};
+  for (const Outcome& outcome : outcomes) {
+    const std::string& name = outcome.variant.name;
+    figures.rows.push_back(RowOf({scenario.name, name}, outcome.rounds, kFigures));
+    outcome.checkpoints.AddRows(scenario.name, name, checkpoints);
+    if (&outcome == &outcomes[0]) continue;
+    AddRatios(scenario.name, outcome, outcomes[0].rounds, ratios);
+  }
+  for (const Table& table : {figures, ratios, checkpoints}) report.Add(table);
+}
+
+void AddTargets(const Scenario& scenario, const std::vector<Outcome>& outcomes, Report& report) {
+  const auto rounds_of = [&](const std::string& variant) -> const Rounds& {
+    return std::find_if(outcomes.begin(), outcomes.end(),
+                        [&](const Outcome& outcome) { return outcome.variant.name == variant; })
+        ->rounds;
+  };
+  for (const Promise& promise : scenario.promises) {
+    const Rounds& own = rounds_of(promise.strategy);
+    const bool absolute = promise.against.empty();
+    report.targets.push_back(
+        {scenario.name,
+         promise.strategy + ": " + promise.figure + (absolute ? "" : " / " + promise.against),
+         absolute ? MedianOf(own, promise.figure)
+                  : MedianOf(Ratios(own, rounds_of(promise.against), promise.figure)),
+         promise.bound, promise.limit});
+  }
+}
+
+// SQLite's, and those of the extension's strategies that `scenario` or the options name.
+std::vector<Variant> VariantsFor(const Scenario& scenario, const Options& options,
+                                 const std::set<std::string>& builtin) {
+  std::vector<std::string> strategies = options.strategies;
+  for (const Promise& promise : scenario.promises) strategies.push_back(promise.strategy);
+  if (strategies.empty()) {
+    std::copy_if(builtin.begin(), builtin.end(), std::back_inserter(strategies),
+                 [](const std::string& name) { return name != "off"; });
+  }
+  std::vector<Variant> variants(std::begin(kSqlite), std::end(kSqlite));
+  if (options.control) variants.push_back(kControl);
+  std::set<std::string> seen;
+  for (const std::string& strategy : strategies) {
+    if (!builtin.contains(strategy)) {
+      std::string all;
+      for (const std::string& name : builtin) all += (all.empty() ? "" : ", ") + name;
+      Fail("strategy '" + strategy + "' is not one of the extension's: " + all);
+    }
+    if (seen.insert(strategy).second) variants.push_back({strategy});
+  }
+  return variants;
+}
 
 }  // namespace
 
-void RunCommitBench(const Options& options, Report& report) {
-  std::vector<Variant> variants{{"sqlite-1000"}};
-  if (options.control) variants.push_back({"sqlite-1000 again"});
-  for (const std::string& strategy : options.strategies) variants.push_back({strategy, true});
+void RunCommitBench(const std::vector<Scenario>& scenarios, const Options& options,
+                    Report& report) {
   const ScratchDirectory scratch(options.directory);
-  CommitTables tables(options);
-  for (const Workload& workload : kWorkloads) {
-    const std::string path = MakeTemplate(workload, scratch.path());
-    std::vector<std::vector<Figures>> figures(variants.size());
-    for (int round = 0; round < options.rounds; ++round) {
-      std::vector<Measured> measured(variants.size());
-      for (std::size_t turn = 0; turn < 2 * variants.size(); ++turn) {
-        const std::size_t i = turn < variants.size() ? turn : 2 * variants.size() - 1 - turn;
-        measured[i].Add(RunSegment(variants[i], path, options, scratch.path()));
-      }
-      for (std::size_t i = 0; i < variants.size(); ++i) {
-        figures[i].push_back(Summarize(std::move(measured[i])));
-      }
-    }
-    for (std::size_t i = 0; i < variants.size(); ++i) {
-      const Figures medians = tables.Add(workload.name, variants[i].name, figures[i], figures[0]);
-      // Promised for the strategy that is there without asking.
-      if (variants[i].name != "conversation_workload") continue;
-      const std::string of = std::string(workload.name) + ", conversation_workload: ";
-      report.targets.push_back({of + "throughput against sqlite-1000", medians.at("ops_per_s"),
-                                Target::Bound::kAtLeast, 0.95});
-      report.targets.push_back(
-          {of + "p99.9 against sqlite-1000", medians.at("p99.9_us"), Target::Bound::kAtMost, 1.05});
-    }
+  const std::set<std::string> builtin = BuiltinStrategies(scratch.path());
+  // All of them before the first is measured: a strategy that is not there ends the run at once.
+  std::vector<std::vector<Variant>> variants;
+  for (const Scenario& scenario : scenarios) {
+    variants.push_back(VariantsFor(scenario, options, builtin));
   }
-  for (const Table* table : {&tables.figures(), &tables.ratios()}) {
-    report.Print(*table);
-    report.tables.push_back(*table);
+  for (std::size_t i = 0; i < scenarios.size(); ++i) {
+    const auto outcomes = Measure(scenarios[i], variants[i], options, scratch.path());
+    AddTables(scenarios[i], outcomes, options.rounds, report);
+    AddTargets(scenarios[i], outcomes, report);
   }
 }
 

@@ -1,12 +1,17 @@
-// Commits of one row by one writer: SQLite's autocheckpoint against strategies of the extension.
+// Commits under a load: SQLite's autocheckpoint against strategies of the extension.
 #pragma once
+
+#include <vector>
 
 #include "tests/bench/options.h"
 #include "tests/bench/report.h"
+#include "tests/bench/scenario.h"
 
 namespace walmanager::bench {
 
-// Adds the tables `commits` and `commit_ratios`, and targets for the default strategy.
-void RunCommitBench(const Options& options, Report& report);
+// Runs each scenario with each variant: SQLite, the strategies that promise something, or those of
+// the options, or all built-in ones. Adds rows to the tables `commits`, `commit_ratios` and
+// `checkpoints`, and a target for each promise.
+void RunCommitBench(const std::vector<Scenario>& scenarios, const Options& options, Report& report);
 
 }  // namespace walmanager::bench

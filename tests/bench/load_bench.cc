@@ -1,12 +1,8 @@
-// Every sample of a first load is a process of its own, forked here, that opens a database and
-// loads the extension on several connections one after the other.
+// Every sample of a first load is a process of its own that opens a database and loads the
+// extension on several connections one after the other.
 #include "tests/bench/load_bench.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstdio>
-
+#include "tests/bench/process.h"
 #include "tests/bench/sqlite_db.h"
 #include "tests/bench/statistics.h"
 
@@ -36,35 +32,11 @@ Sample Measure(const std::string& path, bool extension) {
 }
 
 // What `kLaterConnections + 1` connections of a new process measure.
-std::vector<Sample> MeasureInProcess(const std::string& path, bool extension) {
-  int channel[2];
-  if (pipe(channel) != 0) Fail("pipe: no more descriptors");
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child < 0) Fail("fork: no more processes");
-  if (child == 0) {
-    close(channel[0]);
-    // Leaves by _exit whatever happens: the scratch files are the parent's to remove.
-    try {
-      for (int i = 0; i <= kLaterConnections; ++i) {
-        const Sample sample = Measure(path, extension);
-        if (write(channel[1], &sample, sizeof sample) != sizeof sample) _exit(1);
-      }
-    } catch (const std::exception& failure) {
-      std::fprintf(stderr, "wal_bench: %s\n", failure.what());
-      _exit(1);
-    }
-    _exit(0);
-  }
-  close(channel[1]);
-  std::vector<Sample> samples;
-  for (Sample sample; read(channel[0], &sample, sizeof sample) == sizeof sample;) {
-    samples.push_back(sample);
-  }
-  close(channel[0]);
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (status != 0 || samples.size() != kLaterConnections + 1) Fail("a measuring process failed");
+SharedArray<Sample> MeasureInProcess(const std::string& path, bool extension) {
+  SharedArray<Sample> samples(kLaterConnections + 1);
+  RunInProcess([&] {
+    for (Sample& sample : samples) sample = Measure(path, extension);
+  });
   return samples;
 }
 
@@ -99,10 +71,10 @@ void RunLoadBench(const Options& options, Report& report) {
     const ScratchDirectory directory(scratch.path());
     for (const bool extension : {false, true}) {
       const std::string path = directory.path() + (extension ? "/with.db" : "/without.db");
-      {
-        Db db(path);
-        db.Exec("PRAGMA journal_mode=WAL; CREATE TABLE message(id INTEGER PRIMARY KEY, text TEXT)");
-      }
+      RunInProcess([&] {
+        Db(path).Exec(
+            "PRAGMA journal_mode=WAL; CREATE TABLE message(id INTEGER PRIMARY KEY, text TEXT)");
+      });
       const auto samples = MeasureInProcess(path, extension);
       for (std::size_t k = 0; k < samples.size(); ++k) {
         Rows& first = extension ? first_with : first_without;
@@ -120,11 +92,9 @@ void RunLoadBench(const Options& options, Report& report) {
               {}};
   table.rows = {first_without.Row(false), later_without.Row(false), first_with.Row(true),
                 later_with.Row(true)};
-  report.targets.push_back({"loading, first in the process, ms",
-                            table.rows[2].numbers[1].value_or(0), Target::Bound::kAtMost,
-                            kTargetMs});
-  report.Print(table);
-  report.tables.push_back(std::move(table));
+  report.targets.push_back({"load", "first in the process, ms", table.rows[2].numbers[1],
+                            Target::Bound::kAtMost, kTargetMs});
+  report.Add(table);
 }
 
 }  // namespace walmanager::bench

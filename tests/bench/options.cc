@@ -3,82 +3,164 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <functional>
+#include <iterator>
+#include <span>
+#include <sstream>
+#include <type_traits>
 
 namespace walmanager::bench {
 namespace {
 
-struct Number {
+using Mode = Options::Mode;
+
+struct ModeName {
   const char* name;
-  int Options::*value;
-  int minimum, maximum;
+  Mode mode;
 };
+constexpr ModeName kModes[] = {{"figures", Mode::kFigures},
+                               {"matrix", Mode::kMatrix},
+                               {"conversation", Mode::kConversation},
+                               {"hook", Mode::kHook},
+                               {"load", Mode::kLoad}};
 
-constexpr Number kNumbers[] = {
-    {"--rounds", &Options::rounds, 1, 1000},
-    {"--commits", &Options::commits_per_segment, 1000, 10'000'000},
-    {"--rate", &Options::rate, 1, 1'000'000},
-};
+std::string List(std::span<const char* const> names) {
+  std::string list;
+  for (const char* name : names) list += (list.empty() ? "" : ", ") + std::string(name);
+  return list;
+}
 
-Status SetNumber(const Number& number, const std::string& text, Options& options) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < number.minimum ||
-      value > number.maximum) {
-    return Error{std::string(number.name) + ": '" + text + "' is not an integer from " +
-                 std::to_string(number.minimum) + " to " + std::to_string(number.maximum)};
+// A value, or an error that does not name the argument yet.
+using Setter = std::function<Status(Options&, const std::string&)>;
+
+template <typename T, typename Member>
+Setter Number(Member Options::*member, T minimum, T maximum) {
+  return [=](Options& options, const std::string& text) -> Status {
+    T value{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() ||
+        !(value >= minimum && value <= maximum)) {
+      std::ostringstream message;
+      message << "is not " << (std::is_integral_v<T> ? "an integer" : "a number") << " from "
+              << minimum << " to " << maximum;
+      return Error{message.str()};
+    }
+    options.*member = value;
+    return Ok{};
+  };
+}
+
+template <typename Member>
+Setter OneOf(Member Options::*member, std::span<const char* const> allowed) {
+  return [=](Options& options, const std::string& text) -> Status {
+    if (std::find(allowed.begin(), allowed.end(), text) == allowed.end()) {
+      return Error{"is not one of " + List(allowed)};
+    }
+    options.*member = text;
+    return Ok{};
+  };
+}
+
+Status AddStrategy(Options& options, const std::string& text) {
+  auto& all = options.strategies;
+  if (text.empty()) return Error{"is not a name"};
+  if (options.mode == Mode::kFigures && !all.empty()) {
+    return Error{"comes second: `figures` takes one strategy"};
   }
-  options.*number.value = value;
+  if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
   return Ok{};
 }
 
-Status SetText(const std::string& name, const std::string& text, Options& options) {
-  if (text.empty()) return Error{name + ": '' is not allowed: give a name"};
-  if (name == "--strategy") {
-    // The default strategy is measured anyway.
-    auto& all = options.strategies;
-    if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
-  } else if (name == "--json") {
-    options.json_file = text;
-  } else {
-    if (!std::filesystem::is_directory(text)) {
-      return Error{"--dir: '" + text + "' is not an existing directory"};
-    }
-    options.directory = text;
-  }
+Status SetJsonFile(Options& options, const std::string& text) {
+  if (text.empty()) return Error{"is not a file name"};
+  options.json_file = text;
   return Ok{};
+}
+
+Status SetDirectory(Options& options, const std::string& text) {
+  if (!std::filesystem::is_directory(text)) return Error{"is not an existing directory"};
+  options.directory = text;
+  return Ok{};
+}
+
+constexpr const char* kWorkloadNames[] = {"append", "indexed"};
+constexpr const char* kSynchronous[] = {"NORMAL", "FULL"};
+
+struct Argument {
+  const char* name;
+  std::vector<Mode> modes;  // that take it; empty: all
+  Setter set;               // empty: it has no value
+};
+
+const std::vector<Argument>& Arguments() {
+  static const std::vector<Argument> kArguments = {
+      {"--rounds", {}, Number(&Options::rounds, 1, 1000)},
+      {"--json", {}, SetJsonFile},
+      {"--dir", {}, SetDirectory},
+      {"--scale",
+       {Mode::kFigures, Mode::kMatrix, Mode::kConversation},
+       Number(&Options::scale, 0.001, 1000.0)},
+      {"--strategy", {Mode::kFigures, Mode::kMatrix}, AddStrategy},
+      {"--control", {Mode::kFigures, Mode::kMatrix}, nullptr},
+      {"--case", {Mode::kFigures}, OneOf(&Options::only_case, kCaseNames)},
+      {"--hold", {Mode::kFigures}, Number(&Options::hold_s, 1, 3600)},
+      {"--workload", {Mode::kMatrix}, OneOf(&Options::workload, kWorkloadNames)},
+      {"--synchronous", {Mode::kMatrix}, OneOf(&Options::synchronous, kSynchronous)},
+      {"--rate", {Mode::kMatrix}, Number(&Options::rate, 0, 1'000'000)},
+      {"--readers", {Mode::kMatrix}, Number(&Options::readers, 0, 1000)},
+      {"--writers", {Mode::kMatrix}, Number(&Options::writers, 1, 100)},
+  };
+  return kArguments;
+}
+
+Error Unknown(const std::string& text) {
+  std::vector<const char*> names;
+  for (const ModeName& mode : kModes) names.push_back(mode.name);
+  for (const Argument& argument : Arguments()) names.push_back(argument.name);
+  return Error{"'" + text + "' is not one of " + List(names)};
+}
+
+Error WrongMode(const Argument& argument) {
+  std::vector<const char*> names;
+  for (const ModeName& mode : kModes) {
+    const auto& modes = argument.modes;
+    if (std::find(modes.begin(), modes.end(), mode.mode) != modes.end()) names.push_back(mode.name);
+  }
+  return Error{std::string(argument.name) + ": only for " + List(names)};
 }
 
 }  // namespace
 
 Result<Options> ParseOptions(const std::vector<std::string>& arguments) {
   Options options;
-  bool part_given = false;
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    const std::string& name = arguments[i];
-    if (name == "commits" || name == "hook" || name == "load" || name == "all") {
-      if (part_given) return Error{"'" + name + "': give one of commits, hook, load, all"};
-      part_given = true;
-      options.commits = name == "commits" || name == "all";
-      options.hook = name == "hook" || name == "all";
-      options.load = name == "load" || name == "all";
-      continue;
+  auto next = arguments.begin();
+  // The mode comes first: it decides what may follow.
+  if (next != arguments.end() && !next->starts_with("--")) {
+    const auto mode = std::find_if(std::begin(kModes), std::end(kModes),
+                                   [&](const ModeName& known) { return *next == known.name; });
+    if (mode == std::end(kModes)) return Unknown(*next);
+    options.mode = mode->mode;
+    ++next;
+  }
+  for (; next != arguments.end(); ++next) {
+    const auto& all = Arguments();
+    const auto argument = std::find_if(all.begin(), all.end(),
+                                       [&](const Argument& known) { return *next == known.name; });
+    if (argument == all.end()) return Unknown(*next);
+    const auto& modes = argument->modes;
+    if (!modes.empty() && std::find(modes.begin(), modes.end(), options.mode) == modes.end()) {
+      return WrongMode(*argument);
     }
-    if (name == "--control") {
+    if (!argument->set) {
       options.control = true;
       continue;
     }
-    const auto number = std::find_if(std::begin(kNumbers), std::end(kNumbers),
-                                     [&](const Number& known) { return name == known.name; });
-    const bool is_number = number != std::end(kNumbers);
-    if (!is_number && name != "--strategy" && name != "--json" && name != "--dir") {
-      return Error{"'" + name +
-                   "' is not one of commits, hook, load, all, --rounds, --commits, --rate, "
-                   "--strategy, --control, --json, --dir"};
+    if (++next == arguments.end())
+      return Error{std::string(argument->name) + ": a value must follow"};
+    const Status status = argument->set(options, *next);
+    if (!status.ok()) {
+      return Error{std::string(argument->name) + ": '" + *next + "' " + status.error().message};
     }
-    if (i + 1 == arguments.size()) return Error{name + ": a value must follow"};
-    const std::string& value = arguments[++i];
-    Status status = is_number ? SetNumber(*number, value, options) : SetText(name, value, options);
-    if (!status.ok()) return status.error();
   }
   return options;
 }

@@ -1,7 +1,7 @@
 // The command line of wal_bench.
 #pragma once
 
-#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,31 +10,58 @@
 namespace walmanager::bench {
 
 struct Options {
-  bool commits = true, hook = true, load = true;  // which parts run
-  int rounds = 5;
-  int commits_per_segment = 40'000;
-  int rate = 0;  // commits per second; 0: as fast as they go
-  std::vector<std::string> strategies{"conversation_workload"};
+  enum class Mode { kFigures, kMatrix, kConversation, kHook, kLoad };
+  Mode mode = Mode::kFigures;
+  int rounds = 3;
+  double scale = 1;  // of the number of commits or operations in a segment
+  int hold_s = 30;   // how long the long reader holds its snapshot
+  std::string only_case;
+  std::vector<std::string> strategies;
   bool control = false;  // SQLite a second time, to see what the machine's noise alone does
+  // What is left of the matrix.
+  std::optional<std::string> workload, synchronous;
+  std::optional<int> rate, readers, writers;
   std::string json_file;
   std::string directory;  // where databases are made; empty: the system's temporary directory
+
+  // Whether this run includes the part of `figures` named `name`.
+  bool Includes(const std::string& name) const { return only_case.empty() || only_case == name; }
 };
 
+// The parts of `figures`: the promised cases, then `hook` and `load`.
+inline constexpr const char* kCaseNames[] = {
+    "indexed-paced", "indexed-saturating",  "append-saturating", "indexed-full",
+    "append-full",   "overlapping-readers", "long-reader",       "hook",
+    "load"};
+
 inline constexpr char kUsage[] =
-    "wal_bench [commits|hook|load|all] [--rounds N] [--commits N] [--rate R] [--strategy NAME]...\n"
-    "          [--control] [--json FILE] [--dir DIR]\n"
-    "  commits          commit latency and throughput of strategies against SQLite's "
-    "autocheckpoint\n"
+    "wal_bench [figures|matrix|conversation|hook|load] [OPTION]...\n"
+    "  figures          every promised figure, measured, with its limit (default; 13 minutes)\n"
+    "  matrix           every workload, pace, synchronous, number of readers and of writers, with\n"
+    "                   SQLite and every strategy (an hour a round; narrow it)\n"
+    "  conversation     the conversation workload with and without the extension (3 minutes)\n"
     "  hook             nanoseconds added to a commit when nothing is due\n"
     "  load             milliseconds to load the extension\n"
-    "  all              the three of them (default)\n"
-    "  --rounds N       1 to 1000 rounds in which the variants alternate (default 5)\n"
-    "  --commits N      1000 to 10000000 commits of a segment, two a round (default 40000)\n"
-    "  --rate R         1 to 1000000 commits per second; without it as fast as they go\n"
-    "  --strategy NAME  a strategy to measure besides conversation_workload; may be repeated\n"
-    "  --control        SQLite alone a second time, as a measure of noise\n"
+    "All of them:\n"
+    "  --rounds N       1 to 1000 rounds in which the variants alternate (default 3)\n"
     "  --json FILE      writes the tables as JSON too\n"
-    "  --dir DIR        an existing directory for the databases of `commits` and `load`\n";
+    "  --dir DIR        an existing directory for the databases\n"
+    "figures, matrix and conversation:\n"
+    "  --scale F        0.001 to 1000 times as many commits in each segment (default 1)\n"
+    "figures and matrix:\n"
+    "  --strategy NAME  figures: in the place of the strategies that promise; matrix: instead of\n"
+    "                   all built-in ones but `off`, may be repeated\n"
+    "  --control        SQLite a second time, as a measure of noise\n"
+    "figures:\n"
+    "  --case NAME      this part alone: indexed-paced, indexed-saturating, append-saturating,\n"
+    "                   indexed-full, append-full, overlapping-readers, long-reader, hook, load\n"
+    "  --hold S         1 to 3600 seconds that the long reader holds its snapshot (default 30)\n"
+    "matrix:\n"
+    "  --workload W     append or indexed\n"
+    "  --synchronous S  NORMAL or FULL\n"
+    "  --rate R         0 to 1000000 commits per second; 0: saturating\n"
+    "  --readers N      0 to 1000\n"
+    "  --writers N      1 to 100\n";
 
 // An error's message names the argument, the value given and what is allowed.
 Result<Options> ParseOptions(const std::vector<std::string>& arguments);

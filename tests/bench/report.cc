@@ -58,12 +58,33 @@ std::string JsonOf(const Table& table) {
 
 std::string JsonOf(const Target& target) {
   return JsonObject()
+      .Add("case", target.name)
       .Add("figure", target.figure)
       .Add("measured", target.measured)
       .Add("bound", target.bound == Target::Bound::kAtLeast ? "at_least" : "at_most")
       .Add("limit", target.limit)
       .Add("met", target.met())
       .text();
+}
+
+using Lines = std::vector<std::vector<std::string>>;
+
+// In columns: the first `labels` to the left, the others, numbers, to the right.
+void PrintLines(const std::string& title, const Lines& lines, std::size_t labels) {
+  std::vector<int> widths(lines[0].size());
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      widths[i] = std::max(widths[i], static_cast<int>(line[i].size()));
+    }
+  }
+  std::printf("\n%s\n", title.c_str());
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      std::printf("  %*s", i < labels ? -widths[i] : widths[i], line[i].c_str());
+    }
+    std::printf("\n");
+  }
+  std::fflush(stdout);
 }
 
 }  // namespace
@@ -73,40 +94,40 @@ void Report::PrintMachine() const {
 }
 
 void Report::Print(const Table& table) const {
-  std::vector<std::vector<std::string>> lines(1);
-  for (const auto* names : {&table.label_columns, &table.number_columns}) {
-    lines[0].insert(lines[0].end(), names->begin(), names->end());
+  std::vector<std::size_t> columns;
+  for (std::size_t i = 0; i < table.number_columns.size(); ++i) {
+    const auto known = [i](const Table::Row& row) { return row.numbers[i].has_value(); };
+    if (std::any_of(table.rows.begin(), table.rows.end(), known)) columns.push_back(i);
   }
+  Lines lines{table.label_columns};
+  for (const std::size_t i : columns) lines[0].push_back(table.number_columns[i]);
   for (const Table::Row& row : table.rows) {
     auto& line = lines.emplace_back(row.labels);
-    for (const auto& number : row.numbers) line.push_back(Text(number));
+    for (const std::size_t i : columns) line.push_back(Text(row.numbers[i]));
   }
-  std::vector<int> widths(lines[0].size());
-  for (const auto& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i) {
-      widths[i] = std::max(widths[i], static_cast<int>(line[i].size()));
-    }
+  PrintLines(table.title, lines, table.label_columns.size());
+}
+
+void Report::Add(const Table& table) {
+  Print(table);
+  const auto same = std::find_if(tables.begin(), tables.end(),
+                                 [&](const Table& known) { return known.name == table.name; });
+  if (same == tables.end()) {
+    tables.push_back(table);
+  } else {
+    same->rows.insert(same->rows.end(), table.rows.begin(), table.rows.end());
   }
-  std::printf("\n%s\n", table.title.c_str());
-  for (const auto& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i) {
-      const bool label = i < table.label_columns.size();
-      std::printf("  %*s", label ? -widths[i] : widths[i], line[i].c_str());
-    }
-    std::printf("\n");
-  }
-  std::fflush(stdout);
 }
 
 void Report::PrintTargets() const {
   if (targets.empty()) return;
-  std::printf("\nTargets\n");
+  Lines lines{{"case", "figure", "met", "measured", "limit"}};
   for (const Target& target : targets) {
-    std::printf("  %-6s  %s: %s, %s %s\n", target.met() ? "met" : "MISSED", target.figure.c_str(),
-                Text(target.measured).c_str(),
-                target.bound == Target::Bound::kAtLeast ? "at least" : "at most",
-                Text(target.limit).c_str());
+    const bool at_least = target.bound == Target::Bound::kAtLeast;
+    lines.push_back({target.name, target.figure, target.met() ? "met" : "MISSED",
+                     Text(target.measured), (at_least ? ">= " : "<= ") + Text(target.limit)});
   }
+  PrintLines("Targets", lines, 3);
 }
 
 std::string Report::Json() const {

@@ -24,11 +24,15 @@ struct Table {
 // A figure that was promised, and what came out.
 struct Target {
   enum class Bound { kAtLeast, kAtMost };
-  std::string figure;
-  double measured;
+  std::string name;    // of the case
+  std::string figure;  // what was measured, and against what
+  std::optional<double> measured;
   Bound bound;
   double limit;
-  bool met() const { return bound == Bound::kAtLeast ? measured >= limit : measured <= limit; }
+  // What could not be measured is not met.
+  bool met() const {
+    return measured && (bound == Bound::kAtLeast ? *measured >= limit : *measured <= limit);
+  }
 };
 
 struct Report {
@@ -37,7 +41,10 @@ struct Report {
   std::vector<Target> targets;
 
   void PrintMachine() const;
+  // Without the columns that no row has a number for; JSON has them.
   void Print(const Table& table) const;
+  // Prints it and keeps its rows for the JSON, with those of an earlier table of that name.
+  void Add(const Table& table);
   void PrintTargets() const;
   std::string Json() const;
 };

@@ -21,6 +21,13 @@ std::uint64_t ReadClock(clockid_t clock) {
 std::uint64_t Now() { return ReadClock(CLOCK_MONOTONIC); }
 std::uint64_t CpuTime() { return ReadClock(CLOCK_PROCESS_CPUTIME_ID); }
 
+void SleepUntil(std::uint64_t when) {
+  const timespec until{static_cast<time_t>(when / 1'000'000'000),
+                       static_cast<long>(when % 1'000'000'000)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) != 0) {
+  }
+}
+
 void Fail(const std::string& message) { throw Failure(message); }
 
 Statement::Statement(sqlite3* db, const std::string& sql) {
@@ -33,12 +40,27 @@ Statement::Statement(sqlite3* db, const std::string& sql) {
 }
 
 void Statement::Run() {
+  if (!RunUnlessBusy()) Fail(std::string(sqlite3_sql(stmt_.get())) + ": database is locked");
+}
+
+bool Statement::RunUnlessBusy() {
   while (sqlite3_step(stmt_.get()) == SQLITE_ROW) {
   }
-  if (sqlite3_reset(stmt_.get()) != SQLITE_OK) {
+  const int rc = sqlite3_reset(stmt_.get());
+  if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
     Fail(std::string(sqlite3_sql(stmt_.get())) + ": " +
          sqlite3_errmsg(sqlite3_db_handle(stmt_.get())));
   }
+  return rc == SQLITE_OK;
+}
+
+void Statement::Bind(const char* name, const std::string& text) {
+  const int index = sqlite3_bind_parameter_index(stmt_.get(), name);
+  sqlite3_bind_text(stmt_.get(), index, text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
+}
+
+void Statement::Bind(const char* name, sqlite3_int64 number) {
+  sqlite3_bind_int64(stmt_.get(), sqlite3_bind_parameter_index(stmt_.get(), name), number);
 }
 
 Db::Db(const std::string& path) {

@@ -14,6 +14,7 @@ namespace walmanager::bench {
 
 // Nanoseconds of CLOCK_MONOTONIC, about 22 ns a call.
 std::uint64_t Now();
+void SleepUntil(std::uint64_t when);  // of Now()
 // Nanoseconds that all threads of this process have had a CPU, in user and system mode.
 std::uint64_t CpuTime();
 
@@ -28,6 +29,13 @@ class Statement {
   sqlite3_stmt* get() const { return stmt_.get(); }
   // Runs it to its end and makes it ready for the next time; in autocommit mode that commits.
   void Run();
+  // The same; false where SQLite said SQLITE_BUSY.
+  bool RunUnlessBusy();
+  // Values of named parameters, `:name`. A name that the statement has not is passed over, so that
+  // one set of values serves many statements. `text` must live until the statement has run.
+  void Bind(const char* name, const std::string& text);
+  void Bind(const char* name, std::string&& text) = delete;
+  void Bind(const char* name, sqlite3_int64 number);
 
  private:
   struct Finalize {

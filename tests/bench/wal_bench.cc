@@ -3,16 +3,18 @@
 //
 // A plain program rather than Google Benchmark, which runs each benchmark to its end and compares
 // aggregates: here a figure is the median of ratios or differences between neighbours in time,
-// percentiles up to p99.99 need every latency, every segment needs a fresh database outside the
-// time taken, and a first load needs a process of its own.
+// percentiles up to p99.99 need every latency, and every segment needs a fresh database, outside
+// the time taken, and a process of its own.
 #include <cstdio>
 #include <fstream>
 
 #include "tests/bench/commit_bench.h"
+#include "tests/bench/conversation_bench.h"
 #include "tests/bench/hook_bench.h"
 #include "tests/bench/load_bench.h"
 #include "tests/bench/options.h"
 #include "tests/bench/report.h"
+#include "tests/bench/scenario.h"
 #include "tests/bench/sqlite_db.h"
 
 namespace walmanager::bench {
@@ -27,9 +29,25 @@ void Run(const Options& options) {
   Report report;
   report.machine = DescribeMachine();
   report.PrintMachine();
-  if (options.load) RunLoadBench(options, report);
-  if (options.hook) RunHookBench(options, report);
-  if (options.commits) RunCommitBench(options, report);
+  switch (options.mode) {
+    case Options::Mode::kFigures:
+      RunCommitBench(PromisedCases(options), options, report);
+      if (options.Includes("hook")) RunHookBench(options, report);
+      if (options.Includes("load")) RunLoadBench(options, report);
+      break;
+    case Options::Mode::kMatrix:
+      RunCommitBench(Grid(options), options, report);
+      break;
+    case Options::Mode::kConversation:
+      RunConversationBench(options, report);
+      break;
+    case Options::Mode::kHook:
+      RunHookBench(options, report);
+      break;
+    case Options::Mode::kLoad:
+      RunLoadBench(options, report);
+      break;
+  }
   report.PrintTargets();
   if (json.is_open() && !(json << report.Json()).flush()) {
     Fail("--json: '" + options.json_file + "' could not be written whole");

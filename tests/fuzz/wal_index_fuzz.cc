@@ -12,7 +12,13 @@ namespace {
 
 void Check(std::span<const std::byte> bytes) {
   const auto index = walmanager::DecodeWalIndex(bytes);
+  // The header alone is taken or refused as in the whole.
+  const auto end = walmanager::DecodeLogEnd(bytes);
+  if (end && bytes.size() < 2 * walmanager::kWalIndexHeaderBytes) std::abort();
+  if (bytes.size() >= walmanager::kWalIndexSnapshotBytes && end.has_value() != index.has_value())
+    std::abort();
   if (!index) return;
+  if (index->end().salt1 != end->salt1 || index->end().max_frame != end->max_frame) std::abort();
   if (bytes.size() < walmanager::kWalIndexSnapshotBytes) std::abort();
   if (std::memcmp(bytes.data(), bytes.data() + 48, 48) != 0) std::abort();
   const std::uint32_t page = index->page_size;

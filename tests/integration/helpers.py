@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import EXTENSION, connect
+from conftest import EXTENSION, connect, metrics
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 
@@ -71,6 +71,25 @@ def poll(condition, seconds=10):
             return value
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.002)
+
+
+def copied_in_background(db, times=1, schema="main", seconds=30):
+    """Waits until the thread has copied frames so often; the row of wal_metrics then."""
+    def row_then():
+        row = metrics(db, schema)
+        return row if row["checkpoints_background"] >= times else None
+    return poll(row_then, seconds)
+
+
+def started_over(db, resets=1, seconds=30):
+    """Commits one row after the other until the log has started over so often; the row of wal_metrics then."""
+    def row_then():
+        row = metrics(db)
+        if row["wal_resets"] >= resets:
+            return row
+        time.sleep(0.002)
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+    return poll(row_then, seconds)
 
 
 def environment(**variables):

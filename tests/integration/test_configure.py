@@ -12,7 +12,7 @@ from conftest import connect, metrics, one
 PROFILES = {
     "conversation": ("normal", -65536, 536870912, "memory", 5000, 67108864, 1000),
     "high_concurrency": ("normal", -16384, 1073741824, "memory", 10000, 134217728, 4000),
-    "low_latency": ("normal", -131072, 1073741824, "memory", 1000, 67108864, 500),
+    "low_latency": ("normal", -131072, 1073741824, "memory", 1000, 67108864, 1000),
     "durable": ("full", -32768, 0, "default", 10000, 67108864, 1000),
     "embedded": ("normal", -2048, 0, "file", 5000, 4194304, 256),
     "web": ("normal", -20480, 268435456, "memory", 5000, 67108864, 1000),
@@ -61,7 +61,8 @@ def test_profile_sets_what_it_says(rollback_db, profile):
     assert report["settings"]["journal_mode"] == {"before": "delete", "after": "wal"}
     assert report["settings"]["cache_size"] == {"before": before["cache_size"], "after": cache}
     assert report["settings"]["foreign_keys"] == {"before": False, "after": True}
-    assert report["settings"]["strategy"]["after"] == "conversation_workload"
+    assert report["settings"]["strategy"]["after"] == \
+        (profile if profile in ("high_concurrency", "low_latency") else "conversation_workload")
     assert list(report["settings"]) == PRAGMAS + ["wal_limit_bytes", "checkpoint_frames", "strategy"]
 
 
@@ -110,7 +111,8 @@ def test_a_strategy_that_is_not_there_changes_nothing(rollback_db, tmp_path):
     with pytest.raises(sqlite3.OperationalError) as error:
         rollback_db.execute("SELECT wal_configure('embedded', '{\"strategy\":\"nope\"}')")
     assert str(error.value) == (
-        "wal_configure: strategy 'nope' is not one of conversation_workload, off, sqlite_default")
+        "wal_configure: strategy 'nope' is not one of conversation_workload, high_concurrency, low_latency, off, "
+        "sqlite_default")
     assert (pragmas(rollback_db), settings(rollback_db)) == before
     assert not (tmp_path / "plain.db-walmanager").exists()
 

@@ -16,30 +16,53 @@ from helpers import environment, files_beside
 QUERY = "SELECT hook || ' ' || commits || ' ' || checkpoints_inline || ' ' || (wal_bytes < 1100*4120) FROM wal_metrics"
 INSERT = "INSERT INTO t(payload) VALUES (zeroblob(100))"
 EXPECTED = "active 3000 3"
+# With the thread: has it copied, and has the log started over since? Asked between commits that are 10 ms apart.
+STARTED_OVER = ("SELECT checkpoints_background > 0 AND wal_resets > 0 AND wal_frames < 1000 AND hook = 'active' "
+                "AND commits >= 3000 FROM wal_metrics")
+PATIENCE = 2000  # commits
 
 APSW = f"""
-import apsw, sys
+import apsw, sys, time
 db = apsw.Connection(sys.argv[1])
 db.enableloadextension(True)
 db.loadextension(sys.argv[2])
 cursor = db.cursor()
 cursor.execute("PRAGMA synchronous=OFF")
+cursor.execute("SELECT wal_strategy(?)", (sys.argv[3],)).fetchall()
 for _ in range(3000):
     cursor.execute("{INSERT}")
-print(cursor.execute("{QUERY}").fetchall()[0][0])
+if sys.argv[3] == "sqlite_default":
+    print(cursor.execute("{QUERY}").fetchall()[0][0])
+else:
+    for _ in range({PATIENCE}):
+        if cursor.execute("{STARTED_OVER}").fetchall()[0][0] == 1:
+            print("started over")
+            break
+        cursor.execute("{INSERT}")
+        time.sleep(0.01)
 db.close()
 """
 
 PYTHON = f"""
-import sqlite3, sys
+import sqlite3, sys, time
 db = sqlite3.connect(sys.argv[1])  # with its implicit transactions
 db.enable_load_extension(True)
 db.load_extension(sys.argv[2])
 db.execute("PRAGMA synchronous=OFF")
+db.execute("SELECT wal_strategy(?)", (sys.argv[3],)).fetchone()
 for _ in range(3000):
     db.execute("{INSERT}")
     db.commit()
-print(db.execute("{QUERY}").fetchone()[0])
+if sys.argv[3] == "sqlite_default":
+    print(db.execute("{QUERY}").fetchone()[0])
+else:
+    for _ in range({PATIENCE}):
+        if db.execute("{STARTED_OVER}").fetchone()[0] == 1:
+            print("started over")
+            break
+        db.execute("{INSERT}")
+        db.commit()
+        time.sleep(0.01)
 db.close()
 """
 
@@ -50,11 +73,21 @@ $db->sqlite_enable_load_extension(1);
 $db->sqlite_load_extension($ARGV[1]);
 $db->do("PRAGMA synchronous=OFF");
 my $insert = $db->prepare("{INSERT}");
+$db->selectrow_array("SELECT wal_strategy(?)", undef, $ARGV[2]);
 $insert->execute() for 1..3000;
+if ($ARGV[2] eq "sqlite_default") {{
+  my ($row) = $db->selectrow_array("{QUERY}");
+  print "$row\\n";
+}} else {{
+  for (1..{PATIENCE}) {{
+    my ($done) = $db->selectrow_array("{STARTED_OVER}");
+    if ($done) {{ print "started over\\n"; last }}
+    $insert->execute();
+    select(undef, undef, undef, 0.01);
+  }}
+}}
 $insert->finish();
 undef $insert;
-my ($row) = $db->selectrow_array("{QUERY}");
-print "$row\\n";
 $db->disconnect();
 """
 
@@ -64,10 +97,22 @@ db = SQLite3::Database.new(ARGV[0])
 db.enable_load_extension(1)
 db.load_extension(ARGV[1])
 db.execute("PRAGMA synchronous=OFF")
+db.get_first_value("SELECT wal_strategy(?)", ARGV[2])
 insert = db.prepare("{INSERT}")
 3000.times {{ insert.execute }}
+if ARGV[2] == "sqlite_default"
+  puts db.get_first_value("{QUERY}")
+else
+  {PATIENCE}.times do
+    if db.get_first_value("{STARTED_OVER}").to_i == 1
+      puts "started over"
+      break
+    end
+    insert.execute
+    sleep 0.01
+  end
+end
 insert.close
-puts db.get_first_value("{QUERY}")
 db.close
 """
 
@@ -78,8 +123,18 @@ db enable_load_extension 1
 set path [lindex $argv 1]
 db eval {{SELECT load_extension($path)}}
 db eval {{PRAGMA synchronous=OFF}}
+set strategy [lindex $argv 2]
+db eval {{SELECT wal_strategy($strategy)}}
 for {{set i 0}} {{$i < 3000}} {{incr i}} {{ db eval {{{INSERT}}} }}
-puts [db onecolumn {{{QUERY}}}]
+if {{$strategy eq "sqlite_default"}} {{
+  puts [db onecolumn {{{QUERY}}}]
+}} else {{
+  for {{set i 0}} {{$i < {PATIENCE}}} {{incr i}} {{
+    if {{[db onecolumn {{{STARTED_OVER}}}]}} {{ puts "started over"; break }}
+    db eval {{{INSERT}}}
+    after 10
+  }}
+}}
 db close
 """
 
@@ -105,8 +160,19 @@ def run(driver, tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("driver", sorted(DRIVERS))
+def test_a_thread_of_ours_and_a_clean_close(driver, wal_path, tmp_path):
+    """The default strategy: no driver is in the way of the thread, nor the thread in the driver's."""
+    assert run(driver, tmp_path, wal_path, EXTENSION, "conversation_workload") == "started over"
+    assert files_beside(wal_path) == {"", "-walmanager"}
+    bare = connect(wal_path, load=None)
+    assert one(bare, "SELECT count(*) FROM t") >= 3000
+    assert one(bare, "PRAGMA integrity_check") == "ok"
+    bare.close()
+
+
+@pytest.mark.parametrize("driver", sorted(DRIVERS))
 def test_commits_checkpoints_and_a_clean_close(driver, wal_path, tmp_path):
-    assert run(driver, tmp_path, wal_path, EXTENSION) == f"{EXPECTED} 1"
+    assert run(driver, tmp_path, wal_path, EXTENSION, "sqlite_default") == f"{EXPECTED} 1"
     assert files_beside(wal_path) == {"", "-walmanager"}
     bare = connect(wal_path, load=None)
     assert one(bare, "SELECT count(*) FROM t") == 3000
@@ -116,5 +182,5 @@ def test_commits_checkpoints_and_a_clean_close(driver, wal_path, tmp_path):
 
 @pytest.mark.parametrize("driver", ["python", "ruby", "perl"])
 def test_the_second_file_name_is_for_drivers_that_cannot_name_an_entry_point(driver, wal_path, tmp_path):
-    assert run(driver, tmp_path, wal_path, BUILD / "walmanagerprocess.so") == f"{EXPECTED} 1"
+    assert run(driver, tmp_path, wal_path, BUILD / "walmanagerprocess.so", "sqlite_default") == f"{EXPECTED} 1"
     assert files_beside(wal_path) == {"", "-walmanager"}

@@ -4,14 +4,21 @@ import time
 
 import pytest
 
-from conftest import EXTENSION, connect, metrics, one
-from helpers import apsw_connect, frames, wal_bytes, write
+from conftest import EXTENSION, connect, inline, metrics, one
+from helpers import apsw_connect, copied_in_background, frames, poll, wal_bytes, write
 
 
 @pytest.fixture
 def fast(db):
     db.execute("PRAGMA synchronous=OFF")
     return db
+
+
+@pytest.fixture
+def fast_inline(fast):
+    """Checkpoints at exact frames, in the committing thread."""
+    inline(fast)
+    return fast
 
 
 def frames_setting(db):
@@ -73,6 +80,7 @@ def test_autocheckpoint_that_was_off_before_the_load_stays_off(wal_path):
     db.execute("PRAGMA synchronous=OFF")
     db.enable_load_extension(True)
     db.load_extension(EXTENSION)
+    inline(db)
     frames(db, 1100)
     row = metrics(db)
     assert (row["hook"], row["checkpoints"], row["wal_frames"]) == ("off", 0, 1100)
@@ -92,6 +100,7 @@ def test_autocheckpoint_that_was_off_before_the_load_stays_off(wal_path):
     "-- mine\nPRAGMA wal_autocheckpoint=200",
 ])
 def test_pragma_is_adopted_at_the_next_commit(fast, sql):
+    inline(fast)
     fast.execute(sql).fetchall()
     write(fast, 1)
     value, changed_by = frames_setting(fast)
@@ -103,6 +112,13 @@ def test_pragma_is_adopted_at_the_next_commit(fast, sql):
     assert row["checkpoints_inline"] == 1
     assert row["commits"] == 301
     assert row["wal_frames"] < 200  # it started over
+
+
+def test_an_adopted_pragma_is_followed_by_the_thread(fast):
+    fast.execute("PRAGMA wal_autocheckpoint=200").fetchall()
+    write(fast, 250)
+    assert copied_in_background(fast)["hook"] == "active"
+    assert fast.execute("SELECT DISTINCT rule FROM wal_checkpoints").fetchall() == [("frames",)]
 
 
 def test_a_later_pragma_replaces_an_adopted_one(fast):
@@ -151,17 +167,18 @@ def test_nothing_is_adopted_at_load(wal_path):
     db.close()
 
 
-def test_reading_the_pragma_changes_nothing(fast):
-    write(fast, 1)
-    assert one(fast, "PRAGMA wal_autocheckpoint") == 0  # our hook is in place of SQLite's
-    write(fast, 1100)
-    assert frames_setting(fast) == (1000, None)
-    row = metrics(fast)
+def test_reading_the_pragma_changes_nothing(fast_inline):
+    write(fast_inline, 1)
+    assert one(fast_inline, "PRAGMA wal_autocheckpoint") == 0  # our hook is in place of SQLite's
+    write(fast_inline, 1100)
+    assert frames_setting(fast_inline) == (1000, None)
+    row = metrics(fast_inline)
     assert (row["hook"], row["commits"], row["checkpoints_inline"]) == ("active", 1101, 1)
 
 
 @pytest.mark.parametrize("off", [0, -1])
 def test_pragma_0_means_no_automatic_checkpoint_from_this_connection(fast, wal_path, off):
+    inline(fast)
     fast.execute(f"PRAGMA wal_autocheckpoint={off}").fetchall()
     frames(fast, 1500)
     row = metrics(fast)
@@ -177,7 +194,24 @@ def test_pragma_0_means_no_automatic_checkpoint_from_this_connection(fast, wal_p
     other.close()
 
 
+@pytest.mark.parametrize("off", [0, -1])
+def test_after_pragma_0_the_thread_does_not_copy_for_this_connection(fast, wal_path, off):
+    """Another connection's commits call for it as ever."""
+    fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
+    fast.execute(f"PRAGMA wal_autocheckpoint={off}").fetchall()
+    frames(fast, 1500)
+    time.sleep(0.2)  # twenty ticks
+    row = metrics(fast)
+    assert (row["hook"], row["checkpoints"], row["pending_frames"]) == ("active", 0, 1500)
+    other = connect(wal_path)
+    write(other, 1)
+    copied_in_background(other)
+    poll(lambda: write(other, 1) or metrics(other)["wal_frames"] < 1000)
+    other.close()
+
+
 def test_automatic_checkpoints_come_back_with_the_pragma(fast):
+    inline(fast)
     fast.execute("PRAGMA wal_autocheckpoint=0").fetchall()
     write(fast, 1200)
     fast.execute("PRAGMA wal_autocheckpoint=1000").fetchall()
@@ -193,6 +227,7 @@ def test_sqlite3_wal_autocheckpoint_is_detected_when_metrics_are_read(wal_path):
     db = apsw_connect(wal_path)
     cursor = db.cursor()
     cursor.execute("PRAGMA synchronous=OFF")
+    cursor.execute("SELECT wal_strategy('sqlite_default')").fetchall()
     cursor.execute("INSERT INTO t(payload) VALUES (1)")
     db.wal_autocheckpoint(200)
     assert apsw_metrics(db, "hook") == ("active",)
@@ -253,8 +288,10 @@ def test_a_foreign_hook_on_one_connection_does_not_concern_another(wal_path, db)
     foreign.close()
 
 
-def test_a_foreign_trace_leaves_counting_and_checkpoints(fast, wal_path):
-    """Python's set_trace_callback takes our trace slot without notice."""
+@pytest.mark.parametrize("strategy", ["conversation_workload", "sqlite_default"])
+def test_a_foreign_trace_leaves_counting_and_checkpoints(fast, wal_path, strategy):
+    """Python's set_trace_callback takes our trace slot without notice; the thread then leaves it to the commits."""
+    assert one(fast, "SELECT wal_strategy(?)", strategy) == strategy
     seen = []
     write(fast, 10)
     fast.set_trace_callback(seen.append)
@@ -332,11 +369,11 @@ def test_a_statement_with_triggers_is_measured_from_its_own_start(napping):
     assert metrics(napping)["commit_max_ms"] >= 30
 
 
-def test_the_stall_is_the_time_of_the_checkpoint(fast):
-    frames(fast, 999)
-    before = metrics(fast)["checkpoint_stall_ms"]
-    frames(fast, 1)
-    row = metrics(fast)
+def test_the_stall_is_the_time_of_the_checkpoint(fast_inline):
+    frames(fast_inline, 999)
+    before = metrics(fast_inline)["checkpoint_stall_ms"]
+    frames(fast_inline, 1)
+    row = metrics(fast_inline)
     assert row["checkpoints_inline"] == 1
     assert row["checkpoint_stall_ms"] - before >= row["checkpoint_max_ms"] * 0.99
     assert row["commit_max_ms"] >= row["checkpoint_max_ms"]
@@ -358,6 +395,7 @@ def test_a_returning_statement_left_half_way_is_no_displaced_hook(fast):
 
 def test_the_next_commit_catches_up_with_returning_statements(fast):
     """Every 64 such statements somebody looks at the log; every frame is counted."""
+    inline(fast)
     returning_and_reset(fast, 1500)
     frames(fast, 1)
     row = metrics(fast)
@@ -368,6 +406,7 @@ def test_the_next_commit_catches_up_with_returning_statements(fast):
 
 def test_a_look_catches_up_with_returning_statements(fast):
     """SQLite calls the hook late: with the next statement that runs to its end."""
+    inline(fast)
     one(fast, "SELECT wal_set('checkpoint_frames', 30)")
     returning_and_reset(fast, 50)
     fast.execute("SELECT 1").fetchall()
@@ -377,10 +416,22 @@ def test_a_look_catches_up_with_returning_statements(fast):
 
 def test_returning_statements_alone_do_not_let_the_log_grow_without_bound(fast, wal_path):
     """Stock SQLite's log grows for ever here; the tick must catch it."""
+    inline(fast)
     fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
     write(fast, 1)
     returning_and_reset(fast, 5000)
     assert wal_bytes(wal_path) < 4000 * 4120
+
+
+def test_returning_statements_alone_are_copied_in_the_background(fast, wal_path):
+    """The same with the default strategy: it copies as ever, and its limit holds however slow the disk is."""
+    limit = 8 << 20
+    fast.execute("SELECT wal_set('wal_limit_bytes', ?)", (limit,)).fetchall()
+    write(fast, 1)
+    returning_and_reset(fast, 5000)
+    assert wal_bytes(wal_path) < 2 * limit
+    row = copied_in_background(fast)
+    poll(lambda: returning_and_reset(fast, 64) or metrics(fast)["wal_resets"] > row["wal_resets"], 30)
 
 
 def test_a_returning_statement_read_to_its_end_calls_the_hook(db):

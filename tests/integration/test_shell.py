@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from conftest import EXTENSION, PROCESS_EXTENSION, connect, metrics, one
-from helpers import environment, files_beside
+from helpers import copied_in_background, environment, files_beside, poll
 
 SHELL = shutil.which("sqlite3") or "/usr/bin/sqlite3"
 
@@ -29,7 +29,7 @@ INSERT INTO t(payload) VALUES (1);
 SELECT schema, journal_mode, wal_frames, strategy, hook, checkpointer, commits FROM wal_metrics;
 SELECT name, value FROM wal_config WHERE name = 'checkpoint_frames';
 """)
-    assert out == "main|wal|1|conversation_workload|active|inline|1\ncheckpoint_frames|1000\n"
+    assert out == "main|wal|1|conversation_workload|active|background|1\ncheckpoint_frames|1000\n"
 
 
 def test_dot_load_with_the_suffix(wal_path):
@@ -76,12 +76,38 @@ def test_every_table_in_every_output_mode(wal_path, mode):
 
 def test_many_commits_with_automatic_checkpoints_and_a_clean_close(wal_path):
     inserts = "INSERT INTO t(payload) VALUES (zeroblob(100));\n" * 3000
-    out = shell(wal_path, f".load {EXTENSION}\nPRAGMA synchronous=OFF;\n{inserts}"
+    out = shell(wal_path, f".load {EXTENSION}\nPRAGMA synchronous=OFF;\n"
+                          f"SELECT wal_strategy('sqlite_default');\n{inserts}"
                           "SELECT checkpoints_inline, commits, wal_bytes < 1100*4120 FROM wal_metrics;\n")
-    assert out == "3|3000|1\n"
+    assert out == "sqlite_default\n3|3000|1\n"
     assert files_beside(wal_path) == {"", "-walmanager"}
     bare = connect(wal_path, load=None)
     assert one(bare, "SELECT count(*) FROM t") == 3000
+    assert one(bare, "PRAGMA integrity_check") == "ok"
+    bare.close()
+
+
+def test_a_shell_at_its_prompt_has_a_thread_that_copies(wal_path):
+    """Its handle has no mutex; the thread has handles of its own. Another process looks on."""
+    process = subprocess.Popen([SHELL, "-batch", str(wal_path)], text=True, env=environment(), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def say(sql):
+        process.stdin.write(sql)
+        process.stdin.flush()
+
+    insert = "INSERT INTO t(payload) VALUES (zeroblob(100));\n"
+    say(f".load {EXTENSION}\nPRAGMA synchronous=OFF;\n{insert * 3000}")
+    looker = connect(wal_path)
+    row = copied_in_background(looker)
+    poll(lambda: say(insert) or metrics(looker)["wal_resets"] > row["wal_resets"], 30)
+    assert {pid for (pid,) in looker.execute("SELECT pid FROM wal_checkpoints")} == {process.pid}
+    looker.close()
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 0
+    assert files_beside(wal_path) == {"", "-walmanager"}
+    bare = connect(wal_path, load=None)
+    assert one(bare, "SELECT count(*) FROM t") >= 3000
     assert one(bare, "PRAGMA integrity_check") == "ok"
     bare.close()
 

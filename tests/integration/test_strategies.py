@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from conftest import connect, metrics, one
-from helpers import columns, error, frames, poll, python, report, snapshot, wal_bytes, write
+from conftest import connect, inline, metrics, one
+from helpers import (columns, copied_in_background, error, frames, poll, python, report, snapshot, started_over,
+                     wal_bytes, write)
 
 FACTS = ("pending_frames, pending_bytes, wal_frames, wal_bytes, page_size, readers, oldest_reader_lag, idle_ms, "
          "since_checkpoint_ms, last_checkpoint_ms, commits_since_checkpoint, commit_rate").split(", ")
@@ -71,21 +72,32 @@ def test_columns(db):
 
 
 def test_built_in_strategies(db):
-    rows = db.execute("SELECT strategy, rule, condition, mode, runs, active FROM wal_strategies "
-                      "WHERE builtin AND rule IN ('frames', 'interval', 'never', 'autocheckpoint') "
-                      "ORDER BY strategy, priority").fetchall()
+    rows = db.execute("SELECT strategy, rule, condition, mode, runs, stall_budget_ms, active FROM wal_strategies "
+                      "WHERE builtin ORDER BY strategy, priority").fetchall()
+    limit = "pending_frames > 0 AND wal_frames * (page_size + 24) >= wal_limit_bytes"
+    interval = "pending_frames > 0 AND since_checkpoint_ms >= checkpoint_interval_ms"
     assert rows == [
+        ("conversation_workload", "limit", limit, "PASSIVE", "inline", 20.0, 1),
         ("conversation_workload", "frames",
-         "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes", "PASSIVE", "inline", 1),
-        ("conversation_workload", "interval",
-         "pending_frames > 0 AND since_checkpoint_ms >= checkpoint_interval_ms", "PASSIVE", "inline", 1),
-        ("off", "never", "0", "PASSIVE", "inline", 0),
-        ("sqlite_default", "autocheckpoint", "wal_frames >= checkpoint_frames", "PASSIVE", "inline", 0)]
+         "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 2", "PASSIVE", "background", 0.0, 1),
+        ("conversation_workload", "interval", interval, "PASSIVE", "background", 0.0, 1),
+        # 50 ms in the rule, but never more than the setting stall_budget_ms.
+        ("high_concurrency", "limit", limit + " / 2", "PASSIVE", "inline", 20.0, 0),
+        ("high_concurrency", "frames",
+         "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4", "PASSIVE", "background", 0.0, 0),
+        ("high_concurrency", "interval", interval, "PASSIVE", "background", 0.0, 0),
+        ("low_latency", "limit", limit, "PASSIVE", "inline", 10.0, 0),
+        ("low_latency", "frames",
+         "pending_frames >= 4 * checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4", "PASSIVE", "background",
+         0.0, 0),
+        ("low_latency", "interval", interval, "PASSIVE", "background", 0.0, 0),
+        ("off", "never", "0", "PASSIVE", "inline", 0.0, 0),
+        ("sqlite_default", "autocheckpoint", "wal_frames >= checkpoint_frames", "PASSIVE", "inline", 0.0, 0)]
 
 
 def test_built_in_strategies_are_these(db):
-    assert {row[0] for row in db.execute("SELECT strategy FROM wal_strategies WHERE builtin")} >= \
-        {"conversation_workload", "sqlite_default", "off"}
+    assert {row[0] for row in db.execute("SELECT strategy FROM wal_strategies WHERE builtin")} == \
+        {"conversation_workload", "high_concurrency", "low_latency", "sqlite_default", "off"}
     assert one(db, "SELECT group_concat(DISTINCT strategy) FROM wal_strategies WHERE active") == \
         "conversation_workload"
 
@@ -136,8 +148,9 @@ db.execute("SELECT wal_strategy('theirs')").fetchall()
 
 def test_an_unknown_strategy_is_refused_with_the_names(db):
     define(db, rule("0"), name="mine")
-    assert error(db, "SELECT wal_strategy('nope')") == \
-        ("wal_strategy: strategy 'nope' is not one of conversation_workload, off, sqlite_default, mine")
+    assert error(db, "SELECT wal_strategy('nope')") == (
+        "wal_strategy: strategy 'nope' is not one of "
+        "conversation_workload, high_concurrency, low_latency, off, sqlite_default, mine")
     assert one(db, "SELECT wal_strategy()") == "conversation_workload"
 
 
@@ -181,8 +194,9 @@ def test_drop(db):
     define(db, rule("0"))
     assert one(db, "SELECT wal_strategy_drop('mine')") == "mine"
     assert fired(db) == {}
-    assert error(db, "SELECT wal_strategy_drop('mine')") == \
-        "wal_strategy_drop: strategy 'mine' is not one of conversation_workload, off, sqlite_default"
+    assert error(db, "SELECT wal_strategy_drop('mine')") == (
+        "wal_strategy_drop: strategy 'mine' is not one of "
+        "conversation_workload, high_concurrency, low_latency, off, sqlite_default")
 
 
 def test_drop_of_the_active_and_of_built_in_strategies_is_refused(db):
@@ -196,7 +210,7 @@ def test_drop_of_the_active_and_of_built_in_strategies_is_refused(db):
     assert one(db, "SELECT wal_strategy_drop('mine')") == "mine"
 
 
-@pytest.mark.parametrize("name", ["off", "sqlite_default", "conversation_workload"])
+@pytest.mark.parametrize("name", ["off", "sqlite_default", "conversation_workload", "high_concurrency", "low_latency"])
 def test_built_in_strategies_are_fixed(db, name):
     assert refused(db, rule("1"), name=name) == \
         f"wal_strategy_define: strategy '{name}' is built in and fixed; give yours another name"
@@ -451,7 +465,15 @@ def test_off_checkpoints_nothing(fast):
     assert (row["checkpointer"], row["checkpoints"], row["pending_frames"], row["commits"]) == ("off", 0, 3000, 3000)
 
 
-def test_the_default_checkpoints_at_exactly_1000_pending_frames(fast):
+# What conversation_workload says of frames and of time, in the committing thread.
+FRAMES = rule("pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes", "frames", 20)
+INTERVAL = rule("pending_frames > 0 AND since_checkpoint_ms >= checkpoint_interval_ms", "interval", 30)
+
+
+@pytest.mark.parametrize("strategy", ["sqlite_default", "mine"])
+def test_1000_frames_are_met_exactly(fast, strategy):
+    define(fast, FRAMES, INTERVAL)
+    assert one(fast, "SELECT wal_strategy(?)", strategy) == strategy
     frames(fast, 999)
     assert metrics(fast)["pending_frames"] == 999
     frames(fast, 1)
@@ -464,21 +486,36 @@ def test_the_default_checkpoints_at_exactly_1000_pending_frames(fast):
     assert metrics(fast)["checkpoints_inline"] == 2
 
 
+@pytest.mark.parametrize("strategy, name", [("sqlite_default", "autocheckpoint"), ("mine", "frames")])
 @pytest.mark.parametrize("setting", [1, 2, 7, 63, 64, 65, 500])
-def test_checkpoint_frames_is_met_exactly(fast, setting):
+def test_checkpoint_frames_is_met_exactly(fast, setting, strategy, name):
+    define(fast, FRAMES)
+    assert one(fast, "SELECT wal_strategy(?)", strategy) == strategy
     fast.execute("SELECT wal_set('checkpoint_frames', ?)", (setting,)).fetchall()
     frames(fast, 10 * setting if setting < 100 else setting)
     rows = fast.execute("SELECT DISTINCT rule, moved_frames FROM wal_checkpoints").fetchall()
-    assert rows == [("frames", setting)]
+    assert rows == [(name, setting)]
 
 
 def test_wal_limit_bytes_wins_where_it_is_smaller(fast):
+    use(fast, FRAMES)
     limit = 100 * (4096 + 24)
     fast.execute("SELECT wal_set('wal_limit_bytes', ?)", (limit,)).fetchall()
     frames(fast, 99)
     assert metrics(fast)["checkpoints"] == 0
     frames(fast, 1)
-    assert fast.execute("SELECT rule, moved_frames FROM wal_checkpoints").fetchall() == [("frames", 100)]
+    assert fast.execute("SELECT rule, origin, moved_frames FROM wal_checkpoints").fetchall() == [("frames", "inline", 100)]
+
+
+def test_the_thread_begins_at_half_of_a_limit_that_is_smaller(fast):
+    fast.execute("SELECT wal_set('wal_limit_bytes', ?)", (200 * (4096 + 24),)).fetchall()
+    frames(fast, 99)
+    time.sleep(0.1)
+    assert metrics(fast)["checkpoints"] == 0
+    frames(fast, 1)
+    poll(lambda: metrics(fast)["checkpoints"] > 0)
+    assert fast.execute("SELECT rule, origin, moved_frames FROM wal_checkpoints").fetchall() == \
+        [("frames", "background", 100)]
 
 
 def test_a_log_beyond_the_limit_is_looked_at_again_and_again(fast, wal_path):
@@ -491,13 +528,126 @@ def test_a_log_beyond_the_limit_is_looked_at_again_and_again(fast, wal_path):
     poll(lambda: frames(fast, 1) or metrics(fast)["wal_frames"] < 100)
 
 
-def test_the_interval_rule(fast):
+@pytest.mark.parametrize("strategy, origin", [("conversation_workload", "background"), ("mine", "inline")])
+def test_the_interval_rule(fast, strategy, origin):
+    define(fast, FRAMES, INTERVAL)
+    assert one(fast, "SELECT wal_strategy(?)", strategy) == strategy
     fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
     fast.execute("SELECT wal_set('checkpoint_interval_ms', 100)").fetchall()
-    poll(lambda: frames(fast, 1) or fired(fast, "conversation_workload")["interval"] >= 1)
-    row = fast.execute("SELECT rule, origin, mode FROM wal_checkpoints").fetchall()[0]
-    assert row == ("interval", "inline", "PASSIVE")
+    log = "SELECT rule, origin, mode FROM wal_checkpoints ORDER BY id"
+    first = poll(lambda: frames(fast, 1) or fast.execute(log).fetchall())[0]
+    assert first == ("interval", origin, "PASSIVE")
+    assert fired(fast, strategy)["interval"] >= 1
     assert metrics(fast)["wal_frames"] < 1000
+
+
+# --- with a thread of ours
+
+BACKGROUND = ["conversation_workload", "high_concurrency", "low_latency"]
+
+
+def use_background(db, strategy):
+    """The frames at which the strategy has the thread copy, met exactly."""
+    assert one(db, "SELECT wal_strategy(?)", strategy) == strategy
+    if strategy != "low_latency":
+        return 1000
+    look_often(db)
+    return 4 * 16
+
+
+@pytest.mark.parametrize("strategy", BACKGROUND)
+def test_the_thread_copies_and_the_next_commits_start_the_log_over(fast, wal_path, strategy):
+    """Nothing is copied before the threshold; then all but a remainder that a commit finishes under the same rule."""
+    threshold = use_background(fast, strategy)
+    frames(fast, threshold - 1)
+    time.sleep(0.05)
+    assert metrics(fast)["checkpoints"] == 0
+    frames(fast, 1)
+    row = copied_in_background(fast)
+    assert (row["checkpoints_background"], row["wal_resets"], row["checkpoint_frames"]) == (1, 0, threshold)
+    assert row["pending_frames"] == 0
+    assert fired(fast, strategy) == {"limit": 0, "frames": 1, "interval": 0}
+    frames(fast, 1)
+    row = metrics(fast)
+    assert (row["wal_frames"], row["wal_resets"]) == (1, 1)
+    assert wal_bytes(wal_path) == 32 + threshold * 4120
+    assert fast.execute("SELECT mode, origin, rule, result, wal_frames, checkpointed_frames, moved_frames "
+                        "FROM wal_checkpoints").fetchall() == \
+        [("PASSIVE", "background", "frames", "complete", threshold, threshold, threshold)]
+    assert one(fast, "PRAGMA integrity_check") == "ok"
+
+
+@pytest.mark.parametrize("strategy", BACKGROUND)
+def test_a_commit_finishes_what_the_thread_left(fast, wal_path, strategy):
+    """A reader keeps the thread from the last frames; the first commits after it finish them inline."""
+    threshold = use_background(fast, strategy)
+    frames(fast, threshold - 10)
+    reader = snapshot(wal_path)
+    frames(fast, 10)
+    row = copied_in_background(fast)
+    assert (row["checkpointed_frames"], row["pending_frames"], row["wal_resets"]) == (threshold - 10, 10, 0)
+    reader.close()
+    frames(fast, 1)
+    rows = fast.execute("SELECT origin, rule, result, moved_frames FROM wal_checkpoints ORDER BY id").fetchall()
+    assert rows == [("background", "frames", "partial", threshold - 10), ("inline", "frames", "complete", 11)]
+    row = metrics(fast)
+    assert (row["checkpoints_inline"], row["pending_frames"], row["wal_frames"]) == (1, 0, threshold + 1)
+    frames(fast, 1)
+    assert metrics(fast)["wal_frames"] == 1
+
+
+@pytest.mark.parametrize("strategy", BACKGROUND)
+def test_the_log_is_bounded_under_a_busy_writer(fast, wal_path, strategy):
+    """Commits without a pause, faster than any disk: the limit holds however late the thread comes."""
+    assert one(fast, "SELECT wal_strategy(?)", strategy) == strategy
+    limit = 8 << 20
+    fast.execute("SELECT wal_set('wal_limit_bytes', ?)", (limit,)).fetchall()
+    frames(fast, 20_000)
+    row = metrics(fast)
+    assert row["wal_bytes_max"] < 1.25 * limit
+    assert row["wal_resets"] >= 20_000 * 4120 // (1.25 * limit)
+    assert (row["checkpoints_failed"], row["frames_written"]) == (0, 20_000)
+    assert one(fast, "PRAGMA integrity_check") == "ok"
+
+
+def test_a_rule_of_ones_own_may_run_in_the_background(fast):
+    look_often(fast)
+    use(fast, rule("pending_frames >= 100", runs="background"))
+    frames(fast, 99)
+    time.sleep(0.05)
+    assert metrics(fast)["checkpoints"] == 0
+    frames(fast, 1)
+    row = copied_in_background(fast)
+    assert (row["checkpoint_frames"], row["checkpoints_inline"]) == (100, 0)
+    assert fired(fast) == {"r": 1}
+    frames(fast, 1)
+    assert metrics(fast)["wal_frames"] == 1
+
+
+@pytest.mark.parametrize("change", ["strategy", "setting"])
+def test_the_thread_follows_what_is_changed(fast, change):
+    frames(fast, 1000)
+    copied_in_background(fast)
+    frames(fast, 1)
+    if change == "strategy":
+        one(fast, "SELECT wal_strategy('off')")
+    else:
+        one(fast, "SELECT wal_set('checkpoint_frames', 5000)")
+    before = metrics(fast)["checkpoints"]
+    frames(fast, 3000)
+    time.sleep(0.1)
+    row = metrics(fast)
+    assert (row["checkpoints"], row["pending_frames"]) == (before, 3001)
+    if change == "strategy":
+        one(fast, "SELECT wal_strategy('conversation_workload')")
+    else:
+        one(fast, "SELECT wal_set('checkpoint_frames', NULL)")
+    frames(fast, 1)
+    copied_in_background(fast, 2)
+    assert started_over(fast, 2)["wal_frames"] < 1000
+
+
+# --- as SQLite does it
 
 
 def test_sqlite_default_does_what_sqlite_does(tmp_path):
@@ -569,7 +719,7 @@ def test_wal_bytes_and_page_size_in_conditions(fast, wal_path):
 
 
 def test_the_budget_of_a_built_in_rule_is_capped_by_the_setting(db):
-    shown = "SELECT stall_budget_ms FROM wal_strategies WHERE strategy = 'conversation_workload' AND rule = 'restart'"
+    shown = "SELECT stall_budget_ms FROM wal_strategies WHERE strategy = 'conversation_workload' AND rule = 'limit'"
     assert one(db, shown) == 20.0
     db.execute("SELECT wal_set('stall_budget_ms', 5)").fetchall()
     assert one(db, shown) == 5.0

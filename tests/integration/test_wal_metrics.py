@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from conftest import EXTENSION, connect, metrics, one
-from helpers import (Holder, apsw_connect, columns, environment, poll, python, report, snapshot,
-                     wal_bytes, write)
+from conftest import EXTENSION, connect, inline, metrics, one
+from helpers import (Holder, apsw_connect, columns, copied_in_background, environment, poll, python, report,
+                     snapshot, started_over, wal_bytes, write)
 
 # As the contract has it, in its order.
 CONTRACT = """
@@ -22,7 +22,7 @@ checkpoints_failed, checkpoint_frames, checkpoint_mean_ms, checkpoint_p95_ms, ch
 last_checkpoint_mode, wal_resets, wal_bytes_max, processes, unmanaged_processes, statistics_file, statistics_since
 """.replace("\n", " ").strip().split(", ")
 CONTRACT = [name.strip() for name in CONTRACT]
-ADDED = ["private_because", "unguarded_because", "strategy_error"]
+ADDED = ["private_because", "unguarded_because", "strategy_error", "optimized_at"]
 TEXT = {"schema", "file", "journal_mode", "strategy", "hook", "checkpointer", "last_checkpoint_at",
         "last_checkpoint_mode", "statistics_file", "statistics_since", *ADDED}
 
@@ -326,6 +326,7 @@ def test_a_reader_in_another_process(db, wal_path):
 
 def test_readers_are_found_after_an_automatic_checkpoint(fast, wal_path):
     """There is a connection of ours now, which looks with locks instead of the system's table."""
+    inline(fast)
     write(fast, 1100)
     assert metrics(fast)["checkpoints_inline"] == 1
     assert readers(fast) == (0, None)
@@ -337,6 +338,16 @@ def test_readers_are_found_after_an_automatic_checkpoint(fast, wal_path):
     assert readers(fast) == (1, frames)
     reader.close()
     assert readers(fast) == (0, None)
+
+
+def test_our_own_connections_are_no_readers_while_the_thread_copies(fast):
+    """Nobody reads: its guard is the only one on a mark, and that is not anybody who pins the log."""
+    seen = set()
+    for round in range(1, 11):
+        write(fast, 1100)
+        poll(lambda: seen.add(readers(fast)) or metrics(fast)["checkpoints_background"] >= round, 30)
+        started_over(fast, round)
+    assert seen == {(0, None)}
 
 
 # --- commits
@@ -427,6 +438,7 @@ def test_checkpoint_frames_are_those_that_were_moved(fast):
 
 
 def test_checkpoints_that_readers_hinder(fast, wal_path):
+    inline(fast)
     write(fast, 1)
     fast.execute("SELECT wal_set('checkpoint_frames', 10)").fetchall()
     reader = snapshot(wal_path)
@@ -438,6 +450,21 @@ def test_checkpoints_that_readers_hinder(fast, wal_path):
     assert row["checkpoints_failed"] == 0
     assert row["checkpointed_frames"] == row["oldest_reader_frame"] == 1
     reader.close()
+
+
+def test_background_checkpoints_that_a_reader_hinders(fast, wal_path):
+    """The thread tries again and again, at longer and longer intervals; once the reader is gone the log starts over."""
+    write(fast, 1)
+    fast.execute("SELECT wal_set('checkpoint_frames', 10)").fetchall()
+    reader = snapshot(wal_path)
+    write(fast, 300)
+    row = poll(lambda: (row := metrics(fast))["checkpoints_skipped"] >= 3 and row, 30)
+    assert row["checkpoints_partial"] + row["checkpoints_busy"] == row["checkpoints"] >= 1
+    assert one(fast, "SELECT count(*) FROM wal_checkpoints WHERE error LIKE 'a reader holds frame 1 of %'") >= 1
+    assert (row["checkpoints_failed"], row["wal_resets"]) == (0, 0)
+    assert row["checkpointed_frames"] == row["oldest_reader_frame"] == 1
+    reader.close()
+    assert started_over(fast)["wal_frames"] < 300
 
 
 def test_times_are_what_sqlites_date_functions_read(fast):

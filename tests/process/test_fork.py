@@ -3,7 +3,7 @@ may open its own, and the parent must not notice (DESIGN.md, decision 8)."""
 
 import pytest
 
-from workers import fast_path, integrity, worker  # noqa: F401 (fixtures among them)
+from workers import copied_in_background, fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
 # `in_child(function)` runs it in a fork and returns what it returned; `hold(function)` the same, and
 # the child stays until `release()`.
@@ -88,6 +88,7 @@ def test_childs_checkpoints_and_settings_work_and_bear_its_pid(parent):
         """
         def child():
             own = fresh()
+            inline(own)
             one(own, "SELECT wal_set('checkpoint_frames', 20)")
             insert(own, 100)
             report = json.loads(one(own, "SELECT wal_checkpoint('PASSIVE')"))
@@ -177,6 +178,7 @@ def test_child_that_does_nothing_with_the_database(parent):
 
 def test_fork_after_checkpoints_of_ours_ran(parent):
     """Our own connections are open in the parent when it forks."""
+    parent.run("inline(db)")
     parent.run("one(db, \"SELECT wal_set('checkpoint_frames', 10)\")")
     parent.run("insert(db, 100)")
     before = parent.call("metrics(db)")
@@ -201,6 +203,89 @@ def test_fork_after_checkpoints_of_ours_ran(parent):
     assert after["checkpoints"] >= checkpoints + 5
     assert (after["checkpoints_failed"], after["unguarded_because"]) == (0, None)
     assert parent.call("one(db, 'PRAGMA integrity_check')") == "ok"
+
+
+def test_fork_while_a_thread_of_ours_runs(parent, fast_path):
+    """Whatever the thread is doing just then: the child has none of it, and gets a thread of its own."""
+    parent.run("one(db, \"SELECT wal_set('checkpoint_frames', 20)\")")
+    parent.run("insert(db, 20)")
+    copied_in_background(parent)
+    parent.run(
+        """
+        def child():
+            own = fresh()
+            before = metrics(own)["checkpoints_background"]
+            insert(own, 100)
+            deadline = time.monotonic() + 30
+            log = "SELECT count(*) FROM wal_checkpoints WHERE origin = 'background' AND pid = ?"
+            while one(own, log, os.getpid()) < 1 and time.monotonic() < deadline:
+                time.sleep(0.002)
+                insert(own, 1)
+            row = metrics(own)
+            seen = [one(own, log, os.getpid()) >= 1, row["checkpoints_failed"], row["unguarded_because"]]
+            own.close()
+            return seen
+        answers = []
+        for round in range(20):
+            insert(db, 20 + 7 * round)  # the thread has just been called
+            answers.append(in_child(child))
+        """
+    )
+    assert parent.call("answers") == [{"value": [True, 0, None]}] * 20
+    before = parent.call("one(db, \"SELECT count(*) FROM wal_checkpoints WHERE origin = 'background' AND pid = "
+                         f"{parent.pid}\")")
+    assert before >= 1
+    parent.run("insert(db, 100)")
+    parent.run(
+        f"""
+        deadline = time.monotonic() + 30
+        mine = "SELECT max(id) FROM wal_checkpoints WHERE origin = 'background' AND pid = {parent.pid}"
+        last = one(db, mine)
+        while one(db, mine) == last and time.monotonic() < deadline:
+            time.sleep(0.002)
+            insert(db, 1)
+        goes_on = one(db, mine) != last
+        """
+    )
+    assert parent.call("goes_on")
+    row = parent.call("metrics(db)")
+    assert (row["processes"], row["checkpoints_failed"], row["unguarded_because"]) == (1, 0, None)
+    assert row["commits"] == parent.call("one(db, 'SELECT count(*) FROM t')")
+    assert parent.end() == 0
+    assert sorted(entry.name for entry in fast_path.parent.iterdir()) == ["test.db", "test.db-walmanager"]
+    assert integrity(fast_path) == "ok"
+
+
+def test_fork_does_not_wait_for_a_checkpoint_that_waits(parent):
+    """One thread waits for a reader with FULL, for as long as its busy timeout; another one forks meanwhile."""
+    parent.run(
+        """
+        insert(db, 1100)
+        deadline = time.monotonic() + 30
+        while metrics(db)["checkpoints_background"] < 1 and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(0.05)
+        reader = connect(path, None, check_same_thread=False)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM t").fetchall()
+        insert(db, 50)
+        def checkpoint():
+            own = connect(path, timeout=5)
+            own.execute("SELECT wal_checkpoint('FULL')").fetchall()
+            own.close()
+        thread = threading.Thread(target=checkpoint)
+        thread.start()
+        time.sleep(1.5)  # the thread of ours has its tick by then
+        waits = thread.is_alive()
+        begun = time.monotonic()
+        answer = in_child(lambda: 1)
+        took = time.monotonic() - begun
+        reader.close()
+        thread.join()
+        """
+    )
+    assert parent.call("[waits, answer]") == [True, {"value": 1}]
+    assert parent.call("took") < 1
 
 
 def test_process_wide_load_manages_the_childs_connections(worker, fast_path):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
-from workers import fast_path, integrity, worker  # noqa: F401 (fixtures among them)
+from workers import copied_in_background, fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
 SLABS = 256  # layout::kConnections
 
@@ -49,6 +49,7 @@ def test_setting_is_seen_live_and_takes_effect_in_the_others_checkpoints(worker,
     application.run(INSERTS.format(200, 100))
     before = application.call("metrics(db)")
     assert before["checkpoints"] == 0  # 1000 frames are far
+    shell.run("inline(db)")
     assert setting(shell, "checkpoint_frames", 20) == 20
     assert value_of(application, "checkpoint_frames") == 20
     changed_by = application.call("one(db, \"SELECT changed_by FROM wal_config WHERE name = 'checkpoint_frames'\")")
@@ -60,6 +61,37 @@ def test_setting_is_seen_live_and_takes_effect_in_the_others_checkpoints(worker,
     assert row["checkpoints_inline"] >= 5
     assert row["pending_frames"] < 20 + 64
     assert shell.call("one(db, 'SELECT DISTINCT pid FROM wal_checkpoints')") == application.pid
+
+
+def test_setting_is_seen_live_and_the_others_thread_follows(worker, fast_path):
+    shell, application = worker(fast_path), worker(fast_path)
+    application.run(INSERTS.format(200, 100))
+    assert application.call("metrics(db)['checkpoints']") == 0  # 1000 frames are far
+    assert setting(shell, "checkpoint_frames", 20) == 20
+    application.run(INSERTS.format(1, 100))  # the next commit finds it
+    copied_in_background(shell)
+    application.run(INSERTS.format(2, 100))
+    row = shell.call("metrics(db)")
+    assert row["wal_resets"] == 1
+    assert row["wal_frames"] < 20
+    assert shell.call("one(db, 'SELECT DISTINCT pid FROM wal_checkpoints')") == application.pid
+
+
+def test_two_processes_with_threads_share_the_work(worker, fast_path):
+    """One copies at a time; the log of both is bounded, and no commit of either fails."""
+    workers = [worker(fast_path) for _ in range(2)]
+    limit = 1 << 20
+    setting(workers[0], "checkpoint_frames", 50)
+    setting(workers[0], "wal_limit_bytes", limit)
+    all_run(workers, INSERTS.format(5000, 500))
+    row = copied_in_background(workers[0], 2)
+    assert row["commits"] == 10_000
+    assert (row["checkpoints_failed"], row["unguarded_because"]) == (0, None)
+    assert row["wal_resets"] >= 2
+    assert row["wal_bytes_max"] < 4 * limit
+    assert [each.end() for each in workers] == [0, 0]
+    assert sorted(entry.name for entry in fast_path.parent.iterdir()) == ["test.db", "test.db-walmanager"]
+    assert integrity(fast_path) == "ok"
 
 
 def test_strategy_is_seen_live_and_takes_effect(worker, fast_path):

@@ -1,6 +1,6 @@
 """Processes to test with: each runs Python that the test sends it over a pipe, one line at a time.
 
-A worker's namespace has `connect`, `one`, `metrics` of conftest.py. `call` evaluates an expression
+A worker's namespace has `connect`, `one`, `metrics`, `inline` of conftest.py. `call` evaluates an expression
 there and returns its value, `run` executes statements, `start` sends without waiting and `finish`
 collects the answer. Lines that the worker prints itself are acknowledgements: `lines` has them.
 """
@@ -32,7 +32,7 @@ BOOT = textwrap.dedent(
     sys.path.insert(0, {tests!r})
     # conftest.py wants pytest for its fixtures alone, and pytest takes longer to import than all else.
     sys.modules["pytest"] = types.SimpleNamespace(fixture=lambda function: function)
-    from conftest import EXTENSION, PROCESS_EXTENSION, connect, metrics, one
+    from conftest import EXTENSION, PROCESS_EXTENSION, connect, inline, metrics, one
     scope = dict(globals())
     while True:
         request = sys.stdin.readline()
@@ -197,6 +197,14 @@ def poll(question, wanted=True, seconds=4):
     while (answer := question()) != wanted and time.monotonic() < deadline:
         time.sleep(0.002)
     return answer
+
+
+def copied_in_background(process, times=1):
+    """Waits until the thread of some process has copied frames so often; the row of wal_metrics then."""
+    poll(lambda: process.call("metrics(db)['checkpoints_background']") >= times, True, seconds=PATIENCE)
+    row = process.call("metrics(db)")
+    assert row["checkpoints_background"] >= times
+    return row
 
 
 def integrity(path):

@@ -10,7 +10,8 @@ namespace {
 
 const ChangeMark kAnn{"ann (pid 1)", 1000};
 const ChangeMark kBob{"bob (pid 2)", 2000};
-const std::string kBuiltins = "conversation_workload, off, sqlite_default";
+const std::string kBuiltins =
+    "conversation_workload, high_concurrency, low_latency, off, sqlite_default";
 
 const SettingSpec& Spec(Setting setting) {
   return SettingSpecs()[static_cast<std::size_t>(setting)];
@@ -150,7 +151,8 @@ TEST(StoredSettings, DefiningAgainReplacesThatStrategyAlone) {
 
 TEST(StoredSettings, BuiltinStrategiesAreFixed) {
   StoredSettings stored;
-  for (const std::string name : {"conversation_workload", "off", "sqlite_default"}) {
+  for (const std::string name :
+       {"conversation_workload", "high_concurrency", "low_latency", "off", "sqlite_default"}) {
     EXPECT_EQ(MessageOf(stored.DefineStrategy(name, {RuleOf(name.c_str(), 1, "a")})),
               "strategy '" + name + "' is built in and fixed; give yours another name");
     EXPECT_EQ(MessageOf(stored.DropStrategy(name)),

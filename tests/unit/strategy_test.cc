@@ -124,10 +124,25 @@ TEST(Strategy, BuiltinRulesAreSound) {
 }
 
 TEST(Strategy, TheDefaultAndOffAreBuiltIn) {
-  for (const char* name : {kDefaultStrategy, "off", "sqlite_default"}) {
+  for (const char* name :
+       {kDefaultStrategy, "high_concurrency", "low_latency", "off", "sqlite_default"}) {
     EXPECT_TRUE(IsBuiltinStrategy(name)) << name;
   }
   for (const char* name : {"", "OFF", "mine"}) EXPECT_FALSE(IsBuiltinStrategy(name)) << name;
+}
+
+// A commit never copies a log of 1000 frames: that is the thread's work. What may make a commit
+// wait for readers is the rule for a log beyond its limit alone.
+TEST(Strategy, BuiltinRulesThatCopyRunInTheBackground) {
+  std::vector<std::string> background;
+  for (const Rule& rule : BuiltinRules()) {
+    if (rule.runs == RuleRuns::kBackground) background.push_back(rule.strategy + "." + rule.name);
+    EXPECT_EQ(rule.stall_budget_ms > 0, rule.name == "limit") << rule.strategy << rule.name;
+  }
+  EXPECT_EQ(background, (std::vector<std::string>{
+                            "conversation_workload.frames", "conversation_workload.interval",
+                            "high_concurrency.frames", "high_concurrency.interval",
+                            "low_latency.frames", "low_latency.interval"}));
 }
 
 TEST(Strategy, EachFactIsNamedOnceAndReadsItsOwnField) {

@@ -124,6 +124,21 @@ TEST(WalIndexFormat, ATornHeaderIsRefusedWhereverItIsTorn) {
     Bytes bytes = Golden();
     bytes[i] ^= std::byte{0x40};
     EXPECT_FALSE(DecodeWalIndex(bytes).has_value()) << "byte " << i;
+    EXPECT_FALSE(DecodeLogEnd(bytes).has_value()) << "byte " << i;
+  }
+}
+
+TEST(WalIndexFormat, TheEndOfTheLogNeedsTheHeadersAlone) {
+  const Bytes golden = Golden();
+  const auto headers = std::span(golden).first(2 * kWalIndexHeaderBytes);
+  const auto end = DecodeLogEnd(headers);
+  ASSERT_TRUE(end.has_value());
+  EXPECT_EQ(end->salt1, 0xffe43b25u);
+  EXPECT_EQ(end->max_frame, 6u);
+  EXPECT_EQ(DecodeWalIndex(golden)->end().salt1, end->salt1);
+  EXPECT_EQ(DecodeWalIndex(golden)->end().max_frame, end->max_frame);
+  for (std::size_t size = 0; size < headers.size(); ++size) {
+    EXPECT_FALSE(DecodeLogEnd(headers.first(size)).has_value()) << size;
   }
 }
 

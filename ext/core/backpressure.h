@@ -1,0 +1,13 @@
+// Opt-in backpressure: how long a commit is made to wait because the log is beyond its limit.
+#pragma once
+
+#include <cstdint>
+
+namespace walmanager {
+
+// Nanoseconds, from 0 at the limit: 100 ms times the square of the part by which the log is over
+// it, so 1 ms at 10 %, 25 ms at 50 %, 100 ms at twice the limit, and never more than a second.
+// Pure.
+std::uint64_t BackpressureNs(std::uint64_t wal_frames, std::uint64_t limit_frames);
+
+}  // namespace walmanager

@@ -1,0 +1,73 @@
+#include "ext/core/learned.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace walmanager {
+namespace {
+
+constexpr double kSmoothing = 0.25;
+// A pass of fewer frames says what a sync costs, one of more what a frame costs.
+constexpr std::uint32_t kFewFrames = 64;
+constexpr std::uint32_t kManyFrames = 256;
+constexpr double kFinishTargetUs = 500;
+constexpr double kLeastFinishFrames = 16;
+constexpr double kMostFinishFrames = 256;
+constexpr double kFinishFramesAtFirst = 48;
+
+constexpr std::array<LearnedSpec, kLearnedCount> kSpecs = {{
+    {"write_rate", "frames/s", "Frames that commits add while a background checkpoint works."},
+    {"frame_us", "us",
+     "Copying a frame into the database in the background, with its share of the sync."},
+    {"sync_ms", "ms", "Syncing log and database in the background after little was written."},
+    {"reader_ms", "ms", "How long a reader in the way holds its mark."},
+    {"finish_ms", "ms", "What a commit takes to finish the remainder so that the log starts over."},
+}};
+
+}  // namespace
+
+std::span<const LearnedSpec> LearnedSpecs() { return kSpecs; }
+
+void Learned::Set(std::size_t index, double value) {
+  if (index >= values_.size() || !std::isfinite(value) || value <= 0) return;
+  values_[index] = value;
+}
+
+void Learned::Smooth(LearnedValue value, double sample) {
+  auto& known = values_[static_cast<std::size_t>(value)];
+  known = known ? *known + kSmoothing * (sample - *known) : sample;
+}
+
+void Learned::PassEnded(const Pass& pass) {
+  if (pass.duration_ns == 0 || pass.moved_frames == 0) return;
+  const auto ns = static_cast<double>(pass.duration_ns);
+  Smooth(LearnedValue::kWriteRate, pass.added_frames * 1e9 / ns);
+  if (pass.moved_frames <= kFewFrames) Smooth(LearnedValue::kSyncMs, ns / 1e6);
+  if (pass.moved_frames >= kManyFrames) {
+    Smooth(LearnedValue::kFrameUs, ns / 1e3 / pass.moved_frames);
+  }
+}
+
+void Learned::Finished(std::uint32_t, std::uint64_t duration_ns) {
+  Smooth(LearnedValue::kFinishMs, static_cast<double>(duration_ns) / 1e6);
+}
+
+void Learned::ReaderLeft(std::uint64_t held_ns) {
+  Smooth(LearnedValue::kReaderMs, static_cast<double>(held_ns) / 1e6);
+}
+
+std::uint32_t Learned::FinishFrames(const SettingValues& settings) const {
+  const auto frame_us = (*this)[LearnedValue::kFrameUs];
+  const double wanted = frame_us ? kFinishTargetUs / *frame_us : kFinishFramesAtFirst;
+  const double frames = std::clamp(wanted, kLeastFinishFrames, kMostFinishFrames);
+  const auto most = static_cast<double>(settings[Setting::kCheckpointFrames]);
+  return static_cast<std::uint32_t>(std::min(frames, most));
+}
+
+std::uint64_t Learned::StallNs(std::uint64_t most_ns) const {
+  const auto reader_ms = (*this)[LearnedValue::kReaderMs];
+  if (!reader_ms) return most_ns;
+  return *reader_ms * 1e6 > static_cast<double>(most_ns) ? 0 : most_ns;
+}
+
+}  // namespace walmanager

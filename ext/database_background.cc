@@ -1,0 +1,244 @@
+// The part of Database that runs in a thread of ours: the tick, and copying frames in passes.
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "ext/clock.h"
+#include "ext/connection.h"
+#include "ext/database.h"
+#include "ext/registry.h"
+#include "ext/rule_set.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::uint64_t kIdleNs = 1000 * kMs;  // then connections of ours are closed
+constexpr std::uint64_t kLeaseRetryNs = 5 * kMs;
+// A pass takes less on any disk that works; a checkpointer that was killed is believed for so long.
+constexpr std::uint64_t kAtWorkNs = 1000 * kMs;
+constexpr useconds_t kGiveWayUs = 50;
+constexpr std::uint32_t kMostPreparedFrames = 384;
+
+constexpr std::uint64_t kIdleBeforeOptimizeNs = 10'000 * kMs;
+constexpr std::int64_t kOptimizeEveryMs = 3'600'000;
+
+// Whether SQLite was started so that a thread of ours may call it. Asked once.
+bool EngineHasThreads() {
+  static const bool threads = Connection::Engine().threads;
+  return threads;
+}
+
+void Store(layout::Counter& word, std::uint64_t value) {
+  word.store(value, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+struct Database::Inside {
+  // The engine last: nobody who forks waits for one who waits for the database.
+  explicit Inside(Database& the_database)
+      : database(the_database),
+        registry(Registry::Get()),
+        lock(database.checkpoint_mutex_),
+        engine(registry.engine_mutex) {}
+  // Lets others go first: a fork, a call of the user's, a commit that tries.
+  void GiveWay() {
+    engine.unlock();
+    lock.unlock();
+    while (registry.forks_waiting > 0 || database.callers_waiting_ > 0) usleep(kGiveWayUs);
+    lock.lock();
+    engine.lock();
+  }
+  Database& database;
+  Registry& registry;
+  std::unique_lock<std::mutex> lock;
+  std::shared_lock<std::shared_mutex> engine;
+};
+
+bool Database::HandOver(const HostConnection& host) {
+  if (stopping_) return false;
+  if (!host.traced || MonotonicNs() < inline_until_ns_ || !EngineHasThreads()) return false;
+  if (checkpointer_.Permit({host.db, host.schema, host.own_only}) != Checkpointer::Allowed::kYes) {
+    return false;
+  }
+  checkpointer_.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
+  if (!thread_) {
+    auto made = std::make_unique<BackgroundThread>([this] { return Work(); });
+    if (!made->Start()) return false;
+    thread_ = std::move(made);
+    // Release: who sees it, sees the thread.
+    thread_running_.store(true, std::memory_order_release);
+  }
+  thread_->Wake();
+  return true;
+}
+
+std::uint64_t Database::Work() {
+  // An exception (there is only bad_alloc) must not end the host: the next tick tries again.
+  std::uint64_t next = MonotonicNs() + kIdleNs;
+  AtCEdge([&] {
+    Inside inside(*this);
+    next = Tick(MonotonicNs(), inside);
+    return SQLITE_OK;
+  });
+  return next;
+}
+
+std::optional<WalIndex> Database::LookInBackground() {
+  if (!checkpointer_.open()) {
+    if (MonotonicNs() < inline_until_ns_) return std::nullopt;
+    const auto opened = checkpointer_.Open();
+    if (opened == Checkpointer::Allowed::kNever) inline_until_ns_ = MonotonicNs() + kInlineNs;
+    if (opened != Checkpointer::Allowed::kYes) return std::nullopt;
+  }
+  const auto index = checkpointer_.Look();
+  if (index) last_index_ = *index;
+  return index;
+}
+
+std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
+  const std::uint64_t interval = sample_interval_ns_;
+  if (stopping_) return now + interval;
+  if (now >= next_tick_ns_) {
+    next_tick_ns_ = now + interval;
+    LookForControl();
+  }
+  if (!FollowSettings().ok()) return next_tick_ns_;
+  const auto current = control();
+  ControlRegion& region = current->region();
+
+  // What commits have told of the log, so that an idle one is not opened to be looked at.
+  const std::uint64_t position = region.header().log_position.load(std::memory_order_relaxed);
+  const auto salt1 = static_cast<std::uint32_t>(position >> 32);
+  if (salt1 != last_index_.salt1) {
+    last_index_.salt1 = salt1;
+    last_index_.backfill = 0;
+  }
+  last_index_.max_frame = static_cast<std::uint32_t>(position);
+  const std::uint64_t last_commit = region.header().last_commit_ns.load(std::memory_order_relaxed);
+  const bool idle = now > last_commit + std::max(interval, kIdleNs);
+
+  // A rule that runs inline is a commit's to run, while there are any.
+  const auto ours = [&](const Rule& rule) { return rule.runs == RuleRuns::kBackground || idle; };
+  const auto decide = [&](const WalIndex& index) {
+    return rules_->DecideAmong(
+        GatherFacts(index, rules_->Asks(&Facts::wal_bytes) ? WalBytes() : std::nullopt, now), ours);
+  };
+  const std::size_t again = std::exchange(missed_rule_, 0);
+  auto rule = last_index_.complete() ? std::nullopt : decide(last_index_);
+  std::optional<WalIndex> index;
+  if (rule || again != 0) {
+    if (now < not_before_ns_) return not_before_ns_;
+    index = LookInBackground();
+    rule = index && !index->complete() ? decide(*index) : std::nullopt;
+    if (!rule && again != 0 && again <= rules_->rules().size()) rule = again - 1;
+  }
+  if (!rule) {
+    BackOff(false);
+    if (checkpointer_.open() &&
+        now > std::max(checkpointer_.last_used_ns(), last_commit) + kIdleNs) {
+      checkpointer_.Close();
+    }
+    if (values_[Setting::kAutoOptimize] != 0) Optimize(*current, last_commit, now);
+    return next_tick_ns_;
+  }
+  if (LookForReplicator(now)) return next_tick_ns_;
+  if (!current->TryLease()) return now + kLeaseRetryNs;
+  const std::uint64_t next = CopyInPasses(inside, *rule, *index);
+  current->EndLease();
+  thread_->Relax();
+  return next;
+}
+
+bool Database::MayHaveThread() const {
+  return EngineHasThreads() && UnguardedBecause().empty() && MonotonicNs() >= inline_until_ns_;
+}
+
+void Database::Optimize(ControlFile& current, std::uint64_t last_commit, std::uint64_t now) {
+  layout::Counter& optimized_ms = current.region().engine().optimized_ms;
+  const auto optimized = static_cast<std::int64_t>(optimized_ms.load(std::memory_order_relaxed));
+  if (last_commit == 0 || now < last_commit + kIdleBeforeOptimizeNs || stopping_ ||
+      UnixMs() < optimized + kOptimizeEveryMs || replicated() || MonotonicNs() < inline_until_ns_ ||
+      !current.TryLease()) {
+    return;
+  }
+  Store(optimized_ms, static_cast<std::uint64_t>(UnixMs()));
+  (void)checkpointer_.Optimize();
+  current.EndLease();
+}
+
+std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalIndex index) {
+  const Rule rule = rules_->rules()[number];
+  const auto current = control();
+  ControlRegion& region = current->region();
+  layout::EngineState& engine = region.engine();
+  const std::uint64_t generation = compiled_.generation;
+  CountFired(rule);
+  (void)WalBytes();
+  const std::uint64_t start = MonotonicNs();
+  if (rule.mode != CheckpointMode::kPassive) {
+    const auto budget = static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
+    const CheckpointOutcome outcome = checkpointer_.RunOpen(rule.mode, start + budget);
+    Record(rule.mode, CheckpointOrigin::kBackground, rule.name, outcome, start, MonotonicNs());
+    BackOff(outcome.result != CheckpointResult::kComplete && outcome.moved_frames.value_or(0) == 0);
+    return std::max<std::uint64_t>(not_before_ns_, MonotonicNs() + kMs);
+  }
+  Store(engine.brake_frame, 2 * std::uint64_t{index.max_frame});
+  CheckpointOutcome whole;
+  std::int64_t moved = 0;
+  bool in_vain = false;
+  bool more = true;
+  while (more) {
+    const std::uint64_t before_ns = MonotonicNs();
+    Store(engine.at_work_until_ns, before_ns + kAtWorkNs);
+    whole = checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
+    const auto pass_moved = static_cast<std::uint32_t>(whole.moved_frames.value_or(0));
+    moved += pass_moved;
+    if (pass_moved > 0) checkpointer_.Sync();
+    const auto after = checkpointer_.Look();
+    const std::uint64_t after_ns = MonotonicNs();
+    if (!after) break;
+    Pass pass;
+    pass.moved_frames = pass_moved;
+    pass.added_frames =
+        after->salt1 == index.salt1 ? after->max_frame - index.max_frame : after->max_frame;
+    pass.duration_ns = after_ns - before_ns;
+    Learned learned = region.learned();
+    learned.PassEnded(pass);
+    region.SetLearned(learned);
+    index = last_index_ = *after;
+    if (!after->complete()) WatchReaders(*after, after_ns);
+    const std::uint32_t finish = learned.FinishFrames(values_);
+    in_vain = pass_moved == 0 && !after->complete();
+    if (after->pending() <= finish) {
+      // The next commit may have made it a little more.
+      const std::uint32_t frames =
+          std::clamp(2 * after->pending(), finish, std::max(finish, kMostPreparedFrames));
+      region.SetPrepared({after->salt1, frames, number + 1});
+      next_look_frame_.store(0, std::memory_order_relaxed);
+      more = false;
+    }
+    more = more && !in_vain && !stopping_ && whole.result != CheckpointResult::kFailed;
+    if (!more) break;
+    inside.GiveWay();
+    more = checkpointer_.open() && rules_ && compiled_.generation == generation;
+  }
+  Store(engine.brake_frame, 0);
+  Store(engine.at_work_until_ns, 0);
+  const std::uint64_t end = MonotonicNs();
+  whole.moved_frames = moved;
+  // One attempt in vain tells as much as the many that follow it.
+  if (in_vain && backoff_ns_ > 0) {
+    region.CountSkippedCheckpoint();
+    BackOff(in_vain);
+    return not_before_ns_;
+  }
+  Record(CheckpointMode::kPassive, CheckpointOrigin::kBackground, rule.name, whole, start, end);
+  BackOff(in_vain);
+  return in_vain ? not_before_ns_.load() : end + sample_interval_ns_;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,92 @@
+#include "tests/bench/process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include "tests/bench/sqlite_db.h"
+
+namespace walmanager::bench {
+namespace {
+
+[[noreturn]] void RunAndExit(const std::function<void()>& work, int error_channel) {
+  // Leaves by _exit whatever happens: the scratch files are the parent's to remove.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  try {
+    work();
+  } catch (const std::exception& failure) {
+    const std::string message = failure.what();
+    [[maybe_unused]] const ssize_t sent = write(error_channel, message.data(), message.size());
+    _exit(1);
+  }
+  _exit(0);
+}
+
+// The number behind `name` in a file of lines `name number`.
+std::uint64_t Number(const char* path, const std::string& name) {
+  std::ifstream file(path);
+  for (std::string word; file >> word;) {
+    std::uint64_t number = 0;
+    if (word == name && file >> number) return number;
+  }
+  Fail(std::string(path) + ": no line " + name);
+}
+
+}  // namespace
+
+SharedMemory::SharedMemory(std::size_t bytes) : bytes_(std::max<std::size_t>(bytes, 1)) {
+  data_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+               -1, 0);
+  if (data_ == MAP_FAILED) Fail("mmap: no more memory");
+}
+
+SharedMemory::SharedMemory(SharedMemory&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), bytes_(other.bytes_) {}
+
+SharedMemory::~SharedMemory() {
+  if (data_) munmap(data_, bytes_);
+}
+
+void RunInProcess(const std::function<void()>& work) {
+  int channel[2];
+  if (pipe2(channel, O_CLOEXEC) != 0) Fail("pipe: no more descriptors");
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child < 0) Fail("fork: no more processes");
+  if (child == 0) RunAndExit(work, channel[1]);
+  close(channel[1]);
+  std::string message;
+  char bytes[512];
+  for (ssize_t got; (got = read(channel[0], bytes, sizeof bytes)) > 0;) {
+    message.append(bytes, static_cast<std::size_t>(got));
+  }
+  close(channel[0]);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFSIGNALED(status)) {
+    Fail("a measuring process was killed by signal " + std::to_string(WTERMSIG(status)));
+  }
+  if (status != 0) Fail(message);
+}
+
+ProcessUse UseOfThisProcess() {
+  constexpr char kStatus[] = "/proc/self/status", kMaps[] = "/proc/self/smaps_rollup";
+  const auto bytes = [](std::uint64_t kib) { return kib * 1024; };
+  const std::uint64_t shared = Number(kStatus, "RssShmem:");
+  return {Number("/proc/self/io", "write_bytes:"), bytes(Number(kStatus, "VmRSS:") - shared),
+          bytes(Number(kStatus, "VmHWM:") - shared),
+          bytes(Number(kMaps, "Pss_Anon:") + Number(kMaps, "Pss_File:"))};
+}
+
+}  // namespace walmanager::bench

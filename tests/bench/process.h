@@ -1,0 +1,64 @@
+// Everything that is measured runs in a child process of its own: its resident memory and what it
+// writes are then a segment's alone, and no segment finds what another left in the heap. The
+// extension has a thread of its own, so nobody forks who ever loaded it: this process itself opens
+// no database.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <type_traits>
+
+namespace walmanager::bench {
+
+// Zeroed pages that a child process fills and this one reads. Pages that nobody touches cost
+// nothing, and to a child those of other segments are no resident memory.
+class SharedMemory {
+ public:
+  explicit SharedMemory(std::size_t bytes);
+  SharedMemory(SharedMemory&& other) noexcept;
+  ~SharedMemory();
+  void* data() const { return data_; }
+
+ private:
+  void* data_;
+  std::size_t bytes_;
+};
+
+// To be made before the process that fills it.
+template <typename T>
+class SharedArray {
+ public:
+  static_assert(std::is_trivially_copyable_v<T>);
+  explicit SharedArray(std::size_t size) : memory_(size * sizeof(T)), size_(size) {}
+  T* begin() const { return static_cast<T*>(memory_.data()); }
+  T* end() const { return begin() + size_; }
+  T& operator[](std::size_t i) const { return begin()[i]; }
+  std::size_t size() const { return size_; }
+  // The `i`th of `parts` equal parts.
+  std::span<T> Part(std::size_t i, std::size_t parts) const {
+    return {begin() + size_ * i / parts, begin() + size_ * (i + 1) / parts};
+  }
+
+ private:
+  SharedMemory memory_;
+  std::size_t size_;
+};
+
+// Runs `work` in a child process and waits for its end. What `work` throws is thrown here, as a
+// Failure; only what it wrote into shared memory is left of it.
+void RunInProcess(const std::function<void()>& work);
+
+// Of the process that asks, in bytes. `written` is write_bytes of /proc/self/io: what it made dirty
+// in the page cache or wrote to the disk, in whole pages, of the database and of the log. A page
+// that is written again before the kernel has written it back counts once.
+struct ProcessUse {
+  std::uint64_t written;
+  // Without the shared memory above. `resident` and `peak` count a page of a mapped file once for
+  // each connection that maps it; `proportional` counts it once (PSS).
+  std::uint64_t resident, peak, proportional;
+};
+ProcessUse UseOfThisProcess();
+
+}  // namespace walmanager::bench
