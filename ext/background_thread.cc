@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
+#include <string>
 #include <system_error>
 
 #include "ext/clock.h"
@@ -22,6 +24,16 @@ constexpr int kNice = 10;
 constexpr int kIoWhoProcess = 1;
 constexpr int kIoIdle = 3 << 13;
 constexpr int kIoNormal = 0;
+
+// Whether system calls are filtered, in a way that nobody can ask for: one that is not allowed may
+// end the process (https://man7.org/linux/man-pages/man5/proc_pid_status.5.html, Seccomp).
+bool SystemCallsAreFiltered() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("Seccomp:", 0) == 0) return line.find_first_of("12", 8) != std::string::npos;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -67,15 +79,7 @@ void BackgroundThread::Stop() {
 }
 
 void BackgroundThread::Run() {
-  const auto id = static_cast<int>(syscall(SYS_gettid));
-  // What the host gave its own threads stays the measure.
-  const bool plain = getpriority(PRIO_PROCESS, static_cast<id_t>(id)) == 0;
-  may_raise_ = plain && setpriority(PRIO_PROCESS, static_cast<id_t>(id), 1) == 0 &&
-               setpriority(PRIO_PROCESS, static_cast<id_t>(id), 0) == 0;
-  const sched_param none{};
-  sched_setscheduler(0, SCHED_BATCH, &none);
-  id_ = id;
-  Relax();
+  if (!SystemCallsAreFiltered()) Prepare();
   std::unique_lock lock(mutex_);
   while (!stopped_) {
     woken_ = false;
@@ -88,6 +92,18 @@ void BackgroundThread::Run() {
                         [&] { return woken_ || stopped_; });
     }
   }
+}
+
+void BackgroundThread::Prepare() {
+  const auto id = static_cast<int>(syscall(SYS_gettid));
+  // What the host gave its own threads stays the measure.
+  const bool plain = getpriority(PRIO_PROCESS, static_cast<id_t>(id)) == 0;
+  may_raise_ = plain && setpriority(PRIO_PROCESS, static_cast<id_t>(id), 1) == 0 &&
+               setpriority(PRIO_PROCESS, static_cast<id_t>(id), 0) == 0;
+  const sched_param none{};
+  sched_setscheduler(0, SCHED_BATCH, &none);
+  id_ = id;
+  Relax();
 }
 
 }  // namespace walmanager

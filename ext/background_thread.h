@@ -4,7 +4,8 @@
 // Its priority for CPU and disk is low, until somebody waits for it: then it is that of any other
 // thread, or on a busy machine those who wait would get their turn, and it would not. Where a
 // process may not raise what it has lowered (RLIMIT_NICE, https://man7.org/linux/man-pages/man2/
-// setpriority.2.html), the thread only lets others run first when it wakes (SCHED_BATCH).
+// setpriority.2.html), the thread only lets others run first when it wakes (SCHED_BATCH); where
+// system calls are filtered, it is as any other.
 //
 // Thread rules: Wake and Hurry may be called from any thread, also while another starts or stops
 // it; Start and Stop by one at a time. The work runs in the thread alone and must return soon after
@@ -41,6 +42,7 @@ class BackgroundThread {
 
  private:
   void Run();
+  void Prepare();
   void SetPriority(bool low);
 
   const std::function<std::uint64_t()> work_;

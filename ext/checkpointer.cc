@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <thread>
 
 #include "ext/clock.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr int kTriesWithoutDeadline = 4;  // torn headers, a log completed while we began
 constexpr useconds_t kPauseMicroseconds = 100;
+constexpr char kInterrupted[] = "interrupted: the host needs the database for itself";
 
 bool Blocking(CheckpointMode mode) { return mode != CheckpointMode::kPassive; }
 bool StartsOver(CheckpointMode mode) {
@@ -99,6 +101,25 @@ Checkpointer::Allowed Checkpointer::Permit(const Host& host) {
 Checkpointer::Allowed Checkpointer::Open() {
   if (open()) return Allowed::kYes;
   if (!permitted()) return Allowed::kNotNow;
+  const std::uint64_t now = MonotonicNs();
+  if (now < given_up_until_ns_) {
+    unguarded_because_ = given_up_because_;
+    return Allowed::kNever;
+  }
+  const Allowed allowed = TryOpen();
+  if (allowed != Allowed::kNotNow) {
+    failing_since_ns_ = 0;
+    return allowed;
+  }
+  constexpr std::uint64_t kSecond = 1'000'000'000;
+  if (failing_since_ns_ == 0) failing_since_ns_ = now;
+  if (now - failing_since_ns_ < kSecond) return allowed;
+  given_up_until_ns_ = now + 10 * kSecond;
+  given_up_because_ = unguarded_because_;
+  return Allowed::kNever;
+}
+
+Checkpointer::Allowed Checkpointer::TryOpen() {
   // A key is needed, or the process may no longer write: that stays so. All else passes.
   const auto failed = [&](const Error& error) {
     unguarded_because_ = error.message;
@@ -166,6 +187,7 @@ void Checkpointer::Close() {
 void Checkpointer::Cancel() {
   ++cancels_;
   const std::lock_guard lock(interrupt_mutex_);
+  if (optimizer_) sqlite3_interrupt(optimizer_);
   if (!checkpoint_) return;
   sqlite3_interrupt(checkpoint_.get());
   interrupted_ = true;
@@ -207,6 +229,13 @@ Status Checkpointer::Optimize() {
       permitted_vfs_);
   if (!opened.ok()) return opened.error();
   sqlite3* db = opened.value().get();
+  const auto be_interruptible = [&](sqlite3* what) {
+    const std::lock_guard lock(interrupt_mutex_);
+    optimizer_ = what;
+  };
+  be_interruptible(db);
+  const std::unique_ptr<sqlite3, std::function<void(sqlite3*)>> until_then(
+      db, [&](sqlite3*) { be_interruptible(nullptr); });
   sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_wal_hook(db, nullptr, nullptr);
   constexpr int kOptimizeLooksAtAllTables = 3046000;
@@ -237,11 +266,11 @@ Status Checkpointer::Optimize() {
                                                                      : "PRAGMA optimize=0x10002");
 }
 
-bool Checkpointer::FindReplicator() {
+std::optional<bool> Checkpointer::FindReplicator() {
   const auto found = QueryText(
       checkpoint_.get(), std::string("SELECT 1 FROM sqlite_master WHERE type='table' AND name='") +
                              kReplicatorTable + "'");
-  return found.ok() && found.value().has_value();
+  return found.ok() ? std::optional(found.value().has_value()) : std::nullopt;
 }
 
 void Checkpointer::Sync() {
@@ -352,11 +381,15 @@ CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode,
   return outcome;
 }
 
+bool Checkpointer::MustEnd() const {
+  return cancelled() || Registry::Get().forks_waiting.load(std::memory_order_relaxed) > 0;
+}
+
 // The busy handler of our checkpoint connection: waits for readers and writers until the deadline,
 // but never for our own guard.
 int Checkpointer::OnBusy(void* self, int) {
   auto* checkpointer = static_cast<Checkpointer*>(self);
-  if (checkpointer->cancelled() || MonotonicNs() >= checkpointer->busy_deadline_ns_) return 0;
+  if (checkpointer->MustEnd() || MonotonicNs() >= checkpointer->busy_deadline_ns_) return 0;
   const OwnFile* file = OwnFileOf(checkpointer->checkpoint_.get());
   const OwnFile* guard = OwnFileOf(checkpointer->guard_.get());
   if (file->HoldsWriteLock()) {
@@ -460,6 +493,12 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
   int last_rc = SQLITE_OK;
   std::string message;
   const bool waits_for_readers = !Blocking(mode) && MonotonicNs() < deadline_ns;
+  if (cancelled()) {
+    outcome.result = CheckpointResult::kBusy;
+    outcome.busy = true;
+    outcome.message = kInterrupted;
+    return outcome;
+  }
   for (int tries = 1;; ++tries) {
     const Step step = RunStep(mode, deadline_ns);
     moved += step.moved;
@@ -475,7 +514,7 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     if (last_rc != SQLITE_OK && last_rc != SQLITE_BUSY && last_rc != SQLITE_INTERRUPT)
       return Failed(message);
     const bool done = StartsOver(mode) ? step.started_over : index->complete();
-    const bool in_time = !cancelled() && MonotonicNs() < deadline_ns;
+    const bool in_time = !MustEnd() && MonotonicNs() < deadline_ns;
     const bool pinned = done && waits_for_readers && !NobodyPins();
     if (done && (!pinned || !in_time)) {
       outcome = Complete(*index, moved);
@@ -501,7 +540,7 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     if (!last_step_due) usleep(kPauseMicroseconds);
   }
   outcome.busy = last_rc == SQLITE_BUSY;
-  if (cancelled()) outcome.message = "interrupted: the host needs the database for itself";
+  if (cancelled()) outcome.message = kInterrupted;
   outcome.result = outcome.busy && Blocking(mode) ? CheckpointResult::kBusy
                    : outcome.busy && moved == 0   ? CheckpointResult::kBusy
                                                   : CheckpointResult::kPartial;

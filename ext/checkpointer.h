@@ -64,6 +64,8 @@ class Checkpointer {
 
   // Whether connections of ours may be opened. Yes: until Revoke(), in any thread. Never: this
   // database forbids them, unguarded_because() says why. Not now: for a reason that passes.
+  // Not now for over a second: never, for ten seconds; a log without end is worse than an unguarded
+  // checkpoint.
   enum class Allowed { kYes, kNever, kNotNow };
   Allowed Permit(const Host& host);
   void Revoke() { permitted_vfs_ = nullptr; }
@@ -88,8 +90,9 @@ class Checkpointer {
   // shorter than that, nobody writes or pins it, and until `deadline_ns`. Returns the size then.
   // Holds the write lock for each step: only a committing thread may call it.
   std::int64_t ShrinkLog(std::int64_t limit, std::int64_t step, std::uint64_t deadline_ns);
-  // Whether the sign of a replicator is in the schema. Ours are open.
-  bool FindReplicator();
+  // Whether the sign of a replicator is in the schema; nullopt where that cannot be read now. Ours
+  // are open.
+  std::optional<bool> FindReplicator();
 
   // PRAGMA optimize on another connection of ours, where that is permitted. Waits for nobody. It
   // regards all tables as used: what the host's statements use is known to its connections alone.
@@ -104,6 +107,7 @@ class Checkpointer {
   // Ends what runs now and keeps the next from waiting, until as many Resume(). From any thread.
   void Cancel();
   void Resume() { --cancels_; }
+  bool cancelled() const { return cancels_.load(std::memory_order_relaxed) > 0; }
 
   // The wal-index as our connection sees it; nullopt where ours is not open.
   std::optional<WalIndex> Look() const;
@@ -127,12 +131,14 @@ class Checkpointer {
   const std::string& unguarded_because() const { return unguarded_because_; }
 
  private:
+  Allowed TryOpen();
+  // Whether what runs must end: cancelled, or the process waits to fork.
+  bool MustEnd() const;
   CheckpointOutcome RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns);
   static CheckpointOutcome RunOnHost(const Host& host, CheckpointMode mode, const WalIndex& before);
   std::string WhoIsInTheWay();
   struct Step;
   Step RunStep(CheckpointMode mode, std::uint64_t deadline_ns);
-  bool cancelled() const { return cancels_.load(std::memory_order_relaxed) > 0; }
   static int OnBusy(void* self, int times);
 
   const std::string path_;
@@ -151,6 +157,10 @@ class Checkpointer {
   std::uint64_t last_used_ns_ = 0;
   std::string unguarded_because_;
   std::string sync_error_;
+  std::uint64_t failing_since_ns_ = 0;  // opening them; 0: it does not fail
+  std::uint64_t given_up_until_ns_ = 0;
+  std::string given_up_because_;
+  sqlite3* optimizer_ = nullptr;  // guarded by interrupt_mutex_
 };
 
 // True on the calling thread while OpenOwnConnection() runs there: a process-wide load of ours must

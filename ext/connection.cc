@@ -169,7 +169,7 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     case StatementKind::kSetsAutocheckpoint:
       FollowAutocheckpoint();
       break;
-    case StatementKind::kChangesMode:
+    case StatementKind::kWantsDatabase:
       CloseOwnConnections();
       break;
     case StatementKind::kDetach:

@@ -168,7 +168,7 @@ Status Database::Change(bool make_file, const std::function<Status(StoredSetting
 void Database::CloseOwnConnections() {
   checkpointer_.Cancel();
   {
-    const std::lock_guard lock(checkpoint_mutex_);
+    const auto lock = LockForCaller();
     checkpointer_.Close();
     checkpointer_.Revoke();
   }
@@ -177,7 +177,13 @@ void Database::CloseOwnConnections() {
 
 void Database::StayOutOfTheWay(std::uint64_t now_ns) {
   const bool new_to_us = inline_until_ns_.exchange(now_ns + kInlineNs) < now_ns;
-  if (new_to_us || checkpointer_.open()) CloseOwnConnections();
+  if (new_to_us) {
+    CloseOwnConnections();
+  } else if (checkpointer_.open()) {
+    // Another commit may be at work on them: it comes here, too, when it is done.
+    const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+    if (lock.owns_lock()) checkpointer_.Close();
+  }
 }
 
 void Database::BeforeLastClose(const CloseBehaviour& behaviour, sqlite3_file* file) {

@@ -134,6 +134,9 @@ class Database {
 
  private:
   static constexpr std::uint64_t kInlineNs = 10'000'000'000;  // as inline_until_ns_
+  // What a checkpointer that was killed, or a word that lies, is believed: no pass takes longer on
+  // a disk that works.
+  static constexpr std::uint64_t kAtWorkNs = 1'000'000'000;
 
   Database(std::string path, std::uint64_t device, std::uint64_t inode);
   bool MakeControl(ControlFile::Wish wish);
@@ -147,10 +150,15 @@ class Database {
   // Lets the thread that copies catch up; whether time has passed.
   bool Brake(std::uint64_t now_ns);
 
+  // Frames before which no built-in rule but that for time can hold: checkpoint_frames or a quarter
+  // of wal_limit_bytes, the smaller in bytes.
+  static std::int64_t DueFrames(const SettingValues& values, std::uint32_t page_size);
+
   // --- with checkpoint_mutex_ held, from here on
 
   CheckpointReport AutoCheckpointLocked(const HostConnection& host, WalIndex index,
-                                        CheckpointOrigin origin, bool hurried);
+                                        CheckpointOrigin origin, bool hurried,
+                                        std::uint64_t began_ns);
   // The prepared remainder; nullopt where there is none or this is not the moment.
   std::optional<CheckpointReport> FinishLocked(const HostConnection& host, const WalIndex& index,
                                                ControlRegion& region);
@@ -243,6 +251,7 @@ class Database {
   std::uint64_t no_shrink_before_ns_ = 0;
   std::uint64_t next_replicator_look_ns_ = 0;
   std::uint64_t next_tick_ns_ = 0;  // the thread's
+  bool commits_sync_ = false;       // the host's last known synchronous was FULL or EXTRA
   int missed_ = 0;                  // remainders in a row that grew before a commit could finish
   std::size_t missed_rule_ = 0;     // index + 1 of the rule whose remainder is to be copied again
   // The oldest reader in the way: its mark, what stands there, and since when it was seen. No mark:

@@ -17,8 +17,6 @@ namespace {
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kIdleNs = 1000 * kMs;  // then connections of ours are closed
 constexpr std::uint64_t kLeaseRetryNs = 5 * kMs;
-// A pass takes less on any disk that works; a checkpointer that was killed is believed for so long.
-constexpr std::uint64_t kAtWorkNs = 1000 * kMs;
 constexpr useconds_t kGiveWayUs = 50;
 constexpr std::uint32_t kMostPreparedFrames = 384;
 
@@ -65,6 +63,12 @@ bool Database::HandOver(const HostConnection& host) {
     return false;
   }
   checkpointer_.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
+  if (!host.own_only) {
+    const auto synchronous =
+        QueryText(host.db, "PRAGMA " + QuoteName(host.schema) + ".synchronous");
+    commits_sync_ = synchronous.ok() && synchronous.value() &&
+                    (*synchronous.value() == "2" || *synchronous.value() == "3");
+  }
   if (!thread_) {
     auto made = std::make_unique<BackgroundThread>([this] { return Work(); });
     if (!made->Start()) return false;
@@ -127,14 +131,15 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
     return rules_->DecideAmong(
         GatherFacts(index, rules_->Asks(&Facts::wal_bytes) ? WalBytes() : std::nullopt, now), ours);
   };
+  std::optional<WalIndex> index;
   const std::size_t again = std::exchange(missed_rule_, 0);
   auto rule = last_index_.complete() ? std::nullopt : decide(last_index_);
-  std::optional<WalIndex> index;
   if (rule || again != 0) {
     if (now < not_before_ns_) return not_before_ns_;
     index = LookInBackground();
-    rule = index && !index->complete() ? decide(*index) : std::nullopt;
-    if (!rule && again != 0 && again <= rules_->rules().size()) rule = again - 1;
+    const bool left = index && !index->complete();
+    rule = left ? decide(*index) : std::nullopt;
+    if (!rule && left && again != 0 && again <= rules_->rules().size()) rule = again - 1;
   }
   if (!rule) {
     BackOff(false);
@@ -147,10 +152,15 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   }
   if (LookForReplicator(now)) return next_tick_ns_;
   if (!current->TryLease()) return now + kLeaseRetryNs;
-  const std::uint64_t next = CopyInPasses(inside, *rule, *index);
-  current->EndLease();
-  thread_->Relax();
-  return next;
+  // Also where memory ends.
+  const auto end = [&](layout::EngineState* engine) {
+    Store(engine->brake_frame, 0);
+    Store(engine->at_work_until_ns, 0);
+    current->EndLease();
+    thread_->Relax();
+  };
+  const std::unique_ptr<layout::EngineState, decltype(end)> at_work(&region.engine(), end);
+  return CopyInPasses(inside, *rule, *index);
 }
 
 bool Database::MayHaveThread() const {
@@ -161,8 +171,8 @@ void Database::Optimize(ControlFile& current, std::uint64_t last_commit, std::ui
   layout::Counter& optimized_ms = current.region().engine().optimized_ms;
   const auto optimized = static_cast<std::int64_t>(optimized_ms.load(std::memory_order_relaxed));
   if (last_commit == 0 || now < last_commit + kIdleBeforeOptimizeNs || stopping_ ||
-      UnixMs() < optimized + kOptimizeEveryMs || replicated() || MonotonicNs() < inline_until_ns_ ||
-      !current.TryLease()) {
+      (optimized <= UnixMs() && UnixMs() - optimized < kOptimizeEveryMs) || replicated() ||
+      MonotonicNs() < inline_until_ns_ || !current.TryLease()) {
     return;
   }
   Store(optimized_ms, static_cast<std::uint64_t>(UnixMs()));
@@ -186,7 +196,10 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     BackOff(outcome.result != CheckpointResult::kComplete && outcome.moved_frames.value_or(0) == 0);
     return std::max<std::uint64_t>(not_before_ns_, MonotonicNs() + kMs);
   }
-  Store(engine.brake_frame, 2 * std::uint64_t{index.max_frame});
+  // A log beyond its limit is more than twice what it should be.
+  const std::uint64_t limit = wait_frame_.load(std::memory_order_relaxed);
+  Store(engine.brake_frame, std::min(2 * std::uint64_t{index.max_frame},
+                                     std::max<std::uint64_t>(index.max_frame, limit)));
   CheckpointOutcome whole;
   std::int64_t moved = 0;
   bool in_vain = false;
@@ -197,7 +210,7 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     whole = checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
     const auto pass_moved = static_cast<std::uint32_t>(whole.moved_frames.value_or(0));
     moved += pass_moved;
-    if (pass_moved > 0) checkpointer_.Sync();
+    if (pass_moved > 0 && !commits_sync_) checkpointer_.Sync();
     const auto after = checkpointer_.Look();
     const std::uint64_t after_ns = MonotonicNs();
     if (!after) break;
@@ -213,7 +226,12 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     if (!after->complete()) WatchReaders(*after, after_ns);
     const std::uint32_t finish = learned.FinishFrames(values_);
     in_vain = pass_moved == 0 && !after->complete();
-    if (after->pending() <= finish) {
+    // Commits that sync by themselves wait for the disk, and so for whatever else is being synced:
+    // there nothing is synced here, the log starts over four times as seldom, and the commit that
+    // finishes syncs the database once. They are slow enough for one pass at a time.
+    if (commits_sync_ && after->max_frame < 4 * DueFrames(values_, after->page_size)) {
+      more = false;
+    } else if (after->pending() <= finish) {
       // The next commit may have made it a little more.
       const std::uint32_t frames =
           std::clamp(2 * after->pending(), finish, std::max(finish, kMostPreparedFrames));
@@ -221,15 +239,21 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
       next_look_frame_.store(0, std::memory_order_relaxed);
       more = false;
     }
-    more = more && !in_vain && !stopping_ && whole.result != CheckpointResult::kFailed;
+    more = more && !in_vain && !stopping_ && !checkpointer_.cancelled() &&
+           whole.result != CheckpointResult::kFailed;
     if (!more) break;
     inside.GiveWay();
     more = checkpointer_.open() && rules_ && compiled_.generation == generation;
   }
   Store(engine.brake_frame, 0);
-  Store(engine.at_work_until_ns, 0);
   const std::uint64_t end = MonotonicNs();
   whole.moved_frames = moved;
+  // What all passes together did, where the last one had nothing to do or was in somebody's way.
+  if (moved > 0 && whole.result != CheckpointResult::kFailed) {
+    whole.result = index.complete() ? CheckpointResult::kComplete : CheckpointResult::kPartial;
+    whole.wal_frames = index.max_frame;
+    whole.checkpointed_frames = index.backfill;
+  }
   // One attempt in vain tells as much as the many that follow it.
   if (in_vain && backoff_ns_ > 0) {
     region.CountSkippedCheckpoint();

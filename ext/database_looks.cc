@@ -22,7 +22,9 @@ constexpr std::uint64_t kFirstBackoffNs = 5 * kMs;
 constexpr std::uint64_t kLongestBackoffNs = 100 * kMs;
 constexpr std::int64_t kMostFramesBetweenLooks = 64;
 constexpr double kRateSmoothing = 0.3;
-constexpr std::uint64_t kStallSpacing = 50;  // budgets between one spent in vain and the next
+// Budgets between one spent in vain and the next, and where readers are known to last longer.
+constexpr std::uint64_t kStallSpacing = 50;
+constexpr std::uint64_t kLongStallSpacing = 200;
 // What one that finishes the remainder may keep others waiting, while the log is not beyond its
 // limit: twice what a finish takes on a slow disk.
 constexpr std::uint64_t kGateNs = 2 * kMs;
@@ -31,14 +33,6 @@ constexpr int kMostMissed = 3;  // times in a row that the thread copies again a
 
 double Milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
   return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) / 1e6 : 0;
-}
-
-// Frames before which no built-in rule but that for time can hold: checkpoint_frames or a quarter
-// of wal_limit_bytes, the smaller in bytes.
-std::int64_t DueFrames(const SettingValues& values, std::uint32_t page_size) {
-  const std::int64_t by_limit =
-      values[Setting::kWalLimitBytes] / 4 / (page_size + kFrameHeaderBytes);
-  return std::max<std::int64_t>(1, std::min(values[Setting::kCheckpointFrames], by_limit));
 }
 
 void SleepNs(std::uint64_t ns) {
@@ -52,8 +46,17 @@ void SleepNs(std::uint64_t ns) {
 void Pause() { SleepNs(1); }
 
 std::uint64_t Load(const layout::Counter& word) { return word.load(std::memory_order_relaxed); }
+void Store(layout::Counter& word, std::uint64_t value) {
+  word.store(value, std::memory_order_relaxed);
+}
 
 }  // namespace
+
+std::int64_t Database::DueFrames(const SettingValues& values, std::uint32_t page_size) {
+  const std::int64_t by_limit =
+      values[Setting::kWalLimitBytes] / 4 / (page_size + kFrameHeaderBytes);
+  return std::max<std::int64_t>(1, std::min(values[Setting::kCheckpointFrames], by_limit));
+}
 
 bool Database::IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now_ns) const {
   const layout::EngineState& engine = region.engine();
@@ -146,21 +149,27 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
   if (gate > now_ns && !host_is_busy) {
     gate = std::min(gate, now_ns + std::max(wait_ns_.load(std::memory_order_relaxed), kGateNs));
     while (Load(engine.gate_until_ns) != 0 && MonotonicNs() < gate) Pause();
+    // Whoever was to open it is gone, or the file lies: nobody shall wait for that again.
+    if (MonotonicNs() >= gate) Store(engine.gate_until_ns, 0);
     look_again();
   } else if (const std::uint64_t brake = Load(engine.brake_frame);
-             brake != 0 && index.max_frame >= brake && Load(engine.at_work_until_ns) > now_ns) {
+             brake != 0 && index.max_frame >= brake &&
+             Load(engine.at_work_until_ns) - now_ns < kAtWorkNs) {
     if (thread_running_.load(std::memory_order_acquire)) thread_->Hurry();
     if (Brake(now_ns)) look_again();
   }
   std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
   if (!lock.owns_lock()) {
     // The thread is at work, or another commit. Beyond the limit this one waits for it: what is
-    // left then is little, and the log can start over.
+    // left then is little, and the log can start over. Far beyond it a reader has been in the way,
+    // and there is too much to copy to wait for that.
     const std::uint64_t waits = wait_ns_.load(std::memory_order_relaxed);
-    if (index.max_frame < wait_frame_.load(std::memory_order_relaxed) || host_is_busy ||
-        waits == 0 || now_ns < no_stall_before_ns_ || now_ns < not_before_ns_) {
+    const std::uint64_t limit = wait_frame_.load(std::memory_order_relaxed);
+    if (index.max_frame < limit || index.max_frame / 2 > limit || host_is_busy || waits == 0 ||
+        now_ns < no_stall_before_ns_ || now_ns < not_before_ns_) {
       return {};
     }
+    if (thread_running_.load(std::memory_order_acquire)) thread_->Hurry();
     while (!lock.try_lock()) {
       if (MonotonicNs() >= now_ns + waits) return {};
       Pause();
@@ -170,16 +179,16 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
   if (!thread_ && now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
                       sample_interval_ns_.load(std::memory_order_relaxed)) {
     LookForControl();
-    replicated_ = false;  // to be looked for again
     if (checkpointer_.open() && now_ns > checkpointer_.last_used_ns() + kIdleNs) {
       checkpointer_.Close();
     }
   }
-  return AutoCheckpointLocked(host, index, CheckpointOrigin::kInline, /*hurried=*/true);
+  return AutoCheckpointLocked(host, index, CheckpointOrigin::kInline, /*hurried=*/true, now_ns);
 }
 
 std::unique_lock<std::mutex> Database::LockForCaller() {
   ++callers_waiting_;
+  if (thread_running_.load(std::memory_order_acquire)) thread_->Hurry();
   std::unique_lock lock(checkpoint_mutex_);
   --callers_waiting_;
   return lock;
@@ -187,7 +196,8 @@ std::unique_lock<std::mutex> Database::LockForCaller() {
 
 CheckpointReport Database::AutoCheckpoint(const HostConnection& host, const WalIndex& index) {
   const auto lock = LockForCaller();
-  return AutoCheckpointLocked(host, index, CheckpointOrigin::kManual, /*hurried=*/false);
+  return AutoCheckpointLocked(host, index, CheckpointOrigin::kManual, /*hurried=*/false,
+                              MonotonicNs());
 }
 
 CheckpointReport Database::ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
@@ -230,7 +240,8 @@ Status Database::FollowSettings() {
 }
 
 CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalIndex index,
-                                                CheckpointOrigin origin, bool hurried) {
+                                                CheckpointOrigin origin, bool hurried,
+                                                std::uint64_t began_ns) {
   const std::uint64_t now = MonotonicNs();
   CheckpointReport report;
   last_index_ = index;
@@ -245,7 +256,7 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
   // At commits a stat only where a rule wants to know.
   if (!hurried || rules_->Asks(&Facts::wal_bytes)) report.wal_bytes = WalBytes();
   PlanNextLook(index, now);
-  if (hurried) {
+  if (hurried && !replicated()) {
     const auto current = control();
     if (auto finished = FinishLocked(host, index, current->region())) return *finished;
     if (wal_bytes_ > 2 * values_[Setting::kWalLimitBytes] && now >= no_shrink_before_ns_ &&
@@ -254,7 +265,8 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
     }
   }
   const Facts facts = GatherFacts(index, report.wal_bytes, now);
-  if (origin == CheckpointOrigin::kInline && replicated()) {
+  if (origin == CheckpointOrigin::kInline && replicated() &&
+      (now < next_replicator_look_ns_ || !OpenFor(host) || LookForReplicator(now))) {
     report.message = "a replicator checkpoints this database: walmanager only looks";
     return report;
   }
@@ -294,18 +306,28 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
   // Never for itself: a connection with a statement open reads.
   std::uint64_t budget =
       host_is_busy ? 0 : static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
-  if (hurried && budget > 0) budget = StallNs(rule, now, index);
+  if (hurried && budget > 0) {
+    budget = StallNs(rule, now, index);
+    // What this commit has waited already counts.
+    budget -= std::min(budget, now - began_ns);
+    // Not the moment to wait: what else there is to do is the thread's.
+    if (budget == 0 && rule.builtin && HandOver(host)) {
+      report.message = "handed to the background thread";
+      return report;
+    }
+  }
   const auto current = control();
   layout::Counter& gate = current->region().engine().gate_until_ns;
-  if (budget > 0) gate.store(now + budget, std::memory_order_relaxed);
+  if (budget > 0) Store(gate, now + budget);
   CheckpointReport ran = RunLocked(host, rule.mode, index, now + budget, origin, rule.name);
-  if (budget > 0) gate.store(0, std::memory_order_relaxed);
+  if (budget > 0) Store(gate, 0);
   ran.strategy = compiled_.strategy;
   ran.rule = rule.name;
   CountFired(rule);
   if (ran.pinned) {
-    no_stall_before_ns_ = MonotonicNs() + kStallSpacing * budget;
     if (const auto now_there = checkpointer_.Look()) WatchReaders(*now_there, MonotonicNs());
+    const bool pays = current->region().learned().WaitPays(budget);
+    no_stall_before_ns_ = MonotonicNs() + (pays ? kStallSpacing : kLongStallSpacing) * budget;
   }
   BackOff(ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0);
   WalIndex after = index;
@@ -324,8 +346,7 @@ void Database::BackOff(bool in_vain) {
 }
 
 std::uint64_t Database::StallNs(const Rule& rule, std::uint64_t now_ns, const WalIndex& index) {
-  // At most every fiftieth part of the time in vain, and not for a reader that has been there for
-  // longer than the wait would be.
+  // Not for a reader that has been there for longer than the wait would be.
   const auto most = static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
   if (now_ns < no_stall_before_ns_) return 0;
   if (checkpointer_.open()) WatchReaders(index, now_ns);
@@ -377,17 +398,21 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
   if (!checkpointer_.NobodyPins()) return std::nullopt;
   const std::uint64_t start = MonotonicNs();
   layout::EngineState& engine = region.engine();
-  engine.gate_until_ns.store(start + kGateNs, std::memory_order_relaxed);
+  Store(engine.gate_until_ns, start + kGateNs);
   const std::string rule = prepared.rule >= 1 && prepared.rule <= rules_->rules().size()
                                ? rules_->rules()[prepared.rule - 1].name
                                : "";
   const CheckpointOutcome outcome = checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
-  engine.gate_until_ns.store(0, std::memory_order_relaxed);
+  Store(engine.gate_until_ns, 0);
   const std::uint64_t end = MonotonicNs();
   CheckpointReport report =
       Record(CheckpointMode::kPassive, CheckpointOrigin::kInline, rule, outcome, start, end);
   report.strategy = compiled_.strategy;
   report.rule = rule;
+  if (outcome.result == CheckpointResult::kFailed || outcome.result == CheckpointResult::kBusy) {
+    region.SetPrepared({});
+    BackOff(true);
+  }
   if (outcome.result == CheckpointResult::kComplete) {
     region.SetPrepared({});
     missed_ = 0;
@@ -401,7 +426,7 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
 }
 
 bool Database::OpenFor(const HostConnection& host) {
-  return !host.own_only && host.traced &&
+  return host.traced &&
          checkpointer_.Permit({host.db, host.schema, host.own_only}) ==
              Checkpointer::Allowed::kYes &&
          checkpointer_.Open() == Checkpointer::Allowed::kYes;
@@ -410,9 +435,10 @@ bool Database::OpenFor(const HostConnection& host) {
 bool Database::LookForReplicator(std::uint64_t now_ns) {
   if (now_ns < next_replicator_look_ns_) return replicated();
   next_replicator_look_ns_ = now_ns + sample_interval_ns_;
-  const bool found = checkpointer_.FindReplicator();
-  replicated_.store(found, std::memory_order_relaxed);
-  return found;
+  if (const auto found = checkpointer_.FindReplicator()) {
+    replicated_.store(*found, std::memory_order_relaxed);
+  }
+  return replicated();
 }
 
 void Database::Shrink(const WalIndex& index) {

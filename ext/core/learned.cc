@@ -11,6 +11,7 @@ constexpr double kSmoothing = 0.25;
 constexpr std::uint32_t kFewFrames = 64;
 constexpr std::uint32_t kManyFrames = 256;
 constexpr double kFinishTargetUs = 500;
+constexpr double kLongReaderMs = 1000;
 constexpr double kLeastFinishFrames = 16;
 constexpr double kMostFinishFrames = 256;
 constexpr double kFinishFramesAtFirst = 48;
@@ -53,7 +54,7 @@ void Learned::Finished(std::uint32_t, std::uint64_t duration_ns) {
 }
 
 void Learned::ReaderLeft(std::uint64_t held_ns) {
-  Smooth(LearnedValue::kReaderMs, static_cast<double>(held_ns) / 1e6);
+  Smooth(LearnedValue::kReaderMs, std::min(static_cast<double>(held_ns) / 1e6, kLongReaderMs));
 }
 
 std::uint32_t Learned::FinishFrames(const SettingValues& settings) const {
@@ -64,10 +65,9 @@ std::uint32_t Learned::FinishFrames(const SettingValues& settings) const {
   return static_cast<std::uint32_t>(std::min(frames, most));
 }
 
-std::uint64_t Learned::StallNs(std::uint64_t most_ns) const {
+bool Learned::WaitPays(std::uint64_t budget_ns) const {
   const auto reader_ms = (*this)[LearnedValue::kReaderMs];
-  if (!reader_ms) return most_ns;
-  return *reader_ms * 1e6 > static_cast<double>(most_ns) ? 0 : most_ns;
+  return !reader_ms || *reader_ms * 1e6 <= static_cast<double>(budget_ns);
 }
 
 }  // namespace walmanager

@@ -53,16 +53,16 @@ class Learned {
   void PassEnded(const Pass& pass);
   // A committing thread finished a remainder of so many frames.
   void Finished(std::uint32_t frames, std::uint64_t duration_ns);
-  // A reader was seen to hold its mark for so long.
+  // A reader was seen to hold its mark for so long; one of over a second counts as a second, so
+  // that it is forgotten after some that are short.
   void ReaderLeft(std::uint64_t held_ns);
 
   // The remainder that a commit may finish: as many frames as cost half a millisecond beyond the
   // two syncs, 16 to 256, and no more than checkpoint_frames.
   std::uint32_t FinishFrames(const SettingValues& settings) const;
-  // How long a commit may wait for readers, of at most `most_ns`: all of it while nothing is known
-  // of readers or where they last no longer than half of it, nothing where they last longer than
-  // all of it.
-  std::uint64_t StallNs(std::uint64_t most_ns) const;
+  // Whether it pays that a commit waits for readers for up to `budget_ns`: they last no longer than
+  // that, or nothing is known of them.
+  bool WaitPays(std::uint64_t budget_ns) const;
 
  private:
   void Smooth(LearnedValue value, double sample);

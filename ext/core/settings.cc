@@ -13,9 +13,10 @@ constexpr std::array<SettingSpec, kSettingCount> kSpecs = {{
      "smaller in bytes wins. Follows PRAGMA wal_autocheckpoint=N until it is set here."},
     {"checkpoint_interval_ms", SettingKind::kInteger, 60'000, 100, 86'400'000, "ms",
      "Time after the last checkpoint at which one is due if there is anything to move."},
-    {"stall_budget_ms", SettingKind::kInteger, 20, 0, 10'000, "ms",
-     "The most that a commit waits for readers under a built-in strategy; rules of your own say it "
-     "themselves. 0: it never waits."},
+    {"stall_budget_ms", SettingKind::kInteger, 50, 0, 10'000, "ms",
+     "The most that a commit waits for readers under a built-in strategy, whose rules say 10 to "
+     "50; "
+     "rules of your own say it themselves. 0: it never waits."},
     {"backpressure", SettingKind::kSwitch, 0, 0, 1, "",
      "Commits wait as the log grows past its limit: 1 ms each at 10 % beyond it, 100 ms at twice "
      "the "

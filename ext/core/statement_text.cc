@@ -30,12 +30,33 @@ const char* SkipSpaceAndComments(const char* sql) {
   }
 }
 
-// Whether a PRAGMA statement gives `name` a value.
-bool Sets(const char* sql, const char* name) {
+// What a PRAGMA statement sets `name` to, from there to the end of the text; nullptr where it does
+// not.
+const char* ValueOf(const char* sql, const char* name) {
   for (; *sql; ++sql) {
-    if (StartsWith(sql, name)) return std::strpbrk(sql, "=(") != nullptr;
+    if (!StartsWith(sql, name)) continue;
+    const char* value = std::strpbrk(sql, "=(");
+    if (!value) return nullptr;
+    do {
+      value = SkipSpaceAndComments(value + 1);
+    } while (*value && std::strchr("'\"`[", *value));
+    return value;
+  }
+  return nullptr;
+}
+
+bool Mentions(const char* sql, const char* name) {
+  for (; *sql; ++sql) {
+    if (StartsWith(sql, name)) return true;
   }
   return false;
+}
+
+// A mode that needs the database for itself, and is not the one in which ours are open: many
+// programs set that on every connection.
+bool Changes(const char* sql, const char* name, const char* mode_of_ours) {
+  const char* value = ValueOf(sql, name);
+  return value && !StartsWith(value, mode_of_ours);
 }
 
 }  // namespace
@@ -55,9 +76,11 @@ StatementKind ClassifyStatement(const char* sql) {
       return StartsWith(sql, "rollback") ? StatementKind::kRollback : StatementKind::kOther;
     case 'p':
       if (!StartsWith(sql, "pragma")) return StatementKind::kOther;
-      if (Sets(sql, "wal_autocheckpoint")) return StatementKind::kSetsAutocheckpoint;
-      if (Sets(sql, "journal_mode") || Sets(sql, "locking_mode"))
-        return StatementKind::kChangesMode;
+      if (ValueOf(sql, "wal_autocheckpoint")) return StatementKind::kSetsAutocheckpoint;
+      if (Changes(sql, "journal_mode", "wal") || Changes(sql, "locking_mode", "normal") ||
+          Mentions(sql, "wal_checkpoint")) {
+        return StatementKind::kWantsDatabase;
+      }
       return StatementKind::kOther;
     default:
       return StatementKind::kOther;

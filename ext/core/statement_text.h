@@ -11,7 +11,9 @@ namespace walmanager {
 enum class StatementKind : std::uint8_t {
   kOther,
   kSetsAutocheckpoint,  // PRAGMA wal_autocheckpoint=N: it already did so when it was prepared
-  kChangesMode,         // PRAGMA journal_mode=X or locking_mode=X: wants the database for itself
+  // PRAGMA journal_mode=X but wal, locking_mode=X but normal, wal_checkpoint: nothing of ours shall
+  // be in its way.
+  kWantsDatabase,
   kAttach,
   kDetach,
   kEndsTransaction,  // COMMIT, END

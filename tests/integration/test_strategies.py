@@ -82,7 +82,7 @@ def test_built_in_strategies(db):
          "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 2", "PASSIVE", "background", 0.0, 1),
         ("conversation_workload", "interval", interval, "PASSIVE", "background", 0.0, 1),
         # 50 ms in the rule, but never more than the setting stall_budget_ms.
-        ("high_concurrency", "limit", limit + " / 2", "PASSIVE", "inline", 20.0, 0),
+        ("high_concurrency", "limit", limit + " / 2", "PASSIVE", "inline", 50.0, 0),
         ("high_concurrency", "frames",
          "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4", "PASSIVE", "background", 0.0, 0),
         ("high_concurrency", "interval", interval, "PASSIVE", "background", 0.0, 0),

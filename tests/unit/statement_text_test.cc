@@ -16,10 +16,19 @@ TEST(StatementText, KindsInAnySpelling) {
       {"PRAGMA wal_autocheckpoint=100", Kind::kSetsAutocheckpoint},
       {"pragma main.Wal_AutoCheckpoint ( 0 )", Kind::kSetsAutocheckpoint},
       {"PRAGMA wal_autocheckpoint", Kind::kOther},
-      {"PRAGMA journal_mode = DELETE", Kind::kChangesMode},
-      {"PRAGMA \"x\".\"journal_mode\"=wal", Kind::kChangesMode},
+      {"PRAGMA journal_mode = DELETE", Kind::kWantsDatabase},
+      {"PRAGMA \"x\".\"journal_mode\"=wal", Kind::kOther},
+      {"PRAGMA journal_mode=WAL", Kind::kOther},
+      {"PRAGMA journal_mode = 'wal'", Kind::kOther},
+      {"PRAGMA journal_mode(\"WAL\")", Kind::kOther},
+      {"PRAGMA journal_mode = /* x */ [wal]", Kind::kOther},
+      {"PRAGMA journal_mode='delete'", Kind::kWantsDatabase},
+      {"PRAGMA journal_mode=", Kind::kWantsDatabase},
+      {"PRAGMA locking_mode=NORMAL", Kind::kOther},
+      {"PRAGMA wal_checkpoint", Kind::kWantsDatabase},
+      {"PRAGMA main.wal_checkpoint(TRUNCATE)", Kind::kWantsDatabase},
       {"PRAGMA journal_mode", Kind::kOther},
-      {"PRAGMA locking_mode(EXCLUSIVE)", Kind::kChangesMode},
+      {"PRAGMA locking_mode(EXCLUSIVE)", Kind::kWantsDatabase},
       {"PRAGMA cache_size=-4000", Kind::kOther},
       {"ATTACH 'x' AS y", Kind::kAttach},
       {"detach database y", Kind::kDetach},
@@ -40,8 +49,8 @@ TEST(StatementText, KindsInAnySpelling) {
 TEST(StatementText, SpaceAndCommentsArePassedOver) {
   EXPECT_EQ(ClassifyStatement(" \t\r\n -- a line\n /* and * more */\fCOMMIT"),
             Kind::kEndsTransaction);
-  EXPECT_EQ(ClassifyStatement(" ;; /* a */;PRAGMA journal_mode=DELETE"), Kind::kChangesMode);
-  EXPECT_EQ(ClassifyStatement("\xef\xbb\xbfPRAGMA journal_mode=DELETE"), Kind::kChangesMode);
+  EXPECT_EQ(ClassifyStatement(" ;; /* a */;PRAGMA journal_mode=DELETE"), Kind::kWantsDatabase);
+  EXPECT_EQ(ClassifyStatement("\xef\xbb\xbfPRAGMA journal_mode=DELETE"), Kind::kWantsDatabase);
   EXPECT_EQ(ClassifyStatement("-- to the end"), Kind::kOther);
   EXPECT_EQ(ClassifyStatement("/* never closed COMMIT"), Kind::kOther);
   EXPECT_EQ(ClassifyStatement("/*/COMMIT"), Kind::kOther);
