@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <functional>
 #include <thread>
 
 #include "ext/clock.h"
@@ -175,7 +174,7 @@ Checkpointer::Allowed Checkpointer::TryOpen() {
 }
 
 void Checkpointer::Close() {
-  open_ = false;
+  open_ = pinned_ = false;
   guard_read_.reset();
   guard_.reset();
   // The last close of all runs a checkpoint, which an interrupt of before would end.
@@ -191,99 +190,6 @@ void Checkpointer::Cancel() {
   if (!checkpoint_) return;
   sqlite3_interrupt(checkpoint_.get());
   interrupted_ = true;
-}
-
-std::int64_t Checkpointer::ShrinkLog(std::int64_t limit, std::int64_t step,
-                                     std::uint64_t deadline_ns) {
-  OwnFile* own = OwnFileOf(checkpoint_.get());
-  sqlite3_file* file = &own->base;
-  sqlite3_file* log = nullptr;
-  sqlite3_file_control(checkpoint_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-  sqlite3_int64 bytes = 0;
-  if (!log || !log->pMethods) return 0;
-  constexpr int kExclusive = SQLITE_SHM_EXCLUSIVE;
-  while (log->pMethods->xFileSize(log, &bytes) == SQLITE_OK && bytes > limit &&
-         MonotonicNs() < deadline_ns) {
-    // With the write lock nobody has frames in the file that the wal-index does not count yet.
-    own->may_write_lock = true;
-    const int rc = file->pMethods->xShmLock(file, kWriteLock, 1, SQLITE_SHM_LOCK | kExclusive);
-    own->may_write_lock = false;
-    if (rc != SQLITE_OK) break;
-    const auto index = Look();
-    const bool fits = index && kLogHeaderBytes + std::int64_t{index->max_frame} *
-                                                     (index->page_size + kFrameHeaderBytes) <
-                                   limit;
-    const bool cut =
-        fits && NobodyPins() &&
-        log->pMethods->xTruncate(log, std::max<sqlite3_int64>(limit, bytes - step)) == SQLITE_OK;
-    file->pMethods->xShmLock(file, kWriteLock, 1, SQLITE_SHM_UNLOCK | kExclusive);
-    if (!cut) break;
-  }
-  return bytes;
-}
-
-Status Checkpointer::Optimize() {
-  if (Open() != Allowed::kYes) return Error{unguarded_because_};
-  auto opened = OpenOwnConnection(
-      path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-      permitted_vfs_);
-  if (!opened.ok()) return opened.error();
-  sqlite3* db = opened.value().get();
-  const auto be_interruptible = [&](sqlite3* what) {
-    const std::lock_guard lock(interrupt_mutex_);
-    optimizer_ = what;
-  };
-  be_interruptible(db);
-  const std::unique_ptr<sqlite3, std::function<void(sqlite3*)>> until_then(
-      db, [&](sqlite3*) { be_interruptible(nullptr); });
-  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  sqlite3_wal_hook(db, nullptr, nullptr);
-  constexpr int kOptimizeLooksAtAllTables = 3046000;
-  const auto run = [&](const std::string& sql) -> Status {
-    const auto done = QueryText(db, sql);
-    if (!done.ok()) return done.error();
-    return Ok{};
-  };
-  if (Status status = run("PRAGMA analysis_limit=400"); !status.ok()) return status;
-  if (sqlite3_libversion_number() < kOptimizeLooksAtAllTables) {
-    // Older ones look only at tables for which the planner of this connection has asked for
-    // statistics: ask, once per index.
-    auto indexes = Prepare(db,
-                           "SELECT t.name, i.name, c.name FROM sqlite_master t, "
-                           "pragma_index_list(t.name) i, pragma_index_info(i.name) c "
-                           "WHERE t.type='table' AND c.seqno=0 AND c.name IS NOT NULL");
-    if (!indexes.ok()) return indexes.error();
-    while (sqlite3_step(indexes.value().get()) == SQLITE_ROW && !cancelled()) {
-      const std::string table = ColumnText(indexes.value().get(), 0);
-      const std::string column = ColumnText(indexes.value().get(), 2);
-      (void)Prepare(db,
-                    "SELECT 1 FROM " + QuoteName(table) + " WHERE " + QuoteName(column) + "=?1");
-    }
-  }
-  OwnFileOf(db)->may_write_lock = true;
-  last_used_ns_ = MonotonicNs();
-  return run(sqlite3_libversion_number() < kOptimizeLooksAtAllTables ? "PRAGMA optimize"
-                                                                     : "PRAGMA optimize=0x10002");
-}
-
-std::optional<bool> Checkpointer::FindReplicator() {
-  const auto found = QueryText(
-      checkpoint_.get(), std::string("SELECT 1 FROM sqlite_master WHERE type='table' AND name='") +
-                             kReplicatorTable + "'");
-  return found.ok() ? std::optional(found.value().has_value()) : std::nullopt;
-}
-
-void Checkpointer::Sync() {
-  sqlite3_file* log = nullptr;
-  sqlite3_file* database = DatabaseFile(checkpoint_.get(), "main");
-  sqlite3_file_control(checkpoint_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-  for (sqlite3_file* file : {database, log}) {
-    if (!file || !file->pMethods || cancelled()) continue;
-    if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) != SQLITE_OK && sync_error_.empty()) {
-      sync_error_ =
-          "syncing after a checkpoint failed: no further one is run, the log keeps what it has";
-    }
-  }
 }
 
 void Checkpointer::FollowCloseBehaviour(const CloseBehaviour& behaviour) {
@@ -347,7 +253,7 @@ CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
 
 CheckpointOutcome Checkpointer::RunOpen(CheckpointMode mode, std::uint64_t deadline_ns) {
   last_used_ns_ = MonotonicNs();
-  if (!sync_error_.empty()) return Failed(sync_error_);
+  if (!sync_error_.empty() && !CopyAgain()) return Failed(sync_error_);
   return RunGuarded(mode, deadline_ns);
 }
 

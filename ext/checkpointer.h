@@ -83,7 +83,8 @@ class Checkpointer {
   CheckpointOutcome RunOpen(CheckpointMode mode, std::uint64_t deadline_ns);
   // Syncs database and log, which a PASSIVE that was not complete leaves to the one that will be.
   // After an error, which the system tells only once, what was copied may be lost while the
-  // wal-index counts it as moved: from then on no checkpoint runs here, and the log keeps it all.
+  // wal-index counts it as moved: then the log is pinned, and all that counts as moved is copied
+  // again before anything else.
   void Sync();
 
   // Cuts the -wal file, by steps of `step` bytes, down to `limit`, as long as the log in it is
@@ -132,6 +133,8 @@ class Checkpointer {
 
  private:
   Allowed TryOpen();
+  bool PinLog();
+  bool CopyAgain();
   // Whether what runs must end: cancelled, or the process waits to fork.
   bool MustEnd() const;
   CheckpointOutcome RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns);
@@ -156,7 +159,8 @@ class Checkpointer {
   std::uint64_t busy_deadline_ns_ = 0;
   std::uint64_t last_used_ns_ = 0;
   std::string unguarded_because_;
-  std::string sync_error_;
+  std::string sync_error_;  // empty: all syncs succeeded, or what they were for was copied again
+  bool pinned_ = false;     // a lock of ours on mark 1 keeps the log from starting over
   std::uint64_t failing_since_ns_ = 0;  // opening them; 0: it does not fail
   std::uint64_t given_up_until_ns_ = 0;
   std::string given_up_because_;

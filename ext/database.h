@@ -4,12 +4,13 @@
 // Two take part in its checkpoints. A thread of ours copies frames while commits go on, and syncs;
 // when little is left it says so (ControlRegion::prepared), and the next commit finishes that, so
 // that the one after it starts the log over. Where there can be no thread the committing thread
-// does all of it. The three files: database.cc has control file, settings and questions,
-// database_looks.cc what a committing thread does, database_background.cc what ours does.
+// does all of it. The files: database.cc has control file, settings and questions,
+// database_looks.cc what a committing thread does, database_background.cc what ours does,
+// database_checkpoints.cc what both need.
 //
-// Thread rules: all members may be called from any thread. Lock order: a host's handle, the
-// registry's engine_mutex (our thread alone), checkpoint_mutex_, control_mutex_, then one of the
-// mutexes of registry.h and control_file.h, of which no two are held together; never back. The
+// Thread rules: all members may be called from any thread. Lock order: a host's handle,
+// checkpoint_mutex_, the registry's engine_mutex (our thread alone), control_mutex_, then one of
+// the mutexes of registry.h and control_file.h, of which no two are held together; never back. The
 // commit path takes checkpoint_mutex_ only by try-lock: who loses goes on.
 #pragma once
 
@@ -179,6 +180,8 @@ class Database {
   std::uint64_t StallNs(const Rule& rule, std::uint64_t now_ns, const WalIndex& index);
   // Keeps in mind which reader is the oldest and since when.
   void WatchReaders(const WalIndex& index, std::uint64_t now_ns);
+  // Whether it is too early to copy, since commits sync by themselves.
+  bool IsEarly(const WalIndex& index, std::uint64_t now_ns) const;
   // Whether connections of ours are open, or could be opened, in a host's commit.
   bool OpenFor(const HostConnection& host);
   // With connections of ours open: looks for the sign of a replicator.
@@ -250,10 +253,11 @@ class Database {
   std::int64_t wal_bytes_ = 0;  // size of the -wal file, as somebody last saw it
   std::uint64_t no_shrink_before_ns_ = 0;
   std::uint64_t next_replicator_look_ns_ = 0;
-  std::uint64_t next_tick_ns_ = 0;  // the thread's
-  bool commits_sync_ = false;       // the host's last known synchronous was FULL or EXTRA
-  int missed_ = 0;                  // remainders in a row that grew before a commit could finish
-  std::size_t missed_rule_ = 0;     // index + 1 of the rule whose remainder is to be copied again
+  std::uint64_t next_tick_ns_ = 0;   // the thread's
+  bool commits_sync_ = false;        // the host's last known synchronous was FULL or EXTRA
+  bool left_to_the_commit_ = false;  // what the thread copied last was not synced
+  int missed_ = 0;                   // remainders in a row that grew before a commit could finish
+  std::size_t missed_rule_ = 0;      // index + 1 of the rule whose remainder is to be copied again
   // The oldest reader in the way: its mark, what stands there, and since when it was seen. No mark:
   // there was none.
   struct OldestReader {

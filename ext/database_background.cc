@@ -6,6 +6,7 @@
 
 #include "ext/clock.h"
 #include "ext/connection.h"
+#include "ext/core/shared_words.h"
 #include "ext/database.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
@@ -27,10 +28,6 @@ constexpr std::int64_t kOptimizeEveryMs = 3'600'000;
 bool EngineHasThreads() {
   static const bool threads = Connection::Engine().threads;
   return threads;
-}
-
-void Store(layout::Counter& word, std::uint64_t value) {
-  word.store(value, std::memory_order_relaxed);
 }
 
 }  // namespace
@@ -63,12 +60,6 @@ bool Database::HandOver(const HostConnection& host) {
     return false;
   }
   checkpointer_.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
-  if (!host.own_only) {
-    const auto synchronous =
-        QueryText(host.db, "PRAGMA " + QuoteName(host.schema) + ".synchronous");
-    commits_sync_ = synchronous.ok() && synchronous.value() &&
-                    (*synchronous.value() == "2" || *synchronous.value() == "3");
-  }
   if (!thread_) {
     auto made = std::make_unique<BackgroundThread>([this] { return Work(); });
     if (!made->Start()) return false;
@@ -125,11 +116,14 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   const std::uint64_t last_commit = region.header().last_commit_ns.load(std::memory_order_relaxed);
   const bool idle = now > last_commit + std::max(interval, kIdleNs);
 
-  // A rule that runs inline is a commit's to run, while there are any.
-  const auto ours = [&](const Rule& rule) { return rule.runs == RuleRuns::kBackground || idle; };
-  const auto decide = [&](const WalIndex& index) {
+  const auto decide = [&](const WalIndex& log) {
+    const bool early = !idle && IsEarly(log, now);
+    const auto ours = [&](const Rule& rule) {
+      // A rule that runs inline is a commit's to run, while there are any.
+      return rule.runs == RuleRuns::kInline ? idle : !(rule.builtin && early);
+    };
     return rules_->DecideAmong(
-        GatherFacts(index, rules_->Asks(&Facts::wal_bytes) ? WalBytes() : std::nullopt, now), ours);
+        GatherFacts(log, rules_->Asks(&Facts::wal_bytes) ? WalBytes() : std::nullopt, now), ours);
   };
   std::optional<WalIndex> index;
   const std::size_t again = std::exchange(missed_rule_, 0);
@@ -154,8 +148,8 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   if (!current->TryLease()) return now + kLeaseRetryNs;
   // Also where memory ends.
   const auto end = [&](layout::EngineState* engine) {
-    Store(engine->brake_frame, 0);
-    Store(engine->at_work_until_ns, 0);
+    Put(engine->brake_frame, 0);
+    Put(engine->at_work_until_ns, 0);
     current->EndLease();
     thread_->Relax();
   };
@@ -175,7 +169,7 @@ void Database::Optimize(ControlFile& current, std::uint64_t last_commit, std::ui
       MonotonicNs() < inline_until_ns_ || !current.TryLease()) {
     return;
   }
-  Store(optimized_ms, static_cast<std::uint64_t>(UnixMs()));
+  Put(optimized_ms, static_cast<std::uint64_t>(UnixMs()));
   (void)checkpointer_.Optimize();
   current.EndLease();
 }
@@ -198,19 +192,23 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
   }
   // A log beyond its limit is more than twice what it should be.
   const std::uint64_t limit = wait_frame_.load(std::memory_order_relaxed);
-  Store(engine.brake_frame, std::min(2 * std::uint64_t{index.max_frame},
-                                     std::max<std::uint64_t>(index.max_frame, limit)));
+  const std::uint64_t brake =
+      std::min(2 * std::uint64_t{index.max_frame}, std::max<std::uint64_t>(index.max_frame, limit));
+  Put(engine.brake_frame, brake);
+  if (brake < next_look_frame_.load(std::memory_order_relaxed)) next_look_frame_ = brake;
   CheckpointOutcome whole;
   std::int64_t moved = 0;
   bool in_vain = false;
   bool more = true;
   while (more) {
     const std::uint64_t before_ns = MonotonicNs();
-    Store(engine.at_work_until_ns, before_ns + kAtWorkNs);
+    Put(engine.at_work_until_ns, before_ns + kAtWorkNs);
     whole = checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
     const auto pass_moved = static_cast<std::uint32_t>(whole.moved_frames.value_or(0));
     moved += pass_moved;
-    if (pass_moved > 0 && !commits_sync_) checkpointer_.Sync();
+    Learned learned = region.learned();
+    const bool left_to_the_commit = commits_sync_ && learned.Multiple() > 1;
+    if (pass_moved > 0 && !left_to_the_commit) checkpointer_.Sync();
     const auto after = checkpointer_.Look();
     const std::uint64_t after_ns = MonotonicNs();
     if (!after) break;
@@ -219,19 +217,15 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     pass.added_frames =
         after->salt1 == index.salt1 ? after->max_frame - index.max_frame : after->max_frame;
     pass.duration_ns = after_ns - before_ns;
-    Learned learned = region.learned();
     learned.PassEnded(pass);
+    if (commits_sync_ && !left_to_the_commit) learned.SyncedBeside();
+    left_to_the_commit_ = left_to_the_commit;
     region.SetLearned(learned);
     index = last_index_ = *after;
     if (!after->complete()) WatchReaders(*after, after_ns);
     const std::uint32_t finish = learned.FinishFrames(values_);
     in_vain = pass_moved == 0 && !after->complete();
-    // Commits that sync by themselves wait for the disk, and so for whatever else is being synced:
-    // there nothing is synced here, the log starts over four times as seldom, and the commit that
-    // finishes syncs the database once. They are slow enough for one pass at a time.
-    if (commits_sync_ && after->max_frame < 4 * DueFrames(values_, after->page_size)) {
-      more = false;
-    } else if (after->pending() <= finish) {
+    if (after->pending() <= finish) {
       // The next commit may have made it a little more.
       const std::uint32_t frames =
           std::clamp(2 * after->pending(), finish, std::max(finish, kMostPreparedFrames));
@@ -245,7 +239,7 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     inside.GiveWay();
     more = checkpointer_.open() && rules_ && compiled_.generation == generation;
   }
-  Store(engine.brake_frame, 0);
+  Put(engine.brake_frame, 0);
   const std::uint64_t end = MonotonicNs();
   whole.moved_frames = moved;
   // What all passes together did, where the last one had nothing to do or was in somebody's way.

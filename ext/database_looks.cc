@@ -1,12 +1,12 @@
-// The part of Database that looks at the log, asks the strategy and runs what it calls for, in a
-// committing thread or in a call of the user's.
+// The part of Database that runs in a committing thread or in a call of the user's: when to look at
+// the log, what to wait for, and what the strategy calls for.
 #include <time.h>
 
 #include <algorithm>
 
 #include "ext/clock.h"
 #include "ext/core/backpressure.h"
-#include "ext/core/value.h"
+#include "ext/core/shared_words.h"
 #include "ext/database.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
@@ -18,10 +18,7 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kIdleNs = 1000 * kMs;  // then connections of ours are closed
-constexpr std::uint64_t kFirstBackoffNs = 5 * kMs;
-constexpr std::uint64_t kLongestBackoffNs = 100 * kMs;
 constexpr std::int64_t kMostFramesBetweenLooks = 64;
-constexpr double kRateSmoothing = 0.3;
 // Budgets between one spent in vain and the next, and where readers are known to last longer.
 constexpr std::uint64_t kStallSpacing = 50;
 constexpr std::uint64_t kLongStallSpacing = 200;
@@ -30,10 +27,6 @@ constexpr std::uint64_t kLongStallSpacing = 200;
 constexpr std::uint64_t kGateNs = 2 * kMs;
 constexpr std::int64_t kPauseNs = 50'000;
 constexpr int kMostMissed = 3;  // times in a row that the thread copies again at once
-
-double Milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
-  return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) / 1e6 : 0;
-}
 
 void SleepNs(std::uint64_t ns) {
   const timespec time{static_cast<time_t>(ns / 1'000'000'000),
@@ -45,11 +38,6 @@ void SleepNs(std::uint64_t ns) {
 // timers.
 void Pause() { SleepNs(1); }
 
-std::uint64_t Load(const layout::Counter& word) { return word.load(std::memory_order_relaxed); }
-void Store(layout::Counter& word, std::uint64_t value) {
-  word.store(value, std::memory_order_relaxed);
-}
-
 }  // namespace
 
 std::int64_t Database::DueFrames(const SettingValues& values, std::uint32_t page_size) {
@@ -59,15 +47,12 @@ std::int64_t Database::DueFrames(const SettingValues& values, std::uint32_t page
 }
 
 bool Database::IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now_ns) const {
-  const layout::EngineState& engine = region.engine();
-  const std::uint64_t brake = Load(engine.brake_frame);
   return region.settings_generation() != look_settings_.load(std::memory_order_relaxed) ||
          log.salt1 != look_salt_.load(std::memory_order_relaxed) ||
          log.max_frame >= next_look_frame_.load(std::memory_order_relaxed) ||
          now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
              sample_interval_ns_.load(std::memory_order_relaxed) ||
-         (brake != 0 && log.max_frame >= brake) || Load(engine.gate_until_ns) > now_ns ||
-         log.max_frame > pressure_frame_.load(std::memory_order_relaxed);
+         Get(region.header().gate_until_ns) > now_ns;
 }
 
 void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
@@ -89,6 +74,11 @@ void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
       if (threshold > index.max_frame) next = std::min(next, threshold);
     }
   }
+  // Where commits pause or are slowed, each of them looks.
+  const auto current = control();
+  const std::uint64_t brake = Get(current->region().engine().brake_frame);
+  const bool slowed = values_[Setting::kBackpressure] != 0 && index.max_frame >= limit;
+  if (slowed || (brake != 0 && index.max_frame >= brake)) next = 0;
   next_look_frame_.store(static_cast<std::uint64_t>(next), std::memory_order_relaxed);
   look_salt_.store(index.salt1, std::memory_order_relaxed);
   look_settings_.store(compiled_.generation, std::memory_order_relaxed);
@@ -139,22 +129,23 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
                                            WalIndex* seen, std::uint64_t now_ns) {
   WalIndex& index = *seen;
   layout::EngineState& engine = region.engine();
+  layout::Counter& gate_until_ns = region.header().gate_until_ns;
   const bool host_is_busy = sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE;
   const auto look_again = [&] {
     if (const auto now = ReadWalIndex(host.file)) index = *now;
   };
   // Another commit finishes the remainder, and can only while nobody adds to it. A connection that
   // still reads would wait for one that waits for it.
-  std::uint64_t gate = Load(engine.gate_until_ns);
+  std::uint64_t gate = Get(gate_until_ns);
   if (gate > now_ns && !host_is_busy) {
     gate = std::min(gate, now_ns + std::max(wait_ns_.load(std::memory_order_relaxed), kGateNs));
-    while (Load(engine.gate_until_ns) != 0 && MonotonicNs() < gate) Pause();
+    while (Get(gate_until_ns) != 0 && MonotonicNs() < gate) Pause();
     // Whoever was to open it is gone, or the file lies: nobody shall wait for that again.
-    if (MonotonicNs() >= gate) Store(engine.gate_until_ns, 0);
+    if (MonotonicNs() >= gate) Put(gate_until_ns, 0);
     look_again();
-  } else if (const std::uint64_t brake = Load(engine.brake_frame);
+  } else if (const std::uint64_t brake = Get(engine.brake_frame);
              brake != 0 && index.max_frame >= brake &&
-             Load(engine.at_work_until_ns) - now_ns < kAtWorkNs) {
+             Get(engine.at_work_until_ns) - now_ns < kAtWorkNs) {
     if (thread_running_.load(std::memory_order_acquire)) thread_->Hurry();
     if (Brake(now_ns)) look_again();
   }
@@ -209,36 +200,6 @@ CheckpointReport Database::ManualCheckpoint(const HostConnection& host, Checkpoi
   return report;
 }
 
-Status Database::FollowSettings() {
-  const auto current = control();
-  const std::uint64_t control_now = control_generation();
-  if (rules_ && compiled_control_ == control_now &&
-      compiled_.generation == current->region().settings_generation()) {
-    return Ok{};
-  }
-  auto stored = current->region().ReadSettings();
-  if (!stored) return Error{"the settings cannot be read: they change too fast"};
-  const SettingValues values = stored->Values();
-  auto rules = RuleSet::Compile(stored->RulesOf(stored->strategy), values);
-  std::string error;
-  if (!rules.ok()) {
-    // Checked when it was defined, so somebody else has written it. The log must not grow for that.
-    error = "strategy " + ShownText(stored->strategy) + ": " + rules.error().message;
-    rules = RuleSet::Compile(stored->RulesOf(kDefaultStrategy), values);
-    if (!rules.ok()) return rules.error();
-  }
-  {
-    const std::lock_guard lock(words_mutex_);
-    strategy_error_ = error;
-  }
-  rules_ = std::make_unique<RuleSet>(std::move(rules.value()));
-  values_ = values;
-  compiled_ = std::move(*stored);
-  compiled_control_ = control_now;
-  backoff_ns_ = not_before_ns_ = 0;
-  return Ok{};
-}
-
 CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalIndex index,
                                                 CheckpointOrigin origin, bool hurried,
                                                 std::uint64_t began_ns) {
@@ -287,6 +248,16 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
     report.message = "nothing to move";
     return report;
   }
+  if (hurried && rule.builtin && rule.runs == RuleRuns::kBackground && !host.own_only) {
+    const auto synchronous =
+        QueryText(host.db, "PRAGMA " + QuoteName(host.schema) + ".synchronous");
+    commits_sync_ = synchronous.ok() && synchronous.value() &&
+                    (*synchronous.value() == "2" || *synchronous.value() == "3");
+    if (IsEarly(index, now)) {
+      report.message = "commits sync by themselves: later";
+      return report;
+    }
+  }
   if (hurried && rule.runs == RuleRuns::kBackground && HandOver(host)) {
     report.message = "handed to the background thread";
     return report;
@@ -317,10 +288,10 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
     }
   }
   const auto current = control();
-  layout::Counter& gate = current->region().engine().gate_until_ns;
-  if (budget > 0) Store(gate, now + budget);
+  layout::Counter& gate = current->region().header().gate_until_ns;
+  if (budget > 0) Put(gate, now + budget);
   CheckpointReport ran = RunLocked(host, rule.mode, index, now + budget, origin, rule.name);
-  if (budget > 0) Store(gate, 0);
+  if (budget > 0) Put(gate, 0);
   ran.strategy = compiled_.strategy;
   ran.rule = rule.name;
   CountFired(rule);
@@ -338,13 +309,6 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
   return ran;
 }
 
-void Database::BackOff(bool in_vain) {
-  backoff_ns_ = !in_vain           ? 0
-                : backoff_ns_ == 0 ? kFirstBackoffNs
-                                   : std::min(2 * backoff_ns_, kLongestBackoffNs);
-  not_before_ns_ = in_vain ? MonotonicNs() + backoff_ns_ : 0;
-}
-
 std::uint64_t Database::StallNs(const Rule& rule, std::uint64_t now_ns, const WalIndex& index) {
   // Not for a reader that has been there for longer than the wait would be.
   const auto most = static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
@@ -352,25 +316,6 @@ std::uint64_t Database::StallNs(const Rule& rule, std::uint64_t now_ns, const Wa
   if (checkpointer_.open()) WatchReaders(index, now_ns);
   if (oldest_reader_.mark && now_ns - oldest_reader_.since_ns > most) return 0;
   return most;
-}
-
-void Database::WatchReaders(const WalIndex& index, std::uint64_t now_ns) {
-  const auto held = checkpointer_.TryReadMarks();
-  if (!held) return;
-  OldestReader oldest;
-  for (int mark = 0; mark < kReadMarks; ++mark) {
-    if (!(*held)[static_cast<std::size_t>(mark)]) continue;
-    const std::uint32_t frame = index.Snapshot(mark);
-    if (!oldest.mark || frame < oldest.frame) oldest = {mark, frame, now_ns};
-  }
-  if (oldest.mark == oldest_reader_.mark && oldest.frame == oldest_reader_.frame) return;
-  if (oldest_reader_.mark) {
-    const auto current = control();
-    Learned learned = current->region().learned();
-    learned.ReaderLeft(now_ns - oldest_reader_.since_ns);
-    current->region().SetLearned(learned);
-  }
-  oldest_reader_ = oldest;
 }
 
 std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& host,
@@ -397,13 +342,13 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
   if (sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE) return std::nullopt;
   if (!checkpointer_.NobodyPins()) return std::nullopt;
   const std::uint64_t start = MonotonicNs();
-  layout::EngineState& engine = region.engine();
-  Store(engine.gate_until_ns, start + kGateNs);
+  layout::Counter& gate_until_ns = region.header().gate_until_ns;
+  Put(gate_until_ns, start + kGateNs);
   const std::string rule = prepared.rule >= 1 && prepared.rule <= rules_->rules().size()
                                ? rules_->rules()[prepared.rule - 1].name
                                : "";
   const CheckpointOutcome outcome = checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
-  Store(engine.gate_until_ns, 0);
+  Put(gate_until_ns, 0);
   const std::uint64_t end = MonotonicNs();
   CheckpointReport report =
       Record(CheckpointMode::kPassive, CheckpointOrigin::kInline, rule, outcome, start, end);
@@ -417,7 +362,11 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
     region.SetPrepared({});
     missed_ = 0;
     Learned learned = region.learned();
-    learned.Finished(index.pending(), end - start);
+    if (left_to_the_commit_) {
+      learned.FinishedWithSync(end - start);
+    } else {
+      learned.Finished(end - start);
+    }
     region.SetLearned(learned);
     last_index_.backfill = last_index_.max_frame;
     PlanNextLook(last_index_, end);
@@ -425,140 +374,21 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
   return report;
 }
 
+bool Database::IsEarly(const WalIndex& index, std::uint64_t now_ns) const {
+  // As learned.h says of commits that sync by themselves.
+  if (!commits_sync_) return false;
+  const auto current = control();
+  const ControlRegion& region = current->region();
+  const auto interval = static_cast<std::uint64_t>(values_[Setting::kCheckpointIntervalMs]) * kMs;
+  return index.max_frame < region.learned().Multiple() * DueFrames(values_, index.page_size) &&
+         now_ns < Get(region.header().last_checkpoint_ns) + interval;
+}
+
 bool Database::OpenFor(const HostConnection& host) {
   return host.traced &&
          checkpointer_.Permit({host.db, host.schema, host.own_only}) ==
              Checkpointer::Allowed::kYes &&
          checkpointer_.Open() == Checkpointer::Allowed::kYes;
-}
-
-bool Database::LookForReplicator(std::uint64_t now_ns) {
-  if (now_ns < next_replicator_look_ns_) return replicated();
-  next_replicator_look_ns_ = now_ns + sample_interval_ns_;
-  if (const auto found = checkpointer_.FindReplicator()) {
-    replicated_.store(*found, std::memory_order_relaxed);
-  }
-  return replicated();
-}
-
-void Database::Shrink(const WalIndex& index) {
-  constexpr std::uint64_t kMostNs = 2 * kMs;
-  constexpr std::int64_t kStepBytes = 1024 * 1024;
-  constexpr std::uint64_t kSpacing = 50;  // times what it took
-  const std::int64_t limit = values_[Setting::kWalLimitBytes];
-  const std::uint64_t start = MonotonicNs();
-  const std::int64_t log_bytes =
-      std::int64_t{index.max_frame} * (index.page_size + kFrameHeaderBytes) + kLogHeaderBytes;
-  if (log_bytes < limit / 2)
-    wal_bytes_ = checkpointer_.ShrinkLog(limit, kStepBytes, start + kMostNs);
-  no_shrink_before_ns_ = MonotonicNs() + kSpacing * (MonotonicNs() - start);
-}
-
-void Database::CountFired(const Rule& rule) {
-  const std::span<const Rule> all =
-      rule.builtin ? BuiltinRules() : std::span<const Rule>(compiled_.rules);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (all[i].strategy == rule.strategy && all[i].name == rule.name) {
-      control()->region().CountFired(rule.builtin, i, UnixMs());
-    }
-  }
-}
-
-CheckpointReport Database::RunLocked(const HostConnection& host, CheckpointMode mode,
-                                     const WalIndex& index, std::uint64_t deadline_ns,
-                                     CheckpointOrigin origin, const std::string& rule) {
-  (void)WalBytes();  // its largest size may be the one before
-  const std::uint64_t start = MonotonicNs();
-  const CheckpointOutcome outcome =
-      checkpointer_.Run({host.db, host.schema, host.own_only}, mode, deadline_ns, index);
-  return Record(mode, origin, rule, outcome, start, MonotonicNs());
-}
-
-CheckpointReport Database::Record(CheckpointMode mode, CheckpointOrigin origin,
-                                  const std::string& rule, const CheckpointOutcome& outcome,
-                                  std::uint64_t start_ns, std::uint64_t end_ns) {
-  {
-    const std::lock_guard lock(words_mutex_);
-    unguarded_because_ = checkpointer_.unguarded_because();
-  }
-  CheckpointReport report;
-  report.result = outcome.result;
-  report.busy = outcome.busy;
-  report.pinned = outcome.pinned;
-  report.wal_frames = outcome.wal_frames;
-  report.checkpointed_frames = outcome.checkpointed_frames;
-  report.moved_frames = outcome.moved_frames;
-  report.wal_bytes = WalBytes();
-  if (report.wal_bytes) wal_bytes_ = *report.wal_bytes;
-  report.duration_ns = end_ns - start_ns;
-  report.message = outcome.message;
-  if (outcome.result == CheckpointResult::kSkipped) return report;
-  report.mode = mode;
-  CheckpointEntry entry;
-  entry.at_ms = UnixMs();
-  entry.pid = ThisProcess().pid;
-  entry.mode = mode;
-  entry.origin = origin;
-  entry.result = outcome.result;
-  entry.wal_frames = outcome.wal_frames;
-  entry.checkpointed_frames = outcome.checkpointed_frames;
-  entry.moved_frames = outcome.moved_frames;
-  entry.wal_bytes = report.wal_bytes;
-  entry.duration_ns = static_cast<std::int64_t>(report.duration_ns);
-  entry.rule = rule;
-  entry.error = outcome.message;
-  control()->region().RecordCheckpoint(entry, end_ns);
-  return report;
-}
-
-Facts Database::GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
-                            std::uint64_t now_ns) {
-  const auto current = control();
-  const ControlRegion& region = current->region();
-  const auto load = [](const layout::Counter& counter) {
-    return counter.load(std::memory_order_relaxed);
-  };
-  const double page_size = index.page_size;
-  Facts facts;
-  facts.pending_frames = index.pending();
-  facts.pending_bytes = index.pending() * (page_size + kFrameHeaderBytes);
-  facts.wal_frames = index.max_frame;
-  if (wal_bytes) facts.wal_bytes = static_cast<double>(*wal_bytes);
-  facts.page_size = page_size;
-  if (const std::uint64_t last = load(region.header().last_commit_ns)) {
-    facts.idle_ms = Milliseconds(last, now_ns);
-  }
-  facts.since_checkpoint_ms = Milliseconds(load(region.header().last_checkpoint_ns), now_ns);
-  if (const std::uint64_t last = load(region.checkpoints().last_ns)) {
-    facts.last_checkpoint_ms = static_cast<double>(last) / 1e6;
-  }
-  if (rules_->Asks(&Facts::commits_since_checkpoint) || rules_->Asks(&Facts::commit_rate)) {
-    const std::uint64_t commits = region.ReadCommits(false).commits;
-    const std::uint64_t then = load(region.header().commits_at_checkpoint);
-    facts.commits_since_checkpoint = commits > then ? static_cast<double>(commits - then) : 0;
-    if (rate_ns_ != 0 && now_ns > rate_ns_ && commits >= rate_commits_) {
-      const double rate = static_cast<double>(commits - rate_commits_) * 1e9 /
-                          static_cast<double>(now_ns - rate_ns_);
-      commit_rate_ = commit_rate_ ? *commit_rate_ + kRateSmoothing * (rate - *commit_rate_) : rate;
-    }
-    rate_ns_ = now_ns;
-    rate_commits_ = commits;
-    facts.commit_rate = commit_rate_;
-  }
-  if (rules_->Asks(&Facts::readers) || rules_->Asks(&Facts::oldest_reader_lag)) {
-    if (const auto marks = FindReadMarksLocked()) {
-      std::uint32_t oldest = index.max_frame;
-      int readers = 0;
-      for (std::size_t i = 0; i < marks->held.size(); ++i) {
-        if (!marks->held[i]) continue;
-        ++readers;
-        oldest = std::min(oldest, index.Snapshot(static_cast<int>(i)));
-      }
-      facts.readers = readers;
-      facts.oldest_reader_lag = index.max_frame - oldest;
-    }
-  }
-  return facts;
 }
 
 }  // namespace walmanager

@@ -45,6 +45,7 @@ struct Header {
   Counter last_checkpoint_ns;     // CLOCK_MONOTONIC; at first the time of creation
   Counter commits_at_checkpoint;  // all commits counted when the last checkpoint ended
   Counter slabs_used;             // slabs from this one on were never owned
+  Counter gate_until_ns;          // CLOCK_MONOTONIC: a commit finishes the remainder, others wait
 };
 static_assert(sizeof(Header) <= 4096);
 
@@ -90,7 +91,6 @@ struct EngineState {
   Counter prepared_rule;     // index into the rules of the active strategy, + 1
   Counter at_work_until_ns;  // CLOCK_MONOTONIC: frames are being copied until then, or are no more
   Counter brake_frame;       // from this frame on commits pause while frames are copied; 0: none
-  Counter gate_until_ns;     // CLOCK_MONOTONIC: a commit finishes the remainder, others wait for it
   Counter optimized_ms;      // Unix time of the last PRAGMA optimize of ours; 0: none
   std::array<Counter, kLearned> learned;  // bits of a double, as LearnedValue; 0: unknown
 };

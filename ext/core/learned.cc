@@ -12,6 +12,9 @@ constexpr std::uint32_t kFewFrames = 64;
 constexpr std::uint32_t kManyFrames = 256;
 constexpr double kFinishTargetUs = 500;
 constexpr double kLongReaderMs = 1000;
+constexpr double kMultiple = 4;
+constexpr double kDearFrameUs = 7;
+constexpr std::uint64_t kShortFinishNs = 3'000'000;
 constexpr double kLeastFinishFrames = 16;
 constexpr double kMostFinishFrames = 256;
 constexpr double kFinishFramesAtFirst = 48;
@@ -23,6 +26,8 @@ constexpr std::array<LearnedSpec, kLearnedCount> kSpecs = {{
     {"sync_ms", "ms", "Syncing log and database in the background after little was written."},
     {"reader_ms", "ms", "How long a reader in the way holds its mark."},
     {"finish_ms", "ms", "What a commit takes to finish the remainder so that the log starts over."},
+    {"multiple", "x checkpoint_frames",
+     "Under synchronous=FULL and EXTRA, the length at which the log starts over: 1 to 4."},
 }};
 
 }  // namespace
@@ -49,8 +54,23 @@ void Learned::PassEnded(const Pass& pass) {
   }
 }
 
-void Learned::Finished(std::uint32_t, std::uint64_t duration_ns) {
+void Learned::Finished(std::uint64_t duration_ns) {
   Smooth(LearnedValue::kFinishMs, static_cast<double>(duration_ns) / 1e6);
+}
+
+void Learned::SyncedBeside() {
+  if ((*this)[LearnedValue::kFrameUs].value_or(0) <= kDearFrameUs) return;
+  Set(static_cast<std::size_t>(LearnedValue::kMultiple), kMultiple);
+}
+
+void Learned::FinishedWithSync(std::uint64_t duration_ns) {
+  Finished(duration_ns);
+  if (duration_ns < kShortFinishNs) Set(static_cast<std::size_t>(LearnedValue::kMultiple), 1);
+}
+
+std::uint32_t Learned::Multiple() const {
+  return static_cast<std::uint32_t>(
+      std::clamp((*this)[LearnedValue::kMultiple].value_or(1), 1.0, kMultiple));
 }
 
 void Learned::ReaderLeft(std::uint64_t held_ns) {

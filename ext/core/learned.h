@@ -22,6 +22,7 @@ enum class LearnedValue : std::size_t {
   kSyncMs,     // milliseconds of a sync of log and database after little was written
   kReaderMs,   // milliseconds for which a reader holds its mark
   kFinishMs,   // milliseconds that a committing thread takes to finish the remainder
+  kMultiple,   // where commits sync: times checkpoint_frames at which the log starts over, 1 or 4
   kCount
 };
 
@@ -51,8 +52,15 @@ class Learned {
   void Set(std::size_t index, double value);
 
   void PassEnded(const Pass& pass);
-  // A committing thread finished a remainder of so many frames.
-  void Finished(std::uint32_t frames, std::uint64_t duration_ns);
+  // A committing thread finished the remainder.
+  void Finished(std::uint64_t duration_ns);
+  // Where commits sync by themselves they wait for whatever else is being synced. Where a frame
+  // costs over seven microseconds, since pages lie apart or the disk is slow, nothing more is
+  // synced beside them: the database is left to the commit that finishes, at four times the frames,
+  // when a page that was written often is synced once. Until that takes under three milliseconds: a
+  // short log is written faster. After a pass beside them that synced, and after such a finish.
+  void SyncedBeside();
+  void FinishedWithSync(std::uint64_t duration_ns);
   // A reader was seen to hold its mark for so long; one of over a second counts as a second, so
   // that it is forgotten after some that are short.
   void ReaderLeft(std::uint64_t held_ns);
@@ -60,6 +68,8 @@ class Learned {
   // The remainder that a commit may finish: as many frames as cost half a millisecond beyond the
   // two syncs, 16 to 256, and no more than checkpoint_frames.
   std::uint32_t FinishFrames(const SettingValues& settings) const;
+  // Where commits sync: the length of the log at which it starts over.
+  std::uint32_t Multiple() const;
   // Whether it pays that a commit waits for readers for up to `budget_ns`: they last no longer than
   // that, or nothing is known of them.
   bool WaitPays(std::uint64_t budget_ns) const;

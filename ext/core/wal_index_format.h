@@ -22,6 +22,7 @@ inline constexpr int kReadMarks = 5;
 // from it (the argument of xShmLock).
 inline constexpr int kShmLockBase = 120;
 inline constexpr int kWriteLock = 0;
+inline constexpr int kCheckpointLock = 1;
 inline constexpr int kReadLock0 = 3;
 
 // Every frame is a page and a header of 24 bytes.

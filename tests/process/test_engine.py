@@ -2,7 +2,7 @@
 mechanism forced: a reader held, a holder of the lease killed, a disk that is slow to no one's surprise."""
 
 import os
-import struct
+import subprocess
 import time
 
 import pytest
@@ -82,7 +82,7 @@ def test_all_frames_are_copied_and_the_log_starts_over(fast):
 def test_what_was_learned_is_in_wal_config(fast):
     before = dict(fast.execute("SELECT name, value FROM wal_config WHERE name LIKE 'learned.%'"))
     assert set(before) == {"learned.write_rate", "learned.frame_us", "learned.sync_ms", "learned.reader_ms",
-                           "learned.finish_ms"}
+                           "learned.finish_ms", "learned.multiple"}
     assert set(before.values()) == {None}
     def learned():
         insert(fast, 500)
@@ -491,6 +491,95 @@ def test_a_host_under_a_system_call_filter_lives(fast_path, worker):
         """
     )
     assert process.call("metrics(db)['checkpoints_background']") == 1
+
+
+# --- a disk that fails
+
+SHIM = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+/* While the file named by FAIL is there, a sync of the database says EIO, as often as it is asked. */
+static int fails(int fd) {
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t n = readlink(link, path, sizeof path - 1);
+  if (n < 0) return 0;
+  path[n] = 0;
+  const char* wanted = getenv("FAIL");
+  return wanted && access(wanted, F_OK) == 0 && n > 8 && !strcmp(path + n - 8, "/test.db");
+}
+int fdatasync(int fd) {
+  if (fails(fd)) return errno = EIO, -1;
+  return syscall(SYS_fdatasync, fd);
+}
+int fsync(int fd) {
+  if (fails(fd)) return errno = EIO, -1;
+  return syscall(SYS_fsync, fd);
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("shim")
+    (directory / "shim.c").write_text(SHIM)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", directory / "shim.so", directory / "shim.c"], check=True)
+    return str(directory / "shim.so")
+
+
+def test_what_a_failed_sync_may_have_lost_is_copied_again(fast_path, worker, shim):
+    """A system says only once that it lost what was written. The log is kept, and all of it written again."""
+    fail = fast_path.parent / "fail"
+    process = worker(fast_path, LD_PRELOAD=shim, FAIL=str(fail))
+    process.run(
+        """
+        one(db, "SELECT wal_set('checkpoint_frames', 100)")
+        one(db, "SELECT wal_checkpoint('TRUNCATE')")
+        size = os.stat(one(db, "SELECT file FROM wal_metrics")).st_size
+        """
+    )
+    size = process.call("size")
+    reader = connect(fast_path, None)  # keeps passes from being complete, so that the sync is ours
+    process.run("for _ in range(30): db.execute('INSERT INTO t(payload) VALUES (zeroblob(3000))')")
+    assert process.call("metrics(db)['checkpointed_frames']") == 0
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchall()
+    fail.touch()
+    process.run("for _ in range(200): db.execute('INSERT INTO t(payload) VALUES (zeroblob(3000))')")
+    wait_for(lambda: process.call("metrics(db)['checkpoints_failed']") > 0)
+    resets, copied = process.call("[metrics(db)[name] for name in ('wal_resets', 'checkpointed_frames')]")
+    assert copied > 0
+    reader.close()
+    process.run("for _ in range(300): db.execute('INSERT INTO t(payload) VALUES (zeroblob(3000))')")
+    row = process.call("metrics(db)")
+    assert (row["wal_resets"], row["checkpointed_frames"]) == (resets, copied)  # the log is kept
+    assert process.call("one(db, \"SELECT error FROM wal_checkpoints WHERE result = 'failed'\")") == \
+        "syncing what was copied failed: the log is kept, and copied again"
+    # What the system has lost: all that was copied into the database since.
+    wiper = worker()
+    wiper.run(
+        f"""
+        with open({str(fast_path)!r}, "r+b") as file:
+            end = file.seek(0, 2)
+            file.seek({size})
+            file.write(bytes(end - {size}))
+        """
+    )
+    wiper.end()
+    fail.unlink()
+    wait_for(lambda: process.run("db.execute('INSERT INTO t(payload) VALUES (1)')") or
+             process.call("metrics(db)['wal_resets']") > resets)
+    rows = process.call("one(db, 'SELECT count(*) FROM t')")
+    process.end()
+    assert integrity(fast_path) == "ok"
+    bare = connect(fast_path, None)
+    assert one(bare, "SELECT count(*) FROM t") == rows
+    bare.close()
 
 
 # --- all together

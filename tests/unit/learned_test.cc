@@ -27,7 +27,7 @@ SettingValues ValuesWith(Setting setting, std::int64_t value) {
 void Cycle(Learned& learned, std::uint64_t frame_ns, std::uint64_t sync_ns) {
   learned.PassEnded({4000, 400, 4000 * frame_ns});
   learned.PassEnded({40, 4, sync_ns});
-  learned.Finished(20, sync_ns / 2);
+  learned.Finished(sync_ns / 2);
 }
 
 TEST(Learned, NothingIsKnownAtFirst) {
@@ -73,6 +73,22 @@ TEST(Learned, FinishFramesStayWithinTheirBounds) {
   for (int i = 0; i < kCycles; ++i) Cycle(fast, 100, kMs);
   EXPECT_EQ(256u, fast.FinishFrames(Values()));
   EXPECT_EQ(10u, fast.FinishFrames(ValuesWith(Setting::kCheckpointFrames, 10)));
+}
+
+TEST(Learned, WhereCommitsSyncTheLogStartsOverLaterIfThatTakesLong) {
+  Learned learned;
+  for (int i = 0; i < kCycles; ++i) {
+    Cycle(learned, 3'000, kMs);
+    learned.SyncedBeside();
+  }
+  EXPECT_EQ(1u, learned.Multiple());
+  for (int i = 0; i < kCycles; ++i) Cycle(learned, 9'000, kMs);
+  learned.SyncedBeside();
+  EXPECT_EQ(4u, learned.Multiple());
+  for (int i = 0; i < kCycles; ++i) learned.FinishedWithSync(8 * kMs);
+  EXPECT_EQ(4u, learned.Multiple());
+  learned.FinishedWithSync(2 * kMs);
+  EXPECT_EQ(1u, learned.Multiple());
 }
 
 TEST(Learned, APassOfMiddlingSizeSaysNothingOfSyncOrFrame) {

@@ -1,0 +1,177 @@
+// The part of Checkpointer that is no checkpoint: syncing what was copied, copying it again where
+// that failed, shrinking the log, PRAGMA optimize, the sign of a replicator.
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "ext/checkpointer.h"
+#include "ext/clock.h"
+#include "ext/own_vfs.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+namespace {
+
+// The log of a connection in WAL mode, as SQLite's own object; nullptr where there is none.
+sqlite3_file* LogFile(sqlite3* db) {
+  sqlite3_file* log = nullptr;
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  return log && log->pMethods ? log : nullptr;
+}
+
+std::uint32_t BigEndian(const unsigned char* bytes) {
+  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 |
+         std::uint32_t{bytes[2]} << 8 | bytes[3];
+}
+
+// Writes the newest frame of each page among the first `index.backfill` into the database, and
+// syncs. The pages hold that content already, as far as the system knows: nobody who reads sees a
+// change. Frame header: https://www.sqlite.org/fileformat.html, section 4.1.
+bool CopyFrames(const WalIndex& index, sqlite3_file* log, sqlite3_file* database) {
+  const std::int64_t frame_bytes = index.page_size + kFrameHeaderBytes;
+  const auto place = [&](std::uint32_t frame) {
+    return kLogHeaderBytes + (std::int64_t{frame} - 1) * frame_bytes;
+  };
+  std::map<std::uint32_t, std::uint32_t> newest;  // frame by page
+  for (std::uint32_t frame = 1; frame <= index.backfill; ++frame) {
+    unsigned char header[kFrameHeaderBytes];
+    if (log->pMethods->xRead(log, header, sizeof header, place(frame)) != SQLITE_OK) return false;
+    if (BigEndian(header + 8) != index.salt1) return false;
+    newest[BigEndian(header)] = frame;
+  }
+  std::vector<char> content(index.page_size);
+  for (const auto& [page, frame] : newest) {
+    if (page == 0 || page > index.database_pages) continue;  // cut off since
+    if (log->pMethods->xRead(log, content.data(), static_cast<int>(content.size()),
+                             place(frame) + kFrameHeaderBytes) != SQLITE_OK ||
+        database->pMethods->xWrite(database, content.data(), static_cast<int>(content.size()),
+                                   (std::int64_t{page} - 1) * index.page_size) != SQLITE_OK) {
+      return false;
+    }
+  }
+  return log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK &&
+         database->pMethods->xSync(database, SQLITE_SYNC_NORMAL) == SQLITE_OK;
+}
+
+}  // namespace
+
+void Checkpointer::Sync() {
+  sqlite3_file* log = LogFile(checkpoint_.get());
+  sqlite3_file* database = DatabaseFile(checkpoint_.get(), "main");
+  for (sqlite3_file* file : {database, log}) {
+    if (!file || cancelled()) continue;
+    if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK) continue;
+    sync_error_ = "syncing what was copied failed: the log is kept, and copied again";
+    PinLog();
+  }
+}
+
+// A reader on mark 1, as far as the others see: nobody can start the log over.
+bool Checkpointer::PinLog() {
+  sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
+  if (!pinned_) {
+    pinned_ = file->pMethods->xShmLock(file, kReadLock0 + 1, 1,
+                                       SQLITE_SHM_LOCK | SQLITE_SHM_SHARED) == SQLITE_OK;
+  }
+  return pinned_;
+}
+
+bool Checkpointer::CopyAgain() {
+  sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
+  sqlite3_file* log = LogFile(checkpoint_.get());
+  if (!log || !PinLog()) return false;
+  const auto lock = [&](int which, int flags) {
+    return file->pMethods->xShmLock(file, which, 1, flags) == SQLITE_OK;
+  };
+  if (!lock(kCheckpointLock, SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE)) return false;
+  const auto index = Look();
+  const bool copied = index && CopyFrames(*index, log, file);
+  lock(kCheckpointLock, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+  if (!copied) return false;
+  lock(kReadLock0 + 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);
+  pinned_ = false;
+  sync_error_.clear();
+  return true;
+}
+
+std::int64_t Checkpointer::ShrinkLog(std::int64_t limit, std::int64_t step,
+                                     std::uint64_t deadline_ns) {
+  OwnFile* own = OwnFileOf(checkpoint_.get());
+  sqlite3_file* file = &own->base;
+  sqlite3_file* log = LogFile(checkpoint_.get());
+  sqlite3_int64 bytes = 0;
+  if (!log) return 0;
+  constexpr int kExclusive = SQLITE_SHM_EXCLUSIVE;
+  while (log->pMethods->xFileSize(log, &bytes) == SQLITE_OK && bytes > limit &&
+         MonotonicNs() < deadline_ns) {
+    // With the write lock nobody has frames in the file that the wal-index does not count yet.
+    own->may_write_lock = true;
+    const int rc = file->pMethods->xShmLock(file, kWriteLock, 1, SQLITE_SHM_LOCK | kExclusive);
+    own->may_write_lock = false;
+    if (rc != SQLITE_OK) break;
+    const auto index = Look();
+    const bool fits = index && kLogHeaderBytes + std::int64_t{index->max_frame} *
+                                                     (index->page_size + kFrameHeaderBytes) <
+                                   limit;
+    const bool cut =
+        fits && NobodyPins() &&
+        log->pMethods->xTruncate(log, std::max<sqlite3_int64>(limit, bytes - step)) == SQLITE_OK;
+    file->pMethods->xShmLock(file, kWriteLock, 1, SQLITE_SHM_UNLOCK | kExclusive);
+    if (!cut) break;
+  }
+  return bytes;
+}
+
+Status Checkpointer::Optimize() {
+  if (Open() != Allowed::kYes) return Error{unguarded_because_};
+  auto opened = OpenOwnConnection(
+      path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+      permitted_vfs_);
+  if (!opened.ok()) return opened.error();
+  sqlite3* db = opened.value().get();
+  const auto be_interruptible = [&](sqlite3* what) {
+    const std::lock_guard lock(interrupt_mutex_);
+    optimizer_ = what;
+  };
+  be_interruptible(db);
+  const std::unique_ptr<sqlite3, std::function<void(sqlite3*)>> until_then(
+      db, [&](sqlite3*) { be_interruptible(nullptr); });
+  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_wal_hook(db, nullptr, nullptr);
+  constexpr int kOptimizeLooksAtAllTables = 3046000;
+  const auto run = [&](const std::string& sql) -> Status {
+    const auto done = QueryText(db, sql);
+    if (!done.ok()) return done.error();
+    return Ok{};
+  };
+  if (Status status = run("PRAGMA analysis_limit=400"); !status.ok()) return status;
+  if (sqlite3_libversion_number() < kOptimizeLooksAtAllTables) {
+    // Older ones look only at tables for which the planner of this connection has asked for
+    // statistics: ask, once per index.
+    auto indexes = Prepare(db,
+                           "SELECT t.name, i.name, c.name FROM sqlite_master t, "
+                           "pragma_index_list(t.name) i, pragma_index_info(i.name) c "
+                           "WHERE t.type='table' AND c.seqno=0 AND c.name IS NOT NULL");
+    if (!indexes.ok()) return indexes.error();
+    while (sqlite3_step(indexes.value().get()) == SQLITE_ROW && !cancelled()) {
+      const std::string table = ColumnText(indexes.value().get(), 0);
+      const std::string column = ColumnText(indexes.value().get(), 2);
+      (void)Prepare(db,
+                    "SELECT 1 FROM " + QuoteName(table) + " WHERE " + QuoteName(column) + "=?1");
+    }
+  }
+  OwnFileOf(db)->may_write_lock = true;
+  last_used_ns_ = MonotonicNs();
+  return run(sqlite3_libversion_number() < kOptimizeLooksAtAllTables ? "PRAGMA optimize"
+                                                                     : "PRAGMA optimize=0x10002");
+}
+
+std::optional<bool> Checkpointer::FindReplicator() {
+  const auto found = QueryText(
+      checkpoint_.get(), std::string("SELECT 1 FROM sqlite_master WHERE type='table' AND name='") +
+                             kReplicatorTable + "'");
+  return found.ok() ? std::optional(found.value().has_value()) : std::nullopt;
+}
+
+}  // namespace walmanager

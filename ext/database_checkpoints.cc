@@ -1,0 +1,210 @@
+// The part of Database that its commits and its thread share: the strategy in force, the facts that
+// it asks for, who is in the way, running a checkpoint and recording it.
+#include <algorithm>
+
+#include "ext/clock.h"
+#include "ext/core/value.h"
+#include "ext/database.h"
+#include "ext/registry.h"
+#include "ext/rule_set.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::uint64_t kFirstBackoffNs = 5 * kMs;
+constexpr std::uint64_t kLongestBackoffNs = 100 * kMs;
+constexpr double kRateSmoothing = 0.3;
+
+double Milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
+  return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) / 1e6 : 0;
+}
+
+}  // namespace
+
+Status Database::FollowSettings() {
+  const auto current = control();
+  const std::uint64_t control_now = control_generation();
+  if (rules_ && compiled_control_ == control_now &&
+      compiled_.generation == current->region().settings_generation()) {
+    return Ok{};
+  }
+  auto stored = current->region().ReadSettings();
+  if (!stored) return Error{"the settings cannot be read: they change too fast"};
+  const SettingValues values = stored->Values();
+  auto rules = RuleSet::Compile(stored->RulesOf(stored->strategy), values);
+  std::string error;
+  if (!rules.ok()) {
+    // Checked when it was defined, so somebody else has written it. The log must not grow for that.
+    error = "strategy " + ShownText(stored->strategy) + ": " + rules.error().message;
+    rules = RuleSet::Compile(stored->RulesOf(kDefaultStrategy), values);
+    if (!rules.ok()) return rules.error();
+  }
+  {
+    const std::lock_guard lock(words_mutex_);
+    strategy_error_ = error;
+  }
+  rules_ = std::make_unique<RuleSet>(std::move(rules.value()));
+  values_ = values;
+  compiled_ = std::move(*stored);
+  compiled_control_ = control_now;
+  backoff_ns_ = not_before_ns_ = 0;
+  return Ok{};
+}
+
+void Database::BackOff(bool in_vain) {
+  backoff_ns_ = !in_vain           ? 0
+                : backoff_ns_ == 0 ? kFirstBackoffNs
+                                   : std::min(2 * backoff_ns_, kLongestBackoffNs);
+  not_before_ns_ = in_vain ? MonotonicNs() + backoff_ns_ : 0;
+}
+
+void Database::WatchReaders(const WalIndex& index, std::uint64_t now_ns) {
+  const auto held = checkpointer_.TryReadMarks();
+  if (!held) return;
+  OldestReader oldest;
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    if (!(*held)[static_cast<std::size_t>(mark)]) continue;
+    const std::uint32_t frame = index.Snapshot(mark);
+    if (!oldest.mark || frame < oldest.frame) oldest = {mark, frame, now_ns};
+  }
+  if (oldest.mark == oldest_reader_.mark && oldest.frame == oldest_reader_.frame) return;
+  if (oldest_reader_.mark) {
+    const auto current = control();
+    Learned learned = current->region().learned();
+    learned.ReaderLeft(now_ns - oldest_reader_.since_ns);
+    current->region().SetLearned(learned);
+  }
+  oldest_reader_ = oldest;
+}
+
+bool Database::LookForReplicator(std::uint64_t now_ns) {
+  if (now_ns < next_replicator_look_ns_) return replicated();
+  next_replicator_look_ns_ = now_ns + sample_interval_ns_;
+  if (const auto found = checkpointer_.FindReplicator()) {
+    replicated_.store(*found, std::memory_order_relaxed);
+  }
+  return replicated();
+}
+
+void Database::Shrink(const WalIndex& index) {
+  constexpr std::uint64_t kMostNs = 2 * kMs;
+  constexpr std::int64_t kStepBytes = 1024 * 1024;
+  constexpr std::uint64_t kSpacing = 50;  // times what it took
+  const std::int64_t limit = values_[Setting::kWalLimitBytes];
+  const std::uint64_t start = MonotonicNs();
+  const std::int64_t log_bytes =
+      std::int64_t{index.max_frame} * (index.page_size + kFrameHeaderBytes) + kLogHeaderBytes;
+  if (log_bytes < limit / 2)
+    wal_bytes_ = checkpointer_.ShrinkLog(limit, kStepBytes, start + kMostNs);
+  no_shrink_before_ns_ = MonotonicNs() + kSpacing * (MonotonicNs() - start);
+}
+
+void Database::CountFired(const Rule& rule) {
+  const std::span<const Rule> all =
+      rule.builtin ? BuiltinRules() : std::span<const Rule>(compiled_.rules);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].strategy == rule.strategy && all[i].name == rule.name) {
+      control()->region().CountFired(rule.builtin, i, UnixMs());
+    }
+  }
+}
+
+CheckpointReport Database::RunLocked(const HostConnection& host, CheckpointMode mode,
+                                     const WalIndex& index, std::uint64_t deadline_ns,
+                                     CheckpointOrigin origin, const std::string& rule) {
+  (void)WalBytes();  // its largest size may be the one before
+  const std::uint64_t start = MonotonicNs();
+  const CheckpointOutcome outcome =
+      checkpointer_.Run({host.db, host.schema, host.own_only}, mode, deadline_ns, index);
+  return Record(mode, origin, rule, outcome, start, MonotonicNs());
+}
+
+CheckpointReport Database::Record(CheckpointMode mode, CheckpointOrigin origin,
+                                  const std::string& rule, const CheckpointOutcome& outcome,
+                                  std::uint64_t start_ns, std::uint64_t end_ns) {
+  {
+    const std::lock_guard lock(words_mutex_);
+    unguarded_because_ = checkpointer_.unguarded_because();
+  }
+  CheckpointReport report;
+  report.result = outcome.result;
+  report.busy = outcome.busy;
+  report.pinned = outcome.pinned;
+  report.wal_frames = outcome.wal_frames;
+  report.checkpointed_frames = outcome.checkpointed_frames;
+  report.moved_frames = outcome.moved_frames;
+  report.wal_bytes = WalBytes();
+  if (report.wal_bytes) wal_bytes_ = *report.wal_bytes;
+  report.duration_ns = end_ns - start_ns;
+  report.message = outcome.message;
+  if (outcome.result == CheckpointResult::kSkipped) return report;
+  report.mode = mode;
+  CheckpointEntry entry;
+  entry.at_ms = UnixMs();
+  entry.pid = ThisProcess().pid;
+  entry.mode = mode;
+  entry.origin = origin;
+  entry.result = outcome.result;
+  entry.wal_frames = outcome.wal_frames;
+  entry.checkpointed_frames = outcome.checkpointed_frames;
+  entry.moved_frames = outcome.moved_frames;
+  entry.wal_bytes = report.wal_bytes;
+  entry.duration_ns = static_cast<std::int64_t>(report.duration_ns);
+  entry.rule = rule;
+  entry.error = outcome.message;
+  control()->region().RecordCheckpoint(entry, end_ns);
+  return report;
+}
+
+Facts Database::GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
+                            std::uint64_t now_ns) {
+  const auto current = control();
+  const ControlRegion& region = current->region();
+  const auto load = [](const layout::Counter& counter) {
+    return counter.load(std::memory_order_relaxed);
+  };
+  const double page_size = index.page_size;
+  Facts facts;
+  facts.pending_frames = index.pending();
+  facts.pending_bytes = index.pending() * (page_size + kFrameHeaderBytes);
+  facts.wal_frames = index.max_frame;
+  if (wal_bytes) facts.wal_bytes = static_cast<double>(*wal_bytes);
+  facts.page_size = page_size;
+  if (const std::uint64_t last = load(region.header().last_commit_ns)) {
+    facts.idle_ms = Milliseconds(last, now_ns);
+  }
+  facts.since_checkpoint_ms = Milliseconds(load(region.header().last_checkpoint_ns), now_ns);
+  if (const std::uint64_t last = load(region.checkpoints().last_ns)) {
+    facts.last_checkpoint_ms = static_cast<double>(last) / 1e6;
+  }
+  if (rules_->Asks(&Facts::commits_since_checkpoint) || rules_->Asks(&Facts::commit_rate)) {
+    const std::uint64_t commits = region.ReadCommits(false).commits;
+    const std::uint64_t then = load(region.header().commits_at_checkpoint);
+    facts.commits_since_checkpoint = commits > then ? static_cast<double>(commits - then) : 0;
+    if (rate_ns_ != 0 && now_ns > rate_ns_ && commits >= rate_commits_) {
+      const double rate = static_cast<double>(commits - rate_commits_) * 1e9 /
+                          static_cast<double>(now_ns - rate_ns_);
+      commit_rate_ = commit_rate_ ? *commit_rate_ + kRateSmoothing * (rate - *commit_rate_) : rate;
+    }
+    rate_ns_ = now_ns;
+    rate_commits_ = commits;
+    facts.commit_rate = commit_rate_;
+  }
+  if (rules_->Asks(&Facts::readers) || rules_->Asks(&Facts::oldest_reader_lag)) {
+    if (const auto marks = FindReadMarksLocked()) {
+      std::uint32_t oldest = index.max_frame;
+      int readers = 0;
+      for (std::size_t i = 0; i < marks->held.size(); ++i) {
+        if (!marks->held[i]) continue;
+        ++readers;
+        oldest = std::min(oldest, index.Snapshot(static_cast<int>(i)));
+      }
+      facts.readers = readers;
+      facts.oldest_reader_lag = index.max_frame - oldest;
+    }
+  }
+  return facts;
+}
+
+}  // namespace walmanager
