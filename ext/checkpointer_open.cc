@@ -1,0 +1,177 @@
+// The part of Checkpointer that opens and closes its connections: whether they may be, how they are
+// opened, and what they leave behind at the last close.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "ext/checkpointer.h"
+#include "ext/clock.h"
+#include "ext/own_vfs.h"
+#include "ext/registry.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+
+bool OpeningOwnConnection() {
+  return Registry::Get().opening_thread.load() == std::this_thread::get_id();
+}
+
+Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char* vfs) {
+  Registry& registry = Registry::Get();
+  const std::lock_guard lock(registry.opening_mutex);
+  registry.opening_thread = std::this_thread::get_id();
+  sqlite3* db = nullptr;
+  const int rc = sqlite3_open_v2(path.c_str(), &db, flags, vfs);
+  registry.opening_thread = std::thread::id();
+  OwnedDb owned(db);
+  if (rc != SQLITE_OK) return EngineError(db);
+  return owned;
+}
+
+CloseBehaviour CloseBehaviourOf(sqlite3* db, const char* schema) {
+  CloseBehaviour behaviour;
+  int no_checkpoint = 0, persist = -1;
+  if (sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1, &no_checkpoint) == SQLITE_OK) {
+    behaviour.checkpoint = no_checkpoint == 0;
+  }
+  if (sqlite3_file_control(db, schema, SQLITE_FCNTL_PERSIST_WAL, &persist) == SQLITE_OK) {
+    behaviour.persist_wal = persist == 1;
+  }
+  return behaviour;
+}
+
+Checkpointer::Allowed Checkpointer::Permit(const Host& host) {
+  sqlite3_file* host_file = DatabaseFile(host.db, host.schema);
+  const volatile void* host_index = host_file ? MapWalIndex(host_file) : nullptr;
+  if (open()) {
+    // The same memory means the same file: nobody moved or replaced the database since.
+    if (host_index && MapWalIndex(DatabaseFile(checkpoint_.get(), "main")) == host_index)
+      return Allowed::kYes;
+    Close();
+  }
+  permitted_vfs_ = nullptr;
+  unguarded_because_ = "locking_mode is EXCLUSIVE: nobody else can write";
+  if (!host_index) return Allowed::kNever;
+  sqlite3_vfs* host_vfs = nullptr;
+  sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_VFS_POINTER, &host_vfs);
+  int moved = 0;
+  sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_HAS_MOVED, &moved);
+  unguarded_because_ = "the database file is not to be found at its path";
+  if (moved) return Allowed::kNever;
+  const char* vfs = OwnVfsFor(host_vfs);
+  unguarded_because_ =
+      std::string("the VFS '") + (host_vfs ? host_vfs->zName : "?") + "' is the host's own";
+  if (!vfs) return Allowed::kNever;
+  unguarded_because_.clear();
+  permitted_vfs_ = vfs;
+  permitted_index_ = host_index;
+  return Allowed::kYes;
+}
+
+Checkpointer::Allowed Checkpointer::Open() {
+  if (open()) return Allowed::kYes;
+  if (!permitted()) return Allowed::kNotNow;
+  const std::uint64_t now = MonotonicNs();
+  if (now < given_up_until_ns_) {
+    unguarded_because_ = given_up_because_;
+    return Allowed::kNever;
+  }
+  const Allowed allowed = TryOpen();
+  if (allowed != Allowed::kNotNow) {
+    failing_since_ns_ = 0;
+    return allowed;
+  }
+  constexpr std::uint64_t kSecond = 1'000'000'000;
+  if (failing_since_ns_ == 0) failing_since_ns_ = now;
+  if (now - failing_since_ns_ < kSecond) return allowed;
+  given_up_until_ns_ = now + 10 * kSecond;
+  given_up_because_ = unguarded_because_;
+  return Allowed::kNever;
+}
+
+Checkpointer::Allowed Checkpointer::TryOpen() {
+  // A key is needed, or the process may no longer write: that stays so. All else passes.
+  const auto failed = [&](const Error& error) {
+    unguarded_because_ = error.message;
+    const bool may_write = access(path_.c_str(), R_OK | W_OK) == 0;
+    const bool never = error.code == ErrorCode::kNotADatabase || !may_write;
+    if (never) Revoke();
+    return never ? Allowed::kNever : Allowed::kNotNow;
+  };
+  // To open another file under this name would, by the names of its -wal and -shm, harm this one.
+  struct stat status {};
+  if (stat(path_.c_str(), &status) != 0 || status.st_dev != device_ || status.st_ino != inode_) {
+    Revoke();
+    unguarded_because_ = "the database file is not to be found at its path";
+    return Allowed::kNever;
+  }
+  constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  auto checkpoint = OpenOwnConnection(path_, kFlags, permitted_vfs_);
+  if (!checkpoint.ok()) return failed(checkpoint.error());
+  auto guard = OpenOwnConnection(path_, kFlags, permitted_vfs_);
+  if (!guard.ok()) return failed(guard.error());
+  for (sqlite3* db : {checkpoint.value().get(), guard.value().get()}) {
+    sqlite3_wal_hook(db, nullptr, nullptr);
+    // A read, so that the connection is in WAL mode: it reads one page and parses no schema. It
+    // fails where a key would be needed.
+    auto version = QueryText(db, "PRAGMA schema_version");
+    if (!version.ok()) return failed(version.error());
+    if (sqlite3_db_readonly(db, "main") != 0) {
+      Revoke();
+      unguarded_because_ = "this process may no longer write the database file";
+      return Allowed::kNever;
+    }
+    if (MapWalIndex(DatabaseFile(db, "main")) != permitted_index_) {
+      // Exchanged since, or the host has closed and opened it: the next commit permits anew.
+      Revoke();
+      unguarded_because_ = "the file at its path is another one";
+      return Allowed::kNever;
+    }
+  }
+  // Its close shall never be the one that checkpoints: that is left to the other.
+  sqlite3_db_config(guard.value().get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  auto read = Prepare(guard.value().get(), std::string(kOwnSql) + "PRAGMA schema_version");
+  if (!read.ok()) return failed(read.error());
+  {
+    const std::lock_guard lock(interrupt_mutex_);
+    checkpoint_ = std::move(checkpoint.value());
+  }
+  open_ = true;
+  guard_ = std::move(guard.value());
+  guard_read_ = std::move(read.value());
+  sqlite3_busy_handler(checkpoint_.get(), OnBusy, this);
+  unguarded_because_.clear();
+  return Allowed::kYes;
+}
+
+void Checkpointer::Close() {
+  open_ = pinned_ = false;
+  guard_read_.reset();
+  guard_.reset();
+  // The last close of all runs a checkpoint, which an interrupt of before would end.
+  if (interrupted_.exchange(false) && checkpoint_) (void)QueryText(checkpoint_.get(), "SELECT 1");
+  const std::lock_guard lock(interrupt_mutex_);
+  checkpoint_.reset();
+}
+
+void Checkpointer::Cancel() {
+  ++cancels_;
+  const std::lock_guard lock(interrupt_mutex_);
+  if (optimizer_) sqlite3_interrupt(optimizer_);
+  if (!checkpoint_) return;
+  sqlite3_interrupt(checkpoint_.get());
+  interrupted_ = true;
+}
+
+void Checkpointer::FollowCloseBehaviour(const CloseBehaviour& behaviour) {
+  if (!open()) return;
+  sqlite3_db_config(checkpoint_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
+                    behaviour.checkpoint ? 0 : 1, nullptr);
+  int persist = behaviour.persist_wal ? 1 : 0;
+  for (sqlite3* db : {checkpoint_.get(), guard_.get()}) {
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+  }
+}
+
+}  // namespace walmanager
