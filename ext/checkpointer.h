@@ -99,6 +99,9 @@ class Checkpointer {
   // regards all tables as used: what the host's statements use is known to its connections alone.
   Status Optimize();
 
+  // A sync failed, and what was copied before it is still to be copied again: keep ours open.
+  bool owes_sync() const { return !sync_error_.empty(); }
+
   // The mark on which the guard of a running checkpoint sits. From any thread.
   std::optional<int> guard_mark() const {
     const int mark = guard_mark_.load(std::memory_order_relaxed);

@@ -172,6 +172,9 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     case StatementKind::kWantsDatabase:
       CloseOwnConnections();
       break;
+    case StatementKind::kSetsSynchronous:
+      ForgetSynchronous();
+      break;
     case StatementKind::kDetach:
       CloseOwnConnections();
       detached_ = true;
@@ -196,7 +199,8 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (sqlite3_stmt_readonly(stmt)) return;
   if (sqlite3_column_count(stmt) == 0) {
     ++plain_writes_;
-  } else if (++row_writes_ % kRowWritesBetweenLooks == 0) {
+  } else if (row_writes_++ % kRowWritesBetweenLooks == 0) {
+    // Also before the first: the tick needs a thread.
     LookForUnhookedCommits();
   }
 }
@@ -210,8 +214,12 @@ void Connection::LookForUnhookedCommits() {
     sqlite3_file* file = DatabaseFile(db_, log.schema.c_str());
     const auto index = ReadWalIndex(file);
     if (!index) continue;
-    MakeReady(log);
-    log.control->region().AddFrames(log.slab, CountFrames(log, index->end()));
+    if (index->max_frame > 0) {
+      MakeReady(log);
+      log.control->region().AddFrames(log.slab, CountFrames(log, index->end()));
+    } else {
+      BindIfChanged(log);
+    }
     ControlRegion& region = log.control->region();
     if (!log.database->IsDue(region, index->end(), now)) continue;
     log.database->AfterCommit({db_, log.schema.c_str(), file, /*own_only=*/true}, region, *index,
@@ -301,8 +309,8 @@ void Connection::Committed(const char* schema, int frames) {
                      : without_index ? std::optional(log->without_index)
                                      : ReadWalIndex(file);
   if (index) {
-    const CheckpointReport report =
-        database.AfterCommit({db_, schema, file, false, seen_start}, region, *index, start);
+    const CheckpointReport report = database.AfterCommit(
+        {db_, schema, file, false, seen_start, &log->commits_sync}, region, *index, start);
     log->without_index.backfill = static_cast<std::uint32_t>(
         report.checkpointed_frames.value_or(log->without_index.backfill));
   }

@@ -93,6 +93,10 @@ class Connection {
   static std::string Quoted(const std::string& name);
   // Before the host's database mode changes: nothing of ours stays on it.
   void CloseOwnConnections();
+  // PRAGMA synchronous has been changed.
+  void ForgetSynchronous() {
+    for (Log& log : logs_) log.commits_sync.reset();
+  }
   // At the end of a call: where a driver has the trace, a PRAGMA journal_mode will come
   // unannounced, and nothing of ours may be left in its way.
   void CloseOwnConnectionsIfUntraced();
@@ -111,6 +115,7 @@ class Connection {
     std::uint64_t statement = 0;     // the last statement that committed here
     std::uint64_t adopted = 0;       // the last wish of PRAGMA wal_autocheckpoint that was followed
     std::uint64_t log_position = 0;  // as of the last hook call
+    std::optional<bool> commits_sync;  // as HostConnection
     WalIndex without_index;  // where there is no wal-index: what the hook and checkpoints say
   };
 

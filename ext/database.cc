@@ -25,6 +25,13 @@ std::optional<std::int64_t> FileBytes(const std::string& path) {
 
 }  // namespace
 
+FileStamp StampOf(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return {};
+  return {status.st_size, std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 +
+                              std::int64_t{status.st_mtim.tv_nsec}};
+}
+
 ChangeMark ThisChange() {
   const ProcessIdentity& process = ThisProcess();
   return {process.name + " (pid " + std::to_string(process.pid) + ")", UnixMs()};

@@ -45,6 +45,9 @@ struct HostConnection {
   bool own_only = false;  // the host's handle must not run anything now
   // We see its statements: nothing of ours is in its way when it changes the mode of the database.
   bool traced = true;
+  // Whether its commits sync by themselves (synchronous FULL or EXTRA), once it was asked; nullptr
+  // where nothing keeps that in mind, then nobody asks.
+  std::optional<bool>* commits_sync = nullptr;
 };
 
 // What a checkpoint did, or why there was none; the fields of wal_checkpoint's JSON.
@@ -59,6 +62,13 @@ struct CheckpointReport {
   std::uint64_t duration_ns = 0;
   std::string message;  // why it was skipped, was busy or failed
 };
+
+// The size of a file and the time of its last change; both 0 where there is none.
+struct FileStamp {
+  std::int64_t bytes = 0, changed_ns = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+FileStamp StampOf(const std::string& path);
 
 // This process and this moment, for what it changes.
 ChangeMark ThisChange();
@@ -135,6 +145,7 @@ class Database {
 
  private:
   static constexpr std::uint64_t kInlineNs = 10'000'000'000;  // as inline_until_ns_
+  static constexpr std::uint64_t kIdleNs = 1'000'000'000;     // then connections of ours are closed
   // What a checkpointer that was killed, or a word that lies, is believed: no pass takes longer on
   // a disk that works.
   static constexpr std::uint64_t kAtWorkNs = 1'000'000'000;
@@ -189,8 +200,13 @@ class Database {
   // Gives back what the -wal file has beyond its limit, a little at a time, while the log in it is
   // short and nobody reads. Ours are open. In a committing thread, since it takes the write lock.
   void Shrink(const WalIndex& index);
-  // The next attempt after one that moved nothing.
-  void BackOff(bool in_vain);
+  // The next attempt after one that moved nothing. Whether attempts have been in vain for as long
+  // as makes it worth a line in the checkpoint log: once until one moves something.
+  bool BackOff(bool in_vain);
+  // Closes connections of ours that nobody has used for a second.
+  void CloseIfIdle(std::uint64_t last_commit_ns, std::uint64_t now_ns);
+  // Whether the log is over twice the length at which it is to start over.
+  bool IsOverTwiceItsTarget(const WalIndex& index, const Learned& learned) const;
 
   // --- the thread
 
@@ -202,6 +218,8 @@ class Database {
   struct Inside;
   std::uint64_t Tick(std::uint64_t now_ns, Inside& inside);
   std::optional<WalIndex> LookInBackground();
+  // Counts what was added to the log by commits that reached no hook.
+  void LookForUnhookedCommits();
   // Copies in passes; returns when to look again.
   std::uint64_t CopyInPasses(Inside& inside, std::size_t rule, WalIndex index);
 
@@ -253,7 +271,10 @@ class Database {
   std::int64_t wal_bytes_ = 0;  // size of the -wal file, as somebody last saw it
   std::uint64_t no_shrink_before_ns_ = 0;
   std::uint64_t next_replicator_look_ns_ = 0;
-  std::uint64_t next_tick_ns_ = 0;   // the thread's
+  std::uint64_t next_tick_ns_ = 0;  // the thread's
+  // The -wal file and what commits had told of the log at the last tick.
+  FileStamp wal_stamp_;
+  std::uint64_t told_position_ = 0;
   bool commits_sync_ = false;        // the host's last known synchronous was FULL or EXTRA
   bool left_to_the_commit_ = false;  // what the thread copied last was not synced
   int missed_ = 0;                   // remainders in a row that grew before a commit could finish

@@ -16,7 +16,6 @@ namespace walmanager {
 namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kIdleNs = 1000 * kMs;  // then connections of ours are closed
 constexpr std::uint64_t kLeaseRetryNs = 5 * kMs;
 constexpr useconds_t kGiveWayUs = 50;
 constexpr std::uint32_t kMostPreparedFrames = 384;
@@ -50,7 +49,7 @@ struct Database::Inside {
   Database& database;
   Registry& registry;
   std::unique_lock<std::mutex> lock;
-  std::shared_lock<std::shared_mutex> engine;
+  std::shared_lock<std::shared_timed_mutex> engine;
 };
 
 bool Database::HandOver(const HostConnection& host) {
@@ -94,12 +93,31 @@ std::optional<WalIndex> Database::LookInBackground() {
   return index;
 }
 
+void Database::LookForUnhookedCommits() {
+  const std::uint64_t told = Get(control()->region().header().log_position);
+  const FileStamp stamp = StampOf(wal_path_);
+  const bool untold = stamp != wal_stamp_ && told == told_position_;
+  wal_stamp_ = stamp;
+  told_position_ = told;
+  if (!untold || stamp.bytes == 0) return;
+  const auto index = LookInBackground();
+  if (!index || index->max_frame == 0) return;
+  if (control_wanted()) MakeControl();
+  ControlRegion& region = control()->region();
+  bool reset = false;
+  const std::uint64_t frames = region.AdvanceLog(index->salt1, index->max_frame, &reset);
+  if (reset) region.CountLogReset();
+  region.AddFrames(layout::kConnections, frames);
+  told_position_ = Get(region.header().log_position);
+}
+
 std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   const std::uint64_t interval = sample_interval_ns_;
   if (stopping_) return now + interval;
   if (now >= next_tick_ns_) {
     next_tick_ns_ = now + interval;
     LookForControl();
+    LookForUnhookedCommits();
   }
   if (!FollowSettings().ok()) return next_tick_ns_;
   const auto current = control();
@@ -137,10 +155,10 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   }
   if (!rule) {
     BackOff(false);
-    if (checkpointer_.open() &&
-        now > std::max(checkpointer_.last_used_ns(), last_commit) + kIdleNs) {
-      checkpointer_.Close();
+    if (checkpointer_.open() && checkpointer_.owes_sync()) {
+      (void)checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
     }
+    CloseIfIdle(last_commit, now);
     if (values_[Setting::kAutoOptimize] != 0) Optimize(*current, last_commit, now);
     return next_tick_ns_;
   }
@@ -248,14 +266,12 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     whole.wal_frames = index.max_frame;
     whole.checkpointed_frames = index.backfill;
   }
-  // One attempt in vain tells as much as the many that follow it.
-  if (in_vain && backoff_ns_ > 0) {
+  // A reader that is soon gone is no news, and one line tells as much as one for each attempt.
+  if (BackOff(in_vain) || !in_vain) {
+    Record(CheckpointMode::kPassive, CheckpointOrigin::kBackground, rule.name, whole, start, end);
+  } else {
     region.CountSkippedCheckpoint();
-    BackOff(in_vain);
-    return not_before_ns_;
   }
-  Record(CheckpointMode::kPassive, CheckpointOrigin::kBackground, rule.name, whole, start, end);
-  BackOff(in_vain);
   return in_vain ? not_before_ns_.load() : end + sample_interval_ns_;
 }
 

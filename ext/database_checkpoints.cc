@@ -52,11 +52,26 @@ Status Database::FollowSettings() {
   return Ok{};
 }
 
-void Database::BackOff(bool in_vain) {
-  backoff_ns_ = !in_vain           ? 0
-                : backoff_ns_ == 0 ? kFirstBackoffNs
-                                   : std::min(2 * backoff_ns_, kLongestBackoffNs);
+bool Database::BackOff(bool in_vain) {
+  const std::uint64_t before = backoff_ns_;
+  backoff_ns_ = !in_vain      ? 0
+                : before == 0 ? kFirstBackoffNs
+                              : std::min(2 * before, kLongestBackoffNs);
   not_before_ns_ = in_vain ? MonotonicNs() + backoff_ns_ : 0;
+  return backoff_ns_ == kLongestBackoffNs && before < kLongestBackoffNs;
+}
+
+void Database::CloseIfIdle(std::uint64_t last_commit_ns, std::uint64_t now_ns) {
+  // While a sync is owed a lock of ours keeps the log.
+  if (checkpointer_.open() && !checkpointer_.owes_sync() &&
+      now_ns > std::max(checkpointer_.last_used_ns(), last_commit_ns) + kIdleNs) {
+    checkpointer_.Close();
+  }
+}
+
+bool Database::IsOverTwiceItsTarget(const WalIndex& index, const Learned& learned) const {
+  const std::int64_t multiple = commits_sync_ ? learned.Multiple() : 1;
+  return index.max_frame > 2 * multiple * DueFrames(values_, index.page_size);
 }
 
 void Database::WatchReaders(const WalIndex& index, std::uint64_t now_ns) {

@@ -17,7 +17,6 @@ namespace walmanager {
 namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kIdleNs = 1000 * kMs;  // then connections of ours are closed
 constexpr std::int64_t kMostFramesBetweenLooks = 64;
 // Budgets between one spent in vain and the next, and where readers are known to last longer.
 constexpr std::uint64_t kStallSpacing = 50;
@@ -26,12 +25,23 @@ constexpr std::uint64_t kLongStallSpacing = 200;
 // limit: twice what a finish takes on a slow disk.
 constexpr std::uint64_t kGateNs = 2 * kMs;
 constexpr std::int64_t kPauseNs = 50'000;
-constexpr int kMostMissed = 3;  // times in a row that the thread copies again at once
+constexpr double kUsualFrameUs = 5;  // to copy a frame, until that is learned
+constexpr int kMostMissed = 3;       // times in a row that the thread copies again at once
+
+constexpr char kReplicatorIsThere[] =
+    "a replicator checkpoints this database: walmanager only looks";
+constexpr char kHandedOver[] = "handed to the background thread";
 
 void SleepNs(std::uint64_t ns) {
   const timespec time{static_cast<time_t>(ns / 1'000'000'000),
                       static_cast<long>(ns % 1'000'000'000)};
   nanosleep(&time, nullptr);
+}
+
+bool CommitsSync(const HostConnection& host) {
+  const auto synchronous = QueryText(host.db, "PRAGMA " + QuoteName(host.schema) + ".synchronous");
+  return synchronous.ok() && synchronous.value() &&
+         (*synchronous.value() == "2" || *synchronous.value() == "3");
 }
 
 // As short as a sleep gets: 50 to 60 µs, of which all but one nanosecond is the system's slack for
@@ -170,9 +180,7 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
   if (!thread_ && now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
                       sample_interval_ns_.load(std::memory_order_relaxed)) {
     LookForControl();
-    if (checkpointer_.open() && now_ns > checkpointer_.last_used_ns() + kIdleNs) {
-      checkpointer_.Close();
-    }
+    CloseIfIdle(/*last_commit_ns=*/0, now_ns);
   }
   return AutoCheckpointLocked(host, index, CheckpointOrigin::kInline, /*hurried=*/true, now_ns);
 }
@@ -228,7 +236,7 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
   const Facts facts = GatherFacts(index, report.wal_bytes, now);
   if (origin == CheckpointOrigin::kInline && replicated() &&
       (now < next_replicator_look_ns_ || !OpenFor(host) || LookForReplicator(now))) {
-    report.message = "a replicator checkpoints this database: walmanager only looks";
+    report.message = kReplicatorIsThere;
     return report;
   }
   const auto decision = rules_->Decide(facts);
@@ -249,17 +257,17 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
     return report;
   }
   if (hurried && rule.builtin && rule.runs == RuleRuns::kBackground && !host.own_only) {
-    const auto synchronous =
-        QueryText(host.db, "PRAGMA " + QuoteName(host.schema) + ".synchronous");
-    commits_sync_ = synchronous.ok() && synchronous.value() &&
-                    (*synchronous.value() == "2" || *synchronous.value() == "3");
+    if (host.commits_sync) {
+      if (!*host.commits_sync) *host.commits_sync = CommitsSync(host);
+      commits_sync_ = **host.commits_sync;
+    }
     if (IsEarly(index, now)) {
       report.message = "commits sync by themselves: later";
       return report;
     }
   }
   if (hurried && rule.runs == RuleRuns::kBackground && HandOver(host)) {
-    report.message = "handed to the background thread";
+    report.message = kHandedOver;
     return report;
   }
   const bool host_is_busy = sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE;
@@ -273,17 +281,24 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
     report.message = "the last attempts moved nothing: waiting before the next";
     return report;
   }
-  if (origin == CheckpointOrigin::kInline && OpenFor(host) && LookForReplicator(now)) return report;
+  if (origin == CheckpointOrigin::kInline && OpenFor(host) && LookForReplicator(now)) {
+    report.message = kReplicatorIsThere;
+    return report;
+  }
   // Never for itself: a connection with a statement open reads.
   std::uint64_t budget =
       host_is_busy ? 0 : static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
   if (hurried && budget > 0) {
+    const double frame_us =
+        control()->region().learned()[LearnedValue::kFrameUs].value_or(kUsualFrameUs);
     budget = StallNs(rule, now, index);
     // What this commit has waited already counts.
     budget -= std::min(budget, now - began_ns);
-    // Not the moment to wait: what else there is to do is the thread's.
-    if (budget == 0 && rule.builtin && HandOver(host)) {
-      report.message = "handed to the background thread";
+    // Not the moment to wait, or more to copy than the budget is for: that is the thread's, and the
+    // commits to come wait for it.
+    const double copying_ns = index.pending() * frame_us * 1e3;
+    if (rule.builtin && copying_ns >= static_cast<double>(budget) && HandOver(host)) {
+      report.message = kHandedOver;
       return report;
     }
   }
@@ -343,12 +358,13 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
   if (!checkpointer_.NobodyPins()) return std::nullopt;
   const std::uint64_t start = MonotonicNs();
   layout::Counter& gate_until_ns = region.header().gate_until_ns;
-  Put(gate_until_ns, start + kGateNs);
+  const bool gated = IsOverTwiceItsTarget(index, region.learned());
+  if (gated) Put(gate_until_ns, start + kGateNs);
   const std::string rule = prepared.rule >= 1 && prepared.rule <= rules_->rules().size()
                                ? rules_->rules()[prepared.rule - 1].name
                                : "";
   const CheckpointOutcome outcome = checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
-  Put(gate_until_ns, 0);
+  if (gated) Put(gate_until_ns, 0);
   const std::uint64_t end = MonotonicNs();
   CheckpointReport report =
       Record(CheckpointMode::kPassive, CheckpointOrigin::kInline, rule, outcome, start, end);

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
 
 #include "ext/clock.h"
@@ -17,12 +18,17 @@ std::atomic<bool> watching_forks{false};
 // The registry whose threads stand still while this thread forks.
 thread_local Registry* forking = nullptr;
 
+// A thread of ours may itself wait, inside the engine, for something that the forking thread holds
+// (a host's log callback that wants an interpreter's lock): then the fork goes on without it, as it
+// would beside any other thread that uses SQLite.
+constexpr std::chrono::seconds kLongestWaitForThreads{10};
+
 void BeforeFork() {
-  forking = current.load(std::memory_order_acquire);
-  if (!forking) return;
-  ++forking->forks_waiting;
-  forking->engine_mutex.lock();
-  --forking->forks_waiting;
+  Registry* registry = current.load(std::memory_order_acquire);
+  if (!registry) return;
+  ++registry->forks_waiting;
+  forking = registry->engine_mutex.try_lock_for(kLongestWaitForThreads) ? registry : nullptr;
+  --registry->forks_waiting;
 }
 void AfterForkInParent() {
   if (forking) forking->engine_mutex.unlock();

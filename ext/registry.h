@@ -52,7 +52,7 @@ struct Registry {
 
   // Held shared by a thread of ours while it is inside the engine, and alone while the process
   // forks: else the child could begin with a lock of the engine's that nobody there can release.
-  std::shared_mutex engine_mutex;
+  std::shared_timed_mutex engine_mutex;
   std::atomic<int> forks_waiting{0};  // for it: threads of ours let them go first
 
   // Never waits: a child forked at any moment finds no lock of its parent's here.

@@ -176,6 +176,7 @@ class Configuration {
     }
     connection_.CloseOwnConnections();
     const auto done = connection_.Query(Pragma(target) + "=" + value);
+    connection_.ForgetSynchronous();
     if (!done.ok()) return done.error();
     return Ok{};
   }

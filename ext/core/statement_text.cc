@@ -81,6 +81,7 @@ StatementKind ClassifyStatement(const char* sql) {
           Mentions(sql, "wal_checkpoint")) {
         return StatementKind::kWantsDatabase;
       }
+      if (ValueOf(sql, "synchronous")) return StatementKind::kSetsSynchronous;
       return StatementKind::kOther;
     default:
       return StatementKind::kOther;

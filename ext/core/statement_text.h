@@ -14,6 +14,7 @@ enum class StatementKind : std::uint8_t {
   // PRAGMA journal_mode=X but wal, locking_mode=X but normal, wal_checkpoint: nothing of ours shall
   // be in its way.
   kWantsDatabase,
+  kSetsSynchronous,  // PRAGMA synchronous=X
   kAttach,
   kDetach,
   kEndsTransaction,  // COMMIT, END

@@ -160,6 +160,34 @@ def test_commits_that_reach_no_hook_are_copied(fast):
     wait_for(lambda: metrics(fast)["checkpoint_frames"] >= copied + 1400)
 
 
+def test_a_few_commits_that_reach_no_hook_are_copied_at_a_time_rule(fast):
+    """Too few for the look that every 64th of them takes: only the file has changed."""
+    setting(fast, "sample_interval_ms", 20)
+    setting(fast, "checkpoint_interval_ms", 200)
+    for _ in range(10):
+        cursor = fast.execute("INSERT INTO t(payload) VALUES (zeroblob(3000)) RETURNING id")
+        cursor.fetchone()
+        cursor.close()
+    wait_for(lambda: fast.execute("SELECT origin, rule, result, checkpointed_frames FROM wal_checkpoints").fetchall()
+             == [("background", "interval", "complete", metrics(fast)["wal_frames"])])
+    row = metrics(fast)
+    assert row["pending_frames"] == 0
+    assert row["frames_written"] == row["wal_frames"] >= 10
+
+
+# --- what the host's handle sees of it
+
+def test_the_host_is_asked_about_synchronous_once_and_after_each_change(fast):
+    asked = []
+    fast.set_authorizer(lambda action, arg, value, *rest:
+                        (asked.append((arg, value)), 0)[1] if action == 19 and arg == "synchronous" else 0)
+    insert(fast, 5000)
+    assert asked == [("synchronous", None)]
+    fast.execute("PRAGMA synchronous=FULL")
+    insert(fast, 5000)
+    assert asked == [("synchronous", None), ("synchronous", "FULL"), ("synchronous", None)]
+
+
 # --- one checkpointer at a time
 
 def test_who_has_the_lease_copies_and_when_he_is_killed_the_next_one_does(fast, fast_path, worker):

@@ -30,6 +30,8 @@ TEST(StatementText, KindsInAnySpelling) {
       {"PRAGMA journal_mode", Kind::kOther},
       {"PRAGMA locking_mode(EXCLUSIVE)", Kind::kWantsDatabase},
       {"PRAGMA cache_size=-4000", Kind::kOther},
+      {"PRAGMA main.Synchronous = FULL", Kind::kSetsSynchronous},
+      {"PRAGMA synchronous", Kind::kOther},
       {"ATTACH 'x' AS y", Kind::kAttach},
       {"detach database y", Kind::kDetach},
       {"DELETE FROM t", Kind::kOther},
