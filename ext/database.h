@@ -174,6 +174,9 @@ class Database {
   // The prepared remainder; nullopt where there is none or this is not the moment.
   std::optional<CheckpointReport> FinishLocked(const HostConnection& host, const WalIndex& index,
                                                ControlRegion& region);
+  // A remainder could not be finished: the thread copies once more, unless that happens again and
+  // again.
+  void Missed(ControlRegion& region, std::size_t rule);
   CheckpointReport RunLocked(const HostConnection& host, CheckpointMode mode, const WalIndex& index,
                              std::uint64_t deadline_ns, CheckpointOrigin origin,
                              const std::string& rule);

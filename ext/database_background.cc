@@ -267,7 +267,8 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     whole.checkpointed_frames = index.backfill;
   }
   // A reader that is soon gone is no news, and one line tells as much as one for each attempt.
-  if (BackOff(in_vain) || !in_vain) {
+  const bool worth_a_line = BackOff(in_vain) || moved > 0 || !in_vain;
+  if (worth_a_line) {
     Record(CheckpointMode::kPassive, CheckpointOrigin::kBackground, rule.name, whole, start, end);
   } else {
     region.CountSkippedCheckpoint();

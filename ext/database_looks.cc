@@ -313,7 +313,10 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
   if (ran.pinned) {
     if (const auto now_there = checkpointer_.Look()) WatchReaders(*now_there, MonotonicNs());
     const bool pays = current->region().learned().WaitPays(budget);
-    no_stall_before_ns_ = MonotonicNs() + (pays ? kStallSpacing : kLongStallSpacing) * budget;
+    // Far beyond the limit, more of the time.
+    const bool far_beyond = index.max_frame > wait_frame_.load(std::memory_order_relaxed) * 3 / 2;
+    const std::uint64_t spacing = (pays ? kStallSpacing : kLongStallSpacing) / (far_beyond ? 4 : 1);
+    no_stall_before_ns_ = MonotonicNs() + spacing * budget;
   }
   BackOff(ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0);
   WalIndex after = index;
@@ -333,6 +336,14 @@ std::uint64_t Database::StallNs(const Rule& rule, std::uint64_t now_ns, const Wa
   return most;
 }
 
+void Database::Missed(ControlRegion& region, std::size_t rule) {
+  region.SetPrepared({});
+  if (thread_ && ++missed_ <= kMostMissed) {
+    missed_rule_ = rule;
+    thread_->Wake();
+  }
+}
+
 std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& host,
                                                        const WalIndex& index,
                                                        ControlRegion& region) {
@@ -342,13 +353,8 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
   }
   if (!host.traced) return std::nullopt;
   if (index.pending() > prepared.frames) {
-    // Missed: commits were faster than the thread could tell. It copies once more, unless readers
-    // stay in the way.
-    region.SetPrepared({});
-    if (thread_ && ++missed_ <= kMostMissed) {
-      missed_rule_ = prepared.rule;
-      thread_->Wake();
-    }
+    // Commits were faster than the thread could tell.
+    Missed(region, prepared.rule);
     return std::nullopt;
   }
   if (!OpenFor(host)) return std::nullopt;
@@ -363,7 +369,9 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
   const std::string rule = prepared.rule >= 1 && prepared.rule <= rules_->rules().size()
                                ? rules_->rules()[prepared.rule - 1].name
                                : "";
-  const CheckpointOutcome outcome = checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
+  // Who was about to commit as the gate closed still does: again, until nobody is left.
+  const CheckpointOutcome outcome =
+      checkpointer_.RunOpen(CheckpointMode::kPassive, gated ? start + kGateNs : 0);
   if (gated) Put(gate_until_ns, 0);
   const std::uint64_t end = MonotonicNs();
   CheckpointReport report =
@@ -374,6 +382,9 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
     region.SetPrepared({});
     BackOff(true);
   }
+  // Others commit while this one copies, and each would try, and sync, in vain, as long as there is
+  // no gate.
+  if (outcome.result == CheckpointResult::kPartial && !gated) Missed(region, prepared.rule);
   if (outcome.result == CheckpointResult::kComplete) {
     region.SetPrepared({});
     missed_ = 0;
