@@ -141,6 +141,15 @@ bool Database::Replace(ControlFile::Wish wish) {
       (void)made->region().WriteSettings(*stored);
     }
   }
+  // Where the file was deleted, the log is as far as the one before it knew: the tick must see what
+  // is pending there.
+  const std::uint64_t position =
+      control_->region().header().log_position.load(std::memory_order_relaxed);
+  if (made->shared() && control_->shared() && position != 0) {
+    bool reset = false;
+    (void)made->region().AdvanceLog(static_cast<std::uint32_t>(position >> 32),
+                                    static_cast<std::uint32_t>(position), &reset);
+  }
   control_ = std::move(made);
   // Release: whoever sees the new generation finds the new file.
   control_generation_.fetch_add(1, std::memory_order_release);

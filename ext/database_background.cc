@@ -266,6 +266,8 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     whole.wal_frames = index.max_frame;
     whole.checkpointed_frames = index.backfill;
   }
+  // Interrupted, since the host needed the database: that says nothing about readers.
+  if (checkpointer_.cancelled()) in_vain = false;
   // A reader that is soon gone is no news, and one line tells as much as one for each attempt.
   const bool worth_a_line = BackOff(in_vain) || moved > 0 || !in_vain;
   if (worth_a_line) {

@@ -166,11 +166,12 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
     // and there is too much to copy to wait for that.
     const std::uint64_t waits = wait_ns_.load(std::memory_order_relaxed);
     const std::uint64_t limit = wait_frame_.load(std::memory_order_relaxed);
-    if (index.max_frame < limit || index.max_frame / 2 > limit || host_is_busy || waits == 0 ||
+    if (index.max_frame < limit) return {};
+    if (thread_running_.load(std::memory_order_acquire)) thread_->Hurry();
+    if (index.max_frame / 2 > limit || host_is_busy || waits == 0 ||
         now_ns < no_stall_before_ns_ || now_ns < not_before_ns_) {
       return {};
     }
-    if (thread_running_.load(std::memory_order_acquire)) thread_->Hurry();
     while (!lock.try_lock()) {
       if (MonotonicNs() >= now_ns + waits) return {};
       Pause();
