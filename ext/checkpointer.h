@@ -17,6 +17,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -95,6 +96,8 @@ class Checkpointer {
   // are open.
   std::optional<bool> FindReplicator();
 
+  // `ask(db, schema_version)` with another connection of ours that reads, where that is permitted.
+  void Explain(const std::function<void(sqlite3*, std::uint32_t)>& ask);
   // PRAGMA optimize on another connection of ours, where that is permitted. Waits for nobody. It
   // regards all tables as used: what the host's statements use is known to its connections alone.
   Status Optimize();

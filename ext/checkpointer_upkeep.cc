@@ -123,6 +123,20 @@ std::int64_t Checkpointer::ShrinkLog(std::int64_t limit, std::int64_t step,
   return bytes;
 }
 
+void Checkpointer::Explain(const std::function<void(sqlite3*, std::uint32_t)>& ask) {
+  if (Open() != Allowed::kYes) return;
+  auto opened = OpenOwnConnection(
+      path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+      permitted_vfs_);
+  if (!opened.ok()) return;
+  sqlite3* db = opened.value().get();
+  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_wal_hook(db, nullptr, nullptr);
+  const auto version = QueryText(db, "PRAGMA schema_version");
+  if (!version.ok() || !version.value()) return;
+  ask(db, static_cast<std::uint32_t>(std::stoll(*version.value())));
+}
+
 Status Checkpointer::Optimize() {
   if (Open() != Allowed::kYes) return Error{unguarded_because_};
   auto opened = OpenOwnConnection(

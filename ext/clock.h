@@ -16,6 +16,11 @@ inline std::int64_t ClockNs(clockid_t clock) {
 // Nanoseconds since some point before this process; never runs backwards. 20 to 30 ns a call.
 inline std::uint64_t MonotonicNs() { return static_cast<std::uint64_t>(ClockNs(CLOCK_MONOTONIC)); }
 
+// The same to within microseconds, in half the time: from the processor's own counter where the
+// system uses that for its clock, too. May run backwards by as much from one call to the next; what
+// is computed from two of them is to be bounded by zero.
+std::uint64_t QuickMonotonicNs();
+
 // Milliseconds since 1970-01-01 UTC; jumps when somebody sets the clock.
 inline std::int64_t UnixMs() { return ClockNs(CLOCK_REALTIME) / 1'000'000; }
 

@@ -7,7 +7,7 @@
 #include "ext/checkpointer.h"
 #include "ext/clock.h"
 #include "ext/core/engine_version.h"
-#include "ext/core/statement_text.h"
+#include "ext/core/shared_words.h"
 #include "ext/registry.h"
 #include "ext/sqlite.h"
 #include "ext/wal_index.h"
@@ -15,7 +15,6 @@
 namespace walmanager {
 namespace {
 
-constexpr std::uint64_t kRowWritesBetweenLooks = 64;
 constexpr char kLifetimeFunction[] = "walmanager_connection_lifetime";
 
 std::uint64_t Position(const LogEnd& end) { return std::uint64_t{end.salt1} << 32 | end.max_frame; }
@@ -63,9 +62,10 @@ void Connection::Start(At at) {
     // hook. Nobody can have a commit hook on a connection that is only being opened.
     sqlite3_commit_hook(db_, OnFirstCommit, this);
   }
-  // Some builds of SQLite have no trace: then commits are counted, but not timed.
-  if (sqlite3_api->trace_v2)
-    sqlite3_trace_v2(db_, SQLITE_TRACE_STMT | SQLITE_TRACE_CLOSE, OnTrace, this);
+  // Before the first statement of a connection that is only being opened nobody has one.
+  may_have_profile_ = at == At::kOpenConnection;
+  LookForMain();
+  main_ ? FollowMain() : PlaceTrace();
 }
 
 void Connection::Detach(void* self) {
@@ -82,9 +82,16 @@ void Connection::Detach(void* self) {
 }
 
 Connection::~Connection() {
-  for (Log& log : logs_) {
-    if (log.control) log.control->ReleaseSlab(log.slab);
+  for (Log& log : logs_) Release(log);
+}
+
+void Connection::Release(Log& log) {
+  if (&log == main_) {
+    meter_.Unbind();
+    main_ = nullptr;
   }
+  if (log.control) log.control->ReleaseSlab(log.slab);
+  log.control.reset();
 }
 
 // --- the hook
@@ -136,112 +143,6 @@ int Connection::OnFirstCommit(void* self) {
   return 0;
 }
 
-int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
-  AtCEdge([&] {
-    auto* connection = static_cast<Connection*>(self);
-    if (event == SQLITE_TRACE_STMT && sql) {
-      connection->BeforeStatement(static_cast<sqlite3_stmt*>(stmt), static_cast<const char*>(sql));
-    } else if (event == SQLITE_TRACE_CLOSE) {
-      connection->BeforeClose();
-    }
-    return SQLITE_OK;
-  });
-  return 0;
-}
-
-void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
-  trace_is_ours_ = true;  // CloseOwnConnectionsIfUntraced() wants to know
-  // Triggers, and statements within another, come as comments that are not the statement's own
-  // text; statements of ours carry a mark.
-  if (sql[0] == '-' && sql[1] == '-' && sql != sqlite3_sql(stmt)) return;
-  if (sql[0] == '/' && std::strncmp(sql, kOwnSql, sizeof kOwnSql - 1) == 0) return;
-  if (!belongs_here()) return;
-  traced_ = true;
-  ++statement_;
-  statement_start_ns_ = MonotonicNs();
-  if (detached_) ForgetDetached();
-  // The first statement: let the others know that this process is there.
-  if (statement_ == 1) {
-    Log* log = FindLog("main", sqlite3_db_filename(db_, nullptr));
-    if (log && log->database->control()->shared()) BindIfChanged(*log);
-  }
-  switch (ClassifyStatement(sql)) {
-    case StatementKind::kSetsAutocheckpoint:
-      FollowAutocheckpoint();
-      break;
-    case StatementKind::kWantsDatabase:
-      CloseOwnConnections();
-      break;
-    case StatementKind::kSetsSynchronous:
-      ForgetSynchronous();
-      break;
-    case StatementKind::kDetach:
-      CloseOwnConnections();
-      detached_ = true;
-      break;
-    case StatementKind::kAttach:
-      detached_ = true;  // sqlite3_deserialize() attaches over main
-      break;
-    case StatementKind::kEndsTransaction:
-      ++plain_writes_;
-      break;
-    case StatementKind::kRollback:
-      // What is taken back is no evidence of a commit that our hook has missed.
-      changes_at_hook_ = sqlite3_total_changes(db_);
-      break;
-    case StatementKind::kOther:
-      break;
-  }
-  // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After
-  // the look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
-  if (!hook_placed_ && hook_wanted_) PlaceHook();
-  // A statement that returns rows can be left half-way, and then commits without the hook.
-  if (sqlite3_stmt_readonly(stmt)) return;
-  if (sqlite3_column_count(stmt) == 0) {
-    ++plain_writes_;
-  } else if (row_writes_++ % kRowWritesBetweenLooks == 0) {
-    // Also before the first: the tick needs a thread.
-    LookForUnhookedCommits();
-  }
-}
-
-void Connection::LookForUnhookedCommits() {
-  if (!automatic_ || !in_autocommit() || transaction_state(nullptr) != TransactionState::kNone)
-    return;
-  const std::uint64_t now = MonotonicNs();
-  for (Log& log : logs_) {
-    // Outside of a transaction only a connection in WAL mode holds the lock that this asks for.
-    sqlite3_file* file = DatabaseFile(db_, log.schema.c_str());
-    const auto index = ReadWalIndex(file);
-    if (!index) continue;
-    if (index->max_frame > 0) {
-      MakeReady(log);
-      log.control->region().AddFrames(log.slab, CountFrames(log, index->end()));
-    } else {
-      BindIfChanged(log);
-    }
-    ControlRegion& region = log.control->region();
-    if (!log.database->IsDue(region, index->end(), now)) continue;
-    log.database->AfterCommit({db_, log.schema.c_str(), file, /*own_only=*/true}, region, *index,
-                              now);
-  }
-}
-
-void Connection::FollowAutocheckpoint() {
-  // SQLite did it when the statement was prepared: its hook, or none, stands where ours stood. What
-  // sqlite3_wal_hook returns is that hook's argument: N.
-  void* displaced = sqlite3_wal_hook(db_, OnWal, this);
-  hook_placed_ = true;
-  if (displaced == this) return;
-  const auto frames = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(displaced));
-  automatic_ = frames > 0;
-  hook_wanted_ = true;
-  if (automatic_) {
-    ++wish_;
-    wished_frames_ = frames;
-  }
-}
-
 void Connection::BeforeClose() {
   if (!belongs_here()) return;
   for (Log& log : logs_) {
@@ -266,10 +167,11 @@ void Connection::ForgetDetached() {
   const auto gone = [&](Log& log) {
     const char* file = sqlite3_db_filename(db_, log.schema.c_str());
     if (file && log.file == file) return false;
-    if (log.control) log.control->ReleaseSlab(log.slab);
+    Release(log);
     return true;
   };
-  logs_.remove_if(gone);
+  if (logs_.remove_if(gone) != 0) SetPlaces();
+  look_for_main_ = true;
 }
 
 // --- the commit path
@@ -285,7 +187,7 @@ int Connection::OnWal(void* self, sqlite3*, const char* schema, int frames) {
 
 void Connection::Committed(const char* schema, int frames) {
   if (!belongs_here()) return;
-  const std::uint64_t start = MonotonicNs();
+  const std::uint64_t start = QuickMonotonicNs();
   const char* name = FastName(schema);
   const char* file_name = sqlite3_db_filename(db_, name);
   Log* log = FindLog(schema, file_name);
@@ -310,15 +212,16 @@ void Connection::Committed(const char* schema, int frames) {
                                      : ReadWalIndex(file);
   if (index) {
     const CheckpointReport report = database.AfterCommit(
-        {db_, schema, file, false, seen_start, &log->commits_sync}, region, *index, start);
+        {db_, schema, file, false, seen_start, &log->commits_sync}, region, *index, MonotonicNs());
     log->without_index.backfill = static_cast<std::uint32_t>(
         report.checkpointed_frames.value_or(log->without_index.backfill));
   }
   // Where nothing was due the hook's own time, a fraction of a microsecond, is less than asking.
-  const std::uint64_t end = due ? MonotonicNs() : start;
-  if (seen_start) commit.duration_ns = end - statement_start_ns_;
-  commit.stall_ns = end - start;
+  const std::uint64_t end = due ? QuickMonotonicNs() : start;
+  if (seen_start) commit.duration_ns = std::max(end, statement_start_ns_) - statement_start_ns_;
+  commit.stall_ns = std::max(end, start) - start;
   region.RecordCommit(log->slab, commit);
+  CountCommit(*log, commit, seen_start);
   region.header().last_commit_ns.store(end, std::memory_order_relaxed);
   log->statement = statement_;
   if (log_end) log->log_position = Position(*log_end);
@@ -326,6 +229,21 @@ void Connection::Committed(const char* schema, int frames) {
   changes_at_hook_ = sqlite3_total_changes(db_);
   // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
   if (!seen_start) database.StayOutOfTheWay(end);
+}
+
+void Connection::CountCommit(Log& log, const ControlRegion::Commit& commit, bool seen_start) {
+  if (log.slab < layout::kConnections) {
+    layout::ConnectionInfo& info = log.control->region().slab(log.slab).info;
+    AddOwn(info.commits, 1);
+    // Two commits and no statement between them: somebody has our trace slot.
+    if (!seen_start && log.statement == statement_) {
+      AddOwn(info.trace_lost, 1);
+      Put(info.trace, static_cast<std::uint64_t>(TraceState::kDisplaced));
+    }
+  }
+  if (seen_start && meter_.bound()) {
+    meter_.Committed(*log.control, commit.frames, commit.stall_ns);
+  }
 }
 
 void Connection::MakeReady(Log& log) {
@@ -365,11 +283,41 @@ void Connection::BindIfChanged(Log& log) {
 }
 
 void Connection::Bind(Log& log) {
-  if (log.control) log.control->ReleaseSlab(log.slab);
   // The generation first: if the file changes in between, the next commit binds again.
   log.control_generation = log.database->control_generation();
-  log.control = log.database->control();
-  log.slab = log.control->ClaimSlab();
+  const auto before = std::exchange(log.control, log.database->control());
+  const std::size_t slab_before = std::exchange(log.slab, log.control->ClaimSlab());
+  if (before && !before->shared() && log.control->shared()) {
+    log.control->region().TakeOver(log.slab, before->region(), slab_before);
+  }
+  if (&log == main_ && meter_.bound()) meter_.Bind(log.control, log.slab);
+  if (before) before->ReleaseSlab(slab_before);
+  Introduce(log);
+  SetPlaces();
+}
+
+void Connection::Introduce(Log& log) {
+  if (log.slab >= layout::kConnections) return;
+  layout::ConnectionInfo& info = log.control->region().slab(log.slab).info;
+  if (id_ == 0) id_ = registry_->NewConnectionId();
+  if (opened_ms_ == 0) opened_ms_ = UnixMs();
+  const char* main_file = sqlite3_db_filename(db_, nullptr);
+  PutText(info.process, ThisProcess().name);
+  PutText(info.application, application_);
+  PutText(info.file, main_file ? main_file : "");
+  Put(info.main, log.schema == "main" ? 1 : 0);
+  Put(info.opened_ms, static_cast<std::uint64_t>(opened_ms_));
+  Put(info.id, id_);
+}
+
+void Connection::SetPlaces() {
+  std::vector<StatementMeter::Place> places;
+  for (const Log& log : logs_) {
+    if (!log.control || log.slab >= layout::kConnections) continue;
+    places.push_back({&log.control->region().slab(log.slab).info, log.schema});
+    if (log.schema == "main") std::swap(places.front(), places.back());
+  }
+  meter_.SetPlaces(std::move(places));
 }
 
 WalIndex Connection::LookWithoutIndex(Log& log, int frames) {

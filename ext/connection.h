@@ -14,9 +14,11 @@
 #include <string_view>
 #include <vector>
 
+#include "ext/core/connection_entry.h"
 #include "ext/core/result.h"
 #include "ext/database.h"
 #include "ext/registry.h"
+#include "ext/statement_meter.h"
 
 struct sqlite3;
 struct sqlite3_file;
@@ -25,7 +27,6 @@ struct sqlite3_stmt;
 namespace walmanager {
 
 enum class HookState { kActive, kDisplaced, kOff };
-enum class TransactionState { kNone, kRead, kWrite };
 
 // One attached database as PRAGMA database_list has it.
 struct Schema {
@@ -49,6 +50,7 @@ class Connection {
   void Start(At at);
 
   sqlite3* db() const { return db_; }
+  std::uint64_t id() const { return id_; }
   // False in a child that was forked after the load: then nothing here may be touched.
   bool belongs_here() const { return &Registry::Get() == registry_; }
 
@@ -97,6 +99,15 @@ class Connection {
   void ForgetSynchronous() {
     for (Log& log : logs_) log.commits_sync.reset();
   }
+  // The plans that statements of this connection wait for, where no thread of ours has taken them.
+  void CapturePlans();
+  // Asks SQLite for the memory of this connection, for connection_metrics.
+  void PublishMemory() { meter_.PublishMemory(/*all=*/true); }
+  // The name of this connection in connection_metrics and wal_readers.
+  const std::string& application() const { return application_; }
+  void SetApplication(const std::string& name);
+  // Whose the trace is; `take`: ours from now on.
+  TraceState ProbeTrace(bool take);
   // At the end of a call: where a driver has the trace, a PRAGMA journal_mode will come
   // unannounced, and nothing of ours may be left in its way.
   void CloseOwnConnectionsIfUntraced();
@@ -123,6 +134,16 @@ class Connection {
   ~Connection();
   static void Detach(void* connection);  // a destructor for SQLite
   void PlaceHook();
+  void PlaceTrace();
+  void LookForMain();
+  // The control file or a setting has changed: statements are measured there, or no more.
+  void FollowMain();
+  void Release(Log& log);
+  // Says in the log's control file who this is.
+  void Introduce(Log& log);
+  void SetPlaces();
+  void CountCommit(Log& log, const ControlRegion::Commit& commit, bool seen_start);
+  void HandOverPlans();
   static int OnFirstCommit(void* self);
   void ReadHookAtLoad();
   void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
@@ -148,8 +169,18 @@ class Connection {
   static int OnWal(void* self, sqlite3* db, const char* schema, int frames);
 
   sqlite3* const db_;
-  Registry* const registry_;     // under another, after a fork, this object does nothing
-  std::list<Log> logs_;          // a list: an entry stays where it is while others come and go
+  Registry* const registry_;  // under another, after a fork, this object does nothing
+  std::list<Log> logs_;       // a list: an entry stays where it is while others come and go
+  Log* main_ = nullptr;       // that of the main database, where there is one
+  bool look_for_main_ = true;
+  StatementMeter meter_{db_};
+  std::uint64_t metered_settings_ = 0;  // the generation that the meter follows
+  unsigned trace_mask_ = 0;
+  bool may_have_profile_ = false;  // of an older interface, beside our trace
+  std::uint64_t id_ = 0;           // in connection_metrics
+  std::int64_t opened_ms_ = 0;
+  std::string application_;
+  std::uint64_t next_plans_ns_ = 0;
   std::uint64_t statement_ = 0;  // serial number of the statement that runs
   std::uint64_t statement_start_ns_ = 0;
   bool started_ = false;

@@ -5,6 +5,8 @@
 #include "ext/checkpointer.h"
 #include "ext/connection.h"
 #include "ext/core/engine_version.h"
+#include "ext/core/query_statistics.h"
+#include "ext/core/shared_words.h"
 #include "ext/registry.h"
 #include "ext/sqlite.h"
 #include "ext/wal_index.h"
@@ -12,9 +14,48 @@
 namespace walmanager {
 
 void Connection::CloseOwnConnectionsIfUntraced() {
-  trace_is_ours_ = false;
-  (void)Query("SELECT 1");
-  if (!trace_is_ours_) CloseOwnConnections();
+  if (ProbeTrace(/*take=*/false) != TraceState::kActive) CloseOwnConnections();
+}
+
+TraceState Connection::ProbeTrace(bool take) {
+  TraceState state = TraceState::kOff;
+  if (sqlite3_api->trace_v2) {
+    trace_is_ours_ = false;
+    (void)Query("SELECT 1");
+    state = trace_is_ours_ ? TraceState::kActive : TraceState::kDisplaced;
+    if (state == TraceState::kDisplaced && take) {
+      meter_.ForgetActive();
+      trace_mask_ = 0;
+      PlaceTrace();
+      state = TraceState::kActive;
+    }
+  }
+  for (Log& log : logs_) {
+    if (!log.control || log.slab >= layout::kConnections) continue;
+    Put(log.control->region().slab(log.slab).info.trace, static_cast<std::uint64_t>(state));
+  }
+  return state;
+}
+
+void Connection::SetApplication(const std::string& name) {
+  application_ = name;
+  for (Log& log : logs_) {
+    if (log.control) Introduce(log);
+  }
+}
+
+void Connection::CapturePlans() {
+  if (!main_ || !main_->control) return;
+  for (const StatementMeter::PlanWish& wish : meter_.TakePlanWishes()) {
+    QueryStatistics statistics(main_->control->memory());
+    const auto entry = statistics.Find(wish.id);
+    const auto version = Query("PRAGMA main.schema_version");
+    if (!entry || !version.ok() || !version.value()) continue;
+    const auto schema = static_cast<std::uint32_t>(std::stoll(*version.value()));
+    if (statistics.PlanSchemaVersion(*entry) == schema) continue;
+    const auto plan = QueryPlan(db_, wish.sql);
+    if (plan.ok()) statistics.SetPlan(*entry, wish.id, plan.value(), schema);
+  }
 }
 
 Result<std::vector<Schema>> Connection::Schemas() {

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "ext/clock.h"
+#include "ext/core/query_statistics.h"
 #include "ext/registry.h"
 
 namespace walmanager {
@@ -136,7 +137,7 @@ std::string ControlFile::TakeOver(int fd, const ControlRegion::Identity& identit
                                       : "it is unfinished or of another boot, and in use";
   }
   if (fit == Fit::kUnfinished) {
-    memset(static_cast<void*>(mapped), 0, layout::kFileBytes);
+    if (fits) memset(static_cast<void*>(mapped), 0, layout::kFileBytes);  // else just written
     region.Initialize(identity, UnixMs(), MonotonicNs());
     *made = true;
   } else if (fit != Fit::kFits) {
@@ -324,6 +325,9 @@ std::size_t ControlFile::ClaimSlab() {
     layout::ConnectionSlab& slab = region_.slab(i);
     slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
     slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
+    ClearConnection(slab.info);
+    // Of one that was killed.
+    QueryStatistics(memory_).ReleaseHot(i);
     std::uint64_t used = header.slabs_used.load(std::memory_order_relaxed);
     while (used < i + 1 && !header.slabs_used.compare_exchange_weak(used, i + 1)) {
     }
@@ -335,6 +339,8 @@ std::size_t ControlFile::ClaimSlab() {
 void ControlFile::ReleaseSlab(std::size_t slab) {
   if (slab >= kSharedSlab) return;
   const std::lock_guard lock(slab_mutex_);
+  QueryStatistics(memory_).ReleaseHot(slab);
+  region_.slab(slab).info.id.store(0, std::memory_order_relaxed);
   region_.slab(slab).owner.store(0, std::memory_order_relaxed);
   if (fd_ >= 0) Lock(fd_, F_UNLCK, layout::kLockSlab + static_cast<std::int64_t>(slab));
   owned_[slab] = false;
@@ -342,17 +348,47 @@ void ControlFile::ReleaseSlab(std::size_t slab) {
 
 std::int64_t ControlFile::CountProcesses() const {
   if (fd_ < 0) return 1;
-  const std::lock_guard lock(slab_mutex_);
   std::set<std::uint64_t> tokens = {ThisProcess().token};
-  for (std::size_t i = 0; i < layout::kConnections; ++i) {
+  EachOwnedSlab([&](const layout::ConnectionSlab& slab) {
+    tokens.insert(slab.owner.load(std::memory_order_relaxed));
+  });
+  return static_cast<std::int64_t>(tokens.size());
+}
+
+std::vector<ConnectionEntry> ControlFile::Connections() const {
+  std::vector<ConnectionEntry> connections;
+  EachOwnedSlab([&](const layout::ConnectionSlab& slab) {
+    ConnectionEntry entry = ReadConnection(slab);
+    if (entry.id != 0) connections.push_back(std::move(entry));
+  });
+  return connections;
+}
+
+std::int64_t ControlFile::ForgetConnections() {
+  std::int64_t forgotten = 0;
+  EachOwnedSlab([&](layout::ConnectionSlab& slab) {
+    // An owner that counts meanwhile may go on from what it had: a moment's work is lost or kept.
+    if (slab.info.id.load(std::memory_order_relaxed) == 0) return;
+    ForgetCounts(slab.info);
+    ++forgotten;
+  });
+  return forgotten;
+}
+
+template <typename Each>
+void ControlFile::EachOwnedSlab(Each each) const {
+  const std::lock_guard lock(slab_mutex_);
+  const std::uint64_t used = std::min<std::uint64_t>(
+      memory_->header.slabs_used.load(std::memory_order_relaxed), layout::kConnections);
+  for (std::size_t i = 0; i < used; ++i) {
     layout::ConnectionSlab& slab = memory_->slabs[i];
-    const std::uint64_t owner = slab.owner.load(std::memory_order_relaxed);
-    if (owner != 0 && !owned_[i] &&
-        HeldByAnother(fd_, layout::kLockSlab + static_cast<std::int64_t>(i))) {
-      tokens.insert(owner);
+    if (slab.owner.load(std::memory_order_relaxed) == 0) continue;
+    // Held by this process, or by another that is alive.
+    if (owned_[i] ||
+        (fd_ >= 0 && HeldByAnother(fd_, layout::kLockSlab + static_cast<std::int64_t>(i)))) {
+      each(slab);
     }
   }
-  return static_cast<std::int64_t>(tokens.size());
 }
 
 bool ControlFile::TryLease() { return fd_ < 0 || Lock(fd_, F_WRLCK, layout::kLockLease); }

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "ext/core/connection_entry.h"
 #include "ext/core/control_region.h"
 
 namespace walmanager {
@@ -35,6 +36,8 @@ class ControlFile {
   ControlFile& operator=(const ControlFile&) = delete;
 
   ControlRegion& region() { return region_; }
+  // For those parts of it that have a class of their own.
+  layout::ControlFile* memory() { return memory_; }
   bool shared() const { return fd_ >= 0; }
   const std::string& path() const { return path_; }
   // Why the memory is private; empty where it is not.
@@ -50,10 +53,15 @@ class ControlFile {
   bool StillThere() const;
 
   // A slab that this process alone writes, until ReleaseSlab; the shared one where all are taken.
+  // It describes no connection yet.
   std::size_t ClaimSlab();
   void ReleaseSlab(std::size_t slab);
   // Processes with at least one connection in this file; 1 for private memory.
   std::int64_t CountProcesses() const;
+  // The connections that are open, of all processes.
+  std::vector<ConnectionEntry> Connections() const;
+  // Forgets what was counted of them; how many they are.
+  std::int64_t ForgetConnections();
 
   // The right to copy in the background, of one process at a time; it goes with its holder. Never
   // waits. True in private memory.
@@ -83,6 +91,9 @@ class ControlFile {
   static Opened OpenFile(const std::string& database_path, const std::string& path, bool make);
   static void Make(int fd, const std::string& path, const struct stat& database, bool make,
                    Opened* opened);
+  // `each(slab)` for those whose owner is alive; with slab_mutex_ held.
+  template <typename Each>
+  void EachOwnedSlab(Each each) const;
   static std::string TakeOver(int fd, const ControlRegion::Identity& identity, bool make,
                               layout::ControlFile** memory, bool* made);
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
 
 #include "ext/clock.h"
 #include "ext/registry.h"
@@ -242,6 +243,23 @@ std::optional<ReadMarks> Database::FindReadMarksLocked() {
     marks->held = *held;
   }
   return marks;
+}
+
+bool Database::CheckpointRuns() const {
+  const std::uint64_t now = MonotonicNs();
+  const std::uint64_t until = control()->region().engine().at_work_until_ns.load();
+  return GuardMark().has_value() || (until > now && until - now <= kAtWorkNs);
+}
+
+std::optional<std::int64_t> Database::CountUnmanagedProcesses() const {
+  const auto marks = ReadMarksOfLockTable(shm_path_);
+  if (!marks) return std::nullopt;
+  std::set<std::int64_t> managed = {ThisProcess().pid};
+  for (const ConnectionEntry& connection : control()->Connections()) {
+    managed.insert(connection.pid);
+  }
+  return std::count_if(marks->open_by.begin(), marks->open_by.end(),
+                       [&](std::int64_t pid) { return managed.count(pid) == 0; });
 }
 
 std::optional<std::int64_t> Database::WalBytes() const {

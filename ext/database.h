@@ -29,6 +29,7 @@
 #include "ext/core/strategy.h"
 #include "ext/core/wal_index_format.h"
 #include "ext/read_marks.h"
+#include "ext/statement_meter.h"
 
 struct sqlite3;
 struct sqlite3_file;
@@ -138,6 +139,15 @@ class Database {
 
   // Held read marks; nullopt where they cannot be known. Does not wait for a running checkpoint.
   std::optional<ReadMarks> FindReadMarks();
+  // The mark on which the guard of a checkpoint of this process sits now.
+  std::optional<int> GuardMark() const { return checkpointer_.guard_mark(); }
+  // Whether some process copies frames now: then a guard of its holds a mark.
+  bool CheckpointRuns() const;
+  // Processes that have the database open, and have not loaded this; nullopt: nobody knows.
+  std::optional<std::int64_t> CountUnmanagedProcesses() const;
+  // Statements of this process whose plan is wanted: the thread asks for them on a connection of
+  // ours. False where it cannot; then the caller keeps them.
+  bool TakePlanWishes(const HostConnection& host, std::vector<StatementMeter::PlanWish> wishes);
   // The size of the -wal file, 0 where there is none; the largest that was seen is kept. nullopt:
   // unknown.
   std::optional<std::int64_t> WalBytes() const;
@@ -183,6 +193,8 @@ class Database {
   CheckpointReport Record(CheckpointMode mode, CheckpointOrigin origin, const std::string& rule,
                           const CheckpointOutcome& outcome, std::uint64_t start_ns,
                           std::uint64_t end_ns);
+  // The process that is in the way; nullopt where nobody is, or nobody knows.
+  std::optional<std::int64_t> WhoHoldsTheOldestMark();
   Facts GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
                     std::uint64_t now_ns);
   // Compiles the active strategy if settings changed since; the default one where it cannot be.
@@ -216,6 +228,7 @@ class Database {
   // Wakes the thread, which is made where there is none; false where there can be none.
   bool HandOver(const HostConnection& host);
   std::uint64_t Work();
+  void CapturePlans(ControlFile& current);
   void Optimize(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns);
   // What the thread holds while it is inside the engine.
   struct Inside;
@@ -295,6 +308,7 @@ class Database {
   std::string strategy_error_;
   std::optional<CloseBehaviour> close_behaviour_;
   std::optional<WalIndex> index_at_close_;
+  std::vector<StatementMeter::PlanWish> plan_wishes_;
   std::uint64_t close_began_ns_ = 0;
 
   // Last, so that it goes first: it uses all of the above. Made under checkpoint_mutex_.

@@ -159,6 +159,7 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
       (void)checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
     }
     CloseIfIdle(last_commit, now);
+    CapturePlans(*current);
     if (values_[Setting::kAutoOptimize] != 0) Optimize(*current, last_commit, now);
     return next_tick_ns_;
   }
@@ -177,6 +178,42 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
 
 bool Database::MayHaveThread() const {
   return EngineHasThreads() && UnguardedBecause().empty() && MonotonicNs() >= inline_until_ns_;
+}
+
+bool Database::TakePlanWishes(const HostConnection& host,
+                              std::vector<StatementMeter::PlanWish> wishes) {
+  constexpr std::size_t kMost = 64;
+  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return false;
+  {
+    const std::lock_guard words(words_mutex_);
+    if (plan_wishes_.size() >= kMost) return false;
+    plan_wishes_.insert(plan_wishes_.end(), wishes.begin(), wishes.end());
+  }
+  if (HandOver(host)) return true;
+  const std::lock_guard words(words_mutex_);
+  plan_wishes_.clear();
+  return false;
+}
+
+void Database::CapturePlans(ControlFile& current) {
+  std::vector<StatementMeter::PlanWish> wishes;
+  {
+    const std::lock_guard lock(words_mutex_);
+    wishes = std::exchange(plan_wishes_, {});
+  }
+  if (wishes.empty() || MonotonicNs() < inline_until_ns_) return;
+  QueryStatistics statistics(current.memory());
+  checkpointer_.Explain([&](sqlite3* db, std::uint32_t schema_version) {
+    for (const StatementMeter::PlanWish& wish : wishes) {
+      const auto entry = statistics.Find(wish.id);
+      if (!entry || statistics.PlanSchemaVersion(*entry) == schema_version) continue;
+      // One that needs a temporary table, an attached database or a function of the host's cannot
+      // be prepared here.
+      const auto plan = QueryPlan(db, wish.sql);
+      if (plan.ok()) statistics.SetPlan(*entry, wish.id, plan.value(), schema_version);
+    }
+  });
 }
 
 void Database::Optimize(ControlFile& current, std::uint64_t last_commit, std::uint64_t now) {

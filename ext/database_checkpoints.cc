@@ -168,8 +168,27 @@ CheckpointReport Database::Record(CheckpointMode mode, CheckpointOrigin origin,
   entry.duration_ns = static_cast<std::int64_t>(report.duration_ns);
   entry.rule = rule;
   entry.error = outcome.message;
+  if (outcome.pinned || outcome.result == CheckpointResult::kPartial) {
+    entry.blocked_by_pid = WhoHoldsTheOldestMark();
+  }
   control()->region().RecordCheckpoint(entry, end_ns);
   return report;
+}
+
+std::optional<std::int64_t> Database::WhoHoldsTheOldestMark() {
+  const auto index = checkpointer_.Look();
+  const auto marks = ReadMarksOfLockTable(shm_path_);
+  if (!index || !marks) return std::nullopt;
+  std::optional<std::int64_t> pid;
+  std::uint32_t oldest = 0;
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    const auto& pids = marks->pids[static_cast<std::size_t>(mark)];
+    const std::uint32_t frame = index->Snapshot(mark);
+    if (pids.empty() || pids[0] == 0 || (pid && frame >= oldest)) continue;
+    pid = pids[0];
+    oldest = frame;
+  }
+  return pid;
 }
 
 Facts Database::GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,

@@ -60,8 +60,8 @@ bool Database::IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now
   return region.settings_generation() != look_settings_.load(std::memory_order_relaxed) ||
          log.salt1 != look_salt_.load(std::memory_order_relaxed) ||
          log.max_frame >= next_look_frame_.load(std::memory_order_relaxed) ||
-         now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
-             sample_interval_ns_.load(std::memory_order_relaxed) ||
+         now_ns >= last_look_ns_.load(std::memory_order_relaxed) +
+                       sample_interval_ns_.load(std::memory_order_relaxed) ||
          Get(region.header().gate_until_ns) > now_ns;
 }
 
@@ -168,8 +168,8 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
     const std::uint64_t limit = wait_frame_.load(std::memory_order_relaxed);
     if (index.max_frame < limit) return {};
     if (thread_running_.load(std::memory_order_acquire)) thread_->Hurry();
-    if (index.max_frame / 2 > limit || host_is_busy || waits == 0 ||
-        now_ns < no_stall_before_ns_ || now_ns < not_before_ns_) {
+    if (index.max_frame / 2 > limit || host_is_busy || waits == 0 || now_ns < no_stall_before_ns_ ||
+        now_ns < not_before_ns_) {
       return {};
     }
     while (!lock.try_lock()) {

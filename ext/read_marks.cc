@@ -11,6 +11,12 @@
 #include "ext/registry.h"
 
 namespace walmanager {
+namespace {
+
+// Every connection holds it shared as long as it has the log open (os_unix.c, UNIX_SHM_DMS).
+constexpr std::int64_t kShmOpenByte = 128;
+
+}  // namespace
 
 std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
   struct stat shm {};
@@ -28,17 +34,32 @@ std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
   });
   if (!shows_us) return std::nullopt;
   ReadMarks marks;
+  marks.knows_pids = true;
+  const auto note = [](std::vector<std::int64_t>& pids, std::int64_t pid) {
+    if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
+  };
   for (const FileLock& lock : locks) {
     if (lock.exclusive) continue;  // one who moves frames or starts the log over, not a reader
+    if (lock.first_byte <= kShmOpenByte && kShmOpenByte <= lock.last_byte) {
+      note(marks.open_by, lock.pid);
+    }
     for (int mark = 0; mark < kReadMarks; ++mark) {
       const int byte = kShmLockBase + kReadLock0 + mark;
       if (byte < lock.first_byte || byte > lock.last_byte) continue;
       marks.held[static_cast<std::size_t>(mark)] = true;
+      note(marks.pids[static_cast<std::size_t>(mark)], lock.pid);
       if (lock.pid != ThisProcess().pid)
         marks.held_by_others[static_cast<std::size_t>(mark)] = true;
     }
   }
   return marks;
+}
+
+std::string ProcessName(std::int64_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+  std::string name;
+  std::getline(file, name);
+  return name;
 }
 
 }  // namespace walmanager

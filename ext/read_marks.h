@@ -1,9 +1,12 @@
-// Who holds read marks of a log, from the system's table of locks. Linux; elsewhere unknown.
+// Who holds read marks of a log, and who has it open, from the system's table of locks. Linux;
+// elsewhere unknown.
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ext/core/wal_index_format.h"
 
@@ -13,9 +16,17 @@ namespace walmanager {
 struct ReadMarks {
   std::array<bool, kReadMarks> held{};
   std::array<bool, kReadMarks> held_by_others{};  // by another process; false where unknown
+  // The processes that hold each, and those that have the log open, each once. 0: one of another
+  // pid namespace.
+  std::array<std::vector<std::int64_t>, kReadMarks> pids;
+  std::vector<std::int64_t> open_by;
+  bool knows_pids = false;
 };
 
 // As /proc/locks says of the -shm file at `shm_path`; nullopt where it says nothing. About 15 µs.
 std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path);
+
+// The name of a process, as in /proc/<pid>/comm; empty where that cannot be read.
+std::string ProcessName(std::int64_t pid);
 
 }  // namespace walmanager

@@ -38,7 +38,14 @@ struct Registry {
   std::mutex mutex;  // guards the two below; held for look-ups only, nothing is done under it
   std::map<FileKey, std::weak_ptr<Database>> databases;
   std::map<sqlite3*, Connection*> connections;
+  // The pid and a number of five digits that counts up: unique on this machine, and in the files of
+  // all databases that a connection has.
+  std::uint64_t NewConnectionId() {
+    constexpr std::uint64_t kNumbers = 100'000;
+    return static_cast<std::uint64_t>(process.pid) * kNumbers + ++last_connection % kNumbers;
+  }
 
+  std::atomic<std::uint64_t> last_connection{0};
   const ProcessIdentity process;  // constant while this registry is the current one
 
   // The control files that this process has a descriptor of: an entry stays until that is closed.

@@ -1,5 +1,7 @@
 #include "ext/sqlite.h"
 
+#include <map>
+
 SQLITE_EXTENSION_INIT1
 
 namespace walmanager {
@@ -56,6 +58,22 @@ std::string QuoteName(const std::string& name) {
     quoted += c;
   }
   return quoted + '"';
+}
+
+Result<std::string> QueryPlan(sqlite3* db, const std::string& sql) {
+  auto stmt = Prepare(db, std::string(kOwnSql) + "EXPLAIN QUERY PLAN " + sql);
+  if (!stmt.ok()) return stmt.error();
+  std::map<std::string, int> levels;  // by the row's id
+  std::string plan;
+  while (sqlite3_step(stmt.value().get()) == SQLITE_ROW) {
+    const auto parent = levels.find(ColumnText(stmt.value().get(), 1));
+    const int level = parent == levels.end() ? 0 : parent->second + 1;
+    levels[ColumnText(stmt.value().get(), 0)] = level;
+    if (!plan.empty()) plan += '\n';
+    plan +=
+        std::string(2 * static_cast<std::size_t>(level), ' ') + ColumnText(stmt.value().get(), 3);
+  }
+  return plan;
 }
 
 }  // namespace walmanager

@@ -62,6 +62,9 @@ inline std::string ColumnText(sqlite3_stmt* stmt, int column) {
 // end and gone before this returns.
 Result<std::optional<std::string>> QueryText(sqlite3* db, const std::string& sql);
 
+// What EXPLAIN QUERY PLAN says of `sql`, a line each, indented by two blanks per level.
+Result<std::string> QueryPlan(sqlite3* db, const std::string& sql);
+
 // A value of ours as the result of a function or the content of a column, and SQLite's as ours.
 void SetResult(sqlite3_context* context, const Value& value);
 Value FromSqlite(sqlite3_value* value);

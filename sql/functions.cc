@@ -20,6 +20,10 @@
            "Runs a checkpoint now: PASSIVE, FULL, RESTART or TRUNCATE.")                           \
   FUNCTION(WalConfigure, "wal_configure", "wal_configure(profile [, overrides_json [, schema]])",  \
            1, 3, true, "Puts connection and database into a profile, whole or not at all.")        \
+  FUNCTION(WalApplicationName, "wal_application_name", "wal_application_name([name])", 0, 1, true, \
+           "Names this connection in connection_metrics and wal_readers.")                         \
+  FUNCTION(WalTrace, "wal_trace", "wal_trace([action])", 0, 1, true,                               \
+           "Whose SQLite's one trace slot is: active, displaced or off; 'take' makes it ours.")    \
   FUNCTION(WalMetricsReset, "wal_metrics_reset", "wal_metrics_reset([what [, schema]])", 0, 2,     \
            true, "Forgets statistics, keeps settings; the number of rows forgotten.")
 

@@ -5,6 +5,7 @@
 
 #include "ext/clock.h"
 #include "ext/connection.h"
+#include "ext/core/query_statistics.h"
 #include "sql/function.h"
 
 namespace walmanager {
@@ -80,9 +81,15 @@ Result<Value> WalMetricsReset(Connection& connection, const Arguments& arguments
   }
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(1));
   if (!schema.ok()) return schema.error();
-  if (what != "wal" && what != "all") return Value(0);
   const auto control = schema.value().database->control();
-  return Value(control->region().ResetWalStatistics(UnixMs(), MonotonicNs()));
+  const bool all = what == "all";
+  std::int64_t forgotten = 0;
+  if (all || what == "wal") {
+    forgotten += control->region().ResetWalStatistics(UnixMs(), MonotonicNs());
+  }
+  if (all || what == "queries") forgotten += QueryStatistics(control->memory()).Reset();
+  if (all || what == "connections") forgotten += control->ForgetConnections();
+  return Value(forgotten);
 }
 
 }  // namespace walmanager

@@ -41,6 +41,7 @@ std::string CreateTable(const Table& table) {
   const char* comma = "";
   for (const ColumnInfo& column : table.columns()) {
     ((((sql += comma) += '"') += column.name) += "\" ") += TypeName(column.type);
+    if (column.shown == kHidden) sql += " HIDDEN";
     comma = ", ";
   }
   return sql + ")";

@@ -22,10 +22,15 @@ class Connection;
 enum class ColumnType { kText, kInteger, kReal };
 using enum ColumnType;
 
+// A hidden column is not in SELECT *.
+enum class ColumnShown { kShown, kHidden };
+using enum ColumnShown;
+
 struct ColumnInfo {
   const char* name;
   ColumnType type;
   const char* about;
+  ColumnShown shown;
 };
 
 template <typename Row>
@@ -34,6 +39,7 @@ struct Column {
   ColumnType type;
   const char* about;
   Value (*get)(const Row&);
+  ColumnShown shown = kShown;
 };
 
 // The rows of one scan.
@@ -75,7 +81,7 @@ class TableOf final : public Table {
   std::vector<ColumnInfo> columns() const override {
     std::vector<ColumnInfo> infos;
     for (const Column<Row>& column : columns_)
-      infos.push_back({column.name, column.type, column.about});
+      infos.push_back({column.name, column.type, column.about, column.shown});
     return infos;
   }
   Result<std::unique_ptr<Rows>> Read(Connection& connection) const override {

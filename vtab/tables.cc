@@ -3,6 +3,9 @@
 
 #define WALMANAGER_TABLES(TABLE) \
   TABLE(WalMetrics)              \
+  TABLE(QueryPerformance)        \
+  TABLE(ConnectionMetrics)       \
+  TABLE(WalReaders)              \
   TABLE(WalCheckpoints)          \
   TABLE(WalStrategies)           \
   TABLE(WalConfig)

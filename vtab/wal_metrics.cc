@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ext/connection.h"
+#include "ext/core/query_statistics.h"
 #include "ext/core/time_text.h"
 #include "vtab/table.h"
 
@@ -22,6 +23,8 @@ struct Row {
   CommitTotals commits;
   CheckpointTotals checkpoints;
   std::int64_t processes = 0;
+  std::optional<std::int64_t> unmanaged;
+  std::uint64_t evictions = 0;
   std::optional<std::string> statistics_file, private_because, unguarded_because, strategy_error;
   std::int64_t since_ms = 0;
 };
@@ -90,6 +93,7 @@ Row ReadRow(Connection& connection, Schema schema) {
   row.commits = control->region().ReadCommits(/*with_histogram=*/true);
   row.checkpoints = control->region().ReadCheckpointTotals();
   row.processes = control->CountProcesses();
+  row.evictions = QueryStatistics(control->memory()).evictions();
   row.since_ms = static_cast<std::int64_t>(control->region().header().statistics_since_ms.load());
   if (control->shared()) row.statistics_file = control->path();
   if (!control->shared()) row.private_because = control->reason();
@@ -101,6 +105,7 @@ Row ReadRow(Connection& connection, Schema schema) {
     row.wal_bytes = database.WalBytes();
     row.hook = HookName(connection.ProbeHook(row.schema));
     CountReaders(connection, row);
+    row.unmanaged = database.CountUnmanagedProcesses();
   }
   const std::string unguarded = database.UnguardedBecause();
   if (!unguarded.empty()) row.unguarded_because = unguarded;
@@ -134,7 +139,7 @@ Value MsOf(std::uint64_t count, double nanoseconds) {
 
 Value Percentile(const std::vector<std::uint64_t>& histogram, double quantile,
                  std::uint64_t longest) {
-  const auto nanoseconds = HistogramQuantile(histogram, quantile);
+  const auto nanoseconds = HistogramQuantile<DurationScale>(histogram, quantile);
   // The middle of a bucket can lie beyond the longest that fell into it.
   return nanoseconds ? Value(std::min(*nanoseconds, static_cast<double>(longest)) / 1e6) : Value();
 }
@@ -211,13 +216,14 @@ const Table& WalMetricsTable() {
           {"wal_resets", kInteger, "times that the log started over", [](const Row& r) -> Value { return Measured(r, [&] { return r.checkpoints.wal_resets; }); }},
           {"wal_bytes_max", kInteger, "the largest -wal file that was seen", [](const Row& r) -> Value { return r.schema.is_wal() ? Value(std::max<std::int64_t>( static_cast<std::int64_t>(r.checkpoints.wal_bytes_max), r.wal_bytes.value_or(0))) : Value(); }},
           {"processes", kInteger, "processes that share these statistics", [](const Row& r) -> Value { return Measured(r, [&] { return r.processes; }); }},
-          {"unmanaged_processes", kInteger, "processes with the database open and without this extension", [](const Row&) -> Value { return {}; }},
+          {"unmanaged_processes", kInteger, "processes with the database open and without this extension", [](const Row& r) -> Value { return r.unmanaged; }},
           {"statistics_file", kText, "the control file; NULL where statistics are private to this process", [](const Row& r) -> Value { return r.statistics_file; }},
           {"statistics_since", kText, "UTC", [](const Row& r) -> Value { return Measured(r, [&] { return UtcText(r.since_ms); }); }},
           {"private_because", kText, "why there is no control file; NULL where there is one", [](const Row& r) -> Value { return r.private_because; }},
           {"unguarded_because", kText, "why the last checkpoint of this process ran unguarded; NULL where it did not", [](const Row& r) -> Value { return r.unguarded_because; }},
           {"strategy_error", kText, "why the default strategy stands in for the active one; NULL where it does not", [](const Row& r) -> Value { return r.strategy_error; }},
           {"optimized_at", kText, "UTC; when auto_optimize last ran PRAGMA optimize", [](const Row& r) -> Value { return r.optimized_ms ? Value(UtcText(r.optimized_ms)) : Value(); }},
+          {"queries_evicted", kInteger, "statements that made room in query_performance: max_queries was reached", [](const Row& r) -> Value { return Measured(r, [&] { return r.evictions; }); }},
       });
   // clang-format on
   return kTable;

@@ -37,7 +37,7 @@ void ControlRegion::RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t
   Add(counters.by_result[static_cast<std::size_t>(entry.result)], 1);
   Add(counters.frames, static_cast<std::uint64_t>(entry.moved_frames.value_or(0)));
   Add(counters.total_ns, duration);
-  Add(counters.histogram[HistogramBucket(duration)], 1);
+  Add(counters.histogram[DurationScale::Bucket(duration)], 1);
   Raise(counters.max_ns, duration);
   Put(counters.last_ns, duration);
   Put(counters.last_ms, static_cast<std::uint64_t>(entry.at_ms));

@@ -2,9 +2,10 @@
 // maps.
 //
 // A page of header, two copies of the settings, counters of checkpoints, a ring of checkpoint
-// records and a slab of commit counters per connection. All integers are little-endian words of
-// 8 bytes; the file is not exchanged between machines. Any change here needs another kLayoutNumber.
-// How the fields may be read and written is said in control_region.h.
+// records, a slab per connection with what it is and the counters of its commits, the table of
+// statements, and per connection counters of its own for those that it runs most. All integers are
+// little-endian words of 8 bytes; the file is not exchanged between machines. Any change here needs
+// another kLayoutNumber. How the fields may be read and written is said in control_region.h.
 #pragma once
 
 #include <array>
@@ -17,7 +18,7 @@
 namespace walmanager::layout {
 
 inline constexpr char kMagic[16] = "walmanager ctrl";
-inline constexpr std::uint64_t kLayoutNumber = 2;
+inline constexpr std::uint64_t kLayoutNumber = 3;
 
 inline constexpr std::size_t kSettings = 128;
 inline constexpr std::size_t kRules = 128;
@@ -25,6 +26,8 @@ inline constexpr std::size_t kBuiltinRules = 64;
 inline constexpr std::size_t kCheckpointRecords = 512;
 inline constexpr std::size_t kConnections = 256;
 inline constexpr std::size_t kLearned = 16;
+inline constexpr std::size_t kQueries = 1024;   // statements that can be told apart
+inline constexpr std::size_t kHotQueries = 12;  // of a connection, with counters of its own
 
 using Counter = std::atomic<std::uint64_t>;
 static_assert(Counter::is_always_lock_free && sizeof(Counter) == 8);
@@ -37,15 +40,17 @@ struct Header {
   std::uint64_t database_device;
   std::uint64_t database_inode;
   char boot_id[40];
-  Counter statistics_since_ms;    // Unix time
-  Counter settings_generation;    // its lowest bit names the copy in force
-  Counter reset_generation;       // slabs of another generation count as zero
-  Counter log_position;           // salt1 << 32 | mxFrame, as of the last commit that was counted
-  Counter last_commit_ns;         // CLOCK_MONOTONIC
-  Counter last_checkpoint_ns;     // CLOCK_MONOTONIC; at first the time of creation
-  Counter commits_at_checkpoint;  // all commits counted when the last checkpoint ended
-  Counter slabs_used;             // slabs from this one on were never owned
-  Counter gate_until_ns;          // CLOCK_MONOTONIC: a commit finishes the remainder, others wait
+  Counter statistics_since_ms;  // Unix time
+  // On a cache line of their own: every statement reads them, and they change seldom.
+  alignas(64) Counter settings_generation;  // its lowest bit names the copy in force
+  Counter reset_generation;                 // slabs of another generation count as zero
+  Counter query_generation;                 // likewise counters of statements
+  alignas(64) Counter log_position;         // salt1 << 32 | mxFrame, as of the last counted commit
+  Counter last_commit_ns;                   // CLOCK_MONOTONIC
+  Counter last_checkpoint_ns;               // CLOCK_MONOTONIC; at first the time of creation
+  Counter commits_at_checkpoint;            // all commits counted when the last checkpoint ended
+  Counter slabs_used;                       // slabs from this one on were never owned
+  Counter gate_until_ns;  // CLOCK_MONOTONIC: a commit finishes the remainder, others wait
 };
 static_assert(sizeof(Header) <= 4096);
 
@@ -107,7 +112,7 @@ struct CheckpointCounters {
   Counter last_mode;  // CheckpointMode + 1; 0: none yet
   Counter wal_resets;
   Counter wal_bytes_max;
-  std::array<Counter, kHistogramBuckets> histogram;
+  std::array<Counter, DurationScale::kBuckets> histogram;
 };
 
 struct CheckpointRecord {
@@ -138,10 +143,34 @@ struct CheckpointRing {
   std::array<CheckpointSlot, kCheckpointRecords> slots;
 };
 
+// A connection, for those who ask who is there.
+struct ConnectionInfo {
+  Counter id;              // the same in the files of all its databases; 0: none
+  Counter main;            // 1: this file is its main database's
+  Counter role;            // ConnectionRole
+  Counter opened_ms;       // Unix time
+  Counter last_active_ms;  // Unix time
+  // Of its oldest statement that has not ended, else of the last that has.
+  Counter query_id;
+  Counter started_ns;      // CLOCK_MONOTONIC; 0: all have ended
+  Counter statement_rows;  // that it returned so far
+  Counter transaction;     // TransactionState, + 4 where BEGIN began it
+  Counter transaction_ns;  // CLOCK_MONOTONIC, its start
+  Counter statements, rows, commits, rollbacks, upgraded;
+  Counter trace;       // TraceState
+  Counter trace_lost;  // commits whose statement was not seen
+  // As SQLite counts them, and 0 where it has not been asked yet.
+  Counter cache_hits, cache_misses, cache_spills, cache_used, schema_used, statement_used;
+  char application[64];
+  char process[32];
+  char file[512];  // its main database
+};
+
 // One connection's counters for one database, on cache lines of its own.
 struct alignas(64) ConnectionSlab {
   Counter owner;  // a random number of the process that has it; 0: free
   Counter pid;
+  ConnectionInfo info;
   Counter reset_generation;
   Counter commits;
   Counter frames_written;
@@ -149,7 +178,57 @@ struct alignas(64) ConnectionSlab {
   Counter commit_ns;
   Counter commit_max_ns;
   Counter stall_ns;
-  std::array<Counter, kHistogramBuckets> commit_histogram;
+  std::array<Counter, DurationScale::kBuckets> commit_histogram;
+};
+
+// What is counted of a statement.
+struct QueryCounters {
+  Counter calls;
+  Counter total_ns;
+  Counter square_low, square_high;  // the sum of the squares of durations in ns, 128 bits
+  Counter min_ns, max_ns;           // 0: none yet
+  Counter rows;
+  Counter slow_calls;
+  Counter upgraded;  // transactions that had read and then wrote in this statement
+  Counter stall_ns;
+  Counter wal_frames;
+  Counter last_seen_ms;  // Unix time
+  Counter reprepares;
+  Counter scan_calls;  // of `calls`, those that the next four are of
+  Counter fullscan_steps, sorts, auto_index_rows, vm_steps;
+  Counter cache_calls;  // likewise
+  Counter cache_hits, cache_misses, cache_writes, cache_spills;
+  // A bucket that comes near its end halves them all: they are weights.
+  std::array<std::atomic<std::uint32_t>, StatementScale::kBuckets> histogram;
+};
+static_assert(sizeof(QueryCounters) % 8 == 0);
+
+// A statement, and what was counted by connections that have no counters of their own for it.
+struct QueryEntry {
+  Counter described;  // the id that the next fields are of
+  Counter kind;       // QueryKind
+  Counter first_seen_ms;
+  Counter plan_check;   // a hash of the plan: a plan that is half written has another
+  Counter plan_schema;  // PRAGMA schema_version at which it was made, + 1
+  char text[1200];
+  char plan[1008];
+  alignas(64) QueryCounters counters;
+};
+
+// Counters that one connection alone writes.
+struct alignas(64) HotQuery {
+  Counter id;  // 0: free
+  Counter entry;
+  Counter generation;  // as header.query_generation
+  QueryCounters counters;
+};
+
+struct QueryTable {
+  std::array<Counter, kQueries> ids;  // 0: free; of the entry at the same place
+  Counter evictions;
+  alignas(64) QueryCounters evicted;
+  std::array<QueryEntry, kQueries> entries;
+  std::array<std::array<HotQuery, kHotQueries>, kConnections> hot;
 };
 
 struct ControlFile {
@@ -162,6 +241,7 @@ struct ControlFile {
   alignas(64) CheckpointRing ring;
   // The last slab is shared by all connections that found no slab of their own.
   alignas(4096) std::array<ConnectionSlab, kConnections + 1> slabs;
+  alignas(4096) QueryTable queries;
 };
 
 inline constexpr std::size_t kFileBytes = (sizeof(ControlFile) + 4095) / 4096 * 4096;

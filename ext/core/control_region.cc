@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 
+#include "ext/core/query_statistics.h"
 #include "ext/core/shared_words.h"
 
 namespace walmanager {
@@ -41,7 +42,7 @@ void AddCommit(layout::ConnectionSlab& slab, const ControlRegion::Commit& commit
   if (!commit.duration_ns) return;
   add(slab.timed_commits, 1);
   add(slab.commit_ns, *commit.duration_ns);
-  add(slab.commit_histogram[HistogramBucket(*commit.duration_ns)], 1);
+  add(slab.commit_histogram[DurationScale::Bucket(*commit.duration_ns)], 1);
   Raise(slab.commit_max_ns, *commit.duration_ns);
 }
 
@@ -113,6 +114,7 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
   if (header.database_device != identity.device || header.database_inode != identity.inode) {
     // The identity last: whoever is killed before it leaves all of this to be done again.
     ClearStatistics(unix_ms, monotonic_ns);
+    (void)QueryStatistics(file_).Reset();
     Put(header.log_position, 0);
     for (layout::RuleCounters& counters : file_->builtin_rules) ClearFired(counters);
     for (layout::RuleCounters& counters : file_->rules) ClearFired(counters);
@@ -265,9 +267,34 @@ layout::ConnectionSlab& ControlRegion::OwnSlab(std::size_t index) {
   return slab;
 }
 
+void ControlRegion::TakeOver(std::size_t to, ControlRegion& from, std::size_t from_slab) {
+  if (to == kSharedSlab || from_slab == kSharedSlab) return;
+  layout::ConnectionSlab& before = from.OwnSlab(from_slab);
+  layout::ConnectionSlab& now = OwnSlab(to);
+  const auto move = [](Counter& source, Counter& target) {
+    AddOwn(target, Get(source));
+    Put(source, 0);
+  };
+  move(before.commits, now.commits);
+  move(before.frames_written, now.frames_written);
+  move(before.timed_commits, now.timed_commits);
+  move(before.commit_ns, now.commit_ns);
+  move(before.stall_ns, now.stall_ns);
+  move(before.info.statements, now.info.statements);
+  move(before.info.rows, now.info.rows);
+  move(before.info.commits, now.info.commits);
+  move(before.info.rollbacks, now.info.rollbacks);
+  move(before.info.upgraded, now.info.upgraded);
+  Raise(now.commit_max_ns, Get(before.commit_max_ns));
+  Put(before.commit_max_ns, 0);
+  for (std::size_t i = 0; i < now.commit_histogram.size(); ++i) {
+    move(before.commit_histogram[i], now.commit_histogram[i]);
+  }
+}
+
 CommitTotals ControlRegion::ReadCommits(bool with_histogram) const {
   CommitTotals totals;
-  if (with_histogram) totals.histogram.resize(kHistogramBuckets);
+  if (with_histogram) totals.histogram.resize(DurationScale::kBuckets);
   const std::uint64_t generation = Get(file_->header.reset_generation);
   const auto sum = [&](const layout::ConnectionSlab& slab) {
     if (Get(slab.reset_generation) != generation) return;

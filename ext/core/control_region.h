@@ -56,7 +56,7 @@ struct CheckpointEntry {
 struct CommitTotals {
   std::uint64_t commits = 0, frames_written = 0, timed_commits = 0, commit_ns = 0,
                 commit_max_ns = 0, stall_ns = 0;
-  std::vector<std::uint64_t> histogram;  // kHistogramBuckets
+  std::vector<std::uint64_t> histogram;  // DurationScale::kBuckets
 };
 
 struct CheckpointTotals {
@@ -111,6 +111,8 @@ class ControlRegion {
   void RecordCommit(std::size_t slab, const Commit& commit);
   // Frames of commits that nobody saw.
   void AddFrames(std::size_t slab, std::uint64_t frames);
+  // Moves a slab's commits here, from private memory whose owner now has this.
+  void TakeOver(std::size_t slab, ControlRegion& before, std::size_t slab_before);
   CommitTotals ReadCommits(bool with_histogram) const;
   layout::ConnectionSlab& slab(std::size_t index) { return file_->slabs[index]; }
   layout::Header& header() { return file_->header; }

@@ -22,14 +22,16 @@ constexpr std::array<SettingSpec, kSettingCount> kSpecs = {{
      "the "
      "limit, so that the disk does not fill."},
     {"slow_query_ms", SettingKind::kInteger, 100, 0, 3'600'000, "ms",
-     "From here on a statement counts as slow. Not in effect in this version."},
+     "From here on a statement counts as slow, and its plan is kept."},
     {"statement_metrics", SettingKind::kSwitch, 1, 0, 1, "",
-     "Statements are measured. Not in effect in this version."},
+     "Statements are measured: query_performance."},
     {"sample_interval_ms", SettingKind::kInteger, 1000, 10, 3'600'000, "ms",
      "Time between two looks at what changed without a commit of ours: settings, the control file, "
      "rules that depend on time."},
-    {"max_queries", SettingKind::kInteger, 1000, 100, 100'000, "",
-     "Statements that are told apart. Not in effect in this version."},
+    {"max_queries", SettingKind::kInteger, 1000, 10, 1024, "",
+     "Statements that are told apart in query_performance; those not seen for the longest time "
+     "make "
+     "room."},
     {"auto_optimize", SettingKind::kSwitch, 0, 0, 1, "",
      "PRAGMA optimize is run on a connection of ours when nobody has committed for ten seconds, at "
      "most once an hour. While it writes, others find the database locked for a moment."},

@@ -49,6 +49,26 @@ void SetText(char (&field)[N], std::string_view text) {
   std::memcpy(field, text.data(), length);
 }
 
+// Texts are written and read byte by byte where several processes may do so at once.
+template <std::size_t N>
+void PutText(char (&field)[N], std::string_view text) {
+  char whole[N];
+  SetText(whole, text);
+  for (std::size_t i = 0; i < N; ++i) {
+    std::atomic_ref<char>(field[i]).store(whole[i], std::memory_order_relaxed);
+  }
+}
+
+template <std::size_t N>
+std::string GetText(const char (&field)[N]) {
+  char whole[N];
+  for (std::size_t i = 0; i < N; ++i) {
+    whole[i] = std::atomic_ref<char>(const_cast<char&>(field[i])).load(std::memory_order_relaxed);
+    if (whole[i] == 0) break;
+  }
+  return Text(whole);
+}
+
 inline std::uint64_t Get(const layout::Counter& counter) {
   return counter.load(std::memory_order_relaxed);
 }

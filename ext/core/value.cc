@@ -6,6 +6,10 @@ namespace walmanager {
 
 std::string ShownText(std::string_view text) {
   constexpr std::size_t kMost = 60;
+  // A message ends where a NUL stands.
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    return ShownText(std::string(text.substr(0, nul)) + "\\0" + std::string(text.substr(nul + 1)));
+  }
   if (text.size() <= kMost) return "'" + std::string(text) + "'";
   std::size_t end = kMost;
   // Never within a character of UTF-8.

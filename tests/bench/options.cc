@@ -18,11 +18,9 @@ struct ModeName {
   const char* name;
   Mode mode;
 };
-constexpr ModeName kModes[] = {{"figures", Mode::kFigures},
-                               {"matrix", Mode::kMatrix},
-                               {"conversation", Mode::kConversation},
-                               {"hook", Mode::kHook},
-                               {"load", Mode::kLoad}};
+constexpr ModeName kModes[] = {{"figures", Mode::kFigures},           {"matrix", Mode::kMatrix},
+                               {"conversation", Mode::kConversation}, {"hook", Mode::kHook},
+                               {"statements", Mode::kStatements},     {"load", Mode::kLoad}};
 
 std::string List(std::span<const char* const> names) {
   std::string list;

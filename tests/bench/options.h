@@ -10,7 +10,7 @@
 namespace walmanager::bench {
 
 struct Options {
-  enum class Mode { kFigures, kMatrix, kConversation, kHook, kLoad };
+  enum class Mode { kFigures, kMatrix, kConversation, kHook, kStatements, kLoad };
   Mode mode = Mode::kFigures;
   int rounds = 3;
   double scale = 1;  // of the number of commits or operations in a segment
@@ -28,19 +28,21 @@ struct Options {
   bool Includes(const std::string& name) const { return only_case.empty() || only_case == name; }
 };
 
-// The parts of `figures`: the promised cases, then `hook` and `load`.
-inline constexpr const char* kCaseNames[] = {
-    "indexed-paced", "indexed-saturating",  "append-saturating", "indexed-full",
-    "append-full",   "overlapping-readers", "long-reader",       "hook",
-    "load"};
+// The parts of `figures`: the promised cases, then `hook`, `statements` and `load`.
+inline constexpr const char* kCaseNames[] = {"indexed-paced",     "indexed-saturating",
+                                             "append-saturating", "indexed-full",
+                                             "append-full",       "overlapping-readers",
+                                             "long-reader",       "hook",
+                                             "statements",        "load"};
 
 inline constexpr char kUsage[] =
-    "wal_bench [figures|matrix|conversation|hook|load] [OPTION]...\n"
+    "wal_bench [figures|matrix|conversation|hook|statements|load] [OPTION]...\n"
     "  figures          every promised figure, measured, with its limit (default; 13 minutes)\n"
     "  matrix           every workload, pace, synchronous, number of readers and of writers, with\n"
     "                   SQLite and every strategy (an hour a round; narrow it)\n"
     "  conversation     the conversation workload with and without the extension (3 minutes)\n"
     "  hook             nanoseconds added to a commit when nothing is due\n"
+    "  statements       nanoseconds added to a statement and to a row by query_performance\n"
     "  load             milliseconds to load the extension\n"
     "All of them:\n"
     "  --rounds N       1 to 1000 rounds in which the variants alternate (default 3)\n"
@@ -54,7 +56,8 @@ inline constexpr char kUsage[] =
     "  --control        SQLite a second time, as a measure of noise\n"
     "figures:\n"
     "  --case NAME      this part alone: indexed-paced, indexed-saturating, append-saturating,\n"
-    "                   indexed-full, append-full, overlapping-readers, long-reader, hook, load\n"
+    "                   indexed-full, append-full, overlapping-readers, long-reader, hook,\n"
+    "                   statements, load\n"
     "  --hold S         1 to 3600 seconds that the long reader holds its snapshot (default 30)\n"
     "matrix:\n"
     "  --workload W     append or indexed\n"

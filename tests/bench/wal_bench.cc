@@ -16,6 +16,7 @@
 #include "tests/bench/report.h"
 #include "tests/bench/scenario.h"
 #include "tests/bench/sqlite_db.h"
+#include "tests/bench/statement_bench.h"
 
 namespace walmanager::bench {
 namespace {
@@ -33,6 +34,7 @@ void Run(const Options& options) {
     case Options::Mode::kFigures:
       RunCommitBench(PromisedCases(options), options, report);
       if (options.Includes("hook")) RunHookBench(options, report);
+      if (options.Includes("statements")) RunStatementBench(options, report);
       if (options.Includes("load")) RunLoadBench(options, report);
       break;
     case Options::Mode::kMatrix:
@@ -43,6 +45,9 @@ void Run(const Options& options) {
       break;
     case Options::Mode::kHook:
       RunHookBench(options, report);
+      break;
+    case Options::Mode::kStatements:
+      RunStatementBench(options, report);
       break;
     case Options::Mode::kLoad:
       RunLoadBench(options, report);

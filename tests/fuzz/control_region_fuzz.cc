@@ -84,7 +84,7 @@ void Read(ControlRegion& region) {
     Require(values.at(i) <= walmanager::SettingSpecs()[i].maximum);
   }
   const auto commits = region.ReadCommits(true);
-  const auto median = walmanager::HistogramQuantile(commits.histogram, 0.5);
+  const auto median = walmanager::HistogramQuantile<DurationScale>(commits.histogram, 0.5);
   Require(!median || (*median >= 0 && *median < 1.2e12));
   const auto totals = region.ReadCheckpointTotals();
   Require(!totals.last_mode || walmanager::ModeName(*totals.last_mode)[0] != 0);

@@ -343,7 +343,7 @@ def test_a_commit_lasts_from_the_start_of_its_statement(napping):
     row = metrics(napping)
     assert row["commits"] == 1
     assert 30 <= row["commit_mean_ms"] == row["commit_max_ms"] < 1000
-    assert row["checkpoint_stall_ms"] < 30  # the nap was not in our hook
+    assert row["checkpoint_stall_ms"] < row["commit_mean_ms"] - 30  # the nap was not in our hook
     # Within the resolution of the histogram's buckets.
     assert row["commit_p50_ms"] == pytest.approx(row["commit_max_ms"], rel=0.033)
 

@@ -11,7 +11,7 @@ from conftest import EXTENSION, ROOT, connect, one
 README = (ROOT / "README.md").read_text()
 REFERENCE = subprocess.run([str(ROOT / "scripts" / "reference")], check=True, text=True,
                            capture_output=True).stdout
-TABLES = ["wal_metrics", "wal_checkpoints", "wal_strategies", "wal_config"]
+TABLES = ["wal_metrics", "query_performance", "connection_metrics", "wal_readers", "wal_checkpoints", "wal_strategies", "wal_config"]
 
 
 def test_reference_is_that_of_the_declarations():

@@ -18,7 +18,7 @@ SETTINGS = [
     ("stall_budget_ms", 50, 0, 10_000, "ms"),
     ("slow_query_ms", 100, 0, 3_600_000, "ms"),
     ("sample_interval_ms", 1000, 10, 3_600_000, "ms"),
-    ("max_queries", 1000, 100, 100_000, None),
+    ("max_queries", 1000, 10, 1024, None),
     ("read_pool_size", 20, 0, 256, None),
     ("read_pool_timeout_ms", 30_000, 1, 3_600_000, "ms"),
 ]
@@ -235,7 +235,8 @@ def used(db):
 def test_reset_forgets_statistics_and_keeps_settings(used, call):
     before = metrics(used)["statistics_since"]
     time.sleep(0.002)  # the next millisecond
-    assert one(used, f"SELECT {call}") == 3
+    forgotten = one(used, f"SELECT {call}")
+    assert forgotten == 3 if "'wal'" in call else forgotten > 3  # statements and a connection, too
     row = metrics(used)
     for name in ("commits", "frames_written", "bytes_written", "checkpoints", "checkpoints_inline",
                  "checkpoint_frames", "checkpoint_stall_ms", "wal_resets"):
@@ -247,15 +248,16 @@ def test_reset_forgets_statistics_and_keeps_settings(used, call):
     assert row["wal_frames"] == 50  # the log itself is what it is
     assert used.execute("SELECT * FROM wal_checkpoints").fetchall() == []
     assert setting(used, "checkpoint_frames")[0] == 100
-    assert one(used, f"SELECT {call}") == 0
+    again = one(used, f"SELECT {call}")
+    assert again == 0 if "'wal'" in call else again > 0
     frames(used, 200)
     row = metrics(used)
     assert (row["commits"], row["checkpoints"], row["frames_written"]) == (200, 2, 200)
 
 
-@pytest.mark.parametrize("what", ["queries", "connections", "history", "alerts"])
-def test_reset_of_something_else_keeps_the_log_statistics(used, what):
-    assert one(used, "SELECT wal_metrics_reset(?)", what) == 0
+@pytest.mark.parametrize("what, least", [("queries", 3), ("connections", 1), ("history", 0), ("alerts", 0)])
+def test_reset_of_something_else_keeps_the_log_statistics(used, what, least):
+    assert one(used, "SELECT wal_metrics_reset(?)", what) >= least
     assert (metrics(used)["commits"], metrics(used)["checkpoints"]) == (350, 3)
 
 

@@ -646,7 +646,7 @@ def test_other_boot_voids_monotonic_times(worker, wal_path):
     """A checkpoint of the boot before, on another clock, neither delays the next nor calls for it."""
     leave_control_file(worker, wal_path, commits=5)
     overwrite(wal_path, BOOT_ID, b"00000000-0000-0000-0000-000000000000")
-    last_commit, last_checkpoint = 128, 136
+    last_commit, last_checkpoint = 200, 208
     for offset in (last_commit, last_checkpoint):
         overwrite(wal_path, offset, struct.pack("<Q", 2**62))
     process = worker(wal_path)

@@ -362,6 +362,7 @@ def test_backpressure_slows_commits_and_only_if_asked(fast, pin):
     seconds(400)  # well beyond the limit
     free = seconds(100)
     setting(fast, "backpressure", "on")
+    wait_for(lambda: seconds(1) > 0.05)  # a commit follows that cannot look while the thread is at work
     slowed = seconds(5)
     assert slowed > 5 * 0.1 > 5 * free / 100
     setting(fast, "backpressure", "off")

@@ -356,7 +356,7 @@ def test_killed_in_the_middle_of_commits(worker, fast_path):
     assert commits(survivor) >= 1 + survivor_commits + acknowledged - 4
     # Its slots went to the next: two are in use, of which one is free again.
     slots = survivor.call(
-        f"int.from_bytes(open('{fast_path}-walmanager', 'rb').read()[152:160], 'little')"
+        f"int.from_bytes(open('{fast_path}-walmanager', 'rb').read()[224:232], 'little')"
     )
     assert slots == 2
     assert json.loads(survivor.call("one(db, \"SELECT wal_checkpoint('TRUNCATE')\")"))["result"] == "complete"

@@ -84,9 +84,9 @@ TEST(ControlRegionCheckpoints, TotalsCountModesOriginsAndResults) {
   EXPECT_EQ(totals.last_mode, CheckpointMode::kPassive);
   EXPECT_EQ(totals.wal_resets, 2u);
   EXPECT_EQ(totals.wal_bytes_max, 500u);
-  ASSERT_EQ(totals.histogram.size(), kHistogramBuckets);
-  EXPECT_EQ(totals.histogram[HistogramBucket(1'000)], 1u);
-  EXPECT_EQ(totals.histogram[HistogramBucket(600)], 1u);
+  ASSERT_EQ(totals.histogram.size(), DurationScale::kBuckets);
+  EXPECT_EQ(totals.histogram[DurationScale::Bucket(1'000)], 1u);
+  EXPECT_EQ(totals.histogram[DurationScale::Bucket(600)], 1u);
 }
 
 TEST(ControlRegionCheckpoints, CommitsSinceTheLastCheckpointCanBeTold) {
@@ -133,7 +133,7 @@ TEST(ControlRegionCheckpoints, AResetForgetsAndNumbersGoOn) {
   const CheckpointTotals totals = block.region.ReadCheckpointTotals();
   EXPECT_EQ(totals.by_mode[0] + totals.by_origin[0] + totals.by_result[3], 0u);
   EXPECT_EQ(totals.total_ns + totals.max_ns + totals.wal_resets + totals.wal_bytes_max, 0u);
-  EXPECT_EQ(totals.histogram, std::vector<std::uint64_t>(kHistogramBuckets));
+  EXPECT_EQ(totals.histogram, std::vector<std::uint64_t>(DurationScale::kBuckets));
   EXPECT_EQ(totals.last_mode, std::nullopt);
   EXPECT_EQ(block.region.ResetWalStatistics(5, 6), 0);
   block.region.RecordCheckpoint(EntryOf(9), 1);

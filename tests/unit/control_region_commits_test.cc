@@ -25,9 +25,9 @@ TEST(ControlRegionCommits, SlabsAreSummed) {
   EXPECT_EQ(totals.commit_ns, 7'000'000u);
   EXPECT_EQ(totals.commit_max_ns, 4'000'000u);
   EXPECT_EQ(totals.stall_ns, 60u);
-  ASSERT_EQ(totals.histogram.size(), kHistogramBuckets);
+  ASSERT_EQ(totals.histogram.size(), DurationScale::kBuckets);
   for (const std::uint64_t ns : {1'000'000u, 4'000'000u, 2'000'000u}) {
-    EXPECT_EQ(totals.histogram[HistogramBucket(ns)], 1u);
+    EXPECT_EQ(totals.histogram[DurationScale::Bucket(ns)], 1u);
   }
   EXPECT_TRUE(block.region.ReadCommits(false).histogram.empty());
 }
@@ -74,8 +74,8 @@ TEST(ControlRegionCommits, AResetIsSeenByReadersAtOnceAndByOwnersAtTheirNextComm
   EXPECT_EQ(totals.commit_ns, 3'000u);
   EXPECT_EQ(totals.commit_max_ns, 3'000u);
   EXPECT_EQ(totals.stall_ns, 1u);
-  EXPECT_EQ(totals.histogram[HistogramBucket(1'000)], 0u);
-  EXPECT_EQ(totals.histogram[HistogramBucket(3'000)], 1u);
+  EXPECT_EQ(totals.histogram[DurationScale::Bucket(1'000)], 0u);
+  EXPECT_EQ(totals.histogram[DurationScale::Bucket(3'000)], 1u);
 }
 
 // Four threads with a slab each, four on the shared one, and one thread that does it all: the same.

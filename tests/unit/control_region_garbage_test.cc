@@ -34,9 +34,9 @@ void ExpectInRange(ControlRegion& region) {
     EXPECT_LE(values.at(i), SettingSpecs()[i].maximum);
   }
   const CommitTotals commits = region.ReadCommits(true);
-  EXPECT_EQ(commits.histogram.size(), kHistogramBuckets);
+  EXPECT_EQ(commits.histogram.size(), DurationScale::kBuckets);
   const CheckpointTotals checkpoints = region.ReadCheckpointTotals();
-  EXPECT_EQ(checkpoints.histogram.size(), kHistogramBuckets);
+  EXPECT_EQ(checkpoints.histogram.size(), DurationScale::kBuckets);
   EXPECT_STRNE(ModeName(checkpoints.last_mode.value_or(CheckpointMode::kPassive)), "");
   const auto log = region.ReadCheckpointLog();
   EXPECT_LE(log.size(), kRing);

@@ -69,6 +69,8 @@ TEST(Value, LongTextsAreCutAfter60Bytes) {
 }
 
 // A message is text for SQLite, so it must stay UTF-8.
+TEST(Value, BugANulCutTheMessage) { EXPECT_EQ(ShownText(std::string("a\0b", 3)), "'a\\0b'"); }
+
 TEST(Value, LongTextsAreNotCutInsideACharacter) {
   std::string text(59, 'x');
   text += "é and more";

@@ -1,0 +1,206 @@
+// The part of Connection that follows the host's statements: the events of its trace.
+#include <cstring>
+
+#include "ext/checkpointer.h"
+#include "ext/clock.h"
+#include "ext/connection.h"
+#include "ext/core/shared_words.h"
+#include "ext/sqlite.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kRowWritesBetweenLooks = 64;
+
+// Triggers, and statements within another, come as comments that are not the statement's own text.
+bool IsComment(const char* sql) { return sql[0] == '-' && sql[1] == '-'; }
+bool IsOurs(const char* sql) {
+  return sql[0] == '/' && std::strncmp(sql, kOwnSql, sizeof kOwnSql - 1) == 0;
+}
+
+}  // namespace
+
+int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
+  AtCEdge([&] {
+    auto* connection = static_cast<Connection*>(self);
+    auto* statement = static_cast<sqlite3_stmt*>(stmt);
+    switch (event) {
+      case SQLITE_TRACE_STMT:
+        if (sql) connection->BeforeStatement(statement, static_cast<const char*>(sql));
+        break;
+      case SQLITE_TRACE_ROW:
+        if (connection->belongs_here()) connection->meter_.Row(statement);
+        break;
+      case SQLITE_TRACE_PROFILE:
+        if (connection->belongs_here()) connection->meter_.Ended(statement, QuickMonotonicNs());
+        break;
+      case SQLITE_TRACE_CLOSE:
+        connection->BeforeClose();
+        break;
+      default:
+        break;
+    }
+    return SQLITE_OK;
+  });
+  return 0;
+}
+
+void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
+  trace_is_ours_ = true;  // ProbeTrace() wants to know
+  if (IsComment(sql)) {
+    const char* own = sqlite3_sql(stmt);
+    if (sql != own) {
+      // A statement that another one runs, or a trigger: that is part of its statement.
+      if (own && std::strcmp(sql + 3, own) == 0 && !IsOurs(own) && meter_.bound() &&
+          belongs_here()) {
+        meter_.Started(stmt, own, QuickMonotonicNs());
+      }
+      return;
+    }
+  }
+  if (IsOurs(sql) || !belongs_here()) return;
+  traced_ = true;
+  ++statement_;
+  if (detached_) ForgetDetached();
+  if (!main_) LookForMain();
+  if (main_) FollowMain();
+  statement_start_ns_ = QuickMonotonicNs();
+  switch (meter_.bound() ? meter_.Started(stmt, sql, statement_start_ns_)
+                         : ClassifyStatement(sql)) {
+    case StatementKind::kSetsAutocheckpoint:
+      FollowAutocheckpoint();
+      break;
+    case StatementKind::kWantsDatabase:
+      CloseOwnConnections();
+      break;
+    case StatementKind::kSetsSynchronous:
+      ForgetSynchronous();
+      break;
+    case StatementKind::kDetach:
+      CloseOwnConnections();
+      detached_ = true;
+      break;
+    case StatementKind::kAttach:
+      detached_ = true;  // sqlite3_deserialize() attaches over main
+      break;
+    case StatementKind::kEndsTransaction:
+      ++plain_writes_;
+      break;
+    case StatementKind::kRollback:
+      // What is taken back is no evidence of a commit that our hook has missed.
+      changes_at_hook_ = sqlite3_total_changes(db_);
+      break;
+    case StatementKind::kOther:
+      break;
+  }
+  // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After
+  // the look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
+  if (!hook_placed_ && hook_wanted_) PlaceHook();
+  if (meter_.wants_plans()) HandOverPlans();
+  // A statement that returns rows can be left half-way, and then commits without the hook.
+  if (sqlite3_stmt_readonly(stmt)) return;
+  if (sqlite3_column_count(stmt) == 0) {
+    ++plain_writes_;
+  } else if (row_writes_++ % kRowWritesBetweenLooks == 0) {
+    // Also before the first: the tick needs a thread.
+    LookForUnhookedCommits();
+  }
+}
+
+void Connection::LookForMain() {
+  // In memory there is none, and that stays so until something is attached or deserialized.
+  if (!look_for_main_) return;
+  look_for_main_ = false;
+  main_ = FindLog("main", sqlite3_db_filename(db_, nullptr));
+}
+
+void Connection::FollowMain() {
+  const ControlRegion* region = main_->control ? &main_->control->region() : nullptr;
+  const bool rebind = !region || main_->control_generation != main_->database->control_generation();
+  if (!rebind && region->settings_generation() == metered_settings_) return;
+  // Others shall know that this process is there, also before it writes.
+  BindIfChanged(*main_);
+  const StoredSettings stored = main_->database->settings();
+  metered_settings_ = main_->control->region().settings_generation();
+  const SettingValues values = stored.Values();
+  meter_.SetLimits(static_cast<std::uint64_t>(values[Setting::kSlowQueryMs]) * 1'000'000,
+                   static_cast<std::size_t>(values[Setting::kMaxQueries]));
+  const bool measure = values[Setting::kStatementMetrics] != 0;
+  if (measure && !meter_.bound()) {
+    meter_.Bind(main_->control, main_->slab);
+    SetPlaces();
+  } else if (!measure && meter_.bound()) {
+    meter_.Unbind();
+  }
+  PlaceTrace();
+}
+
+void Connection::PlaceTrace() {
+  // Some builds of SQLite have no trace: then commits are counted, but not timed.
+  if (!sqlite3_api->trace_v2) return;
+  // Internal to SQLite: an older interface's callback, which works as long as this bit stays.
+  constexpr unsigned kOlderProfile = 0x80;
+  unsigned mask = SQLITE_TRACE_STMT | SQLITE_TRACE_CLOSE;
+  if (meter_.bound()) {
+    mask |= SQLITE_TRACE_PROFILE | SQLITE_TRACE_ROW;
+  } else if (may_have_profile_) {
+    mask |= kOlderProfile;
+  }
+  if (mask == trace_mask_) return;
+  trace_mask_ = mask;
+  may_have_profile_ = true;  // a driver may set one as soon as ours is there
+  sqlite3_trace_v2(db_, mask, OnTrace, this);
+}
+
+void Connection::HandOverPlans() {
+  // Once a second: where it cannot be done, the next one may ask in vain, too. And as below, only
+  // where the lock that is asked for tells of WAL mode.
+  if (!main_ || statement_start_ns_ < next_plans_ns_ || !in_autocommit() ||
+      transaction_state(nullptr) != TransactionState::kNone) {
+    return;
+  }
+  next_plans_ns_ = statement_start_ns_ + 1'000'000'000;
+  HostConnection host{db_, "main", DatabaseFile(db_, "main"), /*own_only=*/true};
+  auto wishes = meter_.TakePlanWishes();
+  if (!main_->database->TakePlanWishes(host, wishes)) meter_.PutBack(std::move(wishes));
+}
+
+void Connection::LookForUnhookedCommits() {
+  if (!automatic_ || !in_autocommit() || transaction_state(nullptr) != TransactionState::kNone)
+    return;
+  const std::uint64_t now = MonotonicNs();
+  for (Log& log : logs_) {
+    // Outside of a transaction only a connection in WAL mode holds the lock that this asks for.
+    sqlite3_file* file = DatabaseFile(db_, log.schema.c_str());
+    const auto index = ReadWalIndex(file);
+    if (!index) continue;
+    if (index->max_frame > 0) {
+      MakeReady(log);
+      log.control->region().AddFrames(log.slab, CountFrames(log, index->end()));
+    } else {
+      BindIfChanged(log);
+    }
+    ControlRegion& region = log.control->region();
+    if (!log.database->IsDue(region, index->end(), now)) continue;
+    log.database->AfterCommit({db_, log.schema.c_str(), file, /*own_only=*/true}, region, *index,
+                              now);
+  }
+}
+
+void Connection::FollowAutocheckpoint() {
+  // SQLite did it when the statement was prepared: its hook, or none, stands where ours stood. What
+  // sqlite3_wal_hook returns is that hook's argument: N.
+  void* displaced = sqlite3_wal_hook(db_, OnWal, this);
+  hook_placed_ = true;
+  if (displaced == this) return;
+  const auto frames = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(displaced));
+  automatic_ = frames > 0;
+  hook_wanted_ = true;
+  if (automatic_) {
+    ++wish_;
+    wished_frames_ = frames;
+  }
+}
+
+}  // namespace walmanager

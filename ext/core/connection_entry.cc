@@ -1,0 +1,88 @@
+#include "ext/core/connection_entry.h"
+
+#include <algorithm>
+
+#include "ext/core/shared_words.h"
+
+namespace walmanager {
+namespace {
+
+template <typename Enum>
+Enum Bounded(std::uint64_t word, Enum most) {
+  return static_cast<Enum>(std::min(word, static_cast<std::uint64_t>(most)));
+}
+
+}  // namespace
+
+const char* RoleName(ConnectionRole role) {
+  constexpr const char* kNames[] = {"application", "checkpointer", "reader", "backup"};
+  return kNames[static_cast<std::size_t>(role)];
+}
+
+const char* TraceStateName(TraceState state) {
+  constexpr const char* kNames[] = {"active", "displaced", "off"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+const char* TransactionStateName(TransactionState state) {
+  constexpr const char* kNames[] = {"none", "read", "write"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+void ForgetCounts(layout::ConnectionInfo& info) {
+  for (layout::Counter* counter : {&info.statements, &info.rows, &info.commits, &info.rollbacks,
+                                   &info.upgraded, &info.trace_lost}) {
+    Put(*counter, 0);
+  }
+}
+
+void ClearConnection(layout::ConnectionInfo& info) {
+  ForgetCounts(info);
+  for (layout::Counter* counter :
+       {&info.id, &info.main, &info.role, &info.opened_ms, &info.last_active_ms, &info.query_id,
+        &info.started_ns, &info.statement_rows, &info.transaction, &info.transaction_ns,
+        &info.trace, &info.cache_hits, &info.cache_misses, &info.cache_spills, &info.cache_used,
+        &info.schema_used, &info.statement_used}) {
+    Put(*counter, 0);
+  }
+  PutText(info.application, "");
+  PutText(info.process, "");
+  PutText(info.file, "");
+}
+
+ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab) {
+  const layout::ConnectionInfo& info = slab.info;
+  ConnectionEntry entry;
+  entry.id = Get(info.id);
+  entry.pid = static_cast<std::int64_t>(Get(slab.pid));
+  entry.main = Get(info.main) != 0;
+  entry.role = Bounded(Get(info.role), ConnectionRole::kBackup);
+  entry.trace = Bounded(Get(info.trace), TraceState::kOff);
+  entry.opened_ms = static_cast<std::int64_t>(Get(info.opened_ms));
+  entry.last_active_ms = static_cast<std::int64_t>(Get(info.last_active_ms));
+  entry.query_id = Get(info.query_id);
+  entry.started_ns = Get(info.started_ns);
+  entry.statement_rows = Get(info.statement_rows);
+  const std::uint64_t transaction = Get(info.transaction);
+  entry.transaction = Bounded(transaction & 3, TransactionState::kWrite);
+  entry.is_explicit = (transaction & kExplicitTransaction) != 0;
+  entry.transaction_ns = Get(info.transaction_ns);
+  entry.statements = Get(info.statements);
+  entry.rows = Get(info.rows);
+  entry.commits = Get(info.commits);
+  entry.rollbacks = Get(info.rollbacks);
+  entry.upgraded = Get(info.upgraded);
+  entry.trace_lost = Get(info.trace_lost);
+  entry.cache_hits = Get(info.cache_hits);
+  entry.cache_misses = Get(info.cache_misses);
+  entry.cache_spills = Get(info.cache_spills);
+  entry.cache_used = Get(info.cache_used);
+  entry.schema_used = Get(info.schema_used);
+  entry.statement_used = Get(info.statement_used);
+  entry.application = GetText(info.application);
+  entry.process = GetText(info.process);
+  entry.file = GetText(info.file);
+  return entry;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,52 @@
+// A connection as it stands in the memory of a control file (layout::ConnectionInfo), read for
+// those who ask who is there.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ext/core/control_layout.h"
+
+namespace walmanager {
+
+enum class ConnectionRole : std::uint8_t { kApplication, kCheckpointer, kReader, kBackup };
+const char* RoleName(ConnectionRole role);  // 'application' and so on
+
+// Whose the one slot of SQLite's for a trace is: ours, somebody else's, or there is none.
+enum class TraceState : std::uint8_t { kActive, kDisplaced, kOff };
+const char* TraceStateName(TraceState state);
+
+enum class TransactionState : std::uint8_t { kNone, kRead, kWrite };
+const char* TransactionStateName(TransactionState state);
+
+// In the word `transaction`, beside TransactionState: BEGIN or SAVEPOINT began it.
+inline constexpr std::uint64_t kExplicitTransaction = 4;
+
+// As read. What is read is not trusted: texts end at their field's end, numbers are bounded.
+struct ConnectionEntry {
+  std::uint64_t id = 0;
+  std::int64_t pid = 0;
+  bool main = false;  // the file's database is its main one
+  ConnectionRole role = ConnectionRole::kApplication;
+  TraceState trace = TraceState::kActive;
+  std::int64_t opened_ms = 0, last_active_ms = 0;  // Unix time
+  std::uint64_t query_id = 0;                      // 0: none yet
+  std::uint64_t started_ns = 0;                    // CLOCK_MONOTONIC; 0: none runs
+  std::uint64_t statement_rows = 0;
+  TransactionState transaction = TransactionState::kNone;
+  bool is_explicit = false;
+  std::uint64_t transaction_ns = 0;  // CLOCK_MONOTONIC
+  std::uint64_t statements = 0, rows = 0, commits = 0, rollbacks = 0, upgraded = 0, trace_lost = 0;
+  std::uint64_t cache_hits = 0, cache_misses = 0, cache_spills = 0, cache_used = 0, schema_used = 0,
+                statement_used = 0;
+  std::string application, process, file;
+};
+
+ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab);
+
+// Empties what the owner before has left. The caller alone writes there.
+void ClearConnection(layout::ConnectionInfo& info);
+// Forgets what was counted of a connection; what it is and does stays.
+void ForgetCounts(layout::ConnectionInfo& info);
+
+}  // namespace walmanager

@@ -1,0 +1,37 @@
+// A statement's fingerprint: its text without what changes from call to call, so that executions of
+// the same statement share a row in query_performance, and no data of the host's is shown there.
+//
+// The rule that must not break: no literal gets out. Where a name in double quotes stands at a
+// place at which SQLite could take it for a string (any place where a value may stand), it is one
+// to us:
+// "?". It stays only where the grammar allows nothing but a name. In doubt: "?".
+//
+// Comments go, spacing is fixed, keywords are in upper case and other words in lower case; literals
+// and parameters are "?"; IN lists of those are "(...)", rows of VALUES like the first ", ...".
+// Normalizing a text that was not cut gives the same text and id again. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace walmanager {
+
+enum class QueryKind : std::uint8_t { kRead, kWrite, kTransaction, kSchema, kOther };
+
+// 'read', 'write', 'transaction', 'schema', 'other'.
+const char* QueryKindName(QueryKind kind);
+
+struct NormalizedQuery {
+  std::uint64_t id;  // XXH3 (64 bits, no seed) of the whole normalized text; never 0
+  QueryKind kind;
+  std::string text;
+};
+
+// Of the first statement in `sql`; what follows its semicolon is not looked at. Any bytes will do.
+// A text of more than `max_text` bytes is cut at a whole UTF-8 character and ends in "…", which is
+// within `max_text`; the id is of the whole all the same.
+NormalizedQuery Normalize(std::string_view sql, std::size_t max_text);
+
+}  // namespace walmanager

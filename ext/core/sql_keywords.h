@@ -1,0 +1,123 @@
+// The words that are keywords to us, in every process and with every SQLite alike: a keyword that a
+// later SQLite adds stays an identifier here, or the same statement would change its query_id.
+//
+// These are the 147 of https://www.sqlite.org/lang_keywords.html (3.35 to 3.50), and TRUE and
+// FALSE, which SQLite takes for constants where no column has the name. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace walmanager {
+
+// Up to kReserved exclusively: words that may also be the name of a table or column. Those that
+// nobody needs to tell apart are kAnyName and kReserved.
+enum class Keyword : std::uint8_t {
+  kNone,  // no keyword
+  kAnyName,
+  kAscDesc,
+  kAttach,
+  kAnalyze,
+  kBegin,
+  kBy,
+  kColumn,
+  kConflict,
+  kConflictAction,  // ABORT, FAIL, IGNORE, REPLACE, ROLLBACK (the latter two have their own)
+  kCurrentTime,     // CURRENT_DATE, CURRENT_TIME, CURRENT_TIMESTAMP
+  kDatabase,
+  kDetach,
+  kEnd,
+  kExclusive,
+  kExplain,
+  kFilter,
+  kFrameUnit,  // GROUPS, RANGE, ROWS
+  kIf,
+  kImmediate,
+  kIndexed,
+  kKey,
+  kLike,  // LIKE, GLOB, REGEXP, MATCH
+  kMaterialized,
+  kNulls,
+  kOf,
+  kOver,
+  kPartition,
+  kPlan,
+  kPragma,
+  kQuery,
+  kRaise,
+  kRecursive,
+  kReindex,
+  kRelease,
+  kRename,
+  kReplace,
+  kRollback,
+  kSavepoint,
+  kTrigger,
+  kVacuum,
+  kView,
+  kVirtual,
+  kWindow,
+  kWith,
+
+  kReserved,
+  kAdd,
+  kAll,
+  kAlter,
+  kAs,
+  kBoolean,  // TRUE, FALSE
+  kCollate,
+  kCommit,
+  kConstraint,
+  kCreate,
+  kDefault,
+  kDelete,
+  kDistinct,
+  kDrop,
+  kExists,
+  kForeign,
+  kFrom,
+  kGroup,
+  kHaving,
+  kIn,
+  kIndex,
+  kInsert,
+  kInto,
+  kIs,
+  kJoin,
+  kLimit,
+  kNot,
+  kNull,
+  kNullTest,  // ISNULL, NOTNULL
+  kOn,
+  kOr,
+  kOrder,
+  kPrimary,
+  kReferences,
+  kReturning,
+  kSelect,
+  kSet,
+  kSetOperator,  // EXCEPT, INTERSECT, UNION
+  kTable,
+  kTo,
+  kUnique,
+  kUpdate,
+  kUsing,
+  kValues,
+  kWhere,
+};
+
+// In any case; kNone where `word` is no keyword.
+Keyword FindKeyword(std::string_view word);
+
+// Whether the word is a keyword wherever it stands, unless quoted or after a dot.
+constexpr bool IsReserved(Keyword keyword) { return keyword >= Keyword::kReserved; }
+
+// SQLite ignores case in ASCII only.
+constexpr char AsciiLower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+constexpr char AsciiUpper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,372 @@
+#include "ext/statement_meter.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+
+#include "ext/clock.h"
+#include "ext/core/connection_entry.h"
+#include "ext/core/shared_words.h"
+#include "ext/sqlite.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kExactNs = 100'000;  // longer ones are not sampled
+constexpr std::uint64_t kSampled = 16;       // of how many shorter ones one is looked at
+constexpr std::uint64_t kRunsUntilHot = 64;
+constexpr std::size_t kMostKnown = 1024;
+constexpr std::size_t kMostFingerprints = 1024;
+constexpr std::size_t kMostPlanWishes = 16;
+constexpr std::uint64_t kSecondNs = 1'000'000'000;
+constexpr std::uint64_t kPlanLookNs = 10 * kSecondNs;
+constexpr std::uint64_t kLooksBetweenAll = 30;
+// SQLite ran OP_Init and OP_Transaction, saw another schema, and began again.
+constexpr std::uint32_t kStepsOfFalseStart = 4;
+
+constexpr std::array kStatusOps = {SQLITE_STMTSTATUS_FULLSCAN_STEP, SQLITE_STMTSTATUS_SORT,
+                                   SQLITE_STMTSTATUS_AUTOINDEX, SQLITE_STMTSTATUS_VM_STEP,
+                                   SQLITE_STMTSTATUS_REPREPARE};
+constexpr std::array kCacheOps = {SQLITE_DBSTATUS_CACHE_HIT, SQLITE_DBSTATUS_CACHE_MISS,
+                                  SQLITE_DBSTATUS_CACHE_WRITE, SQLITE_DBSTATUS_CACHE_SPILL};
+
+std::uint32_t DbStatus(sqlite3* db, int what) {
+  int now = 0, high = 0;
+  sqlite3_db_status(db, what, &now, &high, 0);
+  return static_cast<std::uint32_t>(now);
+}
+
+// The counters may have been set back by the host.
+std::uint64_t Since(std::uint32_t before, std::uint32_t now) {
+  return now >= before ? now - before : now;
+}
+
+}  // namespace
+
+void StatementMeter::Bind(std::shared_ptr<ControlFile> control, std::size_t slab) {
+  if (control_ && control_ != control && !control_->shared() && control->shared()) {
+    QueryStatistics before(control_->memory()), after(control->memory());
+    before.ReleaseHot(slab_);
+    before.MoveTo(after, max_queries_);
+  }
+  control_ = std::move(control);
+  slab_ = slab;
+  ++epoch_;
+  next_look_ns_ = 0;
+}
+
+void StatementMeter::Unbind() {
+  control_.reset();
+  places_.clear();
+  ForgetActive();
+  known_.clear();
+  last_ = ended_ = nullptr;
+}
+
+void StatementMeter::ForgetActive() {
+  for (auto& [stmt, known] : known_) known.start_ns = 0;
+  active_ = 0;
+  oldest_ = nullptr;
+  for (const Place& place : places_) Put(place.info->started_ns, 0);
+}
+
+std::int64_t StatementMeter::UnixMsAt(std::uint64_t now_ns) {
+  return unix_offset_ms_ + static_cast<std::int64_t>(now_ns / 1'000'000);
+}
+
+StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql) {
+  if (known_.size() >= kMostKnown) {
+    // Those of handles that are gone are not told from others. An active one stays.
+    std::erase_if(known_, [](const auto& entry) { return entry.second.start_ns == 0; });
+    last_ = ended_ = nullptr;
+  }
+  Known& known = known_[stmt];
+  if (known.start_ns != 0) {  // ended unseen
+    --active_;
+    if (oldest_ == &known) oldest_ = nullptr;
+  }
+  if (ended_ == &known) ended_ = nullptr;
+  known = Known();
+  known.stmt = stmt;
+  known.sql = sql;
+  const std::size_t hash = std::hash<std::string_view>()(known.sql);
+  auto found = fingerprints_.find(hash);
+  if (found == fingerprints_.end()) {
+    if (fingerprints_.size() >= kMostFingerprints) fingerprints_.clear();
+    const NormalizedQuery query = Normalize(known.sql, sizeof(layout::QueryEntry::text) - 1);
+    found = fingerprints_
+                .emplace(hash, Fingerprint{query.id, query.kind, ClassifyStatement(sql),
+                                           query.text.rfind("RELEASE ", 0) == 0})
+                .first;
+    (void)QueryStatistics(control_->memory()).FindOrMake(query, UnixMs(), max_queries_);
+  }
+  known.id = found->second.id;
+  known.query_kind = found->second.kind;
+  known.kind = found->second.statement_kind;
+  known.reads_only = sqlite3_stmt_readonly(stmt) != 0;
+  known.counts_changes = known.query_kind == QueryKind::kWrite && sqlite3_column_count(stmt) == 0;
+  known.is_release = found->second.is_release;
+  for (int i = 0; i < kStatuses; ++i) {
+    known.status[static_cast<std::size_t>(i)] = ReadStatus(known, static_cast<Status>(i));
+  }
+  known.steps_seen = known.status[kVmSteps];
+  last_ = &known;
+  return known;
+}
+
+bool StatementMeter::Locate(Known& known, std::int64_t unix_ms) {
+  QueryStatistics statistics(control_->memory());
+  if (known.epoch == epoch_ && statistics.Holds(known.entry, known.id)) {
+    if (known.hot && !statistics.IsCurrent(*known.hot, known.id)) known.hot = nullptr;
+    return true;
+  }
+  known.hot = nullptr;
+  auto entry = statistics.Find(known.id);
+  if (!entry) {
+    entry = statistics.FindOrMake(Normalize(known.sql, sizeof(layout::QueryEntry::text) - 1),
+                                  unix_ms, max_queries_);
+  }
+  if (!entry) return false;
+  known.entry = *entry;
+  known.epoch = epoch_;
+  return true;
+}
+
+std::uint32_t StatementMeter::ReadStatus(const Known& known, Status status) const {
+  return static_cast<std::uint32_t>(
+      sqlite3_stmt_status(known.stmt, kStatusOps[static_cast<std::size_t>(status)], 0));
+}
+
+void StatementMeter::ReadStatuses(Known& known, Execution& execution) {
+  std::array<std::uint64_t, kStatuses> since{};
+  for (std::size_t i = 0; i < kStatuses; ++i) {
+    const std::uint32_t now = ReadStatus(known, static_cast<Status>(i));
+    since[i] = Since(known.status[i], now);
+    known.status[i] = now;
+  }
+  execution.fullscan_steps = since[kFullscanSteps];
+  execution.sorts = since[kSorts];
+  execution.auto_index_rows = since[kAutoIndexRows];
+  execution.vm_steps = since[kVmSteps];
+  execution.reprepares = since[kReprepares];
+  execution.scan_calls = known.uncovered;
+  known.uncovered = 0;
+}
+
+std::array<std::uint32_t, StatementMeter::kCaches> StatementMeter::ReadCache() const {
+  std::array<std::uint32_t, kCaches> cache;
+  for (std::size_t i = 0; i < kCaches; ++i) cache[i] = DbStatus(db_, kCacheOps[i]);
+  return cache;
+}
+
+StatementKind StatementMeter::Started(sqlite3_stmt* stmt, const char* sql, std::uint64_t now_ns) {
+  Known* known = Find(stmt);
+  if (!known || std::strcmp(known->sql.c_str(), sql) != 0) {
+    known = &Learn(stmt, sql);
+  } else if (known->start_ns != 0) {
+    --active_;  // ended unseen
+    if (oldest_ == known) oldest_ = nullptr;
+  }
+  std::uint64_t start_ns = now_ns;
+  if (known == ended_ && known->last_may_be_false &&
+      ReadStatus(*known, kReprepares) != known->reprepares_seen) {
+    // Not an execution, but the beginning of this one.
+    QueryStatistics(control_->memory()).TakeBack(known->hot, known->entry, known->last);
+    for (const Place& place : places_) AddOwn(place.info->statements, ~std::uint64_t{0});
+    --known->runs;
+    start_ns = known->last_start_ns;
+  }
+  known->start_ns = start_ns;
+  known->rows = 0;
+  known->cache_is_watched = known->runs % kSampled == 0 || known->last.duration_ns >= kExactNs / 2;
+  if (known->cache_is_watched) known->cache_before = ReadCache();
+  if (active_++ == 0 || !oldest_) {
+    oldest_ = active_ == 1 ? known : oldest_;
+    if (!oldest_) PublishOldest();
+    for (const Place& place : places_) {
+      layout::ConnectionInfo& info = *place.info;
+      Put(info.query_id, oldest_->id);
+      Put(info.statement_rows, oldest_->rows);
+      Put(info.started_ns, oldest_->start_ns);
+    }
+  }
+  return known->kind;
+}
+
+void StatementMeter::PublishRows() {
+  for (const Place& place : places_) Put(place.info->statement_rows, oldest_->rows);
+}
+
+void StatementMeter::PublishOldest() {
+  oldest_ = nullptr;
+  if (active_ != 0) {
+    for (auto& [stmt, known] : known_) {
+      if (known.start_ns != 0 && (!oldest_ || known.start_ns < oldest_->start_ns)) oldest_ = &known;
+    }
+  }
+  for (const Place& place : places_) {
+    layout::ConnectionInfo& info = *place.info;
+    if (oldest_) {
+      Put(info.query_id, oldest_->id);
+      Put(info.statement_rows, oldest_->rows);
+    }
+    Put(info.started_ns, oldest_ ? oldest_->start_ns : 0);
+  }
+}
+
+void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
+  Known* known = Find(stmt);
+  if (!known || known->start_ns == 0) return;
+  const std::uint64_t start_ns = known->start_ns;
+  Execution execution;
+  execution.duration_ns = now_ns > start_ns ? now_ns - start_ns : 0;
+  execution.rows =
+      known->counts_changes ? static_cast<std::uint64_t>(sqlite3_changes(db_)) : known->rows;
+  execution.slow = execution.duration_ns >= slow_ns_;
+  if (now_ns >= next_look_ns_) {
+    // A second is over: the wall clock may have been set.
+    unix_offset_ms_ = UnixMs() - static_cast<std::int64_t>(now_ns / 1'000'000);
+    next_look_ns_ = now_ns + kSecondNs;
+    PublishMemory(looks_++ % kLooksBetweenAll == 1);
+  }
+  execution.at_ms = UnixMsAt(now_ns);
+  known->start_ns = 0;
+  --active_;
+  ++known->uncovered;
+  ++known->cache_uncovered;
+  known->last_may_be_false = false;
+  if (execution.duration_ns >= kExactNs || known->runs % kSampled == 0) {
+    ReadStatuses(*known, execution);
+  }
+  if (execution.rows == 0) {
+    const std::uint32_t steps = ReadStatus(*known, kVmSteps);
+    known->last_may_be_false = Since(known->steps_seen, steps) <= kStepsOfFalseStart;
+    known->steps_seen = steps;
+    known->reprepares_seen = ReadStatus(*known, kReprepares);
+  }
+  if (known->cache_is_watched) {
+    const auto after = ReadCache();
+    // A short one stands for those before it that were not watched.
+    const std::uint64_t weight = execution.duration_ns >= kExactNs ? 1 : known->cache_uncovered;
+    const auto part = [&](Cache which) {
+      return Since(known->cache_before[which], after[which]) * weight;
+    };
+    execution.cache_calls = 1;
+    execution.cache_hits = part(kHits);
+    execution.cache_misses = part(kMisses);
+    execution.cache_writes = part(kWrites);
+    execution.cache_spills = part(kSpills);
+    known->cache_uncovered -= std::min(known->cache_uncovered, weight);
+  }
+  execution.upgraded = FollowTransaction(*known, start_ns);
+  ++known->runs;
+  if (Locate(*known, execution.at_ms)) {
+    QueryStatistics statistics(control_->memory());
+    if (!known->hot && known->runs % kRunsUntilHot == 0) {
+      known->hot = statistics.ClaimHot(slab_, known->entry, known->id);
+    }
+    known->hot ? statistics.Add(*known->hot, execution) : statistics.Add(known->entry, execution);
+    if (execution.slow || execution.fullscan_steps != 0) WishForPlan(*known, now_ns);
+  }
+  known->last = execution;
+  known->last_start_ns = start_ns;
+  ended_ = known;
+  if (known == oldest_ || !oldest_) {
+    if (active_ != 0) {
+      PublishOldest();
+    } else {
+      oldest_ = nullptr;
+    }
+  }
+  for (const Place& place : places_) {
+    layout::ConnectionInfo& info = *place.info;
+    AddOwn(info.statements, 1);
+    if (execution.rows != 0) AddOwn(info.rows, execution.rows);
+    if (execution.upgraded) AddOwn(info.upgraded, 1);
+    Put(info.last_active_ms, static_cast<std::uint64_t>(execution.at_ms));
+    if (active_ == 0) Put(info.started_ns, 0);
+  }
+}
+
+bool StatementMeter::FollowTransaction(const Known& known, std::uint64_t start_ns) {
+  const bool automatic = sqlite3_get_autocommit(db_) != 0;
+  if (automatic && active_ == 0) {
+    if (transaction_ == 0) return false;
+    const bool was_explicit = (transaction_ & kExplicitTransaction) != 0;
+    if (was_explicit && known.kind != StatementKind::kEndsTransaction && !known.is_release) {
+      for (const Place& place : places_) AddOwn(place.info->rollbacks, 1);
+    }
+    PublishTransaction(0, 0);
+    return false;
+  }
+  const std::uint64_t held = transaction_ & ~kExplicitTransaction;
+  const std::uint64_t mark = automatic ? 0 : kExplicitTransaction;
+  // What reads changes nothing where something is held already.
+  if (known.reads_only && held != 0 && (transaction_ & kExplicitTransaction) == mark &&
+      known.query_kind != QueryKind::kTransaction) {
+    return false;
+  }
+  const auto state = static_cast<std::uint64_t>(sqlite3_txn_state(db_, "main"));
+  const bool upgraded = !automatic && held == SQLITE_TXN_READ && state == SQLITE_TXN_WRITE;
+  if ((state | mark) != transaction_) PublishTransaction(state | mark, start_ns);
+  return upgraded;
+}
+
+void StatementMeter::PublishTransaction(std::uint64_t state, std::uint64_t start_ns) {
+  const bool begins = (transaction_ & ~kExplicitTransaction) == 0;
+  transaction_ = state;
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    layout::ConnectionInfo& info = *places_[i].info;
+    std::uint64_t of_schema = state;
+    if (i > 0 && state != 0) {
+      of_schema = static_cast<std::uint64_t>(sqlite3_txn_state(db_, places_[i].schema.c_str())) |
+                  (state & kExplicitTransaction);
+    }
+    Put(info.transaction, of_schema);
+    if (begins || state == 0) Put(info.transaction_ns, state == 0 ? 0 : start_ns);
+  }
+}
+
+void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::uint64_t stall_ns) {
+  if (!ended_ || !control_) return;
+  const std::int64_t unix_ms = ended_->last.at_ms;
+  QueryStatistics statistics(control.memory());
+  if (&control == control_.get()) {
+    if (Locate(*ended_, unix_ms)) {
+      statistics.AddCommit(ended_->hot, ended_->entry, frames, stall_ns);
+    }
+    return;
+  }
+  // Of an attached database.
+  auto entry = statistics.Find(ended_->id);
+  if (!entry) {
+    entry = statistics.FindOrMake(Normalize(ended_->sql, sizeof(layout::QueryEntry::text) - 1),
+                                  unix_ms, max_queries_);
+  }
+  if (entry) statistics.AddCommit(nullptr, *entry, frames, stall_ns);
+}
+
+void StatementMeter::WishForPlan(Known& known, std::uint64_t now_ns) {
+  if (known.plan_looked_ns != 0 && now_ns < known.plan_looked_ns + kPlanLookNs) return;
+  known.plan_looked_ns = now_ns;
+  if (known.query_kind != QueryKind::kRead && known.query_kind != QueryKind::kWrite) return;
+  if (plan_wishes_.size() < kMostPlanWishes) plan_wishes_.push_back({known.id, known.sql});
+}
+
+void StatementMeter::PublishMemory(bool all) {
+  const auto read = [&](layout::Counter layout::ConnectionInfo::*word, int what) {
+    const std::uint64_t now = DbStatus(db_, what);
+    for (const Place& place : places_) Put(place.info->*word, now);
+  };
+  using Info = layout::ConnectionInfo;
+  if (places_.empty()) return;
+  read(&Info::cache_hits, SQLITE_DBSTATUS_CACHE_HIT);
+  read(&Info::cache_misses, SQLITE_DBSTATUS_CACHE_MISS);
+  read(&Info::cache_spills, SQLITE_DBSTATUS_CACHE_SPILL);
+  read(&Info::cache_used, SQLITE_DBSTATUS_CACHE_USED);
+  if (!all) return;
+  read(&Info::schema_used, SQLITE_DBSTATUS_SCHEMA_USED);
+  read(&Info::statement_used, SQLITE_DBSTATUS_STMT_USED);
+}
+
+}  // namespace walmanager

@@ -1,0 +1,157 @@
+// What the statements of one connection cost: from the events of its trace (STMT, ROW, PROFILE of
+// https://www.sqlite.org/c3ref/c_trace.html) into the control file of its main database.
+//
+// On the path of every statement, so: no allocation, no system call and no SQL where the statement
+// is known and nothing else is due. A statement is known by its handle and text; a new one is
+// normalized once.
+// Thread rules: as those of Connection, whose part it is: in the thread that uses the connection.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "ext/control_file.h"
+#include "ext/core/query_statistics.h"
+#include "ext/core/statement_text.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace walmanager {
+
+class StatementMeter {
+ public:
+  explicit StatementMeter(sqlite3* db) : db_(db) {}
+
+  // Where statements are counted from now on; nothing is before. What was counted in private memory
+  // goes along. `slab` is this connection's there.
+  void Bind(std::shared_ptr<ControlFile> control, std::size_t slab);
+  void Unbind();
+  // The slabs of this connection in the control files of all its databases, the main one first, and
+  // the schema that each is of.
+  struct Place {
+    layout::ConnectionInfo* info;
+    std::string schema;
+  };
+  void SetPlaces(std::vector<Place> places) { places_ = std::move(places); }
+  bool bound() const { return control_ != nullptr; }
+  void SetLimits(std::uint64_t slow_ns, std::size_t max_queries) {
+    slow_ns_ = slow_ns;
+    max_queries_ = max_queries;
+  }
+
+  // A statement begins. `sql` is its own text. What it is about to do is what this returns.
+  StatementKind Started(sqlite3_stmt* stmt, const char* sql, std::uint64_t now_ns);
+  void Row(sqlite3_stmt* stmt) {
+    Known* known = Find(stmt);
+    if (!known) return;
+    ++known->rows;
+    if (known == oldest_) PublishRows();
+  }
+  void Ended(sqlite3_stmt* stmt, std::uint64_t now_ns);
+  // The statement that ended last has committed to the log of `control`'s database.
+  void Committed(ControlFile& control, std::uint64_t frames, std::uint64_t stall_ns);
+  // The texts of statements whose plan is wanted, with their ids: taken once.
+  struct PlanWish {
+    std::uint64_t id;
+    std::string sql;
+  };
+  bool wants_plans() const { return !plan_wishes_.empty(); }
+  std::vector<PlanWish> TakePlanWishes() { return std::exchange(plan_wishes_, {}); }
+  void PutBack(std::vector<PlanWish> wishes) { plan_wishes_ = std::move(wishes); }
+  // Somebody else has had the trace: what was begun may have ended unseen.
+  void ForgetActive();
+  // Asks SQLite for the memory of this connection. Not within a callback of its own.
+  void PublishMemory(bool all);
+
+ private:
+  // Of sqlite3_stmt_status, which counts up over a statement's life.
+  enum Status { kFullscanSteps, kSorts, kAutoIndexRows, kVmSteps, kReprepares, kStatuses };
+  // Of sqlite3_db_status, which counts up over the connection's life.
+  enum Cache { kHits, kMisses, kWrites, kSpills, kCaches };
+
+  struct Known {
+    sqlite3_stmt* stmt = nullptr;
+    std::string sql;
+    StatementKind kind = StatementKind::kOther;
+    QueryKind query_kind = QueryKind::kOther;
+    bool reads_only = false;
+    bool counts_changes = false;  // its rows are those that it changes
+    bool is_release = false;
+    std::uint64_t id = 0;
+    std::uint64_t epoch = 0;  // as epoch_: entry and hot are of the control file in use
+    std::size_t entry = 0;
+    layout::HotQuery* hot = nullptr;
+    // Of the execution that runs.
+    std::uint64_t start_ns = 0;  // 0: none
+    std::uint64_t rows = 0;
+    bool cache_is_watched = false;
+    std::array<std::uint32_t, kCaches> cache_before{};
+    // Of those before.
+    std::uint64_t runs = 0;
+    std::uint64_t uncovered = 0;        // executions since its statuses were read
+    std::uint64_t cache_uncovered = 0;  // and since its cache was watched
+    std::array<std::uint32_t, kStatuses> status{};
+    Execution last;
+    std::uint64_t last_start_ns = 0;
+    bool last_may_be_false = false;  // it may have been the beginning of another
+    // At the end of the last that had no rows.
+    std::uint32_t steps_seen = 0, reprepares_seen = 0;
+    std::uint64_t plan_looked_ns = 0;
+  };
+  struct Fingerprint {
+    std::uint64_t id;
+    QueryKind kind;
+    StatementKind statement_kind;
+    bool is_release;
+  };
+
+  Known* Find(sqlite3_stmt* stmt) {
+    if (last_ && last_->stmt == stmt) return last_;
+    const auto found = known_.find(stmt);
+    return found == known_.end() ? nullptr : (last_ = &found->second);
+  }
+  Known& Learn(sqlite3_stmt* stmt, const char* sql);
+  bool Locate(Known& known, std::int64_t unix_ms);
+  void Count(Known& known, const Execution& execution);
+  std::uint32_t ReadStatus(const Known& known, Status status) const;
+  void ReadStatuses(Known& known, Execution& execution);
+  std::array<std::uint32_t, kCaches> ReadCache() const;
+  // At most once in ten seconds; whether the plan is there already is seen where it is made.
+  void WishForPlan(Known& known, std::uint64_t now_ns);
+  // Whether it has written in a transaction that had read.
+  bool FollowTransaction(const Known& known, std::uint64_t start_ns);
+  void PublishTransaction(std::uint64_t state, std::uint64_t start_ns);
+  void PublishOldest();
+  void PublishRows();
+  std::int64_t UnixMsAt(std::uint64_t now_ns);
+
+  sqlite3* const db_;
+  std::shared_ptr<ControlFile> control_;
+  std::size_t slab_ = 0;
+  std::uint64_t epoch_ = 0;
+  std::vector<Place> places_;
+  std::uint64_t slow_ns_ = 100'000'000;
+  std::size_t max_queries_ = 1000;
+
+  std::unordered_map<sqlite3_stmt*, Known> known_;
+  std::unordered_map<std::size_t, Fingerprint> fingerprints_;  // by a hash of the text
+  Known* last_ = nullptr;                                      // found last
+  Known* ended_ = nullptr;                                     // the last that ended
+  Known* oldest_ = nullptr;  // of those that have not ended; nullptr: all have
+  std::size_t active_ = 0;   // of those that have not ended
+  std::uint64_t transaction_ = 0;
+  std::vector<PlanWish> plan_wishes_;
+  std::int64_t unix_offset_ms_ = 0;
+  std::uint64_t next_look_ns_ = 0;
+  std::uint64_t looks_ = 0;
+};
+
+}  // namespace walmanager

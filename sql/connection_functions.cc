@@ -1,0 +1,36 @@
+// wal_application_name, wal_trace: what a connection says of itself.
+#include "ext/connection.h"
+#include "ext/core/shared_words.h"
+#include "sql/function.h"
+
+namespace walmanager {
+
+Result<Value> WalApplicationName(Connection& connection, const Arguments& arguments) {
+  if (arguments.has(0)) {
+    constexpr std::size_t kMostBytes = sizeof(layout::ConnectionInfo::application) - 1;
+    const auto name = arguments.Text(0, "name");
+    if (!name.ok()) return name.error();
+    if (name.value().size() > kMostBytes || name.value().find('\0') != std::string::npos ||
+        !IsUtf8(name.value())) {
+      return arguments.Wrong(0, "name",
+                             "text of at most " + std::to_string(kMostBytes) + " bytes of UTF-8");
+    }
+    // So that it stands in the control file, where there is one.
+    if (auto schemas = connection.Schemas(); !schemas.ok()) return schemas.error();
+    connection.SetApplication(name.value());
+  }
+  const std::string& name = connection.application();
+  return name.empty() ? Value() : Value(name);
+}
+
+Result<Value> WalTrace(Connection& connection, const Arguments& arguments) {
+  bool take = false;
+  if (arguments.has(0)) {
+    const auto action = arguments.Text(0, "action");
+    take = action.ok() && action.value() == "take";
+    if (!take) return arguments.Wrong(0, "action", "'take'");
+  }
+  return Value(TraceStateName(connection.ProbeTrace(take)));
+}
+
+}  // namespace walmanager

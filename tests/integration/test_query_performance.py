@@ -1,0 +1,447 @@
+"""query_performance: what is counted of statements, by their shape, in every way a statement can go."""
+
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from conftest import connect, metrics, one
+from helpers import columns, error, poll
+
+
+def row(db, query, schema="main"):
+    """The row of a normalized text, as a dict; None where there is none."""
+    cursor = db.execute("SELECT *, plan FROM query_performance WHERE query = ? AND schema = ?", (query, schema))
+    names = [column[0] for column in cursor.description]
+    rows = cursor.fetchall()
+    assert len(rows) <= 1, rows
+    return dict(zip(names, rows[0])) if rows else None
+
+
+def calls(db, query):
+    found = row(db, query)
+    return found["calls"] if found else 0
+
+
+def reset(db):
+    return one(db, "SELECT wal_metrics_reset('queries')")
+
+
+COLUMNS = """schema query_id query kind calls total_ms mean_ms min_ms max_ms stddev_ms p50_ms p95_ms p99_ms rows
+fullscan_steps sorts auto_index_rows vm_steps reprepares cache_hits cache_misses cache_writes cache_spills wal_frames
+checkpoint_stall_ms slow_calls first_seen last_seen plan counters_sampled transactions_upgraded""".split()
+
+
+def test_columns_are_those_of_the_contract_and_plan_is_hidden(db):
+    assert [name for name, _ in columns(db, "query_performance")] == [name for name in COLUMNS if name != "plan"]
+    hidden = [row[1] for row in db.execute("PRAGMA table_xinfo(query_performance)") if row[6]]
+    assert hidden == ["plan"]
+
+
+# --- counting
+
+def test_calls_rows_and_times_of_a_read(db):
+    db.executemany("INSERT INTO t VALUES (?, ?)", [(i, "x") for i in range(100)])
+    for i in range(1000):
+        assert db.execute("SELECT payload FROM t WHERE id = ?", (i % 100,)).fetchall() == [("x",)]
+    found = row(db, "SELECT payload FROM t WHERE id = ?")
+    assert (found["kind"], found["calls"], found["rows"]) == ("read", 1000, 1000)
+    assert found["total_ms"] == pytest.approx(found["mean_ms"] * 1000)
+    assert 0 < found["min_ms"] <= found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"] <= found["max_ms"]
+    assert found["total_ms"] < 5000
+    assert found["stddev_ms"] >= 0
+    assert found["first_seen"] <= found["last_seen"]
+    assert abs(one(db, "SELECT julianday('now') - julianday(?)", found["last_seen"])) * 86400 < 60
+    assert found["wal_frames"] == 0
+
+
+def test_rows_of_writes_are_those_they_change(db):
+    db.execute("INSERT INTO t(payload) VALUES (1), (2), (3)")
+    db.execute("UPDATE t SET payload = 5 WHERE id > 1")
+    db.execute("DELETE FROM t")
+    db.execute("UPDATE t SET payload = 5")
+    db.execute("INSERT INTO t(payload) VALUES (7) RETURNING id").fetchall()
+    assert row(db, "INSERT INTO t (payload) VALUES (?), ...")["rows"] == 3
+    assert row(db, "UPDATE t SET payload = ? WHERE id > ?")["rows"] == 2
+    assert row(db, "DELETE FROM t")["rows"] == 3
+    assert row(db, "UPDATE t SET payload = ?")["rows"] == 0
+    assert row(db, "INSERT INTO t (payload) VALUES (?) RETURNING id")["rows"] == 1
+
+
+def test_a_write_that_fails_is_a_call_without_rows(db):
+    db.execute("INSERT INTO t VALUES (1, 1)")
+    with pytest.raises(sqlite3.IntegrityError):
+        db.execute("INSERT INTO t VALUES (1, 2)")
+    found = row(db, "INSERT INTO t VALUES (?, ?)")
+    assert (found["calls"], found["rows"]) == (2, 1)
+
+
+def test_spelling_literals_and_spacing_are_one_statement(db):
+    for sql in ("SELECT 1, 'a'", "select 2,'secret'", "SELECT /* x */ 3.5 ,\n x'00' -- y"):
+        db.execute(sql).fetchall()
+    assert calls(db, "SELECT ?, ?") == 3
+
+
+def test_a_commits_frames_and_stall_are_its_statements(db):
+    db.execute("INSERT INTO t VALUES (1, 1)")
+    before = metrics(db)["frames_written"]
+    db.execute("BEGIN")
+    db.execute("UPDATE t SET payload = 2")
+    db.execute("COMMIT")
+    assert row(db, "UPDATE t SET payload = ?")["wal_frames"] == 0
+    found = row(db, "COMMIT")
+    assert found["kind"] == "transaction"
+    assert found["wal_frames"] == metrics(db)["frames_written"] - before == 1
+    assert found["checkpoint_stall_ms"] >= 0
+    assert row(db, "INSERT INTO t VALUES (?, ?)")["wal_frames"] >= 1
+
+
+def test_a_checkpoint_in_a_commit_is_the_stall_of_its_statement(db):
+    db.execute("SELECT wal_strategy('sqlite_default')").fetchall()
+    db.execute("SELECT wal_set('checkpoint_frames', 50)").fetchall()
+    for _ in range(200):
+        db.execute("INSERT INTO t(payload) VALUES (zeroblob(3000))")
+    found = row(db, "INSERT INTO t (payload) VALUES (zeroblob(?))")
+    assert found["checkpoint_stall_ms"] == pytest.approx(metrics(db)["checkpoint_stall_ms"], rel=0.05)
+    assert found["checkpoint_stall_ms"] > 0.1
+
+
+def test_frames_of_an_attached_database_stand_under_it(db, tmp_path):
+    db.execute("ATTACH ? AS other", (str(tmp_path / "other.db"),))
+    db.execute("PRAGMA other.journal_mode=WAL")
+    db.execute("CREATE TABLE other.u(a)")
+    db.execute("INSERT INTO other.u VALUES (1)")
+    query = "INSERT INTO other.u VALUES (?)"
+    here, there = row(db, query), row(db, query, "other")
+    assert (here["calls"], here["wal_frames"]) == (1, 0)
+    assert (there["calls"], there["mean_ms"]) == (0, None)
+    assert there["wal_frames"] >= 1
+
+
+@pytest.mark.parametrize("take", [1, 2])
+def test_a_statement_reset_early_is_a_call_with_the_rows_it_gave(db, take):
+    db.execute("INSERT INTO t(payload) VALUES (1), (2), (3)")
+    for _ in range(7):
+        cursor = db.execute("SELECT id FROM t")
+        for _ in range(take):
+            cursor.fetchone()
+        cursor.close()
+    found = row(db, "SELECT id FROM t")
+    # Python steps once more than it is asked to.
+    assert (found["calls"], found["rows"]) in ((7, 7 * take), (7, 7 * (take + 1)))
+
+
+def test_interleaved_cursors_are_told_apart(db):
+    db.execute("INSERT INTO t(payload) VALUES (1), (2), (3)")
+    first = db.execute("SELECT id FROM t ORDER BY id")
+    second = db.execute("SELECT payload FROM t ORDER BY id")
+    got = [(first.fetchone(), second.fetchone()) for _ in range(3)]
+    assert got[2] == ((3,), (3,))
+    first.fetchall(), second.fetchall()
+    for query in ("SELECT id FROM t ORDER BY id", "SELECT payload FROM t ORDER BY id"):
+        assert (row(db, query)["calls"], row(db, query)["rows"]) == (1, 3)
+
+
+def test_a_trigger_is_part_of_its_statement(db):
+    db.execute("CREATE TABLE log(a)")
+    db.execute("CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.id); END")
+    for _ in range(3):
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert one(db, "SELECT count(*) FROM log") == 3
+    assert calls(db, "INSERT INTO t (payload) VALUES (?)") == 3
+    assert calls(db, "INSERT INTO log VALUES (new.id)") == 0
+    assert one(db, "SELECT count(*) FROM query_performance WHERE query LIKE '--%' OR query LIKE 'TRIGGER%'") == 0
+
+
+def test_a_statement_within_another_is_counted_by_itself(db):
+    db.create_function("looked_up", 1, lambda a: db.execute("SELECT payload FROM t WHERE id = ?", (a,)).fetchone()[0])
+    db.execute("INSERT INTO t(payload) VALUES (7), (8)")
+    assert db.execute("SELECT looked_up(id) FROM t ORDER BY id").fetchall() == [(7,), (8,)]
+    assert calls(db, "SELECT looked_up(id) FROM t ORDER BY id") == 1
+    assert calls(db, "SELECT payload FROM t WHERE id = ?") == 2
+
+
+def test_statements_of_ours_are_not_counted(db):
+    db.execute("SELECT * FROM wal_metrics").fetchall()
+    db.execute("SELECT wal_checkpoint('passive')").fetchall()
+    queries = [query for query, in db.execute("SELECT query FROM query_performance")]
+    assert "SELECT * FROM wal_metrics" in queries
+    assert not [query for query in queries if query.startswith("PRAGMA")], queries
+
+
+def test_a_statement_that_is_prepared_anew_is_one_call(wal_path):
+    """SQLite begins it, sees that the schema is another one, prepares it again and begins once more."""
+    db, other = connect(wal_path), connect(wal_path)
+    insert = "INSERT INTO t(payload) VALUES (?)"
+    select = "SELECT count(*) FROM t"
+    for i in range(20):
+        other.execute(f"CREATE TABLE c{i}(a)")
+        db.execute(insert, (i,))
+        other.execute(f"DROP TABLE c{i}")
+        assert db.execute(select).fetchall() == [(i + 1,)]
+    found = row(db, "INSERT INTO t (payload) VALUES (?)")
+    assert (found["calls"], found["rows"]) == (20, 20)
+    assert calls(db, "SELECT count(*) FROM t") == 20
+    # All but those that were prepared for the first time.
+    assert sum(row(db, q)["reprepares"] for q in ("INSERT INTO t (payload) VALUES (?)", "SELECT count(*) FROM t")) >= 30
+    assert found["min_ms"] > 0
+    assert one(db, "SELECT sum(calls) FROM query_performance WHERE query LIKE 'INSERT INTO t%' OR query LIKE 'SELECT count%'") == 40
+    db.close(), other.close()
+
+
+def test_transactions_in_their_spellings(db):
+    for begin, end in (("BEGIN", "COMMIT"), ("begin transaction", "END"), ("BEGIN DEFERRED", "end transaction"),
+                       ("BEGIN DEFERRED TRANSACTION", "COMMIT TRANSACTION")):
+        db.execute(begin)
+        db.execute(end)
+    assert (calls(db, "BEGIN"), calls(db, "COMMIT")) == (4, 4)
+
+
+def test_threads_in_turn_on_one_connection(wal_path):
+    db = connect(wal_path, check_same_thread=False)
+    def work():
+        for _ in range(250):
+            db.execute("SELECT count(*) FROM t").fetchall()
+    for _ in range(4):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert calls(db, "SELECT count(*) FROM t") == 1000
+    db.close()
+
+
+def test_a_statement_that_ends_at_close_is_counted(db, wal_path):
+    other = connect(wal_path)
+    other.execute("INSERT INTO t(payload) VALUES (1), (2)")
+    cursor = other.execute("SELECT payload, id FROM t")
+    cursor.fetchone()
+    other.close()
+    del cursor
+    assert calls(db, "SELECT payload, id FROM t") == 1
+
+
+def test_statements_before_the_control_file_is_made_count(wal_path):
+    db = connect(wal_path)
+    for _ in range(5):
+        db.execute("SELECT max(id) FROM t").fetchall()
+    assert not (wal_path.parent / "test.db-walmanager").exists()
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert (wal_path.parent / "test.db-walmanager").exists()
+    other = connect(wal_path)
+    assert calls(other, "SELECT max(id) FROM t") == 5
+    assert calls(other, "INSERT INTO t (payload) VALUES (?)") == 1
+    db.close(), other.close()
+
+
+def test_upgraded_transactions(db):
+    for statement in ("SELECT count(*) FROM t", "UPDATE t SET payload = 1"):
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM t").fetchall()
+        db.execute(statement).fetchall()
+        db.execute("COMMIT")
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("SELECT count(*) FROM t").fetchall()
+    db.execute("UPDATE t SET payload = 1")
+    db.execute("COMMIT")
+    found = row(db, "UPDATE t SET payload = ?")
+    assert (found["calls"], found["transactions_upgraded"]) == (2, 1)
+    assert row(db, "SELECT count(*) FROM t")["transactions_upgraded"] == 0
+
+
+# --- scans, steps, cache
+
+def test_scans_sorts_and_automatic_indexes(db):
+    db.executemany("INSERT INTO t(payload) VALUES (?)", [(i % 10,) for i in range(2000)])
+    db.execute("SELECT payload FROM t WHERE payload = 3 ORDER BY payload + id").fetchall()
+    found = row(db, "SELECT payload FROM t WHERE payload = ? ORDER BY payload + id")
+    assert found["fullscan_steps"] in (1999, 2000)
+    assert found["sorts"] == 1
+    assert found["vm_steps"] > 2000
+    assert found["counters_sampled"] == 0
+    db.execute("CREATE TABLE u(a)")
+    db.executemany("INSERT INTO u VALUES (?)", [(i,) for i in range(500)])
+    db.execute("SELECT count(*) FROM u AS x JOIN u AS y ON x.a = y.a").fetchall()
+    assert row(db, "SELECT count(*) FROM u AS x JOIN u AS y ON x.a = y.a")["auto_index_rows"] in (499, 500)
+
+
+def test_short_executions_are_sampled_and_scaled(db):
+    db.executemany("INSERT INTO t VALUES (?, 1)", [(i,) for i in range(10)])
+    reset(db)
+    for i in range(1000):
+        db.execute("SELECT payload FROM t WHERE id = ?", (i % 10,)).fetchall()
+    found = row(db, "SELECT payload FROM t WHERE id = ?")
+    assert found["counters_sampled"] == 1
+    assert found["fullscan_steps"] == 0
+    steps = found["vm_steps"] / 1000
+    assert 5 < steps < 20 and abs(steps - round(steps)) < 0.2
+    assert found["cache_hits"] == pytest.approx(1000 * round(found["cache_hits"] / 1000), rel=0.1)
+    assert found["cache_misses"] + found["cache_hits"] >= 900
+
+
+def test_cache_of_a_long_execution_is_exact(wal_path):
+    db = connect(wal_path)
+    db.executemany("INSERT INTO t(payload) VALUES (?)", [("x" * 3000,) for _ in range(300)])
+    db.close()
+    db = connect(wal_path)
+    db.execute("PRAGMA mmap_size=0")
+    db.execute("SELECT sum(length(payload)) FROM t").fetchall()
+    found = row(db, "SELECT sum(length(payload)) FROM t")
+    assert 300 <= found["cache_misses"] <= 320
+    assert found["cache_writes"] == 0
+    db.close()
+
+
+# --- plans
+
+def test_the_plan_of_a_scanning_statement_is_kept(db):
+    db.execute("INSERT INTO t(payload) VALUES (1), (2)")
+    db.execute("SELECT id FROM t WHERE payload = 1").fetchall()
+    query = "SELECT id FROM t WHERE payload = ?"
+    def plan():
+        return row(db, query)["plan"]
+    assert poll(plan) == "SCAN t"
+    assert one(db, "SELECT plan FROM query_performance WHERE query = 'INSERT INTO t (payload) VALUES (?), ...'") is None
+
+
+def test_the_thread_captures_a_plan_of_a_process_that_does_not_ask(wal_path):
+    db, asker = connect(wal_path), connect(wal_path)
+    db.execute("INSERT INTO t(payload) VALUES (1), (2)")
+    db.execute("SELECT id FROM t WHERE payload = 1 UNION SELECT max(id) FROM t").fetchall()
+    def plan():
+        db.execute("SELECT 1").fetchall()
+        rows = asker.execute("SELECT plan FROM query_performance WHERE query LIKE 'SELECT id FROM t WHERE payload = ? UNION%'").fetchall()
+        return rows and rows[0][0]
+    assert poll(plan, 20).splitlines() == ["COMPOUND QUERY", "  LEFT-MOST SUBQUERY", "    SCAN t",
+                                           "  UNION USING TEMP B-TREE", "    SEARCH t"]
+    db.close(), asker.close()
+
+
+def test_a_plan_is_made_again_when_the_schema_changed(db):
+    db.execute("INSERT INTO t(payload) VALUES (1), (2)")
+    query = "SELECT id FROM t WHERE payload = ?"
+    db.execute("SELECT id FROM t WHERE payload = 1").fetchall()
+    assert poll(lambda: row(db, query)["plan"]) == "SCAN t"
+    db.execute("CREATE INDEX i ON t(payload)")
+    db.execute("SELECT wal_set('slow_query_ms', 0)").fetchall()
+    db.execute("SELECT id FROM t WHERE payload  = 1").fetchall()
+    assert poll(lambda: row(db, query)["plan"] != "SCAN t")
+    assert row(db, query)["plan"] == "SEARCH t USING COVERING INDEX i (payload=?)"
+
+
+def test_slow_calls(db):
+    db.create_function("nap", 1, lambda s: time.sleep(s))
+    db.execute("SELECT wal_set('slow_query_ms', 20)").fetchall()
+    for seconds in (0.001, 0.03, 0.04):
+        db.execute("SELECT nap(?)", (seconds,)).fetchall()
+    found = [r for r in db.execute("SELECT calls, slow_calls, min_ms, max_ms, p50_ms FROM query_performance WHERE query LIKE 'SELECT nap%'")]
+    assert found[0][:2] == (3, 2)
+    assert 1 <= found[0][2] < 20 and found[0][3] >= 40
+    assert found[0][4] == pytest.approx(30, rel=0.2)
+
+
+# --- bounds, reset, switch
+
+def test_max_queries_and_what_had_to_make_room(db):
+    db.execute("SELECT wal_set('max_queries', 20)").fetchall()
+    reset(db)
+    for i in range(100):
+        db.execute(f"SELECT id AS c{i} FROM t").fetchall()
+    count, total = db.execute("SELECT count(*) FILTER (WHERE query_id IS NOT NULL), sum(calls) FROM query_performance").fetchone()
+    assert count <= 20
+    evicted = row(db, "(evicted)")
+    assert evicted["query_id"] is None and evicted["kind"] is None
+    assert evicted["calls"] >= 80
+    assert total >= 101  # with the wal_metrics_reset that ended after the reset
+    assert metrics(db)["queries_evicted"] >= 80
+    assert calls(db, "SELECT id AS c99 FROM t") == 1
+
+
+def test_reset_forgets_queries_and_nothing_else(db):
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    commits = metrics(db)["commits"]
+    assert reset(db) >= 1
+    assert calls(db, "INSERT INTO t (payload) VALUES (?)") == 0
+    assert metrics(db)["commits"] == commits
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert calls(db, "INSERT INTO t (payload) VALUES (?)") == 1
+
+
+def test_statement_metrics_off_and_on_again_for_all_connections(wal_path):
+    db, other = connect(wal_path), connect(wal_path)
+    for each in (db, other):
+        each.execute("SELECT max(id) FROM t").fetchall()
+    db.execute("SELECT wal_set('statement_metrics', 'off')").fetchall()
+    for _ in range(5):
+        for each in (db, other):
+            each.execute("SELECT max(id) FROM t").fetchall()
+    assert calls(db, "SELECT max(id) FROM t") == 2
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert metrics(db)["commits"] == 1  # commits are measured all the same
+    db.execute("SELECT wal_set('statement_metrics', 'on')").fetchall()
+    for each in (db, other):
+        each.execute("SELECT 1").fetchall()  # follows the setting, but is not measured whole
+        each.execute("SELECT max(id) FROM t").fetchall()
+    assert calls(db, "SELECT max(id) FROM t") == 4
+    db.close(), other.close()
+
+
+@pytest.mark.parametrize("value", ["9", "1025", "'many'", "NULL || ''"])
+def test_bad_values_of_max_queries(db, value):
+    message = error(db, f"SELECT wal_set('max_queries', {value})") if "NULL" not in value else None
+    if message:
+        assert message.endswith("is not an integer from 10 to 1024"), message
+
+
+def test_refused_in_a_view_of_the_database(db):
+    db.execute("CREATE VIEW v AS SELECT * FROM query_performance")
+    assert error(db, "SELECT * FROM v") == 'unsafe use of virtual table "query_performance"'
+
+
+# --- no literal gets out
+
+SECRETS = [
+    "SELECT 'zqsecret'", "SELECT \"zqsecret\"", "SELECT * FROM t WHERE payload = 'zqsecret'",
+    "SELECT x'7A71736563726574', 424242424242", "INSERT INTO t(payload) VALUES ('zqsecret')",
+    "PRAGMA application_id = 424242424", "SELECT 1 /* zqsecret */ -- zqsecret", "ATTACH ':memory:' AS zqsecret",
+    "UPDATE t SET payload = \"zqsecret\" WHERE id = 424242424242", "SAVEPOINT zqsecret", "RELEASE zqsecret",
+    "SELECT json_extract('{\"a\":1}', '$.zqsecret')",
+]
+
+
+def test_no_literal_reaches_the_control_file_or_a_column(db, wal_path):
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    for sql in SECRETS:
+        db.execute(sql).fetchall()
+    with open(f"{wal_path}-walmanager", "rb") as file:
+        content = file.read()
+    assert b"zqsecret" not in content and b"4242424242" not in content
+    texts = str(db.execute("SELECT *, plan FROM query_performance").fetchall())
+    assert "zqsecret" not in texts and "4242424242" not in texts
+    assert calls(db, "SELECT ?") >= 2
+
+
+def test_the_same_shape_has_the_same_id_everywhere(db, tmp_path):
+    other = connect(tmp_path / "another.db")
+    for each in (db, other):
+        each.execute("SELECT 1 + 1").fetchall()
+    assert row(db, "SELECT ? + ?")["query_id"] == row(other, "SELECT ? + ?")["query_id"]
+    assert len(row(db, "SELECT ? + ?")["query_id"]) == 16
+    other.close()
+
+
+def test_a_database_without_a_log_is_measured_in_this_process(tmp_path):
+    db = connect(tmp_path / "plain.db")
+    db.execute("CREATE TABLE u(a)")
+    for _ in range(3):
+        db.execute("INSERT INTO u VALUES (1)")
+    assert (row(db, "INSERT INTO u VALUES (?)")["calls"], row(db, "INSERT INTO u VALUES (?)")["wal_frames"]) == (3, 0)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["plain.db"]
+    db.close()
+
+
+def test_in_memory_nothing_is_measured_and_nothing_fails():
+    db = connect(":memory:")
+    db.execute("CREATE TABLE u(a)")
+    assert db.execute("SELECT * FROM query_performance").fetchall() == []
+    db.close()

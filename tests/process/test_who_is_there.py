@@ -1,0 +1,375 @@
+"""connection_metrics and wal_readers: who is there, and who pins the log, with real processes."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import EXTENSION, connect, metrics, one
+from workers import fast_path, poll, worker  # noqa: F401 (fixtures)
+
+
+def rows(db, sql, *parameters):
+    cursor = db.execute(sql, parameters)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row)) for row in cursor.fetchall()]
+
+
+def connection_of(db, pid):
+    found = rows(db, "SELECT * FROM connection_metrics WHERE pid = ? ORDER BY connection_id", pid)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def readers(db):
+    return rows(db, "SELECT * FROM wal_readers ORDER BY slot, pid, connection_id")
+
+
+@pytest.fixture
+def shell(fast_path):
+    """A managed connection of another process than the workers: the operator's."""
+    db = connect(fast_path)
+    db.execute("PRAGMA synchronous=NORMAL")
+    yield db
+    db.close()
+
+
+# --- exact totals
+
+def test_n_processes_times_m_calls(shell, fast_path, worker):
+    processes = [worker(fast_path) for _ in range(4)]
+    for process in processes:
+        process.start("run", """
+            for i in range(5000):
+                db.execute("SELECT payload FROM t WHERE id = ?", (i,)).fetchall()
+                if i % 10 == 0:
+                    db.execute("INSERT INTO t(payload) VALUES (?)", (i,))
+        """)
+    for process in processes:
+        process.finish()
+    def calls(query):
+        return one(shell, "SELECT calls FROM query_performance WHERE query = ?", query)
+    assert calls("SELECT payload FROM t WHERE id = ?") == 20_000
+    assert calls("INSERT INTO t (payload) VALUES (?)") == 2_000
+    for process in processes:
+        assert connection_of(shell, process.pid)["statements"] == 5501  # with a PRAGMA
+    processes[0].kill()
+    processes[1].end()
+    assert calls("SELECT payload FROM t WHERE id = ?") == 20_000
+
+
+# --- connections
+
+def test_a_connection_as_others_see_it(shell, fast_path, worker):
+    process = worker(fast_path)
+    process.run("""
+        db.execute("SELECT wal_application_name('the test')").fetchall()
+        db.execute("INSERT INTO t(payload) VALUES (1), (2)")
+        db.execute("BEGIN")
+        db.execute("UPDATE t SET payload = 7")
+        db.execute("ROLLBACK")
+        db.execute("SELECT id FROM t").fetchall()
+    """)
+    row = connection_of(shell, process.pid)
+    assert row["connection_id"] // 100_000 == process.pid
+    assert (row["application"], row["role"], row["file"]) == ("the test", "application", str(fast_path))
+    assert row["process"].startswith("python")
+    assert (row["state"], row["transaction_state"], row["transaction_ms"], row["query_ms"]) == \
+        ("idle", "none", None, None)
+    assert row["query"] == "SELECT id FROM t"
+    assert (row["commits"], row["rollbacks"], row["rows"]) == (1, 1, 2 + 2 + 2 + 1)
+    assert (row["trace"], row["trace_lost"]) == ("active", 0)
+    assert row["cache_used_bytes"] > 0 and 0 <= row["cache_hit_ratio"] <= 1
+    now = one(shell, "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+    assert row["opened_at"] <= row["last_active_at"] <= now
+
+
+def test_states_of_a_transaction(shell, fast_path, worker):
+    process = worker(fast_path)
+    process.run("db.execute('INSERT INTO t(payload) VALUES (1), (2), (3)')")
+    def state():
+        row = connection_of(shell, process.pid)
+        return row["state"], row["transaction_state"]
+    process.run("db.execute('BEGIN')")
+    assert state() == ("idle in transaction", "none")
+    process.run("db.execute('SELECT id FROM t').fetchall()")
+    assert state() == ("idle in transaction", "read")
+    process.run("db.execute('UPDATE t SET payload = 5')")
+    assert state() == ("idle in transaction", "write")
+    row = connection_of(shell, process.pid)
+    assert row["transactions_upgraded"] == 1
+    assert 0 < row["transaction_ms"] < 60_000
+    process.run("db.execute('COMMIT')")
+    assert state() == ("idle", "none")
+    process.run("cursor = db.execute('SELECT payload, id FROM t'); cursor.fetchone()")
+    row = connection_of(shell, process.pid)
+    assert (row["state"], row["query"]) == ("active", "SELECT payload, id FROM t")
+    first = row["query_ms"]
+    assert connection_of(shell, process.pid)["query_ms"] > first > 0
+    process.run("cursor.close()")
+    assert state() == ("idle", "none")
+
+
+def test_connections_of_a_killed_process_vanish(shell, fast_path, worker):
+    process = worker(fast_path)
+    process.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    assert connection_of(shell, process.pid)
+    process.kill()
+    assert rows(shell, "SELECT * FROM connection_metrics WHERE pid = ?", process.pid) == []
+    assert one(shell, "SELECT count(*) FROM connection_metrics") == 1
+
+
+def test_an_attached_database_is_one_connection(shell, fast_path, worker):
+    other = fast_path.parent / "other.db"
+    process = worker(fast_path)
+    process.run(f"""
+        db.execute("ATTACH ? AS other", ({str(other)!r},))
+        db.execute("PRAGMA other.journal_mode=WAL")
+        db.execute("CREATE TABLE other.u(a)")
+        db.execute("SELECT * FROM u").fetchall()
+    """)
+    there = connect(other)
+    there.execute("SELECT 1").fetchall()
+    seen = connection_of(there, process.pid)
+    assert seen["file"] == str(fast_path)
+    both = connect(fast_path)
+    both.execute("ATTACH ? AS other", (str(other),))
+    assert connection_of(both, process.pid)["connection_id"] == seen["connection_id"]
+    there.close(), both.close()
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "a\0b", 7, None])
+def test_bad_application_names(shell, name):
+    with pytest.raises(Exception) as error:
+        shell.execute("SELECT wal_application_name(?)", (name,)).fetchall()
+    assert "wal_application_name: name " in str(error.value) and "is not text" in str(error.value)
+    assert one(shell, "SELECT wal_application_name()") is None
+
+
+# --- who pins the log
+
+def pinned(shell, seconds=10):
+    return poll(lambda: bool(readers(shell)), True, seconds)
+
+
+def test_a_leaked_cursor_is_named(shell, fast_path, worker):
+    process, writer = worker(fast_path), worker(fast_path)
+    process.run("""
+        db.execute("SELECT wal_application_name('report job')").fetchall()
+        db.execute("INSERT INTO t(payload) VALUES (1), (2), (3)")
+        leaked = db.execute("SELECT id, payload FROM t WHERE payload > 0")
+        leaked.fetchone()
+    """)
+    writer.run("for i in range(50): db.execute('INSERT INTO t(payload) VALUES (?)', (i,))")
+    row, = readers(shell)
+    assert (row["pid"], row["application"], row["query"]) == \
+        (process.pid, "report job", "SELECT id, payload FROM t WHERE payload > ?")
+    assert (row["verdict"], row["blocks"], row["certain"]) == ("unfinished statement", "checkpoint", 1)
+    assert row["connection_id"] == connection_of(shell, process.pid)["connection_id"]
+    assert row["frame"] == metrics(shell)["wal_frames"] - 50
+    assert (row["lag_frames"], row["lag_bytes"]) == (50, 50 * 4120)
+    assert row["transaction_ms"] > 0
+    process.run("leaked.close()")
+    assert readers(shell) == []
+
+
+def test_a_statement_that_runs_and_an_open_transaction(shell, fast_path, worker):
+    process, writer = worker(fast_path), worker(fast_path)
+    process.run("""
+        db.execute("INSERT INTO t(payload) VALUES (1), (2), (3)")
+        db.create_function("nap", 0, lambda: time.sleep(1))
+        db.execute("BEGIN")
+        db.execute("SELECT max(id) FROM t").fetchall()
+    """)
+    writer.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    row, = readers(shell)
+    assert (row["pid"], row["verdict"], row["certain"]) == (process.pid, "open transaction", 1)
+    assert row["query"] == "SELECT max(id) FROM t"
+    process.start("run", "db.execute('SELECT count(*) FROM t WHERE nap() IS NULL').fetchall()")
+    assert poll(lambda: [r["verdict"] for r in readers(shell)], ["running query"]) == ["running query"]
+    process.finish()
+
+
+def test_a_process_without_the_extension_is_named(shell, fast_path, worker):
+    writer = worker(fast_path)
+    writer.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    assert metrics(shell)["unmanaged_processes"] == 0
+    bare = worker(fast_path, load=False)
+    bare.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()")
+    assert metrics(shell)["unmanaged_processes"] == 1
+    writer.run("db.execute('INSERT INTO t(payload) VALUES (2)')")
+    row, = readers(shell)
+    assert (row["pid"], row["verdict"], row["certain"], row["connection_id"], row["query"]) == \
+        (bare.pid, "unmanaged process", 1, None, None)
+    assert row["process"].startswith("python")
+    bare.run("db.execute('COMMIT')")
+    assert readers(shell) == []
+
+
+def test_each_connection_that_may_be_the_one_is_a_candidate(shell, fast_path, worker):
+    process, writer = worker(fast_path), worker(fast_path)
+    process.run(f"""
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        others = [connect({str(fast_path)!r}) for _ in range(2)]
+        for other in others:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM t").fetchall()
+    """)
+    writer.run("db.execute('INSERT INTO t(payload) VALUES (2)')")
+    found = readers(shell)
+    assert [(row["pid"], row["verdict"], row["certain"]) for row in found] == [(process.pid, "open transaction", 0)] * 2
+    assert len({row["slot"] for row in found}) == 1
+
+
+def test_the_one_who_asks_is_not_counted(shell, fast_path):
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    shell.execute("BEGIN")
+    shell.execute("SELECT count(*) FROM t").fetchall()
+    assert readers(shell) == []
+    shell.execute("COMMIT")
+
+
+def test_a_checkpoint_says_who_was_in_the_way(shell, fast_path, worker):
+    process = worker(fast_path)
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    process.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()")
+    for _ in range(5):
+        shell.execute("INSERT INTO t(payload) VALUES (1)")
+    shell.execute("SELECT wal_checkpoint('passive')").fetchall()
+    assert shell.execute("SELECT result, blocked_by_pid FROM wal_checkpoints LIMIT 1").fetchall() == \
+        [("partial", process.pid)]
+
+
+# --- the trace slot
+
+def test_a_trace_that_a_driver_took_is_reported_and_taken_back_if_asked(shell, fast_path, worker):
+    process = worker(fast_path)
+    process.run("""
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        seen = []
+        db.set_trace_callback(seen.append)
+        for i in range(5): db.execute("INSERT INTO t(payload) VALUES (1)")
+    """)
+    row = connection_of(shell, process.pid)
+    assert (row["trace"], row["commits"]) == ("displaced", 6)
+    assert row["trace_lost"] >= 4
+    def calls():
+        return one(shell, "SELECT calls FROM query_performance WHERE query = 'INSERT INTO t (payload) VALUES (?)'")
+    assert calls() == 1
+    assert process.call("one(db, 'SELECT wal_trace()')") == "displaced"
+    assert process.call("len(seen) >= 5")
+    assert process.call("one(db, \"SELECT wal_trace('take')\")") == "active"
+    process.run("for i in range(3): db.execute('INSERT INTO t(payload) VALUES (1)')")
+    assert calls() == 4
+    assert connection_of(shell, process.pid)["trace"] == "active"
+
+
+def test_bad_arguments_of_wal_trace(shell):
+    with pytest.raises(Exception) as error:
+        shell.execute("SELECT wal_trace('give')").fetchall()
+    assert str(error.value) == "wal_trace: action 'give' is not 'take'"
+
+
+PROFILE = """
+import ctypes, sqlite3, sys
+lib = ctypes.CDLL("libsqlite3.so.0")
+db = ctypes.c_void_p()
+assert lib.sqlite3_open(sys.argv[1].encode(), ctypes.byref(db)) == 0
+seen = []
+callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint64)(
+    lambda _, sql, ns: seen.append(sql.decode()))
+def run(sql):
+    message = ctypes.c_char_p()
+    rc = lib.sqlite3_exec(db, sql.encode(), None, None, ctypes.byref(message))
+    assert rc == 0, (sql, message.value)
+lib.sqlite3_profile.restype = ctypes.c_void_p
+lib.sqlite3_profile(db, callback, None)
+lib.sqlite3_enable_load_extension(db, 1)
+run(f"SELECT load_extension('{sys.argv[2]}')")
+run("SELECT max(id) FROM t")
+run("SELECT wal_set('statement_metrics', 'off')")
+run("SELECT min(id) FROM t")
+run("SELECT min(id) FROM t")
+run("SELECT wal_set('statement_metrics', 'on')")
+run("SELECT 1")
+print("|".join(sql for sql in seen if not sql.startswith("/*walmanager*/")))
+lib.sqlite3_close(db)
+"""
+
+
+def test_an_older_profile_callback_of_the_host_goes_on_working(fast_path):
+    ran = subprocess.run([sys.executable, "-c", PROFILE, str(fast_path), EXTENSION], capture_output=True, text=True,
+                         check=True)
+    seen = ran.stdout.strip().split("|")
+    assert seen[1:] == ["SELECT max(id) FROM t", "SELECT wal_set('statement_metrics', 'off')", "SELECT min(id) FROM t",
+                        "SELECT min(id) FROM t", "SELECT wal_set('statement_metrics', 'on')", "SELECT 1"]
+
+
+# --- other drivers
+
+APSW = """
+import apsw, sys, time
+db = apsw.Connection(sys.argv[1])
+db.enableloadextension(True)
+db.loadextension(sys.argv[2])
+cursor = db.cursor()
+cursor.execute("SELECT wal_application_name('apsw')").fetchall()
+for i in range(300):
+    cursor.execute("SELECT id FROM t WHERE payload = ?", (i,)).fetchall()
+leaked = db.cursor()
+leaked.execute("SELECT payload FROM t ORDER BY id")
+next(leaked)
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+PERL = """
+use strict; use DBI; $| = 1;
+my $db = DBI->connect("dbi:SQLite:dbname=$ARGV[0]", "", "", { RaiseError => 1 });
+$db->sqlite_enable_load_extension(1);
+$db->sqlite_load_extension($ARGV[1]);
+$db->selectrow_array("SELECT wal_application_name('perl')");
+my $select = $db->prepare("SELECT id FROM t WHERE payload = ?");
+for (1..300) { $select->execute($_); $select->fetchall_arrayref(); }
+my $leaked = $db->prepare("SELECT payload FROM t ORDER BY id");
+$leaked->execute();
+$leaked->fetchrow_arrayref();
+print "ready\\n";
+<STDIN>;
+"""
+
+RUBY = """
+require 'sqlite3'
+$stdout.sync = true
+db = SQLite3::Database.new(ARGV[0])
+db.enable_load_extension(1)
+db.load_extension(ARGV[1])
+db.get_first_value("SELECT wal_application_name('ruby')")
+select = db.prepare("SELECT id FROM t WHERE payload = ?")
+300.times { |i| select.execute(i).to_a; select.reset! }
+leaked = db.prepare("SELECT payload FROM t ORDER BY id")
+leaked.step
+puts "ready"
+$stdin.gets
+"""
+
+
+@pytest.mark.parametrize("name,command", [("apsw", [sys.executable, "-c", APSW]), ("perl", ["perl", "-e", PERL]),
+                                          ("ruby", ["ruby", "-e", RUBY])])
+def test_other_drivers_are_seen_with_exact_counts_and_their_leaked_cursor(shell, fast_path, name, command):
+    shell.execute("INSERT INTO t(payload) VALUES (1), (2), (3)")
+    host = subprocess.Popen([*command, str(fast_path), EXTENSION], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert host.stdout.readline() == b"ready\n"
+        shell.execute("INSERT INTO t(payload) VALUES (4)")
+        assert one(shell, "SELECT calls FROM query_performance WHERE query = 'SELECT id FROM t WHERE payload = ?'") == 300
+        row, = readers(shell)
+        assert (row["pid"], row["application"], row["query"], row["verdict"], row["certain"]) == \
+            (host.pid, name, "SELECT payload FROM t ORDER BY id", "unfinished statement", 1)
+    finally:
+        host.stdin.close()
+        host.wait(20)
+        host.stdout.close()
+    assert readers(shell) == []

@@ -1,0 +1,144 @@
+// Who holds a read mark, from what the lock table and the connections say.
+#include "ext/core/reader_attribution.h"
+
+#include <gtest/gtest.h>
+
+namespace walmanager {
+namespace {
+
+ConnectionEntry Of(std::int64_t pid, std::uint64_t id) {
+  ConnectionEntry entry;
+  entry.pid = pid;
+  entry.id = id;
+  entry.main = true;
+  return entry;
+}
+ConnectionEntry Reading(std::int64_t pid, std::uint64_t id, std::uint64_t since_ns) {
+  ConnectionEntry entry = Of(pid, id);
+  entry.transaction = TransactionState::kRead;
+  entry.is_explicit = true;
+  entry.transaction_ns = since_ns;
+  return entry;
+}
+ConnectionEntry Running(std::int64_t pid, std::uint64_t id, std::uint64_t rows) {
+  ConnectionEntry entry = Of(pid, id);
+  entry.started_ns = 50;
+  entry.statement_rows = rows;
+  return entry;
+}
+
+struct Seen : ReadersSeen {
+  Seen() {
+    own_pid = 1;
+    knows_pids = true;
+  }
+  Seen& Mark(int mark, std::vector<std::int64_t> by) {
+    held[static_cast<std::size_t>(mark)] = true;
+    pids[static_cast<std::size_t>(mark)] = std::move(by);
+    return *this;
+  }
+};
+
+TEST(ReaderAttribution, TheOnlyConnectionThatReadsIsTheOne) {
+  const auto readers = AttributeReaders(
+      Seen().Mark(2, {7}), std::vector{Of(7, 70), Reading(7, 71, 40), Reading(8, 80, 1)});
+  ASSERT_EQ(readers.size(), 1u);
+  EXPECT_EQ(readers[0].mark, 2);
+  EXPECT_EQ(readers[0].pid, 7);
+  EXPECT_EQ(readers[0].connection->id, 71u);
+  EXPECT_EQ(readers[0].since_ns, 40u);
+  EXPECT_EQ(readers[0].verdict, ReaderVerdict::kOpenTransaction);
+  EXPECT_TRUE(readers[0].certain);
+}
+
+TEST(ReaderAttribution, EachOfSeveralIsACandidate) {
+  const auto readers = AttributeReaders(
+      Seen().Mark(1, {7, 8}), std::vector{Reading(7, 70, 1), Running(7, 71, 0), Running(8, 80, 3)});
+  ASSERT_EQ(readers.size(), 3u);
+  EXPECT_FALSE(readers[0].certain);
+  EXPECT_FALSE(readers[1].certain);
+  EXPECT_TRUE(readers[2].certain);
+  EXPECT_EQ(readers[1].verdict, ReaderVerdict::kRunningQuery);
+  EXPECT_EQ(readers[1].since_ns, 50u);
+}
+
+TEST(ReaderAttribution, AStatementThatNobodyFetchesFromIsUnfinished) {
+  Seen seen;
+  seen.Mark(1, {7}).Mark(2, {8}).Mark(3, {9});
+  seen.standing_still = {70, 80};
+  const auto readers =
+      AttributeReaders(seen, std::vector{Running(7, 70, 1), Running(8, 80, 0), Running(9, 90, 1)});
+  ASSERT_EQ(readers.size(), 3u);
+  EXPECT_EQ(readers[0].verdict, ReaderVerdict::kUnfinishedStatement);
+  EXPECT_EQ(readers[1].verdict, ReaderVerdict::kRunningQuery);  // it has not come to its first row
+  EXPECT_EQ(readers[2].verdict, ReaderVerdict::kRunningQuery);
+}
+
+TEST(ReaderAttribution, AProcessWithoutUsIsNamed) {
+  const auto readers = AttributeReaders(Seen().Mark(1, {99}), std::vector{Reading(7, 70, 1)});
+  ASSERT_EQ(readers.size(), 1u);
+  EXPECT_EQ(readers[0].pid, 99);
+  EXPECT_EQ(readers[0].verdict, ReaderVerdict::kUnmanagedProcess);
+  EXPECT_FALSE(readers[0].connection);
+  EXPECT_TRUE(readers[0].certain);
+}
+
+TEST(ReaderAttribution, OneOfAnotherPidNamespaceHasNoPid) {
+  const auto readers = AttributeReaders(Seen().Mark(1, {0}), {});
+  ASSERT_EQ(readers.size(), 1u);
+  EXPECT_FALSE(readers[0].pid);
+  EXPECT_FALSE(readers[0].certain);
+}
+
+TEST(ReaderAttribution, TheAskerAndTheGuardAreNotCounted) {
+  Seen asking;
+  asking.Mark(1, {1});
+  asking.asking = 10;
+  asking.asking_reads = true;
+  EXPECT_TRUE(AttributeReaders(asking, std::vector{Reading(1, 10, 1)}).empty());
+  // Beside another connection of its process it is not certain whose the mark is.
+  const auto both = AttributeReaders(asking, std::vector{Reading(1, 10, 1), Reading(1, 11, 1)});
+  ASSERT_EQ(both.size(), 1u);
+  EXPECT_EQ(both[0].connection->id, 11u);
+  EXPECT_FALSE(both[0].certain);
+  Seen guarded;
+  guarded.Mark(1, {1}).Mark(2, {7});
+  guarded.guard_mark = 1;
+  guarded.checkpoint_runs = true;
+  EXPECT_TRUE(AttributeReaders(guarded, std::vector{Of(1, 10), Of(7, 70)}).empty());
+}
+
+TEST(ReaderAttribution, AManagedProcessMayHaveAConnectionWithoutUs) {
+  const auto readers = AttributeReaders(Seen().Mark(1, {7}), std::vector{Of(7, 70)});
+  ASSERT_EQ(readers.size(), 1u);
+  EXPECT_EQ(readers[0].pid, 7);
+  EXPECT_FALSE(readers[0].connection);
+  EXPECT_FALSE(readers[0].certain);
+}
+
+TEST(ReaderAttribution, WithoutALockTableAllThatReadAreCandidates) {
+  Seen seen;
+  seen.knows_pids = false;
+  seen.held[3] = true;
+  const auto readers =
+      AttributeReaders(seen, std::vector{Of(7, 70), Reading(7, 71, 1), Running(8, 80, 0)});
+  ASSERT_EQ(readers.size(), 2u);
+  EXPECT_FALSE(readers[0].certain);
+  EXPECT_EQ(AttributeReaders(seen, {}).size(), 1u);
+  EXPECT_FALSE(AttributeReaders(seen, {})[0].verdict);
+}
+
+TEST(ReaderAttribution, WhatAMarkBlocks) {
+  WalIndex index;
+  index.max_frame = 100;
+  index.backfill = 60;
+  index.read_marks = {0, 100, 60, 0, 0};
+  EXPECT_STREQ(BlockedBy(0, index), "checkpoint");
+  EXPECT_STREQ(BlockedBy(1, index), "reset");
+  EXPECT_STREQ(BlockedBy(2, index), "checkpoint");
+  index.backfill = 100;
+  EXPECT_EQ(BlockedBy(0, index), nullptr);
+}
+
+}  // namespace
+}  // namespace walmanager

@@ -1,0 +1,112 @@
+// connection_metrics: one row per open connection of every process.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "ext/clock.h"
+#include "ext/core/query_statistics.h"
+#include "ext/core/time_text.h"
+#include "vtab/each_database.h"
+#include "vtab/table.h"
+
+namespace walmanager {
+namespace {
+
+struct Row {
+  ConnectionEntry entry;
+  std::optional<std::string> query;
+  std::uint64_t now_ns = 0;
+};
+
+// A connection is in the files of all its databases, and most is known in that of the main one.
+bool KnowsMore(const Row& a, const Row& b) {
+  return std::pair(a.entry.main, a.entry.statements) > std::pair(b.entry.main, b.entry.statements);
+}
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  connection.PublishMemory();
+  std::map<std::pair<std::int64_t, std::uint64_t>, Row> known;  // by pid and connection_id
+  auto databases = connection.Schemas();
+  if (!databases.ok()) return databases.error();
+  for (const Schema& schema : databases.value()) {
+    if (!schema.database) continue;
+    const auto control = schema.database->control();
+    const QueryStatistics statistics(control->memory());
+    for (ConnectionEntry& entry : control->Connections()) {
+      Row row;
+      row.query = statistics.TextOf(entry.query_id);
+      row.now_ns = MonotonicNs();
+      row.entry = std::move(entry);
+      const auto [found, is_new] = known.try_emplace({row.entry.pid, row.entry.id}, row);
+      if (!is_new && KnowsMore(row, found->second)) found->second = std::move(row);
+    }
+  }
+  std::vector<Row> rows;
+  for (auto& [key, row] : known) rows.push_back(std::move(row));
+  return rows;
+}
+
+const char* StateName(const ConnectionEntry& entry) {
+  if (entry.started_ns != 0) return "active";
+  return entry.is_explicit ? "idle in transaction" : "idle";
+}
+
+Value SinceMs(const Row& row, std::uint64_t start_ns) {
+  if (start_ns == 0) return {};
+  return row.now_ns > start_ns ? static_cast<double>(row.now_ns - start_ns) / 1e6 : 0.0;
+}
+
+Value OrNull(const std::string& text) { return text.empty() ? Value() : Value(text); }
+// SQLite has not been asked yet where it is 0.
+Value Bytes(std::uint64_t bytes) { return bytes ? Value(bytes) : Value(); }
+
+Value HitRatio(const ConnectionEntry& entry) {
+  const std::uint64_t all = entry.cache_hits + entry.cache_misses;
+  return all ? Value(static_cast<double>(entry.cache_hits) / static_cast<double>(all)) : Value();
+}
+
+std::uint64_t TransactionStart(const ConnectionEntry& entry) {
+  return entry.transaction != TransactionState::kNone || entry.is_explicit ? entry.transaction_ns
+                                                                           : entry.started_ns;
+}
+
+}  // namespace
+
+const Table& ConnectionMetricsTable() {
+  // A column is a line.
+  // clang-format off
+  static const TableOf<Row> kTable(
+      "connection_metrics", "One row per open connection of every process that has loaded the extension.",
+      Read, /*reveals_others=*/true,
+      {
+          {"connection_id", kInteger, "the pid and five digits that count up", [](const Row& r) -> Value { return r.entry.id; }},
+          {"pid", kInteger, "its process", [](const Row& r) -> Value { return r.entry.pid; }},
+          {"process", kText, "its name", [](const Row& r) -> Value { return OrNull(r.entry.process); }},
+          {"application", kText, "as wal_application_name() said", [](const Row& r) -> Value { return OrNull(r.entry.application); }},
+          {"role", kText, "application, checkpointer, reader or backup", [](const Row& r) -> Value { return RoleName(r.entry.role); }},
+          {"file", kText, "its main database", [](const Row& r) -> Value { return OrNull(r.entry.file); }},
+          {"opened_at", kText, "UTC, when it was first seen", [](const Row& r) -> Value { return UtcText(r.entry.opened_ms); }},
+          {"state", kText, "active: a statement has not ended, also one that nobody fetches from; idle; idle in transaction", [](const Row& r) -> Value { return StateName(r.entry); }},
+          {"transaction_state", kText, "none, read or write, of the database", [](const Row& r) -> Value { return TransactionStateName(r.entry.transaction); }},
+          {"transaction_ms", kReal, "since it began; NULL where there is none", [](const Row& r) -> Value { return SinceMs(r, TransactionStart(r.entry)); }},
+          {"query", kText, "its oldest statement that has not ended, else the last that has", [](const Row& r) -> Value { return r.query; }},
+          {"query_ms", kReal, "since that began; NULL where it has ended", [](const Row& r) -> Value { return SinceMs(r, r.entry.started_ns); }},
+          {"statements", kInteger, "executions that have ended", [](const Row& r) -> Value { return r.entry.statements; }},
+          {"rows", kInteger, "returned and changed", [](const Row& r) -> Value { return r.entry.rows; }},
+          {"commits", kInteger, "to the log of its main database", [](const Row& r) -> Value { return r.entry.commits; }},
+          {"rollbacks", kInteger, "transactions that were taken back", [](const Row& r) -> Value { return r.entry.rollbacks; }},
+          {"transactions_upgraded", kInteger, "deferred transactions that began with a read and then wrote", [](const Row& r) -> Value { return r.entry.upgraded; }},
+          {"cache_hit_ratio", kReal, "pages found in its cache, of all it wanted", [](const Row& r) -> Value { return HitRatio(r.entry); }},
+          {"cache_used_bytes", kInteger, "its page cache", [](const Row& r) -> Value { return Bytes(r.entry.cache_used); }},
+          {"schema_used_bytes", kInteger, "what it knows of the schema", [](const Row& r) -> Value { return Bytes(r.entry.schema_used); }},
+          {"statement_used_bytes", kInteger, "its prepared statements", [](const Row& r) -> Value { return Bytes(r.entry.statement_used); }},
+          {"cache_spills", kInteger, "pages written before the commit, since the cache was full", [](const Row& r) -> Value { return r.entry.cache_spills; }},
+          {"last_active_at", kText, "UTC, when a statement last ended", [](const Row& r) -> Value { return r.entry.last_active_ms ? Value(UtcText(r.entry.last_active_ms)) : Value(); }},
+          {"trace", kText, "active: its statements are measured; displaced: somebody else has SQLite's one trace slot (wal_trace() takes it back); off", [](const Row& r) -> Value { return TraceStateName(r.entry.trace); }},
+          {"trace_lost", kInteger, "commits whose statement was not seen since somebody else had the trace", [](const Row& r) -> Value { return r.entry.trace_lost; }},
+      });
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager

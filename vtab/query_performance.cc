@@ -1,0 +1,118 @@
+// query_performance: one row per normalized statement, over all processes.
+#include <algorithm>
+#include <cmath>
+
+#include "ext/core/hex.h"
+#include "ext/core/histogram.h"
+#include "ext/core/query_statistics.h"
+#include "ext/core/time_text.h"
+#include "vtab/each_database.h"
+#include "vtab/table.h"
+
+namespace walmanager {
+namespace {
+
+struct Row {
+  std::string schema;
+  QueryRow query;
+};
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  connection.CapturePlans();
+  auto rows = RowsOfEachDatabase<Row>(connection, [](const Schema& schema, std::vector<Row>& all) {
+    const auto control = schema.database->control();
+    for (QueryRow& query : QueryStatistics(control->memory()).Read(/*with_plans=*/true)) {
+      all.push_back({schema.name, std::move(query)});
+    }
+  });
+  if (!rows.ok()) return rows;
+  std::stable_sort(rows.value().begin(), rows.value().end(), [](const Row& a, const Row& b) {
+    return a.query.totals.total_ns > b.query.totals.total_ns;
+  });
+  return rows;
+}
+
+// NULL where the statement has not ended yet: only its commits are known here.
+Value Ms(const Row& row, double nanoseconds) {
+  return row.query.totals.calls ? Value(nanoseconds / 1e6) : Value();
+}
+
+Value Percentile(const Row& row, double quantile) {
+  const QueryTotals& totals = row.query.totals;
+  const auto ns = HistogramQuantile<StatementScale>(totals.histogram, quantile);
+  if (!ns) return {};
+  // The middle of a bucket can lie outside of what fell into it.
+  return Ms(row, std::clamp(*ns, static_cast<double>(totals.min_ns),
+                            static_cast<double>(std::max(totals.max_ns, totals.min_ns))));
+}
+
+Value StandardDeviation(const Row& row) {
+  const QueryTotals& totals = row.query.totals;
+  if (totals.calls == 0) return {};
+  const auto calls = static_cast<double>(totals.calls);
+  const double mean = static_cast<double>(totals.total_ns) / calls;
+  return std::sqrt(std::max(0.0, totals.squares / calls - mean * mean)) / 1e6;
+}
+
+// What was counted in `of` of all calls, for all of them.
+Value Scaled(const Row& row, std::uint64_t counted, std::uint64_t of) {
+  const std::uint64_t calls = row.query.totals.calls;
+  if (of == 0 || calls == 0) return {};
+  if (of >= calls) return counted;
+  return static_cast<std::int64_t>(std::llround(
+      static_cast<double>(counted) * static_cast<double>(calls) / static_cast<double>(of)));
+}
+
+// Where no execution was watched, nothing is known.
+Value Cache(const Row& row, std::uint64_t counted) {
+  return row.query.totals.cache_calls ? Value(counted) : Value();
+}
+
+Value Time(std::int64_t unix_ms) { return unix_ms > 0 ? Value(UtcText(unix_ms)) : Value(); }
+
+}  // namespace
+
+const Table& QueryPerformanceTable() {
+  // A column is a line.
+  // clang-format off
+  static const TableOf<Row> kTable(
+      "query_performance", "One row per statement, literals and parameters replaced by ?, over all processes; the longest total first.",
+      Read, /*reveals_others=*/true,
+      {
+          {"schema", kText, "main, or the name given to ATTACH: times are recorded under the main database of whoever ran it, frames and stalls under that which was committed to", [](const Row& r) -> Value { return r.schema; }},
+          {"query_id", kText, "16 hexadecimal digits, the same for the same shape everywhere; NULL in the row (evicted)", [](const Row& r) -> Value { return r.query.id ? Value(HexText(r.query.id)) : Value(); }},
+          {"query", kText, "its normalized text, cut after 1199 bytes; (evicted): all that had to make room", [](const Row& r) -> Value { return r.query.text; }},
+          {"kind", kText, "read, write, transaction, schema or other", [](const Row& r) -> Value { return r.query.id ? Value(QueryKindName(r.query.kind)) : Value(); }},
+          {"calls", kInteger, "executions that have ended", [](const Row& r) -> Value { return r.query.totals.calls; }},
+          {"total_ms", kReal, "from their starts to their ends, with what the program did between two rows", [](const Row& r) -> Value { return static_cast<double>(r.query.totals.total_ns) / 1e6; }},
+          {"mean_ms", kReal, "total_ms / calls", [](const Row& r) -> Value { return Ms(r, static_cast<double>(r.query.totals.total_ns) / static_cast<double>(std::max<std::uint64_t>(r.query.totals.calls, 1))); }},
+          {"min_ms", kReal, "the shortest", [](const Row& r) -> Value { return Ms(r, static_cast<double>(r.query.totals.min_ns)); }},
+          {"max_ms", kReal, "the longest", [](const Row& r) -> Value { return Ms(r, static_cast<double>(r.query.totals.max_ns)); }},
+          {"stddev_ms", kReal, "standard deviation", [](const Row& r) -> Value { return StandardDeviation(r); }},
+          {"p50_ms", kReal, "median, within 6 %", [](const Row& r) -> Value { return Percentile(r, 0.50); }},
+          {"p95_ms", kReal, "95th percentile, within 6 %", [](const Row& r) -> Value { return Percentile(r, 0.95); }},
+          {"p99_ms", kReal, "99th percentile, within 6 %", [](const Row& r) -> Value { return Percentile(r, 0.99); }},
+          {"rows", kInteger, "returned by reads and by RETURNING, changed by writes", [](const Row& r) -> Value { return r.query.totals.rows; }},
+          {"fullscan_steps", kInteger, "steps forward in full scans of a table", [](const Row& r) -> Value { return Scaled(r, r.query.totals.fullscan_steps, r.query.totals.scan_calls); }},
+          {"sorts", kInteger, "sorts that no index saved", [](const Row& r) -> Value { return Scaled(r, r.query.totals.sorts, r.query.totals.scan_calls); }},
+          {"auto_index_rows", kInteger, "rows put into indexes that were made for one execution", [](const Row& r) -> Value { return Scaled(r, r.query.totals.auto_index_rows, r.query.totals.scan_calls); }},
+          {"vm_steps", kInteger, "operations of SQLite's virtual machine", [](const Row& r) -> Value { return Scaled(r, r.query.totals.vm_steps, r.query.totals.scan_calls); }},
+          {"reprepares", kInteger, "times that SQLite prepared it again, since the schema or a setting had changed", [](const Row& r) -> Value { return r.query.totals.reprepares; }},
+          {"cache_hits", kInteger, "pages found in the connection's cache", [](const Row& r) -> Value { return Cache(r, r.query.totals.cache_hits); }},
+          {"cache_misses", kInteger, "pages read from log or database", [](const Row& r) -> Value { return Cache(r, r.query.totals.cache_misses); }},
+          {"cache_writes", kInteger, "pages written", [](const Row& r) -> Value { return Cache(r, r.query.totals.cache_writes); }},
+          {"cache_spills", kInteger, "pages written before the commit, since the cache was full", [](const Row& r) -> Value { return Cache(r, r.query.totals.cache_spills); }},
+          {"wal_frames", kInteger, "frames that its commits added to the log", [](const Row& r) -> Value { return r.query.totals.wal_frames; }},
+          {"checkpoint_stall_ms", kReal, "time that its commits spent in our hook", [](const Row& r) -> Value { return static_cast<double>(r.query.totals.stall_ns) / 1e6; }},
+          {"slow_calls", kInteger, "of slow_query_ms or more", [](const Row& r) -> Value { return r.query.totals.slow_calls; }},
+          {"first_seen", kText, "UTC", [](const Row& r) -> Value { return Time(r.query.first_seen_ms); }},
+          {"last_seen", kText, "UTC", [](const Row& r) -> Value { return Time(r.query.totals.last_seen_ms); }},
+          {"plan", kText, "EXPLAIN QUERY PLAN as of the first slow or scanning execution, and again after the schema changed; hidden: ask for it by name", [](const Row& r) -> Value { return r.query.plan.empty() ? Value() : Value(r.query.plan); }, kHidden},
+          {"counters_sampled", kInteger, "1: not every execution was looked at for scans, steps and cache, and those were scaled", [](const Row& r) -> Value { return std::min(r.query.totals.scan_calls, r.query.totals.cache_calls) < r.query.totals.calls; }},
+          {"transactions_upgraded", kInteger, "deferred transactions that had read, and first wrote in this statement", [](const Row& r) -> Value { return r.query.totals.upgraded; }},
+      });
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,122 @@
+// wal_readers: who pins the log.
+#include <time.h>
+
+#include <algorithm>
+
+#include "ext/clock.h"
+#include "ext/core/query_statistics.h"
+#include "ext/core/reader_attribution.h"
+#include "vtab/each_database.h"
+#include "vtab/table.h"
+
+namespace walmanager {
+namespace {
+
+// A statement that has returned rows, and none for so long, is one that nobody fetches from.
+constexpr long kStandsStillNs = 30'000'000;
+
+struct Row {
+  std::string schema;
+  WalIndex index;
+  Reader reader;
+  std::string process;
+  std::optional<std::string> query;
+  std::uint64_t now_ns = 0;
+};
+
+// Looks twice where a statement may be one that nobody fetches from.
+std::set<std::uint64_t> StandingStill(const ControlFile& control,
+                                      const std::vector<ConnectionEntry>& before) {
+  std::set<std::uint64_t> still;
+  const auto may_be = [](const ConnectionEntry& entry) {
+    return entry.started_ns != 0 && entry.statement_rows > 0;
+  };
+  if (std::none_of(before.begin(), before.end(), may_be)) return still;
+  const timespec pause{0, kStandsStillNs};
+  nanosleep(&pause, nullptr);
+  for (const ConnectionEntry& now : control.Connections()) {
+    for (const ConnectionEntry& then : before) {
+      if (now.id == then.id && now.pid == then.pid && may_be(then) &&
+          now.started_ns == then.started_ns && now.statement_rows == then.statement_rows) {
+        still.insert(now.id);
+      }
+    }
+  }
+  return still;
+}
+
+void ReadDatabase(Connection& connection, const Schema& schema, std::vector<Row>& rows) {
+  if (!schema.is_wal()) return;
+  const auto index = connection.LookAtLog(schema);
+  const auto marks = schema.database->FindReadMarks();
+  if (!index || !marks) return;
+  const auto control = schema.database->control();
+  const std::vector<ConnectionEntry> connections = control->Connections();
+  ReadersSeen seen;
+  seen.held = marks->held;
+  seen.pids = marks->pids;
+  seen.knows_pids = marks->knows_pids;
+  seen.guard_mark = schema.database->GuardMark();
+  seen.checkpoint_runs = schema.database->CheckpointRuns();
+  seen.own_pid = ThisProcess().pid;
+  seen.asking = connection.id();
+  seen.asking_reads = connection.transaction_state(schema.name.c_str()) != TransactionState::kNone;
+  seen.standing_still = StandingStill(*control, connections);
+  const QueryStatistics statistics(control->memory());
+  for (Reader& reader : AttributeReaders(seen, connections)) {
+    Row row;
+    row.schema = schema.name;
+    row.index = *index;
+    row.now_ns = MonotonicNs();
+    if (reader.connection) {
+      row.query = statistics.TextOf(reader.connection->query_id);
+      row.process = reader.connection->process;
+    } else if (reader.pid) {
+      row.process = ProcessName(*reader.pid);
+    }
+    row.reader = std::move(reader);
+    rows.push_back(std::move(row));
+  }
+}
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  return RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& rows) {
+    ReadDatabase(connection, schema, rows);
+  });
+}
+
+std::int64_t Frame(const Row& row) { return row.index.Snapshot(row.reader.mark); }
+std::int64_t Lag(const Row& row) {
+  return std::max<std::int64_t>(0, row.index.max_frame - Frame(row));
+}
+Value OrNull(const std::string& text) { return text.empty() ? Value() : Value(text); }
+
+}  // namespace
+
+const Table& WalReadersTable() {
+  // A column is a line.
+  // clang-format off
+  static const TableOf<Row> kTable(
+      "wal_readers", "One row per read mark in use and holder: who pins the log.",
+      Read, /*reveals_others=*/true,
+      {
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"slot", kInteger, "the read mark, 0 to 4", [](const Row& r) -> Value { return r.reader.mark; }},
+          {"frame", kInteger, "the last frame that the reader sees", [](const Row& r) -> Value { return Frame(r); }},
+          {"lag_frames", kInteger, "frames in the log after it", [](const Row& r) -> Value { return Lag(r); }},
+          {"lag_bytes", kInteger, "the same in bytes of the log", [](const Row& r) -> Value { return Lag(r) * (r.index.page_size + kFrameHeaderBytes); }},
+          {"pid", kInteger, "NULL where it is of another pid namespace, or nobody knows", [](const Row& r) -> Value { return r.reader.pid; }},
+          {"process", kText, "its name", [](const Row& r) -> Value { return OrNull(r.process); }},
+          {"connection_id", kInteger, "as in connection_metrics; NULL where the extension is not loaded there", [](const Row& r) -> Value { return r.reader.connection ? Value(r.reader.connection->id) : Value(); }},
+          {"application", kText, "as wal_application_name() said", [](const Row& r) -> Value { return r.reader.connection ? OrNull(r.reader.connection->application) : Value(); }},
+          {"query", kText, "its oldest statement that has not ended, else the last that has", [](const Row& r) -> Value { return r.query; }},
+          {"transaction_ms", kReal, "since its transaction, or the statement outside of one, began", [](const Row& r) -> Value { return r.reader.since_ns ? Value(static_cast<double>(r.now_ns - std::min(r.now_ns, *r.reader.since_ns)) / 1e6) : Value(); }},
+          {"blocks", kText, "checkpoint: frames after this one cannot be moved; reset: the log cannot start over; NULL: nothing", [](const Row& r) -> Value { const char* what = BlockedBy(r.reader.mark, r.index); return what ? Value(what) : Value(); }},
+          {"verdict", kText, "running query, unfinished statement (returned a row, and none in 30 ms), open transaction or unmanaged process", [](const Row& r) -> Value { return r.reader.verdict ? Value(VerdictName(*r.reader.verdict)) : Value(); }},
+          {"certain", kInteger, "1: no other connection can be the one", [](const Row& r) -> Value { return r.reader.certain; }},
+      });
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager
