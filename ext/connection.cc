@@ -206,7 +206,9 @@ void Connection::Committed(const char* schema, int frames) {
   if (log_end) commit.frames = CountFrames(*log, *log_end);
   // Two commits and no statement between them: somebody has our trace slot.
   const bool seen_start = traced_ && log->statement != statement_;
-  const bool due = log_end && automatic_ && database.IsDue(region, *log_end, start);
+  // PRAGMA journal_mode commits, too, before it needs the database for itself.
+  const bool due =
+      log_end && automatic_ && !wants_database_ && database.IsDue(region, *log_end, start);
   const auto index = !due            ? std::nullopt
                      : without_index ? std::optional(log->without_index)
                                      : ReadWalIndex(file);

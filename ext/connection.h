@@ -188,9 +188,10 @@ class Connection {
   bool hook_placed_ = false;
   bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
   bool automatic_ = true;
-  bool detached_ = false;   // a DETACH was seen
-  bool traced_ = false;     // our trace callback has been called
-  std::uint64_t wish_ = 0;  // serial number of the last PRAGMA wal_autocheckpoint=N
+  bool detached_ = false;        // a DETACH was seen
+  bool wants_database_ = false;  // the statement that began last does
+  bool traced_ = false;          // our trace callback has been called
+  std::uint64_t wish_ = 0;       // serial number of the last PRAGMA wal_autocheckpoint=N
   std::int64_t wished_frames_ = 0;
   std::uint64_t plain_writes_ = 0;  // statements that commit unless they fail
   std::uint64_t plain_writes_at_hook_ = 0;

@@ -65,9 +65,17 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (detached_) ForgetDetached();
   if (!main_) LookForMain();
   if (main_) FollowMain();
+  const bool measured = meter_.bound();
+  const StatementKind classified = measured ? StatementKind::kOther : ClassifyStatement(sql);
+  // What neither is measured nor can commit needs no clock.
+  if (!measured && classified == StatementKind::kOther && sqlite3_stmt_readonly(stmt) &&
+      (hook_placed_ || !hook_wanted_)) {
+    return;
+  }
   statement_start_ns_ = QuickMonotonicNs();
-  switch (meter_.bound() ? meter_.Started(stmt, sql, statement_start_ns_)
-                         : ClassifyStatement(sql)) {
+  const StatementKind kind = measured ? meter_.Started(stmt, sql, statement_start_ns_) : classified;
+  wants_database_ = kind == StatementKind::kWantsDatabase || kind == StatementKind::kDetach;
+  switch (kind) {
     case StatementKind::kSetsAutocheckpoint:
       FollowAutocheckpoint();
       break;
@@ -97,9 +105,11 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After
   // the look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
   if (!hook_placed_ && hook_wanted_) PlaceHook();
+  // Ours have just been closed for this one.
+  if (wants_database_) return;
   if (meter_.wants_plans()) HandOverPlans();
   // A statement that returns rows can be left half-way, and then commits without the hook.
-  if (sqlite3_stmt_readonly(stmt)) return;
+  if (measured ? meter_.started_reads_only() : sqlite3_stmt_readonly(stmt) != 0) return;
   if (sqlite3_column_count(stmt) == 0) {
     ++plain_writes_;
   } else if (row_writes_++ % kRowWritesBetweenLooks == 0) {

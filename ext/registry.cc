@@ -12,7 +12,6 @@
 namespace walmanager {
 namespace {
 
-std::atomic<Registry*> current{nullptr};
 std::atomic<bool> watching_forks{false};
 
 // The registry whose threads stand still while this thread forks.
@@ -24,7 +23,7 @@ thread_local Registry* forking = nullptr;
 constexpr std::chrono::seconds kLongestWaitForThreads{10};
 
 void BeforeFork() {
-  Registry* registry = current.load(std::memory_order_acquire);
+  Registry* registry = Registry::current.load(std::memory_order_acquire);
   if (!registry) return;
   ++registry->forks_waiting;
   forking = registry->engine_mutex.try_lock_for(kLongestWaitForThreads) ? registry : nullptr;
@@ -33,7 +32,7 @@ void BeforeFork() {
 void AfterForkInParent() {
   if (forking) forking->engine_mutex.unlock();
 }
-void ForgetInChild() { current.store(nullptr, std::memory_order_relaxed); }
+void ForgetInChild() { Registry::current.store(nullptr, std::memory_order_relaxed); }
 
 std::string FirstLine(const char* path) {
   std::ifstream file(path);
@@ -58,10 +57,10 @@ ProcessIdentity ReadProcess() {
 
 Registry::Registry() : process(ReadProcess()) {}
 
-Registry& Registry::Get() {
-  // Acquire: pairs with the exchange below, so the object is seen whole.
-  Registry* registry = current.load(std::memory_order_acquire);
-  if (registry) return *registry;
+std::atomic<Registry*> Registry::current{nullptr};
+
+Registry& Registry::Make() {
+  Registry* registry = nullptr;
   if (!watching_forks.exchange(true)) pthread_atfork(BeforeFork, AfterForkInParent, ForgetInChild);
   auto* made = new Registry;  // lives as long as the process
   if (current.compare_exchange_strong(registry, made, std::memory_order_acq_rel)) return *made;

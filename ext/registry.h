@@ -63,10 +63,17 @@ struct Registry {
   std::atomic<int> forks_waiting{0};  // for it: threads of ours let them go first
 
   // Never waits: a child forked at any moment finds no lock of its parent's here.
-  static Registry& Get();
+  static Registry& Get() {
+    // Acquire: pairs with the exchange that put it there, so the object is seen whole.
+    Registry* registry = current.load(std::memory_order_acquire);
+    return registry ? *registry : Make();
+  }
+
+  static std::atomic<Registry*> current;  // nullptr: none yet, or none since a fork
 
  private:
   Registry();
+  static Registry& Make();
 };
 
 inline const ProcessIdentity& ThisProcess() { return Registry::Get().process; }

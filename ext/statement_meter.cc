@@ -13,7 +13,8 @@ namespace walmanager {
 namespace {
 
 constexpr std::uint64_t kExactNs = 100'000;  // longer ones are not sampled
-constexpr std::uint64_t kSampled = 16;       // of how many shorter ones one is looked at
+constexpr std::uint64_t kSampled = 16;  // of how many shorter ones the statuses of one are read
+constexpr std::uint64_t kCacheSampled = 64;  // and the cache of one is watched
 constexpr std::uint64_t kRunsUntilHot = 64;
 constexpr std::size_t kMostKnown = 1024;
 constexpr std::size_t kMostFingerprints = 1024;
@@ -127,7 +128,7 @@ bool StatementMeter::Locate(Known& known, std::int64_t unix_ms) {
                                   unix_ms, max_queries_);
   }
   if (!entry) return false;
-  known.entry = *entry;
+  known.entry = static_cast<std::uint32_t>(*entry);
   known.epoch = epoch_;
   return true;
 }
@@ -137,19 +138,19 @@ std::uint32_t StatementMeter::ReadStatus(const Known& known, Status status) cons
       sqlite3_stmt_status(known.stmt, kStatusOps[static_cast<std::size_t>(status)], 0));
 }
 
-void StatementMeter::ReadStatuses(Known& known, Execution& execution) {
+void StatementMeter::ReadStatuses(Known& known, Looked& looked) {
   std::array<std::uint64_t, kStatuses> since{};
   for (std::size_t i = 0; i < kStatuses; ++i) {
     const std::uint32_t now = ReadStatus(known, static_cast<Status>(i));
     since[i] = Since(known.status[i], now);
     known.status[i] = now;
   }
-  execution.fullscan_steps = since[kFullscanSteps];
-  execution.sorts = since[kSorts];
-  execution.auto_index_rows = since[kAutoIndexRows];
-  execution.vm_steps = since[kVmSteps];
-  execution.reprepares = since[kReprepares];
-  execution.scan_calls = known.uncovered;
+  looked.fullscan_steps = since[kFullscanSteps];
+  looked.sorts = since[kSorts];
+  looked.auto_index_rows = since[kAutoIndexRows];
+  looked.vm_steps = since[kVmSteps];
+  looked.reprepares = since[kReprepares];
+  looked.scan_calls = known.uncovered;
   known.uncovered = 0;
 }
 
@@ -157,6 +158,25 @@ std::array<std::uint32_t, StatementMeter::kCaches> StatementMeter::ReadCache() c
   std::array<std::uint32_t, kCaches> cache;
   for (std::size_t i = 0; i < kCaches; ++i) cache[i] = DbStatus(db_, kCacheOps[i]);
   return cache;
+}
+
+const Looked& StatementMeter::LookAt(Known& known, std::uint64_t duration_ns) {
+  looked_ = Looked();
+  ReadStatuses(known, looked_);
+  if (!known.cache_is_watched) return looked_;
+  const auto after = ReadCache();
+  // A short one stands for those before it that were not watched.
+  const std::uint32_t weight = duration_ns >= kExactNs ? 1 : known.cache_uncovered;
+  const auto part = [&](Cache which) {
+    return Since(known.cache_before[which], after[which]) * weight;
+  };
+  looked_.cache_calls = 1;
+  looked_.cache_hits = part(kHits);
+  looked_.cache_misses = part(kMisses);
+  looked_.cache_writes = part(kWrites);
+  looked_.cache_spills = part(kSpills);
+  known.cache_uncovered -= weight;
+  return looked_;
 }
 
 StatementKind StatementMeter::Started(sqlite3_stmt* stmt, const char* sql, std::uint64_t now_ns) {
@@ -171,14 +191,18 @@ StatementKind StatementMeter::Started(sqlite3_stmt* stmt, const char* sql, std::
   if (known == ended_ && known->last_may_be_false &&
       ReadStatus(*known, kReprepares) != known->reprepares_seen) {
     // Not an execution, but the beginning of this one.
-    QueryStatistics(control_->memory()).TakeBack(known->hot, known->entry, known->last);
+    Execution beginning;
+    beginning.duration_ns = known->last_ns;
+    beginning.slow = known->last_was_slow;
+    QueryStatistics(control_->memory()).TakeBack(known->hot, known->entry, beginning);
     for (const Place& place : places_) AddOwn(place.info->statements, ~std::uint64_t{0});
     --known->runs;
     start_ns = known->last_start_ns;
   }
   known->start_ns = start_ns;
   known->rows = 0;
-  known->cache_is_watched = known->runs % kSampled == 0 || known->last.duration_ns >= kExactNs / 2;
+  started_reads_only_ = known->reads_only;
+  known->cache_is_watched = known->runs % kCacheSampled == 0 || known->last_ns >= kExactNs / 2;
   if (known->cache_is_watched) known->cache_before = ReadCache();
   if (active_++ == 0 || !oldest_) {
     oldest_ = active_ == 1 ? known : oldest_;
@@ -235,28 +259,15 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   ++known->uncovered;
   ++known->cache_uncovered;
   known->last_may_be_false = false;
-  if (execution.duration_ns >= kExactNs || known->runs % kSampled == 0) {
-    ReadStatuses(*known, execution);
+  if (execution.duration_ns >= kExactNs || known->cache_is_watched || known->runs % kSampled == 0)
+      [[unlikely]] {
+    execution.looked = &LookAt(*known, execution.duration_ns);
   }
   if (execution.rows == 0) {
     const std::uint32_t steps = ReadStatus(*known, kVmSteps);
     known->last_may_be_false = Since(known->steps_seen, steps) <= kStepsOfFalseStart;
     known->steps_seen = steps;
     known->reprepares_seen = ReadStatus(*known, kReprepares);
-  }
-  if (known->cache_is_watched) {
-    const auto after = ReadCache();
-    // A short one stands for those before it that were not watched.
-    const std::uint64_t weight = execution.duration_ns >= kExactNs ? 1 : known->cache_uncovered;
-    const auto part = [&](Cache which) {
-      return Since(known->cache_before[which], after[which]) * weight;
-    };
-    execution.cache_calls = 1;
-    execution.cache_hits = part(kHits);
-    execution.cache_misses = part(kMisses);
-    execution.cache_writes = part(kWrites);
-    execution.cache_spills = part(kSpills);
-    known->cache_uncovered -= std::min(known->cache_uncovered, weight);
   }
   execution.upgraded = FollowTransaction(*known, start_ns);
   ++known->runs;
@@ -266,9 +277,12 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
       known->hot = statistics.ClaimHot(slab_, known->entry, known->id);
     }
     known->hot ? statistics.Add(*known->hot, execution) : statistics.Add(known->entry, execution);
-    if (execution.slow || execution.fullscan_steps != 0) WishForPlan(*known, now_ns);
+    if (execution.slow || (execution.looked && execution.looked->fullscan_steps != 0)) {
+      WishForPlan(*known, now_ns);
+    }
   }
-  known->last = execution;
+  known->last_ns = execution.duration_ns;
+  known->last_was_slow = execution.slow;
   known->last_start_ns = start_ns;
   ended_ = known;
   if (known == oldest_ || !oldest_) {
@@ -329,7 +343,7 @@ void StatementMeter::PublishTransaction(std::uint64_t state, std::uint64_t start
 
 void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::uint64_t stall_ns) {
   if (!ended_ || !control_) return;
-  const std::int64_t unix_ms = ended_->last.at_ms;
+  const std::int64_t unix_ms = UnixMsAt(ended_->last_start_ns);
   QueryStatistics statistics(control.memory());
   if (&control == control_.get()) {
     if (Locate(*ended_, unix_ms)) {

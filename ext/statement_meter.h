@@ -49,6 +49,8 @@ class StatementMeter {
 
   // A statement begins. `sql` is its own text. What it is about to do is what this returns.
   StatementKind Started(sqlite3_stmt* stmt, const char* sql, std::uint64_t now_ns);
+  // Whether the one that began last writes nothing.
+  bool started_reads_only() const { return started_reads_only_; }
   void Row(sqlite3_stmt* stmt) {
     Known* known = Find(stmt);
     if (!known) return;
@@ -78,33 +80,32 @@ class StatementMeter {
   enum Cache { kHits, kMisses, kWrites, kSpills, kCaches };
 
   struct Known {
+    // What every execution needs comes first.
     sqlite3_stmt* stmt = nullptr;
+    std::uint64_t start_ns = 0;  // of the execution that runs; 0: none
+    std::uint64_t rows = 0;
+    layout::HotQuery* hot = nullptr;
+    std::uint64_t id = 0;
+    std::uint32_t entry = 0;
+    std::uint32_t epoch = 0;  // as epoch_: entry and hot are of the control file in use
+    std::uint64_t runs = 0;
     std::string sql;
+    std::uint32_t uncovered = 0;        // executions since its statuses were read
+    std::uint32_t cache_uncovered = 0;  // and since its cache was watched
     StatementKind kind = StatementKind::kOther;
     QueryKind query_kind = QueryKind::kOther;
     bool reads_only = false;
     bool counts_changes = false;  // its rows are those that it changes
     bool is_release = false;
-    std::uint64_t id = 0;
-    std::uint64_t epoch = 0;  // as epoch_: entry and hot are of the control file in use
-    std::size_t entry = 0;
-    layout::HotQuery* hot = nullptr;
-    // Of the execution that runs.
-    std::uint64_t start_ns = 0;  // 0: none
-    std::uint64_t rows = 0;
     bool cache_is_watched = false;
-    std::array<std::uint32_t, kCaches> cache_before{};
-    // Of those before.
-    std::uint64_t runs = 0;
-    std::uint64_t uncovered = 0;        // executions since its statuses were read
-    std::uint64_t cache_uncovered = 0;  // and since its cache was watched
-    std::array<std::uint32_t, kStatuses> status{};
-    Execution last;
-    std::uint64_t last_start_ns = 0;
+    bool last_was_slow = false;
     bool last_may_be_false = false;  // it may have been the beginning of another
+    std::uint64_t last_start_ns = 0, last_ns = 0;
+    std::uint64_t plan_looked_ns = 0;
+    std::array<std::uint32_t, kStatuses> status{};
     // At the end of the last that had no rows.
     std::uint32_t steps_seen = 0, reprepares_seen = 0;
-    std::uint64_t plan_looked_ns = 0;
+    std::array<std::uint32_t, kCaches> cache_before{};
   };
   struct Fingerprint {
     std::uint64_t id;
@@ -122,7 +123,8 @@ class StatementMeter {
   bool Locate(Known& known, std::int64_t unix_ms);
   void Count(Known& known, const Execution& execution);
   std::uint32_t ReadStatus(const Known& known, Status status) const;
-  void ReadStatuses(Known& known, Execution& execution);
+  void ReadStatuses(Known& known, Looked& looked);
+  const Looked& LookAt(Known& known, std::uint64_t duration_ns);
   std::array<std::uint32_t, kCaches> ReadCache() const;
   // At most once in ten seconds; whether the plan is there already is seen where it is made.
   void WishForPlan(Known& known, std::uint64_t now_ns);
@@ -136,7 +138,7 @@ class StatementMeter {
   sqlite3* const db_;
   std::shared_ptr<ControlFile> control_;
   std::size_t slab_ = 0;
-  std::uint64_t epoch_ = 0;
+  std::uint32_t epoch_ = 0;
   std::vector<Place> places_;
   std::uint64_t slow_ns_ = 100'000'000;
   std::size_t max_queries_ = 1000;
@@ -146,12 +148,14 @@ class StatementMeter {
   Known* last_ = nullptr;                                      // found last
   Known* ended_ = nullptr;                                     // the last that ended
   Known* oldest_ = nullptr;  // of those that have not ended; nullptr: all have
-  std::size_t active_ = 0;   // of those that have not ended
+  bool started_reads_only_ = false;
+  std::size_t active_ = 0;  // of those that have not ended
   std::uint64_t transaction_ = 0;
   std::vector<PlanWish> plan_wishes_;
   std::int64_t unix_offset_ms_ = 0;
   std::uint64_t next_look_ns_ = 0;
   std::uint64_t looks_ = 0;
+  Looked looked_;
 };
 
 }  // namespace walmanager

@@ -51,6 +51,14 @@ const char* StateName(const ConnectionEntry& entry) {
   return entry.is_explicit ? "idle in transaction" : "idle";
 }
 
+// A statement that has returned a row and has not ended reads, also outside of a transaction.
+const char* TransactionName(const ConnectionEntry& entry) {
+  const bool reads = entry.started_ns != 0 && entry.statement_rows > 0;
+  return TransactionStateName(entry.transaction == TransactionState::kNone && reads
+                                  ? TransactionState::kRead
+                                  : entry.transaction);
+}
+
 Value SinceMs(const Row& row, std::uint64_t start_ns) {
   if (start_ns == 0) return {};
   return row.now_ns > start_ns ? static_cast<double>(row.now_ns - start_ns) / 1e6 : 0.0;
@@ -87,7 +95,7 @@ const Table& ConnectionMetricsTable() {
           {"file", kText, "its main database", [](const Row& r) -> Value { return OrNull(r.entry.file); }},
           {"opened_at", kText, "UTC, when it was first seen", [](const Row& r) -> Value { return UtcText(r.entry.opened_ms); }},
           {"state", kText, "active: a statement has not ended, also one that nobody fetches from; idle; idle in transaction", [](const Row& r) -> Value { return StateName(r.entry); }},
-          {"transaction_state", kText, "none, read or write, of the database", [](const Row& r) -> Value { return TransactionStateName(r.entry.transaction); }},
+          {"transaction_state", kText, "none, read or write, of the database", [](const Row& r) -> Value { return TransactionName(r.entry); }},
           {"transaction_ms", kReal, "since it began; NULL where there is none", [](const Row& r) -> Value { return SinceMs(r, TransactionStart(r.entry)); }},
           {"query", kText, "its oldest statement that has not ended, else the last that has", [](const Row& r) -> Value { return r.query; }},
           {"query_ms", kReal, "since that began; NULL where it has ended", [](const Row& r) -> Value { return SinceMs(r, r.entry.started_ns); }},

@@ -145,18 +145,19 @@ struct CheckpointRing {
 
 // A connection, for those who ask who is there.
 struct ConnectionInfo {
-  Counter id;              // the same in the files of all its databases; 0: none
+  // On a cache line of their own: every statement writes them.
+  alignas(64) Counter query_id;  // of its oldest statement that has not ended, else the last one's
+  Counter started_ns;            // of that, CLOCK_MONOTONIC; 0: all have ended
+  Counter statement_rows;        // that it returned so far
+  Counter statements, rows;
+  Counter last_active_ms;  // Unix time
+  alignas(64) Counter id;  // the same in the files of all its databases; 0: none
   Counter main;            // 1: this file is its main database's
   Counter role;            // ConnectionRole
   Counter opened_ms;       // Unix time
-  Counter last_active_ms;  // Unix time
-  // Of its oldest statement that has not ended, else of the last that has.
-  Counter query_id;
-  Counter started_ns;      // CLOCK_MONOTONIC; 0: all have ended
-  Counter statement_rows;  // that it returned so far
   Counter transaction;     // TransactionState, + 4 where BEGIN began it
   Counter transaction_ns;  // CLOCK_MONOTONIC, its start
-  Counter statements, rows, commits, rollbacks, upgraded;
+  Counter commits, rollbacks, upgraded;
   Counter trace;       // TraceState
   Counter trace_lost;  // commits whose statement was not seen
   // As SQLite counts them, and 0 where it has not been asked yet.
@@ -183,16 +184,17 @@ struct alignas(64) ConnectionSlab {
 
 // What is counted of a statement.
 struct QueryCounters {
+  // What every execution writes comes first.
   Counter calls;
   Counter total_ns;
   Counter square_low, square_high;  // the sum of the squares of durations in ns, 128 bits
-  Counter min_ns, max_ns;           // 0: none yet
   Counter rows;
+  Counter last_seen_ms;    // Unix time
+  Counter min_ns, max_ns;  // 0: none yet
   Counter slow_calls;
   Counter upgraded;  // transactions that had read and then wrote in this statement
   Counter stall_ns;
   Counter wal_frames;
-  Counter last_seen_ms;  // Unix time
   Counter reprepares;
   Counter scan_calls;  // of `calls`, those that the next four are of
   Counter fullscan_steps, sorts, auto_index_rows, vm_steps;

@@ -80,6 +80,24 @@ void AddSquare(QueryCounters& counters, std::uint64_t low, std::uint64_t high) {
 }
 
 template <typename Way>
+void AddLooked(QueryCounters& counters, const Looked& looked) {
+  const auto add = [](Counter& counter, std::uint64_t n) {
+    if (n != 0) Way::Plus(counter, n);
+  };
+  add(counters.scan_calls, looked.scan_calls);
+  add(counters.vm_steps, looked.vm_steps);
+  add(counters.fullscan_steps, looked.fullscan_steps);
+  add(counters.sorts, looked.sorts);
+  add(counters.auto_index_rows, looked.auto_index_rows);
+  add(counters.reprepares, looked.reprepares);
+  add(counters.cache_calls, looked.cache_calls);
+  add(counters.cache_hits, looked.cache_hits);
+  add(counters.cache_misses, looked.cache_misses);
+  add(counters.cache_writes, looked.cache_writes);
+  add(counters.cache_spills, looked.cache_spills);
+}
+
+template <typename Way>
 void AddExecution(QueryCounters& counters, const Execution& execution) {
   const std::uint64_t ns = execution.duration_ns;
   Way::Plus(counters.calls, 1);
@@ -93,23 +111,8 @@ void AddExecution(QueryCounters& counters, const Execution& execution) {
   if (execution.rows != 0) Way::Plus(counters.rows, execution.rows);
   if (execution.slow) Way::Plus(counters.slow_calls, 1);
   if (execution.upgraded) Way::Plus(counters.upgraded, 1);
-  if (execution.reprepares != 0) Way::Plus(counters.reprepares, execution.reprepares);
   Put(counters.last_seen_ms, static_cast<std::uint64_t>(execution.at_ms));
-  if (execution.scan_calls != 0) {
-    Way::Plus(counters.scan_calls, execution.scan_calls);
-    Way::Plus(counters.vm_steps, execution.vm_steps);
-    if (execution.fullscan_steps != 0) Way::Plus(counters.fullscan_steps, execution.fullscan_steps);
-    if (execution.sorts != 0) Way::Plus(counters.sorts, execution.sorts);
-    if (execution.auto_index_rows != 0)
-      Way::Plus(counters.auto_index_rows, execution.auto_index_rows);
-  }
-  if (execution.cache_calls != 0) {
-    Way::Plus(counters.cache_calls, execution.cache_calls);
-    Way::Plus(counters.cache_hits, execution.cache_hits);
-    Way::Plus(counters.cache_misses, execution.cache_misses);
-    Way::Plus(counters.cache_writes, execution.cache_writes);
-    Way::Plus(counters.cache_spills, execution.cache_spills);
-  }
+  if (execution.looked) AddLooked<Way>(counters, *execution.looked);
   Bucket& bucket = counters.histogram[StatementScale::Bucket(ns)];
   if (Way::Plus(bucket, std::uint32_t{1}) == kFullBucket) Halve(counters);
 }

@@ -29,19 +29,22 @@
 
 namespace walmanager {
 
-// What one execution, or several, add to a statement's counters.
+// What SQLite counted of `scan_calls` and `cache_calls` executions.
+struct Looked {
+  std::uint64_t scan_calls = 0;
+  std::uint64_t fullscan_steps = 0, sorts = 0, auto_index_rows = 0, vm_steps = 0, reprepares = 0;
+  std::uint64_t cache_calls = 0;
+  std::uint64_t cache_hits = 0, cache_misses = 0, cache_writes = 0, cache_spills = 0;
+};
+
+// What one execution adds to a statement's counters.
 struct Execution {
   std::uint64_t duration_ns = 0;
   std::uint64_t rows = 0;
+  std::int64_t at_ms = 0;  // Unix time
   bool slow = false;
   bool upgraded = false;
-  std::uint64_t reprepares = 0;
-  std::int64_t at_ms = 0;  // Unix time
-  // Counters of `scan_calls` executions; 0: not looked at.
-  std::uint64_t scan_calls = 0;
-  std::uint64_t fullscan_steps = 0, sorts = 0, auto_index_rows = 0, vm_steps = 0;
-  std::uint64_t cache_calls = 0;
-  std::uint64_t cache_hits = 0, cache_misses = 0, cache_writes = 0, cache_spills = 0;
+  const Looked* looked = nullptr;  // most executions are not looked at
 };
 
 // What was counted of a statement by all, as read.

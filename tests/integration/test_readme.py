@@ -67,6 +67,14 @@ def test_every_statement_of_the_session_runs(wal_path):
     db.close()
 
 
+def test_every_statement_about_who_is_in_the_way_runs(db):
+    session = README.split("## Statements, connections")[1].split("## ")[0]
+    statements = re.findall(r"^sqlite> (SELECT .*)$", session, re.MULTILINE)
+    assert len(statements) == 4
+    for statement in statements:
+        db.execute(statement).fetchall()
+
+
 def test_the_query_that_prints_the_settings_prints_sql_that_sets_them(db, tmp_path):
     query = re.search(r"`(SELECT printf\('SELECT wal_set.*?)`", README)[1]
     db.execute("SELECT wal_set('checkpoint_frames', 321)").fetchall()

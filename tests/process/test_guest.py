@@ -459,6 +459,21 @@ def test_wal_mode_can_be_left_while_a_thread_of_ours_is_there(managed, fast_path
     assert not os.path.exists(f"{fast_path}-wal")
 
 
+def test_bug_the_first_statement_that_writes_and_returns_a_row_opened_ours_while_wal_mode_was_left(fast_path):
+    """PRAGMA journal_mode is one, and it commits before it needs the database for itself."""
+    for i in range(12):
+        path = fast_path.parent / f"{i}.db"
+        wal_database(path)
+        db = connect(path)
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute("CREATE TABLE u(payload)")
+        for _ in range(1100):
+            db.execute("INSERT INTO u VALUES (1)")
+        assert poll(lambda: metrics(db)["checkpoints_background"] > 0, True, seconds=30)
+        assert one(db, "PRAGMA journal_mode=DELETE") == "delete"
+        db.close()
+
+
 @pytest.mark.parametrize("origin", ["manual", "inline", "background"])
 def test_wal_mode_can_be_left_where_the_trace_is_displaced(managed, origin):
     insert(managed, 5 if origin == "manual" else 900)
