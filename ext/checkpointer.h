@@ -58,9 +58,11 @@ class Checkpointer {
     bool own_only;  // nothing may run on `db`
   };
 
-  // `path` of the database file and what it is there.
-  Checkpointer(std::string path, std::uint64_t device, std::uint64_t inode)
-      : path_(std::move(path)), device_(device), inode_(inode) {}
+  // `path` of the database file and what it is there. `on_change(open)` when ours were opened and
+  // when they were closed.
+  Checkpointer(std::string path, std::uint64_t device, std::uint64_t inode,
+               std::function<void(bool)> on_change)
+      : path_(std::move(path)), device_(device), inode_(inode), on_change_(std::move(on_change)) {}
   ~Checkpointer() { Close(); }
 
   // Whether connections of ours may be opened. Yes: until Revoke(), in any thread. Never: this
@@ -87,6 +89,8 @@ class Checkpointer {
   // wal-index counts it as moved: then the log is pinned, and all that counts as moved is copied
   // again before anything else.
   void Sync();
+  // Syncs the log alone, which a checkpoint must do before it copies.
+  void SyncLog();
 
   // Cuts the -wal file, by steps of `step` bytes, down to `limit`, as long as the log in it is
   // shorter than that, nobody writes or pins it, and until `deadline_ns`. Returns the size then.
@@ -139,6 +143,7 @@ class Checkpointer {
 
  private:
   Allowed TryOpen();
+  void SyncFile(sqlite3_file* file);
   bool PinLog();
   bool CopyAgain();
   // Whether what runs must end: cancelled, or the process waits to fork.
@@ -152,6 +157,7 @@ class Checkpointer {
 
   const std::string path_;
   const std::uint64_t device_, inode_;
+  const std::function<void(bool)> on_change_;
   const char* permitted_vfs_ = nullptr;             // lives as long as the process
   const volatile void* permitted_index_ = nullptr;  // a value to compare
   std::atomic<bool> open_{false};

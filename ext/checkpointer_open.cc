@@ -80,6 +80,7 @@ Checkpointer::Allowed Checkpointer::Open() {
   const Allowed allowed = TryOpen();
   if (allowed != Allowed::kNotNow) {
     failing_since_ns_ = 0;
+    if (allowed == Allowed::kYes) on_change_(true);
     return allowed;
   }
   constexpr std::uint64_t kSecond = 1'000'000'000;
@@ -146,6 +147,7 @@ Checkpointer::Allowed Checkpointer::TryOpen() {
 }
 
 void Checkpointer::Close() {
+  if (open()) on_change_(false);
   open_ = pinned_ = false;
   guard_read_.reset();
   guard_.reset();

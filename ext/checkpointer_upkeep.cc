@@ -57,14 +57,17 @@ bool CopyFrames(const WalIndex& index, sqlite3_file* log, sqlite3_file* database
 }  // namespace
 
 void Checkpointer::Sync() {
-  sqlite3_file* log = LogFile(checkpoint_.get());
-  sqlite3_file* database = DatabaseFile(checkpoint_.get(), "main");
-  for (sqlite3_file* file : {database, log}) {
-    if (!file || cancelled()) continue;
-    if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK) continue;
-    sync_error_ = "syncing what was copied failed: the log is kept, and copied again";
-    PinLog();
-  }
+  SyncFile(DatabaseFile(checkpoint_.get(), "main"));
+  SyncLog();
+}
+
+void Checkpointer::SyncLog() { SyncFile(LogFile(checkpoint_.get())); }
+
+void Checkpointer::SyncFile(sqlite3_file* file) {
+  if (!file || cancelled()) return;
+  if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK) return;
+  sync_error_ = "syncing what was copied failed: the log is kept, and copied again";
+  PinLog();
 }
 
 // A reader on mark 1, as far as the others see: nobody can start the log over.

@@ -86,6 +86,7 @@ Connection::~Connection() {
 }
 
 void Connection::Release(Log& log) {
+  meter_.SetPlaces({});  // what it points to goes; who calls sets those that stay
   if (&log == main_) {
     meter_.Unbind();
     main_ = nullptr;
@@ -304,12 +305,13 @@ void Connection::Introduce(Log& log) {
   if (id_ == 0) id_ = registry_->NewConnectionId();
   if (opened_ms_ == 0) opened_ms_ = UnixMs();
   const char* main_file = sqlite3_db_filename(db_, nullptr);
-  PutText(info.process, ThisProcess().name);
-  PutText(info.application, application_);
-  PutText(info.file, main_file ? main_file : "");
-  Put(info.main, log.schema == "main" ? 1 : 0);
-  Put(info.opened_ms, static_cast<std::uint64_t>(opened_ms_));
-  Put(info.id, id_);
+  DescribeConnection(info, {.id = id_,
+                            .main = log.schema == "main",
+                            .role = ConnectionRole::kApplication,
+                            .opened_ms = opened_ms_,
+                            .application = application_,
+                            .process = ThisProcess().name,
+                            .file = main_file ? main_file : ""});
 }
 
 void Connection::SetPlaces() {

@@ -65,7 +65,7 @@ Database::Database(std::string path, std::uint64_t device, std::uint64_t inode)
       wal_path_(path_ + "-wal"),
       shm_path_(path_ + "-shm"),
       control_(ControlFile::Open(path_, ControlFile::Wish::kAttach)),
-      checkpointer_(path_, device, inode) {
+      checkpointer_(path_, device, inode, [this](bool open) { ShowOwnConnections(open); }) {
   if (!control_) throw std::bad_alloc();
 }
 
@@ -96,6 +96,25 @@ Database::~Database() {
   entry.wal_bytes = 0;
   entry.duration_ns = static_cast<std::int64_t>(end - close_began_ns_);
   control_->region().RecordCheckpoint(entry, end);
+}
+
+void Database::ShowOwnConnections(bool open) {
+  if (shown_in_) shown_in_->ReleaseSlab(shown_slab_);
+  shown_in_.reset();
+  if (!open) return;
+  const auto current = control();
+  const std::size_t slab = current->ClaimSlab();
+  if (slab >= layout::kConnections) return;
+  shown_in_ = current;
+  shown_slab_ = slab;
+  if (shown_id_ == 0) shown_id_ = Registry::Get().NewConnectionId();
+  DescribeConnection(current->region().slab(slab).info, {.id = shown_id_,
+                                                         .main = true,
+                                                         .role = ConnectionRole::kCheckpointer,
+                                                         .opened_ms = UnixMs(),
+                                                         .application = "walmanager",
+                                                         .process = ThisProcess().name,
+                                                         .file = path_});
 }
 
 std::shared_ptr<ControlFile> Database::control() const {

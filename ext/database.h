@@ -208,6 +208,8 @@ class Database {
   void WatchReaders(const WalIndex& index, std::uint64_t now_ns);
   // Whether it is too early to copy, since commits sync by themselves.
   bool IsEarly(const WalIndex& index, std::uint64_t now_ns) const;
+  // In connection_metrics, while they are open.
+  void ShowOwnConnections(bool open);
   // Whether connections of ours are open, or could be opened, in a host's commit.
   bool OpenFor(const HostConnection& host);
   // With connections of ours open: looks for the sign of a replicator.
@@ -236,6 +238,7 @@ class Database {
   std::optional<WalIndex> LookInBackground();
   // Counts what was added to the log by commits that reached no hook.
   void LookForUnhookedCommits();
+  void SyncWhatGrew(const WalIndex& index);
   // Copies in passes; returns when to look again.
   std::uint64_t CopyInPasses(Inside& inside, std::size_t rule, WalIndex index);
 
@@ -273,7 +276,10 @@ class Database {
   std::atomic<bool> thread_running_{false};
   std::atomic<bool> replicated_{false};
 
-  std::mutex checkpoint_mutex_;  // guards all below
+  std::mutex checkpoint_mutex_;            // guards all below
+  std::shared_ptr<ControlFile> shown_in_;  // where connections of ours are described, and at which
+  std::size_t shown_slab_ = 0;             // slab; nullptr: nowhere
+  std::uint64_t shown_id_ = 0;
   Checkpointer checkpointer_;
   std::unique_ptr<RuleSet> rules_;
   StoredSettings compiled_;  // what rules_ was compiled from
@@ -291,6 +297,8 @@ class Database {
   // The -wal file and what commits had told of the log at the last tick.
   FileStamp wal_stamp_;
   std::uint64_t told_position_ = 0;
+  // As far as the log was synced while nothing could be copied.
+  std::uint32_t synced_salt_ = 0, synced_frame_ = 0;
   bool commits_sync_ = false;        // the host's last known synchronous was FULL or EXTRA
   bool left_to_the_commit_ = false;  // what the thread copied last was not synced
   int missed_ = 0;                   // remainders in a row that grew before a commit could finish

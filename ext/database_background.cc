@@ -229,6 +229,19 @@ void Database::Optimize(ControlFile& current, std::uint64_t last_commit, std::ui
   current.EndLease();
 }
 
+void Database::SyncWhatGrew(const WalIndex& index) {
+  // While a reader is in the way the log grows. What is synced by now need not be when it leaves:
+  // then the log is copied that much sooner.
+  constexpr std::uint32_t kFrames = 4000;
+  if (index.salt1 != synced_salt_) {
+    synced_salt_ = index.salt1;
+    synced_frame_ = 0;
+  }
+  if (index.max_frame < synced_frame_ + kFrames) return;
+  checkpointer_.SyncLog();
+  synced_frame_ = index.max_frame;
+}
+
 std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalIndex index) {
   const Rule rule = rules_->rules()[number];
   const auto current = control();
@@ -280,6 +293,7 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     if (!after->complete()) WatchReaders(*after, after_ns);
     const std::uint32_t finish = learned.FinishFrames(values_);
     in_vain = pass_moved == 0 && !after->complete();
+    if (in_vain && !commits_sync_) SyncWhatGrew(*after);
     if (after->pending() <= finish) {
       // The next commit may have made it a little more.
       const std::uint32_t frames =

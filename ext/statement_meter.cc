@@ -19,6 +19,7 @@ constexpr std::uint64_t kRunsUntilHot = 64;
 constexpr std::size_t kMostKnown = 1024;
 constexpr std::size_t kMostFingerprints = 1024;
 constexpr std::size_t kMostPlanWishes = 16;
+constexpr std::size_t kMostKeptBytes = 4096;  // of a statement's text
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::uint64_t kPlanLookNs = 10 * kSecondNs;
 constexpr std::uint64_t kLooksBetweenAll = 30;
@@ -75,6 +76,12 @@ std::int64_t StatementMeter::UnixMsAt(std::uint64_t now_ns) {
   return unix_offset_ms_ + static_cast<std::int64_t>(now_ns / 1'000'000);
 }
 
+bool StatementMeter::IsSame(const Known& known, const char* sql) {
+  if (known.long_hash == 0) [[likely]]
+    return std::strcmp(known.sql.c_str(), sql) == 0;
+  return std::hash<std::string_view>()(sql) == known.long_hash;
+}
+
 StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql) {
   if (known_.size() >= kMostKnown) {
     // Those of handles that are gone are not told from others. An active one stays.
@@ -89,12 +96,17 @@ StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql
   if (ended_ == &known) ended_ = nullptr;
   known = Known();
   known.stmt = stmt;
-  known.sql = sql;
-  const std::size_t hash = std::hash<std::string_view>()(known.sql);
+  const std::string_view text(sql);
+  const std::size_t hash = std::hash<std::string_view>()(text);
+  if (text.size() <= kMostKeptBytes) {
+    known.sql = text;
+  } else {
+    known.long_hash = hash;
+  }
   auto found = fingerprints_.find(hash);
   if (found == fingerprints_.end()) {
     if (fingerprints_.size() >= kMostFingerprints) fingerprints_.clear();
-    const NormalizedQuery query = Normalize(known.sql, sizeof(layout::QueryEntry::text) - 1);
+    const NormalizedQuery query = Normalize(text, sizeof(layout::QueryEntry::text) - 1);
     found = fingerprints_
                 .emplace(hash, Fingerprint{query.id, query.kind, ClassifyStatement(sql),
                                            query.text.rfind("RELEASE ", 0) == 0})
@@ -115,18 +127,24 @@ StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql
   return known;
 }
 
-bool StatementMeter::Locate(Known& known, std::int64_t unix_ms) {
+std::optional<std::size_t> StatementMeter::FindOrMake(QueryStatistics& statistics,
+                                                      const Known& known, std::int64_t unix_ms,
+                                                      sqlite3_stmt* stmt) {
+  if (const auto entry = statistics.Find(known.id)) return entry;
+  if (known.long_hash != 0 && !stmt) return std::nullopt;
+  const std::string_view text(known.long_hash != 0 ? sqlite3_sql(stmt) : known.sql.c_str());
+  return statistics.FindOrMake(Normalize(text, sizeof(layout::QueryEntry::text) - 1), unix_ms,
+                               max_queries_);
+}
+
+bool StatementMeter::Locate(Known& known, std::int64_t unix_ms, sqlite3_stmt* stmt) {
   QueryStatistics statistics(control_->memory());
   if (known.epoch == epoch_ && statistics.Holds(known.entry, known.id)) {
     if (known.hot && !statistics.IsCurrent(*known.hot, known.id)) known.hot = nullptr;
     return true;
   }
   known.hot = nullptr;
-  auto entry = statistics.Find(known.id);
-  if (!entry) {
-    entry = statistics.FindOrMake(Normalize(known.sql, sizeof(layout::QueryEntry::text) - 1),
-                                  unix_ms, max_queries_);
-  }
+  const auto entry = FindOrMake(statistics, known, unix_ms, stmt);
   if (!entry) return false;
   known.entry = static_cast<std::uint32_t>(*entry);
   known.epoch = epoch_;
@@ -181,7 +199,7 @@ const Looked& StatementMeter::LookAt(Known& known, std::uint64_t duration_ns) {
 
 StatementKind StatementMeter::Started(sqlite3_stmt* stmt, const char* sql, std::uint64_t now_ns) {
   Known* known = Find(stmt);
-  if (!known || std::strcmp(known->sql.c_str(), sql) != 0) {
+  if (!known || !IsSame(*known, sql)) {
     known = &Learn(stmt, sql);
   } else if (known->start_ns != 0) {
     --active_;  // ended unseen
@@ -271,7 +289,7 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   }
   execution.upgraded = FollowTransaction(*known, start_ns);
   ++known->runs;
-  if (Locate(*known, execution.at_ms)) {
+  if (Locate(*known, execution.at_ms, stmt)) {
     QueryStatistics statistics(control_->memory());
     if (!known->hot && known->runs % kRunsUntilHot == 0) {
       known->hot = statistics.ClaimHot(slab_, known->entry, known->id);
@@ -346,17 +364,14 @@ void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::
   const std::int64_t unix_ms = UnixMsAt(ended_->last_start_ns);
   QueryStatistics statistics(control.memory());
   if (&control == control_.get()) {
-    if (Locate(*ended_, unix_ms)) {
+    // Its handle may be gone: a commit of the blob or backup interface has no statement.
+    if (Locate(*ended_, unix_ms, nullptr)) {
       statistics.AddCommit(ended_->hot, ended_->entry, frames, stall_ns);
     }
     return;
   }
   // Of an attached database.
-  auto entry = statistics.Find(ended_->id);
-  if (!entry) {
-    entry = statistics.FindOrMake(Normalize(ended_->sql, sizeof(layout::QueryEntry::text) - 1),
-                                  unix_ms, max_queries_);
-  }
+  const auto entry = FindOrMake(statistics, *ended_, unix_ms, nullptr);
   if (entry) statistics.AddCommit(nullptr, *entry, frames, stall_ns);
 }
 
@@ -364,6 +379,7 @@ void StatementMeter::WishForPlan(Known& known, std::uint64_t now_ns) {
   if (known.plan_looked_ns != 0 && now_ns < known.plan_looked_ns + kPlanLookNs) return;
   known.plan_looked_ns = now_ns;
   if (known.query_kind != QueryKind::kRead && known.query_kind != QueryKind::kWrite) return;
+  if (known.long_hash != 0) return;
   if (plan_wishes_.size() < kMostPlanWishes) plan_wishes_.push_back({known.id, known.sql});
 }
 

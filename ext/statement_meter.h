@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -89,7 +90,8 @@ class StatementMeter {
     std::uint32_t entry = 0;
     std::uint32_t epoch = 0;  // as epoch_: entry and hot are of the control file in use
     std::uint64_t runs = 0;
-    std::string sql;
+    std::string sql;                    // empty where it is long:
+    std::size_t long_hash = 0;          // then this is of it
     std::uint32_t uncovered = 0;        // executions since its statuses were read
     std::uint32_t cache_uncovered = 0;  // and since its cache was watched
     StatementKind kind = StatementKind::kOther;
@@ -120,7 +122,11 @@ class StatementMeter {
     return found == known_.end() ? nullptr : (last_ = &found->second);
   }
   Known& Learn(sqlite3_stmt* stmt, const char* sql);
-  bool Locate(Known& known, std::int64_t unix_ms);
+  static bool IsSame(const Known& known, const char* sql);
+  // `stmt`: the statement's handle, for its text; nullptr where it may be gone.
+  bool Locate(Known& known, std::int64_t unix_ms, sqlite3_stmt* stmt);
+  std::optional<std::size_t> FindOrMake(QueryStatistics& statistics, const Known& known,
+                                        std::int64_t unix_ms, sqlite3_stmt* stmt);
   void Count(Known& known, const Execution& execution);
   std::uint32_t ReadStatus(const Known& known, Status status) const;
   void ReadStatuses(Known& known, Looked& looked);

@@ -29,6 +29,17 @@ const char* TransactionStateName(TransactionState state) {
   return kNames[static_cast<std::size_t>(state)];
 }
 
+void DescribeConnection(layout::ConnectionInfo& info, const ConnectionIdentity& identity) {
+  PutText(info.process, identity.process);
+  PutText(info.application, identity.application);
+  PutText(info.file, identity.file);
+  Put(info.main, identity.main ? 1 : 0);
+  Put(info.role, static_cast<std::uint64_t>(identity.role));
+  Put(info.opened_ms, static_cast<std::uint64_t>(identity.opened_ms));
+  // Release: whoever sees the id sees who that is.
+  info.id.store(identity.id, std::memory_order_release);
+}
+
 void ForgetCounts(layout::ConnectionInfo& info) {
   for (layout::Counter* counter : {&info.statements, &info.rows, &info.commits, &info.rollbacks,
                                    &info.upgraded, &info.trace_lost}) {

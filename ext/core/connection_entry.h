@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "ext/core/control_layout.h"
 
@@ -21,6 +22,17 @@ const char* TransactionStateName(TransactionState state);
 
 // In the word `transaction`, beside TransactionState: BEGIN or SAVEPOINT began it.
 inline constexpr std::uint64_t kExplicitTransaction = 4;
+
+// Who a connection is, as it says itself.
+struct ConnectionIdentity {
+  std::uint64_t id = 0;
+  bool main = false;
+  ConnectionRole role = ConnectionRole::kApplication;
+  std::int64_t opened_ms = 0;  // Unix time
+  std::string_view application, process, file;
+};
+// The owner alone writes there.
+void DescribeConnection(layout::ConnectionInfo& info, const ConnectionIdentity& identity);
 
 // As read. What is read is not trusted: texts end at their field's end, numbers are bounded.
 struct ConnectionEntry {

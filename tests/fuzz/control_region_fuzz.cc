@@ -7,12 +7,15 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "ext/core/connection_entry.h"
 #include "ext/core/control_region.h"
+#include "ext/core/query_statistics.h"
 #include "ext/core/time_text.h"
 
 namespace {
 
 using walmanager::ControlRegion;
+using walmanager::QueryStatistics;
 namespace layout = walmanager::layout;
 
 void Require(bool condition) {
@@ -42,9 +45,23 @@ const void* GoodFile() {
     region.header().slabs_used = 2;
     region.RecordCommit(0, {5, 1'000, 1});
     for (int i = 0; i < 3; ++i) region.RecordCheckpoint({}, 1);
+    QueryStatistics statistics(static_cast<layout::ControlFile*>(memory));
+    for (const char* sql : {"SELECT 1", "SELECT a FROM t", "COMMIT"}) {
+      const auto query = walmanager::Normalize(sql, 100);
+      const auto entry = statistics.FindOrMake(query, 1, 1000);
+      walmanager::Execution execution;
+      execution.duration_ns = 5'000;
+      statistics.Add(*entry, execution);
+      statistics.Add(*statistics.ClaimHot(0, *entry, query.id), execution);
+      statistics.SetPlan(*entry, query.id, "SCAN t", 1);
+    }
     return memory;
   }();
   return good;
+}
+
+std::size_t EntryOf(const char* sql) {
+  return walmanager::Normalize(sql, 100).id % layout::kQueries;
 }
 
 // The parts that are looked into one by one; places are offsets into them, so that inputs are
@@ -63,11 +80,49 @@ void Patch(layout::ControlFile* file, std::uint64_t place, const std::uint8_t* d
       {&file->checkpoints, sizeof file->checkpoints},
       {&file->ring, 2048},
       {&file->slabs[0], sizeof file->slabs[0]},
+      {&file->queries.ids, sizeof file->queries.ids},
+      {&file->queries.entries[EntryOf("SELECT 1")], sizeof(layout::QueryEntry)},
+      {&file->queries.hot[0], sizeof file->queries.hot[0]},
       {file, layout::kFileBytes},
   };
-  const Part& part = parts[place % 8];
-  const std::size_t offset = (place >> 3) % part.bytes;
+  constexpr std::size_t kParts = std::size(parts);
+  const Part& part = parts[place % kParts];
+  const std::size_t offset = (place / kParts) % part.bytes;
   std::memcpy(static_cast<char*>(part.start) + offset, data, std::min(size, part.bytes - offset));
+}
+
+void ReadStatements(layout::ControlFile* file) {
+  QueryStatistics statistics(file);
+  for (const auto& row : statistics.Read(true)) {
+    Require(row.text.size() < sizeof(layout::QueryEntry::text));
+    Require(row.plan.size() < sizeof(layout::QueryEntry::plan));
+    Require(walmanager::QueryKindName(row.kind)[0] != 0);
+    Require(row.totals.histogram.size() == walmanager::StatementScale::kBuckets);
+    Require(walmanager::UtcText(row.totals.last_seen_ms).size() == 23);
+  }
+  const auto connection = walmanager::ReadConnection(file->slabs[0]);
+  Require(walmanager::RoleName(connection.role)[0] != 0);
+  Require(walmanager::TransactionStateName(connection.transaction)[0] != 0);
+  Require(walmanager::TraceStateName(connection.trace)[0] != 0);
+  Require(connection.application.size() < sizeof(layout::ConnectionInfo::application));
+}
+
+void UseStatements(layout::ControlFile* file) {
+  QueryStatistics statistics(file);
+  walmanager::Execution execution;
+  execution.duration_ns = 7'000;
+  for (const char* sql : {"SELECT 1", "SELECT b FROM t"}) {
+    const auto query = walmanager::Normalize(sql, 100);
+    if (const auto entry = statistics.FindOrMake(query, 2, 10)) {
+      Require(*entry < layout::kQueries);
+      statistics.Add(*entry, execution);
+      if (auto* hot = statistics.ClaimHot(0, *entry, query.id)) statistics.Add(*hot, execution);
+      statistics.TakeBack(nullptr, *entry, execution);
+    }
+  }
+  statistics.ReleaseHot(0);
+  (void)statistics.Reset();
+  Require(statistics.Read(true).empty());
 }
 
 void Read(ControlRegion& region) {
@@ -84,7 +139,8 @@ void Read(ControlRegion& region) {
     Require(values.at(i) <= walmanager::SettingSpecs()[i].maximum);
   }
   const auto commits = region.ReadCommits(true);
-  const auto median = walmanager::HistogramQuantile<DurationScale>(commits.histogram, 0.5);
+  const auto median =
+      walmanager::HistogramQuantile<walmanager::DurationScale>(commits.histogram, 0.5);
   Require(!median || (*median >= 0 && *median < 1.2e12));
   const auto totals = region.ReadCheckpointTotals();
   Require(!totals.last_mode || walmanager::ModeName(*totals.last_mode)[0] != 0);
@@ -125,6 +181,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Require(region.WriteSettings(settings).ok());
   Require(region.ReadSettings()->strategy == "off");
   Read(region);
+  ReadStatements(file);
+  UseStatements(file);
   (void)region.ResetWalStatistics(1, 1);
   Require(region.ReadCheckpointTotals().total_ns == 0);
   return 0;

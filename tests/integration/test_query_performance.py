@@ -249,6 +249,21 @@ def test_upgraded_transactions(db):
     assert row(db, "SELECT count(*) FROM t")["transactions_upgraded"] == 0
 
 
+def test_statements_of_a_megabyte(db):
+    """Their texts are not kept; their shapes are."""
+    for size in (1, 2, 3):
+        values = ",".join(f"({i},'{'x' * 40}')" for i in range(20_000 * size))
+        db.execute(f"REPLACE INTO t(id, payload) VALUES {values}")
+    found = row(db, "REPLACE INTO t (id, payload) VALUES (?, ?), ...")
+    assert (found["calls"], found["rows"]) == (3, 120_000)
+    names = ",".join(f"{i} AS n{i}" for i in range(1000))
+    for _ in range(3):
+        assert len(db.execute(f"SELECT {names}").fetchone()) == 1000
+    query, calls = db.execute("SELECT query, calls FROM query_performance WHERE query LIKE 'SELECT ? AS n0%'").fetchone()
+    assert calls == 3
+    assert len(query.encode()) <= 1199 and query.endswith("…")
+
+
 # --- scans, steps, cache
 
 def test_scans_sorts_and_automatic_indexes(db):

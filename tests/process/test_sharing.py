@@ -358,7 +358,7 @@ def test_killed_in_the_middle_of_commits(worker, fast_path):
     slots = survivor.call(
         f"int.from_bytes(open('{fast_path}-walmanager', 'rb').read()[224:232], 'little')"
     )
-    assert slots == 2
+    assert 2 <= slots <= 4  # with those of our own connections
     assert json.loads(survivor.call("one(db, \"SELECT wal_checkpoint('TRUNCATE')\")"))["result"] == "complete"
     survivor.end()
     assert integrity(fast_path) == "ok"

@@ -18,7 +18,7 @@ def rows(db, sql, *parameters):
 
 
 def connection_of(db, pid):
-    found = rows(db, "SELECT * FROM connection_metrics WHERE pid = ? ORDER BY connection_id", pid)
+    found = rows(db, "SELECT * FROM connection_metrics WHERE pid = ? AND role = 'application'", pid)
     assert len(found) == 1, found
     return found[0]
 
@@ -146,6 +146,17 @@ def test_bad_application_names(shell, name):
         shell.execute("SELECT wal_application_name(?)", (name,)).fetchall()
     assert "wal_application_name: name " in str(error.value) and "is not text" in str(error.value)
     assert one(shell, "SELECT wal_application_name()") is None
+
+
+def test_connections_of_ours_have_a_row_while_they_are_open(shell, fast_path):
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    def ours():
+        return shell.execute("SELECT pid, application, file, state FROM connection_metrics WHERE role = 'checkpointer'").fetchall()
+    assert ours() == []
+    shell.execute("SELECT wal_checkpoint('passive')").fetchall()
+    assert ours() == [(os.getpid(), "walmanager", str(fast_path), "idle")]
+    shell.execute("PRAGMA locking_mode=EXCLUSIVE")
+    assert ours() == []
 
 
 # --- who pins the log

@@ -3,7 +3,9 @@
 
 #include <random>
 
+#include "ext/core/connection_entry.h"
 #include "ext/core/control_region.h"
+#include "ext/core/query_statistics.h"
 #include "tests/unit/control_region_block.h"
 
 namespace walmanager {
@@ -53,6 +55,35 @@ void ExpectInRange(ControlRegion& region) {
   for (std::size_t i = 0; i < layout::kRules + 1; ++i) (void)region.ReadFired(i % 2 == 0, i);
 }
 
+// The same of statements and connections.
+void ExpectStatementsInRange(layout::ControlFile* file) {
+  QueryStatistics statistics(file);
+  for (const QueryRow& row : statistics.Read(true)) {
+    EXPECT_LT(row.text.size(), sizeof(layout::QueryEntry::text));
+    EXPECT_LT(row.plan.size(), sizeof(layout::QueryEntry::plan));
+    EXPECT_STRNE(QueryKindName(row.kind), "");
+    EXPECT_EQ(row.totals.histogram.size(), StatementScale::kBuckets);
+  }
+  for (const layout::ConnectionSlab& slab : file->slabs) {
+    const ConnectionEntry entry = ReadConnection(slab);
+    EXPECT_STRNE(RoleName(entry.role), "");
+    EXPECT_STRNE(TransactionStateName(entry.transaction), "");
+    EXPECT_STRNE(TraceStateName(entry.trace), "");
+    EXPECT_LT(entry.application.size(), sizeof(layout::ConnectionInfo::application));
+  }
+  const NormalizedQuery query = Normalize("SELECT 1", 100);
+  if (const auto entry = statistics.FindOrMake(query, 1, 100)) {
+    ASSERT_LT(*entry, layout::kQueries);
+    statistics.Add(*entry, Execution());
+    if (layout::HotQuery* hot = statistics.ClaimHot(3, *entry, query.id)) {
+      statistics.Add(*hot, Execution());
+    }
+  }
+  for (std::size_t slab = 0; slab <= layout::kConnections; ++slab) statistics.ReleaseHot(slab);
+  (void)statistics.Reset();
+  EXPECT_TRUE(statistics.Read(true).empty());
+}
+
 void UseAll(ControlRegion& region) {
   ExpectInRange(region);
   bool reset = false;
@@ -77,10 +108,12 @@ TEST(ControlRegionGarbage, AWholeBlockOfIt) {
     std::mt19937_64 random(seed);
     for (std::size_t i = 0; i < layout::kFileBytes / 8; ++i) words[i] = random();
     UseAll(block.region);
+    ExpectStatementsInRange(block.file);
   }
   for (const int byte : {0x00, 0x01, 0x7f, 0x80, 0xff}) {
     std::memset(block.memory.get(), byte, layout::kFileBytes);
     UseAll(block.region);
+    ExpectStatementsInRange(block.file);
   }
 }
 
@@ -95,6 +128,7 @@ TEST(ControlRegionGarbage, SmallNumbersAllOver) {
       words[i] = word % 3 == 0 ? word % 6 : word % 3 == 1 ? 0x4141414141414141u : ~(word % 4);
     }
     UseAll(block.region);
+    ExpectStatementsInRange(block.file);
   }
 }
 
@@ -115,6 +149,7 @@ TEST(ControlRegionGarbage, InAGoodFile) {
       bytes[start + random() % range] = static_cast<unsigned char>(random());
     }
     UseAll(block.region);
+    ExpectStatementsInRange(block.file);
   }
 }
 
