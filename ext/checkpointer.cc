@@ -159,7 +159,7 @@ bool Checkpointer::NobodyPins() {
   return true;
 }
 
-std::string Checkpointer::WhoIsInTheWay() {
+std::string Checkpointer::WhoIsInTheWay(CheckpointMode mode, int rc) {
   const auto held = TryReadMarks();
   const auto index = Look();
   if (!held || !index) return "";
@@ -167,6 +167,9 @@ std::string Checkpointer::WhoIsInTheWay() {
   for (int mark = 0; mark < kReadMarks; ++mark) {
     if (!(*held)[static_cast<std::size_t>(mark)]) continue;
     oldest = std::min(oldest.value_or(index->Snapshot(mark)), index->Snapshot(mark));
+  }
+  if (oldest && *oldest >= index->max_frame && rc == SQLITE_BUSY && Blocking(mode)) {
+    return "others wrote, or held the write lock";
   }
   if (!oldest) return "commits went on";
   return "a reader holds frame " + std::to_string(*oldest) + " of " +
@@ -289,7 +292,7 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
                                                   : CheckpointResult::kPartial;
   // A mode that waits for readers did not get what it waited for.
   if (Blocking(mode)) outcome.busy = true;
-  if (outcome.message.empty()) outcome.message = WhoIsInTheWay();
+  if (outcome.message.empty()) outcome.message = WhoIsInTheWay(mode, last_rc);
   return outcome;
 }
 

@@ -150,7 +150,7 @@ class Checkpointer {
   bool MustEnd() const;
   CheckpointOutcome RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns);
   static CheckpointOutcome RunOnHost(const Host& host, CheckpointMode mode, const WalIndex& before);
-  std::string WhoIsInTheWay();
+  std::string WhoIsInTheWay(CheckpointMode mode, int rc);
   struct Step;
   Step RunStep(CheckpointMode mode, std::uint64_t deadline_ns);
   static int OnBusy(void* self, int times);

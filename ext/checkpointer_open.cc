@@ -51,6 +51,8 @@ Checkpointer::Allowed Checkpointer::Permit(const Host& host) {
     Close();
   }
   permitted_vfs_ = nullptr;
+  unguarded_because_ = "this connection may not write the database";
+  if (sqlite3_db_readonly(host.db, host.schema) == 1) return Allowed::kNever;
   unguarded_because_ = "locking_mode is EXCLUSIVE: nobody else can write";
   if (!host_index) return Allowed::kNever;
   sqlite3_vfs* host_vfs = nullptr;

@@ -48,11 +48,23 @@ std::uint64_t CalibrateTicks() {
   if (first_ticks == 0) {
     first_ticks = ticks;
     first_ns = now;
-  } else if (now - first_ns >= kFirstNs && ticks > first_ticks) {
+  } else if (ticks <= first_ticks) {
+    first_ticks = 0;  // set back, as after a suspend: begin anew
+  } else if (now - first_ns >= kFirstNs) {
     const std::size_t next = (in_force + 1) % calibrations.size();
     TickCalibration& made = calibrations[next];
     const auto multiplier = static_cast<std::uint64_t>(
         (static_cast<UInt128>(now - first_ns) << 32) / (ticks - first_ticks));
+    // The counter ran while the clock stood still, or the other way round: begin anew.
+    const std::uint64_t before = tick_calibration.load()->multiplier;
+    if (before != 0 &&
+        (multiplier > before + before / 1000 || multiplier < before - before / 1000)) {
+      first_ticks = ticks;
+      first_ns = now;
+      tick_calibration.load()->Void();
+      calibrating = false;
+      return now;
+    }
     const bool young = now - first_ns < kEveryNs;
     const std::uint64_t lasts_ns = young ? now - first_ns : kEveryNs;
     made.base_ticks = ticks;

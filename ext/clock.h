@@ -37,7 +37,8 @@ inline std::int64_t UnixMs() { return ClockNs(CLOCK_REALTIME) / 1'000'000; }
 struct TickCalibration {
   std::atomic<std::uint64_t> base_ticks{0}, base_ns{0};
   std::atomic<std::uint64_t> multiplier{0};
-  std::atomic<std::uint64_t> until_ticks{0};  // 0: not known yet
+  mutable std::atomic<std::uint64_t> until_ticks{0};  // 0: not known yet, or no more
+  void Void() const { until_ticks.store(0, std::memory_order_relaxed); }
 };
 // The one in force; those before it stay as they are, for who was stopped while he read one.
 extern std::atomic<const TickCalibration*> tick_calibration;

@@ -206,7 +206,7 @@ void Connection::Committed(const char* schema, int frames) {
   ControlRegion::Commit commit;
   if (log_end) commit.frames = CountFrames(*log, *log_end);
   // Two commits and no statement between them: somebody has our trace slot.
-  const bool seen_start = traced_ && log->statement != statement_;
+  const bool seen_start = traced_ && may_commit_ && log->statement != statement_;
   // PRAGMA journal_mode commits, too, before it needs the database for itself.
   const bool due =
       log_end && automatic_ && !wants_database_ && database.IsDue(region, *log_end, start);
@@ -239,9 +239,10 @@ void Connection::CountCommit(Log& log, const ControlRegion::Commit& commit, bool
     layout::ConnectionInfo& info = log.control->region().slab(log.slab).info;
     AddOwn(info.commits, 1);
     // Two commits and no statement between them: somebody has our trace slot.
-    if (!seen_start && log.statement == statement_) {
+    if (!seen_start && traced_) {
       AddOwn(info.trace_lost, 1);
       Put(info.trace, static_cast<std::uint64_t>(TraceState::kDisplaced));
+      shown_displaced_ = true;
     }
   }
   if (seen_start && meter_.bound()) {

@@ -99,6 +99,14 @@ class Connection {
   void ForgetSynchronous() {
     for (Log& log : logs_) log.commits_sync.reset();
   }
+  // Who read before this call did: to be asked first of all, since questions of ours on this
+  // connection read, too. Of databases that this connection has used.
+  struct MarksBefore {
+    std::shared_ptr<Database> database;
+    std::optional<ReadMarks> marks;
+    bool asker_reads = false;
+  };
+  std::vector<MarksBefore> ReadMarksBefore() const;
   // The plans that statements of this connection wait for, where no thread of ours has taken them.
   void CapturePlans();
   // Asks SQLite for the memory of this connection, for connection_metrics.
@@ -136,6 +144,10 @@ class Connection {
   void PlaceHook();
   void PlaceTrace();
   void LookForMain();
+  // Databases attached since: others shall know that this connection may read them.
+  void LookForAttached();
+  void LookForControls();
+  void PublishTrace(TraceState state);
   // The control file or a setting has changed: statements are measured there, or no more.
   void FollowMain();
   void Release(Log& log);
@@ -181,6 +193,7 @@ class Connection {
   std::int64_t opened_ms_ = 0;
   std::string application_;
   std::uint64_t next_plans_ns_ = 0;
+  std::uint64_t next_control_look_ns_ = 0;
   std::uint64_t statement_ = 0;  // serial number of the statement that runs
   std::uint64_t statement_start_ns_ = 0;
   bool started_ = false;
@@ -188,10 +201,12 @@ class Connection {
   bool hook_placed_ = false;
   bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
   bool automatic_ = true;
-  bool detached_ = false;        // a DETACH was seen
-  bool wants_database_ = false;  // the statement that began last does
-  bool traced_ = false;          // our trace callback has been called
-  std::uint64_t wish_ = 0;       // serial number of the last PRAGMA wal_autocheckpoint=N
+  bool detached_ = false;         // a DETACH was seen
+  bool shown_displaced_ = false;  // in connection_metrics; a statement that is seen takes it back
+  bool may_commit_ = false;       // likewise: it writes, or ends a transaction
+  bool wants_database_ = false;   // the statement that began last does
+  bool traced_ = false;           // our trace callback has been called
+  std::uint64_t wish_ = 0;        // serial number of the last PRAGMA wal_autocheckpoint=N
   std::int64_t wished_frames_ = 0;
   std::uint64_t plain_writes_ = 0;  // statements that commit unless they fail
   std::uint64_t plain_writes_at_hook_ = 0;

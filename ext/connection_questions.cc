@@ -3,6 +3,7 @@
 #include <string>
 
 #include "ext/checkpointer.h"
+#include "ext/clock.h"
 #include "ext/connection.h"
 #include "ext/core/engine_version.h"
 #include "ext/core/query_statistics.h"
@@ -14,7 +15,7 @@
 namespace walmanager {
 
 void Connection::CloseOwnConnectionsIfUntraced() {
-  if (ProbeTrace(/*take=*/false) != TraceState::kActive) CloseOwnConnections();
+  if (ProbeTrace(/*take=*/false) == TraceState::kDisplaced) CloseOwnConnections();
 }
 
 TraceState Connection::ProbeTrace(bool take) {
@@ -22,18 +23,18 @@ TraceState Connection::ProbeTrace(bool take) {
   if (sqlite3_api->trace_v2) {
     trace_is_ours_ = false;
     (void)Query("SELECT 1");
-    state = trace_is_ours_ ? TraceState::kActive : TraceState::kDisplaced;
+    state = !trace_is_ours_  ? TraceState::kDisplaced
+            : meter_.bound() ? TraceState::kActive
+                             : TraceState::kOff;
     if (state == TraceState::kDisplaced && take) {
       meter_.ForgetActive();
       trace_mask_ = 0;
       PlaceTrace();
-      state = TraceState::kActive;
+      if (meter_.bound()) meter_.PublishTransactionNow(MonotonicNs());
+      state = meter_.bound() ? TraceState::kActive : TraceState::kOff;
     }
   }
-  for (Log& log : logs_) {
-    if (!log.control || log.slab >= layout::kConnections) continue;
-    Put(log.control->region().slab(log.slab).info.trace, static_cast<std::uint64_t>(state));
-  }
+  PublishTrace(state);
   return state;
 }
 
@@ -42,6 +43,15 @@ void Connection::SetApplication(const std::string& name) {
   for (Log& log : logs_) {
     if (log.control) Introduce(log);
   }
+}
+
+std::vector<Connection::MarksBefore> Connection::ReadMarksBefore() const {
+  std::vector<MarksBefore> before;
+  for (const Log& log : logs_) {
+    before.push_back({log.database, log.database->FindReadMarks(),
+                      transaction_state(log.schema.c_str()) != TransactionState::kNone});
+  }
+  return before;
 }
 
 void Connection::CapturePlans() {

@@ -52,9 +52,9 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     const char* own = sqlite3_sql(stmt);
     if (sql != own) {
       // A statement that another one runs, or a trigger: that is part of its statement.
-      if (own && std::strcmp(sql + 3, own) == 0 && !IsOurs(own) && meter_.bound() &&
-          belongs_here()) {
-        meter_.Started(stmt, own, QuickMonotonicNs());
+      if (own && std::strcmp(sql + 3, own) == 0 && !IsOurs(own) && belongs_here()) {
+        if (!sqlite3_stmt_readonly(stmt)) may_commit_ = true;
+        if (meter_.bound()) meter_.Started(stmt, own, QuickMonotonicNs());
       }
       return;
     }
@@ -62,18 +62,30 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (IsOurs(sql) || !belongs_here()) return;
   traced_ = true;
   ++statement_;
-  if (detached_) ForgetDetached();
+  if (shown_displaced_) {
+    shown_displaced_ = false;
+    meter_.ForgetActive();
+    PublishTrace(meter_.bound() ? TraceState::kActive : TraceState::kOff);
+  }
+  if (detached_) {
+    ForgetDetached();
+    LookForAttached();
+  }
   if (!main_) LookForMain();
   if (main_) FollowMain();
+  if (statement_start_ns_ >= next_control_look_ns_) LookForControls();
   const bool measured = meter_.bound();
   const StatementKind classified = measured ? StatementKind::kOther : ClassifyStatement(sql);
   // What neither is measured nor can commit needs no clock.
   if (!measured && classified == StatementKind::kOther && sqlite3_stmt_readonly(stmt) &&
       (hook_placed_ || !hook_wanted_)) {
+    may_commit_ = false;
     return;
   }
   statement_start_ns_ = QuickMonotonicNs();
   const StatementKind kind = measured ? meter_.Started(stmt, sql, statement_start_ns_) : classified;
+  const bool reads_only = measured ? meter_.started_reads_only() : sqlite3_stmt_readonly(stmt) != 0;
+  may_commit_ = !reads_only || kind == StatementKind::kEndsTransaction;
   wants_database_ = kind == StatementKind::kWantsDatabase || kind == StatementKind::kDetach;
   switch (kind) {
     case StatementKind::kSetsAutocheckpoint:
@@ -109,7 +121,7 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (wants_database_) return;
   if (meter_.wants_plans()) HandOverPlans();
   // A statement that returns rows can be left half-way, and then commits without the hook.
-  if (measured ? meter_.started_reads_only() : sqlite3_stmt_readonly(stmt) != 0) return;
+  if (reads_only) return;
   if (sqlite3_column_count(stmt) == 0) {
     ++plain_writes_;
   } else if (row_writes_++ % kRowWritesBetweenLooks == 0) {
@@ -125,6 +137,31 @@ void Connection::LookForMain() {
   main_ = FindLog("main", sqlite3_db_filename(db_, nullptr));
 }
 
+void Connection::LookForAttached() {
+  constexpr int kKnowsNames = 3039000;  // sqlite3_db_name()
+  if (sqlite3_libversion_number() < kKnowsNames || !sqlite3_api->db_name) return;
+  for (int i = 2; const char* name = sqlite3_db_name(db_, i); ++i) {
+    const char* file = sqlite3_db_filename(db_, name);
+    if (Log* log = file && *file ? FindLog(name, file) : nullptr) BindIfChanged(*log);
+  }
+}
+
+void Connection::LookForControls() {
+  // One that only reads makes no file, and shall be seen in that which another has made.
+  next_control_look_ns_ = statement_start_ns_ + 1'000'000'000;
+  for (Log& log : logs_) {
+    log.database->LookForControl();
+    BindIfChanged(log);
+  }
+}
+
+void Connection::PublishTrace(TraceState state) {
+  for (Log& log : logs_) {
+    if (!log.control || log.slab >= layout::kConnections) continue;
+    Put(log.control->region().slab(log.slab).info.trace, static_cast<std::uint64_t>(state));
+  }
+}
+
 void Connection::FollowMain() {
   const ControlRegion* region = main_->control ? &main_->control->region() : nullptr;
   const bool rebind = !region || main_->control_generation != main_->database->control_generation();
@@ -132,7 +169,7 @@ void Connection::FollowMain() {
   // Others shall know that this process is there, also before it writes.
   BindIfChanged(*main_);
   const StoredSettings stored = main_->database->settings();
-  metered_settings_ = main_->control->region().settings_generation();
+  metered_settings_ = stored.generation;
   const SettingValues values = stored.Values();
   meter_.SetLimits(static_cast<std::uint64_t>(values[Setting::kSlowQueryMs]) * 1'000'000,
                    static_cast<std::size_t>(values[Setting::kMaxQueries]));
@@ -140,9 +177,12 @@ void Connection::FollowMain() {
   if (measure && !meter_.bound()) {
     meter_.Bind(main_->control, main_->slab);
     SetPlaces();
+    // It may be in a transaction that began before it was loaded, or while nothing was measured.
+    meter_.PublishTransactionNow(QuickMonotonicNs());
   } else if (!measure && meter_.bound()) {
     meter_.Unbind();
   }
+  PublishTrace(meter_.bound() ? TraceState::kActive : TraceState::kOff);
   PlaceTrace();
 }
 
@@ -166,8 +206,8 @@ void Connection::PlaceTrace() {
 void Connection::HandOverPlans() {
   // Once a second: where it cannot be done, the next one may ask in vain, too. And as below, only
   // where the lock that is asked for tells of WAL mode.
-  if (!main_ || statement_start_ns_ < next_plans_ns_ || !in_autocommit() ||
-      transaction_state(nullptr) != TransactionState::kNone) {
+  if (!main_ || sqlite3_db_readonly(db_, "main") != 0 || statement_start_ns_ < next_plans_ns_ ||
+      !in_autocommit() || transaction_state(nullptr) != TransactionState::kNone) {
     return;
   }
   next_plans_ns_ = statement_start_ns_ + 1'000'000'000;

@@ -274,9 +274,9 @@ std::optional<std::int64_t> Database::CountUnmanagedProcesses() const {
   const auto marks = ReadMarksOfLockTable(shm_path_);
   if (!marks) return std::nullopt;
   std::set<std::int64_t> managed = {ThisProcess().pid};
-  for (const ConnectionEntry& connection : control()->Connections()) {
-    managed.insert(connection.pid);
-  }
+  const auto connections = control()->Connections();
+  if (connections.size() >= layout::kConnections) return std::nullopt;  // there may be more
+  for (const ConnectionEntry& connection : connections) managed.insert(connection.pid);
   return std::count_if(marks->open_by.begin(), marks->open_by.end(),
                        [&](std::int64_t pid) { return managed.count(pid) == 0; });
 }

@@ -194,7 +194,7 @@ class Database {
                           const CheckpointOutcome& outcome, std::uint64_t start_ns,
                           std::uint64_t end_ns);
   // The process that is in the way; nullopt where nobody is, or nobody knows.
-  std::optional<std::int64_t> WhoHoldsTheOldestMark();
+  std::optional<std::int64_t> WhoIsInTheWay();
   Facts GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
                     std::uint64_t now_ns);
   // Compiles the active strategy if settings changed since; the default one where it cannot be.

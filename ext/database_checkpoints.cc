@@ -168,14 +168,14 @@ CheckpointReport Database::Record(CheckpointMode mode, CheckpointOrigin origin,
   entry.duration_ns = static_cast<std::int64_t>(report.duration_ns);
   entry.rule = rule;
   entry.error = outcome.message;
-  if (outcome.pinned || outcome.result == CheckpointResult::kPartial) {
-    entry.blocked_by_pid = WhoHoldsTheOldestMark();
+  if (outcome.pinned || outcome.busy || outcome.result == CheckpointResult::kPartial) {
+    entry.blocked_by_pid = WhoIsInTheWay();
   }
   control()->region().RecordCheckpoint(entry, end_ns);
   return report;
 }
 
-std::optional<std::int64_t> Database::WhoHoldsTheOldestMark() {
+std::optional<std::int64_t> Database::WhoIsInTheWay() {
   const auto index = checkpointer_.Look();
   const auto marks = ReadMarksOfLockTable(shm_path_);
   if (!index || !marks) return std::nullopt;
@@ -188,6 +188,8 @@ std::optional<std::int64_t> Database::WhoHoldsTheOldestMark() {
     pid = pids[0];
     oldest = frame;
   }
+  // Who reads all of the log is in nobody's way as long as somebody writes.
+  if (marks->writer && (!pid || oldest >= index->max_frame)) return marks->writer;
   return pid;
 }
 

@@ -39,6 +39,9 @@ std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
     if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
   };
   for (const FileLock& lock : locks) {
+    constexpr std::int64_t kWriter = kShmLockBase + kWriteLock;
+    const bool writes = lock.exclusive && lock.first_byte <= kWriter && kWriter <= lock.last_byte;
+    if (writes && lock.pid > 0 && lock.pid != ThisProcess().pid) marks.writer = lock.pid;
     if (lock.exclusive) continue;  // one who moves frames or starts the log over, not a reader
     if (lock.first_byte <= kShmOpenByte && kShmOpenByte <= lock.last_byte) {
       note(marks.open_by, lock.pid);

@@ -20,6 +20,7 @@ struct ReadMarks {
   // pid namespace.
   std::array<std::vector<std::int64_t>, kReadMarks> pids;
   std::vector<std::int64_t> open_by;
+  std::optional<std::int64_t> writer;  // another process that holds the write lock
   bool knows_pids = false;
 };
 

@@ -38,6 +38,13 @@ std::uint32_t DbStatus(sqlite3* db, int what) {
   return static_cast<std::uint32_t>(now);
 }
 
+// Up to 3.38 SQLite tells of the second try of a statement, too.
+bool TellsTwice() {
+  constexpr int kTellsOnce = 3039000;
+  static const bool twice = sqlite3_libversion_number() < kTellsOnce;
+  return twice;
+}
+
 // The counters may have been set back by the host.
 std::uint64_t Since(std::uint32_t before, std::uint32_t now) {
   return now >= before ? now - before : now;
@@ -54,13 +61,16 @@ void StatementMeter::Bind(std::shared_ptr<ControlFile> control, std::size_t slab
   control_ = std::move(control);
   slab_ = slab;
   ++epoch_;
+  // What it points to may be gone.
+  for (auto& [stmt, known] : known_) known.hot = nullptr;
   next_look_ns_ = 0;
 }
 
 void StatementMeter::Unbind() {
+  ForgetActive();
+  PublishTransaction(0, 0);
   control_.reset();
   places_.clear();
-  ForgetActive();
   known_.clear();
   last_ = ended_ = nullptr;
 }
@@ -107,9 +117,7 @@ StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql
   if (found == fingerprints_.end()) {
     if (fingerprints_.size() >= kMostFingerprints) fingerprints_.clear();
     const NormalizedQuery query = Normalize(text, sizeof(layout::QueryEntry::text) - 1);
-    found = fingerprints_
-                .emplace(hash, Fingerprint{query.id, query.kind, ClassifyStatement(sql),
-                                           query.text.rfind("RELEASE ", 0) == 0})
+    found = fingerprints_.emplace(hash, Fingerprint{query.id, query.kind, ClassifyStatement(sql)})
                 .first;
     (void)QueryStatistics(control_->memory()).FindOrMake(query, UnixMs(), max_queries_);
   }
@@ -118,7 +126,6 @@ StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql
   known.kind = found->second.statement_kind;
   known.reads_only = sqlite3_stmt_readonly(stmt) != 0;
   known.counts_changes = known.query_kind == QueryKind::kWrite && sqlite3_column_count(stmt) == 0;
-  known.is_release = found->second.is_release;
   for (int i = 0; i < kStatuses; ++i) {
     known.status[static_cast<std::size_t>(i)] = ReadStatus(known, static_cast<Status>(i));
   }
@@ -205,25 +212,59 @@ StatementKind StatementMeter::Started(sqlite3_stmt* stmt, const char* sql, std::
     --active_;  // ended unseen
     if (oldest_ == known) oldest_ = nullptr;
   }
-  std::uint64_t start_ns = now_ns;
-  if (known == ended_ && known->last_may_be_false &&
-      ReadStatus(*known, kReprepares) != known->reprepares_seen) {
-    // Not an execution, but the beginning of this one.
-    Execution beginning;
-    beginning.duration_ns = known->last_ns;
-    beginning.slow = known->last_was_slow;
-    QueryStatistics(control_->memory()).TakeBack(known->hot, known->entry, beginning);
-    for (const Place& place : places_) AddOwn(place.info->statements, ~std::uint64_t{0});
-    --known->runs;
-    start_ns = known->last_start_ns;
+  known->start_ns = now_ns;
+  if (IsSecondTry(*known, /*told=*/true)) {
+    GoOn(*known);
+  } else {
+    Begin(*known);
   }
-  known->start_ns = start_ns;
-  known->rows = 0;
-  started_reads_only_ = known->reads_only;
-  known->cache_is_watched = known->runs % kCacheSampled == 0 || known->last_ns >= kExactNs / 2;
-  if (known->cache_is_watched) known->cache_before = ReadCache();
+  return known->kind;
+}
+
+bool StatementMeter::IsSecondTry(const Known& known, bool told) const {
+  if (&known != ended_ || known.last_had_rows || (told && !TellsTwice())) return false;
+  // Prepared anew after an execution that was whole, it is not the same: that had more steps.
+  return (!told || known.last_may_be_false) &&
+         ReadStatus(known, kReprepares) != known.reprepares_seen;
+}
+
+void StatementMeter::GoOn(Known& known) {
+  Execution beginning;
+  beginning.duration_ns = known.last_ns;
+  beginning.slow = known.last_was_slow;
+  beginning.min_before_ns = known.min_before_ns;
+  QueryStatistics statistics(control_->memory());
+  if (known.epoch == epoch_ && statistics.Holds(known.entry, known.id)) {
+    const bool own = known.hot && statistics.IsCurrent(*known.hot, known.id);
+    statistics.TakeBack(own ? known.hot : nullptr, known.entry, beginning);
+  }
+  for (const Place& place : places_) AddOwn(place.info->statements, ~std::uint64_t{0});
+  --known.runs;
+  known.start_ns = known.last_start_ns;
+  known.last_had_rows = true;  // what it was is known now
+  known.rows = 0;
+  Publish(known);
+}
+
+void StatementMeter::Begin(Known& known) {
+  // A new one of the same text may stand where the one before stood.
+  if (ReadStatus(known, kVmSteps) < known.status[kVmSteps]) {
+    known.status = {};
+    known.steps_seen = known.reprepares_seen = 0;
+    known.uncovered = 0;
+    known.runs = 0;
+  }
+  known.rows = 0;
+  started_reads_only_ = known.reads_only;
+  if (known.counts_changes) known.changes_before = sqlite3_total_changes(db_);
+  known.cache_is_watched = known.runs % kCacheSampled == 0 || known.last_ns >= kExactNs / 2;
+  if (known.cache_is_watched) known.cache_before = ReadCache();
+  Publish(known);
+}
+
+void StatementMeter::Publish(Known& known) {
   if (active_++ == 0 || !oldest_) {
-    oldest_ = active_ == 1 ? known : oldest_;
+    oldest_ = active_ == 1 ? &known : oldest_;
     if (!oldest_) PublishOldest();
     for (const Place& place : places_) {
       layout::ConnectionInfo& info = *place.info;
@@ -232,7 +273,6 @@ StatementKind StatementMeter::Started(sqlite3_stmt* stmt, const char* sql, std::
       Put(info.started_ns, oldest_->start_ns);
     }
   }
-  return known->kind;
 }
 
 void StatementMeter::PublishRows() {
@@ -258,12 +298,20 @@ void StatementMeter::PublishOldest() {
 
 void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   Known* known = Find(stmt);
-  if (!known || known->start_ns == 0) return;
+  if (!known) return;
+  if (known->start_ns == 0) {
+    if (!IsSecondTry(*known, /*told=*/false)) return;
+    GoOn(*known);
+  }
   const std::uint64_t start_ns = known->start_ns;
   Execution execution;
   execution.duration_ns = now_ns > start_ns ? now_ns - start_ns : 0;
-  execution.rows =
-      known->counts_changes ? static_cast<std::uint64_t>(sqlite3_changes(db_)) : known->rows;
+  execution.rows = known->rows;
+  if (known->counts_changes) {
+    // One that failed at its start leaves the count of the one before.
+    const bool changed = sqlite3_total_changes(db_) != known->changes_before;
+    execution.rows = changed ? static_cast<std::uint64_t>(sqlite3_changes(db_)) : 0;
+  }
   execution.slow = execution.duration_ns >= slow_ns_;
   if (now_ns >= next_look_ns_) {
     // A second is over: the wall clock may have been set.
@@ -276,16 +324,16 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   --active_;
   ++known->uncovered;
   ++known->cache_uncovered;
-  known->last_may_be_false = false;
+  known->last_had_rows = execution.rows != 0;
   if (execution.duration_ns >= kExactNs || known->cache_is_watched || known->runs % kSampled == 0)
       [[unlikely]] {
     execution.looked = &LookAt(*known, execution.duration_ns);
   }
-  if (execution.rows == 0) {
+  if (execution.rows == 0) known->reprepares_seen = ReadStatus(*known, kReprepares);
+  if (TellsTwice()) {
     const std::uint32_t steps = ReadStatus(*known, kVmSteps);
     known->last_may_be_false = Since(known->steps_seen, steps) <= kStepsOfFalseStart;
     known->steps_seen = steps;
-    known->reprepares_seen = ReadStatus(*known, kReprepares);
   }
   execution.upgraded = FollowTransaction(*known, start_ns);
   ++known->runs;
@@ -294,8 +342,14 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
     if (!known->hot && known->runs % kRunsUntilHot == 0) {
       known->hot = statistics.ClaimHot(slab_, known->entry, known->id);
     }
+    known->min_before_ns = statistics.LeastNs(known->hot, known->entry);
     known->hot ? statistics.Add(*known->hot, execution) : statistics.Add(known->entry, execution);
-    if (execution.slow || (execution.looked && execution.looked->fullscan_steps != 0)) {
+    // Where the schema has changed, the plan may have.
+    const bool other_plan = execution.looked && execution.looked->reprepares != 0 &&
+                            statistics.PlanSchemaVersion(known->entry);
+    if (other_plan) known->plan_looked_ns = 0;
+    if (other_plan || execution.slow ||
+        (execution.looked && execution.looked->fullscan_steps != 0)) {
       WishForPlan(*known, now_ns);
     }
   }
@@ -325,13 +379,24 @@ bool StatementMeter::FollowTransaction(const Known& known, std::uint64_t start_n
   if (automatic && active_ == 0) {
     if (transaction_ == 0) return false;
     const bool was_explicit = (transaction_ & kExplicitTransaction) != 0;
-    if (was_explicit && known.kind != StatementKind::kEndsTransaction && !known.is_release) {
+    if (was_explicit && known.kind != StatementKind::kEndsTransaction) {
       for (const Place& place : places_) AddOwn(place.info->rollbacks, 1);
     }
     PublishTransaction(0, 0);
     return false;
   }
-  const std::uint64_t held = transaction_ & ~kExplicitTransaction;
+  const bool was_explicit = (transaction_ & kExplicitTransaction) != 0;
+  if (automatic && was_explicit && known.kind != StatementKind::kEndsTransaction) {
+    for (const Place& place : places_) AddOwn(place.info->rollbacks, 1);
+  }
+  std::uint64_t held = transaction_ & ~kExplicitTransaction;
+  // A statement that has returned rows and has not ended yet has read.
+  if (held == 0 && was_explicit && active_ != 0 && !known.reads_only) {
+    const bool has_read = std::any_of(known_.begin(), known_.end(), [](const auto& entry) {
+      return entry.second.start_ns != 0 && entry.second.rows != 0;
+    });
+    if (has_read) held = SQLITE_TXN_READ;
+  }
   const std::uint64_t mark = automatic ? 0 : kExplicitTransaction;
   // What reads changes nothing where something is held already.
   if (known.reads_only && held != 0 && (transaction_ & kExplicitTransaction) == mark &&
@@ -340,22 +405,35 @@ bool StatementMeter::FollowTransaction(const Known& known, std::uint64_t start_n
   }
   const auto state = static_cast<std::uint64_t>(sqlite3_txn_state(db_, "main"));
   const bool upgraded = !automatic && held == SQLITE_TXN_READ && state == SQLITE_TXN_WRITE;
-  if ((state | mark) != transaction_) PublishTransaction(state | mark, start_ns);
+  // Of attached databases only SQLite knows.
+  if ((state | mark) != transaction_ || places_.size() > 1) {
+    PublishTransaction(state | mark, start_ns);
+  }
   return upgraded;
 }
 
+void StatementMeter::PublishTransactionNow(std::uint64_t now_ns) {
+  const std::uint64_t mark = sqlite3_get_autocommit(db_) != 0 ? 0 : kExplicitTransaction;
+  const auto state = static_cast<std::uint64_t>(sqlite3_txn_state(db_, "main"));
+  PublishTransaction(mark == 0 ? 0 : state | mark, now_ns);
+}
+
 void StatementMeter::PublishTransaction(std::uint64_t state, std::uint64_t start_ns) {
-  const bool begins = (transaction_ & ~kExplicitTransaction) == 0;
   transaction_ = state;
   for (std::size_t i = 0; i < places_.size(); ++i) {
     layout::ConnectionInfo& info = *places_[i].info;
-    std::uint64_t of_schema = state;
+    std::uint64_t now = state;
     if (i > 0 && state != 0) {
-      of_schema = static_cast<std::uint64_t>(sqlite3_txn_state(db_, places_[i].schema.c_str())) |
-                  (state & kExplicitTransaction);
+      now = static_cast<std::uint64_t>(sqlite3_txn_state(db_, places_[i].schema.c_str())) |
+            (state & kExplicitTransaction);
     }
-    Put(info.transaction, of_schema);
-    if (begins || state == 0) Put(info.transaction_ns, state == 0 ? 0 : start_ns);
+    const std::uint64_t before = Get(info.transaction);
+    const auto held = [](std::uint64_t word) { return (word & ~kExplicitTransaction) != 0; };
+    // It begins with BEGIN, and once more with the first statement that reads or writes.
+    if (now == 0 || before == 0 || (held(now) && !held(before))) {
+      Put(info.transaction_ns, now == 0 ? 0 : start_ns);
+    }
+    Put(info.transaction, now);
   }
 }
 

@@ -55,6 +55,10 @@ class StatementMeter {
   void Row(sqlite3_stmt* stmt) {
     Known* known = Find(stmt);
     if (!known) return;
+    if (known->start_ns == 0) [[unlikely]] {
+      if (!IsSecondTry(*known, /*told=*/false)) return;
+      GoOn(*known);
+    }
     ++known->rows;
     if (known == oldest_) PublishRows();
   }
@@ -71,6 +75,8 @@ class StatementMeter {
   void PutBack(std::vector<PlanWish> wishes) { plan_wishes_ = std::move(wishes); }
   // Somebody else has had the trace: what was begun may have ended unseen.
   void ForgetActive();
+  // The transaction as it is now, where it was not seen to begin.
+  void PublishTransactionNow(std::uint64_t now_ns);
   // Asks SQLite for the memory of this connection. Not within a callback of its own.
   void PublishMemory(bool all);
 
@@ -98,22 +104,23 @@ class StatementMeter {
     QueryKind query_kind = QueryKind::kOther;
     bool reads_only = false;
     bool counts_changes = false;  // its rows are those that it changes
-    bool is_release = false;
+    int changes_before = 0;       // sqlite3_total_changes(), where it counts them
     bool cache_is_watched = false;
     bool last_was_slow = false;
     bool last_may_be_false = false;  // it may have been the beginning of another
+    bool last_had_rows = false;
     std::uint64_t last_start_ns = 0, last_ns = 0;
+    std::uint64_t min_before_ns = 0;  // of its counters, before the last
     std::uint64_t plan_looked_ns = 0;
     std::array<std::uint32_t, kStatuses> status{};
-    // At the end of the last that had no rows.
-    std::uint32_t steps_seen = 0, reprepares_seen = 0;
+    std::uint32_t steps_seen = 0;       // at its end
+    std::uint32_t reprepares_seen = 0;  // at the end of the last that had no rows
     std::array<std::uint32_t, kCaches> cache_before{};
   };
   struct Fingerprint {
     std::uint64_t id;
     QueryKind kind;
     StatementKind statement_kind;
-    bool is_release;
   };
 
   Known* Find(sqlite3_stmt* stmt) {
@@ -131,6 +138,13 @@ class StatementMeter {
   std::uint32_t ReadStatus(const Known& known, Status status) const;
   void ReadStatuses(Known& known, Looked& looked);
   const Looked& LookAt(Known& known, std::uint64_t duration_ns);
+  // Whether its last execution was only the beginning of one: SQLite found another schema, prepared
+  // it anew and runs it again. `told`: that it begins, which SQLite did up to 3.38 alone.
+  bool IsSecondTry(const Known& known, bool told) const;
+  // Takes the first try back; what runs began with that.
+  void GoOn(Known& known);
+  void Begin(Known& known);
+  void Publish(Known& known);
   std::array<std::uint32_t, kCaches> ReadCache() const;
   // At most once in ten seconds; whether the plan is there already is seen where it is made.
   void WishForPlan(Known& known, std::uint64_t now_ns);

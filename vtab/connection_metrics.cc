@@ -46,22 +46,38 @@ Result<std::vector<Row>> Read(Connection& connection) {
   return rows;
 }
 
-const char* StateName(const ConnectionEntry& entry) {
-  if (entry.started_ns != 0) return "active";
-  return entry.is_explicit ? "idle in transaction" : "idle";
+// What a connection does is known from its trace alone.
+bool IsMeasured(const Row& row) {
+  return row.entry.trace == TraceState::kActive || row.entry.role != ConnectionRole::kApplication;
 }
 
-// A statement that has returned a row and has not ended reads, also outside of a transaction.
-const char* TransactionName(const ConnectionEntry& entry) {
-  const bool reads = entry.started_ns != 0 && entry.statement_rows > 0;
-  return TransactionStateName(entry.transaction == TransactionState::kNone && reads
-                                  ? TransactionState::kRead
-                                  : entry.transaction);
+Value StateName(const Row& row) {
+  if (!IsMeasured(row)) return {};
+  if (row.entry.started_ns != 0) return "active";
+  return row.entry.is_explicit ? "idle in transaction" : "idle";
+}
+
+// A statement that has returned a row and has not ended reads, also outside of a transaction; one
+// that has not returned any may or may not.
+std::optional<TransactionState> Transaction(const Row& row) {
+  const ConnectionEntry& entry = row.entry;
+  if (!IsMeasured(row)) return std::nullopt;
+  if (entry.transaction != TransactionState::kNone || entry.started_ns == 0)
+    return entry.transaction;
+  if (entry.statement_rows > 0) return TransactionState::kRead;
+  return std::nullopt;
 }
 
 Value SinceMs(const Row& row, std::uint64_t start_ns) {
-  if (start_ns == 0) return {};
+  if (start_ns == 0 || !IsMeasured(row)) return {};
   return row.now_ns > start_ns ? static_cast<double>(row.now_ns - start_ns) / 1e6 : 0.0;
+}
+
+Value TransactionMs(const Row& row) {
+  const ConnectionEntry& entry = row.entry;
+  if (entry.transaction != TransactionState::kNone || entry.is_explicit)
+    return SinceMs(row, entry.transaction_ns);
+  return entry.statement_rows > 0 ? SinceMs(row, entry.started_ns) : Value();
 }
 
 Value OrNull(const std::string& text) { return text.empty() ? Value() : Value(text); }
@@ -71,11 +87,6 @@ Value Bytes(std::uint64_t bytes) { return bytes ? Value(bytes) : Value(); }
 Value HitRatio(const ConnectionEntry& entry) {
   const std::uint64_t all = entry.cache_hits + entry.cache_misses;
   return all ? Value(static_cast<double>(entry.cache_hits) / static_cast<double>(all)) : Value();
-}
-
-std::uint64_t TransactionStart(const ConnectionEntry& entry) {
-  return entry.transaction != TransactionState::kNone || entry.is_explicit ? entry.transaction_ns
-                                                                           : entry.started_ns;
 }
 
 }  // namespace
@@ -94,10 +105,10 @@ const Table& ConnectionMetricsTable() {
           {"role", kText, "application, checkpointer, reader or backup", [](const Row& r) -> Value { return RoleName(r.entry.role); }},
           {"file", kText, "its main database", [](const Row& r) -> Value { return OrNull(r.entry.file); }},
           {"opened_at", kText, "UTC, when it was first seen", [](const Row& r) -> Value { return UtcText(r.entry.opened_ms); }},
-          {"state", kText, "active: a statement has not ended, also one that nobody fetches from; idle; idle in transaction", [](const Row& r) -> Value { return StateName(r.entry); }},
-          {"transaction_state", kText, "none, read or write, of the database", [](const Row& r) -> Value { return TransactionName(r.entry); }},
-          {"transaction_ms", kReal, "since it began; NULL where there is none", [](const Row& r) -> Value { return SinceMs(r, TransactionStart(r.entry)); }},
-          {"query", kText, "its oldest statement that has not ended, else the last that has", [](const Row& r) -> Value { return r.query; }},
+          {"state", kText, "active: a statement has not ended, also one that nobody fetches from; idle; idle in transaction; NULL, as the next four, where its statements are not measured", [](const Row& r) -> Value { return StateName(r); }},
+          {"transaction_state", kText, "none, read or write, of the database; NULL where that is not known: its first step still runs", [](const Row& r) -> Value { const auto state = Transaction(r); return state ? Value(TransactionStateName(*state)) : Value(); }},
+          {"transaction_ms", kReal, "since it began; NULL where there is none", [](const Row& r) -> Value { return TransactionMs(r); }},
+          {"query", kText, "its oldest statement that has not ended, else the last that has", [](const Row& r) -> Value { return IsMeasured(r) ? Value(r.query) : Value(); }},
           {"query_ms", kReal, "since that began; NULL where it has ended", [](const Row& r) -> Value { return SinceMs(r, r.entry.started_ns); }},
           {"statements", kInteger, "executions that have ended", [](const Row& r) -> Value { return r.entry.statements; }},
           {"rows", kInteger, "returned and changed", [](const Row& r) -> Value { return r.entry.rows; }},
@@ -110,7 +121,7 @@ const Table& ConnectionMetricsTable() {
           {"statement_used_bytes", kInteger, "its prepared statements", [](const Row& r) -> Value { return Bytes(r.entry.statement_used); }},
           {"cache_spills", kInteger, "pages written before the commit, since the cache was full", [](const Row& r) -> Value { return r.entry.cache_spills; }},
           {"last_active_at", kText, "UTC, when a statement last ended", [](const Row& r) -> Value { return r.entry.last_active_ms ? Value(UtcText(r.entry.last_active_ms)) : Value(); }},
-          {"trace", kText, "active: its statements are measured; displaced: somebody else has SQLite's one trace slot (wal_trace() takes it back); off", [](const Row& r) -> Value { return TraceStateName(r.entry.trace); }},
+          {"trace", kText, "active: its statements are measured; displaced: somebody else has SQLite's one trace slot (wal_trace() takes it back); off: statement_metrics is off", [](const Row& r) -> Value { return TraceStateName(r.entry.trace); }},
           {"trace_lost", kInteger, "commits whose statement was not seen since somebody else had the trace", [](const Row& r) -> Value { return r.entry.trace_lost; }},
       });
   // clang-format on

@@ -31,20 +31,35 @@ struct Row {
 
 // How many read marks are held, and the oldest. The statement that asks holds one itself while it
 // runs outside of a transaction: that one is left out, unless somebody else holds the same.
-void CountReaders(Connection& connection, Row& row) {
-  auto marks = row.schema.database->FindReadMarks();
+void CountReaders(Connection& connection, const std::vector<Connection::MarksBefore>& before,
+                  Row& row) {
+  const auto known = std::find_if(before.begin(), before.end(), [&](const auto& each) {
+    return each.database == row.schema.database && each.marks && !each.asker_reads;
+  });
+  auto marks = known != before.end() ? known->marks : row.schema.database->FindReadMarks();
   if (!marks || !row.index) return;
   const auto& values = row.index->read_marks;
-  if (connection.in_autocommit() &&
+  if (known == before.end() && connection.in_autocommit() &&
       connection.transaction_state(row.schema.name.c_str()) == TransactionState::kRead) {
     // It began a moment ago: on the newest mark, or on 0 where all had been moved.
     std::optional<std::size_t> own;
     for (std::size_t i = 0; i < marks->held.size(); ++i) {
       if (marks->held[i] && (!own || values[i] > values[*own])) own = i;
     }
-    if (own && !marks->held_by_others[*own] && !connection.AnotherMayRead(row.schema)) {
-      marks->held[*own] = false;
-    }
+    // Another connection of this process may have come to the same mark, since the last commit.
+    const auto control = row.schema.database->control();
+    const std::uint64_t since = control->region().header().last_commit_ns.load();
+    const auto connections = control->Connections();
+    const bool shared =
+        std::any_of(connections.begin(), connections.end(), [&](const ConnectionEntry& other) {
+          if (other.pid != ThisProcess().pid || other.id == connection.id()) return false;
+          if (other.role != ConnectionRole::kApplication) return false;
+          if (other.trace != TraceState::kActive) return connection.AnotherMayRead(row.schema);
+          const bool held = other.transaction != TransactionState::kNone;
+          const std::uint64_t began = held ? other.transaction_ns : other.started_ns;
+          return began != 0 && began >= since;
+        });
+    if (own && !marks->held_by_others[*own] && !shared) marks->held[*own] = false;
   }
   row.active_readers = static_cast<int>(std::count(marks->held.begin(), marks->held.end(), true));
   for (std::size_t i = 0; i < marks->held.size(); ++i) {
@@ -77,7 +92,8 @@ const char* HookName(HookState state) {
   return "";
 }
 
-Row ReadRow(Connection& connection, Schema schema) {
+Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& before,
+            Schema schema) {
   Row row;
   row.schema = std::move(schema);
   if (!row.schema.database) return row;
@@ -104,7 +120,7 @@ Row ReadRow(Connection& connection, Schema schema) {
     row.index = connection.LookAtLog(row.schema);
     row.wal_bytes = database.WalBytes();
     row.hook = HookName(connection.ProbeHook(row.schema));
-    CountReaders(connection, row);
+    CountReaders(connection, before, row);
     row.unmanaged = database.CountUnmanagedProcesses();
   }
   const std::string unguarded = database.UnguardedBecause();
@@ -115,10 +131,13 @@ Row ReadRow(Connection& connection, Schema schema) {
 }
 
 Result<std::vector<Row>> Read(Connection& connection) {
+  const auto before = connection.ReadMarksBefore();
   auto schemas = connection.Schemas();
   if (!schemas.ok()) return schemas.error();
   std::vector<Row> rows;
-  for (Schema& schema : schemas.value()) rows.push_back(ReadRow(connection, std::move(schema)));
+  for (Schema& schema : schemas.value()) {
+    rows.push_back(ReadRow(connection, before, std::move(schema)));
+  }
   return rows;
 }
 

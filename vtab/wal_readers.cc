@@ -45,10 +45,14 @@ std::set<std::uint64_t> StandingStill(const ControlFile& control,
   return still;
 }
 
-void ReadDatabase(Connection& connection, const Schema& schema, std::vector<Row>& rows) {
+void ReadDatabase(Connection& connection, const Schema& schema,
+                  const std::vector<Connection::MarksBefore>& before, std::vector<Row>& rows) {
   if (!schema.is_wal()) return;
   const auto index = connection.LookAtLog(schema);
-  const auto marks = schema.database->FindReadMarks();
+  const auto known = std::find_if(before.begin(), before.end(), [&](const auto& each) {
+    return each.database == schema.database && each.marks;
+  });
+  const auto marks = known != before.end() ? known->marks : schema.database->FindReadMarks();
   if (!index || !marks) return;
   const auto control = schema.database->control();
   const std::vector<ConnectionEntry> connections = control->Connections();
@@ -56,11 +60,27 @@ void ReadDatabase(Connection& connection, const Schema& schema, std::vector<Row>
   seen.held = marks->held;
   seen.pids = marks->pids;
   seen.knows_pids = marks->knows_pids;
+  seen.some_are_hidden = connections.size() >= layout::kConnections;
   seen.guard_mark = schema.database->GuardMark();
   seen.checkpoint_runs = schema.database->CheckpointRuns();
   seen.own_pid = ThisProcess().pid;
   seen.asking = connection.id();
-  seen.asking_reads = connection.transaction_state(schema.name.c_str()) != TransactionState::kNone;
+  seen.asking_reads = known != before.end() ? known->asker_reads
+                                            : connection.transaction_state(schema.name.c_str()) !=
+                                                  TransactionState::kNone;
+  if (seen.asking_reads && connection.in_autocommit()) {
+    // It began a moment ago: on the newest mark, or on 0 where all had been moved.
+    for (int mark = 0; mark < kReadMarks; ++mark) {
+      if (seen.held[static_cast<std::size_t>(mark)] &&
+          (!seen.asking_mark ||
+           index->read_marks[static_cast<std::size_t>(mark)] >
+               index->read_marks[static_cast<std::size_t>(*seen.asking_mark)])) {
+        seen.asking_mark = mark;
+      }
+    }
+    seen.asking_mark_since_ns =
+        control->region().header().last_commit_ns.load(std::memory_order_relaxed);
+  }
   seen.standing_still = StandingStill(*control, connections);
   const QueryStatistics statistics(control->memory());
   for (Reader& reader : AttributeReaders(seen, connections)) {
@@ -80,8 +100,9 @@ void ReadDatabase(Connection& connection, const Schema& schema, std::vector<Row>
 }
 
 Result<std::vector<Row>> Read(Connection& connection) {
+  const auto before = connection.ReadMarksBefore();
   return RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& rows) {
-    ReadDatabase(connection, schema, rows);
+    ReadDatabase(connection, schema, before, rows);
   });
 }
 

@@ -128,6 +128,9 @@ void SubtractExecution(QueryCounters& counters, const Execution& execution) {
   AddSquare<Way>(counters, static_cast<std::uint64_t>(square),
                  static_cast<std::uint64_t>(square >> 64));
   if (execution.slow) Way::Plus(counters.slow_calls, ~std::uint64_t{0});
+  if (Get(counters.min_ns) == std::max<std::uint64_t>(ns, 1)) {
+    Put(counters.min_ns, execution.min_before_ns);
+  }
   Bucket& bucket = counters.histogram[StatementScale::Bucket(ns)];
   if (bucket.load(std::memory_order_relaxed) > 0) Way::Plus(bucket, ~std::uint32_t{0});
 }
@@ -214,6 +217,8 @@ std::optional<std::size_t> QueryStatistics::FindOrMake(const NormalizedQuery& qu
           table_.ids[entry].compare_exchange_strong(seen, query.id, std::memory_order_relaxed)) {
         // What late writers left there.
         Move(table_.entries[entry].counters, table_.evicted);
+        // Not the first to go, before its first execution has ended.
+        Put(table_.entries[entry].counters.last_seen_ms, static_cast<std::uint64_t>(unix_ms));
         Describe(entry, query, unix_ms);
         return entry;
       }
@@ -228,6 +233,7 @@ void QueryStatistics::Describe(std::size_t place, const NormalizedQuery& query,
   layout::QueryEntry& entry = table_.entries[place];
   // Acquire: pairs with the release below, so the text is seen whole.
   if (entry.described.load(std::memory_order_acquire) == query.id) return;
+  if (!Holds(place, query.id)) return;  // gone again
   Put(entry.kind, static_cast<std::uint64_t>(query.kind));
   Put(entry.first_seen_ms, static_cast<std::uint64_t>(unix_ms));
   Put(entry.plan_check, 0);
@@ -238,6 +244,9 @@ void QueryStatistics::Describe(std::size_t place, const NormalizedQuery& query,
 
 void QueryStatistics::MakeRoom(std::size_t max_queries) {
   max_queries = std::clamp<std::size_t>(max_queries, 1, layout::kQueries);
+  std::size_t there = 0;
+  for (const Counter& id : table_.ids) there += Get(id) != 0 ? 1 : 0;
+  if (there < max_queries) return;
   std::vector<std::pair<std::uint64_t, std::size_t>> used;  // when last seen, and where
   std::unordered_map<std::uint64_t, std::size_t> place;     // in `used`, by id
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
@@ -390,10 +399,13 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
   Sum(table_.evicted, evicted.totals);
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
     const std::uint64_t id = Get(table_.ids[i]);
-    if (id == 0) continue;
     const layout::QueryEntry& entry = table_.entries[i];
-    std::string text = ReadText(i, id);
-    if (text.empty()) continue;  // about to come or to go
+    std::string text = id == 0 ? "" : ReadText(i, id);
+    if (text.empty()) {
+      // Left by late writers, or about to come or to go.
+      if (!IsEmpty(entry.counters)) Sum(entry.counters, evicted.totals);
+      continue;
+    }
     const auto [found, is_new] = place.try_emplace(id, rows.size());
     if (is_new) {
       QueryRow& row = rows.emplace_back();
@@ -430,9 +442,9 @@ std::int64_t QueryStatistics::Reset() {
   Shared::Plus(file_->header.query_generation, 1);
   std::int64_t gone = 0;
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
+    Clear(table_.entries[i].counters);
     if (table_.ids[i].exchange(0, std::memory_order_relaxed) == 0) continue;
     Put(table_.entries[i].described, 0);
-    Clear(table_.entries[i].counters);
     ++gone;
   }
   Clear(table_.evicted);

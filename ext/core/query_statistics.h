@@ -44,7 +44,8 @@ struct Execution {
   std::int64_t at_ms = 0;  // Unix time
   bool slow = false;
   bool upgraded = false;
-  const Looked* looked = nullptr;  // most executions are not looked at
+  std::uint64_t min_before_ns = 0;  // to take it back: the shortest before it; 0: none
+  const Looked* looked = nullptr;   // most executions are not looked at
 };
 
 // What was counted of a statement by all, as read.
@@ -96,6 +97,11 @@ class QueryStatistics {
 
   void Add(layout::HotQuery& hot, const Execution& execution);
   void Add(std::size_t entry, const Execution& execution);
+  // The shortest so far; 0: none. `hot` may be nullptr.
+  std::uint64_t LeastNs(const layout::HotQuery* hot, std::size_t entry) const {
+    const auto& counters = hot ? hot->counters : table_.entries[entry].counters;
+    return counters.min_ns.load(std::memory_order_relaxed);
+  }
   // Takes back an execution that was only the beginning of another: SQLite prepared the statement
   // anew and ran it again.
   void TakeBack(layout::HotQuery* hot, std::size_t entry, const Execution& execution);

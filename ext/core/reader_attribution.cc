@@ -6,7 +6,13 @@ namespace walmanager {
 namespace {
 
 bool Reads(const ConnectionEntry& connection) {
+  if (connection.trace != TraceState::kActive) return false;
   return connection.transaction != TransactionState::kNone || connection.started_ns != 0;
+}
+
+// Its statements are not seen, so it may.
+bool MayRead(const ConnectionEntry& connection) {
+  return connection.role == ConnectionRole::kApplication && connection.trace != TraceState::kActive;
 }
 
 Reader OfConnection(int mark, const ConnectionEntry& connection, const ReadersSeen& seen) {
@@ -14,6 +20,7 @@ Reader OfConnection(int mark, const ConnectionEntry& connection, const ReadersSe
   reader.mark = mark;
   reader.pid = connection.pid;
   reader.connection = connection;
+  if (MayRead(connection)) return reader;
   // A statement in a transaction reads what the transaction reads, since that began.
   reader.since_ns = connection.transaction != TransactionState::kNone ? connection.transaction_ns
                                                                       : connection.started_ns;
@@ -60,14 +67,24 @@ std::vector<Reader> AttributeReaders(const ReadersSeen& seen,
     for (const std::int64_t pid : pids) {
       std::vector<Reader> candidates;
       bool managed = pid == seen.own_pid;
-      for (const ConnectionEntry& connection : connections) {
-        if (connection.pid != pid) continue;
-        managed = true;
-        if (connection.id != seen.asking && Reads(connection))
-          candidates.push_back(OfConnection(mark, connection, seen));
+      for (const auto& counts : {Reads, MayRead}) {
+        if (!candidates.empty()) break;  // who is known to read comes first
+        for (const ConnectionEntry& connection : connections) {
+          if (connection.pid != pid) continue;
+          managed = true;
+          if (connection.id == seen.asking || !counts(connection)) continue;
+          Reader candidate = OfConnection(mark, connection, seen);
+          // Who began before the last commit is not on the mark that came after it.
+          if (pid == seen.own_pid && seen.asking_mark == mark && candidate.since_ns &&
+              *candidate.since_ns < seen.asking_mark_since_ns) {
+            continue;
+          }
+          candidates.push_back(std::move(candidate));
+        }
       }
       if (candidates.empty()) {
-        const bool is_own = pid == seen.own_pid && (seen.asking_reads || seen.guard_mark == mark);
+        const bool is_asker = seen.asking_reads && (!seen.asking_mark || seen.asking_mark == mark);
+        const bool is_own = pid == seen.own_pid && (is_asker || seen.guard_mark == mark);
         const bool is_guard = managed && seen.checkpoint_runs;
         if (is_own || is_guard) {
           own = true;
@@ -76,14 +93,20 @@ std::vector<Reader> AttributeReaders(const ReadersSeen& seen,
         Reader reader;
         reader.mark = mark;
         if (pid != 0) reader.pid = pid;
-        reader.verdict = managed ? ReaderVerdict::kOpenTransaction  // on a connection without us
-                                 : ReaderVerdict::kUnmanagedProcess;
-        reader.certain = seen.knows_pids && pid != 0 && !managed;
+        // On a connection without us of a managed process, or in a process without us.
+        if (managed) reader.verdict = ReaderVerdict::kOpenTransaction;
+        if (!managed && !seen.some_are_hidden) reader.verdict = ReaderVerdict::kUnmanagedProcess;
+        reader.certain = seen.knows_pids && pid != 0 && !managed && !seen.some_are_hidden;
         candidates.push_back(std::move(reader));
       } else {
         // The asker may be the one that holds it, too.
-        const bool alone = candidates.size() == 1 && seen.knows_pids &&
-                           !(pid == seen.own_pid && seen.asking_reads);
+        const bool other = std::any_of(
+            connections.begin(), connections.end(), [&](const ConnectionEntry& connection) {
+              return connection.pid == pid && connection.id != seen.asking && MayRead(connection);
+            });
+        const bool alone = candidates.size() == 1 && seen.knows_pids && !other &&
+                           !(pid == seen.own_pid && seen.asking_reads &&
+                             (!seen.asking_mark || seen.asking_mark == mark));
         for (Reader& reader : candidates) reader.certain = alone;
       }
       std::move(candidates.begin(), candidates.end(), std::back_inserter(readers));
@@ -93,6 +116,15 @@ std::vector<Reader> AttributeReaders(const ReadersSeen& seen,
       reader.mark = mark;
       readers.push_back(std::move(reader));
     }
+  }
+  // One connection is on one mark: where it is the only candidate for two, somebody is not seen.
+  for (Reader& reader : readers) {
+    if (!reader.connection) continue;
+    const auto same = [&](const Reader& other) {
+      return other.connection && other.connection->id == reader.connection->id &&
+             other.pid == reader.pid;
+    };
+    if (std::count_if(readers.begin(), readers.end(), same) > 1) reader.certain = false;
   }
   return readers;
 }

@@ -45,8 +45,13 @@ struct ReadersSeen {
   std::optional<int> guard_mark;  // that a checkpoint of this process holds for itself
   bool checkpoint_runs = false;   // of some managed process
   std::int64_t own_pid = 0;
-  std::uint64_t asking = 0;                // the connection that asks, which is not counted
-  bool asking_reads = false;               // it may hold a mark by itself
+  std::uint64_t asking = 0;   // the connection that asks, which is not counted
+  bool asking_reads = false;  // it may hold a mark by itself
+  // The one that it holds, and the time (CLOCK_MONOTONIC) from which on others came to the same:
+  // that of the last commit. nullopt: not known.
+  std::optional<int> asking_mark;
+  std::uint64_t asking_mark_since_ns = 0;
+  bool some_are_hidden = false;            // there are more connections than can be described
   std::set<std::uint64_t> standing_still;  // whose statements have returned no row for a while
 };
 

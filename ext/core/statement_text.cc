@@ -73,6 +73,7 @@ StatementKind ClassifyStatement(const char* sql) {
       return StartsWith(sql, "commit") || StartsWith(sql, "end") ? StatementKind::kEndsTransaction
                                                                  : StatementKind::kOther;
     case 'r':
+      if (StartsWith(sql, "release")) return StatementKind::kEndsTransaction;
       return StartsWith(sql, "rollback") ? StatementKind::kRollback : StatementKind::kOther;
     case 'p':
       if (!StartsWith(sql, "pragma")) return StatementKind::kOther;

@@ -17,7 +17,7 @@ enum class StatementKind : std::uint8_t {
   kSetsSynchronous,  // PRAGMA synchronous=X
   kAttach,
   kDetach,
-  kEndsTransaction,  // COMMIT, END
+  kEndsTransaction,  // COMMIT, END, RELEASE
   kRollback,
 };
 

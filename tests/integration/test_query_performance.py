@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import connect, metrics, one
+from conftest import EXTENSION, connect, metrics, one
 from helpers import columns, error, poll
 
 
@@ -182,12 +182,57 @@ def test_a_statement_that_is_prepared_anew_is_one_call(wal_path):
         assert db.execute(select).fetchall() == [(i + 1,)]
     found = row(db, "INSERT INTO t (payload) VALUES (?)")
     assert (found["calls"], found["rows"]) == (20, 20)
-    assert calls(db, "SELECT count(*) FROM t") == 20
+    assert (row(db, "SELECT count(*) FROM t")["calls"], row(db, "SELECT count(*) FROM t")["rows"]) == (20, 20)
+    assert row(db, "SELECT count(*) FROM t")["fullscan_steps"] is not None
     # All but those that were prepared for the first time.
     assert sum(row(db, q)["reprepares"] for q in ("INSERT INTO t (payload) VALUES (?)", "SELECT count(*) FROM t")) >= 30
     assert found["min_ms"] > 0
     assert one(db, "SELECT sum(calls) FROM query_performance WHERE query LIKE 'INSERT INTO t%' OR query LIKE 'SELECT count%'") == 40
     db.close(), other.close()
+
+
+def test_bug_a_slow_statement_that_was_prepared_anew_was_lost(wal_path):
+    """SQLite tells of the end of its first try, and not of the beginning of its second."""
+    db, other = connect(wal_path), connect(wal_path)
+    db.executemany("INSERT INTO t(payload) VALUES (?)", [(i,) for i in range(700)])
+    db.execute("SELECT wal_set('slow_query_ms', 1)").fetchall()
+    sql = "SELECT count(*) FROM t AS a, t AS b WHERE a.payload + b.payload > 3"
+    query = "SELECT count(*) FROM t AS a, t AS b WHERE a.payload + b.payload > ?"
+    first = db.execute(sql).fetchall()
+    for i in range(3):
+        other.execute(f"CREATE TABLE c{i}(a)")
+        assert db.execute(sql).fetchall() == first
+    found = row(db, query)
+    assert (found["calls"], found["rows"], found["slow_calls"]) == (4, 4, 4)
+    assert found["fullscan_steps"] > 4 * 480_000
+    assert found["min_ms"] > 1 and found["total_ms"] > 4
+    db.close(), other.close()
+
+
+def test_bug_a_write_that_was_busy_had_the_rows_of_the_one_before(wal_path):
+    db, other = connect(wal_path, timeout=0), connect(wal_path)
+    db.execute("INSERT INTO t(payload) VALUES (1), (2), (3)")
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError):
+            db.execute("UPDATE t SET payload = payload + 1 WHERE id > 0")
+    other.execute("ROLLBACK")
+    found = row(db, "UPDATE t SET payload = payload + ? WHERE id > ?")
+    assert (found["calls"], found["rows"]) == (2, 0)
+    db.execute("UPDATE t SET payload = payload + 1 WHERE id > 0")
+    assert row(db, "UPDATE t SET payload = payload + ? WHERE id > ?")["rows"] == 3
+    db.close(), other.close()
+
+
+def test_bug_a_commit_that_was_not_seen_was_the_select_s_before_it(db):
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    db.execute("SELECT count(*) FROM t").fetchall()
+    db.set_trace_callback(lambda sql: None)
+    for _ in range(3):
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert one(db, "SELECT trace_lost FROM connection_metrics WHERE role = 'application'") == 3
+    assert one(db, "SELECT wal_trace('take')") == "active"
+    assert row(db, "SELECT count(*) FROM t")["wal_frames"] == 0
 
 
 def test_transactions_in_their_spellings(db):
@@ -280,6 +325,22 @@ def test_scans_sorts_and_automatic_indexes(db):
     assert row(db, "SELECT count(*) FROM u AS x JOIN u AS y ON x.a = y.a")["auto_index_rows"] in (499, 500)
 
 
+def test_bug_a_statement_prepared_each_time_had_the_counters_of_the_one_before(wal_path):
+    import apsw
+    db = apsw.Connection(str(wal_path), statementcachesize=0)
+    db.enableloadextension(True)
+    db.loadextension(EXTENSION)
+    cursor = db.cursor()
+    cursor.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
+                   " INSERT INTO t SELECT i, i FROM n")
+    for _ in range(20):
+        cursor.execute("SELECT max(payload + 1) FROM t").fetchall()
+    rows = cursor.execute("SELECT calls, fullscan_steps FROM query_performance"
+                          " WHERE query = 'SELECT max(payload + ?) FROM t'").fetchall()
+    assert rows == [(20, 20 * 999)]
+    db.close()
+
+
 def test_short_executions_are_sampled_and_scaled(db):
     db.executemany("INSERT INTO t VALUES (?, 1)", [(i,) for i in range(10)])
     reset(db)
@@ -341,6 +402,20 @@ def test_a_plan_is_made_again_when_the_schema_changed(db):
     db.execute("SELECT wal_set('slow_query_ms', 0)").fetchall()
     db.execute("SELECT id FROM t WHERE payload  = 1").fetchall()
     assert poll(lambda: row(db, query)["plan"] != "SCAN t")
+    assert row(db, query)["plan"] == "SEARCH t USING COVERING INDEX i (payload=?)"
+
+
+def test_a_plan_is_renewed_where_the_new_one_scans_nothing(db):
+    db.executemany("INSERT INTO t(payload) VALUES (?)", [(i,) for i in range(100)])
+    query = "SELECT id FROM t WHERE payload = ?"
+    db.execute("SELECT id FROM t WHERE payload = ?", (7,)).fetchall()
+    assert poll(lambda: row(db, query)["plan"]) == "SCAN t"
+    db.execute("CREATE INDEX i ON t(payload)")
+    def renewed():
+        for _ in range(20):
+            db.execute("SELECT id FROM t WHERE payload = ?", (7,)).fetchall()
+        return row(db, query)["plan"] != "SCAN t"
+    assert poll(renewed)
     assert row(db, query)["plan"] == "SEARCH t USING COVERING INDEX i (payload=?)"
 
 

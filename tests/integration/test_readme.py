@@ -79,6 +79,7 @@ def test_the_query_that_prints_the_settings_prints_sql_that_sets_them(db, tmp_pa
     query = re.search(r"`(SELECT printf\('SELECT wal_set.*?)`", README)[1]
     db.execute("SELECT wal_set('checkpoint_frames', 321)").fetchall()
     db.execute("SELECT wal_set('sample_interval_ms', 20)").fetchall()
+    db.execute("SELECT wal_set('backpressure', 'on')").fetchall()
     printed = [row[0] for row in db.execute(query)]
     other = connect(tmp_path / "other.db")
     other.execute("PRAGMA journal_mode=WAL")
@@ -86,7 +87,7 @@ def test_the_query_that_prints_the_settings_prints_sql_that_sets_them(db, tmp_pa
         other.execute(statement).fetchall()
     wanted = "SELECT name, value FROM wal_config WHERE changed_at IS NOT NULL ORDER BY name"
     assert other.execute(wanted).fetchall() == db.execute(wanted).fetchall() == [
-        ("checkpoint_frames", 321), ("sample_interval_ms", 20)]
+        ("backpressure", "on"), ("checkpoint_frames", 321), ("sample_interval_ms", 20)]
     other.close()
 
 

@@ -242,6 +242,145 @@ def test_the_one_who_asks_is_not_counted(shell, fast_path):
     shell.execute("COMMIT")
 
 
+def test_a_reader_of_the_asker_s_own_process_is_the_only_one(shell, fast_path, worker):
+    other = connect(fast_path)
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM t").fetchall()
+    for _ in range(5):
+        shell.execute("INSERT INTO t(payload) VALUES (1)")
+    for asker in (shell, worker(fast_path)):
+        found = readers(asker) if asker is shell else asker.call(
+            "[dict(zip([c[0] for c in cursor.description], row)) for cursor in [db.execute('SELECT * FROM wal_readers')]"
+            " for row in cursor]")
+        assert [(row["lag_frames"], row["query"], row["verdict"], row["certain"]) for row in found] == \
+            [(5, "SELECT count(*) FROM t", "open transaction", 1)]
+    assert metrics(shell)["active_readers"] == 1
+    other.close()
+
+
+def test_a_bare_reader_of_the_asker_s_own_process_is_seen(shell, fast_path):
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    bare = connect(fast_path, None)
+    bare.execute("BEGIN")
+    bare.execute("SELECT count(*) FROM t").fetchall()
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    row, = readers(shell)
+    assert (row["pid"], row["connection_id"], row["lag_frames"], row["certain"]) == (os.getpid(), None, 1, 0)
+    bare.close()
+
+
+def test_a_reader_through_attach_is_named(shell, fast_path, worker):
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    process = worker(fast_path.parent / "main.db")
+    process.run(f"""
+        db.execute("SELECT wal_application_name('attacher')").fetchall()
+        db.execute("ATTACH ? AS w", ({str(fast_path)!r},))
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM w.t").fetchall()
+    """)
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    row, = readers(shell)
+    assert (row["pid"], row["application"], row["verdict"], row["certain"]) == \
+        (process.pid, "attacher", "open transaction", 1)
+
+
+def test_one_that_only_reads_is_seen_in_the_file_that_another_made(shell, fast_path, worker):
+    process = worker(fast_path)
+    process.run("db.execute('SELECT count(*) FROM t').fetchall()")
+    shell.execute("INSERT INTO t(payload) VALUES (1)")  # makes it
+    process.run("time.sleep(1.1); db.execute('SELECT count(*) FROM t').fetchall(); db.execute('SELECT 1').fetchall()")
+    row = connection_of(shell, process.pid)
+    assert row["statements"] >= 3
+    assert one(shell, "SELECT calls FROM query_performance WHERE query = 'SELECT count(*) FROM t'") == 2
+
+
+def test_bug_a_read_only_process_wrote(shell, fast_path, worker):
+    """A scanning SELECT wanted its plan, for which a thread came, which checkpointed."""
+    for i in range(50):
+        shell.execute("INSERT INTO t(payload) VALUES (zeroblob(3000))")
+    size = os.stat(fast_path).st_size
+    process = worker()
+    process.run(f"""
+        db = sqlite3.connect("file:{fast_path}?mode=ro", uri=True, isolation_level=None)
+        db.enable_load_extension(True); db.load_extension(EXTENSION)
+        for _ in range(40):
+            db.execute("SELECT sum(id) FROM t").fetchall(); time.sleep(0.05)
+        threads = len(os.listdir("/proc/self/task"))
+    """)
+    assert process.call("threads") == 1
+    assert os.stat(fast_path).st_size == size
+
+
+def test_bug_counters_in_a_file_that_is_gone_were_taken_back(fast_path, worker):
+    """A statement that had counters of its own ran over another schema just as the control file was made."""
+    process = worker(fast_path)
+    process.run(f"""
+        for _ in range(200): db.execute("SELECT id FROM t WHERE id = -1").fetchall()
+        other = connect({str(fast_path)!r}, None)
+        other.execute("CREATE TABLE changes(a)")
+        db.execute("SELECT id FROM t WHERE id = -1").fetchall()
+        second = connect({str(fast_path)!r})
+        second.execute("INSERT INTO t(payload) VALUES (1)")
+        other.execute("CREATE TABLE changes_again(a)")
+        for _ in range(5): db.execute("SELECT id FROM t WHERE id = -1").fetchall()
+    """)
+    assert process.call("one(db, \"SELECT calls FROM query_performance WHERE query = 'SELECT id FROM t WHERE id = ?'\")") == 206
+
+
+def test_a_cursor_that_was_prepared_anew_is_named(shell, fast_path, worker):
+    process = worker(fast_path)
+    shell.execute("INSERT INTO t(payload) VALUES (1), (2), (3)")
+    process.run("db.execute('SELECT id FROM t').fetchall()")
+    shell.execute("CREATE TABLE changes_the_schema(a)")
+    process.run("leaked = db.execute('SELECT id FROM t'); leaked.fetchone()")
+    shell.execute("INSERT INTO t(payload) VALUES (4)")
+    row, = readers(shell)
+    assert (row["pid"], row["query"], row["verdict"], row["certain"]) == \
+        (process.pid, "SELECT id FROM t", "unfinished statement", 1)
+
+
+def test_what_is_not_measured_is_not_known(shell, fast_path, worker):
+    process = worker(fast_path)
+    process.run("db.execute('INSERT INTO t(payload) VALUES (1)'); db.execute('BEGIN');"
+                "db.execute('SELECT count(*) FROM t').fetchall()")
+    shell.execute("SELECT wal_set('statement_metrics', 'off')").fetchall()
+    process.run("db.execute('COMMIT'); db.execute('SELECT 1').fetchall()")
+    row = connection_of(shell, process.pid)
+    assert row["trace"] == "off"
+    assert [row[name] for name in ("state", "transaction_state", "transaction_ms", "query", "query_ms")] == [None] * 5
+    assert process.call("one(db, 'SELECT wal_trace()')") == "off"
+    process.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()")
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    found, = readers(shell)
+    assert (found["pid"], found["connection_id"], found["verdict"], found["certain"]) == \
+        (process.pid, row["connection_id"], None, 0)
+    shell.execute("SELECT wal_set('statement_metrics', 'on')").fetchall()
+    process.run("db.execute('SELECT 1').fetchall()")
+    row = connection_of(shell, process.pid)
+    assert (row["trace"], row["state"], row["transaction_state"]) == ("active", "idle in transaction", "read")
+    process.run("db.execute('COMMIT')")
+
+
+def test_a_busy_checkpoint_says_who_was_in_the_way(shell, fast_path, worker):
+    process = worker(fast_path)
+    shell.execute("PRAGMA busy_timeout=10")
+    for _ in range(3):
+        shell.execute("INSERT INTO t(payload) VALUES (1)")
+    process.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()")
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    shell.execute("SELECT wal_checkpoint('truncate')").fetchall()
+    last = "SELECT result, blocked_by_pid, error FROM wal_checkpoints LIMIT 1"
+    result, pid, error = shell.execute(last).fetchone()
+    assert (result, pid) == ("busy", process.pid)
+    assert error.startswith("a reader holds frame ")
+    process.run("db.execute('COMMIT')")
+    shell.execute("SELECT wal_checkpoint('passive')").fetchall()
+    process.run("db.execute('BEGIN IMMEDIATE')")
+    shell.execute("SELECT wal_checkpoint('restart')").fetchall()
+    assert shell.execute(last).fetchone() == ("busy", process.pid, "others wrote, or held the write lock")
+
+
 def test_a_checkpoint_says_who_was_in_the_way(shell, fast_path, worker):
     process = worker(fast_path)
     shell.execute("INSERT INTO t(payload) VALUES (1)")

@@ -94,11 +94,13 @@ TEST(QueryStatistics, WhatIsTakenBackWasNever) {
   block.statistics.Add(place, Lasting(4'000));
   Execution beginning = Lasting(2'500);
   beginning.rows = 0;
+  beginning.min_before_ns = block.statistics.LeastNs(nullptr, place);
   block.statistics.Add(place, beginning);
   block.statistics.TakeBack(nullptr, place, beginning);
   const QueryTotals totals = block.Row("SELECT ?")->totals;
   EXPECT_EQ(totals.calls, 1u);
   EXPECT_EQ(totals.total_ns, 4'000u);
+  EXPECT_EQ(totals.min_ns, 4'000u);
   EXPECT_DOUBLE_EQ(totals.squares, 16e6);
   EXPECT_EQ(std::count_if(totals.histogram.begin(), totals.histogram.end(),
                           [](std::uint64_t count) { return count != 0; }),

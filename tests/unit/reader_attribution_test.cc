@@ -108,12 +108,48 @@ TEST(ReaderAttribution, TheAskerAndTheGuardAreNotCounted) {
   EXPECT_TRUE(AttributeReaders(guarded, std::vector{Of(1, 10), Of(7, 70)}).empty());
 }
 
+TEST(ReaderAttribution, TheAskersMarkIsToldFromThoseOfItsProcessThatAreOlder) {
+  Seen seen;
+  seen.Mark(1, {1}).Mark(2, {1});
+  seen.asking = 10;
+  seen.asking_reads = true;
+  seen.asking_mark = 2;
+  seen.asking_mark_since_ns = 100;
+  const auto readers = AttributeReaders(seen, std::vector{Of(1, 10), Reading(1, 11, 90)});
+  ASSERT_EQ(readers.size(), 1u);
+  EXPECT_EQ(readers[0].mark, 1);
+  EXPECT_TRUE(readers[0].certain);
+  // One without us holds the older mark.
+  const auto bare = AttributeReaders(seen, std::vector{Of(1, 10)});
+  ASSERT_EQ(bare.size(), 1u);
+  EXPECT_EQ(bare[0].mark, 1);
+  EXPECT_FALSE(bare[0].connection);
+  // One that came after the last commit may be on both.
+  EXPECT_EQ(AttributeReaders(seen, std::vector{Of(1, 10), Reading(1, 11, 110)}).size(), 2u);
+}
+
 TEST(ReaderAttribution, AManagedProcessMayHaveAConnectionWithoutUs) {
   const auto readers = AttributeReaders(Seen().Mark(1, {7}), std::vector{Of(7, 70)});
   ASSERT_EQ(readers.size(), 1u);
   EXPECT_EQ(readers[0].pid, 7);
   EXPECT_FALSE(readers[0].connection);
   EXPECT_FALSE(readers[0].certain);
+}
+
+TEST(ReaderAttribution, AConnectionWhoseStatementsAreNotSeenMayBeTheOne) {
+  ConnectionEntry unseen = Of(7, 72);
+  unseen.trace = TraceState::kDisplaced;
+  unseen.transaction = TransactionState::kRead;  // as it was when it was last seen
+  const auto alone = AttributeReaders(Seen().Mark(1, {7}), std::vector{Of(7, 70), unseen});
+  ASSERT_EQ(alone.size(), 1u);
+  EXPECT_EQ(alone[0].connection->id, 72u);
+  EXPECT_FALSE(alone[0].verdict);
+  EXPECT_FALSE(alone[0].since_ns);
+  EXPECT_FALSE(alone[0].certain);
+  const auto beside = AttributeReaders(Seen().Mark(1, {7}), std::vector{Reading(7, 70, 1), unseen});
+  ASSERT_EQ(beside.size(), 1u);
+  EXPECT_EQ(beside[0].connection->id, 70u);
+  EXPECT_FALSE(beside[0].certain);
 }
 
 TEST(ReaderAttribution, WithoutALockTableAllThatReadAreCandidates) {

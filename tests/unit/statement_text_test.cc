@@ -39,6 +39,7 @@ TEST(StatementText, KindsInAnySpelling) {
       {"commit transaction", Kind::kEndsTransaction},
       {"END", Kind::kEndsTransaction},
       {"ROLLBACK TO s", Kind::kRollback},
+      {"release s", Kind::kEndsTransaction},
       {"REPLACE INTO t VALUES (1)", Kind::kOther},
       {"CREATE TABLE t(a)", Kind::kOther},
       {"EXPLAIN QUERY PLAN SELECT 1", Kind::kOther},
