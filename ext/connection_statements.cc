@@ -22,15 +22,16 @@ bool IsOurs(const char* sql) {
 }  // namespace
 
 int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
+  auto* connection = static_cast<Connection*>(self);
+  auto* statement = static_cast<sqlite3_stmt*>(stmt);
+  if (event == SQLITE_TRACE_ROW) {  // the most frequent by far, and it allocates nothing
+    if (connection->belongs_here()) connection->meter_.Row(statement);
+    return 0;
+  }
   AtCEdge([&] {
-    auto* connection = static_cast<Connection*>(self);
-    auto* statement = static_cast<sqlite3_stmt*>(stmt);
     switch (event) {
       case SQLITE_TRACE_STMT:
         if (sql) connection->BeforeStatement(statement, static_cast<const char*>(sql));
-        break;
-      case SQLITE_TRACE_ROW:
-        if (connection->belongs_here()) connection->meter_.Row(statement);
         break;
       case SQLITE_TRACE_PROFILE:
         if (connection->belongs_here()) connection->meter_.Ended(statement, QuickMonotonicNs());
@@ -156,6 +157,7 @@ void Connection::LookForControls() {
 }
 
 void Connection::PublishTrace(TraceState state) {
+  if (!sqlite3_api->trace_v2) state = TraceState::kOff;
   for (Log& log : logs_) {
     if (!log.control || log.slab >= layout::kConnections) continue;
     Put(log.control->region().slab(log.slab).info.trace, static_cast<std::uint64_t>(state));

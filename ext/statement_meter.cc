@@ -93,7 +93,8 @@ bool StatementMeter::IsSame(const Known& known, const char* sql) {
 }
 
 StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql) {
-  if (known_.size() >= kMostKnown) {
+  // Not again and again where thousands are open at once.
+  if (known_.size() >= kMostKnown + 2 * active_) {
     // Those of handles that are gone are not told from others. An active one stays.
     std::erase_if(known_, [](const auto& entry) { return entry.second.start_ns == 0; });
     last_ = ended_ = nullptr;
@@ -273,10 +274,6 @@ void StatementMeter::Publish(Known& known) {
       Put(info.started_ns, oldest_->start_ns);
     }
   }
-}
-
-void StatementMeter::PublishRows() {
-  for (const Place& place : places_) Put(place.info->statement_rows, oldest_->rows);
 }
 
 void StatementMeter::PublishOldest() {

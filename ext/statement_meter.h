@@ -60,7 +60,10 @@ class StatementMeter {
       GoOn(*known);
     }
     ++known->rows;
-    if (known == oldest_) PublishRows();
+    if (known != oldest_) return;
+    for (const Place& place : places_) {
+      place.info->statement_rows.store(known->rows, std::memory_order_relaxed);
+    }
   }
   void Ended(sqlite3_stmt* stmt, std::uint64_t now_ns);
   // The statement that ended last has committed to the log of `control`'s database.
@@ -152,7 +155,6 @@ class StatementMeter {
   bool FollowTransaction(const Known& known, std::uint64_t start_ns);
   void PublishTransaction(std::uint64_t state, std::uint64_t start_ns);
   void PublishOldest();
-  void PublishRows();
   std::int64_t UnixMsAt(std::uint64_t now_ns);
 
   sqlite3* const db_;

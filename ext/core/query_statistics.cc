@@ -259,6 +259,10 @@ void QueryStatistics::MakeRoom(std::size_t max_queries) {
   const std::uint64_t slabs =
       std::min<std::uint64_t>(Get(file_->header.slabs_used), layout::kConnections);
   for (std::size_t slab = 0; slab < slabs; ++slab) {
+    // What still runs stays.
+    const layout::ConnectionInfo& info = file_->slabs[slab].info;
+    const auto running = Get(info.started_ns) != 0 ? place.find(Get(info.query_id)) : place.end();
+    if (running != place.end()) used[running->second].first = ~std::uint64_t{0};
     for (const HotQuery& hot : table_.hot[slab]) {
       const auto found = place.find(Get(hot.id));
       if (found == place.end()) continue;

@@ -132,6 +132,23 @@ TEST(QueryStatistics, TheLongestUnseenMakeRoomAndNothingIsLost) {
   EXPECT_EQ(block.Calls(), 33u);
 }
 
+TEST(QueryStatistics, WhatStillRunsDoesNotMakeRoom) {
+  Statements block;
+  block.Make("SELECT leaked FROM t", 10);
+  block.file->header.slabs_used = 3;
+  layout::ConnectionInfo& info = block.file->slabs[2].info;
+  info.query_id = Normalize("SELECT leaked FROM t", 100).id;
+  info.started_ns = 5;
+  for (int i = 0; i < 30; ++i) {
+    block.statistics.Add(block.Make("SELECT c" + std::to_string(i) + " FROM t", 10, 50 + i),
+                         Lasting(1'000, 100 + i));
+  }
+  EXPECT_TRUE(block.Row("SELECT leaked FROM t"));
+  info.started_ns = 0;
+  for (int i = 30; i < 60; ++i) block.Make("SELECT c" + std::to_string(i) + " FROM t", 10, 200 + i);
+  EXPECT_FALSE(block.Row("SELECT leaked FROM t"));
+}
+
 TEST(QueryStatistics, OwnCountersOfAStatementThatIsGoneBelongToTheEvicted) {
   Statements block;
   block.file->header.slabs_used = 1;
