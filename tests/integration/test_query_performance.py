@@ -427,7 +427,7 @@ def test_slow_calls(db):
     found = [r for r in db.execute("SELECT calls, slow_calls, min_ms, max_ms, p50_ms FROM query_performance WHERE query LIKE 'SELECT nap%'")]
     assert found[0][:2] == (3, 2)
     assert 1 <= found[0][2] < 20 and found[0][3] >= 40
-    assert found[0][4] == pytest.approx(30, rel=0.2)
+    assert 28 <= found[0][4] <= found[0][3]
 
 
 # --- bounds, reset, switch
