@@ -313,6 +313,10 @@ void Connection::Introduce(Log& log) {
                             .application = application_,
                             .process = ThisProcess().name,
                             .file = main_file ? main_file : ""});
+  const TraceState state = shown_displaced_ ? TraceState::kDisplaced
+                           : meter_.bound() ? TraceState::kActive
+                                            : TraceState::kOff;
+  Put(info.trace, static_cast<std::uint64_t>(state));
 }
 
 void Connection::SetPlaces() {

@@ -76,4 +76,10 @@ Result<std::string> QueryPlan(sqlite3* db, const std::string& sql) {
   return plan;
 }
 
+std::uint32_t DatabaseStatus(sqlite3* db, int what) {
+  int now = 0, high = 0;
+  sqlite3_db_status(db, what, &now, &high, 0);
+  return static_cast<std::uint32_t>(now);
+}
+
 }  // namespace walmanager

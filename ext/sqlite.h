@@ -65,6 +65,9 @@ Result<std::optional<std::string>> QueryText(sqlite3* db, const std::string& sql
 // What EXPLAIN QUERY PLAN says of `sql`, a line each, indented by two blanks per level.
 Result<std::string> QueryPlan(sqlite3* db, const std::string& sql);
 
+// A figure of sqlite3_db_status, which is not set back.
+std::uint32_t DatabaseStatus(sqlite3* db, int what);
+
 // A value of ours as the result of a function or the content of a column, and SQLite's as ours.
 void SetResult(sqlite3_context* context, const Value& value);
 Value FromSqlite(sqlite3_value* value);

@@ -5,7 +5,6 @@
 #include <functional>
 
 #include "ext/clock.h"
-#include "ext/core/connection_entry.h"
 #include "ext/core/shared_words.h"
 #include "ext/sqlite.h"
 
@@ -31,12 +30,6 @@ constexpr std::array kStatusOps = {SQLITE_STMTSTATUS_FULLSCAN_STEP, SQLITE_STMTS
                                    SQLITE_STMTSTATUS_REPREPARE};
 constexpr std::array kCacheOps = {SQLITE_DBSTATUS_CACHE_HIT, SQLITE_DBSTATUS_CACHE_MISS,
                                   SQLITE_DBSTATUS_CACHE_WRITE, SQLITE_DBSTATUS_CACHE_SPILL};
-
-std::uint32_t DbStatus(sqlite3* db, int what) {
-  int now = 0, high = 0;
-  sqlite3_db_status(db, what, &now, &high, 0);
-  return static_cast<std::uint32_t>(now);
-}
 
 // Up to 3.38 SQLite tells of the second try of a statement, too.
 bool TellsTwice() {
@@ -73,13 +66,6 @@ void StatementMeter::Unbind() {
   places_.clear();
   known_.clear();
   last_ = ended_ = nullptr;
-}
-
-void StatementMeter::ForgetActive() {
-  for (auto& [stmt, known] : known_) known.start_ns = 0;
-  active_ = 0;
-  oldest_ = nullptr;
-  for (const Place& place : places_) Put(place.info->started_ns, 0);
 }
 
 std::int64_t StatementMeter::UnixMsAt(std::uint64_t now_ns) {
@@ -182,7 +168,7 @@ void StatementMeter::ReadStatuses(Known& known, Looked& looked) {
 
 std::array<std::uint32_t, StatementMeter::kCaches> StatementMeter::ReadCache() const {
   std::array<std::uint32_t, kCaches> cache;
-  for (std::size_t i = 0; i < kCaches; ++i) cache[i] = DbStatus(db_, kCacheOps[i]);
+  for (std::size_t i = 0; i < kCaches; ++i) cache[i] = DatabaseStatus(db_, kCacheOps[i]);
   return cache;
 }
 
@@ -263,36 +249,6 @@ void StatementMeter::Begin(Known& known) {
   Publish(known);
 }
 
-void StatementMeter::Publish(Known& known) {
-  if (active_++ == 0 || !oldest_) {
-    oldest_ = active_ == 1 ? &known : oldest_;
-    if (!oldest_) PublishOldest();
-    for (const Place& place : places_) {
-      layout::ConnectionInfo& info = *place.info;
-      Put(info.query_id, oldest_->id);
-      Put(info.statement_rows, oldest_->rows);
-      Put(info.started_ns, oldest_->start_ns);
-    }
-  }
-}
-
-void StatementMeter::PublishOldest() {
-  oldest_ = nullptr;
-  if (active_ != 0) {
-    for (auto& [stmt, known] : known_) {
-      if (known.start_ns != 0 && (!oldest_ || known.start_ns < oldest_->start_ns)) oldest_ = &known;
-    }
-  }
-  for (const Place& place : places_) {
-    layout::ConnectionInfo& info = *place.info;
-    if (oldest_) {
-      Put(info.query_id, oldest_->id);
-      Put(info.statement_rows, oldest_->rows);
-    }
-    Put(info.started_ns, oldest_ ? oldest_->start_ns : 0);
-  }
-}
-
 void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   Known* known = Find(stmt);
   if (!known) return;
@@ -371,69 +327,6 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   }
 }
 
-bool StatementMeter::FollowTransaction(const Known& known, std::uint64_t start_ns) {
-  const bool automatic = sqlite3_get_autocommit(db_) != 0;
-  if (automatic && active_ == 0) {
-    if (transaction_ == 0) return false;
-    const bool was_explicit = (transaction_ & kExplicitTransaction) != 0;
-    if (was_explicit && known.kind != StatementKind::kEndsTransaction) {
-      for (const Place& place : places_) AddOwn(place.info->rollbacks, 1);
-    }
-    PublishTransaction(0, 0);
-    return false;
-  }
-  const bool was_explicit = (transaction_ & kExplicitTransaction) != 0;
-  if (automatic && was_explicit && known.kind != StatementKind::kEndsTransaction) {
-    for (const Place& place : places_) AddOwn(place.info->rollbacks, 1);
-  }
-  std::uint64_t held = transaction_ & ~kExplicitTransaction;
-  // A statement that has returned rows and has not ended yet has read.
-  if (held == 0 && was_explicit && active_ != 0 && !known.reads_only) {
-    const bool has_read = std::any_of(known_.begin(), known_.end(), [](const auto& entry) {
-      return entry.second.start_ns != 0 && entry.second.rows != 0;
-    });
-    if (has_read) held = SQLITE_TXN_READ;
-  }
-  const std::uint64_t mark = automatic ? 0 : kExplicitTransaction;
-  // What reads changes nothing where something is held already.
-  if (known.reads_only && held != 0 && (transaction_ & kExplicitTransaction) == mark &&
-      known.query_kind != QueryKind::kTransaction) {
-    return false;
-  }
-  const auto state = static_cast<std::uint64_t>(sqlite3_txn_state(db_, "main"));
-  const bool upgraded = !automatic && held == SQLITE_TXN_READ && state == SQLITE_TXN_WRITE;
-  // Of attached databases only SQLite knows.
-  if ((state | mark) != transaction_ || places_.size() > 1) {
-    PublishTransaction(state | mark, start_ns);
-  }
-  return upgraded;
-}
-
-void StatementMeter::PublishTransactionNow(std::uint64_t now_ns) {
-  const std::uint64_t mark = sqlite3_get_autocommit(db_) != 0 ? 0 : kExplicitTransaction;
-  const auto state = static_cast<std::uint64_t>(sqlite3_txn_state(db_, "main"));
-  PublishTransaction(mark == 0 ? 0 : state | mark, now_ns);
-}
-
-void StatementMeter::PublishTransaction(std::uint64_t state, std::uint64_t start_ns) {
-  transaction_ = state;
-  for (std::size_t i = 0; i < places_.size(); ++i) {
-    layout::ConnectionInfo& info = *places_[i].info;
-    std::uint64_t now = state;
-    if (i > 0 && state != 0) {
-      now = static_cast<std::uint64_t>(sqlite3_txn_state(db_, places_[i].schema.c_str())) |
-            (state & kExplicitTransaction);
-    }
-    const std::uint64_t before = Get(info.transaction);
-    const auto held = [](std::uint64_t word) { return (word & ~kExplicitTransaction) != 0; };
-    // It begins with BEGIN, and once more with the first statement that reads or writes.
-    if (now == 0 || before == 0 || (held(now) && !held(before))) {
-      Put(info.transaction_ns, now == 0 ? 0 : start_ns);
-    }
-    Put(info.transaction, now);
-  }
-}
-
 void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::uint64_t stall_ns) {
   if (!ended_ || !control_) return;
   const std::int64_t unix_ms = UnixMsAt(ended_->last_start_ns);
@@ -456,22 +349,6 @@ void StatementMeter::WishForPlan(Known& known, std::uint64_t now_ns) {
   if (known.query_kind != QueryKind::kRead && known.query_kind != QueryKind::kWrite) return;
   if (known.long_hash != 0) return;
   if (plan_wishes_.size() < kMostPlanWishes) plan_wishes_.push_back({known.id, known.sql});
-}
-
-void StatementMeter::PublishMemory(bool all) {
-  const auto read = [&](layout::Counter layout::ConnectionInfo::*word, int what) {
-    const std::uint64_t now = DbStatus(db_, what);
-    for (const Place& place : places_) Put(place.info->*word, now);
-  };
-  using Info = layout::ConnectionInfo;
-  if (places_.empty()) return;
-  read(&Info::cache_hits, SQLITE_DBSTATUS_CACHE_HIT);
-  read(&Info::cache_misses, SQLITE_DBSTATUS_CACHE_MISS);
-  read(&Info::cache_spills, SQLITE_DBSTATUS_CACHE_SPILL);
-  read(&Info::cache_used, SQLITE_DBSTATUS_CACHE_USED);
-  if (!all) return;
-  read(&Info::schema_used, SQLITE_DBSTATUS_SCHEMA_USED);
-  read(&Info::statement_used, SQLITE_DBSTATUS_STMT_USED);
 }
 
 }  // namespace walmanager

@@ -41,7 +41,8 @@ class StatementMeter {
     layout::ConnectionInfo* info;
     std::string schema;
   };
-  void SetPlaces(std::vector<Place> places) { places_ = std::move(places); }
+  // What is going on is said there at once.
+  void SetPlaces(std::vector<Place> places);
   bool bound() const { return control_ != nullptr; }
   void SetLimits(std::uint64_t slow_ns, std::size_t max_queries) {
     slow_ns_ = slow_ns;
@@ -173,6 +174,7 @@ class StatementMeter {
   bool started_reads_only_ = false;
   std::size_t active_ = 0;  // of those that have not ended
   std::uint64_t transaction_ = 0;
+  std::uint64_t transaction_ns_ = 0;  // its start
   std::vector<PlanWish> plan_wishes_;
   std::int64_t unix_offset_ms_ = 0;
   std::uint64_t next_look_ns_ = 0;

@@ -112,6 +112,28 @@ def test_states_of_a_transaction(shell, fast_path, worker):
     assert state() == ("idle", "none")
 
 
+def test_bug_a_transaction_was_not_shown_in_a_file_that_came_later(shell, fast_path, worker):
+    process = worker(fast_path)
+    process.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()")
+    shell.execute("INSERT INTO t(payload) VALUES (1)")  # makes it
+    process.run("time.sleep(1.1); db.execute('SELECT 1').fetchall(); db.execute('SELECT 2').fetchall()")
+    row = connection_of(shell, process.pid)
+    assert (row["state"], row["transaction_state"]) == ("idle in transaction", "read")
+    assert row["transaction_ms"] > 1000
+
+
+def test_bug_a_connection_that_is_not_measured_was_active_and_idle(shell, fast_path, worker):
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    process = worker()
+    process.run(f"""
+        db = connect(":memory:")
+        db.execute("ATTACH ? AS w", ({str(fast_path)!r},))
+        db.execute("SELECT count(*) FROM w.t").fetchall()
+    """)
+    row = connection_of(shell, process.pid)
+    assert (row["trace"], row["state"]) == ("off", None)
+
+
 def test_connections_of_a_killed_process_vanish(shell, fast_path, worker):
     process = worker(fast_path)
     process.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
