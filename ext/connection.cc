@@ -68,6 +68,19 @@ void Connection::Start(At at) {
   main_ ? FollowMain() : PlaceTrace();
 }
 
+std::unique_ptr<Connection> Connection::Observe(Database& database) {
+  auto memory = OpenOwnConnection(
+      ":memory:",
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+      nullptr);
+  if (!memory.ok()) return nullptr;
+  sqlite3* db = memory.value().get();
+  std::unique_ptr<Connection> observer(new Connection(db, &Registry::Get()));
+  observer->memory_ = std::move(memory.value());
+  observer->observed_ = &database;
+  return observer;
+}
+
 void Connection::Detach(void* self) {
   auto* connection = static_cast<Connection*>(self);
   if (&Registry::Get() != connection->registry_) return;  // a forked child: leave all as it is
@@ -230,6 +243,8 @@ void Connection::Committed(const char* schema, int frames) {
   if (log_end) log->log_position = Position(*log_end);
   plain_writes_at_hook_ = plain_writes_;
   changes_at_hook_ = sqlite3_total_changes(db_);
+  // Where there is no thread to do it.
+  if (due && !Database::WatchesByItself()) database.Watch(Database::Watching::kSample);
   // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
   if (!seen_start) database.StayOutOfTheWay(end);
 }
@@ -310,6 +325,7 @@ void Connection::Introduce(Log& log) {
                             .main = log.schema == "main",
                             .role = ConnectionRole::kApplication,
                             .opened_ms = opened_ms_,
+                            .sqlite_version = sqlite3_libversion_number(),
                             .application = application_,
                             .process = ThisProcess().name,
                             .file = main_file ? main_file : ""});
@@ -356,7 +372,7 @@ void Connection::FollowPragma(Log& log) {
         if (stored.AdoptCheckpointFrames(wished_frames_, mark)) return Ok{};
         return Error{"nothing to change"};
       },
-      Database::Patience::kNone);
+      Database::Patience::kNone, mark);
   // Somebody else has the settings just now: the next commit tries again.
   if (!status.ok() && status.error().code == ErrorCode::kBusy) log.adopted = wish_ - 1;
 }

@@ -48,6 +48,12 @@ class Connection {
   // now; on one that is being opened, where SQLite sets its own after us, at the first statement.
   enum class At { kOpenConnection, kOpening };
   void Start(At at);
+  // One that tells of `database` alone and is nobody's: for evaluations without a connection of the
+  // host's. No hooks, no trace, no place in the control file, and it opens no file; what belongs to
+  // one connection it does not know. `database` must outlive it. nullptr without memory.
+  static std::unique_ptr<Connection> Observe(Database& database);
+  bool observes() const { return observed_ != nullptr; }
+  ~Connection();
 
   sqlite3* db() const { return db_; }
   std::uint64_t id() const { return id_; }
@@ -64,6 +70,8 @@ class Connection {
   Result<Schema> DatabaseToChange(const char* function, const Result<std::string>& name);
   // The wal-index of a schema in WAL mode; nullopt where it cannot be looked at.
   std::optional<WalIndex> LookAtLog(const Schema& schema);
+  // Database::Watch with what this connection knows of the log. Nothing where it observes.
+  void Watch(const Schema& schema, Database::Watching what);
   HostConnection AsHost(const Schema& schema);
   // Whether our WAL hook stands. Retakes it from SQLite's own autocheckpoint, leaves another's
   // alone.
@@ -139,7 +147,7 @@ class Connection {
   };
 
   Connection(sqlite3* db, Registry* registry) : db_(db), registry_(registry) {}
-  ~Connection();
+  Schema ObservedSchema();
   static void Detach(void* connection);  // a destructor for SQLite
   void PlaceHook();
   void PlaceTrace();
@@ -180,6 +188,8 @@ class Connection {
   static int OnTrace(unsigned event, void* self, void* stmt, void* sql);
   static int OnWal(void* self, sqlite3* db, const char* schema, int frames);
 
+  Database* observed_ = nullptr;
+  std::shared_ptr<sqlite3> memory_;  // an observer's db_
   sqlite3* const db_;
   Registry* const registry_;  // under another, after a fork, this object does nothing
   std::list<Log> logs_;       // a list: an entry stays where it is while others come and go

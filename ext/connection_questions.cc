@@ -68,7 +68,18 @@ void Connection::CapturePlans() {
   }
 }
 
+Schema Connection::ObservedSchema() {
+  Schema schema;
+  schema.name = "main";
+  schema.file = observed_->path();
+  if (observed_->LastLook()) schema.journal_mode = "wal";
+  // Nobody's to keep: whoever lets the last reference go ends the thread that may be asking.
+  schema.database = std::shared_ptr<Database>(std::shared_ptr<void>(), observed_);
+  return schema;
+}
+
 Result<std::vector<Schema>> Connection::Schemas() {
+  if (observed_) return std::vector<Schema>{ObservedSchema()};
   ForgetDetached();  // a DETACH may have gone unseen
   auto rows = Rows("PRAGMA database_list", "");
   if (!rows.ok()) return rows.error();
@@ -118,12 +129,21 @@ HostConnection Connection::AsHost(const Schema& schema) {
 
 std::optional<WalIndex> Connection::LookAtLog(const Schema& schema) {
   if (!schema.is_wal()) return std::nullopt;
+  if (observed_) return observed_->LastLook();
   if (auto index = ReadWalIndex(DatabaseFile(db_, schema.name.c_str()))) return index;
   // locking_mode=EXCLUSIVE: what the last commit said.
   for (const Log& log : logs_) {
     if (log.schema == schema.name && log.without_index.page_size != 0) return log.without_index;
   }
   return std::nullopt;
+}
+
+void Connection::Watch(const Schema& schema, Database::Watching what) {
+  if (observed_) return;
+  // A process that has not committed knows nothing of the log by itself: to it, whatever is wrong
+  // with the log would be over.
+  if (const auto index = LookAtLog(schema)) schema.database->SawLog(*index);
+  schema.database->Watch(what);
 }
 
 TransactionState Connection::transaction_state(const char* schema) const {
@@ -140,6 +160,10 @@ TransactionState Connection::transaction_state(const char* schema) const {
 bool Connection::in_autocommit() const { return sqlite3_get_autocommit(db_) != 0; }
 
 std::optional<std::int64_t> Connection::PageSize(const Schema& schema) {
+  if (observed_) {
+    const auto index = observed_->LastLook();
+    return index ? std::optional<std::int64_t>(index->page_size) : std::nullopt;
+  }
   const auto size = Query("PRAGMA " + QuoteName(schema.name) + ".page_size");
   if (!size.ok() || !size.value()) return std::nullopt;
   return std::stoll(*size.value());
@@ -161,6 +185,7 @@ Connection::EngineFacts Connection::Engine() {
 }
 
 bool Connection::HasReplicator(const Schema& schema) const {
+  if (observed_) return observed_->replicated();
   return sqlite3_table_column_metadata(db_, schema.name.c_str(), kReplicatorTable, nullptr, nullptr,
                                        nullptr, nullptr, nullptr, nullptr) == SQLITE_OK;
 }

@@ -364,6 +364,12 @@ std::vector<ConnectionEntry> ControlFile::Connections() const {
   return connections;
 }
 
+void ControlFile::WatchStatements(std::uint64_t now_ns) {
+  EachOwnedSlab([&](layout::ConnectionSlab& slab) {
+    if (slab.info.id.load(std::memory_order_relaxed) != 0) WatchStatement(slab.info, now_ns);
+  });
+}
+
 std::int64_t ControlFile::ForgetConnections() {
   std::int64_t forgotten = 0;
   EachOwnedSlab([&](layout::ConnectionSlab& slab) {
@@ -395,6 +401,12 @@ bool ControlFile::TryLease() { return fd_ < 0 || Lock(fd_, F_WRLCK, layout::kLoc
 
 void ControlFile::EndLease() {
   if (fd_ >= 0) Lock(fd_, F_UNLCK, layout::kLockLease);
+}
+
+bool ControlFile::TrySampler() { return fd_ < 0 || Lock(fd_, F_WRLCK, layout::kLockSampler); }
+
+void ControlFile::EndSampler() {
+  if (fd_ >= 0) Lock(fd_, F_UNLCK, layout::kLockSampler);
 }
 
 ControlFile::SettingsLock::SettingsLock(ControlFile* file, bool waits)

@@ -60,6 +60,8 @@ class ControlFile {
   std::int64_t CountProcesses() const;
   // The connections that are open, of all processes.
   std::vector<ConnectionEntry> Connections() const;
+  // Looks at their statements, once per sample: does one stand still?
+  void WatchStatements(std::uint64_t now_ns);
   // Forgets what was counted of them; how many they are.
   std::int64_t ForgetConnections();
 
@@ -67,6 +69,9 @@ class ControlFile {
   // waits. True in private memory.
   bool TryLease();
   void EndLease();
+  // Likewise the right to take samples and to evaluate alerts.
+  bool TrySampler();
+  void EndSampler();
 
   // Holds the settings lock while it lives. `held` is false where another process kept it for
   // longer than a second, or, where this one `waits` not, had it.

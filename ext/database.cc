@@ -7,6 +7,8 @@
 #include <set>
 
 #include "ext/clock.h"
+#include "ext/core/alerts.h"
+#include "ext/core/setting_changes.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
 #include "ext/wal_index.h"
@@ -70,8 +72,9 @@ Database::Database(std::string path, std::uint64_t device, std::uint64_t inode)
 }
 
 Database::~Database() {
+  stopping_ = true;
+  if (watch_thread_) watch_thread_->Stop();
   if (thread_) {
-    stopping_ = true;
     checkpointer_.Cancel();
     thread_->Stop();
     checkpointer_.Resume();
@@ -108,13 +111,15 @@ void Database::ShowOwnConnections(bool open) {
   shown_in_ = current;
   shown_slab_ = slab;
   if (shown_id_ == 0) shown_id_ = Registry::Get().NewConnectionId();
-  DescribeConnection(current->region().slab(slab).info, {.id = shown_id_,
-                                                         .main = true,
-                                                         .role = ConnectionRole::kCheckpointer,
-                                                         .opened_ms = UnixMs(),
-                                                         .application = "walmanager",
-                                                         .process = ThisProcess().name,
-                                                         .file = path_});
+  DescribeConnection(current->region().slab(slab).info,
+                     {.id = shown_id_,
+                      .main = true,
+                      .role = ConnectionRole::kCheckpointer,
+                      .opened_ms = UnixMs(),
+                      .sqlite_version = sqlite3_libversion_number(),
+                      .application = "walmanager",
+                      .process = ThisProcess().name,
+                      .file = path_});
 }
 
 std::shared_ptr<ControlFile> Database::control() const {
@@ -181,7 +186,7 @@ StoredSettings Database::settings() const {
 }
 
 Status Database::Change(bool make_file, const std::function<Status(StoredSettings&)>& change,
-                        Patience patience) {
+                        Patience patience, const ChangeMark& mark) {
   const bool waits = patience == Patience::kSecond;
   const auto wish = waits ? ControlFile::Wish::kMakeAndWait : ControlFile::Wish::kMake;
   if (make_file && !MakeControl(wish)) {
@@ -197,8 +202,14 @@ Status Database::Change(bool make_file, const std::function<Status(StoredSetting
   }
   auto stored = current->region().ReadSettings();
   if (!stored) return Error{"the settings cannot be read: they change too fast", ErrorCode::kBusy};
+  const StoredSettings before = *stored;
   if (Status status = change(*stored); !status.ok()) return status;
-  return current->region().WriteSettings(*stored);
+  if (Status status = current->region().WriteSettings(*stored); !status.ok()) return status;
+  for (const SettingChange& changed : ChangesBetween(before, *stored)) {
+    Alerts(current->memory())
+        .RecordChange(changed.what, changed.detail + ", by " + mark.by, mark.at_ms);
+  }
+  return Ok{};
 }
 
 void Database::CloseOwnConnections() {
@@ -241,9 +252,12 @@ std::string Database::StrategyError() const {
 }
 
 std::optional<ReadMarks> Database::FindReadMarks() {
-  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-  if (lock.owns_lock()) return FindReadMarksLocked();
+  // The table before the lock: commits that find it taken go on without looking at the log.
   auto marks = ReadMarksOfLockTable(shm_path_);
+  if (const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock); lock.owns_lock()) {
+    AddTriedMarks(marks);
+    return marks;
+  }
   // A checkpoint runs, and its guard reads: that is nobody who pins the log. The table has one
   // entry for all of a process's connections on a mark.
   const auto guard = checkpointer_.guard_mark();
@@ -257,11 +271,28 @@ std::optional<ReadMarks> Database::FindReadMarksLocked() {
   // The system's table knows whose lock it is, but shows only processes of this pid namespace; a
   // try-lock on a connection of ours, where there is one, sees all.
   std::optional<ReadMarks> marks = ReadMarksOfLockTable(shm_path_);
-  if (const auto held = checkpointer_.TryReadMarks()) {
-    if (!marks) marks.emplace();
-    marks->held = *held;
-  }
+  AddTriedMarks(marks);
   return marks;
+}
+
+void Database::AddTriedMarks(std::optional<ReadMarks>& marks) {
+  const auto held = checkpointer_.TryReadMarks();
+  if (!held) return;
+  if (!marks) marks.emplace();
+  marks->held = *held;
+}
+
+std::optional<WalIndex> Database::LastLook() {
+  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return std::nullopt;
+  if (const auto index = checkpointer_.open() ? checkpointer_.Look() : std::nullopt) return index;
+  return last_index_.page_size != 0 ? std::optional(last_index_) : std::nullopt;
+}
+
+void Database::SawLog(const WalIndex& index) {
+  // Who has it locked looks by itself.
+  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+  if (lock.owns_lock()) last_index_ = index;
 }
 
 bool Database::CheckpointRuns() const {

@@ -28,6 +28,7 @@
 #include "ext/core/learned.h"
 #include "ext/core/strategy.h"
 #include "ext/core/wal_index_format.h"
+#include "ext/health_watch.h"
 #include "ext/read_marks.h"
 #include "ext/statement_meter.h"
 
@@ -105,7 +106,7 @@ class Database {
   // `patience`: a call of the user's waits up to a second for other processes, a commit does not.
   enum class Patience { kNone, kSecond };
   Status Change(bool make_file, const std::function<Status(StoredSettings&)>& change,
-                Patience patience = Patience::kSecond);
+                Patience patience = Patience::kSecond, const ChangeMark& mark = ThisChange());
 
   // --- checkpoints
   // After a commit to the log: finishes what is prepared, or evaluates the strategy, where one of
@@ -134,8 +135,21 @@ class Database {
 
   // Whether a thread of ours may copy frames here. Does not wait.
   bool MayHaveThread() const;
+  // Whether samples are taken and alerts evaluated without a call of anybody's.
+  static bool WatchesByItself();
   // Whether a replicator such as Litestream checkpoints this database: then we only look.
   bool replicated() const { return replicated_.load(std::memory_order_relaxed); }
+
+  // The log as this process last saw it; nullopt where it has not, or a checkpoint runs just now.
+  std::optional<WalIndex> LastLook();
+  // Somebody has looked at it.
+  void SawLog(const WalIndex& index);
+  // Takes a sample of what was counted and evaluates the alerts, where that is due and no other
+  // process is at it. From our thread and, where there is none, from calls of the user's.
+  enum class Watching { kSample, kSampleAndAlerts };
+  // Forgets the samples of wal_history; how many they were.
+  std::int64_t ForgetHistory() { return watch_.ForgetHistory(); }
+  void Watch(Watching what) { watch_.Tick(/*alerts=*/what == Watching::kSampleAndAlerts); }
 
   // Held read marks; nullopt where they cannot be known. Does not wait for a running checkpoint.
   std::optional<ReadMarks> FindReadMarks();
@@ -202,6 +216,8 @@ class Database {
   void CountFired(const Rule& rule);
   void PlanNextLook(const WalIndex& index, std::uint64_t now_ns);
   std::optional<ReadMarks> FindReadMarksLocked();
+  // What a try-lock on a connection of ours tells, where one is open.
+  void AddTriedMarks(std::optional<ReadMarks>& marks);
   // How long a commit may wait for readers under this rule, at this moment.
   std::uint64_t StallNs(const Rule& rule, std::uint64_t now_ns, const WalIndex& index);
   // Keeps in mind which reader is the oldest and since when.
@@ -230,6 +246,9 @@ class Database {
   // Wakes the thread, which is made where there is none; false where there can be none.
   bool HandOver(const HostConnection& host);
   std::uint64_t Work();
+  // The thread of the watch; with checkpoint_mutex_ held.
+  void StartWatch();
+  std::uint64_t WorkOfWatch();
   void CapturePlans(ControlFile& current);
   void Optimize(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns);
   // What the thread holds while it is inside the engine.
@@ -311,6 +330,8 @@ class Database {
     std::uint64_t since_ns = 0;
   } oldest_reader_;
 
+  HealthWatch watch_{*this};
+
   mutable std::mutex words_mutex_;  // held for moments; guards those below
   std::string unguarded_because_;
   std::string strategy_error_;
@@ -319,8 +340,9 @@ class Database {
   std::vector<StatementMeter::PlanWish> plan_wishes_;
   std::uint64_t close_began_ns_ = 0;
 
-  // Last, so that it goes first: it uses all of the above. Made under checkpoint_mutex_.
-  std::unique_ptr<BackgroundThread> thread_;
+  bool watched_ = false;  // the thread of the watch has run
+  // Last, so that they go first: they use all of the above. Made under checkpoint_mutex_.
+  std::unique_ptr<BackgroundThread> thread_, watch_thread_;
 };
 
 }  // namespace walmanager

@@ -81,6 +81,27 @@ std::uint64_t Database::Work() {
   return next;
 }
 
+void Database::StartWatch() {
+  // A thread of its own: what copies frames is not to wait for it, and it is also there where
+  // nothing is copied in the background. Without it calls of the user's do what it would have done.
+  if (watch_thread_ || stopping_ || !EngineHasThreads()) return;
+  watch_thread_ = std::make_unique<BackgroundThread>([this] { return WorkOfWatch(); });
+  (void)watch_thread_->Start();
+}
+
+std::uint64_t Database::WorkOfWatch() {
+  // Not at once: a process that is soon gone shall not wait for this at its close.
+  if (std::exchange(watched_, true)) {
+    AtCEdge([&] {
+      // Whoever forks waits; commits and calls find the database free.
+      const std::shared_lock engine(Registry::Get().engine_mutex);
+      if (!stopping_) Watch(Watching::kSampleAndAlerts);
+      return SQLITE_OK;
+    });
+  }
+  return MonotonicNs() + sample_interval_ns_;
+}
+
 std::optional<WalIndex> Database::LookInBackground() {
   if (!checkpointer_.open()) {
     if (MonotonicNs() < inline_until_ns_) return std::nullopt;
@@ -175,6 +196,8 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   const std::unique_ptr<layout::EngineState, decltype(end)> at_work(&region.engine(), end);
   return CopyInPasses(inside, *rule, *index);
 }
+
+bool Database::WatchesByItself() { return EngineHasThreads(); }
 
 bool Database::MayHaveThread() const {
   return EngineHasThreads() && UnguardedBecause().empty() && MonotonicNs() >= inline_until_ns_;

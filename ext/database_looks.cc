@@ -178,6 +178,7 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
     }
     look_again();
   }
+  StartWatch();
   if (!thread_ && now_ns - last_look_ns_.load(std::memory_order_relaxed) >=
                       sample_interval_ns_.load(std::memory_order_relaxed)) {
     LookForControl();

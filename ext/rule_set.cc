@@ -18,7 +18,7 @@ constexpr std::array<const char*, 9> kFunctions = {"abs", "coalesce", "ifnull", 
 std::string AllowedNames() {
   std::string names;
   for (const FactSpec& fact : FactSpecs()) (names += names.empty() ? "" : ", ") += fact.name;
-  for (const SettingSpec& setting : SettingSpecs()) (names += ", ") += setting.name;
+  for (const SettingSpec& setting : NamedSettingSpecs()) (names += ", ") += setting.name;
   return names;
 }
 
@@ -31,7 +31,7 @@ std::string FactsQuery(bool with_parameters) {
     sql += (with_parameters ? "?" + std::to_string(parameter) : "NULL") + " AS " + name;
   };
   for (const FactSpec& fact : FactSpecs()) add(fact.name);
-  for (const SettingSpec& setting : SettingSpecs()) add(setting.name);
+  for (const SettingSpec& setting : NamedSettingSpecs()) add(setting.name);
   return sql;
 }
 
@@ -142,12 +142,17 @@ Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& s
   if (!all.ok()) return all.error();
   set.first_that_holds_ = std::move(all.value());
   const int facts = static_cast<int>(FactSpecs().size());
-  for (int i = 0; i < static_cast<int>(SettingSpecs().size()); ++i) {
-    const std::int64_t value = settings.at(static_cast<std::size_t>(i));
-    sqlite3_bind_int64(set.first_that_holds_.get(), facts + i + 1, value);
-    for (const OwnedStmt& stmt : set.conditions_) {
-      sqlite3_bind_int64(stmt.get(), facts + i + 1, value);
-    }
+  for (int i = 0; i < static_cast<int>(NamedSettingSpecs().size()); ++i) {
+    const auto index = static_cast<std::size_t>(i);
+    const auto bind = [&](sqlite3_stmt* stmt) {
+      if (NamedSettingSpecs()[index].kind == SettingKind::kReal) {
+        sqlite3_bind_double(stmt, facts + i + 1, settings.RealAt(index));
+      } else {
+        sqlite3_bind_int64(stmt, facts + i + 1, settings.at(index));
+      }
+    };
+    bind(set.first_that_holds_.get());
+    for (const OwnedStmt& stmt : set.conditions_) bind(stmt.get());
   }
   set.rules_ = std::move(rules);
   return set;

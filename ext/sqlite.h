@@ -37,6 +37,9 @@ inline Error EngineError(sqlite3* db) {
   const ErrorCode code = rc == SQLITE_BUSY || rc == SQLITE_PROTOCOL ? ErrorCode::kBusy
                          : rc == SQLITE_LOCKED                      ? ErrorCode::kLocked
                          : rc == SQLITE_NOMEM                       ? ErrorCode::kNoMemory
+                         : rc == SQLITE_INTERRUPT                   ? ErrorCode::kInterrupt
+                         : rc == SQLITE_IOERR                       ? ErrorCode::kInputOutput
+                         : rc == SQLITE_CORRUPT                     ? ErrorCode::kCorrupt
                          : rc == SQLITE_NOTADB                      ? ErrorCode::kNotADatabase
                                                                     : ErrorCode::kError;
   return Error{sqlite3_errmsg(db), code};

@@ -106,7 +106,9 @@ StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql
     const NormalizedQuery query = Normalize(text, sizeof(layout::QueryEntry::text) - 1);
     found = fingerprints_.emplace(hash, Fingerprint{query.id, query.kind, ClassifyStatement(sql)})
                 .first;
-    (void)QueryStatistics(control_->memory()).FindOrMake(query, UnixMs(), max_queries_);
+    QueryStatistics statistics(control_->memory());
+    const auto entry = statistics.FindOrMake(query, UnixMs(), max_queries_);
+    if (entry) statistics.SawText(*entry, hash);
   }
   known.id = found->second.id;
   known.query_kind = found->second.kind;

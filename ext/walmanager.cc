@@ -26,11 +26,9 @@ int Manage(sqlite3* db, char** message, const sqlite3_api_routines* api, Connect
   auto connection = Connection::Attach(db, &made);
   if (!connection.ok()) return Refuse(message, api, connection.error().message);
   if (!made) return SQLITE_OK;
-  for (const auto register_all : {RegisterTables, RegisterFunctions}) {
-    if (Status status = register_all(connection.value()); !status.ok()) {
-      return Refuse(message, api, status.error().message);
-    }
-  }
+  Status status = RegisterTables(connection.value());
+  if (status.ok()) status = RegisterFunctions(connection.value());
+  if (!status.ok()) return Refuse(message, api, status.error().message);
   connection.value()->Start(at);
   return SQLITE_OK;
 }
@@ -45,6 +43,7 @@ int Accept(char** message, const sqlite3_api_routines* api) {
     return Refuse(message, api, "already loaded into another copy of SQLite in this process");
   }
   if (sqlite3_api != api) sqlite3_api = api;
+  SetObserverMaker(MakeHealthObserver);
   return SQLITE_OK;
 }
 

@@ -20,6 +20,9 @@
            "Runs a checkpoint now: PASSIVE, FULL, RESTART or TRUNCATE.")                           \
   FUNCTION(WalConfigure, "wal_configure", "wal_configure(profile [, overrides_json [, schema]])",  \
            1, 3, true, "Puts connection and database into a profile, whole or not at all.")        \
+  FUNCTION(WalIntegrityCheck, "wal_integrity_check", "wal_integrity_check([kind [, schema]])", 0,  \
+           2, true,                                                                                \
+           "Checks database and foreign keys, 'quick' or 'full': 'ok', or a line per finding.")    \
   FUNCTION(WalApplicationName, "wal_application_name", "wal_application_name([name])", 0, 1, true, \
            "Names this connection in connection_metrics and wal_readers.")                         \
   FUNCTION(WalTrace, "wal_trace", "wal_trace([action])", 0, 1, true,                               \

@@ -1,39 +1,14 @@
 // wal_set and wal_metrics_reset.
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 #include "ext/clock.h"
 #include "ext/connection.h"
+#include "ext/core/alerts.h"
 #include "ext/core/query_statistics.h"
 #include "sql/function.h"
 
 namespace walmanager {
-namespace {
-
-// The value as the setting's type; an error says what is allowed.
-Result<std::int64_t> SettingValue(const Arguments& arguments, const SettingSpec& spec) {
-  const Value& value = arguments.at(1);
-  const std::string allowed = AllowedValues(spec);
-  if (spec.kind == SettingKind::kSwitch) {
-    const std::string text = value.text() ? *value.text() : "";
-    if (text == "on" || (value.integer() && *value.integer() == 1)) return std::int64_t{1};
-    if (text == "off" || (value.integer() && *value.integer() == 0)) return std::int64_t{0};
-    return arguments.Wrong(1, spec.name, allowed);
-  }
-  std::optional<std::int64_t> number;
-  if (value.integer()) number = *value.integer();
-  if (value.real() && std::floor(*value.real()) == *value.real() &&
-      std::abs(*value.real()) < 9e15) {
-    number = static_cast<std::int64_t>(*value.real());
-  }
-  if (!number || *number < spec.minimum || *number > spec.maximum) {
-    return arguments.Wrong(1, spec.name, allowed);
-  }
-  return *number;
-}
-
-}  // namespace
 
 Result<Value> WalSet(Connection& connection, const Arguments& arguments) {
   const auto name = arguments.Text(0, "name");
@@ -44,16 +19,17 @@ Result<Value> WalSet(Connection& connection, const Arguments& arguments) {
   }
   if (!index) {
     std::string known;
-    for (const SettingSpec& spec : SettingSpecs())
+    for (const SettingSpec& spec : NamedSettingSpecs())
       (known += known.empty() ? "" : ", ") += spec.name;
-    return arguments.Wrong(0, "name", "one of " + known);
+    return arguments.Wrong(0, "name",
+                           "one of " + known + ", or a threshold of wal_config such as " +
+                               SettingSpecs()[NamedSettingSpecs().size()].name);
   }
   const SettingSpec& spec = SettingSpecs()[*index];
   std::optional<std::int64_t> value;
   if (!arguments.at(1).is_null()) {
-    const auto given = SettingValue(arguments, spec);
-    if (!given.ok()) return given.error();
-    value = given.value();
+    value = GivenSetting(spec, arguments.at(1));
+    if (!value) return arguments.Wrong(1, spec.name, AllowedValues(spec));
   }
   auto database = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
   if (!database.ok()) return database.error();
@@ -63,8 +39,7 @@ Result<Value> WalSet(Connection& connection, const Arguments& arguments) {
                                                             return Ok{};
                                                           });
   if (!status.ok()) return arguments.Prefixed(status.error());
-  const std::int64_t now = value.value_or(spec.default_value);
-  return spec.kind == SettingKind::kSwitch ? Value(SettingText(spec, now)) : Value(now);
+  return ShownSetting(spec, value.value_or(spec.default_value));
 }
 
 Result<Value> WalMetricsReset(Connection& connection, const Arguments& arguments) {
@@ -88,6 +63,8 @@ Result<Value> WalMetricsReset(Connection& connection, const Arguments& arguments
     forgotten += control->region().ResetWalStatistics(UnixMs(), MonotonicNs());
   }
   if (all || what == "queries") forgotten += QueryStatistics(control->memory()).Reset();
+  if (all || what == "history") forgotten += schema.value().database->ForgetHistory();
+  if (all || what == "alerts") forgotten += Alerts(control->memory()).Reset();
   if (all || what == "connections") forgotten += control->ForgetConnections();
   return Value(forgotten);
 }

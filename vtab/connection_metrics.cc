@@ -84,6 +84,13 @@ Value OrNull(const std::string& text) { return text.empty() ? Value() : Value(te
 // SQLite has not been asked yet where it is 0.
 Value Bytes(std::uint64_t bytes) { return bytes ? Value(bytes) : Value(); }
 
+// As sqlite3_libversion_number() gives it: https://www.sqlite.org/c3ref/libversion.html.
+Value VersionText(std::int64_t number) {
+  if (number == 0) return {};
+  return std::to_string(number / 1'000'000) + "." + std::to_string(number / 1000 % 1000) + "." +
+         std::to_string(number % 1000);
+}
+
 Value HitRatio(const ConnectionEntry& entry) {
   const std::uint64_t all = entry.cache_hits + entry.cache_misses;
   return all ? Value(static_cast<double>(entry.cache_hits) / static_cast<double>(all)) : Value();
@@ -123,6 +130,8 @@ const Table& ConnectionMetricsTable() {
           {"last_active_at", kText, "UTC, when a statement last ended", [](const Row& r) -> Value { return r.entry.last_active_ms ? Value(UtcText(r.entry.last_active_ms)) : Value(); }},
           {"trace", kText, "active: its statements are measured; displaced: somebody else has SQLite's one trace slot (wal_trace() takes it back); off: statement_metrics is off", [](const Row& r) -> Value { return TraceStateName(r.entry.trace); }},
           {"trace_lost", kInteger, "commits whose statement was not seen since somebody else had the trace", [](const Row& r) -> Value { return r.entry.trace_lost; }},
+          {"sqlite_version", kText, "the engine that it runs in", [](const Row& r) -> Value { return VersionText(r.entry.sqlite_version); }},
+          {"still_ms", kReal, "since its statement, which has returned rows and not ended, returned one; NULL where it goes on, or nobody has looked yet", [](const Row& r) -> Value { return SinceMs(r, r.entry.still_since_ns); }},
       });
   // clang-format on
   return kTable;

@@ -4,6 +4,7 @@
 
 #include "ext/connection.h"
 #include "ext/sqlite.h"
+#include "vtab/query_room.h"
 #include "vtab/table.h"
 
 namespace walmanager {
@@ -11,16 +12,17 @@ namespace {
 
 struct ModuleContext {
   const Table* table;
-  Connection* connection;
+  QueryRoom* room;
+  // On the host's connection, which has the room; nullptr on the room's own.
+  std::shared_ptr<QueryRoom> owned;
 };
 
 struct VirtualTable : sqlite3_vtab {
-  const Table* table;
-  Connection* connection;
+  const ModuleContext* context;
 };
 
 struct Cursor : sqlite3_vtab_cursor {
-  std::unique_ptr<Rows> rows;
+  std::shared_ptr<const Rows> rows;
   std::size_t row;
 };
 
@@ -54,8 +56,7 @@ int Connect(sqlite3* db, void* aux, int, const char* const*, sqlite3_vtab** out,
     if (rc != SQLITE_OK) return rc;
     if (context->table->reveals_others()) sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
     auto* table = new VirtualTable{};
-    table->table = context->table;
-    table->connection = context->connection;
+    table->context = context;
     *out = table;
     return SQLITE_OK;
   });
@@ -84,17 +85,25 @@ int Close(sqlite3_vtab_cursor* cursor) {
   return SQLITE_OK;
 }
 
+Result<std::shared_ptr<const Rows>> ReadRows(const ModuleContext& context) {
+  if (!context.room->connection().belongs_here()) {
+    return Error{"this connection was opened before a fork, in the parent"};
+  }
+  if (!context.owned) return context.room->ReadOnce(*context.table);
+  auto rows = context.table->Read(*context.room);
+  if (!rows.ok()) return rows.error();
+  return std::shared_ptr<const Rows>(std::move(rows.value()));
+}
+
 int Filter(sqlite3_vtab_cursor* base, int, const char*, int, sqlite3_value**) {
   return AtCEdge([&] {
     auto* cursor = static_cast<Cursor*>(base);
     auto* table = static_cast<VirtualTable*>(base->pVtab);
-    auto rows = table->connection->belongs_here()
-                    ? table->table->Read(*table->connection)
-                    : Error{"this connection was opened before a fork, in the parent"};
+    auto rows = ReadRows(*table->context);
     if (!rows.ok()) {
       sqlite3_free(table->zErrMsg);
       table->zErrMsg =
-          sqlite3_mprintf("%s: %s", table->table->name(), rows.error().message.c_str());
+          sqlite3_mprintf("%s: %s", table->context->table->name(), rows.error().message.c_str());
       return static_cast<int>(rows.error().code);
     }
     cursor->rows = std::move(rows.value());
@@ -141,19 +150,26 @@ const sqlite3_module kModule = [] {
   return module;
 }();
 
-}  // namespace
-
-Status RegisterTables(Connection* connection) {
+Status Register(sqlite3* db, QueryRoom& room, const std::shared_ptr<QueryRoom>& owned) {
   for (const Table* table : AllTables()) {
-    auto* context = new ModuleContext{table, connection};
+    auto* context = new ModuleContext{table, &room, owned};
     // SQLite owns the context from here on, also where the call fails.
-    const int rc =
-        sqlite3_create_module_v2(connection->db(), table->name(), &kModule, context,
-                                 [](void* aux) { delete static_cast<ModuleContext*>(aux); });
+    const int rc = sqlite3_create_module_v2(db, table->name(), &kModule, context, [](void* aux) {
+      delete static_cast<ModuleContext*>(aux);
+    });
     if (rc != SQLITE_OK)
-      return Error{std::string("table ") + table->name() + ": " + sqlite3_errmsg(connection->db())};
+      return Error{std::string("table ") + table->name() + ": " + sqlite3_errmsg(db)};
   }
   return Ok{};
 }
+
+}  // namespace
+
+Status RegisterTables(Connection* connection) {
+  const auto room = std::make_shared<QueryRoom>(*connection);
+  return Register(connection->db(), *room, room);
+}
+
+Status RegisterTables(sqlite3* db, QueryRoom& room) { return Register(db, room, nullptr); }
 
 }  // namespace walmanager

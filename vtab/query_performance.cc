@@ -110,6 +110,7 @@ const Table& QueryPerformanceTable() {
           {"plan", kText, "EXPLAIN QUERY PLAN as of the first slow or scanning execution, and again after the schema changed; hidden: ask for it by name", [](const Row& r) -> Value { return r.query.plan.empty() ? Value() : Value(r.query.plan); }, kHidden},
           {"counters_sampled", kInteger, "1: not every execution was looked at for scans, steps and cache, and those were scaled", [](const Row& r) -> Value { return std::min(r.query.totals.scan_calls, r.query.totals.cache_calls) < r.query.totals.calls; }},
           {"transactions_upgraded", kInteger, "deferred transactions that had read, and first wrote in this statement", [](const Row& r) -> Value { return r.query.totals.upgraded; }},
+          {"texts", kInteger, "different texts that were given for it, about: many where literals stand in the place of parameters", [](const Row& r) -> Value { return r.query.id ? Value(r.query.texts) : Value(); }},
       });
   // clang-format on
   return kTable;

@@ -18,6 +18,10 @@
 namespace walmanager {
 
 class Connection;
+class QueryRoom;
+
+// A room's connection, for those that need no more than its declaration.
+Connection& ConnectionOf(QueryRoom& room);
 
 enum class ColumnType { kText, kInteger, kReal };
 using enum ColumnType;
@@ -59,8 +63,9 @@ class Table {
   // database.
   virtual bool reveals_others() const = 0;
   virtual std::vector<ColumnInfo> columns() const = 0;
-  // Runs inside a statement of `connection`, in its thread. An error becomes the statement's.
-  virtual Result<std::unique_ptr<Rows>> Read(Connection& connection) const = 0;
+  // What it tells of the room's connection, inside a statement of that, in its thread. An error
+  // becomes the statement's.
+  virtual Result<std::unique_ptr<Rows>> Read(QueryRoom& room) const = 0;
 };
 
 template <typename Row>
@@ -84,8 +89,8 @@ class TableOf final : public Table {
       infos.push_back({column.name, column.type, column.about, column.shown});
     return infos;
   }
-  Result<std::unique_ptr<Rows>> Read(Connection& connection) const override {
-    auto rows = reader_(connection);
+  Result<std::unique_ptr<Rows>> Read(QueryRoom& room) const override {
+    auto rows = reader_(ConnectionOf(room));
     if (!rows.ok()) return rows.error();
     return std::unique_ptr<Rows>(new Snapshot(columns_, std::move(rows.value())));
   }

@@ -15,18 +15,14 @@ struct Row {
   std::optional<StoredSetting> changed;
 };
 
-Value Shown(const SettingSpec& spec, std::int64_t value) {
-  return spec.kind == SettingKind::kSwitch ? Value(SettingText(spec, value)) : Value(value);
-}
-
 void Append(const Schema& schema, std::vector<Row>& rows) {
   const StoredSettings settings = schema.database->settings();
   const SettingValues values = settings.Values();
   for (std::size_t i = 0; i < SettingSpecs().size(); ++i) {
     const SettingSpec& spec = SettingSpecs()[i];
     const StoredSetting* changed = settings.Find(spec.name);
-    rows.push_back({schema.name, spec.name, Shown(spec, values.at(i)),
-                    Shown(spec, spec.default_value), spec.unit,
+    rows.push_back({schema.name, spec.name, ShownSetting(spec, values.at(i)),
+                    ShownSetting(spec, spec.default_value), spec.unit,
                     std::string(spec.description) + " Allowed: " + AllowedValues(spec) + ".",
                     changed ? std::optional(*changed) : std::nullopt});
   }

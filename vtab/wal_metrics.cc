@@ -119,7 +119,7 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
   if (row.schema.is_wal()) {
     row.index = connection.LookAtLog(row.schema);
     row.wal_bytes = database.WalBytes();
-    row.hook = HookName(connection.ProbeHook(row.schema));
+    if (!connection.observes()) row.hook = HookName(connection.ProbeHook(row.schema));
     CountReaders(connection, before, row);
     row.unmanaged = database.CountUnmanagedProcesses();
   }

@@ -36,6 +36,7 @@ void DescribeConnection(layout::ConnectionInfo& info, const ConnectionIdentity& 
   Put(info.main, identity.main ? 1 : 0);
   Put(info.role, static_cast<std::uint64_t>(identity.role));
   Put(info.opened_ms, static_cast<std::uint64_t>(identity.opened_ms));
+  Put(info.sqlite_version, static_cast<std::uint64_t>(identity.sqlite_version));
   // Release: whoever sees the id sees who that is.
   info.id.store(identity.id, std::memory_order_release);
 }
@@ -49,16 +50,44 @@ void ForgetCounts(layout::ConnectionInfo& info) {
 
 void ClearConnection(layout::ConnectionInfo& info) {
   ForgetCounts(info);
-  for (layout::Counter* counter :
-       {&info.id, &info.main, &info.role, &info.opened_ms, &info.last_active_ms, &info.query_id,
-        &info.started_ns, &info.statement_rows, &info.transaction, &info.transaction_ns,
-        &info.trace, &info.cache_hits, &info.cache_misses, &info.cache_spills, &info.cache_used,
-        &info.schema_used, &info.statement_used}) {
+  for (layout::Counter* counter : {&info.id,
+                                   &info.main,
+                                   &info.role,
+                                   &info.opened_ms,
+                                   &info.last_active_ms,
+                                   &info.query_id,
+                                   &info.started_ns,
+                                   &info.statement_rows,
+                                   &info.transaction,
+                                   &info.transaction_ns,
+                                   &info.trace,
+                                   &info.cache_hits,
+                                   &info.cache_misses,
+                                   &info.cache_spills,
+                                   &info.cache_used,
+                                   &info.schema_used,
+                                   &info.statement_used,
+                                   &info.sqlite_version,
+                                   &info.seen_started_ns,
+                                   &info.seen_rows,
+                                   &info.still_since_ns}) {
     Put(*counter, 0);
   }
   PutText(info.application, "");
   PutText(info.process, "");
   PutText(info.file, "");
+}
+
+void WatchStatement(layout::ConnectionInfo& info, std::uint64_t now_ns) {
+  const std::uint64_t started = Get(info.started_ns), rows = Get(info.statement_rows);
+  if (started == Get(info.seen_started_ns) && rows == Get(info.seen_rows)) {
+    if (started != 0 && rows != 0 && Get(info.still_since_ns) == 0)
+      Put(info.still_since_ns, now_ns);
+    return;
+  }
+  Put(info.still_since_ns, 0);
+  Put(info.seen_started_ns, started);
+  Put(info.seen_rows, rows);
 }
 
 ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab) {
@@ -90,6 +119,13 @@ ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab) {
   entry.cache_used = Get(info.cache_used);
   entry.schema_used = Get(info.schema_used);
   entry.statement_used = Get(info.statement_used);
+  constexpr std::uint64_t kHighestVersion = 99'999'999;
+  entry.sqlite_version =
+      static_cast<std::int64_t>(std::min(Get(info.sqlite_version), kHighestVersion));
+  if (entry.started_ns != 0 && entry.started_ns == Get(info.seen_started_ns) &&
+      entry.statement_rows == Get(info.seen_rows)) {
+    entry.still_since_ns = Get(info.still_since_ns);
+  }
   entry.application = GetText(info.application);
   entry.process = GetText(info.process);
   entry.file = GetText(info.file);

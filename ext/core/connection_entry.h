@@ -29,6 +29,7 @@ struct ConnectionIdentity {
   bool main = false;
   ConnectionRole role = ConnectionRole::kApplication;
   std::int64_t opened_ms = 0;  // Unix time
+  int sqlite_version = 0;      // sqlite3_libversion_number()
   std::string_view application, process, file;
 };
 // The owner alone writes there.
@@ -51,10 +52,17 @@ struct ConnectionEntry {
   std::uint64_t statements = 0, rows = 0, commits = 0, rollbacks = 0, upgraded = 0, trace_lost = 0;
   std::uint64_t cache_hits = 0, cache_misses = 0, cache_spills = 0, cache_used = 0, schema_used = 0,
                 statement_used = 0;
+  std::int64_t sqlite_version = 0;   // 0: unknown
+  std::uint64_t still_since_ns = 0;  // CLOCK_MONOTONIC: its statement returns no more rows; 0: it
+                                     // does, or nobody has looked
   std::string application, process, file;
 };
 
 ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab);
+
+// Looks at the statement of a connection once per sample: one that has returned rows, and none
+// since the last look, stands still. One sampler at a time.
+void WatchStatement(layout::ConnectionInfo& info, std::uint64_t now_ns);
 
 // Empties what the owner before has left. The caller alone writes there.
 void ClearConnection(layout::ConnectionInfo& info);

@@ -3,9 +3,11 @@
 //
 // A page of header, two copies of the settings, counters of checkpoints, a ring of checkpoint
 // records, a slab per connection with what it is and the counters of its commits, the table of
-// statements, and per connection counters of its own for those that it runs most. All integers are
-// little-endian words of 8 bytes; the file is not exchanged between machines. Any change here needs
-// another kLayoutNumber. How the fields may be read and written is said in control_region.h.
+// statements, per connection counters of its own for those that it runs most, the history of
+// samples, a log of alerts, and what somebody once found out. All integers are little-endian words
+// of 8 bytes, or parts of one; the file is not exchanged between machines. Any change here needs
+// another kLayoutNumber. How the fields may be read and written is said in control_region.h,
+// query_statistics.h, history.h and alerts.h.
 #pragma once
 
 #include <array>
@@ -18,16 +20,21 @@
 namespace walmanager::layout {
 
 inline constexpr char kMagic[16] = "walmanager ctrl";
-inline constexpr std::uint64_t kLayoutNumber = 3;
+inline constexpr std::uint64_t kLayoutNumber = 4;
 
-inline constexpr std::size_t kSettings = 128;
+inline constexpr std::size_t kSettings = 192;
 inline constexpr std::size_t kRules = 128;
 inline constexpr std::size_t kBuiltinRules = 64;
 inline constexpr std::size_t kCheckpointRecords = 512;
 inline constexpr std::size_t kConnections = 256;
 inline constexpr std::size_t kLearned = 16;
-inline constexpr std::size_t kQueries = 1024;   // statements that can be told apart
-inline constexpr std::size_t kHotQueries = 12;  // of a connection, with counters of its own
+inline constexpr std::size_t kQueries = 1024;         // statements that can be told apart
+inline constexpr std::size_t kHotQueries = 12;        // of a connection, with counters of its own
+inline constexpr std::size_t kHistorySamples = 900;   // 15 minutes at one a second
+inline constexpr std::size_t kHistoryMinutes = 1440;  // a day
+inline constexpr std::size_t kHistoryHours = 2160;    // 90 days
+inline constexpr std::size_t kAlerts = 256;
+inline constexpr std::size_t kWatchedChecks = 96;
 
 using Counter = std::atomic<std::uint64_t>;
 static_assert(Counter::is_always_lock_free && sizeof(Counter) == 8);
@@ -56,7 +63,7 @@ static_assert(sizeof(Header) <= 4096);
 
 struct SettingEntry {
   char name[64];
-  std::int64_t value;
+  std::int64_t value;  // of a setting that is a real number: the bits of a double
   std::int64_t changed_at_ms;
   char changed_by[40];
   std::uint64_t adopted;  // 1: followed PRAGMA wal_autocheckpoint
@@ -97,6 +104,8 @@ struct EngineState {
   Counter at_work_until_ns;  // CLOCK_MONOTONIC: frames are being copied until then, or are no more
   Counter brake_frame;       // from this frame on commits pause while frames are copied; 0: none
   Counter optimized_ms;      // Unix time of the last PRAGMA optimize of ours; 0: none
+  Counter evaluated_ns;      // CLOCK_MONOTONIC, when alerts were last evaluated
+  Counter health_score;      // of that, + 1; 0: unknown
   std::array<Counter, kLearned> learned;  // bits of a double, as LearnedValue; 0: unknown
 };
 
@@ -162,6 +171,9 @@ struct ConnectionInfo {
   Counter trace_lost;  // commits whose statement was not seen
   // As SQLite counts them, and 0 where it has not been asked yet.
   Counter cache_hits, cache_misses, cache_spills, cache_used, schema_used, statement_used;
+  Counter sqlite_version;  // sqlite3_libversion_number()
+  // Its oldest statement as the sampler last saw it, and since when it has returned no row.
+  Counter seen_started_ns, seen_rows, still_since_ns;
   char application[64];
   char process[32];
   char file[512];  // its main database
@@ -212,6 +224,8 @@ struct QueryEntry {
   Counter first_seen_ms;
   Counter plan_check;   // a hash of the plan: a plan that is half written has another
   Counter plan_schema;  // PRAGMA schema_version at which it was made, + 1
+  Counter last_text;    // a hash of the text, as it was given, of the last one that was new
+  Counter texts;        // how often that was another one
   char text[1200];
   char plan[1008];
   alignas(64) QueryCounters counters;
@@ -233,6 +247,126 @@ struct QueryTable {
   std::array<std::array<HotQuery, kHotQueries>, kConnections> hot;
 };
 
+// What is counted, since statistics began or within a sample.
+struct HistoryCounters {
+  std::uint64_t commits, statements, frames_written, commit_ns, stall_ns, checkpoints,
+      checkpoint_ns, checkpoint_frames, checkpoints_in_vain, cache_hits, cache_misses,
+      slow_statements, transactions_upgraded;
+};
+
+struct HistoryGauge {
+  std::uint64_t sum;
+  std::uint64_t extreme;  // the largest; of health_score the smallest
+  std::uint64_t last;
+};
+
+struct HistoryHead {
+  std::int64_t at_ms;       // Unix time at which its last sample was taken
+  std::uint64_t covers_ms;  // since the sample before its first one
+  std::uint64_t last_id;    // of its last sample
+  std::uint32_t resolution_ms;
+  std::uint32_t samples;
+  HistoryCounters counters;
+  std::array<HistoryGauge, 6> gauges;  // in the order of HistoryGauges in history_sample.h
+  std::array<std::uint32_t, 6> known;  // samples that knew the gauge
+};
+
+// One sample, or several that were made one.
+struct HistorySums {
+  HistoryHead head;
+  std::array<std::uint64_t, HistoryScale::kBuckets> commits, queries;
+};
+
+// The same as it is kept. A histogram's buckets were halved that often, so that they fit.
+struct HistoryRecord {
+  HistoryHead head;
+  std::uint32_t commits_halved, queries_halved;
+  std::array<std::uint16_t, HistoryScale::kBuckets> commits, queries;
+};
+static_assert(sizeof(HistoryRecord) == 680);
+
+struct HistorySlot {
+  Counter id;  // 0: empty or being written
+  HistoryRecord record;
+};
+
+// All that had been counted when the last sample was taken.
+struct HistoryBaseline {
+  std::uint64_t known;  // 1; else no sample was taken yet
+  std::int64_t at_ms;
+  std::uint64_t monotonic_ns;  // CLOCK_MONOTONIC; the largest number: of another boot
+  HistoryCounters counters;
+  std::array<std::uint64_t, HistoryScale::kBuckets> commits, queries;
+};
+
+// What changes with every sample, at once. The three of each are those of the rings.
+struct HistoryState {
+  std::array<std::uint64_t, 3> last_ids;       // the last ones given out
+  std::array<std::uint64_t, 3> forgotten_ids;  // samples up to these were reset
+  HistoryBaseline baseline;
+  HistorySums minute, hour;  // that are not over yet
+};
+static_assert(sizeof(HistoryState) % 8 == 0);
+
+struct History {
+  Counter generation;  // its lowest bit names the state in force
+  std::array<HistoryState, 2> states;
+  std::array<HistorySlot, kHistorySamples> samples;
+  std::array<HistorySlot, kHistoryMinutes> minutes;
+  std::array<HistorySlot, kHistoryHours> hours;
+};
+
+struct AlertRecord {
+  std::uint64_t status;    // AlertStatus
+  std::int64_t raised_ms;  // Unix time
+  double value;            // NaN: unknown, here and below
+  double threshold;
+  char check_name[48];
+  char detail[320];
+};
+static_assert(sizeof(AlertRecord) == 400);
+
+struct AlertSlot {
+  Counter id;          // 0: empty or being written
+  Counter cleared_ms;  // Unix time; 0: not cleared. Written after the record, by the evaluator
+  AlertRecord record;
+};
+
+// What the evaluator of alerts remembers of a check from one evaluation to the next.
+struct WatchedCheck {
+  // What is in force, in one word: the alert's id << 3 | 4 where lower values are worse |
+  // CheckStatus; 0: nothing.
+  Counter in_force;
+  // Readings in a row, by severity: first warning, then critical.
+  std::array<Counter, 2> bad;   // at least so severe
+  std::array<Counter, 2> good;  // less severe
+  Counter missing;              // evaluations in a row without this check
+  char name[48];                // empty: free
+};
+static_assert(sizeof(WatchedCheck) == 96);
+
+struct AlertLog {
+  Counter next_id;       // the last id given out
+  Counter forgotten_id;  // alerts up to this one were reset
+  std::array<WatchedCheck, kWatchedChecks> watched;
+  std::array<AlertSlot, kAlerts> slots;
+};
+
+// What somebody once found out about the database or did to it, for those who ask later.
+struct Evidence {
+  // The times are written last: 0, unknown.
+  Counter integrity_ms;    // Unix time at its end, of the last wal_integrity_check()
+  Counter integrity_full;  // 1: 'full', 0: 'quick'
+  Counter integrity_findings;
+  Counter integrity_ns;       // how long it took
+  char integrity_first[256];  // the first finding
+  Counter backup_ms;          // Unix time at its end, of the last wal_backup()
+  Counter backup_bytes;
+  char backup_path[256];
+  Counter storage_ms;  // Unix time, when the next two were asked for
+  Counter page_count, freelist_pages;
+};
+
 struct ControlFile {
   Header header;
   alignas(4096) std::array<SettingsBlock, 2> settings;
@@ -244,6 +378,9 @@ struct ControlFile {
   // The last slab is shared by all connections that found no slab of their own.
   alignas(4096) std::array<ConnectionSlab, kConnections + 1> slabs;
   alignas(4096) QueryTable queries;
+  alignas(4096) History history;
+  alignas(64) AlertLog alerts;
+  alignas(64) Evidence evidence;
 };
 
 inline constexpr std::size_t kFileBytes = (sizeof(ControlFile) + 4095) / 4096 * 4096;
@@ -254,6 +391,7 @@ inline constexpr std::int64_t kLockMake = kLockBase;          // exclusive: maki
 inline constexpr std::int64_t kLockAttached = kLockBase + 1;  // shared: mapped by this process
 inline constexpr std::int64_t kLockSettings = kLockBase + 2;  // exclusive: changing settings
 inline constexpr std::int64_t kLockLease = kLockBase + 3;     // exclusive: copies in the background
+inline constexpr std::int64_t kLockSampler = kLockBase + 4;   // exclusive: takes samples
 inline constexpr std::int64_t kLockSlab = kLockBase + 16;     // + i, exclusive: owns slab i
 
 }  // namespace walmanager::layout

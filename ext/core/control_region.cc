@@ -4,6 +4,9 @@
 #include <cstring>
 #include <memory>
 
+#include "ext/core/alerts.h"
+#include "ext/core/evidence.h"
+#include "ext/core/history.h"
 #include "ext/core/query_statistics.h"
 #include "ext/core/shared_words.h"
 
@@ -85,6 +88,7 @@ void ControlRegion::Initialize(const Identity& identity, std::int64_t unix_ms,
   header.database_inode = identity.inode;
   SetText(header.boot_id, identity.boot_id);
   ClearStatistics(unix_ms, monotonic_ns);
+  History(file_).Begin(unix_ms, monotonic_ns);
   std::memcpy(header.magic, layout::kMagic, sizeof header.magic);
   header.ready.store(1, std::memory_order_release);
 }
@@ -115,12 +119,19 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
     // The identity last: whoever is killed before it leaves all of this to be done again.
     ClearStatistics(unix_ms, monotonic_ns);
     (void)QueryStatistics(file_).Reset();
+    History history(file_);
+    (void)history.Reset();
+    history.Begin(unix_ms, monotonic_ns);
+    Alerts(file_).StartOver();
+    ForgetEvidence(file_->evidence);
     Put(header.log_position, 0);
     for (layout::RuleCounters& counters : file_->builtin_rules) ClearFired(counters);
     for (layout::RuleCounters& counters : file_->rules) ClearFired(counters);
     header.database_device = identity.device;
     header.database_inode = identity.inode;
   }
+  // Before the boot's name, as above.
+  if (Text(header.boot_id) != identity.boot_id) History(file_).ForgetMonotonicTime();
   SetText(header.boot_id, identity.boot_id);
   // Times of another boot, and what another log or disk taught.
   layout::EngineState& engine = file_->engine;

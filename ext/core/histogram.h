@@ -54,6 +54,9 @@ struct LogLinearScale {
 using DurationScale = LogLinearScale<6, 4, 496>;
 // Of statements, of which there are many: within 5.9 % from 256 ns to 9 min.
 using StatementScale = LogLinearScale<5, 3, 256>;
+// Of samples of the history, of which there are thousands: within 11.2 % from 1.024 µs to 4.29 s.
+// Each of its buckets is a union of whole buckets of the two above, except the last.
+using HistoryScale = LogLinearScale<8, 2, 92>;
 
 // The duration in nanoseconds below or at which the share `quantile` (0..1] of all recorded
 // durations lies (nearest rank); nullopt where nothing was recorded.

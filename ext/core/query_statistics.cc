@@ -70,8 +70,17 @@ void QueryStatistics::Describe(std::size_t place, const NormalizedQuery& query,
   Put(entry.first_seen_ms, static_cast<std::uint64_t>(unix_ms));
   Put(entry.plan_check, 0);
   Put(entry.plan_schema, 0);
+  Put(entry.last_text, 0);
+  Put(entry.texts, 0);
   PutText(entry.text, query.text);
   entry.described.store(query.id, std::memory_order_release);
+}
+
+void QueryStatistics::SawText(std::size_t place, std::uint64_t hash) {
+  layout::QueryEntry& entry = table_.entries[place];
+  if (entry.last_text.exchange(hash, std::memory_order_relaxed) != hash) {
+    walmanager::Add(entry.texts, 1);
+  }
 }
 
 void QueryStatistics::MakeRoom(std::size_t max_queries) {
@@ -250,6 +259,7 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
           std::min<std::uint64_t>(Get(entry.kind), static_cast<std::uint64_t>(QueryKind::kOther)));
       row.text = std::move(text);
       row.first_seen_ms = static_cast<std::int64_t>(Get(entry.first_seen_ms));
+      row.texts = Get(entry.texts);
       const std::uint64_t check = entry.plan_check.load(std::memory_order_acquire);
       if (with_plans && check != 0) {
         row.plan = GetText(entry.plan);
@@ -271,6 +281,23 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
   }
   if (evicted.totals.calls != 0 || evictions() != 0) rows.push_back(std::move(evicted));
   return rows;
+}
+
+QueryTotals QueryStatistics::ReadTotals() const {
+  QueryTotals totals;
+  Sum(table_.evicted, totals);
+  for (const layout::QueryEntry& entry : table_.entries) {
+    if (!IsEmpty(entry.counters)) Sum(entry.counters, totals);
+  }
+  const std::uint64_t generation = Get(file_->header.query_generation);
+  const std::uint64_t slabs =
+      std::min<std::uint64_t>(Get(file_->header.slabs_used), layout::kConnections);
+  for (std::size_t slab = 0; slab < slabs; ++slab) {
+    for (const HotQuery& hot : table_.hot[slab]) {
+      if (Get(hot.id) != 0 && Get(hot.generation) == generation) Sum(hot.counters, totals);
+    }
+  }
+  return totals;
 }
 
 std::int64_t QueryStatistics::Reset() {

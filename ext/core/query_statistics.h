@@ -35,6 +35,7 @@ struct QueryRow {
   QueryKind kind = QueryKind::kOther;
   std::string text, plan;  // plan: empty where there is none
   std::int64_t first_seen_ms = 0;
+  std::uint64_t texts = 0;  // different ones, as given, about
   QueryTotals totals;
 };
 
@@ -48,6 +49,8 @@ class QueryStatistics {
   std::optional<std::size_t> FindOrMake(const NormalizedQuery& query, std::int64_t unix_ms,
                                         std::size_t max_queries);
   std::optional<std::size_t> Find(std::uint64_t id) const;
+  // A text with this hash, as it was given, was seen for the first time by somebody.
+  void SawText(std::size_t entry, std::uint64_t hash);
   // Whether the place is still that statement's.
   bool Holds(std::size_t entry, std::uint64_t id) const {
     return table_.ids[entry].load(std::memory_order_relaxed) == id;
@@ -91,6 +94,8 @@ class QueryStatistics {
 
   // All statements, the evicted ones together last where there are any.
   std::vector<QueryRow> Read(bool with_plans) const;
+  // What all of them together have counted.
+  QueryTotals ReadTotals() const;
   std::optional<std::string> TextOf(std::uint64_t id) const;
   std::uint64_t evictions() const { return table_.evictions.load(std::memory_order_relaxed); }
   // Forgets all; the number of statements that went.

@@ -15,6 +15,9 @@ enum class ErrorCode : int {
   kBusy = 5,
   kLocked = 6,
   kNoMemory = 7,
+  kInterrupt = 9,
+  kInputOutput = 10,
+  kCorrupt = 11,
   kNotADatabase = 26
 };
 

@@ -1,11 +1,15 @@
 #include "ext/core/settings.h"
 
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
 namespace walmanager {
 namespace {
 
 constexpr std::int64_t kMiB = 1024 * 1024;
 
-constexpr std::array<SettingSpec, kSettingCount> kSpecs = {{
+constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
     {"wal_limit_bytes", SettingKind::kInteger, 64 * kMiB, 64 * 1024, kMiB* kMiB, "bytes",
      "The size that the write-ahead log should not outgrow."},
     {"checkpoint_frames", SettingKind::kInteger, 1000, 1, 100'000'000, "frames",
@@ -39,11 +43,68 @@ constexpr std::array<SettingSpec, kSettingCount> kSpecs = {{
      "Connections of the pool of readers. Not in effect in this version."},
     {"read_pool_timeout_ms", SettingKind::kInteger, 30'000, 1, 3'600'000, "ms",
      "The most that a call of the pool of readers takes. Not in effect in this version."},
+    {"alert_interval_ms", SettingKind::kInteger, 5000, 50, 3'600'000, "ms",
+     "Time between two evaluations of system_health for wal_alerts."},
+    {"alert_samples", SettingKind::kInteger, 3, 1, 100, "",
+     "Evaluations in a row that must find a check worse before an alert is raised."},
 }};
+
+constexpr SettingSpec SpecOf(const ThresholdSetting& setting) {
+  const HealthThreshold& threshold = *setting.threshold;
+  return {setting.name.text,
+          SettingKind::kReal,
+          std::bit_cast<std::int64_t>(setting.default_value),
+          std::bit_cast<std::int64_t>(threshold.minimum),
+          std::bit_cast<std::int64_t>(threshold.maximum),
+          threshold.unit,
+          setting.description.text};
+}
+
+constexpr std::array<SettingSpec, kSettingCount> AllSpecs() {
+  std::array<SettingSpec, kSettingCount> all{};
+  std::copy(kNamedSpecs.begin(), kNamedSpecs.end(), all.begin());
+  std::transform(kThresholdSettings.begin(), kThresholdSettings.end(),
+                 all.begin() + kNamedSpecs.size(), SpecOf);
+  return all;
+}
+
+constexpr std::array<SettingSpec, kSettingCount> kSpecs = AllSpecs();
+
+// 0.5, 3600000: without an exponent, and without ".0" as in text.
+std::string NumberText(double number) {
+  char buffer[64];
+  const auto written =
+      std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::fixed);
+  return written.ec == std::errc() ? std::string(buffer, written.ptr) : Value(number).Shown();
+}
+
+std::optional<std::int64_t> GivenNumber(const SettingSpec& spec, const Value& value) {
+  std::optional<double> real;
+  if (value.real()) real = *value.real();
+  if (spec.kind == SettingKind::kReal) {
+    if (value.integer()) real = static_cast<double>(*value.integer());
+    // Zero has one sign.
+    return real ? std::optional(std::bit_cast<std::int64_t>(*real + 0.0)) : std::nullopt;
+  }
+  if (value.integer()) return *value.integer();
+  const bool whole = real && std::floor(*real) == *real && std::abs(*real) < 9e15;
+  return whole ? std::optional(static_cast<std::int64_t>(*real)) : std::nullopt;
+}
+
+std::optional<std::int64_t> GivenSwitch(const Value& value) {
+  const std::string text = value.text() ? *value.text() : "";
+  if (text == "on" || (value.integer() && *value.integer() == 1)) return 1;
+  if (text == "off" || (value.integer() && *value.integer() == 0)) return 0;
+  return std::nullopt;
+}
 
 }  // namespace
 
 std::span<const SettingSpec> SettingSpecs() { return kSpecs; }
+
+std::span<const SettingSpec> NamedSettingSpecs() {
+  return SettingSpecs().first(kNamedSettingCount);
+}
 
 std::optional<std::size_t> FindSetting(std::string_view name) {
   for (std::size_t i = 0; i < kSpecs.size(); ++i) {
@@ -54,12 +115,35 @@ std::optional<std::size_t> FindSetting(std::string_view name) {
 
 std::string AllowedValues(const SettingSpec& spec) {
   if (spec.kind == SettingKind::kSwitch) return "'on' or 'off'";
+  if (spec.kind == SettingKind::kReal) {
+    return "a number from " + NumberText(std::bit_cast<double>(spec.minimum)) + " to " +
+           NumberText(std::bit_cast<double>(spec.maximum));
+  }
   return "an integer from " + std::to_string(spec.minimum) + " to " + std::to_string(spec.maximum);
 }
 
-std::string SettingText(const SettingSpec& spec, std::int64_t value) {
-  if (spec.kind == SettingKind::kSwitch) return value != 0 ? "on" : "off";
-  return std::to_string(value);
+bool IsInRange(const SettingSpec& spec, std::int64_t value) {
+  if (spec.kind != SettingKind::kReal) return value >= spec.minimum && value <= spec.maximum;
+  const auto real = std::bit_cast<double>(value);
+  // Not so of a NaN.
+  return real >= std::bit_cast<double>(spec.minimum) && real <= std::bit_cast<double>(spec.maximum);
+}
+
+Value ShownSetting(const SettingSpec& spec, std::int64_t value) {
+  switch (spec.kind) {
+    case SettingKind::kSwitch:
+      return value != 0 ? "on" : "off";
+    case SettingKind::kReal:
+      return std::bit_cast<double>(value);
+    default:
+      return value;
+  }
+}
+
+std::optional<std::int64_t> GivenSetting(const SettingSpec& spec, const Value& value) {
+  const auto given =
+      spec.kind == SettingKind::kSwitch ? GivenSwitch(value) : GivenNumber(spec, value);
+  return given && IsInRange(spec, *given) ? given : std::nullopt;
 }
 
 SettingValues::SettingValues() {
@@ -68,8 +152,7 @@ SettingValues::SettingValues() {
 
 void SettingValues::Set(std::size_t index, std::int64_t value) {
   if (index >= kSpecs.size()) return;
-  if (value < kSpecs[index].minimum || value > kSpecs[index].maximum) return;
-  values_[index] = value;
+  if (IsInRange(kSpecs[index], value)) values_[index] = value;
 }
 
 }  // namespace walmanager

@@ -1,10 +1,12 @@
 // The settings of wal_config: their names, ranges and meanings, as data. What a database's values
 // are is stored in the control file by name; this file says what may be stored.
 //
-// To add a setting: one line in settings.cc and, where code reads it, one enumerator here.
+// To add a setting: one line in settings.cc and one enumerator here. The thresholds of health
+// checks follow after these; they come from health_thresholds.h and have no enumerators.
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -12,11 +14,12 @@
 #include <string>
 #include <string_view>
 
-#include "ext/core/result.h"
+#include "ext/core/health_thresholds.h"
+#include "ext/core/value.h"
 
 namespace walmanager {
 
-enum class SettingKind { kInteger, kSwitch };
+enum class SettingKind { kInteger, kSwitch, kReal };
 
 // In the order of settings.cc.
 enum class Setting : std::size_t {
@@ -32,28 +35,40 @@ enum class Setting : std::size_t {
   kAutoOptimize,
   kReadPoolSize,
   kReadPoolTimeoutMs,
+  kAlertIntervalMs,
+  kAlertSamples,
   kCount
 };
 
+// Values of all kinds are kept in one word: an integer, of a switch 0 off and 1 on, of a real
+// number the bits of a double.
 struct SettingSpec {
   const char* name;
   SettingKind kind;
-  std::int64_t default_value;  // of a switch: 0 off, 1 on
+  std::int64_t default_value;
   std::int64_t minimum;
   std::int64_t maximum;
   const char* unit;
   const char* description;
 };
 
-inline constexpr std::size_t kSettingCount = static_cast<std::size_t>(Setting::kCount);
+// Those with an enumerator come first.
+inline constexpr std::size_t kNamedSettingCount = static_cast<std::size_t>(Setting::kCount);
+inline constexpr std::size_t kSettingCount = kNamedSettingCount + kThresholdSettingCount;
 
 std::span<const SettingSpec> SettingSpecs();
+// Those whose names are identifiers, which conditions of rules may use: all but the thresholds.
+std::span<const SettingSpec> NamedSettingSpecs();
 std::optional<std::size_t> FindSetting(std::string_view name);
 
-// "an integer from 1 to 1000000", "'on' or 'off'".
+// "an integer from 1 to 1000000", "a number from 0 to 1", "'on' or 'off'".
 std::string AllowedValues(const SettingSpec& spec);
-// 64, "on".
-std::string SettingText(const SettingSpec& spec, std::int64_t value);
+bool IsInRange(const SettingSpec& spec, std::int64_t value);
+// The value as SQL shows it: INTEGER, REAL, or TEXT 'on' and 'off'.
+Value ShownSetting(const SettingSpec& spec, std::int64_t value);
+// What `value` of SQL is as a setting's; nullopt where it is not one of AllowedValues. A whole
+// number may be REAL, a real one INTEGER, and a switch 'on', 'off', 1 or 0.
+std::optional<std::int64_t> GivenSetting(const SettingSpec& spec, const Value& value);
 
 // The values in force in one database: what was set, else the default. A plain value; copy freely.
 class SettingValues {
@@ -63,6 +78,8 @@ class SettingValues {
     return values_[static_cast<std::size_t>(setting)];
   }
   std::int64_t at(std::size_t index) const { return values_[index]; }
+  // Of a setting that is a real number.
+  double RealAt(std::size_t index) const { return std::bit_cast<double>(values_[index]); }
   // Ignores what is out of range: the bytes of the control file are not trusted.
   void Set(std::size_t index, std::int64_t value);
 

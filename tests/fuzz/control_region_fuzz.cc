@@ -2,19 +2,25 @@
 //
 // The input is a list of patches to a good file: a place (8 bytes), a length (1) and the bytes.
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
+#include "ext/core/alerts.h"
 #include "ext/core/connection_entry.h"
 #include "ext/core/control_region.h"
+#include "ext/core/history.h"
 #include "ext/core/query_statistics.h"
 #include "ext/core/time_text.h"
 
 namespace {
 
+using walmanager::Alerts;
+using walmanager::CheckStatus;
 using walmanager::ControlRegion;
+using walmanager::History;
 using walmanager::QueryStatistics;
 namespace layout = walmanager::layout;
 
@@ -26,6 +32,20 @@ layout::ControlFile* Memory() {
   static void* const memory = std::aligned_alloc(4096, layout::kFileBytes);
   return static_cast<layout::ControlFile*>(memory);
 }
+
+walmanager::HistoryTotals TotalsAt(std::int64_t n) {
+  walmanager::HistoryTotals totals;
+  totals.counters.commits = static_cast<std::uint64_t>(n);
+  totals.commit_histogram.assign(walmanager::DurationScale::kBuckets,
+                                 static_cast<std::uint64_t>(n));
+  totals.query_histogram.assign(walmanager::StatementScale::kBuckets, 0);
+  return totals;
+}
+const Alerts::Reading kReadings[] = {
+    {"higher", CheckStatus::kCritical, 5, 1, 2, "too much"},
+    {"lower", CheckStatus::kWarning, 1, 2, 0.5, "too little"},
+    {"fine", CheckStatus::kOk, {}, {}, {}, ""},
+};
 
 // A good file, made once and copied from.
 const void* GoodFile() {
@@ -55,6 +75,14 @@ const void* GoodFile() {
       statistics.Add(*statistics.ClaimHot(0, *entry, query.id), execution);
       statistics.SetPlan(*entry, query.id, "SCAN t", 1);
     }
+    History history(static_cast<layout::ControlFile*>(memory));
+    for (std::int64_t i = 0; i < 4; ++i) {
+      history.Add(i * 2'000'000, static_cast<std::uint64_t>(i), 1000, TotalsAt(i),
+                  {.wal_bytes = i});
+    }
+    Alerts alerts(static_cast<layout::ControlFile*>(memory));
+    alerts.RecordChange("setting", "ann", 1);
+    for (int i = 0; i < 3; ++i) (void)alerts.Evaluate(kReadings, i, 2);
     return memory;
   }();
   return good;
@@ -83,6 +111,12 @@ void Patch(layout::ControlFile* file, std::uint64_t place, const std::uint8_t* d
       {&file->queries.ids, sizeof file->queries.ids},
       {&file->queries.entries[EntryOf("SELECT 1")], sizeof(layout::QueryEntry)},
       {&file->queries.hot[0], sizeof file->queries.hot[0]},
+      {&file->history, sizeof file->history.generation + sizeof file->history.states},
+      {&file->history.samples, 6 * sizeof(layout::HistorySlot)},
+      {&file->history.minutes, 6 * sizeof(layout::HistorySlot)},
+      {&file->history.hours, 6 * sizeof(layout::HistorySlot)},
+      {&file->alerts, 16 + 3 * sizeof(layout::WatchedCheck)},
+      {&file->alerts.slots, 4 * sizeof(layout::AlertSlot)},
       {file, layout::kFileBytes},
   };
   constexpr std::size_t kParts = std::size(parts);
@@ -125,6 +159,63 @@ void UseStatements(layout::ControlFile* file) {
   Require(statistics.Read(true).empty());
 }
 
+void RequireInRange(const walmanager::HistorySample& sample) {
+  Require(sample.covers_ms >= 0 && sample.resolution_ms >= 0 && sample.samples >= 0);
+  Require(walmanager::UtcText(sample.at_ms).size() == 23);
+  Require(!sample.health_score ||
+          (sample.health_score->mean >= 0 && sample.health_score->last >= 0));
+  using walmanager::HistoryScale;
+  for (const auto& histogram : {sample.commit_histogram, sample.query_histogram}) {
+    Require(histogram.size() == HistoryScale::kBuckets);
+    const auto p99 = walmanager::HistogramQuantile<HistoryScale>(histogram, 0.99);
+    Require(!p99 || (*p99 >= 0 && *p99 < 4.3e9));
+  }
+}
+
+void UseHistory(layout::ControlFile* file) {
+  History history(file);
+  constexpr std::int64_t kEnd = std::int64_t{1} << 60;
+  for (const std::int64_t now_ms : {std::int64_t{0}, std::int64_t{9'000'000}, kEnd}) {
+    const auto samples = history.Read();
+    Require(samples.size() <=
+            layout::kHistorySamples + layout::kHistoryMinutes + layout::kHistoryHours);
+    for (const auto& sample : samples) RequireInRange(sample);
+    if (const auto merged = history.Merge(now_ms - 5'000'000, now_ms)) RequireInRange(*merged);
+    if (const auto merged = history.Merge(-kEnd, kEnd)) RequireInRange(*merged);
+    Require(history.DueInNs(7, 1000) <= 1'000'000'000);
+    history.Add(now_ms, 7, 1000, TotalsAt(now_ms), {.health_score = 100});
+    Require(history.last_ms() == now_ms);
+    Require(!history.Read().empty());
+  }
+  (void)history.Reset();
+  Require(history.Read().empty() && !history.Merge(-kEnd, kEnd) && !history.last_ms());
+}
+
+void ReadAlerts(const Alerts& alerts) {
+  const auto read = alerts.Read();
+  Require(read.size() <= layout::kAlerts);
+  for (const auto& alert : read) {
+    Require(walmanager::AlertStatusName(alert.status)[0] != 0);
+    Require(alert.check.size() < sizeof(layout::AlertRecord::check_name));
+    Require(alert.detail.size() < sizeof(layout::AlertRecord::detail));
+    Require(std::isfinite(alert.value.value_or(0)) && std::isfinite(alert.threshold.value_or(0)));
+    Require(alert.cleared_ms.value_or(alert.raised_ms) >= alert.raised_ms);
+    Require(walmanager::UtcText(alert.raised_ms).size() == 23);
+  }
+}
+
+void UseAlerts(layout::ControlFile* file) {
+  Alerts alerts(file);
+  ReadAlerts(alerts);
+  alerts.RecordChange("setting", "bob", 2);
+  for (int i = 0; i < 6; ++i) Require(alerts.Evaluate(kReadings, i + 5, 2).size() <= 3);
+  for (int i = 0; i < 4; ++i) Require(alerts.Evaluate({}, i + 15, 2).empty());
+  for (const auto& words : file->alerts.watched) Require(words.name[0] == 0);
+  ReadAlerts(alerts);
+  (void)alerts.Reset();
+  Require(alerts.Read().empty());
+}
+
 void Read(ControlRegion& region) {
   (void)region.Check({7, 42, "boot"});
   const auto settings = region.ReadSettings();
@@ -135,8 +226,7 @@ void Read(ControlRegion& region) {
   for (const auto& rule : settings->rules) Require(walmanager::CheckRule(rule).ok());
   const auto values = settings->Values();
   for (std::size_t i = 0; i < walmanager::kSettingCount; ++i) {
-    Require(values.at(i) >= walmanager::SettingSpecs()[i].minimum);
-    Require(values.at(i) <= walmanager::SettingSpecs()[i].maximum);
+    Require(walmanager::IsInRange(walmanager::SettingSpecs()[i], values.at(i)));
   }
   const auto commits = region.ReadCommits(true);
   const auto median =
@@ -183,6 +273,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Read(region);
   ReadStatements(file);
   UseStatements(file);
+  UseHistory(file);
+  UseAlerts(file);
   (void)region.ResetWalStatistics(1, 1);
   Require(region.ReadCheckpointTotals().total_ns == 0);
   return 0;

@@ -12,6 +12,7 @@ import pytest
 from conftest import EXTENSION, connect, metrics
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
+STRANGE = """it's "odd" [ü] %s"""  # a name
 
 
 def error(db, sql, *parameters):
@@ -54,6 +55,17 @@ def write(db, commits, payload=100):
         db.execute("PRAGMA synchronous=OFF")
     for _ in range(commits):
         db.execute(f"INSERT INTO t(payload) VALUES (zeroblob({payload}))")
+
+
+def rows_into(db, count, table="t", first=1, payload="zeroblob(100)"):
+    """So many rows, in one transaction."""
+    db.execute(f"WITH RECURSIVE n(i) AS (VALUES ({first}) UNION ALL SELECT i + 1 FROM n WHERE i < {first + count - 1}) "
+               f"INSERT INTO {table} SELECT i, {payload} FROM n")
+
+
+def quoted(name):
+    """A name as SQL text has it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def frames(db, commits):

@@ -10,7 +10,9 @@ from conftest import connect, metrics, one
 from helpers import columns, error, frames
 
 PRIVATE = "walmanager_connection_lifetime"
-TABLES = ["wal_metrics", "query_performance", "connection_metrics", "wal_readers", "wal_checkpoints", "wal_strategies", "wal_config"]
+TABLES = ["wal_metrics", "query_performance", "index_candidates", "connection_metrics", "wal_readers", "wal_checkpoints",
+          "wal_strategies", "wal_config", "wal_alerts", "wal_history", "wal_periods",
+          "wal_environment", "stale_statistics", "system_health", "wal_recommendations", "wal_trends"]
 RULES = '[{"rule":"r","condition":"0","mode":"PASSIVE","runs":"inline","priority":1}]'
 # name: least and most arguments, arguments that are right.
 CALLS = {
@@ -25,6 +27,7 @@ CALLS = {
     "wal_application_name": (0, 1, "'me'"),
     "wal_trace": (0, 1, "'take'"),
     "wal_metrics_reset": (0, 2, "'all'"),
+    "wal_integrity_check": (0, 2, "'quick'"),
 }
 ACTING = sorted(set(CALLS) - {"wal_version"})
 SIGNATURES = {
@@ -39,6 +42,7 @@ SIGNATURES = {
     "wal_application_name": "wal_application_name([name])",
     "wal_trace": "wal_trace([action])",
     "wal_metrics_reset": "wal_metrics_reset([what [, schema]])",
+    "wal_integrity_check": "wal_integrity_check([kind [, schema]])",
 }
 
 
@@ -111,7 +115,7 @@ def test_wrong_values_in_each_place(state, name):
             "wal_strategy_drop": ["'theirs'", "'main'"], "wal_set": ["'checkpoint_frames'", "500", "'main'"],
             "wal_checkpoint_auto": ["'main'"], "wal_checkpoint": ["'PASSIVE'", "'main'"],
             "wal_configure": ["'conversation'", "'{}'", "'main'"], "wal_application_name": ["'me'"],
-            "wal_trace": ["'take'"], "wal_metrics_reset": ["'all'", "'main'"]}[name]
+            "wal_trace": ["'take'"], "wal_integrity_check": ["'quick'", "'main'"], "wal_metrics_reset": ["'all'", "'main'"]}[name]
     assert len(good) == most
     for place in range(most):
         for wrong in WRONG:
@@ -151,6 +155,8 @@ def test_a_memory_schema_has_nothing_to_act_on(state, name):
     sql = f"SELECT {name}({', '.join([*arguments, chr(39) + 'memory' + chr(39)])})"
     if name.startswith("wal_checkpoint"):
         assert json.loads(one(db, sql))["skipped"] == "journal_mode is memory, not wal"
+    elif name == "wal_integrity_check":
+        assert one(db, sql) == "ok"
     else:
         assert error(db, sql).startswith(f"{name}: schema 'memory' ")
     assert look() == before
@@ -236,8 +242,14 @@ def test_an_argument_is_compared_with_the_hidden_column(db):
     assert db.execute("SELECT * FROM query_performance('no such plan')").fetchall() == []
 
 
-# connection_metrics has no schema; wal_readers has rows where somebody reads; to query_performance each look adds one.
-@pytest.mark.parametrize("table", sorted(set(TABLES) - {"query_performance", "connection_metrics", "wal_readers"}))
+# connection_metrics has no schema; some have rows only where something is wrong; to query_performance each look adds
+# one, and what is measured at each look differs.
+CHANGING = {"query_performance", "connection_metrics", "wal_environment", "system_health", "wal_history", "wal_periods",
+            "wal_trends", "wal_recommendations"}
+SELDOM = {"wal_readers", "index_candidates", "stale_statistics", "wal_alerts"}
+
+
+@pytest.mark.parametrize("table", sorted(set(TABLES) - CHANGING - SELDOM))
 def test_tables_can_be_filtered_sorted_and_joined(db, table):
     frames(db, 3)
     db.execute("SELECT wal_checkpoint('passive')").fetchall()

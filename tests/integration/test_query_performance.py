@@ -30,7 +30,7 @@ def reset(db):
 
 COLUMNS = """schema query_id query kind calls total_ms mean_ms min_ms max_ms stddev_ms p50_ms p95_ms p99_ms rows
 fullscan_steps sorts auto_index_rows vm_steps reprepares cache_hits cache_misses cache_writes cache_spills wal_frames
-checkpoint_stall_ms slow_calls first_seen last_seen plan counters_sampled transactions_upgraded""".split()
+checkpoint_stall_ms slow_calls first_seen last_seen plan counters_sampled transactions_upgraded texts""".split()
 
 
 def test_columns_are_those_of_the_contract_and_plan_is_hidden(db):

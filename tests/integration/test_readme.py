@@ -11,7 +11,9 @@ from conftest import EXTENSION, ROOT, connect, one
 README = (ROOT / "README.md").read_text()
 REFERENCE = subprocess.run([str(ROOT / "scripts" / "reference")], check=True, text=True,
                            capture_output=True).stdout
-TABLES = ["wal_metrics", "query_performance", "connection_metrics", "wal_readers", "wal_checkpoints", "wal_strategies", "wal_config"]
+TABLES = ["wal_metrics", "query_performance", "index_candidates", "connection_metrics", "wal_readers", "wal_checkpoints",
+          "wal_strategies", "wal_config", "wal_alerts", "wal_history", "wal_periods",
+          "wal_environment", "stale_statistics", "system_health", "wal_recommendations", "wal_trends"]
 
 
 def test_reference_is_that_of_the_declarations():
@@ -35,7 +37,7 @@ def test_functions_of_the_reference_are_those_that_a_load_adds(db):
 
 def test_settings_of_the_reference_are_those_of_wal_config(db):
     section = REFERENCE.split("### Settings")[1]
-    documented = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w*) \|", section, re.MULTILINE)
+    documented = re.findall(r"^\| `([\w.]+)` \| ([\w.]+) \| (.*?) \|", section, re.MULTILINE)
     assert [(name, default, unit or None) for name, default, unit in documented] == db.execute(
         "SELECT name, CAST(default_value AS TEXT), unit FROM wal_config WHERE name NOT LIKE 'learned.%'").fetchall()
 

@@ -21,11 +21,34 @@ SETTINGS = [
     ("max_queries", 1000, 10, 1024, None),
     ("read_pool_size", 20, 0, 256, None),
     ("read_pool_timeout_ms", 30_000, 1, 3_600_000, "ms"),
+    ("alert_interval_ms", 5000, 50, 3_600_000, "ms"),
+    ("alert_samples", 3, 1, 100, None),
 ]
+# The same of real numbers.
+THRESHOLDS = [
+    ("checkpoint_duration.warning", 200.0, 0, 3_600_000, "ms"),
+    ("checkpoint_duration.critical", 1000.0, 0, 3_600_000, "ms"),
+    ("query_latency.warning", 100.0, 0, 3_600_000, "ms"),
+    ("query_latency.critical", 1000.0, 0, 3_600_000, "ms"),
+]
+# Of each check of system_health: unit, warning, critical.
+CHECKS = {
+    "cache_size": ("bytes", 262144, None), "wal_size": (None, 1.5, 4), "log_pinned": (None, 0.5, 2),
+    "checkpoint_progress": ("s", 60, 600), "checkpoint_partial": (None, 20, None),
+    "checkpoint_duration": ("ms", 200, 1000), "commit_latency": ("ms", 100, 1000), "commit_stalls": (None, 0.1, 0.5),
+    "query_latency": ("ms", 100, 1000), "query_degradation": (None, 2, 5), "integrity": ("days", 30, None),
+    "disk_free": ("MB", 1000, 100), "freelist": (None, 0.25, 0.75), "probe_read": ("ms", 100, 1000),
+    "cache_hit_ratio": (None, 0.8, 0.5), "idle_in_transaction": ("ms", 10_000, 60_000),
+    "long_transaction": ("ms", 60_000, 600_000), "unfinished_statement": ("ms", 10_000, 60_000),
+    "transactions_upgraded": (None, 100, None), "unmanaged_processes": (None, 1, None), "backup_age": ("h", 168, None),
+}
+OF_CHECKS = [(f"{check}.{status}", float(value), unit) for check, (unit, *values) in CHECKS.items()
+             for status, value in zip(("warning", "critical"), values) if value is not None]
 SWITCHES = {"backpressure": "off", "statement_metrics": "on", "auto_optimize": "off"}
 ORDER = ("wal_limit_bytes checkpoint_frames checkpoint_interval_ms stall_budget_ms backpressure slow_query_ms "
          "statement_metrics sample_interval_ms max_queries auto_optimize read_pool_size "
-         "read_pool_timeout_ms").split()
+         "read_pool_timeout_ms alert_interval_ms alert_samples").split()
+ORDER += [name for name, *_ in OF_CHECKS]
 NAMES = ORDER
 
 
@@ -46,6 +69,7 @@ def test_the_defaults(db):
     rows = db.execute("SELECT name, value, default_value, unit, changed_at, changed_by, schema FROM wal_config "
                       "WHERE name NOT LIKE 'learned.%'").fetchall()
     wanted = {name: (name, default, default, unit, None, None, "main") for name, default, _, _, unit in SETTINGS}
+    wanted |= {name: (name, default, default, unit, None, None, "main") for name, default, unit in OF_CHECKS}
     wanted |= {name: (name, default, default, None, None, None, "main") for name, default in SWITCHES.items()}
     assert rows == [wanted[name] for name in ORDER]
 
@@ -94,6 +118,43 @@ def test_values_of_the_wrong_type(db, value, shown):
     assert setting(db, "checkpoint_frames") == (1000, None, None)
 
 
+@pytest.mark.parametrize("name, default, least, most, unit", THRESHOLDS)
+def test_a_threshold_is_a_real_number(db, name, default, least, most, unit):
+    shown = "SELECT typeof(value), value, typeof(default_value), default_value FROM wal_config WHERE name=?"
+    assert db.execute(shown, (name,)).fetchone() == ("real", default, "real", default)
+    for value in (least, most, 0.125, 1e-9, 50, 0.1 + 0.2):
+        assert db.execute("SELECT typeof(s), s FROM (SELECT wal_set(?, ?) AS s)", (name, value)).fetchone() == \
+            ("real", float(value))
+        assert db.execute(shown, (name,)).fetchone() == ("real", float(value), "real", default)
+    for wrong, said in ((-0.001, "-0.001"), (-1, "-1"), (most + 0.5, f"{most}.5"), (float("inf"), "inf"),
+                        (-2**63, str(-2**63)), ("1", "'1'"), ("on", "'on'"), (b"1", "a blob")):
+        assert error(db, "SELECT wal_set(?, ?)", name, wrong) == \
+            f"wal_set: {name} {said} is not a number from {least} to {most}"
+    assert setting(db, name)[0] == 0.1 + 0.2
+    assert one(db, "SELECT wal_set(?, NULL)", name) == default
+    assert setting(db, name) == (default, None, None)
+    description, measured = db.execute("SELECT description, unit FROM wal_config WHERE name=?", (name,)).fetchone()
+    assert description.endswith(
+        f": from here on system_health says {name.split('.')[1]}. Allowed: a number from {least} to {most}.")
+    assert measured == unit
+
+
+def test_another_process_reads_the_same_real_number(db, wal_path):
+    one(db, "SELECT wal_set('query_latency.warning', 0.1)")
+    assert python("""
+import sys
+from conftest import *
+print(repr(one(connect(sys.argv[1]), "SELECT value FROM wal_config WHERE name='query_latency.warning'")))
+""", wal_path).strip() == "0.1"
+
+
+def test_a_condition_cannot_name_a_threshold(db):
+    rules = '[{"rule":"r","priority":1,"condition":"query_latency.warning > 1"}]'
+    message = error(db, "SELECT wal_strategy_define('x', ?)", rules)
+    assert "no such column: query_latency.warning" in message
+    assert message.endswith("alert_interval_ms, alert_samples")
+
+
 def test_a_whole_real_is_an_integer(db):
     assert one(db, "SELECT wal_set('checkpoint_frames', 500.0)") == 500
     assert one(db, "SELECT typeof(value) FROM wal_config WHERE name='checkpoint_frames'") == "integer"
@@ -101,7 +162,8 @@ def test_a_whole_real_is_an_integer(db):
 
 @pytest.mark.parametrize("name, shown", [("nope", "'nope'"), ("", "''"), ("CHECKPOINT_FRAMES", "'CHECKPOINT_FRAMES'")])
 def test_an_unknown_name_is_refused_with_the_names(db, name, shown):
-    assert error(db, "SELECT wal_set(?, 1)", name) == f"wal_set: name {shown} is not one of {', '.join(NAMES)}"
+    assert error(db, "SELECT wal_set(?, 1)", name) == f"wal_set: name {shown} is not one of " + \
+        ", ".join(NAMES[:-len(OF_CHECKS)]) + ", or a threshold of wal_config such as cache_size.warning"
 
 
 @pytest.mark.parametrize("sql, message", [

@@ -243,19 +243,21 @@ def test_the_thread_is_there_when_needed_and_ends_with_the_last_connection(fast_
     process.run(f"path = {str(fast_path)!r}" + THREADS)
     assert process.call("threads() - before") == 0
     process.run("for _ in range(1100): db.execute('INSERT INTO t(payload) VALUES (1)')")
-    assert process.call("threads() - before") == 1
+    assert process.call("threads() - before") == 2  # one copies, one watches
     process.run("second = connect(path); second.execute('INSERT INTO t(payload) VALUES (1)'); db.close()")
-    assert process.call("threads() - before") == 1
+    assert process.call("threads() - before") == 2
     process.run("second.close()")
     assert process.call("threads() - before") == 0
 
 
 @pytest.mark.parametrize("strategy", ["sqlite_default", "off"])
-def test_a_strategy_that_needs_no_thread_has_none(fast_path, worker, strategy):
+def test_a_strategy_that_needs_no_thread_has_but_that_which_watches(fast_path, worker, strategy):
     process = worker()
     process.run(f"path = {str(fast_path)!r}" + THREADS)
     process.run(f"one(db, \"SELECT wal_strategy('{strategy}')\")")
     process.run("for _ in range(2100): db.execute('INSERT INTO t(payload) VALUES (1)')")
+    assert process.call("threads() - before") == 1
+    process.run("db.close()")
     assert process.call("threads() - before") == 0
 
 

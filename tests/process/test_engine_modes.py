@@ -15,7 +15,7 @@ from workers import PATIENCE, copied_in_background, fast_path, integrity, poll, 
 FRAME = 4096 + 24
 # Offsets in the control file (ext/core/control_layout.h): in Header, and in EngineState.
 GATE_UNTIL_NS = 232
-AT_WORK_UNTIL_NS, BRAKE_FRAME = 343296 + 16, 343296 + 24
+AT_WORK_UNTIL_NS, BRAKE_FRAME = 359680 + 16, 359680 + 24
 
 INSERTS = "for _ in range({}): db.execute('INSERT INTO t(payload) VALUES (zeroblob({}))')"
 

@@ -1,11 +1,15 @@
 // Whatever bytes the memory holds, what is read is in range, and writing works again.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
+#include "ext/core/alerts.h"
 #include "ext/core/connection_entry.h"
 #include "ext/core/control_region.h"
+#include "ext/core/history.h"
 #include "ext/core/query_statistics.h"
+#include "ext/core/shared_words.h"
 #include "tests/unit/control_region_block.h"
 
 namespace walmanager {
@@ -32,8 +36,7 @@ void ExpectInRange(ControlRegion& region) {
   }
   const SettingValues values = settings->Values();
   for (std::size_t i = 0; i < kSettingCount; ++i) {
-    EXPECT_GE(values.at(i), SettingSpecs()[i].minimum);
-    EXPECT_LE(values.at(i), SettingSpecs()[i].maximum);
+    EXPECT_TRUE(IsInRange(SettingSpecs()[i], values.at(i)));
   }
   const CommitTotals commits = region.ReadCommits(true);
   EXPECT_EQ(commits.histogram.size(), DurationScale::kBuckets);
@@ -84,6 +87,76 @@ void ExpectStatementsInRange(layout::ControlFile* file) {
   EXPECT_TRUE(statistics.Read(true).empty());
 }
 
+void ExpectInRange(const HistorySample& sample) {
+  EXPECT_GE(sample.covers_ms, 0);
+  EXPECT_GE(sample.samples, 0);
+  EXPECT_EQ(sample.commit_histogram.size(), HistoryScale::kBuckets);
+  EXPECT_EQ(sample.query_histogram.size(), HistoryScale::kBuckets);
+  EXPECT_GE(HistogramQuantile<HistoryScale>(sample.query_histogram, 0.99).value_or(0), 0);
+  for (const auto& gauge : {sample.wal_bytes, sample.health_score}) {
+    if (!gauge) continue;
+    EXPECT_GE(gauge->mean, 0);
+    EXPECT_GE(gauge->extreme, 0);
+    EXPECT_GE(gauge->last, 0);
+  }
+}
+
+// The same of the history; a sample can be taken, and all can be forgotten.
+void ExpectHistoryInRange(layout::ControlFile* file) {
+  constexpr std::int64_t kEnd = std::int64_t{1} << 62;
+  History history(file);
+  HistoryTotals totals;
+  totals.commit_histogram.assign(DurationScale::kBuckets, 3);
+  totals.query_histogram.assign(StatementScale::kBuckets, 3);
+  for (const std::int64_t now_ms : {1'000, 1'000'000'000}) {
+    const auto samples = history.Read();
+    EXPECT_LE(samples.size(),
+              layout::kHistorySamples + layout::kHistoryMinutes + layout::kHistoryHours);
+    for (const HistorySample& sample : samples) ExpectInRange(sample);
+    if (const auto merged = history.Merge(-kEnd, kEnd)) ExpectInRange(*merged);
+    (void)history.last_ms();
+    EXPECT_LE(history.DueInNs(5, 1000), 1'000'000'000u);
+    history.Add(now_ms, 5, 1000, totals, {.wal_bytes = 4096});
+    ASSERT_FALSE(history.Read().empty());
+    EXPECT_EQ(history.Read().back().at_ms, now_ms);
+    EXPECT_EQ(history.last_ms(), now_ms);
+  }
+  history.ForgetMonotonicTime();
+  EXPECT_GE(history.Reset(), 1);
+  EXPECT_TRUE(history.Read().empty());
+  EXPECT_FALSE(history.Merge(-kEnd, kEnd).has_value());
+}
+
+// The same of alerts.
+void ExpectAlertsInRange(layout::ControlFile* file) {
+  Alerts alerts(file);
+  const auto expect_in_range = [&] {
+    const auto read = alerts.Read();
+    EXPECT_LE(read.size(), layout::kAlerts);
+    for (std::size_t i = 0; i < read.size(); ++i) {
+      EXPECT_TRUE(i == 0 || read[i].id < read[i - 1].id);
+      EXPECT_STRNE(AlertStatusName(read[i].status), "");
+      EXPECT_LT(read[i].check.size(), sizeof(layout::AlertRecord::check_name));
+      EXPECT_LT(read[i].detail.size(), sizeof(layout::AlertRecord::detail));
+      EXPECT_TRUE(std::isfinite(read[i].value.value_or(0)));
+      EXPECT_TRUE(std::isfinite(read[i].threshold.value_or(0)));
+      EXPECT_GE(read[i].cleared_ms.value_or(read[i].raised_ms), read[i].raised_ms);
+    }
+  };
+  expect_in_range();
+  const std::string name = Text(file->alerts.watched[0].name);
+  const Alerts::Reading readings[] = {{"a", CheckStatus::kCritical, 5, 1, 2, "bad"},
+                                      {name, CheckStatus::kOk, 0, 1, 2, "good"}};
+  alerts.RecordChange("setting", "by ann", 1);
+  for (int i = 0; i < 10; ++i) EXPECT_LE(alerts.Evaluate(readings, i + 1, 2).size(), 2u);
+  expect_in_range();
+  (void)alerts.Reset();
+  EXPECT_TRUE(alerts.Read().empty());
+  alerts.StartOver();
+  (void)alerts.Evaluate(readings, 1, 1);
+  expect_in_range();
+}
+
 void UseAll(ControlRegion& region) {
   ExpectInRange(region);
   bool reset = false;
@@ -109,11 +182,15 @@ TEST(ControlRegionGarbage, AWholeBlockOfIt) {
     for (std::size_t i = 0; i < layout::kFileBytes / 8; ++i) words[i] = random();
     UseAll(block.region);
     ExpectStatementsInRange(block.file);
+    ExpectHistoryInRange(block.file);
+    ExpectAlertsInRange(block.file);
   }
   for (const int byte : {0x00, 0x01, 0x7f, 0x80, 0xff}) {
     std::memset(block.memory.get(), byte, layout::kFileBytes);
     UseAll(block.region);
     ExpectStatementsInRange(block.file);
+    ExpectHistoryInRange(block.file);
+    ExpectAlertsInRange(block.file);
   }
 }
 
@@ -129,6 +206,8 @@ TEST(ControlRegionGarbage, SmallNumbersAllOver) {
     }
     UseAll(block.region);
     ExpectStatementsInRange(block.file);
+    ExpectHistoryInRange(block.file);
+    ExpectAlertsInRange(block.file);
   }
 }
 
@@ -139,17 +218,31 @@ TEST(ControlRegionGarbage, InAGoodFile) {
     block.region.header().slabs_used = 2;
     block.region.RecordCommit(0, {5, 1'000, 1});
     block.region.RecordCheckpoint(EntryOf(1), 1);
+    for (int i = 0; i < 4; ++i) {
+      History(block.file).Add(i * 4'000'000, static_cast<std::uint64_t>(i), 1000, {}, {});
+    }
+    const Alerts::Reading bad[] = {{"a", CheckStatus::kWarning, 1, 1, 2, ""}};
+    (void)Alerts(block.file).Evaluate(bad, 1, 1);
     std::mt19937_64 random(seed);
     auto* bytes = static_cast<unsigned char*>(block.memory.get());
-    const auto* settings = reinterpret_cast<unsigned char*>(&block.file->settings[1]);
-    for (int i = 0; i < 2'000; ++i) {
-      // Half of it where the settings in force and their first rules are.
-      const std::size_t start = i % 2 == 0 ? 0 : static_cast<std::size_t>(settings - bytes);
-      const std::size_t range = i % 2 == 0 ? layout::kFileBytes : sizeof(layout::SettingsBlock);
-      bytes[start + random() % range] = static_cast<unsigned char>(random());
+    const auto patch = [&](const void* start, std::size_t range) {
+      const auto place = static_cast<std::size_t>(static_cast<const unsigned char*>(start) - bytes);
+      bytes[place + random() % range] = static_cast<unsigned char>(random());
+    };
+    for (int i = 0; i < 1'000; ++i) {
+      patch(bytes, layout::kFileBytes);
+      // As often where the settings in force and their first rules are.
+      patch(&block.file->settings[1], sizeof(layout::SettingsBlock));
+      patch(&block.file->alerts, 2048);
+    }
+    for (int i = 0; i < 100; ++i) {
+      patch(&block.file->history.states, sizeof block.file->history.states);
+      patch(&block.file->history.hours, 4 * sizeof(layout::HistorySlot));
     }
     UseAll(block.region);
     ExpectStatementsInRange(block.file);
+    ExpectHistoryInRange(block.file);
+    ExpectAlertsInRange(block.file);
   }
 }
 

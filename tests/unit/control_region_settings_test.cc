@@ -45,7 +45,7 @@ TEST(ControlRegionSettings, MoreThanThereIsRoomForIsAnErrorAndChangesNothing) {
   const Status status = block.region.WriteSettings(settings);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().message,
-            "the control file has room for 128 settings and 128 rules of your own, asked were 0 "
+            "the control file has room for 192 settings and 128 rules of your own, asked were 0 "
             "and 129");
   settings.rules.clear();
   settings.settings.assign(layout::kSettings + 1, {"x", 1, 0, "", false});
@@ -108,8 +108,8 @@ TEST(ControlRegionSettings, AReaderBesideAWriterNeverSeesAMixture) {
       ++reads;
       const auto number = static_cast<std::int64_t>(read->generation);
       bool whole = read->generation >= last && read->strategy_changed.at_ms == number;
-      const std::size_t wanted = number == 0 ? 0 : layout::kRules;
-      whole = whole && read->rules.size() == wanted && read->settings.size() == wanted;
+      whole = whole && read->rules.size() == (number == 0 ? 0 : layout::kRules);
+      whole = whole && read->settings.size() == (number == 0 ? 0 : layout::kSettings);
       for (const auto& setting : read->settings) whole = whole && setting.value == number;
       for (const auto& rule : read->rules) whole = whole && rule.priority == number;
       if (!whole) ++mixtures;

@@ -19,6 +19,7 @@ void ExpectMiddlesWithin(double error, std::uint64_t from_ns, std::uint64_t to_n
 TEST(Histogram, EveryDurationIsWithinItsBucketsError) {
   ExpectMiddlesWithin<DurationScale>(0.031, 1024, std::uint64_t{1} << 39);
   ExpectMiddlesWithin<StatementScale>(0.059, 256, std::uint64_t{1} << 38);
+  ExpectMiddlesWithin<HistoryScale>(0.112, 1024, std::uint64_t{1} << 32);
 }
 
 template <typename Scale>
@@ -36,6 +37,22 @@ void ExpectOrder() {
 TEST(Histogram, BucketsNeverFallAndTheLastHoldsTheRest) {
   ExpectOrder<DurationScale>();
   ExpectOrder<StatementScale>();
+  ExpectOrder<HistoryScale>();
+}
+
+// So counts that are moved from one to the other by the middles of their buckets are where the
+// durations themselves would have been counted.
+template <typename Scale>
+void ExpectFoldsExactly() {
+  for (std::uint64_t ns = 0; ns < (std::uint64_t{1} << 33); ns += 1 + ns / 197) {
+    const double middle = Scale::Middle(Scale::Bucket(ns));
+    ASSERT_EQ(HistoryScale::Bucket(static_cast<std::uint64_t>(middle)), HistoryScale::Bucket(ns));
+  }
+}
+
+TEST(Histogram, TheHistorysBucketsAreUnionsOfTheOthers) {
+  ExpectFoldsExactly<DurationScale>();
+  ExpectFoldsExactly<StatementScale>();
 }
 
 TEST(Histogram, QuantilesAreNearestRank) {

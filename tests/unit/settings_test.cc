@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <set>
 
@@ -15,15 +16,25 @@ const SettingSpec& Spec(Setting setting) {
   return SettingSpecs()[static_cast<std::size_t>(setting)];
 }
 
+std::int64_t Bits(double real) { return std::bit_cast<std::int64_t>(real); }
+SettingSpec Real(double minimum, double maximum) {
+  return {"r", SettingKind::kReal, Bits(minimum), Bits(minimum), Bits(maximum), "", "a number"};
+}
+constexpr SettingSpec kOnOrOff{"s", SettingKind::kSwitch, 1, 0, 1, "", "a switch"};
+
 TEST(Settings, EachHasANameThatFitsAndADefaultInItsRange) {
   std::set<std::string> names;
   EXPECT_EQ(SettingSpecs().size(), kSettingCount);
+  EXPECT_EQ(NamedSettingSpecs().size() + kThresholdSettings.size(), kSettingCount);
   EXPECT_LE(kSettingCount, layout::kSettings);
   for (const SettingSpec& spec : SettingSpecs()) {
     EXPECT_TRUE(names.insert(spec.name).second) << spec.name;
     EXPECT_LT(std::string(spec.name).size(), sizeof(layout::SettingEntry::name)) << spec.name;
-    EXPECT_LE(spec.minimum, spec.default_value) << spec.name;
-    EXPECT_LE(spec.default_value, spec.maximum) << spec.name;
+    EXPECT_LT(std::string(spec.name).size(), sizeof(layout::AlertRecord::check_name)) << spec.name;
+    for (const std::int64_t value : {spec.minimum, spec.default_value, spec.maximum}) {
+      EXPECT_TRUE(IsInRange(spec, value)) << spec.name;
+      EXPECT_EQ(GivenSetting(spec, ShownSetting(spec, value)), value) << spec.name;
+    }
     EXPECT_NE(std::string(spec.description), "") << spec.name;
     if (spec.kind == SettingKind::kSwitch) {
       EXPECT_EQ(spec.minimum, 0) << spec.name;
@@ -38,6 +49,38 @@ TEST(Settings, EnumeratorsNameTheirLines) {
   EXPECT_STREQ(Spec(Setting::kCheckpointIntervalMs).name, "checkpoint_interval_ms");
   EXPECT_STREQ(Spec(Setting::kStallBudgetMs).name, "stall_budget_ms");
   EXPECT_STREQ(Spec(Setting::kSampleIntervalMs).name, "sample_interval_ms");
+  EXPECT_STREQ(Spec(Setting::kAlertIntervalMs).name, "alert_interval_ms");
+  EXPECT_STREQ(Spec(Setting::kAlertSamples).name, "alert_samples");
+}
+
+TEST(Settings, ThoseOfConditionsAreIdentifiersAndThresholdsAreNot) {
+  for (const SettingSpec& spec : SettingSpecs()) {
+    const bool named = &spec < SettingSpecs().data() + kNamedSettingCount;
+    EXPECT_EQ(std::string(spec.name).find('.') == std::string::npos, named) << spec.name;
+    EXPECT_EQ(spec.kind != SettingKind::kReal, named) << spec.name;
+  }
+}
+
+TEST(Settings, AThresholdIsMadeOfTheLineOfItsCheck) {
+  for (const HealthThreshold& threshold : kHealthThresholds) {
+    const std::pair<const char*, std::optional<double>> each[] = {
+        {".warning", threshold.warning}, {".critical", threshold.critical}};
+    for (const auto& [status, value] : each) {
+      const auto index = FindSetting(std::string(threshold.check) + status);
+      ASSERT_EQ(index.has_value(), value.has_value()) << threshold.check << status;
+      if (!index) continue;
+      const SettingSpec& spec = SettingSpecs()[*index];
+      EXPECT_EQ(spec.kind, SettingKind::kReal);
+      EXPECT_EQ(SettingValues().RealAt(*index), *value);
+      EXPECT_STREQ(spec.unit, threshold.unit);
+      EXPECT_EQ(std::bit_cast<double>(spec.minimum), threshold.minimum);
+      EXPECT_EQ(std::bit_cast<double>(spec.maximum), threshold.maximum);
+    }
+  }
+  const SettingSpec& latency = SettingSpecs()[*FindSetting("query_latency.critical")];
+  EXPECT_STREQ(latency.description,
+               "What 95 % of the statements of a minute stay below: from here on system_health "
+               "says critical.");
 }
 
 TEST(Settings, AreFoundByTheirExactName) {
@@ -51,11 +94,43 @@ TEST(Settings, AreFoundByTheirExactName) {
 
 TEST(Settings, WordsForMessages) {
   EXPECT_EQ(AllowedValues(Spec(Setting::kCheckpointFrames)), "an integer from 1 to 100000000");
-  EXPECT_EQ(SettingText(Spec(Setting::kCheckpointFrames), 64), "64");
-  const SettingSpec on_or_off{"s", SettingKind::kSwitch, 1, 0, 1, "", "a switch"};
-  EXPECT_EQ(AllowedValues(on_or_off), "'on' or 'off'");
-  EXPECT_EQ(SettingText(on_or_off, 0), "off");
-  EXPECT_EQ(SettingText(on_or_off, 1), "on");
+  EXPECT_EQ(*ShownSetting(Spec(Setting::kCheckpointFrames), 64).integer(), 64);
+  EXPECT_EQ(AllowedValues(kOnOrOff), "'on' or 'off'");
+  EXPECT_EQ(*ShownSetting(kOnOrOff, 0).text(), "off");
+  EXPECT_EQ(*ShownSetting(kOnOrOff, 1).text(), "on");
+  EXPECT_EQ(AllowedValues(Real(0, 1)), "a number from 0 to 1");
+  EXPECT_EQ(AllowedValues(Real(-0.5, 0.001)), "a number from -0.5 to 0.001");
+  EXPECT_EQ(AllowedValues(Real(1, 1e15)), "a number from 1 to 1000000000000000");
+  EXPECT_EQ(AllowedValues(Real(0, 1e300)), "a number from 0 to 1e+300");
+  EXPECT_EQ(*ShownSetting(Real(0, 1), Bits(0.5)).real(), 0.5);
+}
+
+TEST(Settings, WhatMayBeGiven) {
+  const SettingSpec& frames = Spec(Setting::kCheckpointFrames);
+  EXPECT_EQ(GivenSetting(frames, 64), 64);
+  EXPECT_EQ(GivenSetting(frames, 64.0), 64);
+  EXPECT_EQ(GivenSetting(kOnOrOff, "on"), 1);
+  EXPECT_EQ(GivenSetting(kOnOrOff, "off"), 0);
+  EXPECT_EQ(GivenSetting(kOnOrOff, 1), 1);
+  const SettingSpec share = Real(0, 1);
+  EXPECT_EQ(GivenSetting(share, 1), Bits(1));
+  EXPECT_EQ(GivenSetting(share, 0.25), Bits(0.25));
+  EXPECT_EQ(GivenSetting(share, -0.0), Bits(0)) << "zero has one sign";
+  const SettingSpec negative = Real(-2, -1);
+  EXPECT_EQ(GivenSetting(negative, -1.5), Bits(-1.5));
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const Value& bad : {Value(), Value("1"), Value::Blob("1"), Value(-1e-9), Value(1.0000001),
+                           Value(2), Value(-1), Value(infinity), Value(-infinity),
+                           Value(std::nan("")), Value(std::numeric_limits<std::int64_t>::max())}) {
+    EXPECT_EQ(GivenSetting(share, bad), std::nullopt) << bad.Shown();
+  }
+  for (const Value& bad : {Value(), Value("64"), Value(64.5), Value(0), Value(1e30),
+                           Value(std::nan("")), Value(infinity), Value::Blob("64")}) {
+    EXPECT_EQ(GivenSetting(frames, bad), std::nullopt) << bad.Shown();
+  }
+  for (const Value& bad : {Value(), Value("ON"), Value(2), Value(1.0), Value::Blob("on")}) {
+    EXPECT_EQ(GivenSetting(kOnOrOff, bad), std::nullopt) << bad.Shown();
+  }
 }
 
 TEST(Settings, ValuesBeginWithTheDefaults) {
@@ -72,7 +147,7 @@ TEST(Settings, OnlyValuesInRangeAreTaken) {
     const SettingSpec& spec = SettingSpecs()[i];
     SettingValues values;
     for (const std::int64_t bad :
-         {spec.minimum - 1, spec.maximum + 1, std::numeric_limits<std::int64_t>::min(),
+         {spec.minimum - 1, spec.maximum + 1, std::numeric_limits<std::int64_t>::min() + 1,
           std::numeric_limits<std::int64_t>::max()}) {
       values.Set(i, bad);
       EXPECT_EQ(values.at(i), spec.default_value) << spec.name << " " << bad;
@@ -84,6 +159,20 @@ TEST(Settings, OnlyValuesInRangeAreTaken) {
     values.Set(kSettingCount, 5);
     values.Set(~std::size_t{0}, 5);
     EXPECT_EQ(values.at(i), spec.maximum) << "no such setting: ignored";
+  }
+}
+
+TEST(Settings, OnlyRealNumbersInRangeAreTaken) {
+  const std::size_t index = *FindSetting("query_latency.warning");
+  SettingValues values;
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const double bad : {-1e-300, -1.0, 3'600'000.5, 1e300, infinity, -infinity, std::nan("")}) {
+    values.Set(index, Bits(bad));
+    EXPECT_EQ(values.RealAt(index), 100) << bad;
+  }
+  for (const double good : {0.0, 1e-300, 0.5, 3'600'000.0}) {
+    values.Set(index, Bits(good));
+    EXPECT_EQ(values.RealAt(index), good);
   }
 }
 

@@ -82,6 +82,21 @@ TEST(StoredSettings, ValuesPassOverWhatIsUnknownOrOutOfRange) {
   }
 }
 
+TEST(StoredSettings, ARealNumberIsKeptByItsBits) {
+  StoredSettings stored;
+  const std::size_t index = *FindSetting("query_latency.warning");
+  stored.Set(SettingSpecs()[index], std::bit_cast<std::int64_t>(0.1), kAnn);
+  EXPECT_EQ(stored.Values().RealAt(index), 0.1);
+  EXPECT_EQ(stored.Find("query_latency.warning")->changed_by, kAnn.by);
+  for (const double bad : {-1.0, 1e300, std::numeric_limits<double>::infinity(),
+                           std::numeric_limits<double>::quiet_NaN()}) {
+    stored.settings[0].value = std::bit_cast<std::int64_t>(bad);
+    EXPECT_EQ(stored.Values().RealAt(index), 100) << bad << ": the default";
+  }
+  stored.Set(SettingSpecs()[index], std::nullopt, kBob);
+  EXPECT_TRUE(stored.settings.empty());
+}
+
 TEST(AdoptCheckpointFrames, FollowsThePragmaWhileNobodySetIt) {
   StoredSettings stored;
   EXPECT_TRUE(stored.AdoptCheckpointFrames(500, kAnn));

@@ -1,0 +1,42 @@
+// What somebody once found out about a database or did to it (layout::Evidence): kept in the
+// control file, for system_health and those who ask later. Single words and texts; who writes at
+// the same time as another leaves a mixture of the two, and the next one mends it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "ext/core/control_layout.h"
+
+namespace walmanager {
+
+struct IntegrityEvidence {
+  std::int64_t at_ms = 0;  // Unix time
+  bool full = false;
+  std::int64_t findings = 0;
+  std::int64_t duration_ns = 0;
+  std::string first;  // finding; empty where there is none
+};
+void KeepIntegrity(layout::Evidence& evidence, const IntegrityEvidence& integrity);
+std::optional<IntegrityEvidence> ReadIntegrity(const layout::Evidence& evidence);
+
+struct BackupEvidence {
+  std::int64_t at_ms = 0;  // Unix time
+  std::int64_t bytes = 0;
+  std::string path;
+};
+void KeepBackup(layout::Evidence& evidence, const BackupEvidence& backup);
+std::optional<BackupEvidence> ReadBackup(const layout::Evidence& evidence);
+
+struct StorageEvidence {
+  std::int64_t at_ms = 0;  // Unix time
+  std::int64_t page_count = 0, freelist_pages = 0;
+};
+void KeepStorage(layout::Evidence& evidence, const StorageEvidence& storage);
+std::optional<StorageEvidence> ReadStorage(const layout::Evidence& evidence);
+
+// Another database: nothing is known of it.
+void ForgetEvidence(layout::Evidence& evidence);
+
+}  // namespace walmanager

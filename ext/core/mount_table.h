@@ -1,0 +1,17 @@
+// The table of mounted file systems, /proc/self/mountinfo (format: proc_pid_mountinfo(5)), searched
+// for the type of the one that a file is on. Text in, a fact out: who reads the file is ext/. Lines
+// that do not parse are passed over.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace walmanager {
+
+// "ext4", "nfs4", "fuse.sshfs"; nullopt where the device is not in the table.
+std::optional<std::string> MountType(std::string_view table, std::uint32_t device_major,
+                                     std::uint32_t device_minor);
+
+}  // namespace walmanager

@@ -1,0 +1,19 @@
+// The names in an SQL text, by its tokens alone: more than name anything, but none too few. Pure.
+#pragma once
+
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace walmanager {
+
+// In lower case (ASCII), as SQLite compares names.
+std::string LowerName(std::string_view name);
+
+// Adds every word and all that is in quotes, without them and in lower case.
+void AddNames(std::string_view sql, std::set<std::string>& names);
+
+// Adds the names behind REFERENCES: the tables that a CREATE TABLE has foreign keys to.
+void AddReferredNames(std::string_view sql, std::set<std::string>& names);
+
+}  // namespace walmanager

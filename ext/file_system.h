@@ -1,0 +1,17 @@
+// The file system that a file is on, as the system tells. Thread rules: none.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace walmanager {
+
+struct FileSystemFacts {
+  std::optional<std::string> type;         // "ext4"; nullopt: the system does not say
+  std::optional<std::int64_t> free_bytes;  // for those who are not root
+  std::optional<std::int64_t> bytes;
+};
+FileSystemFacts FileSystemOf(const std::string& path);
+
+}  // namespace walmanager

@@ -1,0 +1,337 @@
+-- system_health: One row per check and a last row `overall`; what the thresholds are is in wal_config.
+-- schema TEXT: main, or the name given to ATTACH
+-- check_name TEXT: its thresholds are <check_name>.warning and <check_name>.critical in wal_config
+-- area TEXT: what it is about
+-- status TEXT: ok, warning, critical, or unknown where nobody has measured it
+-- score INTEGER: 100 ok, 50 warning, 0 critical; of `overall`: 100, less 40 for each critical check, 10 for each warning and 2 for each unknown, 0 at the least
+-- value REAL: what was measured; NULL where it is not a number
+-- unit TEXT: of value and thresholds
+-- warning_at REAL: from here on it is a warning; where that is more than critical_at, lower is worse
+-- critical_at REAL: from here on it is critical
+-- detail TEXT: what was found, in a sentence
+-- recommendation TEXT: what to do; NULL where there is nothing to do
+-- checked_at TEXT: UTC
+
+WITH
+log AS (
+  SELECT *, wal_frames * (page_size + 24) AS log_bytes
+  FROM wal_metrics WHERE journal_mode = 'wal' AND file IS NOT NULL
+),
+minute AS (SELECT * FROM wal_periods WHERE period = 'minute' AND part = 'current'),
+-- Checkpoints that ran, newest first.
+ran AS (
+  SELECT *, row_number() OVER (PARTITION BY schema ORDER BY at DESC, id DESC) AS nth
+  FROM wal_checkpoints WHERE result <> 'skipped'
+),
+recent AS (
+  SELECT schema, duration_ms,
+         row_number() OVER (PARTITION BY schema ORDER BY duration_ms DESC) AS nth,
+         count(*) OVER (PARTITION BY schema) AS n
+  FROM wal_checkpoints WHERE result <> 'skipped' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')
+),
+application AS (
+  SELECT *, coalesce(application || ' (pid ' || pid || ')', process || ' (pid ' || pid || ')', 'pid ' || pid) AS who
+  FROM connection_metrics WHERE role = 'application'
+),
+-- A check's `state` is its status where no threshold decides; `lower` is 1 where lower is worse.
+checks(schema, check_name, area, value, unit, lower, state, detail, recommendation) AS (
+
+  -- configuration
+  SELECT schema, 'journal_mode', 'configuration', NULL, NULL, 0,
+         CASE journal_mode WHEN 'wal' THEN 'ok' ELSE 'warning' END,
+         'journal_mode is ' || coalesce(journal_mode, 'unknown'),
+         CASE WHEN journal_mode <> 'wal' THEN 'PRAGMA journal_mode=WAL lets readers and a writer go on beside each other; all that walmanager does begins there' END
+  FROM wal_metrics WHERE file IS NOT NULL AND journal_mode IS NOT NULL
+  UNION ALL
+  SELECT e.schema, 'synchronous', 'configuration', NULL, NULL, 0,
+         CASE WHEN synchronous = 'off' THEN 'warning' WHEN synchronous IS NOT NULL THEN 'ok' END,
+         'synchronous is ' || coalesce(synchronous, 'known to each connection alone'),
+         CASE synchronous WHEN 'off' THEN 'PRAGMA synchronous=NORMAL: with OFF a power failure can corrupt the database' END
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  UNION ALL
+  SELECT e.schema, 'foreign_keys', 'configuration', NULL, NULL, 0,
+         CASE WHEN foreign_keys = 0 AND tables_with_references > 0 THEN 'warning'
+              WHEN foreign_keys IS NOT NULL AND tables_with_references IS NOT NULL THEN 'ok' END,
+         CASE WHEN foreign_keys IS NULL THEN 'known to each connection alone'
+              ELSE printf('foreign_keys is %s, %d tables declare some', iif(foreign_keys, 'on', 'off'), tables_with_references) END,
+         CASE WHEN foreign_keys = 0 AND tables_with_references > 0 THEN 'PRAGMA foreign_keys=ON on every connection: SQLite does not enforce them otherwise' END
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  UNION ALL
+  SELECT e.schema, 'cache_size', 'configuration', cache_size_bytes, 'bytes', 1, NULL,
+         CASE WHEN cache_size_bytes IS NULL THEN 'known to each connection alone'
+              ELSE printf('this connection caches up to %.2f MB', cache_size_bytes / 1e6) END,
+         'PRAGMA cache_size=-2000 is SQLite''s default, 2 MB'
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  UNION ALL
+  SELECT schema, 'wal_hook', 'configuration', NULL, NULL, 0,
+         CASE hook WHEN 'active' THEN 'ok' WHEN 'displaced' THEN 'warning' WHEN 'off' THEN 'warning' END,
+         CASE hook WHEN 'active' THEN 'commits of this connection reach walmanager'
+                   WHEN 'displaced' THEN 'somebody else has taken this connection''s WAL hook'
+                   WHEN 'off' THEN 'PRAGMA wal_autocheckpoint was 0 when walmanager was loaded on this connection: its commits checkpoint nothing'
+                   ELSE 'known to each connection alone' END,
+         CASE hook WHEN 'displaced' THEN 'load walmanager after whatever calls sqlite3_wal_hook(), or PRAGMA wal_autocheckpoint=1000 to give it back'
+                   WHEN 'off' THEN 'PRAGMA wal_autocheckpoint=1000' END
+  FROM log
+  UNION ALL
+  SELECT m.schema, 'trace', 'configuration', count(a.pid), 'connections', 0,
+         CASE WHEN count(a.pid) > 0 THEN 'warning' ELSE 'ok' END,
+         CASE WHEN count(a.pid) > 0 THEN 'statements are not measured where something else has SQLite''s one trace slot: ' || group_concat(a.who, ', ')
+              ELSE 'SQLite''s trace slot is ours wherever it is wanted' END,
+         CASE WHEN count(a.pid) > 0 THEN 'SELECT wal_trace(''take'') on that connection' END
+  FROM log m LEFT JOIN application a ON a.trace = 'displaced' AND a.file = m.file GROUP BY m.schema
+  UNION ALL
+  SELECT e.schema, 'shadowing', 'configuration', NULL, NULL, 0,
+         CASE WHEN shadowing IS NOT NULL THEN 'warning' WHEN tables IS NOT NULL THEN 'ok' END,
+         CASE WHEN shadowing IS NOT NULL THEN 'your own ' || shadowing || ' is found in the place of ours'
+              WHEN tables IS NULL THEN 'the schema is not known here' ELSE 'no table of yours has the name of one of ours' END,
+         CASE WHEN shadowing IS NOT NULL THEN 'rename it, or ask for ours as temp.<name>' END
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  UNION ALL
+  SELECT schema, 'statistics_file', 'configuration', NULL, NULL, 0,
+         CASE WHEN statistics_file IS NOT NULL OR private_because LIKE 'WALMANAGER_FILE%'
+                   OR private_because LIKE 'it is made at the first%' THEN 'ok' ELSE 'warning' END,
+         iif(statistics_file IS NOT NULL, 'shared by ' || processes || iif(processes = 1, ' process', ' processes'), 'statistics and settings are private to this process: ' || private_because),
+         CASE WHEN statistics_file IS NULL AND private_because NOT LIKE 'WALMANAGER_FILE%' AND private_because NOT LIKE 'it is made at the first%'
+              THEN 'make it possible for the file ' || file || '-walmanager to be written' END
+  FROM log
+  UNION ALL
+  SELECT schema, 'strategy', 'configuration', NULL, NULL, 0,
+         CASE WHEN strategy = 'off' OR strategy_error IS NOT NULL OR checkpointer = 'off' THEN 'warning' ELSE 'ok' END,
+         CASE WHEN strategy_error IS NOT NULL THEN strategy_error
+              WHEN strategy = 'off' THEN 'strategy off: nothing is checkpointed, the log grows'
+              WHEN checkpointer = 'off' THEN 'this connection asked for no automatic checkpoints'
+              WHEN checkpointer = 'replicator' THEN 'a replicator checkpoints, walmanager only looks'
+              ELSE 'strategy ' || strategy || ', checkpointer ' || checkpointer END,
+         CASE WHEN strategy_error IS NOT NULL THEN 'define it anew with wal_strategy_define(), or choose another with wal_strategy()'
+              WHEN strategy = 'off' THEN 'SELECT wal_strategy(''conversation_workload'')'
+              WHEN checkpointer = 'off' THEN 'PRAGMA wal_autocheckpoint=1000' END
+  FROM log
+  UNION ALL
+  SELECT schema, 'checkpoint_guard', 'configuration', NULL, NULL, 0,
+         CASE WHEN unguarded_because IS NULL THEN 'ok' ELSE 'warning' END,
+         coalesce('checkpoints run on the host''s connection, without the guard against the WAL-reset bug: ' || unguarded_because, 'every checkpoint of ours runs under the guard against the WAL-reset bug'),
+         CASE WHEN unguarded_because IS NOT NULL THEN 'use one of SQLite''s own unix VFSes, or an engine without the bug' END
+  FROM log
+
+  -- WAL size
+  UNION ALL
+  SELECT schema, 'wal_size', 'WAL size', 1.0 * log_bytes / wal_limit_bytes, 'ratio', 0, NULL,
+         printf('the log holds %.1f MB of wal_limit_bytes %.1f MB; its file is %.1f MB', log_bytes / 1e6, wal_limit_bytes / 1e6, wal_bytes / 1e6),
+         'see wal_readers for who keeps it from starting over'
+  FROM log
+  UNION ALL
+  SELECT schema, 'log_pinned', 'WAL size',
+         CASE WHEN pending_frames IS NOT NULL THEN coalesce(1.0 * max(wal_frames - oldest_reader_frame, 0) * (page_size + 24) / wal_limit_bytes, 0.0) END,
+         'ratio', 0, NULL,
+         CASE WHEN oldest_reader_frame < wal_frames
+              THEN printf('the oldest of %d readers is %d frames behind (%.1f MB); nothing after its frame %d can be moved', active_readers, wal_frames - oldest_reader_frame, (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
+              ELSE 'no reader is behind' END,
+         'SELECT pid, application, query, verdict FROM wal_readers WHERE blocks IS NOT NULL: that statement is to be finished or reset'
+  FROM log
+
+  -- checkpointing
+  UNION ALL
+  SELECT l.schema, 'checkpoint_progress', 'checkpointing',
+         CASE WHEN pending_frames <= (SELECT value FROM wal_config c WHERE c.schema = l.schema AND c.name = 'checkpoint_frames') THEN 0.0
+              WHEN pending_frames IS NOT NULL THEN
+                max(0.0, (julianday('now') - julianday(coalesce((SELECT max(at) FROM ran WHERE ran.schema = l.schema AND moved_frames > 0), statistics_since))) * 86400) END,
+         's', 0, NULL,
+         printf('%d frames are not in the database yet; %s', pending_frames,
+                coalesce('a checkpoint last moved some at ' || (SELECT max(at) FROM ran WHERE ran.schema = l.schema AND moved_frames > 0), 'no checkpoint has moved any')),
+         'see wal_readers for who is in the way, and wal_checkpoints for errors'
+  FROM log l
+  UNION ALL
+  SELECT l.schema, 'checkpoint_partial', 'checkpointing',
+         coalesce((SELECT min(nth) - 1 FROM ran WHERE ran.schema = l.schema AND result = 'complete'),
+                  (SELECT count(*) FROM ran WHERE ran.schema = l.schema)),
+         'checkpoints', 0, NULL,
+         printf('the last %d checkpoints in a row moved less than the whole log',
+                coalesce((SELECT min(nth) - 1 FROM ran WHERE ran.schema = l.schema AND result = 'complete'), (SELECT count(*) FROM ran WHERE ran.schema = l.schema))),
+         'see blocked_by_pid in wal_checkpoints, and wal_readers'
+  FROM log l
+  UNION ALL
+  SELECT l.schema, 'checkpoint_duration', 'checkpointing',
+         (SELECT duration_ms FROM recent WHERE recent.schema = l.schema AND nth = 1 + n / 20), 'ms', 0,
+         CASE WHEN NOT EXISTS (SELECT 1 FROM recent WHERE recent.schema = l.schema) THEN 'ok' END,
+         coalesce((SELECT printf('of %d checkpoints in the last hour 95 %% took less than %.1f ms', n, duration_ms) FROM recent WHERE recent.schema = l.schema AND nth = 1 + n / 20),
+                  'no checkpoint in the last hour'),
+         'lower checkpoint_frames, so that each has less to do, and see whether the disk is busy with something else'
+  FROM log l
+  UNION ALL
+  SELECT l.schema, 'checkpoint_failures', 'checkpointing',
+         (SELECT count(*) FROM ran WHERE ran.schema = l.schema AND result = 'failed' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')),
+         'checkpoints', 0,
+         CASE WHEN (SELECT result FROM ran WHERE ran.schema = l.schema AND nth = 1) = 'failed' THEN 'critical'
+              WHEN EXISTS (SELECT 1 FROM ran WHERE ran.schema = l.schema AND result = 'failed' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')) THEN 'warning'
+              ELSE 'ok' END,
+         coalesce((SELECT 'a checkpoint failed at ' || at || ': ' || coalesce(error, 'no reason given') FROM ran
+                   WHERE ran.schema = l.schema AND result = 'failed' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour') ORDER BY nth LIMIT 1),
+                  'none failed in the last hour'),
+         'see error in wal_checkpoints: a full disk, a read-only file system, a failing device'
+  FROM log l
+
+  -- commits
+  UNION ALL
+  SELECT l.schema, 'commit_latency', 'commits', p.commit_p99_ms, 'ms', 0,
+         CASE WHEN p.samples > 0 AND p.commits = 0 THEN 'ok' END,
+         CASE WHEN p.commits > 0 THEN printf('of %d commits in the last minute 99 %% took less than %.2f ms', p.commits, p.commit_p99_ms)
+              WHEN p.samples > 0 THEN 'no commit in the last minute' ELSE 'no sample in the last minute' END,
+         'a slow disk, a large transaction or a stall: see checkpoint_stall_ms and stddev_ms in query_performance'
+  FROM log l LEFT JOIN minute p ON p.schema = l.schema
+  UNION ALL
+  SELECT l.schema, 'commit_stalls', 'commits', CASE WHEN p.covers_ms > 0 THEN p.checkpoint_stall_ms / p.covers_ms END, 'ratio', 0, NULL,
+         CASE WHEN p.covers_ms > 0 THEN printf('commits waited %.0f ms for checkpoints in the last %.0f s', p.checkpoint_stall_ms, p.covers_ms / 1000.0) ELSE 'no sample in the last minute' END,
+         'SELECT wal_strategy(''low_latency''), or a smaller stall_budget_ms'
+  FROM log l LEFT JOIN minute p ON p.schema = l.schema
+
+  -- queries
+  UNION ALL
+  SELECT m.schema, 'query_latency', 'queries', p.query_p95_ms, 'ms', 0,
+         CASE WHEN p.samples > 0 AND p.statements = 0 THEN 'ok' END,
+         CASE WHEN p.statements > 0 THEN printf('of %d statements in the last minute 95 %% took less than %.2f ms', p.statements, p.query_p95_ms)
+              WHEN p.samples > 0 THEN 'no statement was measured in the last minute' ELSE 'no sample in the last minute' END,
+         'SELECT query, calls, p95_ms, plan FROM query_performance ORDER BY total_ms DESC LIMIT 5, and wal_recommendations'
+  FROM wal_metrics m LEFT JOIN minute p ON p.schema = m.schema WHERE m.file IS NOT NULL
+  UNION ALL
+  SELECT m.schema, 'query_degradation', 'queries',
+         CASE WHEN h.statements >= 1000 AND y.statements >= 1000 AND y.query_p95_ms > 0 THEN iif(h.query_p95_ms < 1, 1.0, h.query_p95_ms / y.query_p95_ms) END,
+         'ratio', 0, NULL,
+         CASE WHEN h.statements >= 1000 AND y.statements >= 1000 THEN printf('95 %% of statements took less than %.2f ms in the last hour, %.2f ms in the same hour of yesterday', h.query_p95_ms, y.query_p95_ms)
+              ELSE 'fewer than 1000 statements were measured in the last hour or in the same hour of yesterday' END,
+         'compare the plan and calls of the statements that query_performance puts first; run ANALYZE where the data has changed'
+  FROM wal_metrics m
+  LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current'
+  LEFT JOIN wal_periods y ON y.schema = m.schema AND y.period = 'hour' AND y.part = 'yesterday'
+  WHERE m.file IS NOT NULL
+
+  -- integrity
+  UNION ALL
+  SELECT e.schema, 'integrity', 'integrity', (julianday('now') - julianday(integrity_at)), 'days', 0,
+         CASE WHEN integrity_findings > 0 THEN 'critical' WHEN probe_error LIKE '%malformed%' OR probe_error LIKE '%not a database%' THEN 'critical' END,
+         CASE WHEN integrity_findings > 0 THEN printf('%d findings at %s: %s', integrity_findings, integrity_at, integrity_finding)
+              WHEN probe_error IS NOT NULL THEN 'the schema cannot be read: ' || probe_error
+              WHEN integrity_at IS NULL THEN 'never checked' ELSE 'ok at ' || integrity_at || ' (' || integrity_kind || ')' END,
+         CASE WHEN integrity_findings > 0 THEN 'restore a backup, or save what can be read with .recover in the sqlite3 shell; then find out what the disk does'
+              ELSE 'SELECT wal_integrity_check(''quick'')' END
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+
+  -- storage
+  UNION ALL
+  SELECT e.schema, 'disk_free', 'storage', file_system_free_bytes / 1e6, 'MB', 1, NULL,
+         printf('%.0f of %.0f MB are free on the file system', file_system_free_bytes / 1e6, file_system_bytes / 1e6),
+         'make room: when the disk is full commits fail and the log can no longer be moved'
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  UNION ALL
+  SELECT e.schema, 'freelist', 'storage', CASE WHEN page_count > 0 THEN iif(page_count * m.page_size < 1000000, 0.0, 1.0 * freelist_pages / page_count) END, 'ratio', 0, NULL,
+         CASE WHEN page_count > 0 THEN printf('%d of %d pages hold nothing (%.1f MB)', freelist_pages, page_count, freelist_pages * m.page_size / 1e6) ELSE 'nobody has asked yet' END,
+         iif(auto_vacuum = 'incremental', 'PRAGMA incremental_vacuum', 'VACUUM when nobody needs the database') || ' gives them back, unless they are soon used again'
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  UNION ALL
+  SELECT e.schema, 'file_system', 'storage', NULL, NULL, 0,
+         CASE WHEN file_system IN ('nfs', 'nfs4', 'cifs', 'smb3', 'smbfs', 'ncpfs', 'afs', 'ceph', 'glusterfs', 'lustre', 'gfs2', 'ocfs2') OR file_system LIKE 'fuse.%' AND file_system NOT LIKE 'fuse.fuseblk' THEN 'critical'
+              WHEN file_system IN ('9p', 'virtiofs', 'vboxsf', 'prl_fs', 'drvfs') THEN 'warning'
+              WHEN file_system IS NOT NULL THEN 'ok' END,
+         coalesce('it is on ' || file_system, 'the system does not say what it is on'),
+         CASE WHEN file_system NOT IN ('ext4') THEN 'WAL needs shared memory and locks that work between all who open the database: put it on a disk of this machine' END
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  UNION ALL
+  SELECT e.schema, 'probe_read', 'storage', probe_ms, 'ms', 0, CASE WHEN probe_error IS NOT NULL THEN 'critical' END,
+         CASE WHEN probe_error IS NOT NULL THEN 'reading the schema failed: ' || probe_error
+              WHEN probe_ms IS NULL THEN 'known to each connection alone' ELSE printf('reading the schema took %.2f ms', probe_ms) END,
+         CASE WHEN probe_error IS NOT NULL THEN 'SELECT wal_integrity_check(''quick'')' ELSE 'see whether the disk is busy, and how large the schema is' END
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+
+  -- cache
+  UNION ALL
+  SELECT m.schema, 'cache_hit_ratio', 'cache', CASE WHEN h.cache_pages >= 100000 THEN h.cache_hit_ratio END, 'ratio', 1,
+         CASE WHEN h.samples > 0 AND h.cache_pages < 100000 THEN 'ok' END,
+         CASE WHEN h.cache_pages >= 100000 THEN printf('%.1f %% of the pages wanted in the last hour were in a cache', h.cache_hit_ratio * 100)
+              WHEN h.samples > 0 THEN 'fewer than 100000 pages were wanted in the last hour' ELSE 'no sample in the last hour' END,
+         'a larger PRAGMA cache_size, or PRAGMA mmap_size'
+  FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
+
+  -- connections
+  UNION ALL
+  SELECT m.schema, 'idle_in_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
+         CASE WHEN count(a.pid) = 0 THEN 'no connection is idle in a transaction'
+              ELSE printf('%d connections are idle in a transaction, the longest for %.1f s: %s', count(a.pid), max(transaction_ms) / 1000, (SELECT who FROM application b WHERE b.file = m.file AND b.state = 'idle in transaction' ORDER BY transaction_ms DESC LIMIT 1)) END,
+         'commit or roll back as soon as the work is done'
+  FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.state = 'idle in transaction' WHERE m.file IS NOT NULL GROUP BY m.schema
+  UNION ALL
+  SELECT m.schema, 'long_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
+         CASE WHEN count(a.pid) = 0 THEN 'no transaction is open'
+              ELSE printf('the oldest of %d transactions is open for %.1f s: %s', count(a.pid), max(transaction_ms) / 1000, (SELECT who || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
+         'shorter transactions: a reader keeps the log from starting over, a writer keeps all other writers out'
+  FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.transaction_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
+  UNION ALL
+  SELECT m.schema, 'unfinished_statement', 'connections', coalesce(max(still_ms), 0.0), 'ms', 0, NULL,
+         CASE WHEN count(a.pid) = 0 THEN 'every statement is fetched from or has ended'
+              ELSE printf('%d statements have returned rows and are neither fetched from nor ended, the longest for %.1f s: %s', count(a.pid), max(still_ms) / 1000, (SELECT who || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
+         'fetch all rows, or reset the statement (close the cursor): it pins the log until then'
+  FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.still_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
+  UNION ALL
+  SELECT m.schema, 'transactions_upgraded', 'connections', h.transactions_upgraded, 'transactions', 0, NULL,
+         CASE WHEN h.samples > 0 THEN printf('%d transactions began with a read and then wrote, in the last hour', h.transactions_upgraded) ELSE 'no sample in the last hour' END,
+         'BEGIN IMMEDIATE where a transaction will write: an upgrade fails with "database is locked" where somebody else has written, whatever the timeout'
+  FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
+  UNION ALL
+  SELECT schema, 'unmanaged_processes', 'connections', unmanaged_processes, 'processes', 0, NULL,
+         CASE WHEN unmanaged_processes IS NULL THEN 'the system does not say who has the database open'
+              WHEN unmanaged_processes = 0 THEN 'every process that has the database open is managed'
+              ELSE printf('%d processes have the database open and do not load walmanager: what they do is not measured, and their checkpoints are not guarded', unmanaged_processes) END,
+         'load walmanager there, too'
+  FROM log
+
+  -- engine
+  UNION ALL
+  SELECT e.schema, 'wal_reset_bug', 'engine', NULL, NULL, 0, CASE WHEN wal_reset_bug THEN 'warning' ELSE 'ok' END,
+         'SQLite ' || sqlite_version || iif(wal_reset_bug, ' can lose committed pages when checkpoints race', ' does not have it'),
+         CASE WHEN wal_reset_bug THEN 'SQLite 3.51.3 or newer, 3.50.7 or 3.44.6; until then leave checkpoints to walmanager, which guards its own' END
+  FROM wal_environment e JOIN log USING (schema)
+  UNION ALL
+  SELECT e.schema, 'threads', 'engine', NULL, NULL, 0, CASE WHEN threads THEN 'ok' ELSE 'warning' END,
+         iif(threads, 'a thread of ours can copy the log in the background', 'SQLite was started single-threaded: committing threads do all the work, and nothing happens while nobody calls'),
+         CASE WHEN NOT threads THEN 'start SQLite with threads (SQLITE_CONFIG_SERIALIZED or MULTITHREAD)' END
+  FROM wal_environment e JOIN log USING (schema)
+  UNION ALL
+  SELECT m.schema, 'sqlite_versions', 'engine', count(DISTINCT a.sqlite_version), 'versions', 0,
+         CASE WHEN count(DISTINCT a.sqlite_version) > 1 THEN 'warning' ELSE 'ok' END,
+         CASE WHEN count(DISTINCT a.sqlite_version) > 1 THEN 'the processes run several versions of SQLite: ' ELSE 'all processes run SQLite ' END || coalesce(group_concat(DISTINCT a.sqlite_version), 'of one version'),
+         CASE WHEN count(DISTINCT a.sqlite_version) > 1 THEN 'the oldest decides what is safe: bring them to one version' END
+  FROM wal_metrics m LEFT JOIN application a ON a.file = m.file WHERE m.file IS NOT NULL GROUP BY m.schema
+
+  -- backup
+  UNION ALL
+  SELECT e.schema, 'backup_age', 'backup', (julianday('now') - julianday(backup_at)) * 24, 'h', 0, NULL,
+         coalesce('the last backup is ' || backup_path || ', of ' || backup_at, 'wal_backup() has made none'),
+         'SELECT wal_backup(''/somewhere/else.db'')'
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+),
+thresholds AS (SELECT schema, name, value FROM wal_config WHERE name LIKE '%.warning' OR name LIKE '%.critical'),
+judged AS (
+  SELECT c.*, w.value AS warning_at, k.value AS critical_at,
+         CASE WHEN c.state IS NOT NULL THEN c.state
+              WHEN c.value IS NULL THEN 'unknown'
+              WHEN iif(c.lower, c.value <= k.value, c.value >= k.value) THEN 'critical'
+              WHEN iif(c.lower, c.value <= w.value, c.value >= w.value) THEN 'warning'
+              ELSE 'ok' END AS status
+  FROM checks c
+  LEFT JOIN thresholds w ON w.schema = c.schema AND w.name = c.check_name || '.warning'
+  LEFT JOIN thresholds k ON k.schema = c.schema AND k.name = c.check_name || '.critical'
+)
+SELECT schema, check_name, area, status,
+       CASE status WHEN 'ok' THEN 100 WHEN 'warning' THEN 50 WHEN 'critical' THEN 0 END,
+       value, unit, warning_at, critical_at, coalesce(detail, 'not known'),
+       CASE WHEN status <> 'ok' THEN recommendation END,
+       strftime('%Y-%m-%d %H:%M:%f', 'now')
+FROM judged
+UNION ALL
+SELECT m.schema, 'overall', 'overall',
+       CASE WHEN count(status) = 0 THEN 'unknown'
+            WHEN sum(status = 'critical') > 0 THEN 'critical' WHEN sum(status = 'warning') > 0 THEN 'warning' ELSE 'ok' END,
+       CASE WHEN count(status) > 0 THEN max(0, 100 - 40 * sum(status = 'critical') - 10 * sum(status = 'warning') - 2 * sum(status = 'unknown')) END,
+       NULL, NULL, NULL, NULL,
+       CASE WHEN count(status) = 0 THEN 'a database without a file is not watched'
+            ELSE printf('%d critical, %d warnings, %d unknown, %d ok', sum(status = 'critical'), sum(status = 'warning'), sum(status = 'unknown'), sum(status = 'ok')) END,
+       NULL, strftime('%Y-%m-%d %H:%M:%f', 'now')
+FROM wal_metrics m LEFT JOIN judged USING (schema) GROUP BY m.schema

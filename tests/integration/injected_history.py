@@ -1,0 +1,134 @@
+"""A history of any length, written into a control file, and what the tables must say of it."""
+
+import math
+import subprocess
+import time
+from statistics import mean
+
+from conftest import BUILD, connect
+
+SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
+WEEK = 7 * DAY
+GAUGES = ["wal_bytes", "pending_frames", "active_readers", "connections", "database_bytes"]
+
+
+def database(path):
+    """Makes a database and its control file, in which nobody takes samples or raises alerts for an hour."""
+    db = connect(path)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
+    db.execute("SELECT wal_set('sample_interval_ms', 3000000), wal_set('alert_interval_ms', 3600000)").fetchall()
+    db.execute("SELECT wal_metrics_reset('history')").fetchall()
+    db.close()
+    return path
+
+
+def inject(path, samples):
+    """Replaces the history by these samples, dicts in the order in which they were taken, `at` in Unix ms.
+    `statements` and `commits` may be dicts, {duration in ms: count}; `covers` is for value() below."""
+    lines = []
+    for sample in samples:
+        words = [str(sample["at"])]
+        for key, value in sample.items():
+            if isinstance(value, dict):
+                words += [f"{key}@{ms}={count}" for ms, count in value.items()]
+            elif key not in ("at", "covers"):
+                words.append(f"{key}={value}")
+        lines.append(" ".join(words))
+    done = subprocess.run([BUILD / "tests" / "history_writer", f"{path}-walmanager"], text=True,
+                          input="\n".join(lines), capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+
+def times(length_ms, step_ms, end_ms=None):
+    """When samples are taken over such a time, so that none is within 20 s (or a third of a step) of where a
+    period that ends soon begins."""
+    last = (end_ms or round(time.time() * 1000)) - min(20 * SECOND, step_ms // 3)
+    return range(last - length_ms // step_ms * step_ms, last + 1, step_ms)
+
+
+def asked(db, table, where="TRUE"):
+    """The rows as dicts."""
+    cursor = db.execute(f"SELECT * FROM {table} WHERE {where}")
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row)) for row in cursor]
+
+
+def trends(path):
+    """{(metric, period): row} of wal_trends, from a connection of its own."""
+    db = connect(path)
+    rows = asked(db, "wal_trends")
+    db.close()
+    found = {(row["metric"], row["period"]): row for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+# --- what must be in the rows: of samples as they were injected, one or several
+
+def bucket_middle(ns):
+    """What a duration becomes: four buckets to each power of two of 256 ns, each seen as its harmonic middle."""
+    units = int(ns) // 256
+    if units < 4:
+        lower, upper = units, units + 1
+    else:
+        width = 1 << (units.bit_length() - 3)
+        lower = units // width * width
+        upper = lower + width
+    return 256 * (2 * lower * upper / (lower + upper) if lower else 0.5)
+
+
+def percentile_ms(samples, key, share):
+    """By nearest rank, of what all of them counted."""
+    counts = {}
+    for sample in samples:
+        for ms, count in sample.get(key, {}).items():
+            middle = bucket_middle(ms * 1e6)
+            counts[middle] = counts.get(middle, 0) + count
+    rank = math.ceil(share * sum(counts.values()))
+    for middle in sorted(counts):
+        rank -= counts[middle]
+        if rank <= 0:
+            return middle / 1e6
+    return None
+
+
+def total(samples, key):
+    """What they counted."""
+    values = (sample.get(key, 0) for sample in samples)
+    return sum(sum(value.values()) if isinstance(value, dict) else value for value in values)
+
+
+def value(samples, metric):
+    """What wal_trends says of them; the first sample of all must not be among them."""
+    if metric in GAUGES:
+        return mean(sample[metric] for sample in samples)
+    if metric == "health_score":
+        return min(sample[metric] for sample in samples)
+    if metric == "query_p95_ms":
+        return percentile_ms(samples, "statements", 0.95)
+    if metric == "commit_p99_ms":
+        return percentile_ms(samples, "commits", 0.99)
+    if metric == "cache_hit_ratio":
+        return total(samples, "cache_hits") / (total(samples, "cache_hits") + total(samples, "cache_misses"))
+    return total(samples, metric) * 1000 / total(samples, "covers")
+
+
+def closed(samples, length_ms):
+    """The minutes or hours that are over: lists of samples."""
+    groups = [[samples[0]]]
+    for sample in samples[1:]:
+        if sample["at"] // length_ms == groups[-1][-1]["at"] // length_ms:
+            groups[-1].append(sample)
+        else:
+            groups.append([sample])
+    return groups[:-1]
+
+
+def line(xs, ys):
+    """Slope, r_squared and the value at 0 of the straight line with the least squares."""
+    mean_x, mean_y = mean(xs), mean(ys)
+    xx = math.fsum((x - mean_x) ** 2 for x in xs)
+    yy = math.fsum((y - mean_y) ** 2 for y in ys)
+    xy = math.fsum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys))
+    return xy / xx, xy * xy / (xx * yy) if yy else None, mean_y - mean_x * xy / xx

@@ -1,0 +1,409 @@
+"""system_health, wal_integrity_check and wal_environment: each fault for real, and exactly the right check."""
+
+import os
+import sqlite3
+import struct
+import threading
+import time
+
+import pytest
+
+from conftest import EXTENSION, connect, metrics, one
+from helpers import Holder, error, poll, snapshot, write
+
+# What is wrong with the engine of this machine, and with the machine.
+ENGINE = {"wal_reset_bug"}
+
+
+def health(db, schema="main"):
+    """{check_name: row} of system_health."""
+    cursor = db.execute("SELECT * FROM system_health WHERE schema = ?", (schema,))
+    names = [column[0] for column in cursor.description]
+    rows = [dict(zip(names, row)) for row in cursor]
+    assert len({row["check_name"] for row in rows}) == len(rows)
+    return {row["check_name"]: row for row in rows}
+
+
+def bad(db):
+    """The names of the checks that are not well."""
+    return {name for name, row in health(db).items()
+            if row["status"] in ("warning", "critical") and name != "overall"} - ENGINE
+
+
+@pytest.fixture
+def sampled(db):
+    """A managed connection whose database is sampled often."""
+    db.execute("SELECT wal_set('sample_interval_ms', 20), wal_set('alert_interval_ms', 50), wal_set('alert_samples', 2)")
+    return db
+
+
+# --- the table itself
+
+def test_a_healthy_database_shows_no_warning(db):
+    write(db, 50)
+    db.execute("PRAGMA synchronous=NORMAL")
+    assert bad(db) == set()
+    rows = health(db)
+    assert rows["overall"]["status"] in ("ok", "warning")  # the engine's bug
+    assert list(rows)[-1] == "overall"
+
+
+def test_areas_and_columns(db):
+    write(db, 1)
+    rows = health(db)
+    areas = {row["area"] for row in rows.values()}
+    assert {"configuration", "WAL size", "checkpointing", "commits", "queries", "integrity", "storage", "cache",
+            "connections", "engine", "backup", "overall"} <= areas
+    for row in rows.values():
+        assert row["status"] in ("ok", "warning", "critical", "unknown")
+        assert row["score"] == {"ok": 100, "warning": 50, "critical": 0, "unknown": None}[row["status"]] \
+            or row["check_name"] == "overall"
+        assert row["detail"]
+        assert (row["recommendation"] is None) or row["status"] != "ok"
+        assert one(db, "SELECT julianday(?)", row["checked_at"]) is not None
+
+
+def test_the_score_of_overall_follows_its_formula(db):
+    write(db, 1)
+    rows = health(db)
+    statuses = [row["status"] for name, row in rows.items() if name != "overall"]
+    expected = max(0, 100 - 40 * statuses.count("critical") - 10 * statuses.count("warning") - 2 * statuses.count("unknown"))
+    assert rows["overall"]["score"] == expected
+    assert expected < 100, "what is unknown does not count as well"
+
+
+def test_every_threshold_is_a_setting_and_is_followed(db):
+    write(db, 1)
+    for name, row in health(db).items():
+        for which in ("warning", "critical"):
+            stored = db.execute("SELECT value FROM wal_config WHERE name = ?", (f"{name}.{which}",)).fetchall()
+            assert row[f"{which}_at"] == (stored[0][0] if stored else None)
+    assert health(db)["disk_free"]["status"] == "ok"
+    db.execute("SELECT wal_set('disk_free.warning', 1e9)")
+    assert health(db)["disk_free"]["status"] == "warning"
+    db.execute("SELECT wal_set('disk_free.critical', 1e8)")
+    assert health(db)["disk_free"]["status"] == "critical"
+    db.execute("SELECT wal_set('disk_free.warning', NULL), wal_set('disk_free.critical', NULL)")
+    assert health(db)["disk_free"]["status"] == "ok"
+
+
+def test_thresholds_name_checks_that_exist(db):
+    write(db, 1)
+    checks = set(health(db))
+    names = {row[0].rsplit(".", 1)[0] for row in
+             db.execute("SELECT name FROM wal_config WHERE name LIKE '%.warning' OR name LIKE '%.critical'")}
+    assert names <= checks, names - checks
+
+
+def test_no_read_transaction_of_ours_is_left(db):
+    write(db, 1)
+    health(db)
+    other = connect(db.execute("PRAGMA database_list").fetchone()[2], load=None, timeout=0)
+    assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    other.close()
+
+
+def test_in_memory_and_other_databases():
+    db = connect(":memory:")
+    assert [row["status"] for row in health(db).values()] == ["unknown"]
+
+
+def test_a_database_in_rollback_mode(tmp_path):
+    db = connect(tmp_path / "rollback.db")
+    db.execute("CREATE TABLE t(x)")
+    assert bad(db) == {"journal_mode"}
+    assert not os.path.exists(tmp_path / "rollback.db-walmanager")
+
+
+def test_attached_databases_have_rows_of_their_own(db, tmp_path):
+    write(db, 1)
+    db.execute(f"ATTACH '{tmp_path / 'other.db'}' AS other")
+    db.execute("CREATE TABLE other.u(x)")
+    assert health(db, "other")["journal_mode"]["status"] == "warning"
+    assert health(db)["journal_mode"]["status"] == "ok"
+
+
+def test_it_does_not_need_the_database_to_itself(db, wal_path):
+    write(db, 1)
+    other = connect(wal_path, load=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO t(payload) VALUES (1)")
+    assert bad(db) == set() or bad(db) == {"unmanaged_processes"}
+    other.execute("ROLLBACK")
+
+
+# --- one fault each
+
+def test_configuration(db):
+    write(db, 1)
+    db.execute("PRAGMA synchronous=OFF")
+    assert bad(db) == {"synchronous"}
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("PRAGMA cache_size=10")
+    assert bad(db) == {"cache_size"}
+    db.execute("PRAGMA cache_size=-2000")
+    db.execute("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
+    db.execute("CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent)")
+    assert bad(db) == {"foreign_keys"}
+    db.execute("PRAGMA foreign_keys=ON")
+    assert bad(db) == set()
+
+
+def test_a_table_of_the_users_that_shadows_ours(db):
+    write(db, 1)
+    db.execute("CREATE TABLE wal_metrics(x)")
+    assert bad(db) == {"shadowing"}
+    assert "wal_metrics" in health(db)["shadowing"]["detail"]
+    db.execute("DROP TABLE wal_metrics")
+    assert bad(db) == set()
+
+
+def test_strategy_off(db):
+    write(db, 1)
+    db.execute("SELECT wal_strategy('off')")
+    assert bad(db) == {"strategy"}
+    db.execute("SELECT wal_strategy('conversation_workload')")
+    assert bad(db) == set()
+
+
+def test_a_displaced_hook(wal_path):
+    apsw = pytest.importorskip("apsw")
+    from helpers import apsw_connect
+    db = apsw_connect(wal_path)
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    db.setwalhook(lambda *_: apsw.SQLITE_OK)
+    for _ in range(3):
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+    def status():
+        return db.execute("SELECT status FROM system_health WHERE check_name = 'wal_hook'").fetchone()[0]
+    assert status() == "warning"
+    db.execute("PRAGMA wal_autocheckpoint=1000")
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert status() == "ok"
+    db.close()
+
+
+def test_a_taken_trace(db):
+    write(db, 1)
+    db.set_trace_callback(lambda sql: None)
+    for _ in range(3):
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert "trace" in bad(db)
+    db.execute("SELECT wal_trace('take')")
+    assert "trace" not in bad(db)
+
+
+def test_private_statistics(tmp_path):
+    path = tmp_path / "links.db"
+    bare = connect(path, load=None)
+    bare.execute("PRAGMA journal_mode=WAL")
+    bare.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
+    os.link(path, tmp_path / "another name.db")
+    db = connect(path)
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert "statistics_file" in bad(db)
+    assert "hard links" in health(db)["statistics_file"]["detail"]
+
+
+def test_a_log_beyond_its_limit_and_who_pins_it(db, wal_path):
+    db.execute("SELECT wal_set('wal_limit_bytes', 65536)")
+    with Holder(wal_path):
+        write(db, 300, 3000)
+        db.execute("PRAGMA synchronous=NORMAL")
+        found = bad(db)
+        assert {"wal_size", "log_pinned"} <= found
+        assert found <= {"wal_size", "log_pinned", "unmanaged_processes", "checkpoint_partial"}
+        assert health(db)["wal_size"]["status"] == "critical"
+        assert "frames behind" in health(db)["log_pinned"]["detail"]
+    poll(lambda: (write(db, 1), bad(db) == set())[1])
+
+
+def test_frames_that_do_not_shrink(db, wal_path):
+    db.execute("SELECT wal_set('checkpoint_frames', 10), wal_set('checkpoint_progress.warning', 0.2)")
+    reader = snapshot(wal_path)
+    write(db, 99, 1000)
+    poll(lambda: "checkpoint_progress" in bad(db))
+    reader.close()
+    poll(lambda: (write(db, 1), "checkpoint_progress" not in bad(db))[1])
+
+
+def test_slow_statements(sampled):
+    db = sampled
+    write(db, 10)
+    db.execute("SELECT wal_set('query_latency.warning', 5)")
+    db.create_function("pause", 1, lambda ms: time.sleep(ms / 1000))
+    for _ in range(40):
+        db.execute("SELECT pause(10)").fetchall()
+    poll(lambda: "query_latency" in bad(db))
+    assert 8.8 < health(db)["query_latency"]["value"] < 1000
+
+
+def test_slow_commits(sampled):
+    db = sampled
+    write(db, 10)
+    db.execute("SELECT wal_set('commit_latency.warning', 5)")
+    db.create_function("pause", 1, lambda ms: time.sleep(ms / 1000))
+    for _ in range(20):
+        db.execute("INSERT INTO t(payload) SELECT pause(10)")
+    poll(lambda: "commit_latency" in bad(db))
+
+
+def test_connections(db, wal_path):
+    write(db, 1)
+    db.execute("SELECT wal_set('idle_in_transaction.warning', 100), wal_set('long_transaction.warning', 100)")
+    other = connect(wal_path)
+    other.execute("SELECT wal_application_name('the sleeper')").fetchall()
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM t").fetchall()
+    poll(lambda: bad(db) == {"idle_in_transaction", "long_transaction"})
+    assert "the sleeper" in health(db)["idle_in_transaction"]["detail"]
+    other.execute("COMMIT")
+    assert bad(db) == set()
+    other.close()
+
+
+def test_an_unfinished_statement(sampled, wal_path):
+    db = sampled
+    write(db, 20)
+    db.execute("SELECT wal_set('unfinished_statement.warning', 100)")
+    other = connect(wal_path)
+    cursor = other.execute("SELECT id FROM t")
+    cursor.fetchone()
+    poll(lambda: bad(db) == {"unfinished_statement"})
+    assert "SELECT id FROM t" in health(db)["unfinished_statement"]["detail"]
+    cursor.fetchone()
+    poll(lambda: bad(db) == set())
+    cursor.close()
+    poll(lambda: bad(db) == set())
+    other.close()
+
+
+def test_a_process_that_is_not_managed(db, wal_path):
+    write(db, 1)
+    with Holder(wal_path):
+        assert bad(db) == {"unmanaged_processes"}
+    assert bad(db) == set()
+
+
+def test_upgrades(sampled, wal_path):
+    db = sampled
+    write(db, 10)
+    db.execute("SELECT wal_set('transactions_upgraded.warning', 3)")
+    for _ in range(5):
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM t").fetchall()
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        db.execute("COMMIT")
+    poll(lambda: bad(db) == {"transactions_upgraded"})
+
+
+def test_free_pages(db):
+    db.execute("PRAGMA synchronous=NORMAL")
+    write(db, 400, 4000)
+    db.execute("PRAGMA synchronous=NORMAL")
+    assert bad(db) == set()
+    db.execute("DELETE FROM t")
+    assert bad(db) == {"freelist"}
+    db.execute("VACUUM")
+    assert bad(db) == set()
+
+
+def test_a_corrupt_page(tmp_path):
+    path = tmp_path / "corrupt.db"
+    bare = connect(path, load=None)
+    bare.execute("PRAGMA journal_mode=WAL")
+    bare.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
+    bare.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) "
+                 "INSERT INTO t SELECT i, zeroblob(100) FROM n")
+    bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    bare.close()
+    with open(path, "r+b") as file:
+        file.seek(4096 * 5)
+        file.write(b"\xff" * 4096)
+    db = connect(path)
+    db.execute("PRAGMA synchronous=NORMAL")
+    assert health(db)["integrity"]["status"] == "unknown"
+    for kind in ("quick", "full"):
+        text = one(db, f"SELECT wal_integrity_check('{kind}')")
+        assert text != "ok"
+        row = health(db)["integrity"]
+        assert row["status"] == "critical"
+        assert text.splitlines()[0][:40] in row["detail"]
+    assert "integrity" in bad(db)
+
+
+def test_a_file_that_is_no_database(tmp_path):
+    path = tmp_path / "none.db"
+    path.write_bytes(b"not a database at all" * 500)
+    db = connect(path)
+    assert "not a database" in one(db, "SELECT wal_integrity_check()")
+
+
+# --- wal_integrity_check
+
+def test_integrity_is_kept_as_evidence(db):
+    write(db, 1)
+    assert health(db)["integrity"]["status"] == "unknown"
+    assert one(db, "SELECT wal_integrity_check()") == "ok"
+    row = health(db)["integrity"]
+    assert row["status"] == "ok" and "(quick)" in row["detail"]
+    assert one(db, "SELECT wal_integrity_check('full')") == "ok"
+    assert one(db, "SELECT integrity_kind FROM wal_environment") == "full"
+    assert one(db, "SELECT integrity_findings FROM wal_environment") == 0
+
+
+def test_foreign_keys_are_part_of_it(db):
+    db.execute("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
+    db.execute("CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent)")
+    db.execute("INSERT INTO child VALUES (5, 7)")
+    assert one(db, "SELECT wal_integrity_check()") == "foreign key: table child row 5 refers to a row that is not in parent"
+    assert health(db)["integrity"]["status"] == "critical"
+    db.execute("INSERT INTO parent VALUES (7)")
+    assert one(db, "SELECT wal_integrity_check()") == "ok"
+    assert health(db)["integrity"]["status"] == "ok"
+
+
+def test_integrity_check_can_be_interrupted(db):
+    db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) "
+               "INSERT INTO t SELECT i, i FROM n")
+    db.execute("CREATE INDEX by_payload ON t(payload)")
+    one(db, "SELECT wal_integrity_check()")
+    before = one(db, "SELECT integrity_at FROM wal_environment")
+    steps = []
+    db.set_progress_handler(lambda: len(steps) > 20 or steps.append(1), 1000)
+    assert "interrupted" in error(db, "SELECT wal_integrity_check('full')")
+    db.set_progress_handler(None, 0)
+    assert one(db, "SELECT integrity_at FROM wal_environment") == before
+
+
+def test_integrity_check_of_others(db, tmp_path):
+    assert error(db, "SELECT wal_integrity_check('deep')") == \
+        "wal_integrity_check: kind 'deep' is not 'quick' or 'full'"
+    assert "not one of main" in error(db, "SELECT wal_integrity_check('quick', 'nowhere')")
+    assert one(connect(":memory:"), "SELECT wal_integrity_check()") == "ok"
+
+
+def test_an_old_check_is_not_one(db):
+    write(db, 1)
+    one(db, "SELECT wal_integrity_check()")
+    db.execute("SELECT wal_set('integrity.warning', 0)")
+    assert bad(db) == {"integrity"}
+
+
+# --- wal_environment
+
+def test_environment(db, wal_path):
+    write(db, 10)
+    cursor = db.execute("SELECT * FROM wal_environment")
+    row = dict(zip([column[0] for column in cursor.description], cursor.fetchone()))
+    assert row["sqlite_version"] == sqlite3.sqlite_version
+    assert (row["tables"], row["tables_with_references"], row["tables_with_statistics"]) == (1, 0, 0)
+    assert row["page_count"] == one(db, "PRAGMA page_count")
+    assert row["cache_size_bytes"] == 2000 * 1024
+    stat = os.statvfs(wal_path)
+    assert row["file_system_bytes"] == stat.f_blocks * stat.f_frsize
+    assert row["file_system"]
+    db.execute("ANALYZE")
+    assert one(db, "SELECT tables_with_statistics FROM wal_environment") in (0, 1)
+
+

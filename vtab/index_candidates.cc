@@ -1,0 +1,86 @@
+// index_candidates: one row per index that is missing, found when it is asked for.
+#include <algorithm>
+#include <optional>
+
+#include "ext/clock.h"
+#include "ext/core/hex.h"
+#include "ext/index_advisor.h"
+#include "vtab/each_database.h"
+#include "vtab/table.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kMostNs = 200'000'000;  // for all databases
+
+struct Row {
+  std::string schema;
+  IndexCandidate index;
+};
+
+// A plan of another version of the schema says nothing of how the statement runs now.
+void ForgetOldPlans(Connection& connection, const Schema& schema, const QueryStatistics& statistics,
+                    std::vector<QueryRow>& queries) {
+  const auto version =
+      connection.Query("PRAGMA " + Connection::Quoted(schema.name) + ".schema_version");
+  std::optional<std::uint32_t> now;
+  if (version.ok() && version.value())
+    now = static_cast<std::uint32_t>(std::stoll(*version.value()));
+  for (QueryRow& query : queries) {
+    const auto entry = statistics.Find(query.id);
+    if (!now || !entry || statistics.PlanSchemaVersion(*entry) != now) query.plan.clear();
+  }
+}
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  const std::uint64_t deadline_ns = MonotonicNs() + kMostNs;
+  connection.CapturePlans();
+  auto rows = RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& all) {
+    const auto control = schema.database->control();
+    const QueryStatistics statistics(control->memory());
+    auto queries = statistics.Read(/*with_plans=*/true);
+    ForgetOldPlans(connection, schema, statistics, queries);
+    for (IndexCandidate& index :
+         FindIndexCandidates(connection, schema.name, std::move(queries), deadline_ns)) {
+      all.push_back({schema.name, std::move(index)});
+    }
+  });
+  if (!rows.ok()) return rows;
+  std::stable_sort(rows.value().begin(), rows.value().end(),
+                   [](const Row& a, const Row& b) { return a.index.total_ns > b.index.total_ns; });
+  return rows;
+}
+
+std::string Columns(const Row& row) {
+  std::string names;
+  for (const std::string& column : row.index.columns)
+    (names += names.empty() ? "" : ", ") += column;
+  return names;
+}
+
+}  // namespace
+
+const Table& IndexCandidatesTable() {
+  // A column is a line.
+  // clang-format off
+  static const TableOf<Row> kTable(
+      "index_candidates", "One row per index that is missing, for statements of query_performance that scan, sort or make an index for one execution, and take 1000 steps or more. Each was created in an empty copy of the schema with the statistics of ANALYZE, and SQLite used it there. The statements that take the most time are looked at, 50 of each database, for 200 ms at most.",
+      Read, /*reveals_others=*/true,
+      {
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"table_name", kText, "the table", [](const Row& r) -> Value { return r.index.table; }},
+          {"columns", kText, "its columns in their order: those that are compared for equality, then a range or an order", [](const Row& r) -> Value { return Columns(r); }},
+          {"sql_to_run", kText, "CREATE INDEX, under a name that is free; consider what it costs writes, and run ANALYZE or PRAGMA optimize after it", [](const Row& r) -> Value { return r.index.sql_to_run; }},
+          {"plan_before", kText, "EXPLAIN QUERY PLAN of the statement below, as the schema is", [](const Row& r) -> Value { return r.index.plan_before; }},
+          {"plan_after", kText, "with this index and the others proposed here", [](const Row& r) -> Value { return r.index.plan_after; }},
+          {"query_id", kText, "of the statement that takes the most time, among those that gain", [](const Row& r) -> Value { return HexText(r.index.query_id); }},
+          {"query", kText, "its text, without literals", [](const Row& r) -> Value { return r.index.query; }},
+          {"calls", kInteger, "of all statements that gain", [](const Row& r) -> Value { return r.index.calls; }},
+          {"total_ms", kReal, "that they took so far", [](const Row& r) -> Value { return static_cast<double>(r.index.total_ns) / 1e6; }},
+          {"statements", kInteger, "how many gain", [](const Row& r) -> Value { return r.index.statements; }},
+      });
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,62 @@
+#include "vtab/query_room.h"
+
+#include "ext/checkpointer.h"
+#include "ext/sqlite.h"
+#include "vtab/module.h"
+
+namespace walmanager {
+
+Connection& ConnectionOf(QueryRoom& room) { return room.connection(); }
+
+QueryRoom::~QueryRoom() {
+  if (db_) sqlite3_close_v2(db_);
+}
+
+Status QueryRoom::Open() {
+  if (db_) return Ok{};
+  auto opened = OpenOwnConnection(
+      ":memory:",
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+      nullptr);
+  if (!opened.ok()) return opened.error();
+  if (Status status = RegisterTables(opened.value().get(), *this); !status.ok()) return status;
+  db_ = opened.value().release();
+  return Ok{};
+}
+
+Result<QueryRoom::Table2D> QueryRoom::Run(const std::string& sql, std::size_t columns) {
+  if (Status status = Open(); !status.ok()) return status.error();
+  struct Depth {
+    explicit Depth(QueryRoom& the_room) : room(the_room) { ++room.depth_; }
+    ~Depth() {
+      if (--room.depth_ == 0) room.read_.clear();
+    }
+    QueryRoom& room;
+  } depth(*this);
+  auto stmt = Prepare(db_, sql);
+  if (!stmt.ok()) return stmt.error();
+  sqlite3_stmt* raw = stmt.value().get();
+  if (static_cast<std::size_t>(sqlite3_column_count(raw)) != columns) {
+    return Error{std::to_string(sqlite3_column_count(raw)) + " columns instead of " +
+                 std::to_string(columns)};
+  }
+  Table2D rows;
+  int rc = SQLITE_OK;
+  while ((rc = sqlite3_step(raw)) == SQLITE_ROW) {
+    std::vector<Value>& row = rows.emplace_back();
+    for (int i = 0; i < static_cast<int>(columns); ++i) {
+      row.push_back(FromSqlite(sqlite3_column_value(raw, i)));
+    }
+  }
+  if (rc != SQLITE_DONE) return EngineError(db_);
+  return rows;
+}
+
+Result<std::shared_ptr<const Rows>> QueryRoom::ReadOnce(const Table& table) {
+  if (const auto found = read_.find(&table); found != read_.end()) return found->second;
+  auto rows = table.Read(*this);
+  if (!rows.ok()) return rows.error();
+  return read_[&table] = std::shared_ptr<const Rows>(std::move(rows.value()));
+}
+
+}  // namespace walmanager

@@ -1,0 +1,76 @@
+// stale_statistics: tables that have grown or shrunk to ten times, or to a tenth, of what ANALYZE
+// saw. Rows are counted no further than that takes.
+#include <cstdlib>
+
+#include "ext/clock.h"
+#include "vtab/each_database.h"
+#include "vtab/table.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kMostNs = 100'000'000;   // for all databases
+constexpr std::int64_t kMostAnalyzed = 100'000;  // rows: of more the count takes too long
+constexpr std::int64_t kFewest = 100;            // rows that are worth it
+
+struct Row {
+  std::string schema, table;
+  std::int64_t analyzed = 0, at_least = 0;
+};
+
+// How many rows there are, but no more than `most`; nullopt where they cannot be read.
+std::optional<std::int64_t> Count(Connection& connection, const std::string& table,
+                                  std::int64_t most) {
+  const auto count = connection.Query("SELECT count(*) FROM (SELECT 1 FROM " + table + " LIMIT " +
+                                      std::to_string(most) + ")");
+  if (!count.ok() || !count.value()) return std::nullopt;
+  return std::strtoll(count.value()->c_str(), nullptr, 10);
+}
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  const std::uint64_t deadline = MonotonicNs() + kMostNs;
+  return RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& rows) {
+    if (connection.observes()) return;
+    const std::string name = Connection::Quoted(schema.name);
+    // The first number of `stat` is the rows of the table: https://www.sqlite.org/fileformat2.html.
+    // Who may write the database may name a view there, which runs what it likes.
+    const auto analyzed = connection.Rows(
+        "SELECT tbl, max(CAST(stat AS INTEGER)) FROM " + name +
+            ".sqlite_stat1 WHERE tbl NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND tbl IN (SELECT name "
+            "FROM " +
+            name + ".sqlite_schema WHERE type = 'table' AND rootpage > 0) GROUP BY tbl",
+        "");
+    if (!analyzed.ok()) return;  // never analyzed, or not to be read
+    for (const Connection::TextRow& row : analyzed.value()) {
+      if (MonotonicNs() > deadline) return;
+      if (row.size() < 2 || !row[0] || !row[1]) continue;
+      const std::int64_t then = std::strtoll(row[1]->c_str(), nullptr, 10);
+      if (then < 0 || then > kMostAnalyzed) continue;
+      const std::int64_t grown = std::max(kFewest, 10 * then);
+      const auto now = Count(connection, name + "." + Connection::Quoted(*row[0]), grown);
+      if (!now) continue;
+      const bool shrunk = then >= kFewest && *now <= then / 10;
+      if (*now >= grown || shrunk) rows.push_back({schema.name, *row[0], then, *now});
+    }
+  });
+}
+
+}  // namespace
+
+const Table& StaleStatisticsTable() {
+  // A column is a line.
+  // clang-format off
+  static const TableOf<Row> kTable(
+      "stale_statistics", "One row per table that has grown tenfold, or shrunk to a tenth, since ANALYZE looked at it; of up to 100000 rows then.",
+      Read, /*reveals_others=*/true,
+      {
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"table_name", kText, "the table", [](const Row& r) -> Value { return r.table; }},
+          {"analyzed_rows", kInteger, "when ANALYZE looked", [](const Row& r) -> Value { return r.analyzed; }},
+          {"rows_at_least", kInteger, "now, or ten times as many where there are more", [](const Row& r) -> Value { return r.at_least; }},
+      });
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager

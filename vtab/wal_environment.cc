@@ -1,0 +1,208 @@
+// wal_environment: one row per database: what it is kept on, how this connection uses it, and what
+// somebody once found out about it. The facts that system_health asks for and no other table has.
+#include <algorithm>
+#include <set>
+
+#include "ext/clock.h"
+#include "ext/core/evidence.h"
+#include "ext/core/time_text.h"
+#include "ext/file_system.h"
+#include "vtab/each_database.h"
+#include "vtab/table.h"
+
+namespace walmanager {
+namespace {
+
+struct Row {
+  std::string schema;
+  Connection::EngineFacts engine;
+  std::optional<std::int64_t> synchronous, foreign_keys, cache_size, page_size, mmap_bytes,
+      busy_timeout_ms, auto_vacuum, tables_with_references, tables_with_statistics, tables,
+      tables_without_statistics;
+  std::optional<std::string> shadowing;
+  std::optional<double> probe_ms;
+  std::optional<std::string> probe_error;
+  FileSystemFacts file_system;
+  std::optional<StorageEvidence> storage;
+  std::optional<IntegrityEvidence> integrity;
+  std::optional<BackupEvidence> backup;
+};
+
+std::optional<std::int64_t> Number(Connection& connection, const std::string& sql) {
+  const auto text = connection.Query(sql);
+  if (!text.ok() || !text.value()) return std::nullopt;
+  return std::strtoll(text.value()->c_str(), nullptr, 10);
+}
+
+// The user's tables and views that have the name of one of ours.
+std::optional<std::string> Shadowing(Connection& connection, const std::string& schema) {
+  std::string names;
+  for (const Table* table : AllTables()) {
+    names += (names.empty() ? "'" : ", '") + std::string(table->name()) + "'";
+  }
+  const auto found = connection.Query("SELECT group_concat(name, ', ') FROM " + schema +
+                                      ".sqlite_schema WHERE type IN ('table', 'view') AND "
+                                      "lower(name) IN (" +
+                                      names + ")");
+  return found.ok() ? found.value() : std::nullopt;
+}
+
+// Tables that have rows, and none in sqlite_stat1: of an empty table ANALYZE keeps nothing.
+std::optional<std::int64_t> WithoutStatistics(Connection& connection, const std::string& schema,
+                                              bool analyzed) {
+  const auto tables = connection.Rows(
+      "SELECT name FROM " + schema +
+          ".sqlite_schema WHERE type = 'table' AND rootpage > 0 AND "
+          "name NOT LIKE 'sqlite\\_%' ESCAPE '\\'" +
+          (analyzed ? " AND NOT EXISTS (SELECT 1 FROM " + schema + ".sqlite_stat1 WHERE tbl = name)"
+                    : "") +
+          " LIMIT 100",
+      "");
+  if (!tables.ok()) return std::nullopt;
+  std::int64_t found = 0;
+  for (const Connection::TextRow& table : tables.value()) {
+    if (table.empty() || !table[0]) continue;
+    found += Number(connection, "SELECT EXISTS (SELECT 1 FROM " + schema + "." +
+                                    Connection::Quoted(*table[0]) + ")")
+                 .value_or(0);
+  }
+  return found;
+}
+
+// What only a connection of the host's knows. It reads the first page and the schema.
+void AskConnection(Connection& connection, const Schema& schema, Row& row) {
+  const std::string name = Connection::Quoted(schema.name);
+  const auto pragma = [&](const char* what) {
+    return Number(connection, "PRAGMA " + name + "." + what);
+  };
+  row.synchronous = pragma("synchronous");
+  row.foreign_keys = Number(connection, "PRAGMA foreign_keys");
+  row.cache_size = pragma("cache_size");
+  row.mmap_bytes = pragma("mmap_size");
+  row.busy_timeout_ms = Number(connection, "PRAGMA busy_timeout");
+  row.auto_vacuum = pragma("auto_vacuum");
+  row.page_size = connection.PageSize(schema);
+  const std::uint64_t start = MonotonicNs();
+  const auto probe = connection.Query("SELECT count(*) FROM " + name + ".sqlite_schema");
+  row.probe_ms = static_cast<double>(MonotonicNs() - start) / 1e6;
+  if (!probe.ok()) {
+    row.probe_error = probe.error().message;
+    return;
+  }
+  const auto count = [&](const char* which) {
+    return Number(connection, "SELECT count(*) FROM " + name + ".sqlite_schema WHERE " + which);
+  };
+  row.tables = count("type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'");
+  row.tables_with_references = count("type = 'table' AND sql LIKE '%REFERENCES%'");
+  row.tables_with_statistics = 0;
+  const bool analyzed = count("name = 'sqlite_stat1'").value_or(0) != 0;
+  row.tables_without_statistics = WithoutStatistics(connection, name, analyzed);
+  if (analyzed) {
+    row.tables_with_statistics =
+        Number(connection, "SELECT count(DISTINCT tbl) FROM " + name + ".sqlite_stat1");
+  }
+  row.shadowing = Shadowing(connection, name);
+  const auto pages = pragma("page_count"), free = pragma("freelist_count");
+  if (pages && free) row.storage = StorageEvidence{UnixMs(), *pages, *free};
+}
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  auto schemas = connection.Schemas();
+  if (!schemas.ok()) return schemas.error();
+  static const Connection::EngineFacts engine = Connection::Engine();
+  std::vector<Row> rows;
+  for (const Schema& schema : schemas.value()) {
+    Row& row = rows.emplace_back();
+    row.schema = schema.name;
+    row.engine = engine;
+    if (!connection.observes()) AskConnection(connection, schema, row);
+    if (!schema.database) continue;
+    row.file_system = FileSystemOf(schema.database->path());
+    const auto control = schema.database->control();
+    layout::Evidence& evidence = control->memory()->evidence;
+    // For those who have no connection to ask.
+    if (row.storage) {
+      KeepStorage(evidence, *row.storage);
+    } else {
+      row.storage = ReadStorage(evidence);
+    }
+    row.integrity = ReadIntegrity(evidence);
+    row.backup = ReadBackup(evidence);
+  }
+  return rows;
+}
+
+Value SynchronousName(const Row& row) {
+  constexpr const char* kNames[] = {"off", "normal", "full", "extra"};
+  if (!row.synchronous || *row.synchronous < 0 || *row.synchronous > 3) return {};
+  return kNames[*row.synchronous];
+}
+
+Value AutoVacuumName(const Row& row) {
+  constexpr const char* kNames[] = {"none", "full", "incremental"};
+  if (!row.auto_vacuum || *row.auto_vacuum < 0 || *row.auto_vacuum > 2) return {};
+  return kNames[*row.auto_vacuum];
+}
+
+// PRAGMA cache_size counts pages, and KiB where it is negative.
+Value CacheBytes(const Row& row) {
+  if (!row.cache_size) return {};
+  if (*row.cache_size < 0) return *row.cache_size * -1024;
+  return row.page_size ? Value(*row.cache_size * *row.page_size) : Value();
+}
+
+template <typename T, typename Get>
+Value Of(const std::optional<T>& evidence, Get get) {
+  return evidence ? Value(get(*evidence)) : Value();
+}
+
+Value First(const Row& row) {
+  if (!row.integrity || row.integrity->first.empty()) return {};
+  return row.integrity->first;
+}
+
+}  // namespace
+
+const Table& WalEnvironmentTable() {
+  // A column is a line.
+  // clang-format off
+  static const TableOf<Row> kTable(
+      "wal_environment", "One row per attached database: what it is kept on, how this connection uses it, and what was once found out about it.",
+      Read, /*reveals_others=*/true,
+      {
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"sqlite_version", kText, "the engine of this process", [](const Row& r) -> Value { return r.engine.version; }},
+          {"wal_reset_bug", kInteger, "1: that engine loses committed pages when checkpoints race (https://www.sqlite.org/wal.html)", [](const Row& r) -> Value { return r.engine.has_wal_reset_bug; }},
+          {"threads", kInteger, "1: SQLite was started so that a thread of ours may use it", [](const Row& r) -> Value { return r.engine.threads; }},
+          {"synchronous", kText, "off, normal, full or extra, of this connection; NULL, as all that belongs to one connection, in evaluations for wal_alerts", [](const Row& r) -> Value { return SynchronousName(r); }},
+          {"foreign_keys", kInteger, "1: this connection enforces them", [](const Row& r) -> Value { return r.foreign_keys; }},
+          {"cache_size_bytes", kInteger, "the most that this connection's page cache takes", [](const Row& r) -> Value { return CacheBytes(r); }},
+          {"mmap_size_bytes", kInteger, "of the database file, that this connection maps", [](const Row& r) -> Value { return r.mmap_bytes; }},
+          {"busy_timeout_ms", kInteger, "of this connection", [](const Row& r) -> Value { return r.busy_timeout_ms; }},
+          {"auto_vacuum", kText, "none, full or incremental", [](const Row& r) -> Value { return AutoVacuumName(r); }},
+          {"tables", kInteger, "tables with rows of their own", [](const Row& r) -> Value { return r.tables; }},
+          {"tables_with_references", kInteger, "tables that declare foreign keys", [](const Row& r) -> Value { return r.tables_with_references; }},
+          {"tables_with_statistics", kInteger, "tables that ANALYZE has looked at", [](const Row& r) -> Value { return r.tables_with_statistics; }},
+          {"shadowing", kText, "tables and views of the user's that have the name of one of ours, and are found in its place", [](const Row& r) -> Value { return r.shadowing; }},
+          {"probe_ms", kReal, "how long reading the schema took just now", [](const Row& r) -> Value { return r.probe_ms; }},
+          {"probe_error", kText, "why it failed, in the engine's words", [](const Row& r) -> Value { return r.probe_error; }},
+          {"file_system", kText, "its type, as ext4 or nfs4; NULL where the system does not say", [](const Row& r) -> Value { return r.file_system.type; }},
+          {"file_system_free_bytes", kInteger, "for those who are not root", [](const Row& r) -> Value { return r.file_system.free_bytes; }},
+          {"file_system_bytes", kInteger, "its size", [](const Row& r) -> Value { return r.file_system.bytes; }},
+          {"page_count", kInteger, "pages of the database", [](const Row& r) -> Value { return Of(r.storage, [](const auto& s) { return s.page_count; }); }},
+          {"freelist_pages", kInteger, "of these, that hold nothing", [](const Row& r) -> Value { return Of(r.storage, [](const auto& s) { return s.freelist_pages; }); }},
+          {"integrity_at", kText, "UTC, when wal_integrity_check() last ended; NULL, as the next four, where it never has", [](const Row& r) -> Value { return Of(r.integrity, [](const auto& i) { return UtcText(i.at_ms); }); }},
+          {"integrity_kind", kText, "quick or full", [](const Row& r) -> Value { return Of(r.integrity, [](const auto& i) { return i.full ? "full" : "quick"; }); }},
+          {"integrity_findings", kInteger, "0: ok", [](const Row& r) -> Value { return Of(r.integrity, [](const auto& i) { return i.findings; }); }},
+          {"integrity_finding", kText, "the first of them", [](const Row& r) -> Value { return First(r); }},
+          {"integrity_ms", kReal, "how long it took", [](const Row& r) -> Value { return Of(r.integrity, [](const auto& i) { return static_cast<double>(i.duration_ns) / 1e6; }); }},
+          {"backup_at", kText, "UTC, when wal_backup() last ended; NULL where it never has", [](const Row& r) -> Value { return Of(r.backup, [](const auto& b) { return UtcText(b.at_ms); }); }},
+          {"backup_path", kText, "where that copy is", [](const Row& r) -> Value { return Of(r.backup, [](const auto& b) { return b.path; }); }},
+          {"backup_bytes", kInteger, "its size", [](const Row& r) -> Value { return Of(r.backup, [](const auto& b) { return b.bytes; }); }},
+          {"tables_without_statistics", kInteger, "tables that have rows, which ANALYZE has not looked at; 100 are looked into", [](const Row& r) -> Value { return r.tables_without_statistics; }},
+      });
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager

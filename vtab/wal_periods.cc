@@ -1,0 +1,76 @@
+// wal_periods: the history summed up over the last minute, hour, day and week, and over those
+// before. Percentiles are of the merged histograms.
+#include <array>
+
+#include "ext/clock.h"
+#include "ext/core/time_text.h"
+#include "vtab/each_database.h"
+#include "vtab/history_columns.h"
+#include "vtab/table.h"
+
+namespace walmanager {
+namespace {
+
+struct Row {
+  std::string schema;
+  const char* period = "";
+  const char* part = "";
+  std::int64_t from_ms = 0, to_ms = 0;
+  HistorySample sample;
+};
+
+constexpr std::int64_t kMinuteMs = 60'000, kHourMs = 60 * kMinuteMs, kDayMs = 24 * kHourMs;
+
+// Ends `ago_ms` before now.
+struct Period {
+  const char* period;
+  const char* part;
+  std::int64_t length_ms, ago_ms;
+};
+constexpr std::array kPeriods = {
+    Period{"minute", "current", kMinuteMs, 0},
+    Period{"minute", "previous", kMinuteMs, kMinuteMs},
+    Period{"hour", "current", kHourMs, 0},
+    Period{"hour", "previous", kHourMs, kHourMs},
+    Period{"hour", "yesterday", kHourMs, kDayMs},
+    Period{"day", "current", kDayMs, 0},
+    Period{"day", "previous", kDayMs, kDayMs},
+    Period{"week", "current", 7 * kDayMs, 0},
+    Period{"week", "previous", 7 * kDayMs, 7 * kDayMs},
+};
+
+Result<std::vector<Row>> Read(Connection& connection) {
+  const std::int64_t now = UnixMs();
+  return RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& rows) {
+    connection.Watch(schema, Database::Watching::kSample);
+    const auto control = schema.database->control();
+    const History history(control->memory());
+    for (const Period& period : kPeriods) {
+      const std::int64_t to = now - period.ago_ms, from = to - period.length_ms;
+      if (auto sample = history.Merge(from, to)) {
+        rows.push_back({schema.name, period.period, period.part, from, to, std::move(*sample)});
+      }
+    }
+  });
+}
+
+}  // namespace
+
+const Table& WalPeriodsTable() {
+  // A column is a line.
+  // clang-format off
+  static const TableOf<Row> kTable(
+      "wal_periods", "wal_history summed up over the last minute, hour, day and week, and over the ones before; no row where there is no sample.",
+      Read, /*reveals_others=*/true, WithHistoryColumns<Row>(
+      {
+          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"period", kText, "minute, hour, day or week", [](const Row& r) -> Value { return r.period; }},
+          {"part", kText, "current: it ends now; previous: the one before; yesterday: of the hour, the same a day ago", [](const Row& r) -> Value { return r.part; }},
+          {"begins_at", kText, "UTC", [](const Row& r) -> Value { return UtcText(r.from_ms); }},
+          {"ends_at", kText, "UTC", [](const Row& r) -> Value { return UtcText(r.to_ms); }},
+      }));
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager
