@@ -131,6 +131,7 @@ const Table& ConnectionMetricsTable() {
           {"trace", kText, "active: its statements are measured; displaced: somebody else has SQLite's one trace slot (wal_trace() takes it back); off: statement_metrics is off", [](const Row& r) -> Value { return TraceStateName(r.entry.trace); }},
           {"trace_lost", kInteger, "commits whose statement was not seen since somebody else had the trace", [](const Row& r) -> Value { return r.entry.trace_lost; }},
           {"sqlite_version", kText, "the engine that it runs in", [](const Row& r) -> Value { return VersionText(r.entry.sqlite_version); }},
+          {"foreign_keys", kInteger, "1: it enforces them; asked once a second while it works", [](const Row& r) -> Value { return r.entry.foreign_keys; }},
           {"still_ms", kReal, "since its statement, which has returned rows and not ended, returned one; NULL where it goes on, or nobody has looked yet", [](const Row& r) -> Value { return SinceMs(r, r.entry.still_since_ns); }},
       });
   // clang-format on

@@ -2,6 +2,7 @@
 // time. `Row` has a member `sample`.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ inline Value SamplePercentile(const std::vector<std::uint64_t>& histogram, doubl
 inline Value SampleMean(const std::optional<HistoryGauge>& gauge) {
   return gauge ? Value(gauge->mean) : Value();
 }
+inline Value SampleBytes(const std::optional<HistoryGauge>& gauge) {
+  return gauge ? Value(static_cast<std::int64_t>(std::llround(gauge->mean))) : Value();
+}
 inline Value SampleExtreme(const std::optional<HistoryGauge>& gauge) {
   return gauge ? Value(gauge->extreme) : Value();
 }
@@ -37,7 +41,7 @@ std::vector<Column<Row>> WithHistoryColumns(std::vector<Column<Row>> first) {
   // A column is a line.
   // clang-format off
   const std::vector<Column<Row>> common = {
-      {"wal_bytes", kReal, "the log's file, mean", [](const Row& r) -> Value { return SampleMean(r.sample.wal_bytes); }},
+      {"wal_bytes", kInteger, "the log's file, mean", [](const Row& r) -> Value { return SampleBytes(r.sample.wal_bytes); }},
       {"pending_frames", kReal, "frames not in the database yet, mean", [](const Row& r) -> Value { return SampleMean(r.sample.pending_frames); }},
       {"commits", kInteger, "to the log", [](const Row& r) -> Value { return r.sample.counters.commits; }},
       {"statements", kInteger, "executions that ended", [](const Row& r) -> Value { return r.sample.counters.statements; }},
@@ -53,7 +57,7 @@ std::vector<Column<Row>> WithHistoryColumns(std::vector<Column<Row>> first) {
       {"pending_frames_max", kInteger, "the most", [](const Row& r) -> Value { return SampleExtreme(r.sample.pending_frames); }},
       {"active_readers_max", kInteger, "the most", [](const Row& r) -> Value { return SampleExtreme(r.sample.active_readers); }},
       {"connections", kReal, "of applications, mean", [](const Row& r) -> Value { return SampleMean(r.sample.connections); }},
-      {"database_bytes", kReal, "mean", [](const Row& r) -> Value { return SampleMean(r.sample.database_bytes); }},
+      {"database_bytes", kInteger, "mean", [](const Row& r) -> Value { return SampleBytes(r.sample.database_bytes); }},
       {"frames_written", kInteger, "added to the log", [](const Row& r) -> Value { return r.sample.counters.frames_written; }},
       {"commit_ms", kReal, "time in committing statements", [](const Row& r) -> Value { return SampleMs(r.sample.counters.commit_ns); }},
       {"checkpoint_stall_ms", kReal, "of that, in the hook", [](const Row& r) -> Value { return SampleMs(r.sample.counters.stall_ns); }},

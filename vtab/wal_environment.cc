@@ -15,6 +15,7 @@ namespace {
 
 struct Row {
   std::string schema;
+  std::uint64_t connection_id = 0;
   Connection::EngineFacts engine;
   std::optional<std::int64_t> synchronous, foreign_keys, cache_size, page_size, mmap_bytes,
       busy_timeout_ms, auto_vacuum, tables_with_references, tables_with_statistics, tables,
@@ -114,6 +115,7 @@ Result<std::vector<Row>> Read(Connection& connection) {
   for (const Schema& schema : schemas.value()) {
     Row& row = rows.emplace_back();
     row.schema = schema.name;
+    row.connection_id = connection.id();
     row.engine = engine;
     if (!connection.observes()) AskConnection(connection, schema, row);
     if (!schema.database) continue;
@@ -200,6 +202,7 @@ const Table& WalEnvironmentTable() {
           {"backup_path", kText, "where that copy is", [](const Row& r) -> Value { return Of(r.backup, [](const auto& b) { return b.path; }); }},
           {"backup_bytes", kInteger, "its size", [](const Row& r) -> Value { return Of(r.backup, [](const auto& b) { return b.bytes; }); }},
           {"tables_without_statistics", kInteger, "tables that have rows, which ANALYZE has not looked at; 100 are looked into", [](const Row& r) -> Value { return r.tables_without_statistics; }},
+          {"connection_id", kInteger, "of this connection, as in connection_metrics; NULL where it has no file", [](const Row& r) -> Value { return r.connection_id ? Value(r.connection_id) : Value(); }},
       });
   // clang-format on
   return kTable;

@@ -68,6 +68,7 @@ void ClearConnection(layout::ConnectionInfo& info) {
                                    &info.schema_used,
                                    &info.statement_used,
                                    &info.sqlite_version,
+                                   &info.foreign_keys,
                                    &info.seen_started_ns,
                                    &info.seen_rows,
                                    &info.still_since_ns}) {
@@ -119,6 +120,9 @@ ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab) {
   entry.cache_used = Get(info.cache_used);
   entry.schema_used = Get(info.schema_used);
   entry.statement_used = Get(info.statement_used);
+  if (const std::uint64_t enforced = Get(info.foreign_keys); enforced == 1 || enforced == 2) {
+    entry.foreign_keys = enforced == 2;
+  }
   constexpr std::uint64_t kHighestVersion = 99'999'999;
   entry.sqlite_version =
       static_cast<std::int64_t>(std::min(Get(info.sqlite_version), kHighestVersion));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -52,6 +53,7 @@ struct ConnectionEntry {
   std::uint64_t statements = 0, rows = 0, commits = 0, rollbacks = 0, upgraded = 0, trace_lost = 0;
   std::uint64_t cache_hits = 0, cache_misses = 0, cache_spills = 0, cache_used = 0, schema_used = 0,
                 statement_used = 0;
+  std::optional<bool> foreign_keys;  // whether it enforces them; nullopt: not asked yet
   std::int64_t sqlite_version = 0;   // 0: unknown
   std::uint64_t still_since_ns = 0;  // CLOCK_MONOTONIC: its statement returns no more rows; 0: it
                                      // does, or nobody has looked

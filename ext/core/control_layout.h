@@ -172,6 +172,7 @@ struct ConnectionInfo {
   // As SQLite counts them, and 0 where it has not been asked yet.
   Counter cache_hits, cache_misses, cache_spills, cache_used, schema_used, statement_used;
   Counter sqlite_version;  // sqlite3_libversion_number()
+  Counter foreign_keys;    // 1: it does not enforce them, 2: it does; 0: not asked yet
   // Its oldest statement as the sampler last saw it, and since when it has returned no row.
   Counter seen_started_ns, seen_rows, still_since_ns;
   char application[64];

@@ -40,7 +40,7 @@ inline constexpr auto kHealthThresholds = std::to_array<HealthThreshold>({
     {"disk_free", "MB", 1000, 100, 0, 1e12, "What is free on the file system"},
     {"freelist", "", 0.25, 0.75, 0, 1, "Pages that hold nothing, as a share of all, of a database of 1 MB or more"},
     {"probe_read", "ms", 100, 1000, 0, 3'600'000, "How long reading the schema takes"},
-    {"cache_hit_ratio", "", 0.8, 0.5, 0, 1, "Pages found in a cache, of those wanted in an hour"},
+    {"cache_hit_ratio", "", 0.5, kNoThreshold, 0, 1, "Pages found in a cache, of those wanted in an hour"},
     {"idle_in_transaction", "ms", 10'000, 60'000, 0, 1e9, "How long a connection does nothing within a transaction"},
     {"long_transaction", "ms", 60'000, 600'000, 0, 1e9, "How long a transaction is open"},
     {"unfinished_statement", "ms", 10'000, 60'000, 0, 1e9, "How long nobody fetches from a statement that has not ended"},

@@ -23,11 +23,12 @@ ran AS (
   SELECT *, row_number() OVER (PARTITION BY schema ORDER BY at DESC, id DESC) AS nth
   FROM wal_checkpoints WHERE result <> 'skipped'
 ),
+-- Those that somebody waited for: in the background they take the time that others leave them.
 recent AS (
   SELECT schema, duration_ms,
          row_number() OVER (PARTITION BY schema ORDER BY duration_ms DESC) AS nth,
          count(*) OVER (PARTITION BY schema) AS n
-  FROM wal_checkpoints WHERE result <> 'skipped' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')
+  FROM wal_checkpoints WHERE result <> 'skipped' AND origin <> 'background' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')
 ),
 application AS (
   SELECT *, coalesce(application || ' (pid ' || pid || ')', process || ' (pid ' || pid || ')', 'pid ' || pid) AS who
@@ -49,13 +50,16 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE synchronous WHEN 'off' THEN 'PRAGMA synchronous=NORMAL: with OFF a power failure can corrupt the database' END
   FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
   UNION ALL
-  SELECT e.schema, 'foreign_keys', 'configuration', NULL, NULL, 0,
-         CASE WHEN foreign_keys = 0 AND tables_with_references > 0 THEN 'warning'
-              WHEN foreign_keys IS NOT NULL AND tables_with_references IS NOT NULL THEN 'ok' END,
-         CASE WHEN foreign_keys IS NULL THEN 'known to each connection alone'
-              ELSE printf('foreign_keys is %s, %d tables declare some', iif(foreign_keys, 'on', 'off'), tables_with_references) END,
-         CASE WHEN foreign_keys = 0 AND tables_with_references > 0 THEN 'PRAGMA foreign_keys=ON on every connection: SQLite does not enforce them otherwise' END
-  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  SELECT e.schema, 'foreign_keys', 'configuration', CASE WHEN tables_with_references IS NOT NULL THEN count(a.pid) END, 'connections', 0,
+         CASE WHEN tables_with_references IS NULL THEN NULL WHEN count(a.pid) > 0 AND tables_with_references > 0 THEN 'warning' ELSE 'ok' END,
+         CASE WHEN tables_with_references IS NULL THEN 'the schema is not known here'
+              WHEN tables_with_references = 0 THEN 'no table declares any'
+              WHEN count(a.pid) = 0 THEN 'every connection that writes enforces them'
+              ELSE printf('%d tables declare some, and these connections write without enforcing them: %s', tables_with_references, group_concat(a.who, ', ')) END,
+         'PRAGMA foreign_keys=ON on every connection: SQLite does not enforce them otherwise'
+  FROM wal_environment e JOIN wal_metrics m USING (schema)
+  LEFT JOIN application a ON a.file = m.file AND a.commits > 0 AND a.foreign_keys = 0
+  WHERE m.file IS NOT NULL GROUP BY e.schema
   UNION ALL
   SELECT e.schema, 'cache_size', 'configuration', cache_size_bytes, 'bytes', 1, NULL,
          CASE WHEN cache_size_bytes IS NULL THEN 'known to each connection alone'
@@ -124,7 +128,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN pending_frames IS NOT NULL THEN coalesce(1.0 * max(wal_frames - oldest_reader_frame, 0) * (page_size + 24) / wal_limit_bytes, 0.0) END,
          'ratio', 0, NULL,
          CASE WHEN oldest_reader_frame < wal_frames
-              THEN printf('the oldest of %d readers is %d frames behind (%.1f MB); nothing after its frame %d can be moved', active_readers, wal_frames - oldest_reader_frame, (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
+              THEN printf('%d reading; the oldest is %d frames behind (%.1f MB): nothing after its frame %d can be moved', active_readers, wal_frames - oldest_reader_frame, (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
               ELSE 'no reader is behind' END,
          'SELECT pid, application, query, verdict FROM wal_readers WHERE blocks IS NOT NULL: that statement is to be finished or reset'
   FROM log
@@ -153,8 +157,8 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   SELECT l.schema, 'checkpoint_duration', 'checkpointing',
          (SELECT duration_ms FROM recent WHERE recent.schema = l.schema AND nth = 1 + n / 20), 'ms', 0,
          CASE WHEN NOT EXISTS (SELECT 1 FROM recent WHERE recent.schema = l.schema) THEN 'ok' END,
-         coalesce((SELECT printf('of %d checkpoints in the last hour 95 %% took less than %.1f ms', n, duration_ms) FROM recent WHERE recent.schema = l.schema AND nth = 1 + n / 20),
-                  'no checkpoint in the last hour'),
+         coalesce((SELECT printf('of %d checkpoints that somebody waited for in the last hour 95 %% took less than %.1f ms', n, duration_ms) FROM recent WHERE recent.schema = l.schema AND nth = 1 + n / 20),
+                  'nobody waited for one in the last hour'),
          'lower checkpoint_frames, so that each has less to do, and see whether the disk is busy with something else'
   FROM log l
   UNION ALL
@@ -254,31 +258,31 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT m.schema, 'idle_in_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.pid) = 0 THEN 'no connection is idle in a transaction'
-              ELSE printf('%d connections are idle in a transaction, the longest for %.1f s: %s', count(a.pid), max(transaction_ms) / 1000, (SELECT who FROM application b WHERE b.file = m.file AND b.state = 'idle in transaction' ORDER BY transaction_ms DESC LIMIT 1)) END,
+              ELSE printf('idle in a transaction: %d connection%s, the longest for %.1f s: %s', count(a.pid), iif(count(a.pid) = 1, '', 's'), max(transaction_ms) / 1000, (SELECT who FROM application b WHERE b.file = m.file AND b.state = 'idle in transaction' ORDER BY transaction_ms DESC LIMIT 1)) END,
          'commit or roll back as soon as the work is done'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.state = 'idle in transaction' WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'long_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.pid) = 0 THEN 'no transaction is open'
-              ELSE printf('the oldest of %d transactions is open for %.1f s: %s', count(a.pid), max(transaction_ms) / 1000, (SELECT who || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
+              ELSE printf('%d open, the oldest for %.1f s: %s', count(a.pid), max(transaction_ms) / 1000, (SELECT who || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
          'shorter transactions: a reader keeps the log from starting over, a writer keeps all other writers out'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.transaction_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'unfinished_statement', 'connections', coalesce(max(still_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.pid) = 0 THEN 'every statement is fetched from or has ended'
-              ELSE printf('%d statements have returned rows and are neither fetched from nor ended, the longest for %.1f s: %s', count(a.pid), max(still_ms) / 1000, (SELECT who || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
+              ELSE printf('%d not ended and no longer fetched from, for up to %.1f s: %s', count(a.pid), max(still_ms) / 1000, (SELECT who || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
          'fetch all rows, or reset the statement (close the cursor): it pins the log until then'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.still_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'transactions_upgraded', 'connections', h.transactions_upgraded, 'transactions', 0, NULL,
-         CASE WHEN h.samples > 0 THEN printf('%d transactions began with a read and then wrote, in the last hour', h.transactions_upgraded) ELSE 'no sample in the last hour' END,
+         CASE WHEN h.samples > 0 THEN printf('%d in the last hour that began with a read and then wrote', h.transactions_upgraded) ELSE 'no sample in the last hour' END,
          'BEGIN IMMEDIATE where a transaction will write: an upgrade fails with "database is locked" where somebody else has written, whatever the timeout'
   FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
   UNION ALL
   SELECT schema, 'unmanaged_processes', 'connections', unmanaged_processes, 'processes', 0, NULL,
          CASE WHEN unmanaged_processes IS NULL THEN 'the system does not say who has the database open'
               WHEN unmanaged_processes = 0 THEN 'every process that has the database open is managed'
-              ELSE printf('%d processes have the database open and do not load walmanager: what they do is not measured, and their checkpoints are not guarded', unmanaged_processes) END,
+              ELSE printf('%d process%s the database open without walmanager: what they do is not measured, and their checkpoints are not guarded', unmanaged_processes, iif(unmanaged_processes = 1, ' has', 'es have')) END,
          'load walmanager there, too'
   FROM log
 
@@ -332,6 +336,6 @@ SELECT m.schema, 'overall', 'overall',
        CASE WHEN count(status) > 0 THEN max(0, 100 - 40 * sum(status = 'critical') - 10 * sum(status = 'warning') - 2 * sum(status = 'unknown')) END,
        NULL, NULL, NULL, NULL,
        CASE WHEN count(status) = 0 THEN 'a database without a file is not watched'
-            ELSE printf('%d critical, %d warnings, %d unknown, %d ok', sum(status = 'critical'), sum(status = 'warning'), sum(status = 'unknown'), sum(status = 'ok')) END,
+            ELSE printf('%d critical, %d warning, %d unknown, %d ok', sum(status = 'critical'), sum(status = 'warning'), sum(status = 'unknown'), sum(status = 'ok')) END,
        NULL, strftime('%Y-%m-%d %H:%M:%f', 'now')
 FROM wal_metrics m LEFT JOIN judged USING (schema) GROUP BY m.schema

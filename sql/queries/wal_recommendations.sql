@@ -11,6 +11,11 @@
 WITH
 reads AS (SELECT schema, sum(total_ms) AS total_ms FROM query_performance WHERE kind = 'read' GROUP BY schema),
 writes AS (SELECT schema, sum(total_ms) AS total_ms, sum(calls) AS calls FROM query_performance WHERE kind IN ('write', 'transaction') GROUP BY schema),
+-- Databases that the connection which asks works with: its PRAGMAs say nothing of others.
+mine AS (
+  SELECT e.schema FROM wal_environment e JOIN connection_metrics c ON c.connection_id = e.connection_id
+  WHERE c.commits > 0 OR c.statements >= 100
+),
 hour AS (SELECT * FROM wal_periods WHERE period = 'hour' AND part = 'current'),
 advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
 
@@ -43,27 +48,28 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
          'a larger page cache on every connection',
          printf('PRAGMA "%w".cache_size=-%d', e.schema, max(2000, min(4 * cache_size_bytes, max(m.database_bytes, 2 * cache_size_bytes)) / 1024)), r.total_ms
   FROM wal_environment e JOIN wal_metrics m USING (schema) JOIN hour h USING (schema) LEFT JOIN reads r USING (schema)
-  WHERE h.cache_pages >= 100000 AND h.cache_hit_ratio < 0.9 AND m.database_bytes > cache_size_bytes
+  WHERE e.schema IN (SELECT schema FROM mine) AND h.cache_pages >= 100000 AND h.cache_hit_ratio < 0.9 AND m.database_bytes > cache_size_bytes
   UNION ALL
   SELECT e.schema, 'configuration', 'pages are copied into each connection''s cache',
          printf('%.1f %% of the pages wanted in the last hour were not in a cache; mmap_size is 0', (1 - h.cache_hit_ratio) * 100),
          'map the database file: what is not in the cache is then read without a system call',
          printf('PRAGMA "%w".mmap_size=%d', e.schema, min(m.database_bytes * 2, 1073741824)), r.total_ms
   FROM wal_environment e JOIN wal_metrics m USING (schema) JOIN hour h USING (schema) LEFT JOIN reads r USING (schema)
-  WHERE h.cache_pages >= 100000 AND h.cache_hit_ratio < 0.9 AND mmap_size_bytes = 0 AND m.database_bytes > cache_size_bytes
+  WHERE e.schema IN (SELECT schema FROM mine) AND h.cache_pages >= 100000 AND h.cache_hit_ratio < 0.9 AND mmap_size_bytes = 0 AND m.database_bytes > cache_size_bytes
   UNION ALL
   SELECT e.schema, 'configuration', 'every commit waits for the disk',
          printf('synchronous is %s; %d commits took %.2f ms in the mean', synchronous, m.commits, m.commit_mean_ms),
          'in WAL mode synchronous=NORMAL cannot corrupt the database; a power failure may then undo the last commits',
          printf('PRAGMA "%w".synchronous=NORMAL', e.schema), w.total_ms
   FROM wal_environment e JOIN wal_metrics m USING (schema) LEFT JOIN writes w USING (schema)
-  WHERE synchronous IN ('full', 'extra') AND m.journal_mode = 'wal' AND m.commits >= 1000 AND m.commit_mean_ms >= 1 AND m.checkpoint_stall_ms < 0.5 * m.commits * m.commit_mean_ms
+  WHERE e.schema IN (SELECT schema FROM mine) AND synchronous IN ('full', 'extra') AND m.journal_mode = 'wal' AND m.commits >= 1000 AND m.commit_mean_ms >= 1 AND m.checkpoint_stall_ms < 0.5 * m.commits * m.commit_mean_ms
   UNION ALL
   SELECT m.schema, 'configuration', 'checkpoints take long',
          printf('95 %% of %d checkpoints took up to %.0f ms', m.checkpoints, m.checkpoint_p95_ms),
          'fewer frames for each', printf('SELECT wal_set(''checkpoint_frames'', %d, %Q)', max(100, c.value / 4), m.schema), w.total_ms
   FROM wal_metrics m JOIN wal_config c ON c.schema = m.schema AND c.name = 'checkpoint_frames' LEFT JOIN writes w ON w.schema = m.schema
-  WHERE m.checkpoints >= 10 AND m.checkpoint_p95_ms >= 200 AND c.value > 100
+  WHERE m.checkpoints >= 10 AND c.value > 100
+    AND EXISTS (SELECT 1 FROM system_health h WHERE h.schema = m.schema AND h.check_name = 'checkpoint_duration' AND h.status IN ('warning', 'critical'))
   UNION ALL
   SELECT m.schema, 'configuration', 'commits wait for checkpoints',
          printf('commits waited %.0f ms for checkpoints in the last %.0f s', h.checkpoint_stall_ms, h.covers_ms / 1000.0),
@@ -84,7 +90,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
          printf('busy_timeout is 0 on this connection; %d connections are open', (SELECT count(*) FROM connection_metrics c WHERE c.role = 'application' AND c.file = m.file)),
          'wait for the other writer, on every connection', 'PRAGMA busy_timeout=5000', w.total_ms
   FROM wal_environment e JOIN wal_metrics m USING (schema) LEFT JOIN writes w USING (schema)
-  WHERE busy_timeout_ms = 0 AND m.commits > 0
+  WHERE e.schema IN (SELECT schema FROM mine) AND busy_timeout_ms = 0 AND m.commits > 0
     AND (SELECT count(*) FROM connection_metrics c WHERE c.role = 'application' AND c.file = m.file AND c.commits > 0) > 1
   UNION ALL
   SELECT schema, 'transactions', 'transactions that begin with a read and then write',

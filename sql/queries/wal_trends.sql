@@ -96,7 +96,7 @@ forecast AS (
   WHERE l.samples >= 12 AND l.r_squared >= 0.8 AND l.slope * t.above > 0 AND (t.y - l.now_y) * t.above > 0
 )
 SELECT c.schema, c.metric, c.period, c.y, p.y,
-       (c.y - p.y) / nullif(p.y, 0),
+       1.0 * (c.y - p.y) / nullif(p.y, 0),
        CASE WHEN l.samples >= 12 THEN l.slope END,
        -- A line says nothing about a time much longer than it was drawn from.
        CASE WHEN f.hours <= 10 * (SELECT hours FROM period d WHERE d.period = c.period)

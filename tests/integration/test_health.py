@@ -149,6 +149,22 @@ def test_configuration(db):
     assert bad(db) == set()
 
 
+def test_foreign_keys_are_judged_on_connections_that_write(sampled, wal_path):
+    """A shell that only looks on has them off, as every connection has at first."""
+    db = sampled
+    db.execute("PRAGMA foreign_keys=ON")
+    db.execute("CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES t)")
+    write(db, 5)
+    db.execute("PRAGMA synchronous=NORMAL")
+    onlooker = connect(wal_path)
+    poll(lambda: (db.execute("SELECT 1").fetchall(), bad(onlooker) == set())[1])  # told once a second
+    onlooker.execute("INSERT INTO t(payload) VALUES (1)")
+    assert bad(onlooker) == {"foreign_keys"}
+    assert bad(db) == {"foreign_keys"}
+    onlooker.close()
+    assert bad(db) == set()
+
+
 def test_a_table_of_the_users_that_shadows_ours(db):
     write(db, 1)
     db.execute("CREATE TABLE wal_metrics(x)")

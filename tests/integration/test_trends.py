@@ -3,6 +3,7 @@
 import random
 import re
 import time
+from contextlib import closing
 
 import pytest
 
@@ -238,8 +239,10 @@ def test_what_becomes_slower_reaches_its_warning(path, metric, counts, words, se
 
 
 def test_a_cache_whose_hits_fall_to_its_warning(path):
-    """From 0.98 to 0.86 within the hour; the warning is at 0.8."""
+    """From 0.98 to 0.86 within the hour; a warning is set at 0.8."""
     now = round(time.time() * 1000)
+    with closing(connect(path)) as db:
+        db.execute("SELECT wal_set('cache_hit_ratio.warning', 0.8)").fetchall()
     for sign, says in ((-1, True), (1, False)):
         inject(path, [{"at": at, "cache_hits": (hits := round(10_000 * (0.86 + sign * 0.12 * (at - now) / HOUR))),
                        "cache_misses": 10_000 - hits} for at in times(HOUR, 10 * SECOND, now)])
