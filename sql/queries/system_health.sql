@@ -245,12 +245,14 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN probe_error IS NOT NULL THEN 'SELECT wal_integrity_check(''quick'')' ELSE 'see whether the disk is busy, and how large the schema is' END
   FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
 
-  -- cache
+  -- cache: a commit of another connection empties a connection's whole cache, whatever its size; so it is judged where that is seldom
   UNION ALL
-  SELECT m.schema, 'cache_hit_ratio', 'cache', CASE WHEN h.cache_pages >= 100000 THEN h.cache_hit_ratio END, 'ratio', 1,
-         CASE WHEN h.samples > 0 AND h.cache_pages < 100000 THEN 'ok' END,
-         CASE WHEN h.cache_pages >= 100000 THEN printf('%.1f %% of the pages wanted in the last hour were in a cache', h.cache_hit_ratio * 100)
-              WHEN h.samples > 0 THEN 'fewer than 100000 pages were wanted in the last hour' ELSE 'no sample in the last hour' END,
+  SELECT m.schema, 'cache_hit_ratio', 'cache', CASE WHEN h.cache_pages >= 100000 AND h.commits * 20 <= h.statements THEN h.cache_hit_ratio END, 'ratio', 1,
+         CASE WHEN h.samples > 0 AND (h.cache_pages < 100000 OR h.commits * 20 > h.statements) THEN 'ok' END,
+         CASE WHEN h.cache_pages < 100000 THEN 'fewer than 100000 pages were wanted in the last hour'
+              WHEN h.commits * 20 > h.statements THEN printf('%.1f %% of the pages wanted in the last hour were in a cache; commits of others empty it, larger or not', h.cache_hit_ratio * 100)
+              WHEN h.samples > 0 THEN printf('%.1f %% of the pages wanted in the last hour were in a cache', h.cache_hit_ratio * 100)
+              ELSE 'no sample in the last hour' END,
          'a larger PRAGMA cache_size, or PRAGMA mmap_size'
   FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
 

@@ -49,6 +49,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
          printf('PRAGMA "%w".cache_size=-%d', e.schema, max(2000, min(4 * cache_size_bytes, max(m.database_bytes, 2 * cache_size_bytes)) / 1024)), r.total_ms
   FROM wal_environment e JOIN wal_metrics m USING (schema) JOIN hour h USING (schema) LEFT JOIN reads r USING (schema)
   WHERE e.schema IN (SELECT schema FROM mine) AND h.cache_pages >= 100000 AND h.cache_hit_ratio < 0.9 AND m.database_bytes > cache_size_bytes
+    AND h.commits * 20 <= h.statements  -- else it is emptied by others, larger or not
   UNION ALL
   SELECT e.schema, 'configuration', 'pages are copied into each connection''s cache',
          printf('%.1f %% of the pages wanted in the last hour were not in a cache; mmap_size is 0', (1 - h.cache_hit_ratio) * 100),

@@ -214,6 +214,13 @@ def test_pages_that_were_not_in_a_cache(path, hits, misses, status):
         assert row["value"] is None and "fewer than 100000" in row["detail"]
 
 
+def test_a_cache_that_commits_of_others_empty_is_not_judged(path):
+    inject(path, [{"at": at, "cache_hits": 300, "cache_misses": 700, "commits": 10, "statements": 100}
+                  for at in times(HOUR, 10 * SECOND)])
+    row = checks(path)["cache_hit_ratio"]
+    assert (row["status"], row["value"]) == ("ok", None) and "commits of others" in row["detail"]
+
+
 @pytest.mark.parametrize("stall, status", [(0, "ok"), (500, "ok"), (3000, "warning"), (6000, "critical")])
 def test_commits_that_waited_for_checkpoints(path, stall, status):
     """In ten seconds."""
