@@ -8,6 +8,7 @@
 
 #include "ext/clock.h"
 #include "ext/core/alerts.h"
+#include "ext/core/evidence.h"
 #include "ext/core/setting_changes.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
@@ -166,6 +167,10 @@ bool Database::Replace(ControlFile::Wish wish) {
       (void)made->region().WriteSettings(*stored);
     }
   }
+  // And what was found out, into any: the private memory is gone with this process.
+  if (made->shared() && !control_->shared()) {
+    TakeOverEvidence(control_->memory()->evidence, made->memory()->evidence);
+  }
   // Where the file was deleted, the log is as far as the one before it knew: the tick must see what
   // is pending there.
   const std::uint64_t position =
@@ -305,8 +310,13 @@ std::optional<std::int64_t> Database::CountUnmanagedProcesses() const {
   const auto marks = ReadMarksOfLockTable(shm_path_);
   if (!marks) return std::nullopt;
   std::set<std::int64_t> managed = {ThisProcess().pid};
-  const auto connections = control()->Connections();
+  const auto control_file = control();
+  const auto connections = control_file->Connections();
   if (connections.size() >= layout::kConnections) return std::nullopt;  // there may be more
+  // One in a container has another pid there than here.
+  if (control_file->shared()) {
+    for (const std::int64_t pid : LockHolders(control_file->path())) managed.insert(pid);
+  }
   for (const ConnectionEntry& connection : connections) managed.insert(connection.pid);
   return std::count_if(marks->open_by.begin(), marks->open_by.end(),
                        [&](std::int64_t pid) { return managed.count(pid) == 0; });

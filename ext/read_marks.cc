@@ -16,16 +16,22 @@ namespace {
 // Every connection holds it shared as long as it has the log open (os_unix.c, UNIX_SHM_DMS).
 constexpr std::int64_t kShmOpenByte = 128;
 
+// nullopt where the system has no such table, or there is no such file.
+std::optional<std::vector<FileLock>> LocksOn(const std::string& path) {
+  struct stat status {};
+  std::ifstream file("/proc/locks");
+  if (!file || stat(path.c_str(), &status) != 0) return std::nullopt;
+  std::stringstream table;
+  table << file.rdbuf();
+  return ParseLockTable(table.str(), {major(status.st_dev), minor(status.st_dev), status.st_ino});
+}
+
 }  // namespace
 
 std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
-  struct stat shm {};
-  std::ifstream file("/proc/locks");
-  if (!file || stat(shm_path.c_str(), &shm) != 0) return std::nullopt;
-  std::stringstream table;
-  table << file.rdbuf();
-  const FileIdentity identity{major(shm.st_dev), minor(shm.st_dev), shm.st_ino};
-  const auto locks = ParseLockTable(table.str(), identity);
+  const auto found = LocksOn(shm_path);
+  if (!found) return std::nullopt;
+  const std::vector<FileLock>& locks = *found;
   // This process has the file mapped, and so holds a lock on it: a table that does not show it
   // names the file otherwise, as those of some file systems do, and says nothing about readers
   // either.
@@ -56,6 +62,14 @@ std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
     }
   }
   return marks;
+}
+
+std::vector<std::int64_t> LockHolders(const std::string& path) {
+  std::vector<std::int64_t> pids;
+  for (const FileLock& lock : LocksOn(path).value_or(std::vector<FileLock>())) {
+    pids.push_back(lock.pid);
+  }
+  return pids;
 }
 
 std::string ProcessName(std::int64_t pid) {

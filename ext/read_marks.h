@@ -27,6 +27,9 @@ struct ReadMarks {
 // As /proc/locks says of the -shm file at `shm_path`; nullopt where it says nothing. About 15 µs.
 std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path);
 
+// The processes that hold a lock on the file, each as this pid namespace names it.
+std::vector<std::int64_t> LockHolders(const std::string& path);
+
 // The name of a process, as in /proc/<pid>/comm; empty where that cannot be read.
 std::string ProcessName(std::int64_t pid);
 

@@ -50,7 +50,7 @@ std::vector<Column<Row>> WithHistoryColumns(std::vector<Column<Row>> first) {
       {"checkpoint_ms", kReal, "time in checkpoints", [](const Row& r) -> Value { return SampleMs(r.sample.counters.checkpoint_ns); }},
       {"active_readers", kReal, "read marks held, mean", [](const Row& r) -> Value { return SampleMean(r.sample.active_readers); }},
       {"cache_hit_ratio", kReal, "pages found in a cache, of those wanted by statements that were looked at", [](const Row& r) -> Value { return SampleHitRatio(r.sample); }},
-      {"health_score", kInteger, "of system_health's overall, the least", [](const Row& r) -> Value { return SampleExtreme(r.sample.health_score); }},
+      {"health_score", kInteger, "of system_health's overall, without what one connection alone knows; the least", [](const Row& r) -> Value { return SampleExtreme(r.sample.health_score); }},
       {"covers_ms", kInteger, "the time that the counts are of; more than the resolution after a time when nobody took samples", [](const Row& r) -> Value { return r.sample.covers_ms; }},
       {"samples", kInteger, "how many it was made of", [](const Row& r) -> Value { return r.sample.samples; }},
       {"wal_bytes_max", kInteger, "the largest", [](const Row& r) -> Value { return SampleExtreme(r.sample.wal_bytes); }},

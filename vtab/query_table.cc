@@ -58,6 +58,13 @@ std::vector<ColumnInfo> QueryTable::columns() const {
 Result<std::unique_ptr<Rows>> QueryTable::Read(QueryRoom& room) const {
   auto rows = room.Run(query_.sql, columns_.size());
   if (!rows.ok()) return rows.error();
+  // The engine keeps a whole number as an integer where it sorts, whatever it was.
+  for (std::vector<Value>& row : rows.value()) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (columns_[i].type == kReal && row[i].integer())
+        row[i] = static_cast<double>(*row[i].integer());
+    }
+  }
   return std::unique_ptr<Rows>(new RowsOfQuery(std::move(rows.value())));
 }
 

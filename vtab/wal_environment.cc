@@ -5,6 +5,7 @@
 
 #include "ext/clock.h"
 #include "ext/core/evidence.h"
+#include "ext/core/sql_names.h"
 #include "ext/core/time_text.h"
 #include "ext/file_system.h"
 #include "vtab/each_database.h"
@@ -51,14 +52,15 @@ std::optional<std::string> Shadowing(Connection& connection, const std::string& 
 // Tables that have rows, and none in sqlite_stat1: of an empty table ANALYZE keeps nothing.
 std::optional<std::int64_t> WithoutStatistics(Connection& connection, const std::string& schema,
                                               bool analyzed) {
-  const auto tables = connection.Rows(
-      "SELECT name FROM " + schema +
-          ".sqlite_schema WHERE type = 'table' AND rootpage > 0 AND "
-          "name NOT LIKE 'sqlite\\_%' ESCAPE '\\'" +
-          (analyzed ? " AND NOT EXISTS (SELECT 1 FROM " + schema + ".sqlite_stat1 WHERE tbl = name)"
-                    : "") +
-          " LIMIT 100",
-      "");
+  const auto tables =
+      connection.Rows("SELECT name FROM " + schema +
+                          ".sqlite_schema WHERE type = 'table' AND rootpage > 0 AND "
+                          "name NOT LIKE 'sqlite\\_%' ESCAPE '\\'" +
+                          (analyzed ? " AND name NOT IN (SELECT tbl FROM " + schema +
+                                          ".sqlite_stat1 WHERE tbl IS NOT NULL)"
+                                    : "") +
+                          " LIMIT 100",
+                      "");
   if (!tables.ok()) return std::nullopt;
   std::int64_t found = 0;
   for (const Connection::TextRow& table : tables.value()) {
@@ -68,6 +70,18 @@ std::optional<std::int64_t> WithoutStatistics(Connection& connection, const std:
                  .value_or(0);
   }
   return found;
+}
+
+// Tables that declare foreign keys. LIKE also finds a column named preferences.
+std::optional<std::int64_t> WithReferences(Connection& connection, const std::string& schema) {
+  const auto tables = connection.Rows("SELECT sql FROM " + schema +
+                                          ".sqlite_schema WHERE type = 'table' AND rootpage > 0 "
+                                          "AND sql LIKE '%REFERENCES%'",
+                                      "");
+  if (!tables.ok()) return std::nullopt;
+  return std::count_if(tables.value().begin(), tables.value().end(), [](const auto& table) {
+    return !table.empty() && table[0] && HasReferences(*table[0]);
+  });
 }
 
 // What only a connection of the host's knows. It reads the first page and the schema.
@@ -94,7 +108,7 @@ void AskConnection(Connection& connection, const Schema& schema, Row& row) {
     return Number(connection, "SELECT count(*) FROM " + name + ".sqlite_schema WHERE " + which);
   };
   row.tables = count("type = 'table' AND rootpage > 0 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'");
-  row.tables_with_references = count("type = 'table' AND sql LIKE '%REFERENCES%'");
+  row.tables_with_references = WithReferences(connection, name);
   row.tables_with_statistics = 0;
   const bool analyzed = count("name = 'sqlite_stat1'").value_or(0) != 0;
   row.tables_without_statistics = WithoutStatistics(connection, name, analyzed);

@@ -52,6 +52,18 @@ std::optional<StorageEvidence> ReadStorage(const layout::Evidence& evidence) {
   return StorageEvidence{at_ms, GetSigned(evidence.page_count), GetSigned(evidence.freelist_pages)};
 }
 
+void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to) {
+  const auto is_newer = [](const auto& one, const auto& other) {
+    return one && (!other || one->at_ms > other->at_ms);
+  };
+  const auto integrity = ReadIntegrity(from);
+  if (is_newer(integrity, ReadIntegrity(to))) KeepIntegrity(to, *integrity);
+  const auto backup = ReadBackup(from);
+  if (is_newer(backup, ReadBackup(to))) KeepBackup(to, *backup);
+  const auto storage = ReadStorage(from);
+  if (is_newer(storage, ReadStorage(to))) KeepStorage(to, *storage);
+}
+
 void ForgetEvidence(layout::Evidence& evidence) {
   Put(evidence.integrity_ms, 0);
   Put(evidence.backup_ms, 0);

@@ -36,6 +36,9 @@ struct StorageEvidence {
 void KeepStorage(layout::Evidence& evidence, const StorageEvidence& storage);
 std::optional<StorageEvidence> ReadStorage(const layout::Evidence& evidence);
 
+// What is newer in `from` is taken over.
+void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to);
+
 // Another database: nothing is known of it.
 void ForgetEvidence(layout::Evidence& evidence);
 

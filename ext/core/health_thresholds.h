@@ -27,14 +27,14 @@ inline constexpr std::nullopt_t kNoThreshold = std::nullopt;
 // clang-format off
 inline constexpr auto kHealthThresholds = std::to_array<HealthThreshold>({
     {"cache_size", "bytes", 262'144, kNoThreshold, 0, 1e12, "The page cache of the connection that asks"},
-    {"wal_size", "", 1.5, 4, 0, 1e6, "What the log holds, as a share of wal_limit_bytes"},
+    {"wal_size", "", 1.5, 4, 0, 1e6, "What the log holds while readers or pending frames keep it from starting over, as a share of wal_limit_bytes"},
     {"log_pinned", "", 0.5, 2, 0, 1e6, "What the oldest reader keeps from being moved, as a share of wal_limit_bytes"},
     {"checkpoint_progress", "s", 60, 600, 0, 1e9, "How long frames have waited to be moved, more than checkpoint_frames of them"},
     {"checkpoint_partial", "", 20, kNoThreshold, 1, 512, "Checkpoints in a row that moved less than the whole log"},
-    {"checkpoint_duration", "ms", 200, 1000, 0, 3'600'000, "What 95 % of the checkpoints of an hour stay below"},
-    {"commit_latency", "ms", 100, 1000, 0, 3'600'000, "What 99 % of the commits of a minute stay below"},
+    {"checkpoint_duration", "ms", 200, 1000, 0, 3'600'000, "What 95 % of the checkpoints of an hour, of 10 or more, stay below"},
+    {"commit_latency", "ms", 100, 1000, 0, 3'600'000, "What 99 % of the commits of a minute, of 10 or more, stay below"},
     {"commit_stalls", "", 0.1, 0.5, 0, 1000, "Time that commits of a minute waited for checkpoints, as a share of it"},
-    {"query_latency", "ms", 100, 1000, 0, 3'600'000, "What 95 % of the statements of a minute stay below"},
+    {"query_latency", "ms", 100, 1000, 0, 3'600'000, "What 95 % of the statements of a minute, of 10 or more, stay below"},
     {"query_degradation", "", 2, 5, 1, 1e6, "The same of the last hour, as a multiple of yesterday's"},
     {"integrity", "days", 30, kNoThreshold, 0, 1e6, "Since the last wal_integrity_check()"},
     {"disk_free", "MB", 1000, 100, 0, 1e12, "What is free on the file system"},

@@ -57,4 +57,13 @@ void AddReferredNames(std::string_view sql, std::set<std::string>& names) {
   });
 }
 
+bool HasReferences(std::string_view sql) {
+  SqlTokenizer tokens(sql);
+  Token token;
+  for (tokens.Next(token); token.kind != TokenKind::kEnd; tokens.Next(token)) {
+    if (token.keyword == Keyword::kReferences) return true;
+  }
+  return false;
+}
+
 }  // namespace walmanager

@@ -16,4 +16,7 @@ void AddNames(std::string_view sql, std::set<std::string>& names);
 // Adds the names behind REFERENCES: the tables that a CREATE TABLE has foreign keys to.
 void AddReferredNames(std::string_view sql, std::set<std::string>& names);
 
+// Whether a CREATE TABLE has foreign keys.
+bool HasReferences(std::string_view sql);
+
 }  // namespace walmanager

@@ -13,15 +13,33 @@
 -- checked_at TEXT: UTC
 
 WITH
+-- `here` and `schema_argument`: how a PRAGMA or a function is told which database is meant.
+database AS (
+  SELECT *, iif(schema = 'main', '', printf('"%w".', schema)) AS here,
+         iif(schema = 'main', '', ', ' || quote(schema)) AS schema_argument
+  FROM wal_metrics WHERE file IS NOT NULL
+),
+-- What belongs to the connection that asks; evaluations for wal_alerts have none, and none of these checks.
+asking AS (SELECT e.*, here, schema_argument FROM wal_environment e JOIN database USING (schema) WHERE busy_timeout_ms IS NOT NULL),
 log AS (
   SELECT *, wal_frames * (page_size + 24) AS log_bytes
-  FROM wal_metrics WHERE journal_mode = 'wal' AND file IS NOT NULL
+  FROM database WHERE journal_mode = 'wal'
 ),
 minute AS (SELECT * FROM wal_periods WHERE period = 'minute' AND part = 'current'),
 -- Checkpoints that ran, newest first.
 ran AS (
   SELECT *, row_number() OVER (PARTITION BY schema ORDER BY at DESC, id DESC) AS nth
   FROM wal_checkpoints WHERE result <> 'skipped'
+),
+-- Since when checkpoints have found more than checkpoint_frames and moved none: not since the last that did,
+-- after which there may long have been nothing to move.
+waiting AS (
+  SELECT schema, moved_at, coalesce(min(CASE WHEN done_at IS NULL OR at > done_at THEN at END), done_at) AS since
+  FROM ran
+  JOIN (SELECT schema, max(CASE WHEN moved_frames > 0 THEN at END) AS moved_at,
+               max(CASE WHEN moved_frames > 0 OR result = 'complete' OR wal_frames - checkpointed_frames <= c.value THEN at END) AS done_at
+        FROM ran JOIN wal_config c USING (schema) WHERE c.name = 'checkpoint_frames' GROUP BY schema) USING (schema)
+  GROUP BY schema
 ),
 -- Those that somebody waited for: in the background they take the time that others leave them.
 recent AS (
@@ -41,41 +59,41 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   SELECT schema, 'journal_mode', 'configuration', NULL, NULL, 0,
          CASE journal_mode WHEN 'wal' THEN 'ok' ELSE 'warning' END,
          'journal_mode is ' || coalesce(journal_mode, 'unknown'),
-         CASE WHEN journal_mode <> 'wal' THEN 'PRAGMA journal_mode=WAL lets readers and a writer go on beside each other; all that walmanager does begins there' END
-  FROM wal_metrics WHERE file IS NOT NULL AND journal_mode IS NOT NULL
+         CASE WHEN journal_mode <> 'wal' THEN 'PRAGMA ' || here || 'journal_mode=WAL: readers and a writer then go on beside each other; all that walmanager does begins there' END
+  FROM database WHERE journal_mode IS NOT NULL
   UNION ALL
   SELECT e.schema, 'synchronous', 'configuration', NULL, NULL, 0,
          CASE WHEN synchronous = 'off' THEN 'warning' WHEN synchronous IS NOT NULL THEN 'ok' END,
-         'synchronous is ' || coalesce(synchronous, 'known to each connection alone'),
-         CASE synchronous WHEN 'off' THEN 'PRAGMA synchronous=NORMAL: with OFF a power failure can corrupt the database' END
-  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+         'synchronous is ' || coalesce(synchronous, 'not known') || ' on this connection',
+         CASE synchronous WHEN 'off' THEN 'PRAGMA ' || here || 'synchronous=NORMAL: with OFF a power failure can corrupt the database' END
+  FROM asking e
   UNION ALL
   SELECT e.schema, 'foreign_keys', 'configuration', CASE WHEN tables_with_references IS NOT NULL THEN count(a.pid) END, 'connections', 0,
          CASE WHEN tables_with_references IS NULL THEN NULL WHEN count(a.pid) > 0 AND tables_with_references > 0 THEN 'warning' ELSE 'ok' END,
          CASE WHEN tables_with_references IS NULL THEN 'the schema is not known here'
               WHEN tables_with_references = 0 THEN 'no table declares any'
               WHEN count(a.pid) = 0 THEN 'every connection that writes enforces them'
-              ELSE printf('%d tables declare some, and these connections write without enforcing them: %s', tables_with_references, group_concat(a.who, ', ')) END,
+              ELSE printf('%d %s some, which are not enforced on connections that write: %s', tables_with_references, iif(tables_with_references = 1, 'table declares', 'tables declare'), group_concat(a.who, ', ')) END,
          'PRAGMA foreign_keys=ON on every connection: SQLite does not enforce them otherwise'
-  FROM wal_environment e JOIN wal_metrics m USING (schema)
+  FROM asking e JOIN database m USING (schema)
   LEFT JOIN application a ON a.file = m.file AND a.commits > 0 AND a.foreign_keys = 0
-  WHERE m.file IS NOT NULL GROUP BY e.schema
+  GROUP BY e.schema
   UNION ALL
   SELECT e.schema, 'cache_size', 'configuration', cache_size_bytes, 'bytes', 1, NULL,
-         CASE WHEN cache_size_bytes IS NULL THEN 'known to each connection alone'
+         CASE WHEN cache_size_bytes IS NULL THEN 'not known'
               ELSE printf('this connection caches up to %.2f MB', cache_size_bytes / 1e6) END,
-         'PRAGMA cache_size=-2000 is SQLite''s default, 2 MB'
-  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+         'PRAGMA ' || here || 'cache_size=-2000 is SQLite''s default, 2 MB'
+  FROM asking e
   UNION ALL
   SELECT schema, 'wal_hook', 'configuration', NULL, NULL, 0,
          CASE hook WHEN 'active' THEN 'ok' WHEN 'displaced' THEN 'warning' WHEN 'off' THEN 'warning' END,
          CASE hook WHEN 'active' THEN 'commits of this connection reach walmanager'
                    WHEN 'displaced' THEN 'somebody else has taken this connection''s WAL hook'
                    WHEN 'off' THEN 'PRAGMA wal_autocheckpoint was 0 when walmanager was loaded on this connection: its commits checkpoint nothing'
-                   ELSE 'known to each connection alone' END,
+                   END,
          CASE hook WHEN 'displaced' THEN 'load walmanager after whatever calls sqlite3_wal_hook(), or PRAGMA wal_autocheckpoint=1000 to give it back'
                    WHEN 'off' THEN 'PRAGMA wal_autocheckpoint=1000' END
-  FROM log
+  FROM log WHERE hook IS NOT NULL
   UNION ALL
   SELECT m.schema, 'trace', 'configuration', count(a.pid), 'connections', 0,
          CASE WHEN count(a.pid) > 0 THEN 'warning' ELSE 'ok' END,
@@ -89,7 +107,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN shadowing IS NOT NULL THEN 'your own ' || shadowing || ' is found in the place of ours'
               WHEN tables IS NULL THEN 'the schema is not known here' ELSE 'no table of yours has the name of one of ours' END,
          CASE WHEN shadowing IS NOT NULL THEN 'rename it, or ask for ours as temp.<name>' END
-  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  FROM asking e
   UNION ALL
   SELECT schema, 'statistics_file', 'configuration', NULL, NULL, 0,
          CASE WHEN statistics_file IS NOT NULL OR private_because LIKE 'WALMANAGER_FILE%'
@@ -107,7 +125,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               WHEN checkpointer = 'replicator' THEN 'a replicator checkpoints, walmanager only looks'
               ELSE 'strategy ' || strategy || ', checkpointer ' || checkpointer END,
          CASE WHEN strategy_error IS NOT NULL THEN 'define it anew with wal_strategy_define(), or choose another with wal_strategy()'
-              WHEN strategy = 'off' THEN 'SELECT wal_strategy(''conversation_workload'')'
+              WHEN strategy = 'off' THEN 'SELECT wal_strategy(''conversation_workload''' || schema_argument || ')'
               WHEN checkpointer = 'off' THEN 'PRAGMA wal_autocheckpoint=1000' END
   FROM log
   UNION ALL
@@ -119,8 +137,11 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
 
   -- WAL size
   UNION ALL
-  SELECT schema, 'wal_size', 'WAL size', 1.0 * log_bytes / wal_limit_bytes, 'ratio', 0, NULL,
-         printf('the log holds %.1f MB of wal_limit_bytes %.1f MB; its file is %.1f MB', log_bytes / 1e6, wal_limit_bytes / 1e6, wal_bytes / 1e6),
+  SELECT schema, 'wal_size', 'WAL size', 1.0 * log_bytes / wal_limit_bytes, 'ratio', 0,
+         CASE WHEN pending_frames = 0 AND active_readers = 0 THEN 'ok' END,
+         CASE WHEN log_bytes IS NULL THEN 'what the log holds cannot be seen from here'
+              ELSE printf('the log holds %.1f MB, wal_limit_bytes is %.1f MB; its file is %.1f MB', log_bytes / 1e6, wal_limit_bytes / 1e6, wal_bytes / 1e6)
+                   || iif(log_bytes > 0 AND pending_frames = 0 AND active_readers = 0, '; all of it is in the database, and the next commit starts it over', '') END,
          'see wal_readers for who keeps it from starting over'
   FROM log
   UNION ALL
@@ -128,8 +149,8 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN pending_frames IS NOT NULL THEN coalesce(1.0 * max(wal_frames - oldest_reader_frame, 0) * (page_size + 24) / wal_limit_bytes, 0.0) END,
          'ratio', 0, NULL,
          CASE WHEN oldest_reader_frame < wal_frames
-              THEN printf('%d reading; the oldest is %d frames behind (%.1f MB): nothing after its frame %d can be moved', active_readers, wal_frames - oldest_reader_frame, (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
-              ELSE 'no reader is behind' END,
+              THEN printf('the oldest of %d %s is %d frames behind (%.1f MB); nothing after its frame %d can be moved', active_readers, iif(active_readers = 1, 'reader', 'readers'), wal_frames - oldest_reader_frame, (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
+              WHEN pending_frames IS NULL THEN 'what readers hold cannot be seen from here' ELSE 'no reader is behind' END,
          'SELECT pid, application, query, verdict FROM wal_readers WHERE blocks IS NOT NULL: that statement is to be finished or reset'
   FROM log
 
@@ -138,26 +159,28 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   SELECT l.schema, 'checkpoint_progress', 'checkpointing',
          CASE WHEN pending_frames <= (SELECT value FROM wal_config c WHERE c.schema = l.schema AND c.name = 'checkpoint_frames') THEN 0.0
               WHEN pending_frames IS NOT NULL THEN
-                max(0.0, (julianday('now') - julianday(coalesce((SELECT max(at) FROM ran WHERE ran.schema = l.schema AND moved_frames > 0), statistics_since))) * 86400) END,
+                max(0.0, (julianday('now') - julianday(coalesce(w.since, statistics_since))) * 86400) END,
          's', 0, NULL,
-         printf('%d frames are not in the database yet; %s', pending_frames,
-                coalesce('a checkpoint last moved some at ' || (SELECT max(at) FROM ran WHERE ran.schema = l.schema AND moved_frames > 0), 'no checkpoint has moved any')),
+         CASE WHEN pending_frames IS NULL THEN 'what the log holds cannot be seen from here'
+              ELSE printf('%d %s not in the database yet; %s', pending_frames, iif(pending_frames = 1, 'frame is', 'frames are'),
+                coalesce('a checkpoint last moved some at ' || w.moved_at, 'no checkpoint that wal_checkpoints knows of has moved any')) END,
          'see wal_readers for who is in the way, and wal_checkpoints for errors'
-  FROM log l
+  FROM log l LEFT JOIN waiting w USING (schema)
   UNION ALL
   SELECT l.schema, 'checkpoint_partial', 'checkpointing',
          coalesce((SELECT min(nth) - 1 FROM ran WHERE ran.schema = l.schema AND result = 'complete'),
                   (SELECT count(*) FROM ran WHERE ran.schema = l.schema)),
          'checkpoints', 0, NULL,
-         printf('the last %d checkpoints in a row moved less than the whole log',
+         printf('%d in a row moved less than the whole log',
                 coalesce((SELECT min(nth) - 1 FROM ran WHERE ran.schema = l.schema AND result = 'complete'), (SELECT count(*) FROM ran WHERE ran.schema = l.schema))),
          'see blocked_by_pid in wal_checkpoints, and wal_readers'
   FROM log l
   UNION ALL
   SELECT l.schema, 'checkpoint_duration', 'checkpointing',
          (SELECT duration_ms FROM recent WHERE recent.schema = l.schema AND nth = 1 + n / 20), 'ms', 0,
-         CASE WHEN NOT EXISTS (SELECT 1 FROM recent WHERE recent.schema = l.schema) THEN 'ok' END,
-         coalesce((SELECT printf('of %d checkpoints that somebody waited for in the last hour 95 %% took less than %.1f ms', n, duration_ms) FROM recent WHERE recent.schema = l.schema AND nth = 1 + n / 20),
+         CASE WHEN (SELECT count(*) FROM recent WHERE recent.schema = l.schema) < 10 THEN 'ok' END,
+         coalesce((SELECT iif(n < 10, printf('fewer than 10 checkpoints that somebody waited for in the last hour, the longest took %.1f ms', duration_ms),
+                                      printf('of %d checkpoints that somebody waited for in the last hour 95 %% took up to %.1f ms', n, duration_ms)) FROM recent WHERE recent.schema = l.schema AND nth = 1 + n / 20),
                   'nobody waited for one in the last hour'),
          'lower checkpoint_frames, so that each has less to do, and see whether the disk is busy with something else'
   FROM log l
@@ -177,22 +200,24 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   -- commits
   UNION ALL
   SELECT l.schema, 'commit_latency', 'commits', p.commit_p99_ms, 'ms', 0,
-         CASE WHEN p.samples > 0 AND p.commits = 0 THEN 'ok' END,
-         CASE WHEN p.commits > 0 THEN printf('of %d commits in the last minute 99 %% took less than %.2f ms', p.commits, p.commit_p99_ms)
+         CASE WHEN p.samples > 0 AND p.commits < 10 THEN 'ok' END,
+         CASE WHEN p.commits >= 10 THEN printf('of %d commits in the last minute 99 %% took less than %.2f ms', p.commits, p.commit_p99_ms)
+              WHEN p.commits > 0 THEN printf('fewer than 10 commits in the last minute, which took less than %.2f ms', p.commit_p99_ms)
               WHEN p.samples > 0 THEN 'no commit in the last minute' ELSE 'no sample in the last minute' END,
          'a slow disk, a large transaction or a stall: see checkpoint_stall_ms and stddev_ms in query_performance'
   FROM log l LEFT JOIN minute p ON p.schema = l.schema
   UNION ALL
   SELECT l.schema, 'commit_stalls', 'commits', CASE WHEN p.covers_ms > 0 THEN p.checkpoint_stall_ms / p.covers_ms END, 'ratio', 0, NULL,
          CASE WHEN p.covers_ms > 0 THEN printf('commits waited %.0f ms for checkpoints in the last %.0f s', p.checkpoint_stall_ms, p.covers_ms / 1000.0) ELSE 'no sample in the last minute' END,
-         'SELECT wal_strategy(''low_latency''), or a smaller stall_budget_ms'
+         'SELECT wal_strategy(''low_latency''' || schema_argument || '), or a smaller stall_budget_ms'
   FROM log l LEFT JOIN minute p ON p.schema = l.schema
 
   -- queries
   UNION ALL
   SELECT m.schema, 'query_latency', 'queries', p.query_p95_ms, 'ms', 0,
-         CASE WHEN p.samples > 0 AND p.statements = 0 THEN 'ok' END,
-         CASE WHEN p.statements > 0 THEN printf('of %d statements in the last minute 95 %% took less than %.2f ms', p.statements, p.query_p95_ms)
+         CASE WHEN p.samples > 0 AND p.statements < 10 THEN 'ok' END,
+         CASE WHEN p.statements >= 10 THEN printf('of %d statements in the last minute 95 %% took less than %.2f ms', p.statements, p.query_p95_ms)
+              WHEN p.statements > 0 THEN printf('fewer than 10 statements in the last minute, 95 %% of which took less than %.2f ms', p.query_p95_ms)
               WHEN p.samples > 0 THEN 'no statement was measured in the last minute' ELSE 'no sample in the last minute' END,
          'SELECT query, calls, p95_ms, plan FROM query_performance ORDER BY total_ms DESC LIMIT 5, and wal_recommendations'
   FROM wal_metrics m LEFT JOIN minute p ON p.schema = m.schema WHERE m.file IS NOT NULL
@@ -212,24 +237,26 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT e.schema, 'integrity', 'integrity', (julianday('now') - julianday(integrity_at)), 'days', 0,
          CASE WHEN integrity_findings > 0 THEN 'critical' WHEN probe_error LIKE '%malformed%' OR probe_error LIKE '%not a database%' THEN 'critical' END,
-         CASE WHEN integrity_findings > 0 THEN printf('%d findings at %s: %s', integrity_findings, integrity_at, integrity_finding)
+         CASE WHEN integrity_findings > 0 THEN printf('%d %s at %s: %s', integrity_findings, iif(integrity_findings = 1, 'finding', 'findings'), integrity_at, integrity_finding)
               WHEN probe_error IS NOT NULL THEN 'the schema cannot be read: ' || probe_error
               WHEN integrity_at IS NULL THEN 'never checked' ELSE 'ok at ' || integrity_at || ' (' || integrity_kind || ')' END,
-         CASE WHEN integrity_findings > 0 THEN 'restore a backup, or save what can be read with .recover in the sqlite3 shell; then find out what the disk does'
-              ELSE 'SELECT wal_integrity_check(''quick'')' END
-  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+         CASE WHEN integrity_findings > 0 AND integrity_finding LIKE 'foreign key%'
+                THEN 'PRAGMA ' || here || 'foreign_key_check shows them: add the rows that are referred to, or delete those that refer; PRAGMA foreign_keys=ON on every connection keeps it so. A mismatch is mended by a unique index on the columns that are referred to'
+              WHEN integrity_findings > 0 THEN 'restore a backup, or save what can be read with .recover in the sqlite3 shell; then find out what the disk does'
+              ELSE 'SELECT wal_integrity_check(''quick''' || schema_argument || ')' END
+  FROM wal_environment e JOIN database m USING (schema)
 
   -- storage
   UNION ALL
   SELECT e.schema, 'disk_free', 'storage', file_system_free_bytes / 1e6, 'MB', 1, NULL,
-         printf('%.0f of %.0f MB are free on the file system', file_system_free_bytes / 1e6, file_system_bytes / 1e6),
+         CASE WHEN file_system_free_bytes IS NOT NULL THEN printf('%.0f of %.0f MB are free on the file system', file_system_free_bytes / 1e6, file_system_bytes / 1e6) ELSE 'the system does not say what is free' END,
          'make room: when the disk is full commits fail and the log can no longer be moved'
   FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
   UNION ALL
-  SELECT e.schema, 'freelist', 'storage', CASE WHEN page_count > 0 THEN iif(page_count * m.page_size < 1000000, 0.0, 1.0 * freelist_pages / page_count) END, 'ratio', 0, NULL,
-         CASE WHEN page_count > 0 THEN printf('%d of %d pages hold nothing (%.1f MB)', freelist_pages, page_count, freelist_pages * m.page_size / 1e6) ELSE 'nobody has asked yet' END,
-         iif(auto_vacuum = 'incremental', 'PRAGMA incremental_vacuum', 'VACUUM when nobody needs the database') || ' gives them back, unless they are soon used again'
-  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  SELECT e.schema, 'freelist', 'storage', CASE WHEN page_count >= 0 THEN iif(page_count * m.page_size < 1000000, 0.0, 1.0 * freelist_pages / page_count) END, 'ratio', 0, NULL,
+         CASE WHEN page_count > 0 THEN printf('%d of %d pages hold nothing (%.1f MB)', freelist_pages, page_count, freelist_pages * m.page_size / 1e6) WHEN page_count = 0 THEN 'the database is empty' ELSE 'nobody has asked yet' END,
+         iif(auto_vacuum = 'incremental', 'PRAGMA ' || here || 'incremental_vacuum', 'VACUUM' || iif(here = '', '', printf(' "%w"', schema)) || ' when nobody needs the database') || ' gives them back, unless they are soon used again'
+  FROM wal_environment e JOIN database m USING (schema)
   UNION ALL
   SELECT e.schema, 'file_system', 'storage', NULL, NULL, 0,
          CASE WHEN file_system IN ('nfs', 'nfs4', 'cifs', 'smb3', 'smbfs', 'ncpfs', 'afs', 'ceph', 'glusterfs', 'lustre', 'gfs2', 'ocfs2') OR file_system LIKE 'fuse.%' AND file_system NOT LIKE 'fuse.fuseblk' THEN 'critical'
@@ -241,16 +268,16 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT e.schema, 'probe_read', 'storage', probe_ms, 'ms', 0, CASE WHEN probe_error IS NOT NULL THEN 'critical' END,
          CASE WHEN probe_error IS NOT NULL THEN 'reading the schema failed: ' || probe_error
-              WHEN probe_ms IS NULL THEN 'known to each connection alone' ELSE printf('reading the schema took %.2f ms', probe_ms) END,
-         CASE WHEN probe_error IS NOT NULL THEN 'SELECT wal_integrity_check(''quick'')' ELSE 'see whether the disk is busy, and how large the schema is' END
-  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+              ELSE printf('reading the schema took %.2f ms', probe_ms) END,
+         CASE WHEN probe_error IS NOT NULL THEN 'SELECT wal_integrity_check(''quick''' || schema_argument || ')' ELSE 'see whether the disk is busy, and how large the schema is' END
+  FROM asking e
 
   -- cache: a commit of another connection empties a connection's whole cache, whatever its size; so it is judged where that is seldom
   UNION ALL
-  SELECT m.schema, 'cache_hit_ratio', 'cache', CASE WHEN h.cache_pages >= 100000 AND h.commits * 20 <= h.statements THEN h.cache_hit_ratio END, 'ratio', 1,
-         CASE WHEN h.samples > 0 AND (h.cache_pages < 100000 OR h.commits * 20 > h.statements) THEN 'ok' END,
+  SELECT m.schema, 'cache_hit_ratio', 'cache', CASE WHEN h.cache_pages >= 100000 AND NOT (coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements) THEN h.cache_hit_ratio END, 'ratio', 1,
+         CASE WHEN h.samples > 0 AND (h.cache_pages < 100000 OR coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements) THEN 'ok' END,
          CASE WHEN h.cache_pages < 100000 THEN 'fewer than 100000 pages were wanted in the last hour'
-              WHEN h.commits * 20 > h.statements THEN printf('%.1f %% of the pages wanted in the last hour were in a cache; commits of others empty it, larger or not', h.cache_hit_ratio * 100)
+              WHEN coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements THEN printf('%.1f %% of the pages wanted in the last hour were in a cache; commits of others empty it, larger or not', h.cache_hit_ratio * 100)
               WHEN h.samples > 0 THEN printf('%.1f %% of the pages wanted in the last hour were in a cache', h.cache_hit_ratio * 100)
               ELSE 'no sample in the last hour' END,
          'a larger PRAGMA cache_size, or PRAGMA mmap_size'
@@ -260,31 +287,31 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT m.schema, 'idle_in_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.pid) = 0 THEN 'no connection is idle in a transaction'
-              ELSE printf('idle in a transaction: %d connection%s, the longest for %.1f s: %s', count(a.pid), iif(count(a.pid) = 1, '', 's'), max(transaction_ms) / 1000, (SELECT who FROM application b WHERE b.file = m.file AND b.state = 'idle in transaction' ORDER BY transaction_ms DESC LIMIT 1)) END,
+              ELSE printf('%d %s idle in a transaction, the longest for %.1f s: %s', count(a.pid), iif(count(a.pid) = 1, 'connection is', 'connections are'), max(transaction_ms) / 1000, (SELECT who FROM application b WHERE b.file = m.file AND b.state = 'idle in transaction' ORDER BY transaction_ms DESC LIMIT 1)) END,
          'commit or roll back as soon as the work is done'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.state = 'idle in transaction' WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'long_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.pid) = 0 THEN 'no transaction is open'
-              ELSE printf('%d open, the oldest for %.1f s: %s', count(a.pid), max(transaction_ms) / 1000, (SELECT who || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
+              ELSE printf('the oldest of %d %s is open for %.1f s: %s', count(a.pid), iif(count(a.pid) = 1, 'transaction', 'transactions'), max(transaction_ms) / 1000, (SELECT who || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
          'shorter transactions: a reader keeps the log from starting over, a writer keeps all other writers out'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.transaction_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'unfinished_statement', 'connections', coalesce(max(still_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.pid) = 0 THEN 'every statement is fetched from or has ended'
-              ELSE printf('%d not ended and no longer fetched from, for up to %.1f s: %s', count(a.pid), max(still_ms) / 1000, (SELECT who || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
+              ELSE printf('%d %s returned rows and %s neither fetched from nor ended, the longest for %.1f s: %s', count(a.pid), iif(count(a.pid) = 1, 'statement has', 'statements have'), iif(count(a.pid) = 1, 'is', 'are'), max(still_ms) / 1000, (SELECT who || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
          'fetch all rows, or reset the statement (close the cursor): it pins the log until then'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.still_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'transactions_upgraded', 'connections', h.transactions_upgraded, 'transactions', 0, NULL,
-         CASE WHEN h.samples > 0 THEN printf('%d in the last hour that began with a read and then wrote', h.transactions_upgraded) ELSE 'no sample in the last hour' END,
+         CASE WHEN h.samples > 0 THEN printf('%d %s began with a read and then wrote, in the last hour', h.transactions_upgraded, iif(h.transactions_upgraded = 1, 'transaction', 'transactions')) ELSE 'no sample in the last hour' END,
          'BEGIN IMMEDIATE where a transaction will write: an upgrade fails with "database is locked" where somebody else has written, whatever the timeout'
   FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
   UNION ALL
   SELECT schema, 'unmanaged_processes', 'connections', unmanaged_processes, 'processes', 0, NULL,
          CASE WHEN unmanaged_processes IS NULL THEN 'the system does not say who has the database open'
               WHEN unmanaged_processes = 0 THEN 'every process that has the database open is managed'
-              ELSE printf('%d process%s the database open without walmanager: what they do is not measured, and their checkpoints are not guarded', unmanaged_processes, iif(unmanaged_processes = 1, ' has', 'es have')) END,
+              ELSE printf('%d %s the database open without walmanager: what is done there is not measured, and checkpoints there are not guarded', unmanaged_processes, iif(unmanaged_processes = 1, 'process has', 'processes have')) END,
          'load walmanager there, too'
   FROM log
 
@@ -328,7 +355,8 @@ judged AS (
 SELECT schema, check_name, area, status,
        CASE status WHEN 'ok' THEN 100 WHEN 'warning' THEN 50 WHEN 'critical' THEN 0 END,
        value, unit, warning_at, critical_at, coalesce(detail, 'not known'),
-       CASE WHEN status <> 'ok' THEN recommendation END,
+       -- What nobody has measured yet is not bad; an integrity check can be asked for.
+       CASE WHEN status IN ('warning', 'critical') OR status = 'unknown' AND check_name = 'integrity' THEN recommendation END,
        strftime('%Y-%m-%d %H:%M:%f', 'now')
 FROM judged
 UNION ALL
@@ -338,6 +366,6 @@ SELECT m.schema, 'overall', 'overall',
        CASE WHEN count(status) > 0 THEN max(0, 100 - 40 * sum(status = 'critical') - 10 * sum(status = 'warning') - 2 * sum(status = 'unknown')) END,
        NULL, NULL, NULL, NULL,
        CASE WHEN count(status) = 0 THEN 'a database without a file is not watched'
-            ELSE printf('%d critical, %d warning, %d unknown, %d ok', sum(status = 'critical'), sum(status = 'warning'), sum(status = 'unknown'), sum(status = 'ok')) END,
+            ELSE printf('%d critical, %d %s, %d unknown, %d ok', sum(status = 'critical'), sum(status = 'warning'), iif(sum(status = 'warning') = 1, 'warning', 'warnings'), sum(status = 'unknown'), sum(status = 'ok')) END,
        NULL, strftime('%Y-%m-%d %H:%M:%f', 'now')
 FROM wal_metrics m LEFT JOIN judged USING (schema) GROUP BY m.schema

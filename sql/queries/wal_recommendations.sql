@@ -22,7 +22,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   -- it became slow: missing indexes, verified in a copy of the schema
   SELECT schema, 'indexes',
          printf('%s has no index on %s', table_name, columns),
-         printf('%d executions of %s took %.1f ms. Plan without: %s. Plan with: %s', calls, query, total_ms, replace(plan_before, char(10), '; '), replace(plan_after, char(10), '; ')),
+         printf('%d %s of %s%s took %.1f ms. Plan without: %s. Plan with: %s', calls, iif(calls = 1, 'execution', 'executions'), query, iif(statements = 1, '', printf(' and %d other %s', statements - 1, iif(statements = 2, 'statement', 'statements'))), total_ms, replace(plan_before, char(10), '; '), replace(plan_after, char(10), '; ')),
          'create the index; each write to the table then costs a little more', sql_to_run, total_ms
   FROM index_candidates
   -- statistics for the planner
@@ -49,7 +49,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
          printf('PRAGMA "%w".cache_size=-%d', e.schema, max(2000, min(4 * cache_size_bytes, max(m.database_bytes, 2 * cache_size_bytes)) / 1024)), r.total_ms
   FROM wal_environment e JOIN wal_metrics m USING (schema) JOIN hour h USING (schema) LEFT JOIN reads r USING (schema)
   WHERE e.schema IN (SELECT schema FROM mine) AND h.cache_pages >= 100000 AND h.cache_hit_ratio < 0.9 AND m.database_bytes > cache_size_bytes
-    AND h.commits * 20 <= h.statements  -- else it is emptied by others, larger or not
+    AND NOT (coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements)  -- else it is emptied by others, larger or not
   UNION ALL
   SELECT e.schema, 'configuration', 'pages are copied into each connection''s cache',
          printf('%.1f %% of the pages wanted in the last hour were not in a cache; mmap_size is 0', (1 - h.cache_hit_ratio) * 100),

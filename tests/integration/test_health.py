@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import struct
+import subprocess
+import sys
 import threading
 import time
 
@@ -423,3 +425,170 @@ def test_environment(db, wal_path):
     assert one(db, "SELECT tables_with_statistics FROM wal_environment") in (0, 1)
 
 
+
+
+# --- what an operator who follows it to the letter meets
+
+def mended(db, check, schema="main"):
+    """Runs the statement that a check recommends, up to its explanation."""
+    db.execute(health(db, schema)[check]["recommendation"].split(":")[0]).fetchall()
+    assert health(db, schema)[check]["status"] == "ok"
+
+
+def test_a_recommendation_names_the_database_that_it_is_about(db, tmp_path):
+    write(db, 1)
+    db.execute("ATTACH ? AS \"it's\"", (str(tmp_path / "other.db"),))
+    db.execute('CREATE TABLE "it\'s".u(x)')
+    mended(db, "journal_mode", "it's")
+    db.execute('PRAGMA "it\'s".synchronous=OFF')
+    db.execute("SELECT wal_strategy('off', ?)", ("it's",))
+    mended(db, "synchronous", "it's")
+    mended(db, "strategy", "it's")
+    mended(db, "integrity", "it's")
+    assert health(db)["integrity"]["status"] == "unknown"
+
+
+def test_a_column_whose_name_ends_in_references_is_no_foreign_key(db):
+    write(db, 1)
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("CREATE TABLE users(id INTEGER PRIMARY KEY, preferences TEXT, \"references\" TEXT /* REFERENCES t */)")
+    assert bad(db) == set()
+    assert one(db, "SELECT tables_with_references FROM wal_environment") == 0
+    db.execute("CREATE TABLE child(parent REFERENCES users)")
+    assert health(db)["foreign_keys"]["detail"].startswith("1 table declares some, which are not enforced")
+
+
+def test_what_nobody_has_measured_yet_is_not_to_be_mended(db):
+    write(db, 1)
+    for name, row in health(db).items():
+        assert row["status"] != "unknown" or row["recommendation"] is None or name == "integrity"
+
+
+def test_a_log_that_starts_over_at_the_next_commit_is_well(db):
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("SELECT wal_set('wal_limit_bytes', 65536), wal_set('checkpoint_frames', 100000000)")
+    db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) "
+               "INSERT INTO t(payload) SELECT zeroblob(3000) FROM n")
+    poll(lambda: metrics(db)["pending_frames"] == 0)
+    assert metrics(db)["wal_frames"] > 200
+    row = health(db)["wal_size"]
+    assert row["status"] == "ok" and "the next commit starts it over" in row["detail"], row
+    assert bad(db) == set()
+
+
+def test_frames_have_not_waited_since_before_they_were_written(db, wal_path):
+    db.execute("SELECT wal_set('checkpoint_frames', 10), wal_set('checkpoint_progress.warning', 2)")
+    write(db, 99, 1000)
+    poll(lambda: metrics(db)["pending_frames"] <= 10)
+    time.sleep(2.5)
+    reader = snapshot(wal_path)
+    db.execute("INSERT INTO t(payload) SELECT zeroblob(3000) FROM t")
+    assert metrics(db)["pending_frames"] > 10
+    # Until a checkpoint has met the reader nobody knows since when.
+    poll(lambda: one(db, "SELECT result FROM wal_checkpoints LIMIT 1") == "partial" and
+         health(db)["checkpoint_progress"]["status"] == "ok", seconds=1.9)
+    poll(lambda: "checkpoint_progress" in bad(db))
+    reader.close()
+
+
+def test_one_slow_statement_or_commit_is_no_percentile(sampled):
+    db = sampled
+    db.execute("SELECT wal_set('query_latency.warning', 5), wal_set('commit_latency.warning', 5)")
+    db.create_function("pause", 1, lambda ms: time.sleep(ms / 1000))
+    db.execute("INSERT INTO t(payload) SELECT pause(20)")
+    poll(lambda: health(db)["commit_latency"]["status"] != "unknown")
+    poll(lambda: "fewer than 10" in health(db)["commit_latency"]["detail"])
+    assert not bad(db) & {"commit_latency", "query_latency"}
+
+
+def test_the_history_has_the_score_that_is_shown(sampled):
+    db = sampled
+    db.execute("PRAGMA synchronous=NORMAL")
+    write(db, 50)
+    db.execute("PRAGMA synchronous=NORMAL")
+    poll(lambda: health(db)["overall"]["score"] ==
+         one(db, "SELECT (SELECT health_score FROM wal_history WHERE resolution_ms = 20 ORDER BY at DESC LIMIT 1)"))
+
+
+def test_an_empty_database(tmp_path):
+    db = connect(tmp_path / "empty.db")
+    assert health(db)["freelist"]["status"] == "ok"
+    assert health(db)["freelist"]["detail"] == "the database is empty"
+
+
+def test_numbers_have_the_type_that_is_declared(db):
+    write(db, 1)
+    for column in ("value", "warning_at", "critical_at"):
+        found = db.execute(f"SELECT DISTINCT typeof({column}) FROM system_health").fetchall()
+        assert set(found) <= {("real",), ("null",)}, column
+
+
+# --- findings, a line each
+
+def test_each_line_is_a_finding(db, wal_path):
+    db.execute("CREATE INDEX by_payload ON t(payload)")
+    write(db, 200, 400)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.execute("PRAGMA writable_schema=ON")
+    db.execute("DELETE FROM sqlite_schema WHERE name = 'by_payload'")
+    db.close()
+    db = connect(wal_path)
+    lines = one(db, "SELECT wal_integrity_check()").splitlines()
+    assert len(lines) > 5 and all(line.endswith("is never used") for line in lines)
+    assert one(db, "SELECT integrity_findings FROM wal_environment") == len(lines)
+    assert one(db, "SELECT integrity_finding FROM wal_environment") == lines[0]
+
+
+def test_the_same_error_is_one_finding(tmp_path):
+    path = tmp_path / "none.db"
+    path.write_bytes(b"not a database at all" * 500)
+    assert one(connect(path), "SELECT wal_integrity_check()") == "file is not a database"
+
+
+def test_a_foreign_key_that_cannot_be_checked_is_a_finding_and_hides_none(db):
+    db.execute("CREATE TABLE parent(id INTEGER PRIMARY KEY, name)")
+    db.execute("CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent)")
+    db.execute("CREATE TABLE \"the other's\"(name REFERENCES parent(name))")
+    db.execute("INSERT INTO child VALUES (5, 7)")
+    assert one(db, "SELECT wal_integrity_check()").splitlines() == [
+        "foreign key: table child row 5 refers to a row that is not in parent",
+        "foreign key mismatch - \"the other's\" referencing \"parent\""]
+    row = health(db)["integrity"]
+    assert row["detail"].startswith("2 findings at ")
+    assert row["recommendation"].startswith("PRAGMA foreign_key_check shows them") and "backup" not in row["recommendation"]
+    db.execute("CREATE UNIQUE INDEX parent_name ON parent(name)")
+    db.execute("DELETE FROM child")
+    assert one(db, "SELECT wal_integrity_check()") == "ok"
+
+
+def test_evidence_of_before_the_control_file_goes_into_it(tmp_path):
+    path = tmp_path / "quiet.db"
+    bare = connect(path, load=None)
+    bare.execute("PRAGMA journal_mode=WAL")
+    bare.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
+    db = connect(path)
+    assert one(db, "SELECT wal_integrity_check()") == "ok"
+    assert not os.path.exists(f"{path}-walmanager")
+    write(db, 1)
+    assert health(db)["integrity"]["status"] == "ok"
+    assert health(connect(path))["integrity"]["status"] == "ok"
+
+
+def test_a_process_of_another_pid_namespace_is_managed(db, wal_path):
+    code = f"""
+import sqlite3, sys
+db = sqlite3.connect({str(wal_path)!r}, isolation_level=None)
+db.enable_load_extension(True); db.load_extension({EXTENSION!r})
+db.execute("INSERT INTO t(payload) VALUES (1)")
+print("ready", flush=True); sys.stdin.readline()
+"""
+    write(db, 1)
+    child = subprocess.Popen(["unshare", "-p", "-f", "--mount-proc", sys.executable, "-c", code], text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if child.stdout.readline() != "ready\n":
+        child.communicate()
+        pytest.skip("a pid namespace is not permitted here")
+    db.execute("PRAGMA synchronous=NORMAL")
+    assert (metrics(db)["processes"], metrics(db)["unmanaged_processes"]) == (2, 0)
+    assert bad(db) == set()
+    child.communicate("\n")

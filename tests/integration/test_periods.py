@@ -215,7 +215,8 @@ def test_pages_that_were_not_in_a_cache(path, hits, misses, status):
 
 
 def test_a_cache_that_commits_of_others_empty_is_not_judged(path):
-    inject(path, [{"at": at, "cache_hits": 300, "cache_misses": 700, "commits": 10, "statements": 100}
+    inject(path, [{"at": at, "cache_hits": 300, "cache_misses": 700, "commits": 10, "statements": 100,
+                   "connections": 2}
                   for at in times(HOUR, 10 * SECOND)])
     row = checks(path)["cache_hit_ratio"]
     assert (row["status"], row["value"]) == ("ok", None) and "commits of others" in row["detail"]

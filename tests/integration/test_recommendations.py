@@ -186,7 +186,7 @@ def test_an_empty_database_and_one_in_rollback_mode(tmp_path, make):
     db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     row = only(db)
     assert (row["area"], row["evidence"]) == ("configuration", "system_health: journal_mode is warning")
-    assert row["action"].startswith("PRAGMA journal_mode=WAL ")
+    assert row["action"].startswith("PRAGMA journal_mode=WAL: ")
     assert advice(db, engine=True) == [row]  # the bug is one of WAL mode
     assert files_beside(path) <= {""}
     db.execute("PRAGMA journal_mode=WAL")
@@ -447,6 +447,7 @@ def test_a_database_that_fits_into_the_cache_needs_no_larger_one(db):
 def test_a_page_cache_of_an_attached_database(attached):
     db, schema, there = attached
     larger_than_a_cache(there)
+    there.execute("SELECT wal_metrics_reset('history')")  # the commits that filled it
     there.execute("PRAGMA cache_size=-2000")
     db.execute(f"PRAGMA {quoted(schema)}.cache_size=-2000")
     random_reads(there)
@@ -875,3 +876,12 @@ def test_checks_that_are_not_well_appear_with_what_they_recommend(db):
     db.execute("PRAGMA foreign_keys=ON")
     db.execute("SELECT wal_strategy('conversation_workload')")
     assert advice(db) == []
+
+
+def test_an_index_for_several_statements_says_so(db):
+    rows_into(db, 2000, payload="i")
+    for i in range(3):
+        db.execute("SELECT * FROM t WHERE payload = ?", (i,)).fetchall()
+        db.execute("SELECT count(*) FROM t WHERE payload = ?", (i,)).fetchall()
+    row = only(db)
+    assert row["evidence"].startswith("6 executions of SELECT ") and " and 1 other statement took " in row["evidence"]

@@ -157,7 +157,7 @@ def test_a_pinned_log_is_a_warning_and_then_critical(shell, crowd, fast_path, wo
     poll(lambda: shell.execute("INSERT INTO t(payload) VALUES (zeroblob(100000))") and bool(of(shell, "log_pinned")))
     warning = raised(shell, "log_pinned", status="warning", threshold=0.04, cleared_at=None)
     assert 0.04 <= warning["value"] < 2
-    assert re.match(r"\d+ reading; the oldest is \d+ frames behind", warning["detail"])
+    assert re.match(r"the oldest of \d+ readers? is \d+ frames behind", warning["detail"])
     set_to(shell, "log_pinned.critical", 0.05)
     poll(lambda: shell.execute("INSERT INTO t(payload) VALUES (zeroblob(100000))") and len(of(shell, "log_pinned")) > 1)
     critical = raised(shell, "log_pinned", 2, status="critical", threshold=0.05, cleared_at=None)

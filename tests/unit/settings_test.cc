@@ -79,7 +79,8 @@ TEST(Settings, AThresholdIsMadeOfTheLineOfItsCheck) {
   }
   const SettingSpec& latency = SettingSpecs()[*FindSetting("query_latency.critical")];
   EXPECT_STREQ(latency.description,
-               "What 95 % of the statements of a minute stay below: from here on system_health "
+               "What 95 % of the statements of a minute, of 10 or more, stay below: from here on "
+               "system_health "
                "says critical.");
 }
 
