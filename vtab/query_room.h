@@ -16,6 +16,7 @@
 #include "vtab/table.h"
 
 struct sqlite3;
+struct sqlite3_stmt;
 
 namespace walmanager {
 
@@ -38,8 +39,9 @@ class QueryRoom {
   Status Open();
 
   Connection& connection_;
-  sqlite3* db_ = nullptr;  // made when first needed
-  int depth_ = 0;          // of queries that run within each other
+  sqlite3* db_ = nullptr;                          // made when first needed
+  int depth_ = 0;                                  // of queries that run within each other
+  std::map<std::string, sqlite3_stmt*> prepared_;  // that do not run now
   std::map<const Table*, std::shared_ptr<const Rows>> read_;
 };
 

@@ -26,10 +26,17 @@ log AS (
   FROM database WHERE journal_mode = 'wal'
 ),
 minute AS (SELECT * FROM wal_periods WHERE period = 'minute' AND part = 'current'),
--- Checkpoints that ran, newest first.
+-- Checkpoints that ran, newest first; `failed` is 1 for those that failed within an hour.
 ran AS (
-  SELECT *, row_number() OVER (PARTITION BY schema ORDER BY at DESC, id DESC) AS nth
+  SELECT schema, at, result, error, moved_frames, wal_frames, checkpointed_frames,
+         result = 'failed' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour') AS failed,
+         row_number() OVER (PARTITION BY schema ORDER BY at DESC, id DESC) AS nth
   FROM wal_checkpoints WHERE result <> 'skipped'
+),
+summed AS (
+  SELECT schema, coalesce(min(CASE WHEN result = 'complete' THEN nth END) - 1, count(*)) AS partial,
+         max(CASE WHEN nth = 1 THEN result END) AS newest, sum(failed) AS failed
+  FROM ran GROUP BY schema
 ),
 -- Since when checkpoints have found more than checkpoint_frames and moved none: not since the last that did,
 -- after which there may long have been nothing to move.
@@ -42,11 +49,12 @@ waiting AS (
   GROUP BY schema
 ),
 -- Those that somebody waited for: in the background they take the time that others leave them.
-recent AS (
-  SELECT schema, duration_ms,
-         row_number() OVER (PARTITION BY schema ORDER BY duration_ms DESC) AS nth,
-         count(*) OVER (PARTITION BY schema) AS n
-  FROM wal_checkpoints WHERE result <> 'skipped' AND origin <> 'background' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')
+waited AS (
+  SELECT schema, n, duration_ms
+  FROM (SELECT schema, duration_ms, row_number() OVER (PARTITION BY schema ORDER BY duration_ms DESC) AS nth,
+               count(*) OVER (PARTITION BY schema) AS n
+        FROM wal_checkpoints WHERE result <> 'skipped' AND origin <> 'background' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour'))
+  WHERE nth = 1 + n / 20
 ),
 application AS (
   SELECT *, coalesce(application || ' (pid ' || pid || ')', process || ' (pid ' || pid || ')', 'pid ' || pid) AS who
@@ -167,35 +175,26 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          'see wal_readers for who is in the way, and wal_checkpoints for errors'
   FROM log l LEFT JOIN waiting w USING (schema)
   UNION ALL
-  SELECT l.schema, 'checkpoint_partial', 'checkpointing',
-         coalesce((SELECT min(nth) - 1 FROM ran WHERE ran.schema = l.schema AND result = 'complete'),
-                  (SELECT count(*) FROM ran WHERE ran.schema = l.schema)),
-         'checkpoints', 0, NULL,
-         printf('%d in a row moved less than the whole log',
-                coalesce((SELECT min(nth) - 1 FROM ran WHERE ran.schema = l.schema AND result = 'complete'), (SELECT count(*) FROM ran WHERE ran.schema = l.schema))),
+  SELECT l.schema, 'checkpoint_partial', 'checkpointing', coalesce(s.partial, 0), 'checkpoints', 0, NULL,
+         printf('the last %d checkpoints in a row moved less than the whole log', coalesce(s.partial, 0)),
          'see blocked_by_pid in wal_checkpoints, and wal_readers'
-  FROM log l
+  FROM log l LEFT JOIN summed s ON s.schema = l.schema
   UNION ALL
-  SELECT l.schema, 'checkpoint_duration', 'checkpointing',
-         (SELECT duration_ms FROM recent WHERE recent.schema = l.schema AND nth = 1 + n / 20), 'ms', 0,
-         CASE WHEN (SELECT count(*) FROM recent WHERE recent.schema = l.schema) < 10 THEN 'ok' END,
-         coalesce((SELECT iif(n < 10, printf('fewer than 10 checkpoints that somebody waited for in the last hour, the longest took %.1f ms', duration_ms),
-                                      printf('of %d checkpoints that somebody waited for in the last hour 95 %% took up to %.1f ms', n, duration_ms)) FROM recent WHERE recent.schema = l.schema AND nth = 1 + n / 20),
-                  'nobody waited for one in the last hour'),
+  SELECT l.schema, 'checkpoint_duration', 'checkpointing', w.duration_ms, 'ms', 0, CASE WHEN coalesce(w.n, 0) < 10 THEN 'ok' END,
+         CASE WHEN w.n >= 10 THEN printf('of %d checkpoints that somebody waited for in the last hour 95 %% took up to %.1f ms', w.n, w.duration_ms)
+              WHEN w.n > 0 THEN printf('fewer than 10 checkpoints that somebody waited for in the last hour, the longest took %.1f ms', w.duration_ms)
+              ELSE 'nobody waited for one in the last hour' END,
          'lower checkpoint_frames, so that each has less to do, and see whether the disk is busy with something else'
-  FROM log l
+  FROM log l LEFT JOIN waited w ON w.schema = l.schema
   UNION ALL
-  SELECT l.schema, 'checkpoint_failures', 'checkpointing',
-         (SELECT count(*) FROM ran WHERE ran.schema = l.schema AND result = 'failed' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')),
-         'checkpoints', 0,
-         CASE WHEN (SELECT result FROM ran WHERE ran.schema = l.schema AND nth = 1) = 'failed' THEN 'critical'
-              WHEN EXISTS (SELECT 1 FROM ran WHERE ran.schema = l.schema AND result = 'failed' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')) THEN 'warning'
-              ELSE 'ok' END,
-         coalesce((SELECT 'a checkpoint failed at ' || at || ': ' || coalesce(error, 'no reason given') FROM ran
-                   WHERE ran.schema = l.schema AND result = 'failed' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour') ORDER BY nth LIMIT 1),
-                  'none failed in the last hour'),
+  SELECT l.schema, 'checkpoint_failures', 'checkpointing', coalesce(s.failed, 0), 'checkpoints', 0,
+         CASE WHEN s.newest = 'failed' THEN 'critical' WHEN s.failed > 0 THEN 'warning' ELSE 'ok' END,
+         CASE WHEN s.newest = 'failed' OR s.failed > 0
+              THEN (SELECT 'a checkpoint failed at ' || at || ': ' || coalesce(error, 'no reason given') FROM ran
+                    WHERE ran.schema = l.schema AND result = 'failed' ORDER BY nth LIMIT 1)
+              ELSE 'none failed in the last hour' END,
          'see error in wal_checkpoints: a full disk, a read-only file system, a failing device'
-  FROM log l
+  FROM log l LEFT JOIN summed s ON s.schema = l.schema
 
   -- commits
   UNION ALL
