@@ -74,6 +74,8 @@ void BackgroundThread::Stop() {
     const std::lock_guard lock(mutex_);
     stopped_ = true;
   }
+  // Somebody waits for it from here on.
+  if (thread_.joinable()) Hurry();
   changed_.notify_one();
   if (thread_.joinable()) thread_.join();
 }

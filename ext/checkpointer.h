@@ -183,5 +183,9 @@ class Checkpointer {
 // not manage it. Other extensions of the process that load by themselves do see it.
 bool OpeningOwnConnection();
 Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char* vfs);
+// A database in memory, without a mutex. Its clock and its temporary files are those of SQLite's
+// own VFS where there is one: a default of the host's may be code that a thread of ours shall not
+// run.
+Result<OwnedDb> OpenInMemory();
 
 }  // namespace walmanager

@@ -29,6 +29,14 @@ Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char
   return owned;
 }
 
+Result<OwnedDb> OpenInMemory() {
+  constexpr char kVfs[] = "unix";
+  return OpenOwnConnection(
+      ":memory:",
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+      sqlite3_vfs_find(kVfs) ? kVfs : nullptr);
+}
+
 CloseBehaviour CloseBehaviourOf(sqlite3* db, const char* schema) {
   CloseBehaviour behaviour;
   int no_checkpoint = 0, persist = -1;

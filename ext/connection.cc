@@ -69,10 +69,7 @@ void Connection::Start(At at) {
 }
 
 std::unique_ptr<Connection> Connection::Observe(Database& database) {
-  auto memory = OpenOwnConnection(
-      ":memory:",
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-      nullptr);
+  auto memory = OpenInMemory();
   if (!memory.ok()) return nullptr;
   sqlite3* db = memory.value().get();
   std::unique_ptr<Connection> observer(new Connection(db, &Registry::Get()));
@@ -160,6 +157,7 @@ int Connection::OnFirstCommit(void* self) {
 void Connection::BeforeClose() {
   if (!belongs_here()) return;
   for (Log& log : logs_) {
+    log.database->TellNews();
     // Nobody else in this process: what happens to the log is then the host's close to do.
     const auto of_this_file = [&](const Log& other) { return other.database == log.database; };
     if (log.database.use_count() == std::count_if(logs_.begin(), logs_.end(), of_this_file)) {
@@ -245,6 +243,7 @@ void Connection::Committed(const char* schema, int frames) {
   changes_at_hook_ = sqlite3_total_changes(db_);
   // Where there is no thread to do it.
   if (due && !Database::WatchesByItself()) database.Watch(Database::Watching::kSample);
+  database.TellNews();
   // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
   if (!seen_start) database.StayOutOfTheWay(end);
 }

@@ -96,9 +96,10 @@ class Connection {
   bool AnotherMayRead(const Schema& schema) const;
   // One statement of ours on the host's connection: the first column of its first row.
   Result<std::optional<std::string>> Query(const std::string& sql);
-  // Rows of text, NULL as nullopt, of a statement with one text parameter.
+  // Rows of text, NULL as nullopt, of a statement with one text parameter; the first `most`.
   using TextRow = std::vector<std::optional<std::string>>;
-  Result<std::vector<TextRow>> Rows(const std::string& sql, const std::string& parameter);
+  Result<std::vector<TextRow>> Rows(const std::string& sql, const std::string& parameter,
+                                    std::size_t most = SIZE_MAX);
   // "main" with quotes, fit for SQL.
   static std::string Quoted(const std::string& name);
   // Before the host's database mode changes: nothing of ours stays on it.

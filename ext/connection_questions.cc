@@ -220,7 +220,8 @@ Result<std::optional<std::string>> Connection::Query(const std::string& sql) {
 std::string Connection::Quoted(const std::string& name) { return QuoteName(name); }
 
 Result<std::vector<Connection::TextRow>> Connection::Rows(const std::string& sql,
-                                                          const std::string& parameter) {
+                                                          const std::string& parameter,
+                                                          std::size_t most) {
   auto stmt = Prepare(db_, kOwnSql + sql);
   if (!stmt.ok()) return stmt.error();
   sqlite3_stmt* raw = stmt.value().get();
@@ -235,6 +236,7 @@ Result<std::vector<Connection::TextRow>> Connection::Rows(const std::string& sql
       row.push_back(null ? std::nullopt : std::optional(ColumnText(raw, column)));
     }
     rows.push_back(std::move(row));
+    if (rows.size() >= most) return rows;
   }
   if (rc != SQLITE_DONE) return EngineError(db_);
   return rows;

@@ -403,10 +403,16 @@ void ControlFile::EndLease() {
   if (fd_ >= 0) Lock(fd_, F_UNLCK, layout::kLockLease);
 }
 
-bool ControlFile::TrySampler() { return fd_ < 0 || Lock(fd_, F_WRLCK, layout::kLockSampler); }
+bool ControlFile::TrySampler() {
+  if (sampling_.test_and_set(std::memory_order_acquire)) return false;
+  if (fd_ < 0 || Lock(fd_, F_WRLCK, layout::kLockSampler)) return true;
+  sampling_.clear(std::memory_order_release);
+  return false;
+}
 
 void ControlFile::EndSampler() {
   if (fd_ >= 0) Lock(fd_, F_UNLCK, layout::kLockSampler);
+  sampling_.clear(std::memory_order_release);
 }
 
 ControlFile::SettingsLock::SettingsLock(ControlFile* file, bool waits)

@@ -10,6 +10,7 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -69,7 +70,8 @@ class ControlFile {
   // waits. True in private memory.
   bool TryLease();
   void EndLease();
-  // Likewise the right to take samples and to evaluate alerts.
+  // Likewise the right to take samples and to evaluate alerts; of one thread of this process, too:
+  // where a database is closed and opened again at once, two objects have this one.
   bool TrySampler();
   void EndSampler();
 
@@ -108,6 +110,7 @@ class ControlFile {
   const bool made_here_;
   const bool being_made_;
   ControlRegion region_;
+  std::atomic_flag sampling_;
   std::mutex settings_mutex_;
   mutable std::mutex reason_mutex_;
   std::string reason_;  // guarded by reason_mutex_

@@ -149,7 +149,13 @@ class Database {
   enum class Watching { kSample, kSampleAndAlerts };
   // Forgets the samples of wal_history; how many they were.
   std::int64_t ForgetHistory() { return watch_.ForgetHistory(); }
-  void Watch(Watching what) { watch_.Tick(/*alerts=*/what == Watching::kSampleAndAlerts); }
+  void Watch(Watching what);
+  // Tells the host's error log what became worse. In a thread of the host's alone: its callback may
+  // want a lock of its own (an interpreter's), which who closes the database or forks may hold
+  // while it waits for a thread of ours.
+  void TellNews() {
+    if (has_news_.load(std::memory_order_relaxed)) TellNewsNow();
+  }
 
   // Held read marks; nullopt where they cannot be known. Does not wait for a running checkpoint.
   std::optional<ReadMarks> FindReadMarks();
@@ -249,6 +255,8 @@ class Database {
   // The thread of the watch; with checkpoint_mutex_ held.
   void StartWatch();
   std::uint64_t WorkOfWatch();
+  void KeepNews(std::vector<AlertEntry> alerts);
+  void TellNewsNow();
   void CapturePlans(ControlFile& current);
   void Optimize(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns);
   // What the thread holds while it is inside the engine.
@@ -339,6 +347,8 @@ class Database {
   std::optional<WalIndex> index_at_close_;
   std::vector<StatementMeter::PlanWish> plan_wishes_;
   std::uint64_t close_began_ns_ = 0;
+  std::vector<AlertEntry> news_;
+  std::atomic<bool> has_news_{false};  // changed with words_mutex_ held
 
   bool watched_ = false;  // the thread of the watch has run
   // Last, so that they go first: they use all of the above. Made under checkpoint_mutex_.

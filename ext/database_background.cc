@@ -2,10 +2,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "ext/clock.h"
 #include "ext/connection.h"
+#include "ext/core/alerts.h"
 #include "ext/core/shared_words.h"
 #include "ext/database.h"
 #include "ext/registry.h"
@@ -90,16 +92,43 @@ void Database::StartWatch() {
 }
 
 std::uint64_t Database::WorkOfWatch() {
-  // Not at once: a process that is soon gone shall not wait for this at its close.
-  if (std::exchange(watched_, true)) {
-    AtCEdge([&] {
-      // Whoever forks waits; commits and calls find the database free.
-      const std::shared_lock engine(Registry::Get().engine_mutex);
-      if (!stopping_) Watch(Watching::kSampleAndAlerts);
-      return SQLITE_OK;
-    });
-  }
+  // At first only where somebody has sampled lately: a process that is soon gone shall not wait for
+  // an evaluation at its close, unless there are many such, of which none stays for a second run.
+  const bool evaluates = std::exchange(watched_, true) || watch_.SampledLately();
+  AtCEdge([&] {
+    // Whoever forks waits; commits and calls find the database free.
+    const std::shared_lock engine(Registry::Get().engine_mutex);
+    if (!stopping_) KeepNews(watch_.Tick(evaluates));
+    return SQLITE_OK;
+  });
   return MonotonicNs() + sample_interval_ns_;
+}
+
+void Database::Watch(Watching what) {
+  KeepNews(watch_.Tick(/*alerts=*/what == Watching::kSampleAndAlerts));
+  TellNews();
+}
+
+void Database::KeepNews(std::vector<AlertEntry> alerts) {
+  constexpr std::size_t kMost = 256;  // as many as wal_alerts has
+  if (alerts.empty()) return;
+  const std::lock_guard lock(words_mutex_);
+  std::move(alerts.begin(), alerts.end(), std::back_inserter(news_));
+  if (news_.size() > kMost) news_.erase(news_.begin(), news_.end() - kMost);
+  has_news_.store(true, std::memory_order_relaxed);
+}
+
+void Database::TellNewsNow() {
+  std::vector<AlertEntry> alerts;
+  {
+    const std::lock_guard lock(words_mutex_);
+    alerts.swap(news_);
+    has_news_.store(false, std::memory_order_relaxed);
+  }
+  for (const AlertEntry& alert : alerts) {
+    sqlite3_log(SQLITE_WARNING, "walmanager: %s: %s: %s: %s", path_.c_str(), alert.check.c_str(),
+                AlertStatusName(alert.status), alert.detail.c_str());
+  }
 }
 
 std::optional<WalIndex> Database::LookInBackground() {

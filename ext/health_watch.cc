@@ -9,7 +9,6 @@
 #include "ext/core/query_statistics.h"
 #include "ext/core/shared_words.h"
 #include "ext/database.h"
-#include "ext/sqlite.h"
 
 namespace walmanager {
 namespace {
@@ -75,8 +74,8 @@ void SetObserverMaker(ObserverMaker maker) { observer_maker.store(maker); }
 
 HealthWatch::~HealthWatch() = default;
 
-void HealthWatch::Tick(bool alerts) {
-  if (busy_.test_and_set(std::memory_order_acquire)) return;
+std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
+  if (busy_.test_and_set(std::memory_order_acquire)) return {};
   const auto done = [](std::atomic_flag* flag) { flag->clear(std::memory_order_release); };
   const std::unique_ptr<std::atomic_flag, decltype(done)> until_then(&busy_, done);
   const auto control = database_.control();
@@ -90,12 +89,21 @@ void HealthWatch::Tick(bool alerts) {
     return alerts && IsDue(Get(control->region().engine().evaluated_ns), MonotonicNs(),
                            static_cast<std::uint64_t>(values[Setting::kAlertIntervalMs]) * kMs);
   };
-  if ((!sample_due() && !alerts_due()) || !control->TrySampler()) return;
+  if ((!sample_due() && !alerts_due()) || !control->TrySampler()) return {};
   const auto end = [](ControlFile* file) { file->EndSampler(); };
   const std::unique_ptr<ControlFile, decltype(end)> sampling(control.get(), end);
   // Another process may have done it while this one asked.
   if (sample_due()) Sample(*control, sample_interval);
-  if (alerts_due()) Evaluate(*control, static_cast<int>(values[Setting::kAlertSamples]));
+  if (!alerts_due()) return {};
+  return Evaluate(*control, static_cast<int>(values[Setting::kAlertSamples]));
+}
+
+bool HealthWatch::SampledLately() const {
+  constexpr std::int64_t kLatelyMs = 60'000;
+  const auto control = database_.control();
+  const auto last_ms = History(control->memory()).last_ms();
+  const std::int64_t now_ms = UnixMs();
+  return last_ms && *last_ms <= now_ms && now_ms - *last_ms < kLatelyMs;
 }
 
 std::int64_t HealthWatch::ForgetHistory() {
@@ -131,16 +139,16 @@ void HealthWatch::Sample(ControlFile& control, std::int64_t interval_ms) {
   control.WatchStatements(now);
 }
 
-void HealthWatch::Evaluate(ControlFile& control, int raise_after) {
+std::vector<AlertEntry> HealthWatch::Evaluate(ControlFile& control, int raise_after) {
   layout::EngineState& engine = control.region().engine();
   if (!observer_) {
     const ObserverMaker make = observer_maker.load();
     if (make) observer_ = make(database_);
-    if (!observer_) return;
+    if (!observer_) return {};
   }
   const auto checks = observer_->Read();
   Put(engine.evaluated_ns, MonotonicNs());
-  if (!checks.ok()) return;
+  if (!checks.ok()) return {};
   std::vector<Alerts::Reading> readings;
   for (const HealthObserver::Check& check : checks.value()) {
     if (check.name == "overall") {
@@ -150,11 +158,7 @@ void HealthWatch::Evaluate(ControlFile& control, int raise_after) {
     readings.push_back(
         {check.name, check.status, check.value, check.warning_at, check.critical_at, check.detail});
   }
-  for (const AlertEntry& alert :
-       Alerts(control.memory()).Evaluate(readings, UnixMs(), raise_after)) {
-    sqlite3_log(SQLITE_WARNING, "walmanager: %s: %s: %s: %s", database_.path().c_str(),
-                alert.check.c_str(), AlertStatusName(alert.status), alert.detail.c_str());
-  }
+  return Alerts(control.memory()).Evaluate(readings, UnixMs(), raise_after);
 }
 
 }  // namespace walmanager

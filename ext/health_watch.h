@@ -49,15 +49,18 @@ class HealthWatch {
   HealthWatch(const HealthWatch&) = delete;
   HealthWatch& operator=(const HealthWatch&) = delete;
 
-  // `alerts`: they are evaluated, too. The engine must not be forked meanwhile.
-  void Tick(bool alerts);
+  // `alerts`: they are evaluated, too. The engine must not be forked meanwhile. What became worse,
+  // for the host's error log.
+  std::vector<AlertEntry> Tick(bool alerts);
+  // Whether the last sample, of whichever process, is less than a minute old.
+  bool SampledLately() const;
   // Forgets the samples; how many they were. Waits up to a second for another process that takes
   // one.
   std::int64_t ForgetHistory();
 
  private:
   void Sample(ControlFile& control, std::int64_t interval_ms);
-  void Evaluate(ControlFile& control, int raise_after);
+  std::vector<AlertEntry> Evaluate(ControlFile& control, int raise_after);
 
   Database& database_;
   std::atomic_flag busy_;

@@ -96,10 +96,7 @@ int AllowPlanning(void* tables, int action, const char* first, const char*, cons
 }  // namespace
 
 Result<OwnedDb> OpenPrivateDatabase(const std::vector<HostFunction>& functions) {
-  auto db = OpenOwnConnection(
-      ":memory:",
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-      nullptr);
+  auto db = OpenInMemory();
   if (!db.ok()) return db;
   sqlite3* raw = db.value().get();
   // Schemas were made under settings of their time.

@@ -115,10 +115,7 @@ bool Mentions(std::string_view text, std::string_view name) {
 
 Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& settings) {
   RuleSet set;
-  auto db = OpenOwnConnection(
-      ":memory:",
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-      nullptr);
+  auto db = OpenInMemory();
   if (!db.ok()) return db.error();
   set.db_ = std::move(db.value());
   set.asked_.resize(FactSpecs().size());

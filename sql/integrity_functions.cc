@@ -9,6 +9,9 @@
 namespace walmanager {
 namespace {
 
+// As PRAGMA integrity_check does: more of a kind tell nobody more, and need not fit in memory.
+constexpr std::size_t kMostLines = 100;
+
 // Whether the engine's error is a finding about the database, and not about this attempt.
 bool IsFinding(const Error& error) {
   return error.code == ErrorCode::kCorrupt || error.code == ErrorCode::kNotADatabase ||
@@ -37,13 +40,20 @@ void AddLines(std::string_view text, Findings& findings) {
 // Adds what `sql` finds; what the engine cannot read is a finding, too.
 Status Find(Connection& connection, const std::string& sql,
             std::string (*line)(const Connection::TextRow&), Findings& findings) {
-  const auto rows = connection.Rows(sql, "");
+  const auto rows = connection.Rows(sql, "", kMostLines + 1);
   if (!rows.ok()) {
     if (!IsFinding(rows.error())) return rows.error();
     AddOnce(rows.error().message, findings);
     return Ok{};
   }
-  for (const Connection::TextRow& row : rows.value()) AddLines(line(row), findings);
+  std::size_t lines = 0;
+  for (const Connection::TextRow& row : rows.value()) {
+    if (++lines > kMostLines) {
+      AddLines("there are more than these " + std::to_string(kMostLines), findings);
+      break;
+    }
+    AddLines(line(row), findings);
+  }
   return Ok{};
 }
 

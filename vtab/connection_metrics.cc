@@ -101,7 +101,7 @@ Value HitRatio(const ConnectionEntry& entry) {
 const Table& ConnectionMetricsTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "connection_metrics", "One row per open connection of every process that has loaded the extension.",
       Read, /*reveals_others=*/true,
       {

@@ -63,7 +63,7 @@ std::string Columns(const Row& row) {
 const Table& IndexCandidatesTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "index_candidates", "One row per index that is missing, for statements of query_performance that scan, sort or make an index for one execution, and take 1000 steps or more. Each was created in an empty copy of the schema with the statistics of ANALYZE, and SQLite used it there. The statements that take the most time are looked at, 50 of each database, for 200 ms at most.",
       Read, /*reveals_others=*/true,
       {

@@ -75,7 +75,7 @@ Value Time(std::int64_t unix_ms) { return unix_ms > 0 ? Value(UtcText(unix_ms)) 
 const Table& QueryPerformanceTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "query_performance", "One row per statement, literals and parameters replaced by ?, over all processes; the longest total first.",
       Read, /*reveals_others=*/true,
       {

@@ -15,12 +15,12 @@ QueryRoom::~QueryRoom() {
 
 Status QueryRoom::Open() {
   if (db_) return Ok{};
-  auto opened = OpenOwnConnection(
-      ":memory:",
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-      nullptr);
+  auto opened = OpenInMemory();
   if (!opened.ok()) return opened.error();
-  if (Status status = RegisterTables(opened.value().get(), *this); !status.ok()) return status;
+  sqlite3* db = opened.value().get();
+  if (Status status = RegisterTables(db, *this); !status.ok()) return status;
+  // SQLite tells the host's error log of each that it makes.
+  if (auto off = QueryText(db, "PRAGMA automatic_index=OFF"); !off.ok()) return off.error();
   db_ = opened.value().release();
   return Ok{};
 }

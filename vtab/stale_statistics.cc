@@ -32,6 +32,10 @@ Result<std::vector<Row>> Read(Connection& connection) {
   return RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& rows) {
     if (connection.observes()) return;
     const std::string name = Connection::Quoted(schema.name);
+    // Asked for first: SQLite tells the host's error log of a table that is not there.
+    const auto there =
+        connection.Query("SELECT 1 FROM " + name + ".sqlite_schema WHERE name = 'sqlite_stat1'");
+    if (!there.ok() || !there.value()) return;
     // The first number of `stat` is the rows of the table: https://www.sqlite.org/fileformat2.html.
     // Who may write the database may name a view there, which runs what it likes.
     const auto analyzed = connection.Rows(
@@ -60,7 +64,7 @@ Result<std::vector<Row>> Read(Connection& connection) {
 const Table& StaleStatisticsTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "stale_statistics", "One row per table that has grown tenfold, or shrunk to a tenth, since ANALYZE looked at it; of up to 100000 rows then.",
       Read, /*reveals_others=*/true,
       {

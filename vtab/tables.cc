@@ -25,16 +25,18 @@ namespace walmanager {
 WALMANAGER_TABLES(DECLARE)
 #undef DECLARE
 
+// As each table, never destroyed: at exit a thread of ours may still read it, and so may a host
+// that closes its connection in a destructor of its own.
 std::span<const Table* const> AllTables() {
-  static const std::vector<const Table*> kTables = [] {
+  static const auto& kTables = *new std::vector<const Table*>([] {
 #define ADDRESS(name) &name##Table(),
     std::vector<const Table*> tables = {WALMANAGER_TABLES(ADDRESS)};
 #undef ADDRESS
-    static const std::vector<QueryTable> kQueries(EmbeddedQueries().begin(),
-                                                  EmbeddedQueries().end());
-    for (const QueryTable& query : kQueries) tables.push_back(&query);
+    const auto& queries =
+        *new std::vector<QueryTable>(EmbeddedQueries().begin(), EmbeddedQueries().end());
+    for (const QueryTable& query : queries) tables.push_back(&query);
     return tables;
-  }();
+  }());
   return kTables;
 }
 

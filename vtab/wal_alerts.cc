@@ -37,7 +37,7 @@ Value Cleared(const Row& row) {
 const Table& WalAlertsTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "wal_alerts", "A row per check of system_health that became worse, and per change of a setting or strategy; the newest 256, newest first.",
       Read, /*reveals_others=*/true,
       {

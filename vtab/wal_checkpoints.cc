@@ -32,7 +32,7 @@ Value OrNull(const std::string& text) { return text.empty() ? Value() : Value(te
 const Table& WalCheckpointsTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "wal_checkpoints", "The last 512 checkpoints of all processes, newest first.",
       Read, /*reveals_others=*/true,
       {

@@ -43,7 +43,7 @@ Result<std::vector<Row>> Read(Connection& connection) {
 const Table& WalConfigTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "wal_config", "The settings of each database; wal_set() changes them.",
       Read, /*reveals_others=*/true,
       {

@@ -124,7 +124,7 @@ void AskConnection(Connection& connection, const Schema& schema, Row& row) {
 Result<std::vector<Row>> Read(Connection& connection) {
   auto schemas = connection.Schemas();
   if (!schemas.ok()) return schemas.error();
-  static const Connection::EngineFacts engine = Connection::Engine();
+  static const auto& engine = *new Connection::EngineFacts(Connection::Engine());
   std::vector<Row> rows;
   for (const Schema& schema : schemas.value()) {
     Row& row = rows.emplace_back();
@@ -182,7 +182,7 @@ Value First(const Row& row) {
 const Table& WalEnvironmentTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "wal_environment", "One row per attached database: what it is kept on, how this connection uses it, and what was once found out about it.",
       Read, /*reveals_others=*/true,
       {

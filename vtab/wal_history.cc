@@ -26,7 +26,7 @@ Result<std::vector<Row>> Read(Connection& connection) {
 const Table& WalHistoryTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "wal_history", "What was counted: the last 900 samples, then minutes for a day and hours for 90 days; of each the oldest first, hours first.",
       Read, /*reveals_others=*/true, WithHistoryColumns<Row>(
       {

@@ -186,7 +186,7 @@ Value ByResult(const Row& row, CheckpointResult result) {
 const Table& WalMetricsTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "wal_metrics", "One row per attached database: its log, its readers, its commits and checkpoints.",
       Read, /*reveals_others=*/false,
       {

@@ -59,7 +59,7 @@ Result<std::vector<Row>> Read(Connection& connection) {
 const Table& WalPeriodsTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "wal_periods", "wal_history summed up over the last minute, hour, day and week, and over the ones before; no row where there is no sample.",
       Read, /*reveals_others=*/true, WithHistoryColumns<Row>(
       {

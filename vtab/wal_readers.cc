@@ -117,7 +117,7 @@ Value OrNull(const std::string& text) { return text.empty() ? Value() : Value(te
 const Table& WalReadersTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "wal_readers", "One row per read mark in use and holder: who pins the log.",
       Read, /*reveals_others=*/true,
       {

@@ -38,7 +38,7 @@ Result<std::vector<Row>> Read(Connection& connection) {
 const Table& WalStrategiesTable() {
   // A column is a line.
   // clang-format off
-  static const TableOf<Row> kTable(
+  static const auto& kTable = *new TableOf<Row>(
       "wal_strategies", "The rules of every strategy; the first whose condition holds says what to do.",
       Read, /*reveals_others=*/false,
       {

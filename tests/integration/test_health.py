@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
-from helpers import Holder, error, poll, snapshot, write
+from helpers import Holder, error, poll, rows_into, snapshot, write
 
 # What is wrong with the engine of this machine, and with the machine.
 ENGINE = {"wal_reset_bug"}
@@ -379,6 +379,17 @@ def test_foreign_keys_are_part_of_it(db):
     db.execute("INSERT INTO parent VALUES (7)")
     assert one(db, "SELECT wal_integrity_check()") == "ok"
     assert health(db)["integrity"]["status"] == "ok"
+
+
+def test_a_million_broken_references_are_a_hundred_lines(db):
+    db.execute("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
+    db.execute("CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent)")
+    rows_into(db, 100, "child", payload="i")
+    assert len(one(db, "SELECT wal_integrity_check()").splitlines()) == 100
+    rows_into(db, 1_000_000, "child", first=101, payload="i")
+    lines = one(db, "SELECT wal_integrity_check()").splitlines()
+    assert len(lines) == 101 and lines[-1] == "there are more than these 100"
+    assert one(db, "SELECT integrity_findings FROM wal_environment") == 101
 
 
 def test_integrity_check_can_be_interrupted(db):

@@ -527,3 +527,19 @@ def test_each_alert_is_one_line_in_the_error_log_of_the_process_that_raised_it(f
     lines = [line for _, logged in answers for line in logged]
     assert sorted(lines) == sorted(f"walmanager: {fast_path}: {check}: {status}: {detail}"
                                    for check, status, detail in found)
+
+
+def test_a_connection_per_request_is_watched_as_well(shell, fast_path, worker):
+    """Each process or connection is gone before a second look; together they are an application."""
+    process = worker(fast_path)
+    set_to(shell, "disk_free.warning", 1e9)
+    process.start("run", f"""
+        for n in range(400):
+            request = connect({str(fast_path)!r}, timeout=20)
+            request.execute("INSERT INTO t(payload) VALUES (1)")
+            request.close()
+            time.sleep(0.005)
+    """)
+    raised(shell, "disk_free", status="warning")
+    process.finish()
+    assert one(shell, "SELECT count(*) FROM wal_history WHERE commits > 0") > 3

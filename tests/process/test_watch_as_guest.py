@@ -1,0 +1,113 @@
+"""What the watch over health must not do to its host: write into its error log, run its code in a thread of ours, make
+its fork or its close wait for it, or fail at exit. One test per bug that a review found."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from conftest import BUILD, EXTENSION
+from workers import fast_path  # noqa: F401 (a fixture)
+
+OFTEN = "SELECT wal_set('sample_interval_ms', 10), wal_set('alert_interval_ms', 50), wal_set('alert_samples', 1)"
+TABLES = ["system_health", "wal_recommendations", "wal_trends", "stale_statistics", "wal_alerts", "wal_history"]
+
+HOST = """
+import apsw, json, os, sys, threading, time
+path, extension = sys.argv[1:3]
+main = threading.get_ident()
+lines, elsewhere = [], []
+def log(code, message):
+    lines.append(message)
+    if threading.get_ident() != main: elsewhere.append(message)
+apsw.config(apsw.SQLITE_CONFIG_LOG, log)
+def opened(**options):
+    db = apsw.Connection(path, **options)
+    db.enableloadextension(True)
+    db.loadextension(extension)
+    return db
+def spin(seconds):  # as a computation does that keeps the interpreter's lock
+    sys.setswitchinterval(100)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end: pass
+    sys.setswitchinterval(0.005)
+def commits(db, count):
+    for _ in range(count):
+        db.execute("REPLACE INTO t(id, payload) VALUES (1, 2)")
+        time.sleep(0.01)
+"""
+
+
+def host(path, body):
+    """What a process that runs `body` says in its variable `answer`."""
+    done = subprocess.run([sys.executable, "-c", HOST + body + "\nprint(json.dumps(answer))", str(path), EXTENSION],
+                          text=True, capture_output=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_bug_tables_that_are_sql_filled_the_error_log_of_the_host(fast_path):
+    """Twenty-six warnings (automatic index on ...) per evaluation of system_health."""
+    lines = host(fast_path, f"""
+db = opened()
+db.execute("{OFTEN}").fetchall()
+commits(db, 30)
+for table in {TABLES!r}: db.execute("SELECT * FROM " + table).fetchall()
+db.close()
+answer = lines
+""")
+    assert [line for line in lines if not line.startswith("walmanager: ")] == []
+
+
+def test_bug_a_fork_waited_ten_seconds_for_a_thread_that_waited_for_the_interpreter(fast_path):
+    worst, in_others, told = host(fast_path, f"""
+db = opened()
+db.execute("{OFTEN}").fetchall()
+commits(db, 10)
+worst = 0
+for _ in range(15):
+    db.execute("SELECT wal_metrics_reset('alerts')").fetchall()
+    spin(0.08)
+    before = time.monotonic()
+    child = os.fork()
+    if child == 0: os._exit(0)
+    worst = max(worst, time.monotonic() - before)
+    os.waitpid(child, 0)
+    commits(db, 1)
+commits(db, 1)
+db.close()
+answer = [worst, elsewhere, [line for line in lines if line.startswith("walmanager: ")]]
+""")
+    assert worst < 2
+    assert in_others == [] and told != []
+
+
+def test_bug_a_clock_in_python_was_asked_in_a_thread_of_ours(fast_path):
+    """The default VFS is the host's, its databases are on SQLite's own."""
+    threads = host(fast_path, f"""
+asked = set()
+class Host(apsw.VFS):
+    def __init__(self): super().__init__("host", "", makedefault=True)
+    def xCurrentTimeInt64(self):
+        asked.add(threading.get_ident() == main)
+        return super().xCurrentTimeInt64()
+    def xCurrentTime(self):
+        asked.add(threading.get_ident() == main)
+        return super().xCurrentTime()
+vfs = Host()
+db = opened(vfs="unix")
+db.execute("{OFTEN}").fetchall()
+commits(db, 30)
+answer = [list(asked), db.execute("SELECT count(*) FROM wal_alerts WHERE status <> 'changed'").fetchall()]
+""")
+    assert False not in threads[0]
+
+
+@pytest.mark.parametrize("words", ["INSERT INTO t(payload) VALUES (2)", "SELECT * FROM system_health; SELECT * FROM wal_metrics"])
+def test_bug_a_host_that_closes_at_exit_crashed(fast_path, words):
+    """Our tables were destroyed by then; the thread and the host still read them."""
+    for _ in range(3):
+        done = subprocess.run([BUILD / "tests" / "late_host", EXTENSION, fast_path, "0.3", words], text=True,
+                              capture_output=True, timeout=20)
+        assert (done.returncode, done.stderr) == (0, "")
