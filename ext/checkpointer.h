@@ -188,4 +188,13 @@ Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char
 // run.
 Result<OwnedDb> OpenInMemory();
 
+// Whether connections of ours may be opened on the database behind a schema of the host's, which is
+// in WAL mode. In the thread that uses the host's connection; true for the moment.
+struct OwnPermission {
+  const char* vfs = nullptr;             // to open them with; nullptr: they may not be
+  const volatile void* index = nullptr;  // the wal-index of the host's: ours must have the same
+  std::string because;                   // why they may not be
+};
+OwnPermission MayOpenOwn(sqlite3* host, const char* schema);
+
 }  // namespace walmanager

@@ -49,33 +49,44 @@ CloseBehaviour CloseBehaviourOf(sqlite3* db, const char* schema) {
   return behaviour;
 }
 
+OwnPermission MayOpenOwn(sqlite3* host, const char* schema) {
+  OwnPermission permission;
+  const auto no = [&](std::string because) {
+    permission.because = std::move(because);
+    return permission;
+  };
+  if (sqlite3_db_readonly(host, schema) == 1)
+    return no("this connection may not write the database");
+  sqlite3_file* file = DatabaseFile(host, schema);
+  permission.index = file ? MapWalIndex(file) : nullptr;
+  if (!permission.index) return no("locking_mode is EXCLUSIVE: nobody else can write");
+  int moved = 0;
+  sqlite3_file_control(host, schema, SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (moved) return no("the database file is not to be found at its path");
+  sqlite3_vfs* host_vfs = nullptr;
+  sqlite3_file_control(host, schema, SQLITE_FCNTL_VFS_POINTER, &host_vfs);
+  permission.vfs = OwnVfsFor(host_vfs);
+  if (!permission.vfs) {
+    return no(std::string("the VFS '") + (host_vfs ? host_vfs->zName : "?") +
+              "' is the host's own");
+  }
+  return permission;
+}
+
 Checkpointer::Allowed Checkpointer::Permit(const Host& host) {
-  sqlite3_file* host_file = DatabaseFile(host.db, host.schema);
-  const volatile void* host_index = host_file ? MapWalIndex(host_file) : nullptr;
   if (open()) {
+    sqlite3_file* host_file = DatabaseFile(host.db, host.schema);
+    const volatile void* host_index = host_file ? MapWalIndex(host_file) : nullptr;
     // The same memory means the same file: nobody moved or replaced the database since.
     if (host_index && MapWalIndex(DatabaseFile(checkpoint_.get(), "main")) == host_index)
       return Allowed::kYes;
     Close();
   }
-  permitted_vfs_ = nullptr;
-  unguarded_because_ = "this connection may not write the database";
-  if (sqlite3_db_readonly(host.db, host.schema) == 1) return Allowed::kNever;
-  unguarded_because_ = "locking_mode is EXCLUSIVE: nobody else can write";
-  if (!host_index) return Allowed::kNever;
-  sqlite3_vfs* host_vfs = nullptr;
-  sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_VFS_POINTER, &host_vfs);
-  int moved = 0;
-  sqlite3_file_control(host.db, host.schema, SQLITE_FCNTL_HAS_MOVED, &moved);
-  unguarded_because_ = "the database file is not to be found at its path";
-  if (moved) return Allowed::kNever;
-  const char* vfs = OwnVfsFor(host_vfs);
-  unguarded_because_ =
-      std::string("the VFS '") + (host_vfs ? host_vfs->zName : "?") + "' is the host's own";
-  if (!vfs) return Allowed::kNever;
-  unguarded_because_.clear();
-  permitted_vfs_ = vfs;
-  permitted_index_ = host_index;
+  const OwnPermission permission = MayOpenOwn(host.db, host.schema);
+  unguarded_because_ = permission.because;
+  permitted_vfs_ = permission.vfs;
+  if (!permission.vfs) return Allowed::kNever;
+  permitted_index_ = permission.index;
   return Allowed::kYes;
 }
 

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <thread>
@@ -56,6 +57,10 @@ struct Registry {
   // Held while a connection of ours is opened, by the thread named beside it.
   std::mutex opening_mutex;
   std::atomic<std::thread::id> opening_thread;
+
+  // The unfinished copies of wal_backup() that this process writes.
+  std::mutex backups_mutex;
+  std::set<FileKey> backups;
 
   // Held shared by a thread of ours while it is inside the engine, and alone while the process
   // forks: else the child could begin with a lock of the engine's that nobody there can release.

@@ -23,6 +23,10 @@
   FUNCTION(WalIntegrityCheck, "wal_integrity_check", "wal_integrity_check([kind [, schema]])", 0,  \
            2, true,                                                                                \
            "Checks database and foreign keys, 'quick' or 'full': 'ok', or a line per finding.")    \
+  FUNCTION(WalBackup, "wal_backup", "wal_backup(path [, options_json [, schema]])", 1, 3, true,    \
+           "Copies the database as it is now into a file, while others read and write.")           \
+  FUNCTION(WalRestore, "wal_restore", "wal_restore(backup_path [, schema])", 1, 2, true,           \
+           "Puts the content of a backup in the place of this database's, whole or not at all.")   \
   FUNCTION(WalApplicationName, "wal_application_name", "wal_application_name([name])", 0, 1, true, \
            "Names this connection in connection_metrics and wal_readers.")                         \
   FUNCTION(WalTrace, "wal_trace", "wal_trace([action])", 0, 1, true,                               \

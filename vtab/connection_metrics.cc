@@ -133,6 +133,8 @@ const Table& ConnectionMetricsTable() {
           {"sqlite_version", kText, "the engine that it runs in", [](const Row& r) -> Value { return VersionText(r.entry.sqlite_version); }},
           {"foreign_keys", kInteger, "1: it enforces them; asked once a second while it works", [](const Row& r) -> Value { return r.entry.foreign_keys; }},
           {"still_ms", kReal, "since its statement, which has returned rows and not ended, returned one; NULL where it goes on, or nobody has looked yet", [](const Row& r) -> Value { return SinceMs(r, r.entry.still_since_ns); }},
+          {"pages_done", kInteger, "pages that a backup or a restore has copied; NULL for all others", [](const Row& r) -> Value { return r.entry.pages_total ? Value(r.entry.pages_done) : Value(); }},
+          {"pages_total", kInteger, "of so many", [](const Row& r) -> Value { return r.entry.pages_total ? Value(r.entry.pages_total) : Value(); }},
       });
   // clang-format on
   return kTable;

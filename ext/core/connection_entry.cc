@@ -71,7 +71,9 @@ void ClearConnection(layout::ConnectionInfo& info) {
                                    &info.foreign_keys,
                                    &info.seen_started_ns,
                                    &info.seen_rows,
-                                   &info.still_since_ns}) {
+                                   &info.still_since_ns,
+                                   &info.pages_done,
+                                   &info.pages_total}) {
     Put(*counter, 0);
   }
   PutText(info.application, "");
@@ -133,6 +135,8 @@ ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab) {
   entry.application = GetText(info.application);
   entry.process = GetText(info.process);
   entry.file = GetText(info.file);
+  entry.pages_done = Get(info.pages_done);
+  entry.pages_total = Get(info.pages_total);
   return entry;
 }
 

@@ -58,6 +58,7 @@ struct ConnectionEntry {
   std::uint64_t still_since_ns = 0;  // CLOCK_MONOTONIC: its statement returns no more rows; 0: it
                                      // does, or nobody has looked
   std::string application, process, file;
+  std::uint64_t pages_done = 0, pages_total = 0;  // of a backup or a restore; total 0: not known
 };
 
 ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab);

@@ -20,7 +20,7 @@
 namespace walmanager::layout {
 
 inline constexpr char kMagic[16] = "walmanager ctrl";
-inline constexpr std::uint64_t kLayoutNumber = 4;
+inline constexpr std::uint64_t kLayoutNumber = 5;
 
 inline constexpr std::size_t kSettings = 192;
 inline constexpr std::size_t kRules = 128;
@@ -178,6 +178,8 @@ struct ConnectionInfo {
   char application[64];
   char process[32];
   char file[512];  // its main database
+  // Of a backup or a restore: pages copied so far, and of how many; 0: not known yet.
+  Counter pages_done, pages_total;
 };
 
 // One connection's counters for one database, on cache lines of its own.

@@ -28,6 +28,8 @@ CALLS = {
     "wal_trace": (0, 1, "'take'"),
     "wal_metrics_reset": (0, 2, "'all'"),
     "wal_integrity_check": (0, 2, "'quick'"),
+    "wal_backup": (1, 3, "'/nowhere/copy.db'"),
+    "wal_restore": (1, 2, "'/nowhere/copy.db'"),
 }
 ACTING = sorted(set(CALLS) - {"wal_version"})
 SIGNATURES = {
@@ -43,6 +45,8 @@ SIGNATURES = {
     "wal_trace": "wal_trace([action])",
     "wal_metrics_reset": "wal_metrics_reset([what [, schema]])",
     "wal_integrity_check": "wal_integrity_check([kind [, schema]])",
+    "wal_backup": "wal_backup(path [, options_json [, schema]])",
+    "wal_restore": "wal_restore(backup_path [, schema])",
 }
 
 
@@ -103,6 +107,7 @@ WRONG = ["NULL", "7", "-1", "1.5", "9e999", "x'00'", "x''", "zeroblob(100000)", 
 # What is allowed among these, by function and position of the argument.
 ALLOWED = {("wal_set", 1): ["NULL", "7"], ("wal_configure", 1): ["NULL", "'{}'"],
            ("wal_strategy_define", 0): [],
+           ("wal_backup", 0): ["'no such thing'", "'ä€'", "'[]'", "'{}'"], ("wal_backup", 1): ["NULL", "'{}'"],
            ("wal_application_name", 0): ["''", "'no such thing'", "'ä€'", "'[]'", "'{}'"]}
 
 
@@ -115,7 +120,9 @@ def test_wrong_values_in_each_place(state, name):
             "wal_strategy_drop": ["'theirs'", "'main'"], "wal_set": ["'checkpoint_frames'", "500", "'main'"],
             "wal_checkpoint_auto": ["'main'"], "wal_checkpoint": ["'PASSIVE'", "'main'"],
             "wal_configure": ["'conversation'", "'{}'", "'main'"], "wal_application_name": ["'me'"],
-            "wal_trace": ["'take'"], "wal_integrity_check": ["'quick'", "'main'"], "wal_metrics_reset": ["'all'", "'main'"]}[name]
+            "wal_trace": ["'take'"], "wal_integrity_check": ["'quick'", "'main'"],
+            "wal_backup": ["'/nowhere/copy.db'", "'{}'", "'main'"], "wal_restore": ["'/nowhere/copy.db'", "'main'"],
+            "wal_metrics_reset": ["'all'", "'main'"]}[name]
     assert len(good) == most
     for place in range(most):
         for wrong in WRONG:
@@ -136,7 +143,7 @@ def test_an_unknown_schema_is_named_with_those_there_are(state, name):
     before = look()
     _, most, right = CALLS[name]
     arguments = [right] if right else []
-    if name == "wal_configure":
+    if name in ("wal_configure", "wal_backup"):
         arguments.append("'{}'")
     arguments.append("'nope'")
     assert error(db, f"SELECT {name}({', '.join(arguments)})") == f"{name}: schema 'nope' is not one of main"
@@ -150,13 +157,15 @@ def test_a_memory_schema_has_nothing_to_act_on(state, name):
     before = look()
     _, most, right = CALLS[name]
     arguments = [right] if right else []
-    if name == "wal_configure":
+    if name in ("wal_configure", "wal_backup"):
         arguments.append("'{}'")
     sql = f"SELECT {name}({', '.join([*arguments, chr(39) + 'memory' + chr(39)])})"
     if name.startswith("wal_checkpoint"):
         assert json.loads(one(db, sql))["skipped"] == "journal_mode is memory, not wal"
     elif name == "wal_integrity_check":
         assert one(db, sql) == "ok"
+    elif name == "wal_backup":  # it copies that, too
+        assert error(db, sql).startswith("wal_backup: path '/nowhere/copy.db' cannot be written: ")
     else:
         assert error(db, sql).startswith(f"{name}: schema 'memory' ")
     assert look() == before

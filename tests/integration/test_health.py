@@ -419,6 +419,18 @@ def test_an_old_check_is_not_one(db):
     assert bad(db) == {"integrity"}
 
 
+def test_an_old_backup(db, tmp_path):
+    write(db, 1)
+    db.execute("PRAGMA synchronous=NORMAL")
+    assert health(db)["backup_age"]["status"] == "unknown"
+    one(db, "SELECT wal_backup(?)", str(tmp_path / "copy.db"))
+    assert health(db)["backup_age"]["status"] == "ok"
+    assert str(tmp_path / "copy.db") in health(db)["backup_age"]["detail"]
+    db.execute("SELECT wal_set('backup_age.warning', 0)")
+    assert bad(db) == {"backup_age"}
+    assert "wal_backup" in health(db)["backup_age"]["recommendation"]
+
+
 # --- wal_environment
 
 def test_environment(db, wal_path):

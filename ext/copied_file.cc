@@ -1,0 +1,253 @@
+#include "ext/copied_file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "ext/clock.h"
+#include "ext/core/value.h"
+#include "ext/registry.h"
+
+namespace walmanager {
+namespace {
+
+constexpr const char* kBesideDatabase[] = {"-wal", "-shm", "-journal", "-walmanager"};
+constexpr const char* kBesideCopy[] = {"", "-journal", "-wal", "-shm"};
+constexpr char kMark[] = "-walmanager-";
+
+std::optional<struct stat> StatOf(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 ? std::optional(status) : std::nullopt;
+}
+
+bool SameFile(const std::string& a, const std::string& b) {
+  const auto left = StatOf(a), right = StatOf(b);
+  return left && right && left->st_dev == right->st_dev && left->st_ino == right->st_ino;
+}
+
+std::string DirectoryOf(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+std::string NameOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+std::string SystemError() { return std::strerror(errno); }
+
+Error Refused(const std::string& path, const std::string& why) {
+  return Error{"path " + ShownPath(path) + " " + why};
+}
+
+// Whether this process has the file at `path` open as a database.
+bool IsOpenHere(const std::string& path) {
+  const auto status = StatOf(path);
+  if (!status) return false;
+  Registry& registry = Registry::Get();
+  const std::lock_guard lock(registry.mutex);
+  const auto found = registry.databases.find({status->st_dev, status->st_ino});
+  return found != registry.databases.end() && !found->second.expired();
+}
+
+// A -wal or -journal that is not of the copy would be read as if it were.
+Status RefuseLeftovers(const std::string& target) {
+  for (const char* suffix : {"-wal", "-journal"}) {
+    const auto status = StatOf(target + suffix);
+    if (!status || (status->st_size == 0 && std::strcmp(suffix, "-journal") == 0)) continue;
+    return Refused(target, std::string("has a ") + suffix +
+                               " beside it, which belongs to another database: is that open?");
+  }
+  return Ok{};
+}
+
+Status CheckTarget(const std::string& target, const std::string& database, bool overwrite) {
+  if (!database.empty() && IsOfDatabase(target, database)) {
+    return Refused(target, "is the database itself, or one of the files beside it");
+  }
+  struct stat status {};
+  if (lstat(target.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return Refused(target, "is a directory: name a file in it");
+    if (S_ISLNK(status.st_mode)) {
+      return Refused(target, "is a symbolic link: name the file itself");
+    }
+    if (!S_ISREG(status.st_mode)) return Refused(target, "is not a file");
+    if (!overwrite) return Refused(target, "exists: {\"overwrite\":true} replaces it");
+    if (IsOpenHere(target)) return Refused(target, "is a database that this process has open");
+  } else if (errno != ENOENT) {
+    return Refused(target, "cannot be looked at: " + SystemError());
+  }
+  return RefuseLeftovers(target);
+}
+
+// The pid in the name of a temporary file of `target`; nullopt for all other names.
+std::optional<pid_t> WriterOf(const std::string& name, const std::string& target_name) {
+  const std::string prefix = target_name + kMark;
+  if (!name.starts_with(prefix)) return std::nullopt;
+  const char* end = name.data() + name.size();
+  pid_t pid = 0;
+  unsigned number = 0;
+  const auto of_pid = std::from_chars(name.data() + prefix.size(), end, pid);
+  if (of_pid.ec != std::errc() || of_pid.ptr == end || *of_pid.ptr != '-') return std::nullopt;
+  const auto of_number = std::from_chars(of_pid.ptr + 1, end, number);
+  if (of_number.ec != std::errc() || of_number.ptr != end || pid <= 0) return std::nullopt;
+  return pid;
+}
+
+// Whether some other process holds one of SQLite's locks there: its pid may be of another
+// container, and so say nothing. https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE.
+bool IsLocked(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return true;
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = 0x40000000;
+  lock.l_len = 512;
+  const bool known = fcntl(fd, F_GETLK, &lock) == 0;
+  close(fd);
+  return !known || lock.l_type != F_UNLCK;
+}
+
+bool IsAbandoned(const std::string& path, pid_t writer) {
+  Registry& registry = Registry::Get();
+  const std::lock_guard lock(registry.backups_mutex);
+  const auto status = StatOf(path);
+  if (!status || registry.backups.count({status->st_dev, status->st_ino}) != 0) return false;
+  const bool alive = writer != getpid() && (kill(writer, 0) == 0 || errno != ESRCH);
+  return !alive && !IsLocked(path);
+}
+
+void RemoveCopy(const std::string& path) {
+  for (const char* suffix : kBesideCopy) unlink((path + suffix).c_str());
+}
+
+// Removes what killed processes have left of backups to the same target.
+void RemoveAbandoned(const std::string& target) {
+  const std::string directory = DirectoryOf(target);
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(opendir(directory.c_str()), closedir);
+  while (entries) {
+    const dirent* entry = readdir(entries.get());
+    if (!entry) return;
+    const auto writer = WriterOf(entry->d_name, NameOf(target));
+    const std::string path = directory + "/" + entry->d_name;
+    if (writer && IsAbandoned(path, *writer)) RemoveCopy(path);
+  }
+}
+
+// Errors: EEXIST where something has that name by now.
+int MoveWithoutReplacing(const std::string& from, const std::string& to) {
+#ifdef RENAME_NOREPLACE
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return -1;
+#endif
+  return link(from.c_str(), to.c_str()) == 0 ? unlink(from.c_str()) : -1;
+}
+
+}  // namespace
+
+std::string ShownPath(const std::string& path) {
+  constexpr std::size_t kLongest = 1024;
+  return path.size() <= kLongest && path.find('\0') == std::string::npos ? "'" + path + "'"
+                                                                         : ShownText(path);
+}
+
+Result<std::string> AbsolutePath(const char* what, const std::string& path) {
+  const Error wrong{std::string(what) + " " + ShownPath(path) + " is not the path of a file"};
+  if (path.empty() || path.find('\0') != std::string::npos || path.back() == '/') return wrong;
+  if (path.front() == '/') return path;
+  const std::unique_ptr<char, void (*)(void*)> here(realpath(".", nullptr), free);
+  if (!here) return Error{std::string(what) + " " + ShownPath(path) + ": " + SystemError()};
+  const std::string directory = here.get();
+  return (directory == "/" ? "" : directory) + "/" + path;
+}
+
+bool IsOfDatabase(const std::string& path, const std::string& database) {
+  if (SameFile(path, database)) return true;
+  const std::unique_ptr<char, void (*)(void*)> whole(realpath(database.c_str(), nullptr), free);
+  const std::string real = whole ? whole.get() : database;
+  const bool same_directory = SameFile(DirectoryOf(path), DirectoryOf(real));
+  for (const char* suffix : kBesideDatabase) {
+    const std::string beside = real + suffix;
+    if (SameFile(path, beside) || (same_directory && NameOf(path) == NameOf(beside))) return true;
+  }
+  return false;
+}
+
+Result<std::unique_ptr<CopiedFile>> CopiedFile::Make(const std::string& target,
+                                                     const std::string& database, bool overwrite) {
+  if (Status status = CheckTarget(target, database, overwrite); !status.ok()) return status.error();
+  RemoveAbandoned(target);
+  std::unique_ptr<CopiedFile> file(new CopiedFile(target, overwrite));
+  const auto like = database.empty() ? std::nullopt : StatOf(database);
+  if (Status status = file->Create(like ? like->st_mode & 0777 : 0666); !status.ok()) {
+    return status.error();
+  }
+  return file;
+}
+
+Status CopiedFile::Create(mode_t mode) {
+  static std::atomic<unsigned> number{0};
+  for (;;) {
+    const std::string name =
+        target_ + kMark + std::to_string(getpid()) + "-" + std::to_string(++number);
+    Registry& registry = Registry::Get();
+    const std::lock_guard lock(registry.backups_mutex);
+    const int fd =
+        open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode | S_IWUSR);
+    if (fd < 0 && errno == EEXIST) continue;
+    if (fd < 0) return Refused(target_, "cannot be written: " + SystemError());
+    struct stat status {};
+    fstat(fd, &status);
+    fd_ = fd;
+    temporary_ = name;
+    key_ = {status.st_dev, status.st_ino};
+    registry.backups.insert(key_);
+    return Ok{};
+  }
+}
+
+void CopiedFile::StartWriting() {
+#ifdef SYNC_FILE_RANGE_WRITE
+  constexpr std::uint64_t kEveryNs = 10'000'000;
+  const std::uint64_t now = MonotonicNs();
+  if (now < next_writing_ns_) return;
+  next_writing_ns_ = now + kEveryNs;
+  (void)sync_file_range(fd_, 0, 0, SYNC_FILE_RANGE_WRITE);
+#endif
+}
+
+CopiedFile::~CopiedFile() {
+  if (fd_ >= 0) close(fd_);
+  if (temporary_.empty()) return;
+  RemoveCopy(temporary_);
+  Registry& registry = Registry::Get();
+  const std::lock_guard lock(registry.backups_mutex);
+  registry.backups.erase(key_);
+}
+
+Status CopiedFile::Place() {
+  if (Status status = RefuseLeftovers(target_); !status.ok()) return status;
+  // Under its new name somebody in this process may open it, whose locks this close would drop.
+  close(std::exchange(fd_, -1));
+  const int moved = overwrite_ ? rename(temporary_.c_str(), target_.c_str())
+                               : MoveWithoutReplacing(temporary_, target_);
+  if (moved != 0 && errno == EEXIST) {
+    return Refused(target_, "exists by now: {\"overwrite\":true} replaces it");
+  }
+  if (moved != 0) return Refused(target_, "cannot take the copy: " + SystemError());
+  const int directory = open(DirectoryOf(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return Ok{};  // as SQLite: one may be written and not read
+  const bool failed = fsync(directory) != 0 && errno == EIO;
+  close(directory);
+  if (failed) return Refused(target_, "has the copy, but its directory could not be synced");
+  return Ok{};
+}
+
+}  // namespace walmanager

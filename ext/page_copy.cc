@@ -1,0 +1,143 @@
+#include "ext/page_copy.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "ext/clock.h"
+#include "ext/core/shared_words.h"
+#include "ext/registry.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::uint64_t kAskEveryNs = 10 * kMs;
+
+// Long enough that a host's progress handler for every thousand instructions is called.
+constexpr char kQuestion[] =
+    "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
+    "SELECT max(i) FROM n";
+
+struct BackupFinisher {
+  void operator()(sqlite3_backup* backup) const { sqlite3_backup_finish(backup); }
+};
+
+}  // namespace
+
+HostInterrupt::HostInterrupt(sqlite3* host) {
+  auto question = Prepare(host, std::string(kOwnSql) + kQuestion);
+  if (question.ok()) question_ = std::move(question.value());
+}
+
+bool HostInterrupt::Asked() {
+  const std::uint64_t now = MonotonicNs();
+  if (asked_ || !question_ || now < next_ns_) return asked_;
+  next_ns_ = now + kAskEveryNs;
+  // Our caller's statement runs: so an interrupt of before stays in force for this one.
+  int rc = SQLITE_ROW;
+  while (rc == SQLITE_ROW) rc = sqlite3_step(question_.get());
+  sqlite3_reset(question_.get());
+  asked_ = rc == SQLITE_INTERRUPT;
+  return asked_;
+}
+
+bool HostInterrupt::Pause(std::int64_t milliseconds) {
+  const std::uint64_t end = MonotonicNs() + static_cast<std::uint64_t>(milliseconds) * kMs;
+  for (std::uint64_t now = MonotonicNs(); now < end; now = MonotonicNs()) {
+    if (Asked()) return false;
+    usleep(static_cast<useconds_t>(std::min(end - now, kAskEveryNs) / 1000));
+  }
+  return true;
+}
+
+void HostInterrupt::Follow(sqlite3* own) {
+  constexpr int kInstructions = 1000;
+  sqlite3_progress_handler(
+      own, kInstructions,
+      [](void* self) { return static_cast<HostInterrupt*>(self)->Asked() ? 1 : 0; }, this);
+}
+
+ShownCopy::ShownCopy(const Database& database, const char* application)
+    : control_(database.control()), slab_(control_->ClaimSlab()) {
+  if (!info()) return;
+  DescribeConnection(*info(), {.id = Registry::Get().NewConnectionId(),
+                               .main = true,
+                               .role = ConnectionRole::kBackup,
+                               .opened_ms = UnixMs(),
+                               .sqlite_version = sqlite3_libversion_number(),
+                               .application = application,
+                               .process = ThisProcess().name,
+                               .file = database.path()});
+}
+
+ShownCopy::~ShownCopy() { control_->ReleaseSlab(slab_); }
+
+layout::ConnectionInfo* ShownCopy::info() {
+  return slab_ < layout::kConnections ? &control_->region().slab(slab_).info : nullptr;
+}
+
+void ShownCopy::Transaction(TransactionState state) {
+  if (!info()) return;
+  Put(info()->transaction_ns, state == TransactionState::kNone ? 0 : MonotonicNs());
+  Put(info()->transaction, static_cast<std::uint64_t>(state));
+}
+
+void ShownCopy::Progress(std::int64_t done, std::int64_t total) {
+  if (!info()) return;
+  Put(info()->pages_done, static_cast<std::uint64_t>(done));
+  Put(info()->pages_total, static_cast<std::uint64_t>(total));
+}
+
+Result<std::int64_t> CopyPages(const PageCopy& copy) {
+  std::unique_ptr<sqlite3_backup, BackupFinisher> backup(
+      sqlite3_backup_init(copy.to, "main", copy.from, copy.schema));
+  if (!backup) return EngineError(copy.to);
+  std::int64_t pages = 0;
+  for (;;) {
+    if (copy.interrupt->Asked()) return Interrupted();
+    const int rc = sqlite3_backup_step(backup.get(), copy.pages_per_step);
+    pages = sqlite3_backup_pagecount(backup.get());
+    if (copy.shown) copy.shown->Progress(pages - sqlite3_backup_remaining(backup.get()), pages);
+    if (rc == SQLITE_DONE) break;
+    if (rc != SQLITE_OK) {
+      // Its own error is told by the finish alone, BUSY and LOCKED not even by that.
+      if (sqlite3_backup_finish(backup.release()) != SQLITE_OK) return EngineError(copy.to);
+      return Error{sqlite3_errstr(rc), static_cast<ErrorCode>(rc & 0xff)};
+    }
+    if (copy.watch) {
+      if (Status status = copy.watch(); !status.ok()) return status.error();
+    }
+    if (!copy.interrupt->Pause(copy.pause_ms)) return Interrupted();
+  }
+  if (sqlite3_backup_finish(backup.release()) != SQLITE_OK) return EngineError(copy.to);
+  return pages;
+}
+
+Result<std::string> Answer(sqlite3* db, const std::string& sql) {
+  auto answer = QueryText(db, sql);
+  if (!answer.ok()) return answer.error();
+  if (!answer.value()) return Error{sql + " says nothing"};
+  return *answer.value();
+}
+
+Result<std::string> FirstFinding(sqlite3* db) {
+  auto found = Answer(db, "PRAGMA quick_check(1)");
+  if (!found.ok()) {
+    const ErrorCode code = found.error().code;
+    if (code == ErrorCode::kCorrupt || code == ErrorCode::kNotADatabase) {
+      return found.error().message;
+    }
+    return found.error();
+  }
+  return found.value() == "ok" ? std::string() : found.value();
+}
+
+Result<OwnedStmt> HoldSnapshot(sqlite3* db, const std::string& schema) {
+  auto read = Prepare(db, std::string(kOwnSql) + "PRAGMA " + schema + ".schema_version");
+  if (!read.ok()) return read.error();
+  if (sqlite3_step(read.value().get()) != SQLITE_ROW) return EngineError(db);
+  return std::move(read.value());
+}
+
+}  // namespace walmanager

@@ -1,0 +1,77 @@
+// Copies a database page by page through SQLite's backup interface, for wal_backup() and
+// wal_restore(): in the host's thread, to be seen in connection_metrics, and ended by an interrupt.
+//
+// Who calls holds a read transaction on the source: then nobody's commit makes the copy start over
+// (https://www.sqlite.org/backup.html). Thread rules: all in the thread of the host's statement.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "ext/core/connection_entry.h"
+#include "ext/core/result.h"
+#include "ext/database.h"
+#include "ext/sqlite.h"
+
+namespace walmanager {
+
+// Whether the host wants the statement to end in which we run: by sqlite3_interrupt() or by its
+// progress handler. Asks with a short statement on the host's handle, since
+// sqlite3_is_interrupted() knows nothing of the second, and is there only from 3.41 on.
+class HostInterrupt {
+ public:
+  explicit HostInterrupt(sqlite3* host);
+  // Asks at most once in ten milliseconds; stays true.
+  bool Asked();
+  // Waits; false where it was asked to end meanwhile.
+  bool Pause(std::int64_t milliseconds);
+  // From here on statements on `own` end, too.
+  void Follow(sqlite3* own);
+
+ private:
+  OwnedStmt question_;  // nullptr where it could not be prepared: then nothing is known
+  std::uint64_t next_ns_ = 0;
+  bool asked_ = false;
+};
+
+// A row of role `backup` in connection_metrics, as long as this lives.
+class ShownCopy {
+ public:
+  ShownCopy(const Database& database, const char* application);
+  ~ShownCopy();
+  ShownCopy(const ShownCopy&) = delete;
+  ShownCopy& operator=(const ShownCopy&) = delete;
+  void Transaction(TransactionState state);
+  void Progress(std::int64_t done, std::int64_t total);
+
+ private:
+  layout::ConnectionInfo* info();
+  std::shared_ptr<ControlFile> control_;
+  std::size_t slab_;
+};
+
+struct PageCopy {
+  sqlite3* to;  // its main database
+  sqlite3* from;
+  const char* schema;  // of `from`
+  int pages_per_step = 1000;
+  std::int64_t pause_ms = 0;  // between steps
+  HostInterrupt* interrupt = nullptr;
+  ShownCopy* shown = nullptr;  // nullptr: it is not
+  // After each step; its error ends the copy.
+  std::function<Status()> watch = nullptr;
+};
+// How many pages were copied. After an error `to` has what it had before, where it has a journal.
+Result<std::int64_t> CopyPages(const PageCopy& copy);
+
+// The answer of `sql`, which must have one; an error where there is none.
+Result<std::string> Answer(sqlite3* db, const std::string& sql);
+// Empty, or what quick_check says first. Errors: it could not be run.
+Result<std::string> FirstFinding(sqlite3* db);
+// Begins a read transaction that ends with the statement. `schema` with quotes.
+Result<OwnedStmt> HoldSnapshot(sqlite3* db, const std::string& schema);
+
+inline Error Interrupted() { return Error{"interrupted", ErrorCode::kInterrupt}; }
+
+}  // namespace walmanager

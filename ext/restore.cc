@@ -1,0 +1,170 @@
+#include "ext/restore.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "ext/checkpointer.h"
+#include "ext/clock.h"
+#include "ext/copied_file.h"
+#include "ext/core/evidence.h"
+#include "ext/own_vfs.h"
+#include "ext/page_copy.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+namespace {
+
+constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+
+// The backup, in a read transaction: what is checked is what is copied.
+struct OpenedBackup {
+  OwnedDb db;
+  OwnedStmt snapshot;
+};
+
+Error About(const std::string& path, const Error& error) {
+  return Error{"backup " + ShownPath(path) + ": " + error.message, error.code};
+}
+
+Status CheckPath(const std::string& path, const std::string& database) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return About(path, Error{std::strerror(errno)});
+  if (!S_ISREG(status.st_mode)) return About(path, Error{"is not a file"});
+  if (IsOfDatabase(path, database)) {
+    return About(path, Error{"is the database itself, or one of the files beside it"});
+  }
+  return Ok{};
+}
+
+Result<OpenedBackup> OpenBackup(sqlite3* host, const Schema& schema, const std::string& path,
+                                HostInterrupt& interrupt) {
+  sqlite3_vfs* vfs = nullptr;
+  sqlite3_file_control(host, schema.name.c_str(), SQLITE_FCNTL_VFS_POINTER, &vfs);
+  auto db = OpenOwnConnection(path, kFlags, vfs ? vfs->zName : nullptr);
+  if (!db.ok()) return db.error();
+  OpenedBackup backup;
+  backup.db = std::move(db.value());
+  interrupt.Follow(backup.db.get());
+  auto snapshot = HoldSnapshot(backup.db.get(), "main");
+  if (!snapshot.ok()) return snapshot.error();
+  backup.snapshot = std::move(snapshot.value());
+  return backup;
+}
+
+Status Verify(sqlite3* backup) {
+  const auto pages = Answer(backup, "PRAGMA page_count");
+  if (!pages.ok()) return pages.error();
+  if (pages.value() == "0") return Error{"is empty"};
+  const auto finding = FirstFinding(backup);
+  if (!finding.ok()) {
+    if (finding.error().code == ErrorCode::kInterrupt) return Interrupted();
+    return Error{"cannot be checked: " + finding.error().message, finding.error().code};
+  }
+  if (finding.value().empty()) return Ok{};
+  return Error{"quick_check: " + finding.value(), ErrorCode::kCorrupt};
+}
+
+// What a commit to a log cannot change, or what other connections would not notice.
+Status CheckFits(sqlite3* backup, sqlite3* database) {
+  for (const char* what : {"page_size", "encoding"}) {
+    const std::string pragma = std::string("PRAGMA ") + what;
+    const auto has = Answer(backup, pragma), wanted = Answer(database, pragma);
+    if (!has.ok()) return has.error();
+    if (!wanted.ok()) return wanted.error();
+    if (has.value() != wanted.value()) {
+      return Error{std::string("its ") + what + " is " + has.value() + ", the database's is " +
+                   wanted.value() + ": a database that others may have open cannot change it"};
+    }
+  }
+  return Ok{};
+}
+
+// A connection of ours to what is overwritten.
+Result<OwnedDb> OpenDestination(Connection& connection, const Schema& schema) {
+  // Before the host's first read it has no wal-index to compare with.
+  (void)connection.Query("PRAGMA " + Connection::Quoted(schema.name) + ".schema_version");
+  const OwnPermission permission = MayOpenOwn(connection.db(), schema.name.c_str());
+  const auto impossible = [&](const std::string& why) {
+    return Error{"schema '" + schema.name + "' cannot be restored: " + why};
+  };
+  if (!permission.vfs) return impossible(permission.because);
+  auto opened = OpenOwnConnection(schema.database->path(), kFlags, permission.vfs);
+  if (!opened.ok()) return impossible(opened.error().message);
+  sqlite3* db = opened.value().get();
+  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_wal_hook(db, nullptr, nullptr);
+  sqlite3_busy_timeout(db, static_cast<int>(connection.busy_timeout_ms()));
+  for (const char* pragma : {"PRAGMA schema_version", "PRAGMA synchronous=FULL"}) {
+    if (auto done = QueryText(db, pragma); !done.ok()) return impossible(done.error().message);
+  }
+  if (MapWalIndex(DatabaseFile(db, "main")) != permission.index) {
+    return impossible("the file at its path is another one");
+  }
+  return opened;
+}
+
+Result<std::int64_t> CopyInto(sqlite3* database, sqlite3* backup, const Database& shown_at,
+                              HostInterrupt& interrupt) {
+  ShownCopy shown(shown_at, "walmanager restore");
+  shown.Transaction(TransactionState::kWrite);
+  OwnFile* own = OwnFileOf(database);
+  own->may_write_lock = true;
+  auto pages = CopyPages(
+      {.to = database, .from = backup, .schema = "main", .interrupt = &interrupt, .shown = &shown});
+  own->may_write_lock = false;
+  return pages;
+}
+
+}  // namespace
+
+Result<CopyReport> Restore(Connection& connection, const Schema& schema, const std::string& path) {
+  const std::uint64_t start = MonotonicNs();
+  if (!connection.in_autocommit() ||
+      connection.transaction_state(schema.name.c_str()) != TransactionState::kNone) {
+    return Error{"this connection is in a transaction: end it first", ErrorCode::kLocked};
+  }
+  const auto query_only = connection.Query("PRAGMA query_only");
+  if (query_only.ok() && query_only.value().value_or("0") != "0") {
+    return Error{"this connection may not write: PRAGMA query_only is on"};
+  }
+  if (!schema.is_wal()) {
+    return Error{"schema '" + schema.name + "' is in journal_mode '" + schema.journal_mode +
+                 "': only one in WAL mode can be restored while others have it open"};
+  }
+  auto absolute = AbsolutePath("backup_path", path);
+  if (!absolute.ok()) return absolute.error();
+  CopyReport report;
+  report.path = absolute.value();
+  if (Status status = CheckPath(report.path, schema.database->path()); !status.ok())
+    return status.error();
+
+  HostInterrupt interrupt(connection.db());
+  auto backup = OpenBackup(connection.db(), schema, report.path, interrupt);
+  if (!backup.ok()) return About(report.path, backup.error());
+  auto destination = OpenDestination(connection, schema);
+  if (!destination.ok()) return destination.error();
+  sqlite3* from = backup.value().db.get();
+  sqlite3* to = destination.value().get();
+  if (Status status = CheckFits(from, to); !status.ok()) return About(report.path, status.error());
+  const std::uint64_t check_start = MonotonicNs();
+  if (Status status = Verify(from); !status.ok()) return About(report.path, status.error());
+  const std::uint64_t check_ns = MonotonicNs() - check_start;
+  const auto page_size = Answer(from, "PRAGMA page_size");
+  if (!page_size.ok()) return page_size.error();
+
+  schema.database->MakeControl();
+  const auto pages = CopyInto(to, from, *schema.database, interrupt);
+  if (!pages.ok()) return pages.error();
+  report.pages = pages.value();
+  report.bytes = report.pages * std::stoll(page_size.value());
+  report.verified = true;
+  report.duration_ns = MonotonicNs() - start;
+  // What was found out about the content of before is over; this one was checked.
+  KeepIntegrity(schema.database->control()->memory()->evidence,
+                {UnixMs(), false, 0, static_cast<std::int64_t>(check_ns), ""});
+  return report;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,157 @@
+"""Backup and restore killed half-way, and on a disk that is full: nothing is harmed, nothing is left."""
+
+import os
+import time
+
+import pytest
+
+from conftest import connect, one
+from workers import NOBODY, WorkerError, fast_path, poll, worker  # noqa: F401 (fixtures among them)
+
+ROWS = 3000  # of a thousand bytes
+
+
+@pytest.fixture
+def filled(fast_path):
+    db = connect(fast_path)
+    db.execute("PRAGMA synchronous=OFF")
+    db.execute(f"WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS}) "
+               "INSERT INTO t SELECT i, zeroblob(1000) FROM n")
+    yield db
+    db.close()
+
+
+def copies(directory):
+    return sorted(name for name in os.listdir(directory) if name.startswith("copy"))
+
+
+def begun(db, application):
+    sql = f"SELECT count(*) FROM connection_metrics WHERE application = '{application}' AND pages_done > 0"
+    assert poll(lambda: one(db, sql), 1) == 1
+
+
+def state(db):
+    assert one(db, "PRAGMA integrity_check") == "ok"
+    return db.execute("SELECT count(*), min(payload), max(payload) FROM t").fetchall()[0]
+
+
+def test_a_killed_backup_harms_nothing_and_the_next_one_sweeps(worker, filled, fast_path):
+    directory = fast_path.parent
+    copier = worker(fast_path)
+    copier.start("run", f"""db.execute("SELECT wal_backup('{directory}/copy.db', '{{\\"pages_per_step\\":5,\\"pause_ms\\":20}}')")""")
+    begun(filled, "walmanager backup")
+    copier.kill()
+    left = copies(directory)
+    assert left and all(name.startswith(f"copy.db-walmanager-{copier.pid}-") for name in left)
+    assert poll(lambda: one(filled, "SELECT count(*) FROM connection_metrics WHERE role = 'backup'"), 0) == 0
+    assert state(filled)[0] == ROWS
+    # Not those of a backup that goes on, of this process or of another.
+    other = worker(fast_path)
+    other.start("run", f"""db.execute("SELECT wal_backup('{directory}/copy.db', '{{\\"pages_per_step\\":5,\\"pause_ms\\":20}}')")""")
+    begun(filled, "walmanager backup")
+    one(filled, "SELECT wal_backup(?)", f"{directory}/copy.db")
+    rest = copies(directory)
+    assert rest[0] == "copy.db" and {name.split("-")[2] for name in rest[1:]} == {str(other.pid)}
+    other.kill()
+    one(filled, "SELECT wal_backup(?, '{\"overwrite\":true}')", f"{directory}/copy.db")
+    assert copies(directory) == ["copy.db"]
+
+
+@pytest.mark.parametrize("after", [0, 0.002, 0.01, 0.05])
+def test_a_killed_restore_leaves_the_old_content_or_the_new(worker, filled, fast_path, after):
+    copy = f"{fast_path.parent}/copy.db"
+    one(filled, "SELECT wal_backup(?)", copy)
+    filled.execute("UPDATE t SET payload = 7")
+    filled.execute("DELETE FROM t WHERE id > 100")
+    old, new = (100, 7, 7), (ROWS, bytes(1000), bytes(1000))
+    assert state(filled) == old
+    restorer = worker(fast_path)
+    restorer.start("run", f"db.execute(\"SELECT wal_restore('{copy}')\")")
+    # The write transaction of the restore has begun, or the restore has ended.
+    sql = "SELECT count(*) FROM connection_metrics WHERE application = 'walmanager restore'"
+    poll(lambda: one(filled, sql) == 1 or restorer.answers_within(0))
+    time.sleep(after)
+    restorer.kill()
+    assert state(filled) in (old, new)
+    filled.execute("INSERT INTO t VALUES (NULL, 7)")
+    one(filled, "SELECT wal_restore(?)", copy)
+    assert state(filled) == new
+
+
+def test_a_fork_during_a_backup_stops_nobody(worker, filled, fast_path):
+    process = worker(fast_path)
+    process.run(f"""
+        answers = []
+        other = connect({str(fast_path)!r}, check_same_thread=False)
+        options = '{{"pages_per_step":20,"pause_ms":5}}'
+        thread = threading.Thread(target=lambda: answers.append(
+            other.execute("SELECT wal_backup('{fast_path.parent}/copy.db', ?)", (options,)).fetchall()))
+        thread.start()
+        """)
+    begun(filled, "walmanager backup")
+    process.run(f"""
+        children = []
+        for number in range(3):
+            child = os.fork()
+            if child == 0:
+                mine = connect({str(fast_path)!r})
+                mine.execute("SELECT wal_backup('{fast_path.parent}/copy-" + str(number) + ".db')").fetchall()
+                os._exit(0)
+            children.append(child)
+        codes = [os.waitpid(child, 0)[1] for child in children]
+        thread.join()
+        """)
+    assert process.call("codes") == [0, 0, 0]
+    assert process.call("len(answers)") == 1
+    assert copies(fast_path.parent) == ["copy-0.db", "copy-1.db", "copy-2.db", "copy.db"]
+    assert state(filled)[0] == ROWS
+
+
+def limited(process, bytes_of_a_file):
+    """As on a full disk: no file of that process grows beyond this."""
+    process.run(f"""
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes_of_a_file}, resource.RLIM_INFINITY))
+        """)
+
+
+def test_a_backup_on_a_full_disk(worker, filled, fast_path):
+    process = worker(fast_path)
+    process.run("one(db, 'SELECT count(*) FROM wal_metrics')")
+    limited(process, 1_000_000)
+    with pytest.raises(WorkerError) as refused:
+        process.call(f"one(db, \"SELECT wal_backup('{fast_path.parent}/copy.db')\")")
+    assert "wal_backup: " in str(refused.value) and ("full" in str(refused.value) or "I/O" in str(refused.value))
+    assert copies(fast_path.parent) == []
+    assert state(filled)[0] == ROWS
+
+
+def test_a_restore_on_a_full_disk(worker, filled, fast_path):
+    copy = f"{fast_path.parent}/copy.db"
+    one(filled, "SELECT wal_backup(?)", copy)
+    filled.execute("DELETE FROM t WHERE id > 100")
+    one(filled, "SELECT wal_checkpoint('TRUNCATE')")
+    old = state(filled)
+    process = worker(fast_path)
+    process.run("one(db, 'SELECT count(*) FROM wal_metrics')")
+    limited(process, 1_000_000)
+    with pytest.raises(WorkerError) as refused:
+        process.call(f"one(db, \"SELECT wal_restore('{copy}')\")")
+    assert "wal_restore: " in str(refused.value) and ("full" in str(refused.value) or "I/O" in str(refused.value))
+    assert process.call("one(db, 'SELECT count(*) FROM t')") == 100
+    assert state(filled) == old
+    filled.execute("INSERT INTO t VALUES (NULL, 7)")
+    one(filled, "SELECT wal_restore(?)", copy)
+    assert state(filled)[0] == ROWS
+
+
+def test_a_directory_that_cannot_be_written(worker, filled, fast_path):
+    fast_path.parent.chmod(0o755)
+    os.chmod(fast_path, 0o666)
+    closed = fast_path.parent / "closed"
+    closed.mkdir(mode=0o755)
+    process = worker(user=NOBODY, WALMANAGER_FILE="off")
+    process.run(f"db = connect('file:{fast_path}?mode=ro', uri=True)")
+    with pytest.raises(WorkerError, match="cannot be written: Permission denied"):
+        process.call(f"one(db, \"SELECT wal_backup('{closed}/copy.db')\")")
+    assert os.listdir(closed) == []
