@@ -10,6 +10,7 @@
 #include "ext/core/alerts.h"
 #include "ext/core/evidence.h"
 #include "ext/core/setting_changes.h"
+#include "ext/read_pool.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
 #include "ext/wal_index.h"
@@ -20,6 +21,15 @@ namespace {
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kFirstAttemptNs = 10 * kMs;
 constexpr std::uint64_t kLongestAttemptNs = 60'000 * kMs;
+
+// True while it lives.
+struct OnlyLooks {
+  explicit OnlyLooks(std::atomic<bool>& the_flag) : flag(the_flag) {
+    flag.store(true, std::memory_order_relaxed);
+  }
+  ~OnlyLooks() { flag.store(false, std::memory_order_relaxed); }
+  std::atomic<bool>& flag;
+};
 
 std::optional<std::int64_t> FileBytes(const std::string& path) {
   struct stat status {};
@@ -68,13 +78,15 @@ Database::Database(std::string path, std::uint64_t device, std::uint64_t inode)
       wal_path_(path_ + "-wal"),
       shm_path_(path_ + "-shm"),
       control_(ControlFile::Open(path_, ControlFile::Wish::kAttach)),
-      checkpointer_(path_, device, inode, [this](bool open) { ShowOwnConnections(open); }) {
+      checkpointer_(path_, device, inode, [this](bool open) { ShowOwnConnections(open); }),
+      read_pool_(std::make_shared<ReadPool>(path_, device, inode)) {
   if (!control_) throw std::bad_alloc();
 }
 
 Database::~Database() {
   stopping_ = true;
   if (watch_thread_) watch_thread_->Stop();
+  read_pool_.reset();
   if (thread_) {
     checkpointer_.Cancel();
     thread_->Stop();
@@ -218,6 +230,7 @@ Status Database::Change(bool make_file, const std::function<Status(StoredSetting
 }
 
 void Database::CloseOwnConnections() {
+  read_pool_->CloseConnections();
   checkpointer_.Cancel();
   {
     const auto lock = LockForCaller();
@@ -228,6 +241,7 @@ void Database::CloseOwnConnections() {
 }
 
 void Database::StayOutOfTheWay(std::uint64_t now_ns) {
+  read_pool_->CloseConnections();
   const bool new_to_us = inline_until_ns_.exchange(now_ns + kInlineNs) < now_ns;
   if (new_to_us) {
     CloseOwnConnections();
@@ -259,9 +273,13 @@ std::string Database::StrategyError() const {
 std::optional<ReadMarks> Database::FindReadMarks() {
   // The table before the lock: commits that find it taken go on without looking at the log.
   auto marks = ReadMarksOfLockTable(shm_path_);
-  if (const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock); lock.owns_lock()) {
-    AddTriedMarks(marks);
-    return marks;
+  {
+    const OnlyLooks looks(watch_looks_);
+    const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+    if (lock.owns_lock()) {
+      AddTriedMarks(marks);
+      return marks;
+    }
   }
   // A checkpoint runs, and its guard reads: that is nobody who pins the log. The table has one
   // entry for all of a process's connections on a mark.
@@ -288,6 +306,7 @@ void Database::AddTriedMarks(std::optional<ReadMarks>& marks) {
 }
 
 std::optional<WalIndex> Database::LastLook() {
+  const OnlyLooks looks(watch_looks_);
   const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return std::nullopt;
   if (const auto index = checkpointer_.open() ? checkpointer_.Look() : std::nullopt) return index;

@@ -37,6 +37,7 @@ struct sqlite3_file;
 
 namespace walmanager {
 
+class ReadPool;
 class RuleSet;
 
 // A connection of the host's, in whose thread and name something runs. Valid for the call.
@@ -107,6 +108,10 @@ class Database {
   enum class Patience { kNone, kSecond };
   Status Change(bool make_file, const std::function<Status(StoredSettings&)>& change,
                 Patience patience = Patience::kSecond, const ChangeMark& mark = ThisChange());
+
+  // The connections on which read_pool() runs; whoever keeps it lets go before the last connection
+  // of the process closes.
+  const std::shared_ptr<ReadPool>& read_pool() const { return read_pool_; }
 
   // --- checkpoints
   // After a commit to the log: finishes what is prepared, or evaluates the strategy, where one of
@@ -302,6 +307,7 @@ class Database {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> thread_running_{false};
   std::atomic<bool> replicated_{false};
+  std::atomic<bool> watch_looks_{false};  // checkpoint_mutex_ is held for microseconds
 
   std::mutex checkpoint_mutex_;            // guards all below
   std::shared_ptr<ControlFile> shown_in_;  // where connections of ours are described, and at which
@@ -339,6 +345,7 @@ class Database {
   } oldest_reader_;
 
   HealthWatch watch_{*this};
+  std::shared_ptr<ReadPool> read_pool_;  // constant; guards itself
 
   mutable std::mutex words_mutex_;  // held for moments; guards those below
   std::string unguarded_because_;

@@ -160,6 +160,11 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
     if (Brake(now_ns)) look_again();
   }
   std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+  if (!lock.owns_lock() && watch_looks_.load(std::memory_order_relaxed)) {
+    // The watch has it for a moment, once in a second: no reason to go on without a look.
+    Pause();
+    (void)lock.try_lock();
+  }
   if (!lock.owns_lock()) {
     // The thread is at work, or another commit. Beyond the limit this one waits for it: what is
     // left then is little, and the log can start over. Far beyond it a reader has been in the way,

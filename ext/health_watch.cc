@@ -103,7 +103,10 @@ bool HealthWatch::SampledLately() const {
   const auto control = database_.control();
   const auto last_ms = History(control->memory()).last_ms();
   const std::int64_t now_ms = UnixMs();
-  return last_ms && *last_ms <= now_ms && now_ms - *last_ms < kLatelyMs;
+  // Of a file that has just been made the time is that of its making.
+  const auto made_ms =
+      static_cast<std::int64_t>(Get(control->region().header().statistics_since_ms));
+  return last_ms && *last_ms != made_ms && *last_ms <= now_ms && now_ms - *last_ms < kLatelyMs;
 }
 
 std::int64_t HealthWatch::ForgetHistory() {

@@ -2,7 +2,8 @@
 // and a function that makes the rows. CREATE TABLE, xColumn and the reference in the README come
 // from it. To add a table: one file, and one line in tables.cc.
 //
-// Rows are made whole when a scan begins; nothing is locked between them.
+// Rows are made whole when a scan begins; nothing is locked between them. Tables with arguments
+// make them one by one: streamed_table.h.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +20,7 @@ namespace walmanager {
 
 class Connection;
 class QueryRoom;
+class StreamedTable;
 
 // A room's connection, for those that need no more than its declaration.
 Connection& ConnectionOf(QueryRoom& room);
@@ -46,6 +48,14 @@ struct Column {
   ColumnShown shown = kShown;
 };
 
+template <typename Row>
+std::vector<ColumnInfo> InfosOf(const std::vector<Column<Row>>& columns) {
+  std::vector<ColumnInfo> infos;
+  for (const Column<Row>& column : columns)
+    infos.push_back({column.name, column.type, column.about, column.shown});
+  return infos;
+}
+
 // The rows of one scan.
 class Rows {
  public:
@@ -66,6 +76,8 @@ class Table {
   // What it tells of the room's connection, inside a statement of that, in its thread. An error
   // becomes the statement's.
   virtual Result<std::unique_ptr<Rows>> Read(QueryRoom& room) const = 0;
+  // The table as one with arguments (streamed_table.h); nullptr for one that is read whole.
+  virtual const StreamedTable* streamed() const { return nullptr; }
 };
 
 template <typename Row>
@@ -83,12 +95,7 @@ class TableOf final : public Table {
   const char* name() const override { return name_; }
   const char* about() const override { return about_; }
   bool reveals_others() const override { return reveals_others_; }
-  std::vector<ColumnInfo> columns() const override {
-    std::vector<ColumnInfo> infos;
-    for (const Column<Row>& column : columns_)
-      infos.push_back({column.name, column.type, column.about, column.shown});
-    return infos;
-  }
+  std::vector<ColumnInfo> columns() const override { return InfosOf(columns_); }
   Result<std::unique_ptr<Rows>> Read(QueryRoom& room) const override {
     auto rows = reader_(ConnectionOf(room));
     if (!rows.ok()) return rows.error();

@@ -17,7 +17,8 @@
   TABLE(WalHistory)              \
   TABLE(WalPeriods)              \
   TABLE(WalEnvironment)          \
-  TABLE(StaleStatistics)
+  TABLE(StaleStatistics)         \
+  TABLE(ReadPool)
 
 namespace walmanager {
 

@@ -4,6 +4,7 @@
 #include "ext/connection.h"
 #include "ext/core/query_statistics.h"
 #include "ext/core/time_text.h"
+#include "ext/read_pool.h"
 #include "vtab/table.h"
 
 namespace walmanager {
@@ -25,6 +26,7 @@ struct Row {
   std::int64_t processes = 0;
   std::optional<std::int64_t> unmanaged;
   std::uint64_t evictions = 0;
+  ReadPool::Figures pool;
   std::optional<std::string> statistics_file, private_because, unguarded_because, strategy_error;
   std::int64_t since_ms = 0;
 };
@@ -110,6 +112,7 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
   row.checkpoints = control->region().ReadCheckpointTotals();
   row.processes = control->CountProcesses();
   row.evictions = QueryStatistics(control->memory()).evictions();
+  row.pool = database.read_pool()->figures();
   row.since_ms = static_cast<std::int64_t>(control->region().header().statistics_since_ms.load());
   if (control->shared()) row.statistics_file = control->path();
   if (!control->shared()) row.private_because = control->reason();
@@ -243,6 +246,12 @@ const Table& WalMetricsTable() {
           {"strategy_error", kText, "why the default strategy stands in for the active one; NULL where it does not", [](const Row& r) -> Value { return r.strategy_error; }},
           {"optimized_at", kText, "UTC; when auto_optimize last ran PRAGMA optimize", [](const Row& r) -> Value { return r.optimized_ms ? Value(UtcText(r.optimized_ms)) : Value(); }},
           {"queries_evicted", kInteger, "statements that made room in query_performance: max_queries was reached", [](const Row& r) -> Value { return Measured(r, [&] { return r.evictions; }); }},
+          {"pool_connections", kInteger, "connections of read_pool() that this process has open; this and the next five are of this process alone", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.connections; }); }},
+          {"pool_calls", kInteger, "calls of read_pool()", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.calls; }); }},
+          {"pool_waits", kInteger, "of these, those that found all connections of the pool at work", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.waits; }); }},
+          {"pool_timeouts", kInteger, "of these, those that read_pool_timeout_ms ended", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.timeouts; }); }},
+          {"pool_retries", kInteger, "times that a statement, or a snapshot, was tried again: the database was busy, or somebody committed in between", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.retries; }); }},
+          {"pool_replaced", kInteger, "connections of the pool that were broken, or on another file, and were replaced", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.replaced; }); }},
       });
   // clang-format on
   return kTable;

@@ -45,10 +45,12 @@ std::optional<std::size_t> QueryStatistics::FindOrMake(const NormalizedQuery& qu
     for (std::size_t step = 0; step < layout::kQueries; ++step) {
       const std::size_t entry = (query.id + step) % layout::kQueries;
       std::uint64_t seen = 0;
+      // Asked before it is claimed: from then on others may count there for the new statement.
+      const bool left_behind = !IsEmpty(table_.entries[entry].counters);
       if (Get(table_.ids[entry]) == 0 &&
           table_.ids[entry].compare_exchange_strong(seen, query.id, std::memory_order_relaxed)) {
         // What late writers left there.
-        Move(table_.entries[entry].counters, table_.evicted);
+        if (left_behind) Move(table_.entries[entry].counters, table_.evicted);
         // Not the first to go, before its first execution has ended.
         Put(table_.entries[entry].counters.last_seen_ms, static_cast<std::uint64_t>(unix_ms));
         Describe(entry, query, unix_ms);

@@ -40,9 +40,11 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "PRAGMA optimize is run on a connection of ours when nobody has committed for ten seconds, at "
      "most once an hour. While it writes, others find the database locked for a moment."},
     {"read_pool_size", SettingKind::kInteger, 20, 0, 256, "",
-     "Connections of the pool of readers. Not in effect in this version."},
+     "The most connections that read_pool() opens per process; 0: its statements run on the "
+     "caller's connection, one after the other."},
     {"read_pool_timeout_ms", SettingKind::kInteger, 30'000, 1, 3'600'000, "ms",
-     "The most that a call of the pool of readers takes. Not in effect in this version."},
+     "The most that a call of read_pool() takes, with the time that its caller takes to fetch "
+     "rows. On the caller's own connection it is looked at between two rows."},
     {"alert_interval_ms", SettingKind::kInteger, 5000, 50, 3'600'000, "ms",
      "Time between two evaluations of system_health for wal_alerts."},
     {"alert_samples", SettingKind::kInteger, 3, 1, 100, "",

@@ -42,6 +42,7 @@ class Value {
   const double* real() const { return std::get_if<double>(&state_); }
   // nullptr for a blob.
   const std::string* text() const { return blob_ ? nullptr : std::get_if<std::string>(&state_); }
+  const std::string* blob() const { return blob_ ? std::get_if<std::string>(&state_) : nullptr; }
 
   // As it would be written in SQL, cut after 60 bytes: for messages.
   std::string Shown() const;

@@ -1,0 +1,167 @@
+#include "ext/read_pool.h"
+
+#include <algorithm>
+
+#include "ext/clock.h"
+#include "ext/read_pool_reader.h"
+
+namespace walmanager {
+
+ReadPool::ReadPool(std::string path, std::uint64_t device, std::uint64_t inode)
+    : path_(std::move(path)), device_(device), inode_(inode) {}
+
+ReadPool::~ReadPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    CloseIdle();
+    for (const auto& reader : readers_) reader->changed.notify_one();
+  }
+  // Each reader waits for its thread.
+  readers_.clear();
+  ended_.clear();
+}
+
+bool ReadPool::Begin(const std::shared_ptr<PoolCall>& call) {
+  JoinEnded();
+  const std::lock_guard lock(mutex_);
+  if (idle_.empty() && !readers_.empty()) return true;  // they work: they could be opened
+  if (idle_.empty()) {
+    PoolReader* made = MakeReader();
+    if (!made) return false;
+    BecomesFree(*made);
+    if (idle_.empty()) return true;  // another call has waited for it
+  }
+  PoolReader& reader = *idle_.back();
+  if (reader.connection().open()) return true;
+  if (!reader.connection().Open(path_, device_, inode_, call->host()).ok()) return false;
+  reader.generation = generation_;
+  ++connections_;
+  reader.was_used = true;
+  reader.changed.notify_one();
+  return true;
+}
+
+PoolReader* ReadPool::TakeIdle() {
+  if (idle_.empty()) return nullptr;
+  PoolReader* reader = idle_.back();
+  idle_.pop_back();
+  reader->is_idle = false;
+  return reader;
+}
+
+PoolReader* ReadPool::MakeReader() {
+  auto made = std::make_unique<PoolReader>(*this);
+  readers_.reserve(readers_.size() + 1);
+  if (!made->Start()) return nullptr;
+  readers_.push_back(std::move(made));
+  return readers_.back().get();
+}
+
+void ReadPool::Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call) {
+  ++call->readers;
+  reader.call = call;
+  reader.changed.notify_one();
+}
+
+void ReadPool::Want(const std::shared_ptr<PoolCall>& call, std::size_t most) {
+  const std::lock_guard lock(mutex_);
+  most_ = most;
+  if (call->waiting || !call->HasUntaken()) return;
+  PoolReader* reader = TakeIdle();
+  if (!reader && readers_.size() < most) reader = MakeReader();
+  if (reader) {
+    Assign(*reader, call);
+    return;
+  }
+  // Who has a reader already is served by that; it counts as waiting where none works for it.
+  if (call->readers == 0) ++waits_;
+  call->waiting = true;
+  waiting_.push_back(call);
+}
+
+std::shared_ptr<PoolCall> ReadPool::NextWaiting() {
+  while (!waiting_.empty()) {
+    auto call = std::move(waiting_.front());
+    waiting_.pop_front();
+    call->waiting = false;
+    if (!call->stopped() && call->HasUntaken()) return call;
+  }
+  return nullptr;
+}
+
+std::vector<PoolReader*> ReadPool::Recruit(std::size_t count) {
+  const std::lock_guard lock(mutex_);
+  std::vector<PoolReader*> recruits;
+  recruits.reserve(count);
+  while (recruits.size() < count) {
+    PoolReader* reader = TakeIdle();
+    if (!reader && readers_.size() < most_) reader = MakeReader();
+    if (!reader) break;
+    recruits.push_back(reader);
+  }
+  return recruits;
+}
+
+void ReadPool::AssignAll(const std::vector<PoolReader*>& readers,
+                         const std::shared_ptr<PoolCall>& call) {
+  const std::lock_guard lock(mutex_);
+  for (PoolReader* reader : readers) Assign(*reader, call);
+}
+
+void ReadPool::GiveBack(const std::vector<PoolReader*>& readers) {
+  const std::lock_guard lock(mutex_);
+  for (PoolReader* reader : readers) {
+    if (reader->generation != generation_) reader->CloseConnection();
+    BecomesFree(*reader);
+  }
+}
+
+void ReadPool::BecomesFree(PoolReader& reader) {
+  if (auto next = NextWaiting()) {
+    Assign(reader, next);
+  } else {
+    reader.is_idle = true;
+    idle_.push_back(&reader);
+    reader.was_used = true;
+    reader.changed.notify_one();
+  }
+}
+
+void ReadPool::End(const std::shared_ptr<PoolCall>& call, bool close) {
+  call->Stop();
+  {
+    std::unique_lock lock(mutex_);
+    std::erase(waiting_, call);
+    call_left_.wait(lock, [&] { return call->readers == 0; });
+    if (close) CloseIdle();
+  }
+  JoinEnded();
+}
+
+void ReadPool::CloseIdle() {
+  ++generation_;
+  for (PoolReader* reader : idle_) {
+    reader->CloseConnection();
+  }
+}
+
+void ReadPool::CloseConnections() {
+  if (connections_ == 0) return;
+  const std::lock_guard lock(mutex_);
+  CloseIdle();
+}
+
+void ReadPool::JoinEnded() {
+  std::vector<std::unique_ptr<PoolReader>> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    ended.swap(ended_);
+  }
+}
+
+ReadPool::Figures ReadPool::figures() const {
+  return {connections_, calls_, waits_, timeouts_, retries_, replaced_};
+}
+
+}  // namespace walmanager

@@ -1,0 +1,92 @@
+// The pool of connections of one database file and process on which read_pool() runs statements at
+// the same time: opened when they are needed, closed when nobody has used them for two seconds, and
+// at once when the host needs the database for itself.
+//
+// A reader is a thread with a connection of ours, which reads and does nothing else. It works for
+// one call at a time, until no statement of that is left; the one that became idle last is used
+// first, so that few are warm and the rest may go.
+//
+// Thread rules: any thread. Lock order: the registry's engine_mutex (readers alone), mutex_, the
+// mutex of a call; never back. A reader's connection is used by its thread while it works, and
+// under mutex_ by anybody while it is idle.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "ext/read_pool_call.h"
+
+namespace walmanager {
+
+class PoolReader;
+
+class ReadPool {
+ public:
+  // Since the process began to use the database.
+  struct Figures {
+    std::uint64_t connections = 0;  // open now
+    std::uint64_t calls = 0, waits = 0, timeouts = 0, retries = 0, replaced = 0;
+  };
+
+  // `device` and `inode`: of the file at `path`.
+  ReadPool(std::string path, std::uint64_t device, std::uint64_t inode);
+  ~ReadPool();
+  ReadPool(const ReadPool&) = delete;
+  ReadPool& operator=(const ReadPool&) = delete;
+
+  // Makes sure that there is a reader, whose connection is opened here and now where there is none
+  // yet. False where there can be none: a key is needed, the file is another one, no thread.
+  bool Begin(const std::shared_ptr<PoolCall>& call);
+  // One more reader for the call, of `most` in all; the next that is free where none is.
+  void Want(const std::shared_ptr<PoolCall>& call, std::size_t most);
+  // Stops the call. None of the pool's works for it when this returns; `close`: nor is any idle
+  // connection left open.
+  void End(const std::shared_ptr<PoolCall>& call, bool close);
+  // Idle connections are closed now, those that work when they have done so.
+  void CloseConnections();
+
+  Figures figures() const;
+  void CountCall() { ++calls_; }
+  void CountTimeout() { ++timeouts_; }
+
+ private:
+  friend class PoolReader;
+
+  // All but the last few with mutex_ held.
+  PoolReader* TakeIdle();
+  PoolReader* MakeReader();  // nullptr where the system gives no thread
+  void Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call);
+  // What a reader that has nothing to do does next: another call's, or nullptr.
+  std::shared_ptr<PoolCall> NextWaiting();
+  void CloseIdle();
+  // It works for another call, or is idle.
+  void BecomesFree(PoolReader& reader);
+  // Without mutex_. More readers for a snapshot: those that are idle, and new ones, `count` at
+  // most. They stand still until one of the two others.
+  std::vector<PoolReader*> Recruit(std::size_t count);
+  void AssignAll(const std::vector<PoolReader*>& readers, const std::shared_ptr<PoolCall>& call);
+  void GiveBack(const std::vector<PoolReader*>& readers);
+  void JoinEnded();
+
+  const std::string path_;
+  const std::uint64_t device_, inode_;
+  std::atomic<std::uint64_t> connections_{0}, calls_{0}, waits_{0}, timeouts_{0}, retries_{0},
+      replaced_{0};
+  std::atomic<std::uint64_t> generation_{0};  // older connections are to be closed
+
+  mutable std::mutex mutex_;  // guards those below
+  std::condition_variable call_left_;
+  std::vector<std::unique_ptr<PoolReader>> readers_;
+  std::vector<std::unique_ptr<PoolReader>> ended_;  // threads to be joined
+  std::vector<PoolReader*> idle_;                   // the last one is used first
+  std::deque<std::shared_ptr<PoolCall>> waiting_;
+  std::size_t most_ = 0;  // read_pool_size, as last asked for
+  bool stopping_ = false;
+};
+
+}  // namespace walmanager

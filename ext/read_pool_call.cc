@@ -1,0 +1,103 @@
+#include "ext/read_pool_call.h"
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+
+#include "ext/clock.h"
+
+namespace walmanager {
+namespace {
+
+// What may be on its way. One row may be larger: it then goes alone.
+constexpr std::size_t kMostRows = 1024;
+constexpr std::size_t kMostBytes = 4 << 20;
+
+std::chrono::nanoseconds Until(std::uint64_t deadline_ns) {
+  const std::uint64_t now = MonotonicNs();
+  return std::chrono::nanoseconds(deadline_ns > now ? deadline_ns - now : 0);
+}
+
+}  // namespace
+
+PoolCall::PoolCall(PoolRequest request, PoolHost host, std::int64_t timeout_ms)
+    : request_(std::move(request)),
+      host_(std::move(host)),
+      timeout_ms_(timeout_ms),
+      began_ns_(MonotonicNs()),
+      deadline_ns_(began_ns_ + static_cast<std::uint64_t>(timeout_ms) * 1'000'000),
+      untaken_(request_.statements.size()) {}
+
+Error PoolCall::TimedOut() const {
+  return Error{"not done after " + std::to_string(timeout_ms_) + " ms (read_pool_timeout_ms)"};
+}
+
+std::optional<std::size_t> PoolCall::TakeStatement() {
+  const std::lock_guard lock(mutex_);
+  if (stopped() || next_ == request_.statements.size()) return std::nullopt;
+  --untaken_;
+  return next_++;
+}
+
+void PoolCall::StatementEnded() {
+  const std::lock_guard lock(mutex_);
+  if (++ended_ == request_.statements.size()) for_caller_.notify_one();
+}
+
+bool PoolCall::MayHandOver() const {
+  return rows_.empty() || (rows_.size() < kMostRows && bytes_ < kMostBytes);
+}
+
+bool PoolCall::HandOver(std::vector<PoolRow>& rows, Push push) {
+  if (rows.empty()) return !stopped();
+  std::unique_lock lock(mutex_);
+  if (push == Push::kIfRoom && !MayHandOver()) return !stopped();
+  for_readers_.wait_for(lock, Until(deadline_ns_), [&] { return stopped() || MayHandOver(); });
+  if (stopped() || !MayHandOver()) return false;
+  for (const PoolRow& row : rows) bytes_ += row.data.size();
+  std::move(rows.begin(), rows.end(), std::back_inserter(rows_));
+  rows.clear();
+  if (hungry_.exchange(false)) for_caller_.notify_one();
+  return true;
+}
+
+void PoolCall::Fail(Error error) {
+  const std::lock_guard lock(mutex_);
+  if (!error_) error_ = std::move(error);
+  stopped_ = true;
+  for_caller_.notify_one();
+  for_readers_.notify_all();
+}
+
+void PoolCall::Pause(std::uint64_t nanoseconds) {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t until = std::min(deadline_ns_, MonotonicNs() + nanoseconds);
+  for_readers_.wait_for(lock, Until(until), [&] { return stopped(); });
+}
+
+Result<PoolCall::State> PoolCall::Receive(std::vector<PoolRow>& rows, std::uint64_t wait_ns) {
+  std::unique_lock lock(mutex_);
+  const auto done = [&] { return ended_ == request_.statements.size(); };
+  const auto ready = [&] { return error_ || !rows_.empty() || done(); };
+  if (!ready()) {
+    hungry_ = true;
+    for_caller_.wait_for(lock, std::chrono::nanoseconds(wait_ns), ready);
+    hungry_ = false;
+  }
+  if (error_) return *error_;
+  if (MonotonicNs() >= deadline_ns_ && !(done() && rows_.empty())) return TimedOut();
+  if (rows_.empty()) return done() ? State::kEnd : State::kNothingYet;
+  rows.swap(rows_);
+  rows_.clear();
+  bytes_ = 0;
+  for_readers_.notify_all();
+  return State::kRows;
+}
+
+void PoolCall::Stop() {
+  const std::lock_guard lock(mutex_);
+  stopped_ = true;
+  for_readers_.notify_all();
+}
+
+}  // namespace walmanager

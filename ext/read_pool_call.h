@@ -1,0 +1,100 @@
+// One call of read_pool() as its caller and the readers of the pool share it: the statements that
+// are still to be run, and the rows on their way, of which there are never more than a few.
+//
+// Thread rules: any thread. Its mutex is the innermost of all: nothing is done under it.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ext/checkpointer.h"
+#include "ext/control_file.h"
+#include "ext/core/pool_request.h"
+
+namespace walmanager {
+
+struct PoolRow {
+  std::size_t statement = 0;  // from 0
+  std::int64_t number = 0;    // of its statement's rows, from 1
+  std::string data;           // a JSON object
+  std::uint64_t connection_id = 0;
+  double wait_ms = 0;   // from the call to the start of the statement
+  double query_ms = 0;  // from there to this row
+};
+
+// How the database of the caller is to be opened, as its own connection has it now.
+struct PoolHost {
+  std::string vfs;                       // of own_vfs.h
+  const volatile void* index = nullptr;  // MapWalIndex() of the caller's file
+  bool read_only = false;
+  std::int64_t mmap_size = 0;
+  CloseBehaviour close;
+  std::shared_ptr<ControlFile> control;  // where connections are described
+};
+
+class PoolCall {
+ public:
+  // `deadline_ns`: MonotonicNs.
+  PoolCall(PoolRequest request, PoolHost host, std::int64_t timeout_ms);
+
+  const PoolRequest& request() const { return request_; }
+  const PoolHost& host() const { return host_; }
+  std::uint64_t began_ns() const { return began_ns_; }
+  std::uint64_t deadline_ns() const { return deadline_ns_; }
+  // An error or the caller has ended it: whoever works for it stops.
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+  bool HasUntaken() const { return untaken_.load() > 0; }
+  std::size_t untaken() const { return untaken_.load(); }
+  Error TimedOut() const;
+
+  // --- readers
+
+  // The next statement to run; nullopt: none, or it was stopped.
+  std::optional<std::size_t> TakeStatement();
+  void StatementEnded();
+  // Hands rows over and leaves `rows` empty; waits while there are too many on their way, but not
+  // in `Push::kIfRoom`. False where it was stopped, or the time is over.
+  enum class Push { kWait, kIfRoom };
+  bool HandOver(std::vector<PoolRow>& rows, Push push);
+  // The caller waits for a row just now.
+  bool IsHungry() const { return hungry_.load(std::memory_order_relaxed); }
+  void Fail(Error error);  // the first one counts
+  // Sleeps, but not beyond the end of the call.
+  void Pause(std::uint64_t nanoseconds);
+
+  // --- the caller
+
+  enum class State { kRows, kNothingYet, kEnd };
+  // Moves what is there to `rows`; waits for it so long at most.
+  Result<State> Receive(std::vector<PoolRow>& rows, std::uint64_t wait_ns);
+  void Stop();
+
+  // --- the pool, under its mutex
+  int readers = 0;       // that work for it
+  bool waiting = false;  // for a reader
+
+ private:
+  bool MayHandOver() const;
+
+  const PoolRequest request_;
+  const PoolHost host_;
+  const std::int64_t timeout_ms_;
+  const std::uint64_t began_ns_, deadline_ns_;
+  std::atomic<bool> stopped_{false}, hungry_{false};
+  std::atomic<std::size_t> untaken_;
+
+  std::mutex mutex_;  // guards those below
+  std::condition_variable for_caller_, for_readers_;
+  std::size_t next_ = 0, ended_ = 0;  // statements
+  std::vector<PoolRow> rows_;
+  std::size_t bytes_ = 0;  // of rows_
+  std::optional<Error> error_;
+};
+
+}  // namespace walmanager

@@ -1,0 +1,114 @@
+// The connections of the pool: how they are opened and shown.
+#include <sys/stat.h>
+
+#include "ext/clock.h"
+#include "ext/core/connection_entry.h"
+#include "ext/core/shared_words.h"
+#include "ext/read_pool_reader.h"
+#include "ext/registry.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+
+Status PoolConnection::Open(const std::string& path, std::uint64_t device, std::uint64_t inode,
+                            const PoolHost& host) {
+  // To open another file under this name would, by the names of its -wal and -shm, harm this one.
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0 || status.st_dev != device || status.st_ino != inode) {
+    return Error{"the database file is not to be found at its path"};
+  }
+  // One that may write, where the host's may: should it be the last one to close, it leaves what
+  // the host's own close would have left. That it does not write is the guard's business.
+  const int flags = (host.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  auto opened = OpenOwnConnection(path, flags, host.vfs.c_str());
+  if (!opened.ok()) return opened.error();
+  db_ = std::move(opened.value());
+  Status configured = Configure(host);
+  if (!configured.ok()) {
+    db_.reset();
+    return configured;
+  }
+  Show(host, path);
+  return Ok{};
+}
+
+Status PoolConnection::Configure(const PoolHost& host) {
+  sqlite3* db = db_.get();
+  sqlite3_wal_hook(db, nullptr, nullptr);
+  // The second makes it read: so that it is in WAL mode. It fails where a key would be needed.
+  for (const std::string& pragma :
+       {"PRAGMA mmap_size=" + std::to_string(host.mmap_size), std::string("PRAGMA schema_version"),
+        std::string("PRAGMA query_only=1")}) {
+    auto ran = QueryText(db, pragma);
+    if (!ran.ok()) return ran.error();
+  }
+  if (!Fits(host)) return Error{"the file at its path is another one"};
+  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, host.close.checkpoint ? 0 : 1, nullptr);
+  int persist = host.close.persist_wal ? 1 : 0;
+  sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+  guard_.PlaceOn(db);
+  return Ok{};
+}
+
+bool PoolConnection::Fits(const PoolHost& host) const {
+  return MapWalIndex(DatabaseFile(db_.get(), "main")) == host.index;
+}
+
+void PoolConnection::Close() {
+  db_.reset();
+  if (shown_in_) shown_in_->ReleaseSlab(slab_);
+  shown_in_.reset();
+}
+
+Status PoolConnection::Run(const char* sql) {
+  guard_.set_off(true);
+  auto ran = QueryText(db_.get(), sql);
+  guard_.set_off(false);
+  if (!ran.ok()) return ran.error();
+  return Ok{};
+}
+
+void PoolConnection::Show(const PoolHost& host, const std::string& path) {
+  if (id_ == 0) id_ = Registry::Get().NewConnectionId();
+  const std::size_t slab = host.control->ClaimSlab();
+  if (slab >= layout::kConnections) return;
+  shown_in_ = host.control;
+  slab_ = slab;
+  DescribeConnection(shown_in_->region().slab(slab).info,
+                     {.id = id_,
+                      .main = true,
+                      .role = ConnectionRole::kReader,
+                      .opened_ms = UnixMs(),
+                      .sqlite_version = sqlite3_libversion_number(),
+                      .application = "walmanager",
+                      .process = ThisProcess().name,
+                      .file = path});
+}
+
+void PoolConnection::ShowStatement(std::uint64_t started_ns) {
+  if (!shown_in_) return;
+  layout::ConnectionInfo& info = shown_in_->region().slab(slab_).info;
+  Put(info.started_ns, started_ns);
+  Put(info.statement_rows, 0);
+  if (started_ns != 0) return;
+  AddOwn(info.statements, 1);
+  Put(info.last_active_ms, static_cast<std::uint64_t>(UnixMs()));
+}
+
+void PoolConnection::ShowRows(std::uint64_t rows) {
+  if (!shown_in_) return;
+  layout::ConnectionInfo& info = shown_in_->region().slab(slab_).info;
+  AddOwn(info.statement_rows, rows);
+  AddOwn(info.rows, rows);
+}
+
+void PoolConnection::ShowTransaction(bool reads) {
+  if (!shown_in_) return;
+  layout::ConnectionInfo& info = shown_in_->region().slab(slab_).info;
+  const auto state = reads ? TransactionState::kRead : TransactionState::kNone;
+  Put(info.transaction_ns, reads ? MonotonicNs() : 0);
+  Put(info.transaction, static_cast<std::uint64_t>(state) | (reads ? kExplicitTransaction : 0));
+}
+
+}  // namespace walmanager

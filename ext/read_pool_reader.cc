@@ -1,0 +1,244 @@
+#include "ext/read_pool_reader.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+#include <system_error>
+
+#include "ext/clock.h"
+#include "ext/read_pool.h"
+#include "ext/registry.h"
+#include "ext/wal_index.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::chrono::seconds kIdle{2};
+constexpr std::size_t kBatchRows = 64;
+constexpr std::size_t kBatchBytes = 64 << 10;
+constexpr int kStepsBetweenLooks = 1000;
+constexpr useconds_t kGiveWayUs = 50;
+
+bool IsBroken(const Error& error) {
+  return error.code == ErrorCode::kInputOutput || error.code == ErrorCode::kCorrupt ||
+         error.code == ErrorCode::kNotADatabase;
+}
+
+}  // namespace
+
+PoolReader::~PoolReader() {
+  if (thread_.joinable()) thread_.join();
+}
+
+bool PoolReader::Start() {
+  // The host's signal handlers shall never run in it: it takes over the mask of who makes it.
+  sigset_t all, before;
+  sigfillset(&all);
+  if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return false;
+  bool started = true;
+  try {
+    thread_ = std::thread(&PoolReader::Run, this);
+    pthread_setname_np(thread_.native_handle(), "walmanager-read");
+  } catch (const std::system_error&) {
+    started = false;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started;
+}
+
+void PoolReader::Run() {
+  engine_ = std::shared_lock(Registry::Get().engine_mutex, std::defer_lock);
+  std::unique_lock lock(pool_.mutex_);
+  for (;;) {
+    if (!call) {
+      // One that has been taken from among the idle ones waits for its call, however long.
+      const bool timed_out =
+          !changed.wait_for(lock, kIdle, [&] { return call || pool_.stopping_ || was_used; });
+      was_used = false;
+      if (pool_.stopping_) break;
+      if (call) continue;
+      if (!timed_out || !is_idle) continue;
+      lock.unlock();
+      if (EndIfIdle()) return;
+      lock.lock();
+      continue;
+    }
+    working_for_ = call;
+    lock.unlock();
+    GiveWay();
+    Serve();
+    lock.lock();
+    if (generation != pool_.generation_) CloseConnection();
+    working_for_.reset();
+    --std::exchange(call, nullptr)->readers;
+    pool_.call_left_.notify_all();
+    pool_.BecomesFree(*this);
+    engine_.unlock();
+  }
+}
+
+bool PoolReader::EndIfIdle() {
+  GiveWay();
+  const std::lock_guard lock(pool_.mutex_);
+  const bool ends = is_idle && !call && !pool_.stopping_;
+  if (ends) {
+    std::erase(pool_.idle_, this);
+    CloseConnection();
+    const auto found = std::find_if(pool_.readers_.begin(), pool_.readers_.end(),
+                                    [&](const auto& reader) { return reader.get() == this; });
+    pool_.ended_.push_back(std::move(*found));
+    pool_.readers_.erase(found);
+  }
+  engine_.unlock();
+  return ends;
+}
+
+void PoolReader::GiveWay() {
+  Registry& registry = Registry::Get();
+  if (engine_.owns_lock()) engine_.unlock();
+  while (registry.forks_waiting > 0) usleep(kGiveWayUs);
+  engine_.lock();
+}
+
+int PoolReader::OnProgress(void* self) {
+  auto* reader = static_cast<PoolReader*>(self);
+  PoolCall* call = reader->working_for_.get();
+  if (!call) return 0;
+  return AtCEdge([&] {
+    // The engine calls this between two steps, with none of its locks for all connections held.
+    if (Registry::Get().forks_waiting > 0) reader->GiveWay();
+    if (call->IsHungry() && !reader->batch_.empty()) {
+      const std::size_t rows = reader->batch_.size();
+      (void)call->HandOver(reader->batch_, PoolCall::Push::kIfRoom);
+      if (reader->batch_.empty()) {
+        reader->connection_.ShowRows(rows);
+        reader->batch_bytes_ = 0;
+      }
+    }
+    return call->stopped() || MonotonicNs() >= call->deadline_ns() ? 1 : 0;
+  });
+}
+
+void PoolReader::Serve() {
+  PoolCall& current = *working_for_;
+  const int rc = AtCEdge([&] {
+    if (current.request().snapshot) TakeSnapshot();
+    while (const auto index = current.TakeStatement()) {
+      RunStatement(*index);
+      current.StatementEnded();
+    }
+    return SQLITE_OK;
+  });
+  if (rc != SQLITE_OK) current.Fail(Error{"out of memory", ErrorCode::kNoMemory});
+  batch_.clear();
+  batch_bytes_ = 0;
+  if (!in_snapshot_) return;
+  in_snapshot_ = false;
+  EndTransaction();
+  connection_.ShowTransaction(false);
+}
+
+void PoolReader::RunStatement(std::size_t index) {
+  PoolCall& current = *working_for_;
+  bool replaced = false;
+  for (int attempt = 0;; ++attempt) {
+    std::int64_t number = 0;
+    Status ran = MakeOpen(current.host());
+    if (ran.ok()) ran = Try(index, number);
+    if (ran.ok()) return;
+    const Error& error = ran.error();
+    const bool again = number == 0 && !current.stopped();
+    const bool broken = IsBroken(error);
+    if (broken && connection_.open() && !in_snapshot_) {
+      CloseConnection();
+      ++pool_.replaced_;
+    }
+    if (again && broken && !replaced && !in_snapshot_) {
+      replaced = true;
+    } else if (again && error.code == ErrorCode::kBusy && MonotonicNs() < current.deadline_ns()) {
+      ++pool_.retries_;
+      PauseOutside(attempt);
+    } else {
+      if (MonotonicNs() >= current.deadline_ns()) return current.Fail(current.TimedOut());
+      return current.Fail(Error{StatementName(index) + ": " + error.message, error.code});
+    }
+  }
+}
+
+void PoolReader::CloseConnection() {
+  if (!connection_.open()) return;
+  connection_.Close();
+  --pool_.connections_;
+}
+
+Status PoolReader::MakeOpen(const PoolHost& host) {
+  if (in_snapshot_) return Ok{};
+  if (connection_.open() && !connection_.Fits(host)) {
+    CloseConnection();
+    ++pool_.replaced_;
+  }
+  if (!connection_.open()) {
+    generation = pool_.generation_;
+    Status opened = connection_.Open(pool_.path_, pool_.device_, pool_.inode_, host);
+    if (!opened.ok()) return opened;
+    ++pool_.connections_;
+  }
+  return Ok{};
+}
+
+Status PoolReader::Try(std::size_t index, std::int64_t& number) {
+  PoolCall& current = *working_for_;
+  const std::uint64_t began = MonotonicNs();
+  const double wait_ms = static_cast<double>(began - current.began_ns()) / 1e6;
+  const auto not_active = [](PoolConnection* connection) {
+    sqlite3_progress_handler(connection->db(), 0, nullptr, nullptr);
+    connection->ShowStatement(0);
+  };
+  connection_.ShowStatement(began);
+  const std::unique_ptr<PoolConnection, decltype(not_active)> active(&connection_, not_active);
+  sqlite3_progress_handler(connection_.db(), kStepsBetweenLooks, OnProgress, this);
+  auto query = PoolQuery::Prepare(connection_.db(), current.request().statements[index],
+                                  &connection_.guard());
+  if (!query.ok()) return query.error();
+  for (;;) {
+    PoolRow row;
+    auto stepped = query.value().Step(row.data);
+    if (!stepped.ok()) return stepped.error();
+    if (!stepped.value()) break;
+    row.statement = index;
+    row.number = ++number;
+    row.connection_id = connection_.id();
+    row.wait_ms = wait_ms;
+    row.query_ms = static_cast<double>(MonotonicNs() - began) / 1e6;
+    batch_bytes_ += row.data.size();
+    batch_.push_back(std::move(row));
+    const bool enough = batch_.size() >= kBatchRows || batch_bytes_ >= kBatchBytes;
+    if ((enough || current.IsHungry()) && !HandOver()) return Error{"stopped"};
+  }
+  if (!HandOver()) return Error{"stopped"};
+  return Ok{};
+}
+
+bool PoolReader::HandOver() {
+  connection_.ShowRows(batch_.size());
+  batch_bytes_ = 0;
+  // It may wait for the caller: not with a lock that a fork waits for.
+  engine_.unlock();
+  const bool going_on = working_for_->HandOver(batch_, PoolCall::Push::kWait);
+  GiveWay();
+  return going_on;
+}
+
+void PoolReader::PauseOutside(int attempt) {
+  static thread_local std::minstd_rand random(static_cast<unsigned>(MonotonicNs()));
+  // 0.1 ms, doubled up to 50 ms, and of that a half to the whole.
+  const std::uint64_t longest = std::uint64_t{100'000} << std::min(attempt, 9);
+  engine_.unlock();
+  working_for_->Pause(longest / 2 + random() % (longest / 2));
+  GiveWay();
+}
+
+}  // namespace walmanager

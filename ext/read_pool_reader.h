@@ -1,0 +1,101 @@
+// A reader of the pool (read_pool.h): its thread, its connection, and the statement that it runs.
+//
+// Thread rules: those of read_pool.h. While its thread is inside the engine it holds the registry's
+// engine_mutex, and lets forks go first: between two rows, between two pieces of 1,000 steps of
+// SQLite's machine, and wherever it waits.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <shared_mutex>
+#include <thread>
+#include <vector>
+
+#include "ext/read_pool_call.h"
+#include "ext/read_pool_statement.h"
+
+namespace walmanager {
+
+class ReadPool;
+struct Registry;
+
+// A connection of the pool: opened for a host, shown in connection_metrics while it is open.
+class PoolConnection {
+ public:
+  ~PoolConnection() { Close(); }
+  sqlite3* db() const { return db_.get(); }
+  bool open() const { return db_ != nullptr; }
+  std::uint64_t id() const { return id_; }
+  ReadGuard& guard() { return guard_; }
+  Status Open(const std::string& path, std::uint64_t device, std::uint64_t inode,
+              const PoolHost& host);
+  void Close();
+  // Whether it is open on the file that the host has open.
+  bool Fits(const PoolHost& host) const;
+  // A statement of ours.
+  Status Run(const char* sql);
+  // For connection_metrics.
+  void ShowStatement(std::uint64_t started_ns);
+  void ShowRows(std::uint64_t rows);
+  void ShowTransaction(bool reads);
+
+ private:
+  Status Configure(const PoolHost& host);
+  void Show(const PoolHost& host, const std::string& path);
+
+  OwnedDb db_;
+  ReadGuard guard_;
+  std::uint64_t id_ = 0;
+  std::shared_ptr<ControlFile> shown_in_;
+  std::size_t slab_ = 0;
+};
+
+class PoolReader {
+ public:
+  explicit PoolReader(ReadPool& pool) : pool_(pool) {}
+  ~PoolReader();
+  // False where the system gives no thread.
+  bool Start();
+  PoolConnection& connection() { return connection_; }
+  void CloseConnection();
+
+  // --- under the pool's mutex
+  std::shared_ptr<PoolCall> call;  // that it works for
+  std::condition_variable changed;
+  bool is_idle = false;          // stands among the idle ones
+  bool was_used = false;         // its connection was just opened: its idle time begins anew
+  std::uint64_t generation = 0;  // the pool's when its connection was opened
+
+ private:
+  void Run();
+  bool EndIfIdle();
+  void Serve();
+  void RunStatement(std::size_t index);
+  // One attempt. `number`: rows that were made; nothing is tried again after the first.
+  Status Try(std::size_t index, std::int64_t& number);
+  Status MakeOpen(const PoolHost& host);
+  // Begins one, together with other readers, which then work for the same call.
+  void TakeSnapshot();
+  Status BeginTogether(const std::vector<PoolReader*>& readers, bool& same);
+  // The first `count` of them become idle again.
+  void Dismiss(std::vector<PoolReader*>& readers, std::size_t count);
+  void EndTransaction();
+  bool HandOver();
+  void GiveWay();
+  void PauseOutside(int attempt);
+  static int OnProgress(void* self);
+
+  ReadPool& pool_;
+  std::thread thread_;
+  PoolConnection connection_;
+  // While it works.
+  std::shared_ptr<PoolCall> working_for_;
+  bool in_snapshot_ = false;
+  std::vector<PoolRow> batch_;
+  std::size_t batch_bytes_ = 0;
+  std::shared_lock<std::shared_timed_mutex> engine_;
+};
+
+}  // namespace walmanager

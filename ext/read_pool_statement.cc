@@ -1,0 +1,206 @@
+#include "ext/read_pool_statement.h"
+
+#include <algorithm>
+
+#include "ext/core/sql_keywords.h"
+#include "ext/core/value_json.h"
+
+namespace walmanager {
+namespace {
+
+constexpr int kKnowsOffsets = 3038000;  // sqlite3_error_offset()
+
+std::string Lower(const char* text) {
+  std::string lower(text ? text : "");
+  std::transform(lower.begin(), lower.end(), lower.begin(), AsciiLower);
+  return lower;
+}
+
+const char* ActionName(int action) {
+  switch (action) {
+    case SQLITE_ATTACH:
+      return "ATTACH";
+    case SQLITE_DETACH:
+      return "DETACH";
+    case SQLITE_TRANSACTION:
+    case SQLITE_SAVEPOINT:
+      return "a transaction";
+    case SQLITE_PRAGMA:
+      return "PRAGMA";
+    case SQLITE_FUNCTION:
+      return "the function";
+    default:
+      return "what changes the schema";
+  }
+}
+
+bool MayPass(int action, const char* a, const char* b) {
+  switch (action) {
+    case SQLITE_SELECT:
+    case SQLITE_READ:
+    case SQLITE_RECURSIVE:
+    case SQLITE_INSERT:
+    case SQLITE_UPDATE:
+    case SQLITE_DELETE:
+      return true;
+    case SQLITE_FUNCTION:
+      return Lower(b) != "load_extension";
+    case SQLITE_PRAGMA:
+      return PragmaOnlyReads(Lower(a), b != nullptr);
+    default:
+      return false;
+  }
+}
+
+// Position and words of what failed to prepare.
+Error PrepareError(sqlite3* db, const std::string& sql) {
+  Error error = EngineError(db);
+  const int offset = sqlite3_libversion_number() >= kKnowsOffsets ? sqlite3_error_offset(db) : -1;
+  if (offset < 0 || static_cast<std::size_t>(offset) > sql.size()) return error;
+  error.message += ", at byte " + std::to_string(offset + 1) + ": " +
+                   ShownText(std::string_view(sql).substr(static_cast<std::size_t>(offset)));
+  return error;
+}
+
+// Whether what follows the first statement is no other one.
+bool NothingFollows(sqlite3* db, const char* tail) {
+  while (*tail) {
+    sqlite3_stmt* next = nullptr;
+    const char* rest = tail;
+    const int rc = sqlite3_prepare_v2(db, tail, -1, &next, &rest);
+    const OwnedStmt owned(next);
+    if (rc != SQLITE_OK || next) return false;
+    if (rest == tail) return true;
+    tail = rest;
+  }
+  return true;
+}
+
+}  // namespace
+
+void ReadGuard::PlaceOn(sqlite3* db) { sqlite3_set_authorizer(db, OnAction, this); }
+
+int ReadGuard::OnAction(void* self, int action, const char* a, const char* b, const char*,
+                        const char*) {
+  auto* guard = static_cast<ReadGuard*>(self);
+  if (guard->off_ || MayPass(action, a, b)) return SQLITE_OK;
+  AtCEdge([&] {
+    if (!guard->refused_.empty()) return SQLITE_OK;
+    guard->refused_ = ActionName(action);
+    if (action == SQLITE_PRAGMA && a) (guard->refused_ += ' ') += a;
+    if (action == SQLITE_FUNCTION && b) (guard->refused_ += ' ') += b;
+    return SQLITE_OK;
+  });
+  return SQLITE_DENY;
+}
+
+Result<PoolQuery> PoolQuery::Prepare(sqlite3* db, const PoolStatement& statement,
+                                     ReadGuard* guard) {
+  if (guard) guard->Forget();
+  const std::string& sql = statement.sql;
+  sqlite3_stmt* stmt = nullptr;
+  const char* tail = nullptr;
+  // With its NUL, which saves SQLite a copy; a statement ends at the first one.
+  const int rc =
+      sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()) + 1, &stmt, &tail);
+  OwnedStmt owned(stmt);
+  if (guard && !guard->refused().empty()) {
+    return Error{guard->refused() + " is refused: only what reads runs here"};
+  }
+  if (rc != SQLITE_OK) return PrepareError(db, sql);
+  if (!stmt) return Error{"is empty"};
+  if (!sqlite3_stmt_readonly(stmt)) {
+    return Error{"writes, which is refused: only what reads runs here"};
+  }
+  if (!NothingFollows(db, tail)) {
+    return Error{"is followed by another one: several statements are given as a JSON array"};
+  }
+  PoolQuery query(db, std::move(owned));
+  if (Status bound = query.Bind(*statement.parameters); !bound.ok()) return bound.error();
+  return query;
+}
+
+Status PoolQuery::Bind(const PoolParameters& parameters) {
+  const int count = sqlite3_bind_parameter_count(stmt_.get());
+  if (!parameters.by_name && parameters.values.size() != static_cast<std::size_t>(count)) {
+    return Error{"has " + std::to_string(count) + " parameters, and " +
+                 std::to_string(parameters.values.size()) + " values are given"};
+  }
+  for (int number = 1; number <= count; ++number) {
+    const Value* value = nullptr;
+    if (parameters.by_name) {
+      const char* name = sqlite3_bind_parameter_name(stmt_.get(), number);
+      if (!name) {
+        return Error{"has a parameter " + std::to_string(number) +
+                     " without a name: its values are given as an array"};
+      }
+      value = parameters.Find(name);
+      if (!value) return Error{"has a parameter " + ShownText(name) + " that is not given"};
+    } else {
+      value = &parameters.values[static_cast<std::size_t>(number - 1)];
+    }
+    if (Status bound = BindOne(number, *value); !bound.ok()) return bound;
+  }
+  return Ok{};
+}
+
+Status PoolQuery::BindOne(int number, const Value& value) {
+  sqlite3_stmt* stmt = stmt_.get();
+  int rc = SQLITE_OK;
+  if (const auto* integer = value.integer()) {
+    rc = sqlite3_bind_int64(stmt, number, *integer);
+  } else if (const auto* real = value.real()) {
+    rc = sqlite3_bind_double(stmt, number, *real);
+  } else if (const auto* text = value.text()) {
+    rc = sqlite3_bind_text64(stmt, number, text->data(), text->size(), SQLITE_STATIC, SQLITE_UTF8);
+  } else if (const auto* blob = value.blob()) {
+    rc = sqlite3_bind_blob64(stmt, number, blob->data(), blob->size(), SQLITE_STATIC);
+  }
+  if (rc == SQLITE_OK) return Ok{};
+  const Error error = EngineError(db_);
+  return Error{"parameter " + std::to_string(number) + ": " + error.message, error.code};
+}
+
+Result<bool> PoolQuery::Step(std::string& out) {
+  const int rc = sqlite3_step(stmt_.get());
+  if (rc == SQLITE_DONE) return false;
+  if (rc != SQLITE_ROW) return EngineError(db_);
+  if (fields_.empty()) {
+    std::vector<std::string> columns;
+    for (int i = 0; i < sqlite3_column_count(stmt_.get()); ++i) {
+      const char* name = sqlite3_column_name(stmt_.get(), i);
+      columns.emplace_back(name ? name : "");
+    }
+    fields_ = JsonFieldNames(columns);
+  }
+  char before = '{';
+  for (std::size_t i = 0; i < fields_.size(); ++i) {
+    (out += before) += fields_[i];
+    AppendValue(out, static_cast<int>(i));
+    before = ',';
+  }
+  out += '}';
+  return true;
+}
+
+void PoolQuery::AppendValue(std::string& out, int column) {
+  sqlite3_stmt* stmt = stmt_.get();
+  const auto bytes = [&](const void* data) {
+    const auto size = static_cast<std::size_t>(sqlite3_column_bytes(stmt, column));
+    return data ? std::string_view(static_cast<const char*>(data), size) : std::string_view();
+  };
+  switch (sqlite3_column_type(stmt, column)) {
+    case SQLITE_INTEGER:
+      return AppendJsonInteger(out, sqlite3_column_int64(stmt, column));
+    case SQLITE_FLOAT:
+      return AppendJsonReal(out, sqlite3_column_double(stmt, column));
+    case SQLITE_TEXT:
+      return AppendJsonText(out, bytes(sqlite3_column_text(stmt, column)));
+    case SQLITE_BLOB:
+      return AppendJsonBlob(out, bytes(sqlite3_column_blob(stmt, column)));
+    default:
+      out += "null";
+  }
+}
+
+}  // namespace walmanager

@@ -1,0 +1,348 @@
+"""read_pool(): values, parameters, refusals, timeouts, interrupts, and whose connections it runs on."""
+
+import json
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from conftest import ROOT, connect, metrics, one
+from helpers import columns, error, files_beside, rows_into
+
+ENDLESS = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+VALUES = [None, 0, 1, -1, 2**63 - 1, -2**63, 2**53 + 1, 0.0, -0.0, 1.5, 0.1, 1e308, 5e-324, -2.2250738585072014e-308, 1e100,
+          float("inf"), -float("inf"), "", "text", "\"quo\\te\"", "\x00\x01\n\x1f\x7f", "äöü€😀", "a\x00b", b"", b"\x00\xff",
+          bytes(range(256))]
+
+
+@pytest.fixture
+def pool(db):
+    """A managed connection to a database with 3,000 rows."""
+    db.execute("PRAGMA synchronous=OFF")
+    rows_into(db, 3000)
+    return db
+
+
+def rows(db, sql, parameters=None):
+    """(statement, row, data as a dict) of each row, in order of statements."""
+    texts = [sql if isinstance(sql, str) else json.dumps(sql)]
+    if parameters is not None:
+        texts.append(parameters if isinstance(parameters, str) else json.dumps(parameters))
+    found = db.execute(f"SELECT statement, row, data FROM read_pool({', '.join('?' * len(texts))})", texts).fetchall()
+    return sorted((statement, row, json.loads(data)) for statement, row, data in found)
+
+
+def value_of(item):
+    """A value as JSON has it, as Python has it."""
+    if isinstance(item, dict):
+        (kind, digits), = item.items()
+        return bytes.fromhex(digits) if kind == "$blob" else ("text", bytes.fromhex(digits))
+    return item
+
+
+def as_parameter(value):
+    """A value of Python's, as JSON that json.dumps() writes exactly."""
+    return {"$blob": value.hex()} if isinstance(value, bytes) else value
+
+
+def exactly(value):
+    """Tells 1 from 1.0 and 0.0 from -0.0."""
+    return type(value).__name__, repr(value)
+
+
+def in_time(condition, seconds=3):
+    """Whether it holds soon."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+@pytest.fixture(params=["pool", "own"])
+def both(pool, request):
+    """Where statements run in the pool, and where they run on the caller's connection."""
+    if request.param == "own":
+        one(pool, "SELECT wal_set('read_pool_size', 0)")
+    return pool
+
+
+def test_columns(db):
+    assert columns(db, "read_pool") == [("statement", "INTEGER"), ("row", "INTEGER"), ("data", "TEXT"),
+                                        ("connection_id", "INTEGER"), ("wait_ms", "REAL"), ("query_ms", "REAL")]
+    assert [row[1] for row in db.execute("PRAGMA table_xinfo(read_pool)")][6:] == ["sql", "parameters_json"]
+
+
+def test_every_value_comes_as_the_plain_connection_returns_it(both):
+    both.execute("CREATE TABLE v(id INTEGER PRIMARY KEY, value)")
+    both.executemany("INSERT INTO v(value) VALUES (?)", [(value,) for value in VALUES])
+    plain = [value for value, in both.execute("SELECT value FROM v ORDER BY id")]
+    found = [value_of(data["value"]) for _, _, data in rows(both, "SELECT value FROM v ORDER BY id")]
+    assert [exactly(value) for value in found] == [exactly(value) for value in plain]
+
+
+def test_every_value_goes_in_as_it_is(both):
+    parameters = json.dumps([as_parameter(value) for value in VALUES]).replace("Infinity", "9e999")
+    names = [f"v{i}" for i in range(len(VALUES))]
+    types = ", ".join(f"typeof(?{i + 1}) AS t{i}, ?{i + 1} AS v{i}" for i in range(len(VALUES)))
+    (_, _, data), = rows(both, f"SELECT {types}", parameters)
+    assert [exactly(value_of(data[name])) for name in names] == [exactly(value) for value in VALUES]
+    kinds = {type(None): "null", int: "integer", float: "real", str: "text", bytes: "blob"}
+    assert [data[f"t{i}"] for i in range(len(VALUES))] == [kinds[type(value)] for value in VALUES]
+
+
+def test_text_that_is_not_utf8_keeps_its_bytes(both):
+    (_, _, data), = rows(both, "SELECT CAST(x'61ff62' AS TEXT) AS bad, hex(?1) AS back, typeof(?1) AS type", [{"$text": "61ff62"}])
+    assert data == {"bad": {"$text": "61ff62"}, "back": "61FF62", "type": "text"}
+
+
+def test_repeated_column_names_get_numbers(both):
+    (_, _, data), = rows(both, 'SELECT 1 AS a, 2 AS a, 3 AS "a:2", 4 AS a')
+    assert data == {"a": 1, "a:3": 2, "a:2": 3, "a:4": 4}
+
+
+def test_statements_are_told_apart_and_come_whole(both):
+    found = rows(both, ["SELECT id FROM t WHERE id <= 2000", "SELECT 7 AS seven", "SELECT id FROM t WHERE id > 2990", "SELECT 1 WHERE 0"])
+    assert found == ([(1, i, {"id": i}) for i in range(1, 2001)] + [(2, 1, {"seven": 7})] +
+                     [(3, i, {"id": 2990 + i}) for i in range(1, 11)])
+
+
+@pytest.mark.parametrize("sql, parameters, expected", [
+    ("SELECT ? AS a, ? AS b", [1, "x"], [{"a": 1, "b": "x"}]),
+    ("SELECT :a AS a, @b AS b, $c AS c", {"a": 1, "@b": 2, "$c": True}, [{"a": 1, "b": 2, "c": 1}]),
+    (["SELECT ? AS a", "SELECT :b AS b", "SELECT 3 AS c"], [[1], {"b": 2}, None], [{"a": 1}, {"b": 2}, {"c": 3}]),
+    (["SELECT :x AS a", "SELECT :x + :y AS b"], {"x": 1, "y": 2}, [{"a": 1}, {"b": 3}]),
+    ("SELECT ? AS a", {"snapshot": True, "parameters": [5]}, [{"a": 5}]),
+    ("SELECT :a AS a", {"snapshot": True, "a": 5}, [{"a": 5}]),
+    ("SELECT :snapshot AS a", {":snapshot": 5}, [{"a": 5}]),
+    ("SELECT 1 AS a", {"snapshot": True}, [{"a": 1}]),
+    ("SELECT 1 AS a", "null", [{"a": 1}]),
+])
+def test_parameters(both, sql, parameters, expected):
+    assert [data for _, _, data in rows(both, sql, parameters)] == expected
+
+
+@pytest.mark.parametrize("sql, parameters, words", [
+    ("SELECT 1", "{", "parameters_json is no JSON: a string is missing at byte 2"),
+    ("SELECT 1", "[1] x", "parameters_json is no JSON: something follows the JSON value at byte 5"),
+    ("SELECT 1", "7", "parameters 7 are neither an array nor an object"),
+    ("SELECT 1", "[9223372036854775808]", "a whole number of more than 64 bits at byte 2"),
+    ("SELECT ?", "[]", "statement 1: has 1 parameters, and 0 values are given"),
+    ("SELECT ?", "[1,2]", "statement 1: has 1 parameters, and 2 values are given"),
+    ("SELECT ?", '{"a":1}', "parameter 'a' is in no statement"),
+    ("SELECT :a, ?", '{"a":1}', "statement 1: has a parameter 2 without a name"),
+    ("SELECT :a, :b", '{"a":1}', "statement 1: has a parameter ':b' that is not given"),
+    ("SELECT ?", "[[1]]", "parameter 1 is an array, no value"),
+    ("SELECT ?", '[{"$blob":"0g"}]', "parameter 1 has a $blob that is not text of pairs of hexadecimal digits"),
+    ("SELECT ?", '[{"a":1}]', "parameter 1 is an object, and neither"),
+    ("SELECT ?", '{"snapshot":"yes"}', "parameter 'snapshot' is reserved"),
+    ("SELECT ?", '{"parameters":[1],"a":2}', "parameter 'a' stands beside 'parameters'"),
+    (["SELECT ?", "SELECT ?"], "[[1]]", "parameters for 1 statements, and there are 2"),
+    (["SELECT ?", "SELECT ?"], "[[1],[]]", "statement 2: has 1 parameters, and 0 values are given"),
+    (["SELECT ?", "SELECT ?"], '[[1],{"b":1}]', "statement 2: parameter 'b' is in no statement"),
+])
+def test_wrong_parameters_are_named(both, sql, parameters, words):
+    message = error(both, "SELECT * FROM read_pool(?, ?)", sql if isinstance(sql, str) else json.dumps(sql), parameters)
+    assert message.startswith("read_pool: ") and words in message
+
+
+@pytest.mark.parametrize("sql, words", [
+    ("SELECT * FORM t", 'near "FORM": syntax error'), ("SELECT nope FROM t", "no such column: nope"),
+    ("SELECT * FROM nope", "no such table: nope"), ("", "is empty"), ("-- nothing", "is empty"), ("SELECT 1; SELECT 2", "several statements"),
+])
+def test_statements_that_do_not_prepare(both, sql, words):
+    for text, number in ((sql, 1), (json.dumps(["SELECT 1", sql]), 2)):
+        message = error(both, "SELECT * FROM read_pool(?)", text)
+        assert message.startswith(f"read_pool: statement {number}: ") and words in message
+    if sqlite3.sqlite_version_info >= (3, 38) and "FORM" in sql:
+        assert message.endswith("at byte 10: 'FORM t'")
+
+
+@pytest.mark.parametrize("sql", [
+    "INSERT INTO t VALUES (9999, 1)", "UPDATE t SET payload = 1", "DELETE FROM t", "REPLACE INTO t VALUES (1, 1)", "DROP TABLE t",
+    "CREATE TABLE x(a)", "CREATE TEMP TABLE x(a)", "ALTER TABLE t RENAME TO x", "WITH x(a) AS (SELECT 1) DELETE FROM t",
+    "WITH x(a) AS (SELECT 1) INSERT INTO t SELECT 9999, a FROM x RETURNING id", "INSERT INTO t VALUES (9999, 1) RETURNING id", "EXPLAIN DELETE FROM t",
+    "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT a", "RELEASE a", "ATTACH ':memory:' AS x", "DETACH x", "VACUUM", "VACUUM INTO '/tmp/x'", "ANALYZE", "REINDEX",
+    "PRAGMA journal_mode=DELETE", "PRAGMA journal_mode", "PRAGMA user_version=7", "PRAGMA main.user_version(7)", "PRAGMA wal_checkpoint",
+    "PRAGMA query_only=0", "PRAGMA writable_schema=1", "PRAGMA 'cache_size'=7", "PRAGMA optimize", "SELECT load_extension('x')", "SELECT wal_checkpoint('TRUNCATE')",
+    "SELECT \"wal_set\"('checkpoint_frames', 500)", "SELECT wal_metrics_reset ('all')",
+])
+def test_what_does_more_than_read_is_refused(both, sql):
+    before = one(both, "PRAGMA user_version"), one(both, "SELECT count(*) FROM t"), metrics(both)["journal_mode"]
+    message = error(both, "SELECT * FROM read_pool(?)", sql)
+    assert message.startswith("read_pool: statement 1: ") and "refused" in message
+    assert (one(both, "PRAGMA user_version"), one(both, "SELECT count(*) FROM t"), metrics(both)["journal_mode"]) == before
+    assert not both.in_transaction
+
+
+@pytest.mark.parametrize("module", ["rtree(id, low, high)", "fts5(body)"])
+def test_virtual_tables_that_prepare_writes_are_read(pool, module):
+    try:
+        pool.execute(f"CREATE VIRTUAL TABLE v USING {module}")
+    except sqlite3.OperationalError as missing:
+        pytest.skip(str(missing))
+    assert rows(pool, "SELECT count(*) AS n FROM v") == [(1, 1, {"n": 0})]
+
+
+def test_arguments_of_other_types(db):
+    assert error(db, "SELECT * FROM read_pool") == "read_pool: the argument 'sql' is missing"
+    assert error(db, "SELECT * FROM read_pool(NULL)") == "read_pool: sql NULL is not text"
+    assert error(db, "SELECT * FROM read_pool('SELECT 1', 7)") == "read_pool: parameters_json 7 is not text"
+    assert error(db, "SELECT * FROM read_pool('[]')") == "read_pool: sql is an empty array: at least one statement"
+    assert error(db, "SELECT * FROM read_pool('[1]')") == "read_pool: statement 1 is no text: sql is an array of statements"
+    assert "sql is no JSON array" in error(db, "SELECT * FROM read_pool('[\"SELECT 1\"')")
+
+
+def test_not_in_views_of_the_database(db):
+    db.execute("CREATE VIEW v AS SELECT * FROM read_pool('SELECT 1')")
+    assert "read_pool" in error(db, "SELECT * FROM v")
+
+
+def test_readers_stand_in_connection_metrics_and_close_when_idle(pool):
+    rows(pool, ["SELECT count(*) FROM t"] * 4)
+    ids = {i for i, in pool.execute("SELECT connection_id FROM read_pool('SELECT 1')")}
+    shown = {i for i, in pool.execute("SELECT connection_id FROM connection_metrics WHERE role = 'reader'")}
+    assert ids < shown or ids == shown
+    row = metrics(pool)
+    assert row["pool_connections"] == len(shown) and row["pool_calls"] == 2 and row["pool_waits"] == row["pool_timeouts"] == 0
+    assert in_time(lambda: metrics(pool)["pool_connections"] == 0)
+    assert one(pool, "SELECT count(*) FROM connection_metrics WHERE role = 'reader'") == 0
+
+
+def test_one_connection_serves_many_statements_and_calls(pool):
+    one(pool, "SELECT wal_set('read_pool_size', 1)")
+    found = pool.execute("SELECT DISTINCT connection_id FROM read_pool(?)", (json.dumps(["SELECT count(*) FROM t"] * 200),)).fetchall()
+    assert len(found) == 1 and metrics(pool)["pool_connections"] == 1
+
+
+def test_a_call_that_gets_no_connection_says_so(pool, wal_path):
+    pool.execute("SELECT wal_set('read_pool_size', 1)").fetchall()
+    first = pool.execute("SELECT data FROM read_pool('SELECT a.id FROM t a, t b')")
+    assert first.fetchone() == ('{"id":1}',)
+    pool.execute("SELECT wal_set('read_pool_timeout_ms', 100)").fetchall()
+    other = connect(wal_path)
+    message = error(other, "SELECT * FROM read_pool('SELECT 1')")
+    assert message == ("read_pool: not done after 100 ms (read_pool_timeout_ms): no statement has begun, "
+                       "all 1 connections of the pool (read_pool_size) are at work for others")
+    row = metrics(pool)
+    assert row["pool_waits"] == 1 and row["pool_timeouts"] == 1
+    first.close()
+    assert rows(other, "SELECT 1 AS a") == [(1, 1, {"a": 1})]
+
+
+def test_the_time_is_over(pool):
+    one(pool, "SELECT wal_set('read_pool_timeout_ms', 100)")
+    began = time.monotonic()
+    assert error(pool, "SELECT * FROM read_pool(?)", ENDLESS) == "read_pool: not done after 100 ms (read_pool_timeout_ms)"
+    assert time.monotonic() - began < 2
+    assert rows(pool, "SELECT 1 AS a") == [(1, 1, {"a": 1})]
+
+
+def test_a_call_nobody_fetches_from_ends_with_its_time(pool):
+    one(pool, "SELECT wal_set('read_pool_timeout_ms', 100)")
+    cursor = pool.execute("SELECT data FROM read_pool('SELECT a.id FROM t a, t b')")
+    cursor.fetchone()
+    assert in_time(lambda: one(pool, "SELECT count(*) FROM connection_metrics WHERE role = 'reader' AND state = 'active'") == 0)
+    with pytest.raises(sqlite3.OperationalError, match="read_pool: not done after 100 ms"):
+        cursor.fetchall()
+
+
+def test_interrupt_ends_the_inner_statements(wal_path):
+    db = connect(wal_path, check_same_thread=False)
+    timer = threading.Timer(0.2, db.interrupt)
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(sqlite3.OperationalError, match="interrupt"):
+        db.execute("SELECT * FROM read_pool(?)", (json.dumps([ENDLESS, ENDLESS]),)).fetchall()
+    assert time.monotonic() - began < 2
+    assert one(db, "SELECT count(*) FROM connection_metrics WHERE role = 'reader' AND state = 'active'") == 0
+    timer.join()
+    db.close()
+
+
+def test_a_limit_ends_them_too(pool):
+    found = pool.execute("SELECT data FROM read_pool('SELECT a.id FROM t a, t b, t c') LIMIT 3").fetchall()
+    assert len(found) == 3
+    assert one(pool, "SELECT count(*) FROM connection_metrics WHERE role = 'reader' AND state = 'active'") == 0
+
+
+def test_as_one_table_of_a_join(pool):
+    found = pool.execute("SELECT t.id, data ->> 'x' FROM t, read_pool('SELECT ?1 * 2 AS x', json_array(t.id)) WHERE t.id <= 3").fetchall()
+    assert found == [(1, 2), (2, 4), (3, 6)]
+
+
+def test_what_is_not_committed_is_not_seen(pool):
+    pool.execute("BEGIN")
+    pool.execute("DELETE FROM t")
+    assert rows(pool, "SELECT count(*) AS n FROM t") == [(1, 1, {"n": 3000})]
+    pool.execute("ROLLBACK")
+
+
+def test_nothing_is_left_in_the_way_of_journal_mode(pool, wal_path):
+    rows(pool, ["SELECT count(*) FROM t"] * 3)
+    assert pool.execute("PRAGMA journal_mode=DELETE").fetchall() == [("delete",)]
+    assert metrics(pool)["pool_connections"] == 0
+    assert rows(pool, "SELECT count(*) AS n FROM t") == [(1, 1, {"n": 3000})]  # on this connection
+    assert metrics(pool)["pool_connections"] == 0
+
+
+def test_nor_where_a_driver_has_the_trace(pool):
+    pool.set_trace_callback(lambda text: None)
+    rows(pool, ["SELECT count(*) FROM t"] * 3)
+    assert pool.execute("PRAGMA journal_mode=DELETE").fetchall() == [("delete",)]
+
+
+def test_the_last_close_leaves_what_it_would_leave(pool, wal_path):
+    rows(pool, ["SELECT count(*) FROM t"] * 3)
+    pool.close()
+    assert files_beside(wal_path) <= {"", "-walmanager"}
+
+
+def test_close_while_a_cursor_is_half_way(wal_path):
+    db = connect(wal_path)
+    rows_into(db, 3000)
+    cursor = db.execute("SELECT data FROM read_pool('SELECT a.id FROM t a, t b')")
+    cursor.fetchone()
+    db.close()
+    del cursor
+    assert files_beside(wal_path) <= {"", "-walmanager"}
+
+
+def test_a_read_only_connection_has_a_pool_that_is_read_only(pool, wal_path):
+    reader = connect(f"file:{wal_path}?mode=ro", uri=True)
+    assert rows(reader, ["SELECT count(*) AS n FROM t"] * 2) == [(1, 1, {"n": 3000}), (2, 1, {"n": 3000})]
+    assert metrics(reader)["pool_connections"] >= 1
+    reader.close()
+
+
+def test_in_memory_it_runs_on_the_connection():
+    db = connect(":memory:")
+    db.execute("CREATE TEMP TABLE mine(a)")
+    assert rows(db, ["SELECT 1 AS a", "SELECT count(*) AS n FROM mine"], {"snapshot": True}) == [(1, 1, {"a": 1}), (2, 1, {"n": 0})]
+    db.close()
+
+
+def test_on_the_own_connection_the_snapshot_is_held(pool, wal_path):
+    one(pool, "SELECT wal_set('read_pool_size', 0)")
+    other = connect(wal_path, load=None)
+    cursor = pool.execute("SELECT data FROM read_pool(?, ?)", (json.dumps(["SELECT count(*) AS n FROM t"] * 2), '{"snapshot":true}'))
+    first = cursor.fetchone()
+    other.execute("DELETE FROM t WHERE id = 1")
+    assert [first] + cursor.fetchall() == [('{"n":3000}',)] * 2
+    other.close()
+
+
+def test_settings_are_in_effect(db):
+    assert not db.execute("SELECT name FROM wal_config WHERE name GLOB 'read_pool*' AND description GLOB '*Not in effect*'").fetchall()
+
+
+def test_the_session_of_the_readme(wal_path):
+    session = (ROOT / "README.md").read_text().split("## Reads at the same time")[1].split("```")[1]
+    lines = session.strip().splitlines()
+    sql = "\n".join(line[8:] for line in lines if line.startswith(("sqlite> ", "   ...> ")))
+    db = connect(wal_path)
+    db.execute("CREATE TABLE events(id INTEGER PRIMARY KEY, kind INTEGER, note BLOB)")
+    rows_into(db, 10000, "events", payload="i % 10, x'00ff'")
+    shown = ["|".join(map(str, row)) for row in db.execute(sql)]
+    assert shown == [line for line in lines if line[0].isdigit()]
+    db.close()
