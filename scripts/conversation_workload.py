@@ -385,6 +385,7 @@ def main():
         forgotten = db.execute("SELECT id, role FROM messages ORDER BY id")
         forgotten.fetchone()
         writer = connect(options, "one more writer")
+        writer.execute("PRAGMA foreign_keys = ON")
         writer.execute("UPDATE conversations SET title = title || '.'")
         writer.execute("UPDATE conversations SET title = rtrim(title, '.')")
         status = subprocess.run(options.then, check=False).returncode
