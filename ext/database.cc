@@ -273,6 +273,7 @@ std::string Database::StrategyError() const {
 std::optional<ReadMarks> Database::FindReadMarks() {
   // The table before the lock: commits that find it taken go on without looking at the log.
   auto marks = ReadMarksOfLockTable(shm_path_);
+  if (!checkpointer_.open()) return marks;
   {
     const OnlyLooks looks(watch_looks_);
     const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
@@ -306,17 +307,28 @@ void Database::AddTriedMarks(std::optional<ReadMarks>& marks) {
 }
 
 std::optional<WalIndex> Database::LastLook() {
-  const OnlyLooks looks(watch_looks_);
-  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) return std::nullopt;
-  if (const auto index = checkpointer_.open() ? checkpointer_.Look() : std::nullopt) return index;
-  return last_index_.page_size != 0 ? std::optional(last_index_) : std::nullopt;
+  if (checkpointer_.open()) {
+    const OnlyLooks looks(watch_looks_);
+    const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) return std::nullopt;
+    if (const auto index = checkpointer_.open() ? checkpointer_.Look() : std::nullopt) return index;
+  }
+  // A commit that would look meanwhile does.
+  const std::lock_guard lock(shown_mutex_);
+  return shown_index_.page_size != 0 ? std::optional(shown_index_) : std::nullopt;
+}
+
+void Database::Keep(const WalIndex& index) {
+  last_index_ = index;
+  // A commit does not wait for who reads it, and shows the next.
+  const std::unique_lock lock(shown_mutex_, std::try_to_lock);
+  if (lock.owns_lock()) shown_index_ = index;
 }
 
 void Database::SawLog(const WalIndex& index) {
   // Who has it locked looks by itself.
   const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-  if (lock.owns_lock()) last_index_ = index;
+  if (lock.owns_lock()) Keep(index);
 }
 
 bool Database::CheckpointRuns() const {

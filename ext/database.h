@@ -202,6 +202,8 @@ class Database {
   static std::int64_t DueFrames(const SettingValues& values, std::uint32_t page_size);
 
   // --- with checkpoint_mutex_ held, from here on
+  // What somebody saw of the log.
+  void Keep(const WalIndex& index);
 
   CheckpointReport AutoCheckpointLocked(const HostConnection& host, WalIndex index,
                                         CheckpointOrigin origin, bool hurried,
@@ -322,7 +324,7 @@ class Database {
   std::uint64_t rate_ns_ = 0;
   std::optional<double> commit_rate_;
   std::uint64_t backoff_ns_ = 0;
-  WalIndex last_index_;         // as somebody last saw it
+  WalIndex last_index_;         // as somebody last saw it; written by Keep()
   std::int64_t wal_bytes_ = 0;  // size of the -wal file, as somebody last saw it
   std::uint64_t no_shrink_before_ns_ = 0;
   std::uint64_t next_replicator_look_ns_ = 0;
@@ -346,6 +348,9 @@ class Database {
 
   HealthWatch watch_{*this};
   std::shared_ptr<ReadPool> read_pool_;  // constant; guards itself
+
+  std::mutex shown_mutex_;  // held for a copy; guards the next
+  WalIndex shown_index_;    // last_index_ for those without checkpoint_mutex_
 
   mutable std::mutex words_mutex_;  // held for moments; guards those below
   std::string unguarded_because_;

@@ -139,7 +139,7 @@ std::optional<WalIndex> Database::LookInBackground() {
     if (opened != Checkpointer::Allowed::kYes) return std::nullopt;
   }
   const auto index = checkpointer_.Look();
-  if (index) last_index_ = *index;
+  if (index) Keep(*index);
   return index;
 }
 
@@ -176,11 +176,13 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   // What commits have told of the log, so that an idle one is not opened to be looked at.
   const std::uint64_t position = region.header().log_position.load(std::memory_order_relaxed);
   const auto salt1 = static_cast<std::uint32_t>(position >> 32);
-  if (salt1 != last_index_.salt1) {
-    last_index_.salt1 = salt1;
-    last_index_.backfill = 0;
+  WalIndex told = last_index_;
+  if (salt1 != told.salt1) {
+    told.salt1 = salt1;
+    told.backfill = 0;
   }
-  last_index_.max_frame = static_cast<std::uint32_t>(position);
+  told.max_frame = static_cast<std::uint32_t>(position);
+  Keep(told);
   const std::uint64_t last_commit = region.header().last_commit_ns.load(std::memory_order_relaxed);
   const bool idle = now > last_commit + std::max(interval, kIdleNs);
 
@@ -341,7 +343,8 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     if (commits_sync_ && !left_to_the_commit) learned.SyncedBeside();
     left_to_the_commit_ = left_to_the_commit;
     region.SetLearned(learned);
-    index = last_index_ = *after;
+    index = *after;
+    Keep(index);
     if (!after->complete()) WatchReaders(*after, after_ns);
     const std::uint32_t finish = learned.FinishFrames(values_);
     in_vain = pass_moved == 0 && !after->complete();

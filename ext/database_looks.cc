@@ -220,7 +220,7 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
                                                 std::uint64_t began_ns) {
   const std::uint64_t now = MonotonicNs();
   CheckpointReport report;
-  last_index_ = index;
+  Keep(index);
   if (Status status = FollowSettings(); !status.ok()) {
     PlanNextLook(index, now);
     report.message = status.error().message;
@@ -402,8 +402,10 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
       learned.Finished(end - start);
     }
     region.SetLearned(learned);
-    last_index_.backfill = last_index_.max_frame;
-    PlanNextLook(last_index_, end);
+    WalIndex finished = last_index_;
+    finished.backfill = finished.max_frame;
+    Keep(finished);
+    PlanNextLook(finished, end);
   }
   return report;
 }

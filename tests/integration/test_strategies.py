@@ -17,9 +17,24 @@ SETTINGS = ("wal_limit_bytes, checkpoint_frames, checkpoint_interval_ms, stall_b
 
 
 @pytest.fixture
-def fast(db):
+def fast(wal_path):
+    """Here each look counts: neither a rule about time nor a plan to capture, of the statement that sets this either,
+    makes the thread, unless a test's strategy does. While it looks at the log commits go on without a look, on a
+    starved machine hundreds of them."""
+    before = connect(wal_path)
+    before.execute("SELECT wal_strategy('off'), wal_set('statement_metrics', 'off')").fetchall()
+    before.close()
+    db = connect(wal_path)
     db.execute("PRAGMA synchronous=OFF")
-    return db
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def by_default(fast):
+    """With the strategy that there is without a choice."""
+    fast.execute("SELECT wal_strategy('conversation_workload')").fetchall()
+    return fast
 
 
 @pytest.fixture(scope="module")
@@ -507,25 +522,25 @@ def test_wal_limit_bytes_wins_where_it_is_smaller(fast):
     assert fast.execute("SELECT rule, origin, moved_frames FROM wal_checkpoints").fetchall() == [("frames", "inline", 100)]
 
 
-def test_the_thread_begins_at_half_of_a_limit_that_is_smaller(fast):
-    fast.execute("SELECT wal_set('wal_limit_bytes', ?)", (200 * (4096 + 24),)).fetchall()
-    frames(fast, 99)
+def test_the_thread_begins_at_half_of_a_limit_that_is_smaller(by_default):
+    by_default.execute("SELECT wal_set('wal_limit_bytes', ?)", (200 * (4096 + 24),)).fetchall()
+    frames(by_default, 99)
     time.sleep(0.1)
-    assert metrics(fast)["checkpoints"] == 0
-    frames(fast, 1)
-    poll(lambda: metrics(fast)["checkpoints"] > 0)
-    assert fast.execute("SELECT rule, origin, moved_frames FROM wal_checkpoints").fetchall() == \
+    assert metrics(by_default)["checkpoints"] == 0
+    frames(by_default, 1)
+    poll(lambda: metrics(by_default)["checkpoints"] > 0)
+    assert by_default.execute("SELECT rule, origin, moved_frames FROM wal_checkpoints").fetchall() == \
         [("frames", "background", 100)]
 
 
-def test_a_log_beyond_the_limit_is_looked_at_again_and_again(fast, wal_path):
+def test_a_log_beyond_the_limit_is_looked_at_again_and_again(by_default, wal_path):
     """A reader kept the log from starting over; once it is gone, little is pending, and it goes on at once."""
-    fast.execute("SELECT wal_set('wal_limit_bytes', 65536)").fetchall()
-    frames(fast, 5)
+    by_default.execute("SELECT wal_set('wal_limit_bytes', 65536)").fetchall()
+    frames(by_default, 5)
     reader = snapshot(wal_path)
-    frames(fast, 300)
+    frames(by_default, 300)
     reader.close()
-    poll(lambda: frames(fast, 1) or metrics(fast)["wal_frames"] < 100)
+    poll(lambda: frames(by_default, 1) or metrics(by_default)["wal_frames"] < 100)
 
 
 @pytest.mark.parametrize("strategy, origin", [("conversation_workload", "background"), ("mine", "inline")])
@@ -625,26 +640,26 @@ def test_a_rule_of_ones_own_may_run_in_the_background(fast):
 
 
 @pytest.mark.parametrize("change", ["strategy", "setting"])
-def test_the_thread_follows_what_is_changed(fast, change):
-    frames(fast, 1000)
-    copied_in_background(fast)
-    frames(fast, 1)
+def test_the_thread_follows_what_is_changed(by_default, change):
+    frames(by_default, 1000)
+    copied_in_background(by_default)
+    frames(by_default, 1)
     if change == "strategy":
-        one(fast, "SELECT wal_strategy('off')")
+        one(by_default, "SELECT wal_strategy('off')")
     else:
-        one(fast, "SELECT wal_set('checkpoint_frames', 5000)")
-    before = metrics(fast)["checkpoints"]
-    frames(fast, 3000)
+        one(by_default, "SELECT wal_set('checkpoint_frames', 5000)")
+    before = metrics(by_default)["checkpoints"]
+    frames(by_default, 3000)
     time.sleep(0.1)
-    row = metrics(fast)
+    row = metrics(by_default)
     assert (row["checkpoints"], row["pending_frames"]) == (before, 3001)
     if change == "strategy":
-        one(fast, "SELECT wal_strategy('conversation_workload')")
+        one(by_default, "SELECT wal_strategy('conversation_workload')")
     else:
-        one(fast, "SELECT wal_set('checkpoint_frames', NULL)")
-    frames(fast, 1)
-    copied_in_background(fast, 2)
-    assert started_over(fast, 2)["wal_frames"] < 1000
+        one(by_default, "SELECT wal_set('checkpoint_frames', NULL)")
+    frames(by_default, 1)
+    copied_in_background(by_default, 2)
+    assert started_over(by_default, 2)["wal_frames"] < 1000
 
 
 # --- as SQLite does it
