@@ -119,7 +119,10 @@ class Connection {
   // The plans that statements of this connection wait for, where no thread of ours has taken them.
   void CapturePlans();
   // Asks SQLite for the memory of this connection, for connection_metrics.
-  void PublishMemory() { meter_.PublishMemory(/*all=*/true); }
+  void PublishMemory() {
+    meter_.PublishMemory(/*all=*/true);
+    meter_.PublishForeignKeys();
+  }
   // The name of this connection in connection_metrics and wal_readers.
   const std::string& application() const { return application_; }
   void SetApplication(const std::string& name);

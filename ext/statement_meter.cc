@@ -268,13 +268,14 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
     execution.rows = changed ? static_cast<std::uint64_t>(sqlite3_changes(db_)) : 0;
   }
   execution.slow = execution.duration_ns >= slow_ns_;
-  // A PRAGMA may have changed what is told below.
-  if (known->query_kind == QueryKind::kOther) next_look_ns_ = 0;
+  // A PRAGMA may have changed it.
+  if (known->query_kind == QueryKind::kOther) PublishForeignKeys();
   if (now_ns >= next_look_ns_) {
     // A second is over: the wall clock may have been set.
     unix_offset_ms_ = UnixMs() - static_cast<std::int64_t>(now_ns / 1'000'000);
     next_look_ns_ = now_ns + kSecondNs;
     PublishMemory(looks_++ % kLooksBetweenAll == 1);
+    PublishForeignKeys();
   }
   execution.at_ms = UnixMsAt(now_ns);
   known->start_ns = 0;

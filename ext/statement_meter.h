@@ -83,6 +83,8 @@ class StatementMeter {
   void PublishTransactionNow(std::uint64_t now_ns);
   // Asks SQLite for the memory of this connection. Not within a callback of its own.
   void PublishMemory(bool all);
+  // Whether this connection enforces foreign keys; a call without SQL.
+  void PublishForeignKeys();
 
  private:
   // Of sqlite3_stmt_status, which counts up over a statement's life.

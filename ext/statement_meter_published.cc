@@ -122,13 +122,15 @@ void StatementMeter::PublishMemory(bool all) {
   read(&Info::cache_misses, SQLITE_DBSTATUS_CACHE_MISS);
   read(&Info::cache_spills, SQLITE_DBSTATUS_CACHE_SPILL);
   read(&Info::cache_used, SQLITE_DBSTATUS_CACHE_USED);
-  int enforced = 0;
-  if (sqlite3_db_config(db_, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &enforced) == SQLITE_OK) {
-    for (const Place& place : places_) Put(place.info->foreign_keys, enforced != 0 ? 2 : 1);
-  }
   if (!all) return;
   read(&Info::schema_used, SQLITE_DBSTATUS_SCHEMA_USED);
   read(&Info::statement_used, SQLITE_DBSTATUS_STMT_USED);
+}
+
+void StatementMeter::PublishForeignKeys() {
+  int enforced = 0;
+  if (sqlite3_db_config(db_, SQLITE_DBCONFIG_ENABLE_FKEY, -1, &enforced) != SQLITE_OK) return;
+  for (const Place& place : places_) Put(place.info->foreign_keys, enforced != 0 ? 2 : 1);
 }
 
 void StatementMeter::ForgetActive() {

@@ -136,7 +136,8 @@ int Open(sqlite3_vtab*, sqlite3_vtab_cursor** out) {
 // Begun before a fork, in the parent: what it holds is the parent's.
 bool IsForeign(const ModuleContext& context) { return !context.room->connection().belongs_here(); }
 const Error& ForeignError() {
-  static const Error kError{"this connection was opened before a fork, in the parent"};
+  // Never destroyed: a host may close its connections in destructors that run at its exit.
+  static const auto& kError = *new Error{"this connection was opened before a fork, in the parent"};
   return kError;
 }
 
