@@ -53,6 +53,8 @@ class Connection {
   // one connection it does not know. `database` must outlive it. nullptr without memory.
   static std::unique_ptr<Connection> Observe(Database& database);
   bool observes() const { return observed_ != nullptr; }
+  // The last connection is being closed. Any thread.
+  bool observation_is_over() const { return observed_ && observed_->stopping(); }
   ~Connection();
 
   sqlite3* db() const { return db_; }

@@ -138,6 +138,8 @@ class Database {
   // Empty where the active strategy is in force, else why the default one is. Does not wait.
   std::string StrategyError() const;
 
+  // Its last connection is being closed: threads of ours end what they are at. Any thread.
+  bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
   // Whether a thread of ours may copy frames here. Does not wait.
   bool MayHaveThread() const;
   // Whether samples are taken and alerts evaluated without a call of anybody's.

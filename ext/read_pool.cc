@@ -36,7 +36,7 @@ bool ReadPool::Begin(const std::shared_ptr<PoolCall>& call) {
   if (reader.connection().open()) return true;
   if (!reader.connection().Open(path_, device_, inode_, call->host()).ok()) return false;
   reader.generation = generation_;
-  ++connections_;
+  CountOpen(true);
   reader.was_used = true;
   reader.changed.notify_one();
   return true;
@@ -147,7 +147,7 @@ void ReadPool::CloseIdle() {
 }
 
 void ReadPool::CloseConnections() {
-  if (connections_ == 0) return;
+  if (open_.now() == 0) return;
   const std::lock_guard lock(mutex_);
   CloseIdle();
 }
@@ -160,8 +160,23 @@ void ReadPool::JoinEnded() {
   }
 }
 
+void ReadPool::Spans::Count(bool begins) {
+  const auto now = static_cast<std::int64_t>(MonotonicNs());
+  balance_ns_ += begins ? -now : now;
+  count_ += begins ? 1 : -1;
+}
+
+std::int64_t ReadPool::Spans::TotalNs() const {
+  return balance_ns_ + count_ * static_cast<std::int64_t>(MonotonicNs());
+}
+
 ReadPool::Figures ReadPool::figures() const {
-  return {connections_, calls_, waits_, timeouts_, retries_, replaced_};
+  std::optional<double> utilization;
+  if (const std::int64_t open_ns = open_.TotalNs(); open_ns > 0) {
+    const double part = static_cast<double>(running_.TotalNs()) / static_cast<double>(open_ns);
+    utilization = std::clamp(part, 0.0, 1.0);
+  }
+  return {open_.now(), utilization, calls_, waits_, timeouts_, retries_, replaced_};
 }
 
 }  // namespace walmanager

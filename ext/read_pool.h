@@ -16,6 +16,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ class ReadPool {
   // Since the process began to use the database.
   struct Figures {
     std::uint64_t connections = 0;  // open now
+    // Of the time that they have been open, the part in which statements ran: 0 to 1; nullopt: none
+    // has been.
+    std::optional<double> utilization;
     std::uint64_t calls = 0, waits = 0, timeouts = 0, retries = 0, replaced = 0;
   };
 
@@ -53,9 +57,24 @@ class ReadPool {
   Figures figures() const;
   void CountCall() { ++calls_; }
   void CountTimeout() { ++timeouts_; }
+  // What a reader tells: its connection was opened or closed, a statement begins or ends.
+  void CountOpen(bool open) { open_.Count(open); }
+  void CountRunning(bool runs) { running_.Count(runs); }
 
  private:
   friend class PoolReader;
+
+  // How many are so now, and for how long altogether: the sum of all ends, those not yet there
+  // being now, less the sum of all beginnings. A reading beside a change is off by a moment.
+  class Spans {
+   public:
+    void Count(bool begins);
+    std::uint64_t now() const { return static_cast<std::uint64_t>(count_); }
+    std::int64_t TotalNs() const;
+
+   private:
+    std::atomic<std::int64_t> count_{0}, balance_ns_{0};
+  };
 
   // All but the last few with mutex_ held.
   PoolReader* TakeIdle();
@@ -75,8 +94,8 @@ class ReadPool {
 
   const std::string path_;
   const std::uint64_t device_, inode_;
-  std::atomic<std::uint64_t> connections_{0}, calls_{0}, waits_{0}, timeouts_{0}, retries_{0},
-      replaced_{0};
+  std::atomic<std::uint64_t> calls_{0}, waits_{0}, timeouts_{0}, retries_{0}, replaced_{0};
+  Spans open_, running_;
   std::atomic<std::uint64_t> generation_{0};  // older connections are to be closed
 
   mutable std::mutex mutex_;  // guards those below

@@ -23,13 +23,26 @@ std::chrono::nanoseconds Until(std::uint64_t deadline_ns) {
 PoolCall::PoolCall(PoolRequest request, PoolHost host, std::int64_t timeout_ms)
     : request_(std::move(request)),
       host_(std::move(host)),
-      timeout_ms_(timeout_ms),
+      timeout_ms_(request_.timeout_ms.value_or(timeout_ms)),
       began_ns_(MonotonicNs()),
-      deadline_ns_(began_ns_ + static_cast<std::uint64_t>(timeout_ms) * 1'000'000),
+      deadline_ns_(began_ns_ + static_cast<std::uint64_t>(timeout_ms_) * 1'000'000),
       untaken_(request_.statements.size()) {}
 
 Error PoolCall::TimedOut() const {
-  return Error{"not done after " + std::to_string(timeout_ms_) + " ms (read_pool_timeout_ms)"};
+  return Error{"not done after " + std::to_string(timeout_ms_) + " ms (" +
+               (request_.timeout_ms ? "timeout_ms" : "read_pool_timeout_ms") + ")"};
+}
+
+std::uint64_t PoolCall::StatementDeadline(std::uint64_t began_ns) const {
+  if (!request_.statement_timeout_ms) return deadline_ns_;
+  const auto most = static_cast<std::uint64_t>(*request_.statement_timeout_ms) * 1'000'000;
+  return std::min(deadline_ns_, began_ns + most);
+}
+
+Error PoolCall::StatementTimedOut(std::size_t index) const {
+  if (MonotonicNs() >= deadline_ns_) return TimedOut();
+  return Error{StatementName(index) + ": not done after " +
+               std::to_string(*request_.statement_timeout_ms) + " ms (statement_timeout_ms)"};
 }
 
 std::optional<std::size_t> PoolCall::TakeStatement() {

@@ -40,18 +40,22 @@ struct PoolHost {
 
 class PoolCall {
  public:
-  // `deadline_ns`: MonotonicNs.
+  // `timeout_ms`: where the request has none of its own.
   PoolCall(PoolRequest request, PoolHost host, std::int64_t timeout_ms);
 
   const PoolRequest& request() const { return request_; }
   const PoolHost& host() const { return host_; }
   std::uint64_t began_ns() const { return began_ns_; }
-  std::uint64_t deadline_ns() const { return deadline_ns_; }
+  std::uint64_t deadline_ns() const { return deadline_ns_; }  // MonotonicNs
   // An error or the caller has ended it: whoever works for it stops.
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
   bool HasUntaken() const { return untaken_.load() > 0; }
   std::size_t untaken() const { return untaken_.load(); }
   Error TimedOut() const;
+  // When the statement that began at `began_ns` is to be done: MonotonicNs.
+  std::uint64_t StatementDeadline(std::uint64_t began_ns) const;
+  // The error of one that was not: of the call's time or its own.
+  Error StatementTimedOut(std::size_t index) const;
 
   // --- readers
 

@@ -118,7 +118,7 @@ int PoolReader::OnProgress(void* self) {
         reader->batch_bytes_ = 0;
       }
     }
-    return call->stopped() || MonotonicNs() >= call->deadline_ns() ? 1 : 0;
+    return call->stopped() || MonotonicNs() >= reader->statement_deadline_ns_ ? 1 : 0;
   });
 }
 
@@ -144,6 +144,7 @@ void PoolReader::Serve() {
 void PoolReader::RunStatement(std::size_t index) {
   PoolCall& current = *working_for_;
   bool replaced = false;
+  statement_deadline_ns_ = current.StatementDeadline(MonotonicNs());
   for (int attempt = 0;; ++attempt) {
     std::int64_t number = 0;
     Status ran = MakeOpen(current.host());
@@ -158,11 +159,14 @@ void PoolReader::RunStatement(std::size_t index) {
     }
     if (again && broken && !replaced && !in_snapshot_) {
       replaced = true;
-    } else if (again && error.code == ErrorCode::kBusy && MonotonicNs() < current.deadline_ns()) {
+    } else if (again && error.code == ErrorCode::kBusy && MonotonicNs() < statement_deadline_ns_) {
       ++pool_.retries_;
       PauseOutside(attempt);
     } else {
-      if (MonotonicNs() >= current.deadline_ns()) return current.Fail(current.TimedOut());
+      if (MonotonicNs() >= statement_deadline_ns_ && !current.stopped()) {
+        if (MonotonicNs() < current.deadline_ns()) pool_.CountTimeout();
+        return current.Fail(current.StatementTimedOut(index));
+      }
       return current.Fail(Error{StatementName(index) + ": " + error.message, error.code});
     }
   }
@@ -171,7 +175,7 @@ void PoolReader::RunStatement(std::size_t index) {
 void PoolReader::CloseConnection() {
   if (!connection_.open()) return;
   connection_.Close();
-  --pool_.connections_;
+  pool_.CountOpen(false);
 }
 
 Status PoolReader::MakeOpen(const PoolHost& host) {
@@ -184,7 +188,7 @@ Status PoolReader::MakeOpen(const PoolHost& host) {
     generation = pool_.generation_;
     Status opened = connection_.Open(pool_.path_, pool_.device_, pool_.inode_, host);
     if (!opened.ok()) return opened;
-    ++pool_.connections_;
+    pool_.CountOpen(true);
   }
   return Ok{};
 }
@@ -193,11 +197,13 @@ Status PoolReader::Try(std::size_t index, std::int64_t& number) {
   PoolCall& current = *working_for_;
   const std::uint64_t began = MonotonicNs();
   const double wait_ms = static_cast<double>(began - current.began_ns()) / 1e6;
-  const auto not_active = [](PoolConnection* connection) {
+  const auto not_active = [this](PoolConnection* connection) {
     sqlite3_progress_handler(connection->db(), 0, nullptr, nullptr);
     connection->ShowStatement(0);
+    pool_.CountRunning(false);
   };
   connection_.ShowStatement(began);
+  pool_.CountRunning(true);
   const std::unique_ptr<PoolConnection, decltype(not_active)> active(&connection_, not_active);
   sqlite3_progress_handler(connection_.db(), kStepsBetweenLooks, OnProgress, this);
   auto query = PoolQuery::Prepare(connection_.db(), current.request().statements[index],

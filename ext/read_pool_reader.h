@@ -95,6 +95,7 @@ class PoolReader {
   bool in_snapshot_ = false;
   std::vector<PoolRow> batch_;
   std::size_t batch_bytes_ = 0;
+  std::uint64_t statement_deadline_ns_ = 0;
   std::shared_lock<std::shared_timed_mutex> engine_;
 };
 

@@ -101,7 +101,9 @@ class OwnScan final : public ReadPoolScan {
 
   Result<bool> Next() override {
     for (;;) {
-      if (MonotonicNs() >= call_.deadline_ns()) return call_.TimedOut();
+      const std::uint64_t deadline =
+          query_ ? call_.StatementDeadline(began_ns_) : call_.deadline_ns();
+      if (MonotonicNs() >= deadline) return call_.StatementTimedOut(row_.statement);
       if (!query_) {
         const auto index = call_.TakeStatement();
         if (!index) return false;

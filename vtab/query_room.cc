@@ -1,10 +1,22 @@
 #include "vtab/query_room.h"
 
 #include "ext/checkpointer.h"
+#include "ext/connection.h"
 #include "ext/sqlite.h"
 #include "vtab/module.h"
 
 namespace walmanager {
+
+namespace {
+
+constexpr int kStepsBetweenLooks = 1000;
+
+// Nobody waits for an answer of the watch's when the database is being closed.
+int OnProgress(void* connection) {
+  return static_cast<const Connection*>(connection)->observation_is_over() ? 1 : 0;
+}
+
+}  // namespace
 
 Connection& ConnectionOf(QueryRoom& room) { return room.connection(); }
 
@@ -21,6 +33,8 @@ Status QueryRoom::Open() {
   if (Status status = RegisterTables(db, *this); !status.ok()) return status;
   // SQLite tells the host's error log of each that it makes.
   if (auto off = QueryText(db, "PRAGMA automatic_index=OFF"); !off.ok()) return off.error();
+  if (connection_.observes())
+    sqlite3_progress_handler(db, kStepsBetweenLooks, OnProgress, &connection_);
   db_ = opened.value().release();
   return Ok{};
 }

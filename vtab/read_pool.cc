@@ -52,7 +52,7 @@ const Table& ReadPoolTable() {
           {"wait_ms", kReal, "from the call to the start of the statement", [](const Row& r) -> Value { return r.pool.wait_ms; }},
           {"query_ms", kReal, "from there to this row", [](const Row& r) -> Value { return r.pool.query_ms; }},
           {"sql", kText, "the argument: a statement that reads, or a JSON array of such", nullptr, kHidden},
-          {"parameters_json", kText, "the argument: an array by number or an object by name; for several statements an array with one for each, or one object for all; {\"snapshot\":true, \"parameters\":...}: all see the same commit", nullptr, kHidden},
+          {"parameters_json", kText, "the argument: an array by number or an object by name; for several statements an array with one for each, or one object for all; {\"snapshot\":true, \"timeout_ms\":2000, \"statement_timeout_ms\":500, \"parameters\":...}: all see the same commit; other times than read_pool_timeout_ms", nullptr, kHidden},
       });
   // clang-format on
   return kTable;

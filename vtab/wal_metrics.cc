@@ -246,12 +246,13 @@ const Table& WalMetricsTable() {
           {"strategy_error", kText, "why the default strategy stands in for the active one; NULL where it does not", [](const Row& r) -> Value { return r.strategy_error; }},
           {"optimized_at", kText, "UTC; when auto_optimize last ran PRAGMA optimize", [](const Row& r) -> Value { return r.optimized_ms ? Value(UtcText(r.optimized_ms)) : Value(); }},
           {"queries_evicted", kInteger, "statements that made room in query_performance: max_queries was reached", [](const Row& r) -> Value { return Measured(r, [&] { return r.evictions; }); }},
-          {"pool_connections", kInteger, "connections of read_pool() that this process has open; this and the next five are of this process alone", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.connections; }); }},
+          {"pool_connections", kInteger, "connections of read_pool() that this process has open; this and what begins with pool_ is of this process alone", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.connections; }); }},
           {"pool_calls", kInteger, "calls of read_pool()", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.calls; }); }},
           {"pool_waits", kInteger, "of these, those that found all connections of the pool at work", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.waits; }); }},
-          {"pool_timeouts", kInteger, "of these, those that read_pool_timeout_ms ended", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.timeouts; }); }},
+          {"pool_timeouts", kInteger, "of these, those that a timeout ended", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.timeouts; }); }},
           {"pool_retries", kInteger, "times that a statement, or a snapshot, was tried again: the database was busy, or somebody committed in between", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.retries; }); }},
           {"pool_replaced", kInteger, "connections of the pool that were broken, or on another file, and were replaced", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.replaced; }); }},
+          {"pool_utilization", kReal, "of the time that connections of the pool have been open, the part in which statements ran on them, 0 to 1; near 1 with pool_waits: read_pool_size is too small", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.utilization ? Value(*r.pool.utilization) : Value(); }); }},
       });
   // clang-format on
   return kTable;

@@ -90,9 +90,21 @@ Status CheckNames(const std::vector<PoolStatement>& statements, const PoolParame
   return Ok{};
 }
 
-// {"snapshot":..., "parameters":...}, or an object of named parameters with one of the two among
-// them: `rest` is what remains.
-Status TakeReserved(Json& json, bool& snapshot) {
+// A timeout of the call's: as much as the setting may be.
+Status TakeTimeout(const std::string& name, const Json& json, std::optional<std::int64_t>& taken) {
+  constexpr std::int64_t kMostMs = 3'600'000;
+  const auto* ms = json.kind == Json::Kind::kValue ? json.value.integer() : nullptr;
+  if (!ms || *ms < 1 || *ms > kMostMs) {
+    return Error{"parameter '" + name + "' is reserved: 1 to 3600000 ms (or ':" + name +
+                 "', by name)"};
+  }
+  taken = *ms;
+  return Ok{};
+}
+
+// {"snapshot":..., "parameters":...}, or an object of named parameters with some of the reserved
+// names among them: `rest` is what remains.
+Status TakeReserved(Json& json, PoolRequest& request) {
   if (json.kind != Json::Kind::kObject) return Ok{};
   std::optional<Json> parameters;
   Json rest{Json::Kind::kObject, {}, {}, {}};
@@ -102,7 +114,12 @@ Status TakeReserved(Json& json, bool& snapshot) {
       if (json.items[i].kind != Json::Kind::kValue || !on || (*on != 0 && *on != 1)) {
         return Error{"parameter 'snapshot' is reserved: true or false (or ':snapshot', by name)"};
       }
-      snapshot = *on == 1;
+      request.snapshot = *on == 1;
+    } else if (json.names[i] == "timeout_ms" || json.names[i] == "statement_timeout_ms") {
+      auto& taken =
+          json.names[i] == "timeout_ms" ? request.timeout_ms : request.statement_timeout_ms;
+      Status status = TakeTimeout(json.names[i], json.items[i], taken);
+      if (!status.ok()) return status;
     } else if (json.names[i] == "parameters") {
       parameters = std::move(json.items[i]);
     } else {
@@ -219,6 +236,10 @@ Status LooksLikeReading(std::string_view sql) {
   }
   Token before;
   for (; token.kind != TokenKind::kEnd; before = token, tokens.Next(token)) {
+    // The one table of a PRAGMA that acts.
+    if (NameOf(token) == "pragma_optimize") {
+      return Error{"reads pragma_optimize, which is refused: only what reads runs here"};
+    }
     if (token.kind == TokenKind::kOpen && Acts(NameOf(before))) {
       return Error{"calls " + NameOf(before) + "(), which is refused: only what reads runs here"};
     }
@@ -240,7 +261,7 @@ Result<PoolRequest> ParsePoolRequest(const std::string& sql,
   if (!parameters_json) return request;
   auto json = ParseJson(*parameters_json);
   if (!json.ok()) return About("parameters_json is no JSON:", json.error());
-  if (Status taken = TakeReserved(json.value(), request.snapshot); !taken.ok()) {
+  if (Status taken = TakeReserved(json.value(), request); !taken.ok()) {
     return taken.error();
   }
   Status given = GiveParameters(json.value(), IsArray(sql), request.statements);

@@ -5,12 +5,14 @@
 //                        {"id":1}                   by name, with or without its : @ or $
 //   several statements   [[1],{"id":2},null]        one for each
 //                        {"id":1}                   the same for all: each takes what it names
-//   any                  {"snapshot":true,"parameters":...}   with one of the above
-// "snapshot" and "parameters" are reserved: a parameter of that name is given with its prefix.
+//   any                  {"snapshot":true,"timeout_ms":2000,"statement_timeout_ms":500,
+//                         "parameters":...}            with one of the above
+// These four are reserved: a parameter of such a name is given with its prefix.
 // A whole number stays one, {"$blob":"hex"} is a blob (value_json.h). Pure, no thread rules.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,6 +41,9 @@ struct PoolStatement {
 struct PoolRequest {
   std::vector<PoolStatement> statements;  // at least one
   bool snapshot = false;
+  // 1 to 3,600,000 ms: of the whole call, where it is not read_pool_timeout_ms; and of each
+  // statement from its start, the time included that its rows wait for the caller.
+  std::optional<std::int64_t> timeout_ms, statement_timeout_ms;
 };
 
 // The error names the statement, counted from 1, and the parameter. A name that no statement has is

@@ -164,7 +164,7 @@ def test_statements_that_do_not_prepare(both, sql, words):
     "WITH x(a) AS (SELECT 1) INSERT INTO t SELECT 9999, a FROM x RETURNING id", "INSERT INTO t VALUES (9999, 1) RETURNING id", "EXPLAIN DELETE FROM t",
     "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT a", "RELEASE a", "ATTACH ':memory:' AS x", "DETACH x", "VACUUM", "VACUUM INTO '/tmp/x'", "ANALYZE", "REINDEX",
     "PRAGMA journal_mode=DELETE", "PRAGMA journal_mode", "PRAGMA user_version=7", "PRAGMA main.user_version(7)", "PRAGMA wal_checkpoint",
-    "PRAGMA query_only=0", "PRAGMA writable_schema=1", "PRAGMA 'cache_size'=7", "PRAGMA optimize", "SELECT load_extension('x')", "SELECT wal_checkpoint('TRUNCATE')",
+    "PRAGMA query_only=0", "PRAGMA writable_schema=1", "PRAGMA 'cache_size'=7", "PRAGMA optimize", "SELECT * FROM pragma_optimize", "SELECT * FROM main.[pragma_OPTIMIZE](2)", "SELECT load_extension('x')", "SELECT wal_checkpoint('TRUNCATE')",
     "SELECT \"wal_set\"('checkpoint_frames', 500)", "SELECT wal_metrics_reset ('all')",
 ])
 def test_what_does_more_than_read_is_refused(both, sql):
@@ -236,6 +236,48 @@ def test_the_time_is_over(pool):
     assert error(pool, "SELECT * FROM read_pool(?)", ENDLESS) == "read_pool: not done after 100 ms (read_pool_timeout_ms)"
     assert time.monotonic() - began < 2
     assert rows(pool, "SELECT 1 AS a") == [(1, 1, {"a": 1})]
+
+
+def test_a_call_has_a_time_of_its_own(both):
+    message = error(both, "SELECT * FROM read_pool(?, ?)", "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c",
+                    '{"timeout_ms":100}')
+    assert message == "read_pool: not done after 100 ms (timeout_ms)"
+
+
+def test_a_statement_has_a_time_of_its_own(both):
+    endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c"
+    message = error(both, "SELECT * FROM read_pool(?, ?)", json.dumps(["SELECT 1", endless]), '{"statement_timeout_ms":100}')
+    assert message == "read_pool: statement 2: not done after 100 ms (statement_timeout_ms)"
+    assert rows(both, "SELECT 1 AS a", {"statement_timeout_ms": 3_600_000, "timeout_ms": 3_600_000}) == [(1, 1, {"a": 1})]
+
+
+def test_a_statement_that_gives_no_row_is_ended_by_its_time(pool):
+    began = time.monotonic()
+    message = error(pool, "SELECT * FROM read_pool(?, ?)", ENDLESS, '{"statement_timeout_ms":100,"parameters":[]}')
+    assert message == "read_pool: statement 1: not done after 100 ms (statement_timeout_ms)"
+    assert time.monotonic() - began < 2
+    assert metrics(pool)["pool_timeouts"] == 1
+
+
+@pytest.mark.parametrize("name", ["timeout_ms", "statement_timeout_ms"])
+@pytest.mark.parametrize("value", [0, -1, 3_600_001, 1.5, "100", None, [1]])
+def test_times_that_are_none(both, name, value):
+    message = error(both, "SELECT * FROM read_pool('SELECT 1', ?)", json.dumps({name: value}))
+    assert message == f"read_pool: parameter '{name}' is reserved: 1 to 3600000 ms (or ':{name}', by name)"
+    assert rows(both, f"SELECT :{name} AS a", {":" + name: value if value != [1] else 1})[0][2] == {"a": value if value != [1] else 1}
+
+
+def test_utilization_is_the_part_of_the_time_in_which_statements_ran(pool):
+    assert metrics(pool)["pool_utilization"] is None
+    error(pool, "SELECT * FROM read_pool(?, ?)", ENDLESS, '{"timeout_ms":300}')
+    busy = metrics(pool)["pool_utilization"]
+    assert 0.5 < busy <= 1
+    time.sleep(0.6)
+    assert 0 < metrics(pool)["pool_utilization"] < 0.8 * busy
+    assert in_time(lambda: metrics(pool)["pool_connections"] == 0)
+    closed = metrics(pool)["pool_utilization"]
+    time.sleep(0.05)
+    assert metrics(pool)["pool_utilization"] == closed
 
 
 def test_a_call_nobody_fetches_from_ends_with_its_time(pool):
