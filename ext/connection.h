@@ -120,6 +120,9 @@ class Connection {
   std::vector<MarksBefore> ReadMarksBefore() const;
   // The plans that statements of this connection wait for, where no thread of ours has taken them.
   void CapturePlans();
+  // A statement of read_pool() runs on this very connection: within it there is no other such.
+  bool in_read_pool() const { return in_read_pool_; }
+  void set_in_read_pool(bool in) { in_read_pool_ = in; }
   // Asks SQLite for the memory of this connection, for connection_metrics.
   void PublishMemory() {
     meter_.PublishMemory(/*all=*/true);
@@ -195,6 +198,7 @@ class Connection {
   static int OnWal(void* self, sqlite3* db, const char* schema, int frames);
 
   Database* observed_ = nullptr;
+  bool in_read_pool_ = false;
   std::shared_ptr<sqlite3> memory_;  // an observer's db_
   sqlite3* const db_;
   Registry* const registry_;  // under another, after a fork, this object does nothing

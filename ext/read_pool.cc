@@ -67,17 +67,38 @@ void ReadPool::Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call)
 void ReadPool::Want(const std::shared_ptr<PoolCall>& call, std::size_t most) {
   const std::lock_guard lock(mutex_);
   most_ = most;
-  if (call->waiting || !call->HasUntaken()) return;
+  // A snapshot's first reader finds its own company.
+  if (call->request().snapshot && call->readers != 0) return;
+  if (!call->HasUntaken() || (call->waiting && !WaitsForItself(*call))) return;
   PoolReader* reader = TakeIdle();
-  if (!reader && readers_.size() < most) reader = MakeReader();
+  if (!reader && (readers_.size() < most || WaitsForItself(*call))) reader = MakeReader();
+  if (reader && call->waiting) {
+    std::erase(waiting_, call);
+    call->waiting = false;
+  }
   if (reader) {
     Assign(*reader, call);
     return;
   }
+  if (call->waiting) return;
   // Who has a reader already is served by that; it counts as waiting where none works for it.
   if (call->readers == 0) ++waits_;
   call->waiting = true;
   waiting_.push_back(call);
+}
+
+bool ReadPool::WaitsForItself(const PoolCall& call) const {
+  if (call.readers != 0) return false;
+  return std::all_of(readers_.begin(), readers_.end(), [&](const auto& reader) {
+    const PoolCall* other = reader->call.get();
+    return other && other->host().connection == call.host().connection &&
+           other->waiting_for_room() == other->readers;
+  });
+}
+
+bool ReadPool::IsWaiting(const PoolCall& call) const {
+  const std::lock_guard lock(mutex_);
+  return call.waiting && call.readers == 0;
 }
 
 std::shared_ptr<PoolCall> ReadPool::NextWaiting() {
@@ -109,10 +130,10 @@ void ReadPool::AssignAll(const std::vector<PoolReader*>& readers,
   for (PoolReader* reader : readers) Assign(*reader, call);
 }
 
-void ReadPool::GiveBack(const std::vector<PoolReader*>& readers) {
+void ReadPool::GiveBack(std::span<PoolReader* const> readers) {
   const std::lock_guard lock(mutex_);
   for (PoolReader* reader : readers) {
-    if (reader->generation != generation_) reader->CloseConnection();
+    if (reader->generation != generation_ || reader->in_transaction()) reader->CloseConnection();
     BecomesFree(*reader);
   }
 }
@@ -122,7 +143,8 @@ void ReadPool::BecomesFree(PoolReader& reader) {
     Assign(reader, next);
   } else {
     reader.is_idle = true;
-    idle_.push_back(&reader);
+    // One that has not been able to open its connection is the last to be tried again.
+    idle_.insert(reader.connection().open() ? idle_.end() : idle_.begin(), &reader);
     reader.was_used = true;
     reader.changed.notify_one();
   }
@@ -133,7 +155,13 @@ void ReadPool::End(const std::shared_ptr<PoolCall>& call, bool close) {
   {
     std::unique_lock lock(mutex_);
     std::erase(waiting_, call);
-    call_left_.wait(lock, [&] { return call->readers == 0; });
+    // Again and again: one that is just about to begin has not heard it.
+    constexpr std::chrono::milliseconds kAgain{5};
+    while (!call_left_.wait_for(lock, kAgain, [&] { return call->readers == 0; })) {
+      for (const auto& reader : readers_) {
+        if (reader->call == call) reader->Interrupt();
+      }
+    }
     if (close) CloseIdle();
   }
   JoinEnded();
@@ -147,7 +175,7 @@ void ReadPool::CloseIdle() {
 }
 
 void ReadPool::CloseConnections() {
-  if (open_.now() == 0) return;
+  if (!HasOpen()) return;
   const std::lock_guard lock(mutex_);
   CloseIdle();
 }

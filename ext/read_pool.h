@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ class ReadPool {
   bool Begin(const std::shared_ptr<PoolCall>& call);
   // One more reader for the call, of `most` in all; the next that is free where none is.
   void Want(const std::shared_ptr<PoolCall>& call, std::size_t most);
+  // Whether it has no reader, since all work for others.
+  bool IsWaiting(const PoolCall& call) const;
   // Stops the call. None of the pool's works for it when this returns; `close`: nor is any idle
   // connection left open.
   void End(const std::shared_ptr<PoolCall>& call, bool close);
@@ -59,6 +62,7 @@ class ReadPool {
   void CountTimeout() { ++timeouts_; }
   // What a reader tells: its connection was opened or closed, a statement begins or ends.
   void CountOpen(bool open) { open_.Count(open); }
+  bool HasOpen() const { return open_.now() != 0; }
   void CountRunning(bool runs) { running_.Count(runs); }
 
  private:
@@ -78,6 +82,9 @@ class ReadPool {
 
   // All but the last few with mutex_ held.
   PoolReader* TakeIdle();
+  // Whether every reader waits for the thread that now waits for one: until it is given one more
+  // than there should be, nothing moves.
+  bool WaitsForItself(const PoolCall& call) const;
   PoolReader* MakeReader();  // nullptr where the system gives no thread
   void Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call);
   // What a reader that has nothing to do does next: another call's, or nullptr.
@@ -89,7 +96,7 @@ class ReadPool {
   // most. They stand still until one of the two others.
   std::vector<PoolReader*> Recruit(std::size_t count);
   void AssignAll(const std::vector<PoolReader*>& readers, const std::shared_ptr<PoolCall>& call);
-  void GiveBack(const std::vector<PoolReader*>& readers);
+  void GiveBack(std::span<PoolReader* const> readers);
   void JoinEnded();
 
   const std::string path_;

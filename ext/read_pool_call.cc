@@ -47,9 +47,18 @@ Error PoolCall::StatementTimedOut(std::size_t index) const {
 
 std::optional<std::size_t> PoolCall::TakeStatement() {
   const std::lock_guard lock(mutex_);
-  if (stopped() || next_ == request_.statements.size()) return std::nullopt;
+  if (stopped() || untaken_ == 0) return std::nullopt;
   --untaken_;
-  return next_++;
+  if (put_back_.empty()) return next_++;
+  const std::size_t statement = put_back_.back();
+  put_back_.pop_back();
+  return statement;
+}
+
+void PoolCall::PutBack(std::size_t statement) {
+  const std::lock_guard lock(mutex_);
+  put_back_.push_back(statement);
+  ++untaken_;
 }
 
 void PoolCall::StatementEnded() {
@@ -65,7 +74,9 @@ bool PoolCall::HandOver(std::vector<PoolRow>& rows, Push push) {
   if (rows.empty()) return !stopped();
   std::unique_lock lock(mutex_);
   if (push == Push::kIfRoom && !MayHandOver()) return !stopped();
+  ++waiting_for_room_;
   for_readers_.wait_for(lock, Until(deadline_ns_), [&] { return stopped() || MayHandOver(); });
+  --waiting_for_room_;
   if (stopped() || !MayHandOver()) return false;
   for (const PoolRow& row : rows) bytes_ += row.data.size();
   std::move(rows.begin(), rows.end(), std::back_inserter(rows_));

@@ -4,6 +4,7 @@
 // Thread rules: any thread. Its mutex is the innermost of all: nothing is done under it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -30,11 +31,15 @@ struct PoolRow {
 
 // How the database of the caller is to be opened, as its own connection has it now.
 struct PoolHost {
+  const void* connection = nullptr;      // whose calls the same thread fetches rows from
   std::string vfs;                       // of own_vfs.h
   const volatile void* index = nullptr;  // MapWalIndex() of the caller's file
   bool read_only = false;
   std::int64_t mmap_size = 0;
   CloseBehaviour close;
+  std::array<int, 11> limits{};  // by SQLITE_LIMIT_*, but that of threads
+  // Of the options that change what a SELECT means or may do: kPoolOptions of read_pool_reader.h.
+  std::array<int, 3> options{};
   std::shared_ptr<ControlFile> control;  // where connections are described
 };
 
@@ -62,10 +67,14 @@ class PoolCall {
   // The next statement to run; nullopt: none, or it was stopped.
   std::optional<std::size_t> TakeStatement();
   void StatementEnded();
+  // It was taken by one that cannot run it: another's.
+  void PutBack(std::size_t statement);
   // Hands rows over and leaves `rows` empty; waits while there are too many on their way, but not
   // in `Push::kIfRoom`. False where it was stopped, or the time is over.
   enum class Push { kWait, kIfRoom };
   bool HandOver(std::vector<PoolRow>& rows, Push push);
+  // So many readers wait for the caller to take rows.
+  int waiting_for_room() const { return waiting_for_room_.load(std::memory_order_relaxed); }
   // The caller waits for a row just now.
   bool IsHungry() const { return hungry_.load(std::memory_order_relaxed); }
   void Fail(Error error);  // the first one counts
@@ -92,10 +101,12 @@ class PoolCall {
   const std::uint64_t began_ns_, deadline_ns_;
   std::atomic<bool> stopped_{false}, hungry_{false};
   std::atomic<std::size_t> untaken_;
+  std::atomic<int> waiting_for_room_{0};
 
   std::mutex mutex_;  // guards those below
   std::condition_variable for_caller_, for_readers_;
   std::size_t next_ = 0, ended_ = 0;  // statements
+  std::vector<std::size_t> put_back_;
   std::vector<PoolRow> rows_;
   std::size_t bytes_ = 0;  // of rows_
   std::optional<Error> error_;

@@ -23,10 +23,13 @@ Status PoolConnection::Open(const std::string& path, std::uint64_t device, std::
                     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   auto opened = OpenOwnConnection(path, flags, host.vfs.c_str());
   if (!opened.ok()) return opened.error();
-  db_ = std::move(opened.value());
+  {
+    const std::lock_guard lock(interrupt_mutex_);
+    db_ = std::move(opened.value());
+  }
   Status configured = Configure(host);
   if (!configured.ok()) {
-    db_.reset();
+    Reset();
     return configured;
   }
   Show(host, path);
@@ -55,8 +58,29 @@ bool PoolConnection::Fits(const PoolHost& host) const {
   return MapWalIndex(DatabaseFile(db_.get(), "main")) == host.index;
 }
 
+void PoolConnection::Follow(const PoolHost& host) {
+  for (std::size_t limit = 0; limit < host.limits.size(); ++limit) {
+    sqlite3_limit(db_.get(), static_cast<int>(limit), host.limits[limit]);
+  }
+  for (std::size_t i = 0; i < kPoolOptions.size(); ++i) {
+    if (host.options[i] >= 0)
+      sqlite3_db_config(db_.get(), kPoolOptions[i], host.options[i], nullptr);
+  }
+}
+
+void PoolConnection::Interrupt() {
+  const std::lock_guard lock(interrupt_mutex_);
+  if (db_) sqlite3_interrupt(db_.get());
+}
+
+void PoolConnection::Reset() {
+  OwnedDb closed;
+  const std::lock_guard lock(interrupt_mutex_);
+  closed = std::exchange(db_, nullptr);
+}
+
 void PoolConnection::Close() {
-  db_.reset();
+  Reset();
   if (shown_in_) shown_in_->ReleaseSlab(slab_);
   shown_in_.reset();
 }

@@ -127,7 +127,7 @@ void PoolReader::Serve() {
   const int rc = AtCEdge([&] {
     if (current.request().snapshot) TakeSnapshot();
     while (const auto index = current.TakeStatement()) {
-      RunStatement(*index);
+      if (!RunStatement(*index)) break;
       current.StatementEnded();
     }
     return SQLITE_OK;
@@ -141,7 +141,7 @@ void PoolReader::Serve() {
   connection_.ShowTransaction(false);
 }
 
-void PoolReader::RunStatement(std::size_t index) {
+bool PoolReader::RunStatement(std::size_t index) {
   PoolCall& current = *working_for_;
   bool replaced = false;
   statement_deadline_ns_ = current.StatementDeadline(MonotonicNs());
@@ -149,8 +149,13 @@ void PoolReader::RunStatement(std::size_t index) {
     std::int64_t number = 0;
     Status ran = MakeOpen(current.host());
     if (ran.ok()) ran = Try(index, number);
-    if (ran.ok()) return;
+    if (ran.ok()) return true;
     const Error& error = ran.error();
+    // Descriptors or memory have run out: those that are open can go on.
+    if (!connection_.open() && error.code != ErrorCode::kBusy && pool_.HasOpen()) {
+      current.PutBack(index);
+      return false;
+    }
     const bool again = number == 0 && !current.stopped();
     const bool broken = IsBroken(error);
     if (broken && connection_.open() && !in_snapshot_) {
@@ -165,11 +170,17 @@ void PoolReader::RunStatement(std::size_t index) {
     } else {
       if (MonotonicNs() >= statement_deadline_ns_ && !current.stopped()) {
         if (MonotonicNs() < current.deadline_ns()) pool_.CountTimeout();
-        return current.Fail(current.StatementTimedOut(index));
+        current.Fail(current.StatementTimedOut(index));
+        return true;
       }
-      return current.Fail(Error{StatementName(index) + ": " + error.message, error.code});
+      current.Fail(Error{StatementName(index) + ": " + error.message, error.code});
+      return true;
     }
   }
+}
+
+bool PoolReader::in_transaction() const {
+  return connection_.open() && sqlite3_get_autocommit(connection_.db()) == 0;
 }
 
 void PoolReader::CloseConnection() {
@@ -190,6 +201,7 @@ Status PoolReader::MakeOpen(const PoolHost& host) {
     if (!opened.ok()) return opened;
     pool_.CountOpen(true);
   }
+  connection_.Follow(host);
   return Ok{};
 }
 

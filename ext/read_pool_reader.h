@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <shared_mutex>
 #include <thread>
 #include <vector>
@@ -21,12 +22,18 @@ namespace walmanager {
 class ReadPool;
 struct Registry;
 
+// What PoolHost::options has.
+constexpr std::array<int, 3> kPoolOptions = {SQLITE_DBCONFIG_DQS_DML, SQLITE_DBCONFIG_ENABLE_VIEW,
+                                             SQLITE_DBCONFIG_TRUSTED_SCHEMA};
+
 // A connection of the pool: opened for a host, shown in connection_metrics while it is open.
 class PoolConnection {
  public:
   ~PoolConnection() { Close(); }
   sqlite3* db() const { return db_.get(); }
   bool open() const { return db_ != nullptr; }
+  // Ends the statement that runs, also within what looks at no progress handler. Any thread.
+  void Interrupt();
   std::uint64_t id() const { return id_; }
   ReadGuard& guard() { return guard_; }
   Status Open(const std::string& path, std::uint64_t device, std::uint64_t inode,
@@ -34,6 +41,8 @@ class PoolConnection {
   void Close();
   // Whether it is open on the file that the host has open.
   bool Fits(const PoolHost& host) const;
+  // What the host's connection has set since: what is too long or too deep there is so here.
+  void Follow(const PoolHost& host);
   // A statement of ours.
   Status Run(const char* sql);
   // For connection_metrics.
@@ -43,8 +52,10 @@ class PoolConnection {
 
  private:
   Status Configure(const PoolHost& host);
+  void Reset();
   void Show(const PoolHost& host, const std::string& path);
 
+  std::mutex interrupt_mutex_;  // held while db_ changes, and while another thread uses it
   OwnedDb db_;
   ReadGuard guard_;
   std::uint64_t id_ = 0;
@@ -60,6 +71,8 @@ class PoolReader {
   bool Start();
   PoolConnection& connection() { return connection_; }
   void CloseConnection();
+  void Interrupt() { connection_.Interrupt(); }
+  bool in_transaction() const;
 
   // --- under the pool's mutex
   std::shared_ptr<PoolCall> call;  // that it works for
@@ -72,7 +85,8 @@ class PoolReader {
   void Run();
   bool EndIfIdle();
   void Serve();
-  void RunStatement(std::size_t index);
+  // False where it cannot, and another is to run it.
+  bool RunStatement(std::size_t index);
   // One attempt. `number`: rows that were made; nothing is tried again after the first.
   Status Try(std::size_t index, std::int64_t& number);
   Status MakeOpen(const PoolHost& host);

@@ -6,7 +6,9 @@
 #include "ext/clock.h"
 #include "ext/connection.h"
 #include "ext/own_vfs.h"
+#include "ext/page_copy.h"
 #include "ext/read_pool.h"
+#include "ext/read_pool_reader.h"
 #include "ext/read_pool_statement.h"
 #include "ext/wal_index.h"
 
@@ -38,8 +40,9 @@ class PooledScan final : public ReadPoolScan {
       if (!received.ok()) return Failed(received.error());
       if (received.value() == PoolCall::State::kRows) return true;
       if (received.value() == PoolCall::State::kEnd) return false;
-      if (IsInterrupted()) return Error{"interrupted", ErrorCode::kInterrupt};
-      if (!call_->request().snapshot && call_->HasUntaken()) pool_->Want(call_, most_);
+      if (!interrupt_) interrupt_.emplace(db_);
+      if (interrupt_->Asked()) return Error{"interrupted", ErrorCode::kInterrupt};
+      if (call_->HasUntaken()) pool_->Want(call_, most_);
     }
   }
   const PoolRow& row() const override { return rows_[at_]; }
@@ -52,24 +55,11 @@ class PooledScan final : public ReadPoolScan {
     if (MonotonicNs() < call_->deadline_ns()) return error;
     pool_->CountTimeout();
     Error timed_out = call_->TimedOut();
-    if (call_->untaken() == call_->request().statements.size()) {
+    if (pool_->IsWaiting(*call_)) {
       timed_out.message += ": no statement has begun, all " + std::to_string(most_) +
                            " connections of the pool (read_pool_size) are at work for others";
     }
     return timed_out;
-  }
-
-  // sqlite3_is_interrupted() is of 3.41; any statement of the connection tells the same, and lets
-  // a progress handler of the host's run.
-  bool IsInterrupted() {
-    if (!probe_) {
-      auto prepared = Prepare(db_, std::string(kOwnSql) + "SELECT 1");
-      if (!prepared.ok()) return prepared.error().code == ErrorCode::kInterrupt;
-      probe_ = std::move(prepared.value());
-    }
-    const int rc = sqlite3_step(probe_.get());
-    sqlite3_reset(probe_.get());
-    return rc == SQLITE_INTERRUPT;
   }
 
   sqlite3* const db_;
@@ -79,15 +69,15 @@ class PooledScan final : public ReadPoolScan {
   const bool close_;
   std::vector<PoolRow> rows_;
   std::size_t at_ = 0;
-  OwnedStmt probe_;
+  std::optional<HostInterrupt> interrupt_;
 };
 
 // On the caller's own connection.
 class OwnScan final : public ReadPoolScan {
  public:
-  OwnScan(sqlite3* db, std::uint64_t connection_id, PoolRequest request, std::int64_t timeout_ms)
-      : db_(db), call_(std::move(request), {}, timeout_ms) {
-    row_.connection_id = connection_id;
+  OwnScan(Connection& connection, PoolRequest request, std::int64_t timeout_ms)
+      : connection_(connection), db_(connection.db()), call_(std::move(request), {}, timeout_ms) {
+    row_.connection_id = connection.id();
   }
 
   // Keeps its read transaction until the end: all statements see the same commit.
@@ -99,7 +89,52 @@ class OwnScan final : public ReadPoolScan {
     return sqlite3_step(held_.get()) == SQLITE_ROW ? Status(Ok{}) : EngineError(db_);
   }
 
+  // A statement that writes what it reads here would never come to an end: SQLite does not know of
+  // the tables behind this one. It gets what there was when it began.
+  Status GatherIfSomebodyWrites() {
+    constexpr std::size_t kMostBytes = 64 << 20;
+    const auto writes = [&] {
+      for (sqlite3_stmt* stmt = nullptr; (stmt = sqlite3_next_stmt(db_, stmt));) {
+        if (sqlite3_stmt_busy(stmt) && !sqlite3_stmt_readonly(stmt)) return true;
+      }
+      return false;
+    };
+    if (!writes()) return Ok{};
+    std::vector<PoolRow> rows;
+    std::size_t bytes = 0;
+    for (;;) {
+      auto next = Step();
+      if (!next.ok()) return next.error();
+      if (!next.value()) break;
+      bytes += sizeof row_ + row_.data.size();
+      if (bytes > kMostBytes) {
+        return Error{
+            "more than 64 MiB of rows for a statement that writes, on its own connection: "
+            "gather them in a TEMP table, or leave read_pool_size above 0"};
+      }
+      rows.push_back(row_);
+    }
+    gathered_ = std::move(rows);
+    return Ok{};
+  }
+
   Result<bool> Next() override {
+    if (!gathered_) return Step();
+    if (at_ == gathered_->size()) return false;
+    row_ = std::move((*gathered_)[at_++]);
+    return true;
+  }
+  const PoolRow& row() const override { return row_; }
+
+ private:
+  Result<bool> Step() {
+    struct Inside {
+      explicit Inside(Connection& its_connection) : connection(its_connection) {
+        connection.set_in_read_pool(true);
+      }
+      ~Inside() { connection.set_in_read_pool(false); }
+      Connection& connection;
+    } inside(connection_);
     for (;;) {
       const std::uint64_t deadline =
           query_ ? call_.StatementDeadline(began_ns_) : call_.deadline_ns();
@@ -125,19 +160,19 @@ class OwnScan final : public ReadPoolScan {
     row_.query_ms = static_cast<double>(MonotonicNs() - began_ns_) / 1e6;
     return true;
   }
-  const PoolRow& row() const override { return row_; }
-
- private:
   Error Named(const Error& error) const {
     return Error{StatementName(row_.statement) + ": " + error.message, error.code};
   }
 
+  Connection& connection_;
   sqlite3* const db_;
   PoolCall call_;
   OwnedStmt held_;
   std::optional<PoolQuery> query_;
   std::uint64_t began_ns_ = 0;
   PoolRow row_;
+  std::optional<std::vector<PoolRow>> gathered_;
+  std::size_t at_ = 0;
 };
 
 bool EngineHasThreads() {
@@ -163,6 +198,14 @@ std::optional<PoolHost> HostOf(Connection& connection, const Schema& schema) {
   host.read_only = schema.read_only;
   host.close = CloseBehaviourOf(db, "main");
   host.control = schema.database->control();
+  host.connection = &connection;
+  for (std::size_t limit = 0; limit < host.limits.size(); ++limit) {
+    host.limits[limit] = sqlite3_limit(db, static_cast<int>(limit), -1);
+  }
+  for (std::size_t i = 0; i < kPoolOptions.size(); ++i) {
+    if (sqlite3_db_config(db, kPoolOptions[i], -1, &host.options[i]) != SQLITE_OK)
+      host.options[i] = -1;
+  }
   const auto mmap = connection.Query("PRAGMA main.mmap_size");
   if (mmap.ok() && mmap.value()) host.mmap_size = std::stoll(*mmap.value());
   return host;
@@ -172,6 +215,8 @@ std::optional<PoolHost> HostOf(Connection& connection, const Schema& schema) {
 
 Result<std::unique_ptr<ReadPoolScan>> StartReadPool(Connection& connection, const std::string& sql,
                                                     const std::optional<std::string>& parameters) {
+  // On the connections of the pool there is no such table; here it could call itself without end.
+  if (connection.in_read_pool()) return Error{"is not there within a statement that it runs"};
   auto request = ParsePoolRequest(sql, parameters);
   if (!request.ok()) return request.error();
   auto schema = connection.FindSchema("read_pool", "main");
@@ -192,9 +237,9 @@ Result<std::unique_ptr<ReadPoolScan>> StartReadPool(Connection& connection, cons
           new PooledScan(connection.db(), pool, call, most, close));
     }
   }
-  auto scan = std::make_unique<OwnScan>(connection.db(), connection.id(),
-                                        std::move(request.value()), timeout_ms);
+  auto scan = std::make_unique<OwnScan>(connection, std::move(request.value()), timeout_ms);
   if (Status held = scan->HoldSnapshot(); !held.ok()) return held.error();
+  if (Status gathered = scan->GatherIfSomebodyWrites(); !gathered.ok()) return gathered.error();
   return std::unique_ptr<ReadPoolScan>(std::move(scan));
 }
 

@@ -19,13 +19,26 @@ void PoolReader::TakeSnapshot() {
   PoolCall& current = *working_for_;
   const std::size_t others = std::min(current.request().statements.size(), kMostTogether) - 1;
   std::vector<PoolReader*> readers = pool_.Recruit(others);
+  // Where memory ends on the way they are not lost.
+  const auto give_back = [this](std::vector<PoolReader*>* rest) {
+    std::erase(*rest, this);
+    pool_.GiveBack(*rest);
+  };
+  const std::unique_ptr<std::vector<PoolReader*>, decltype(give_back)> recruited(&readers,
+                                                                                 give_back);
   readers.push_back(this);
   Status begun = Ok{};
   bool same = false;
   // Under a writer that never pauses many cannot begin between two commits, but one always can.
   for (int attempt = 1; !same && !current.stopped(); ++attempt) {
     begun = BeginTogether(readers, same);
-    if (same || (!begun.ok() && begun.error().code != ErrorCode::kBusy)) break;
+    if (same) break;
+    if (!begun.ok() && begun.error().code != ErrorCode::kBusy) {
+      // Others could not be opened: then without them.
+      if (readers.size() == 1) break;
+      Dismiss(readers, readers.size() - 1);
+      continue;
+    }
     if (MonotonicNs() >= current.deadline_ns()) break;
     ++pool_.retries_;
     begun.ok() ? GiveWay() : PauseOutside(attempt);
@@ -43,12 +56,13 @@ void PoolReader::TakeSnapshot() {
   }
   readers.pop_back();
   pool_.AssignAll(readers, working_for_);
+  readers.clear();
 }
 
 void PoolReader::Dismiss(std::vector<PoolReader*>& readers, std::size_t count) {
   // This one is the last, and stays.
   for (std::size_t i = 0; i < count; ++i) readers[i]->EndTransaction();
-  pool_.GiveBack({readers.begin(), readers.begin() + static_cast<std::ptrdiff_t>(count)});
+  pool_.GiveBack(std::span(readers).first(count));
   readers.erase(readers.begin(), readers.begin() + static_cast<std::ptrdiff_t>(count));
 }
 

@@ -62,20 +62,6 @@ Error PrepareError(sqlite3* db, const std::string& sql) {
   return error;
 }
 
-// Whether what follows the first statement is no other one.
-bool NothingFollows(sqlite3* db, const char* tail) {
-  while (*tail) {
-    sqlite3_stmt* next = nullptr;
-    const char* rest = tail;
-    const int rc = sqlite3_prepare_v2(db, tail, -1, &next, &rest);
-    const OwnedStmt owned(next);
-    if (rc != SQLITE_OK || next) return false;
-    if (rest == tail) return true;
-    tail = rest;
-  }
-  return true;
-}
-
 }  // namespace
 
 void ReadGuard::PlaceOn(sqlite3* db) { sqlite3_set_authorizer(db, OnAction, this); }
@@ -112,7 +98,8 @@ Result<PoolQuery> PoolQuery::Prepare(sqlite3* db, const PoolStatement& statement
   if (!sqlite3_stmt_readonly(stmt)) {
     return Error{"writes, which is refused: only what reads runs here"};
   }
-  if (!NothingFollows(db, tail)) {
+  // Never compiled: what follows might act by that alone.
+  if (!IsEmptySql(tail)) {
     return Error{"is followed by another one: several statements are given as a JSON array"};
   }
   PoolQuery query(db, std::move(owned));
@@ -176,31 +163,49 @@ Result<bool> PoolQuery::Step(std::string& out) {
   char before = '{';
   for (std::size_t i = 0; i < fields_.size(); ++i) {
     (out += before) += fields_[i];
-    AppendValue(out, static_cast<int>(i));
+    if (!AppendValue(out, static_cast<int>(i))) {
+      return Error{"a row with " +
+                   std::to_string(sqlite3_column_bytes(stmt_.get(), static_cast<int>(i))) +
+                   " bytes in column " + std::to_string(i + 1) +
+                   " is, as JSON, longer than a value may be (" +
+                   std::to_string(sqlite3_limit(db_, SQLITE_LIMIT_LENGTH, -1)) + " bytes)"};
+    }
     before = ',';
   }
   out += '}';
   return true;
 }
 
-void PoolQuery::AppendValue(std::string& out, int column) {
+bool PoolQuery::AppendValue(std::string& out, int column) {
   sqlite3_stmt* stmt = stmt_.get();
   const auto bytes = [&](const void* data) {
     const auto size = static_cast<std::size_t>(sqlite3_column_bytes(stmt, column));
     return data ? std::string_view(static_cast<const char*>(data), size) : std::string_view();
   };
-  switch (sqlite3_column_type(stmt, column)) {
+  const int type = sqlite3_column_type(stmt, column);
+  const auto most = static_cast<std::size_t>(sqlite3_limit(db_, SQLITE_LIMIT_LENGTH, -1));
+  // Before it is built: two digits for each byte of a blob, at least one for each of a text.
+  if (type == SQLITE_BLOB || type == SQLITE_TEXT) {
+    const auto size = static_cast<std::size_t>(sqlite3_column_bytes(stmt, column));
+    if (out.size() + size * (type == SQLITE_BLOB ? 2 : 1) > most) return false;
+  }
+  switch (type) {
     case SQLITE_INTEGER:
-      return AppendJsonInteger(out, sqlite3_column_int64(stmt, column));
+      AppendJsonInteger(out, sqlite3_column_int64(stmt, column));
+      break;
     case SQLITE_FLOAT:
-      return AppendJsonReal(out, sqlite3_column_double(stmt, column));
+      AppendJsonReal(out, sqlite3_column_double(stmt, column));
+      break;
     case SQLITE_TEXT:
-      return AppendJsonText(out, bytes(sqlite3_column_text(stmt, column)));
+      AppendJsonText(out, bytes(sqlite3_column_text(stmt, column)));
+      break;
     case SQLITE_BLOB:
-      return AppendJsonBlob(out, bytes(sqlite3_column_blob(stmt, column)));
+      AppendJsonBlob(out, bytes(sqlite3_column_blob(stmt, column)));
+      break;
     default:
       out += "null";
   }
+  return out.size() < most;
 }
 
 }  // namespace walmanager

@@ -42,7 +42,8 @@ class PoolQuery {
   PoolQuery(sqlite3* db, OwnedStmt stmt) : db_(db), stmt_(std::move(stmt)) {}
   Status Bind(const PoolParameters& parameters);
   Status BindOne(int number, const Value& value);
-  void AppendValue(std::string& out, int column);
+  // False where the row becomes longer than the connection lets a value be.
+  bool AppendValue(std::string& out, int column);
 
   sqlite3* db_;
   OwnedStmt stmt_;

@@ -227,11 +227,20 @@ Status LooksLikeReading(std::string_view sql) {
   while (token.kind == TokenKind::kSemicolon);
   if (token.kind == TokenKind::kEnd) return Error{"is empty"};
   const std::string first(token.text);
+  if (token.keyword == Keyword::kExplain) {
+    tokens.Next(token);
+    if (NameOf(token) == "query") {
+      tokens.Next(token);
+      tokens.Next(token);
+    }
+  }
   if (token.keyword == Keyword::kPragma) return CheckPragma(tokens);
   const bool reads = token.keyword == Keyword::kSelect || token.keyword == Keyword::kValues ||
-                     token.keyword == Keyword::kWith || token.keyword == Keyword::kExplain;
+                     token.keyword == Keyword::kWith;
   if (!reads) {
-    return Error{"begins with " + ShownText(first) +
+    const std::string shown =
+        first == token.text ? first : first + " ... " + std::string(token.text);
+    return Error{"begins with " + ShownText(shown) +
                  ", which is refused: SELECT, VALUES, WITH, EXPLAIN and PRAGMA that read run here"};
   }
   Token before;
@@ -245,6 +254,14 @@ Status LooksLikeReading(std::string_view sql) {
     }
   }
   return Ok{};
+}
+
+bool IsEmptySql(std::string_view sql) {
+  SqlTokenizer tokens(sql);
+  Token token;
+  do tokens.Next(token);
+  while (token.kind == TokenKind::kSemicolon);
+  return token.kind == TokenKind::kEnd;
 }
 
 Result<PoolRequest> ParsePoolRequest(const std::string& sql,

@@ -55,8 +55,12 @@ Result<PoolRequest> ParsePoolRequest(const std::string& sql,
 bool PragmaOnlyReads(std::string_view name, bool has_argument);
 
 // An error where the statement is none that reads, by its words alone: what it does in fact is for
-// the engine to say.
+// the engine to say. What stands behind EXPLAIN is judged, too: SQLite runs many a PRAGMA while it
+// compiles it.
 Status LooksLikeReading(std::string_view sql);
+
+// Whether there is nothing but comments and semicolons.
+bool IsEmptySql(std::string_view sql);
 
 // "statement 2".
 std::string StatementName(std::size_t index);

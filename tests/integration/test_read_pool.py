@@ -8,7 +8,7 @@ import time
 import pytest
 
 from conftest import ROOT, connect, metrics, one
-from helpers import columns, error, files_beside, rows_into
+from helpers import apsw_connect, columns, error, files_beside, rows_into
 
 ENDLESS = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 VALUES = [None, 0, 1, -1, 2**63 - 1, -2**63, 2**53 + 1, 0.0, -0.0, 1.5, 0.1, 1e308, 5e-324, -2.2250738585072014e-308, 1e100,
@@ -164,7 +164,8 @@ def test_statements_that_do_not_prepare(both, sql, words):
     "WITH x(a) AS (SELECT 1) INSERT INTO t SELECT 9999, a FROM x RETURNING id", "INSERT INTO t VALUES (9999, 1) RETURNING id", "EXPLAIN DELETE FROM t",
     "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT a", "RELEASE a", "ATTACH ':memory:' AS x", "DETACH x", "VACUUM", "VACUUM INTO '/tmp/x'", "ANALYZE", "REINDEX",
     "PRAGMA journal_mode=DELETE", "PRAGMA journal_mode", "PRAGMA user_version=7", "PRAGMA main.user_version(7)", "PRAGMA wal_checkpoint",
-    "PRAGMA query_only=0", "PRAGMA writable_schema=1", "PRAGMA 'cache_size'=7", "PRAGMA optimize", "SELECT * FROM pragma_optimize", "SELECT * FROM main.[pragma_OPTIMIZE](2)", "SELECT load_extension('x')", "SELECT wal_checkpoint('TRUNCATE')",
+    "PRAGMA query_only=0", "PRAGMA writable_schema=1", "PRAGMA 'cache_size'=7", "PRAGMA optimize", "EXPLAIN PRAGMA foreign_keys=1", "EXPLAIN QUERY PLAN PRAGMA synchronous=OFF", "EXPLAIN PRAGMA query_only=1", "EXPLAIN VACUUM",
+    "SELECT * FROM pragma_optimize", "SELECT * FROM main.[pragma_OPTIMIZE](2)", "SELECT load_extension('x')", "SELECT wal_checkpoint('TRUNCATE')",
     "SELECT \"wal_set\"('checkpoint_frames', 500)", "SELECT wal_metrics_reset ('all')",
 ])
 def test_what_does_more_than_read_is_refused(both, sql):
@@ -236,6 +237,101 @@ def test_the_time_is_over(pool):
     assert error(pool, "SELECT * FROM read_pool(?)", ENDLESS) == "read_pool: not done after 100 ms (read_pool_timeout_ms)"
     assert time.monotonic() - began < 2
     assert rows(pool, "SELECT 1 AS a") == [(1, 1, {"a": 1})]
+
+
+SETTINGS = "SELECT foreign_keys, synchronous, query_only, cache_size FROM pragma_foreign_keys, pragma_synchronous, pragma_query_only, pragma_cache_size"
+
+
+@pytest.mark.parametrize("pragma", ["foreign_keys=1", "synchronous=OFF", "query_only=1", "cache_size=7", "temp_store=1"])
+@pytest.mark.parametrize("sql", ["EXPLAIN PRAGMA {}", "EXPLAIN QUERY PLAN PRAGMA {}", "SELECT 1; PRAGMA {}", "; EXPLAIN /* */ PRAGMA main.{}"])
+def test_bug_a_pragma_acted_when_it_was_compiled(both, sql, pragma):
+    both.execute("PRAGMA temp_store=2")
+    both.execute("CREATE TEMP TABLE kept(a)")
+    before = both.execute(SETTINGS).fetchall()
+    error(both, "SELECT * FROM read_pool(?)", sql.format(pragma))
+    assert both.execute(SETTINGS).fetchall() == before
+    assert one(both, "SELECT count(*) FROM kept") == 0
+
+
+def test_explain_is_there(both):
+    assert rows(both, "EXPLAIN QUERY PLAN SELECT * FROM t")[0][2]["detail"].startswith("SCAN")
+    assert rows(both, "EXPLAIN SELECT 1")[0][2]["opcode"] == "Init"
+
+
+def test_bug_read_pool_within_itself_ended_the_host_without_stack(both):
+    itself = "SELECT data FROM read_pool(:s, json_object('s', :s))"
+    message = error(both, "SELECT * FROM read_pool(?, json_object('s', ?))", itself, itself)
+    assert message in ("read_pool: statement 1: no such table: read_pool",
+                       "read_pool: statement 1: read_pool: is not there within a statement that it runs")
+    # Beside each other they may stand.
+    assert both.execute("SELECT a.data, b.data FROM read_pool('SELECT 1 AS n') a, read_pool('SELECT 2 AS n') b").fetchall() == [('{"n":1}', '{"n":2}')]
+
+
+def test_bug_a_statement_that_wrote_what_it_read_never_ended(both):
+    both.execute("CREATE TABLE n(a)")
+    both.execute("INSERT INTO n VALUES (1), (2), (3)")
+    both.execute("INSERT INTO n SELECT json_extract(data, '$.a') + 10 FROM read_pool('SELECT a FROM n')")
+    assert [a for a, in both.execute("SELECT a FROM n ORDER BY a")] == [1, 2, 3, 11, 12, 13]
+
+
+def test_what_a_statement_that_writes_would_gather_is_bounded(db):
+    db.execute("SELECT wal_set('read_pool_size', 0)").fetchall()
+    many = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT zeroblob(100000) FROM c"
+    assert error(db, "INSERT INTO t(payload) SELECT data FROM read_pool(?)", many).startswith("read_pool: more than 64 MiB of rows for a statement that writes")
+    assert one(db, "SELECT count(*) FROM t") == 0
+
+
+@pytest.mark.parametrize("every", [1, 1000, 100_000])
+def test_bug_the_hosts_progress_handler_was_not_asked(pool, every):
+    began = time.monotonic()
+    pool.set_progress_handler(lambda: time.monotonic() > began + 0.2, every)
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        pool.execute("SELECT * FROM read_pool(?)", (ENDLESS,)).fetchall()
+    assert time.monotonic() - began < 4
+
+
+def test_bug_cursors_half_read_kept_their_own_thread_waiting(pool):
+    """All readers wait for rows to be taken by the one who waits for a reader: there is one more for it."""
+    pool.execute("SELECT wal_set('read_pool_size', 2), wal_set('read_pool_timeout_ms', 10000)").fetchall()
+    began = time.monotonic()
+    half_read = [pool.execute("SELECT data FROM read_pool('SELECT a.id FROM t a, t b')") for _ in range(2)]
+    for cursor in half_read:
+        cursor.fetchone()
+    assert rows(pool, "SELECT 1 AS a") == [(1, 1, {"a": 1})]
+    assert rows(pool, "SELECT 1 AS a", {"snapshot": True}) == [(1, 1, {"a": 1})]
+    assert one(pool, "SELECT count(*) FROM read_pool('SELECT a.id FROM t a, t b LIMIT 5000') x, read_pool('SELECT 1')") == 5000
+    assert all(len(cursor.fetchmany(5000)) == 5000 for cursor in half_read)
+    assert time.monotonic() - began < 9
+    for cursor in half_read:
+        cursor.close()
+    assert in_time(lambda: metrics(pool)["pool_connections"] == 0)
+
+
+def test_limits_of_the_hosts_connection_are_the_pools(pool, wal_path):
+    deep = "SELECT " + "+".join("1" * 300)
+    assert len(rows(pool, deep)) == 1
+    pool.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 100)
+    assert "Expression tree is too large (maximum depth 100)" in error(pool, "SELECT * FROM read_pool(?)", deep)
+    other = connect(wal_path)
+    assert len(rows(other, deep)) == 1  # the next who uses the same reader has its own
+    other.close()
+
+
+def test_what_a_name_in_quotes_may_be_is_as_on_the_hosts_connection(wal_path):
+    import apsw
+    db = apsw_connect(wal_path)
+    sql = """SELECT data FROM read_pool('SELECT "no name" AS a')"""
+    assert db.cursor().execute(sql).fetchall() == [('{"a":"no name"}',)]
+    db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+    with pytest.raises(apsw.SQLError, match="no such column"):
+        db.cursor().execute(sql).fetchall()
+    db.close()
+
+
+def test_a_row_too_long_for_the_engine_is_not_built(both):
+    message = error(both, "SELECT * FROM read_pool('SELECT 1, zeroblob(600000000)')")
+    assert message == ("read_pool: statement 1: a row with 600000000 bytes in column 2 is, as JSON, "
+                       "longer than a value may be (1000000000 bytes)")
 
 
 def test_a_call_has_a_time_of_its_own(both):

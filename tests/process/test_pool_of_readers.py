@@ -13,8 +13,9 @@ def fill(n):
     db.execute("WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
                "INSERT INTO t SELECT i, zeroblob(100) FROM n", (n,))
 def pool(statements, parameters="null", connection=None):
+    sql = statements if isinstance(statements, str) else json.dumps(statements)
     return [json.loads(data) for data, in (connection or db).execute(
-        "SELECT data FROM read_pool(?, ?)", (json.dumps(statements), parameters)).fetchall()]
+        "SELECT data FROM read_pool(?, ?)", (sql, parameters)).fetchall()]
 """
 
 
@@ -207,3 +208,54 @@ def test_a_host_without_threads(fast_path):
     """One statement after the other, in its own thread, on its own connection."""
     done = subprocess.run([sys.executable, "-c", SINGLE_THREAD, str(fast_path), EXTENSION], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ['{"a":1}', '{"n":0}', "1 0"]
+
+
+def test_bug_a_call_failed_where_descriptors_ran_out(process, fast_path):
+    """Those connections that could be opened run all of it; where there is not one, the caller's does."""
+    process.run(
+        """
+        fill(3000)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+        slow = "SELECT sum(a.id + b.id) AS s FROM t a, (SELECT id FROM t LIMIT 300) b"
+        expected = {"s": one(db, slow)}
+        held = []
+        """)
+    for spare in (0, 1, 2, 3, 4, 6):
+        process.run(
+            f"""
+            try:
+                while True:
+                    held.append(os.open("/dev/null", os.O_RDONLY))
+            except OSError:
+                pass
+            for _ in range({spare}):
+                os.close(held.pop())
+            found = pool([slow] * 12)
+            """)
+        assert process.call("found == [expected] * 12"), spare
+    process.run("for descriptor in held: os.close(descriptor)")
+
+
+def test_the_time_of_a_call_ends_what_looks_at_no_clock(process, fast_path):
+    """A count of a large table is one step to SQLite's machine."""
+    process.run(
+        """
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute("CREATE TABLE large(a)")
+        db.execute("WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 40000) INSERT INTO large SELECT zeroblob(4000) FROM n")
+        began = time.monotonic()
+        one(db, "PRAGMA integrity_check")
+        plain = time.monotonic() - began
+        began = time.monotonic()
+        try:
+            pool("PRAGMA integrity_check", json.dumps({"timeout_ms": 1}))
+            said = "nothing"
+        except Exception as error:
+            said = str(error)
+        took = time.monotonic() - began
+        """)
+    took, plain = process.call("[took, plain]")
+    assert took < 0.02 + 0.7 * plain
+    assert process.call("said") == "read_pool: not done after 1 ms (timeout_ms)"
+    assert process.call("pool(['SELECT count(*) AS n FROM large'])") == [{"n": 40000}]

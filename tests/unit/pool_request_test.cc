@@ -82,6 +82,27 @@ TEST(PoolRequest, OnlyWhatReadsPasses) {
   }
 }
 
+TEST(PoolRequest, WhatStandsBehindExplainIsJudged) {
+  for (const char* sql :
+       {"EXPLAIN SELECT 1", "explain query plan WITH x AS (SELECT 1) SELECT 1",
+        "EXPLAIN /* x */ QUERY -- y\n PLAN VALUES (1)", "EXPLAIN PRAGMA page_size"}) {
+    EXPECT_TRUE(LooksLikeReading(sql).ok()) << sql;
+  }
+  for (const char* sql :
+       {"EXPLAIN PRAGMA foreign_keys=1", "EXPLAIN QUERY PLAN PRAGMA query_only(1)",
+        "EXPLAIN DELETE FROM t", "EXPLAIN", "EXPLAIN QUERY", "EXPLAIN EXPLAIN SELECT 1",
+        "SELECT * FROM \"pragma_optimize\"", "SELECT * FROM main.[PRAGMA_OPTIMIZE]"}) {
+    EXPECT_FALSE(LooksLikeReading(sql).ok()) << sql;
+  }
+}
+
+TEST(PoolRequest, NothingButCommentsIsEmpty) {
+  for (const char* sql : {"", " ;; ", "-- x", "/* x */ ; -- y\n"})
+    EXPECT_TRUE(IsEmptySql(sql)) << sql;
+  for (const char* sql : {"x", "; SELECT 1", "'", "/* x */ 1", "$"})
+    EXPECT_FALSE(IsEmptySql(sql)) << sql;
+}
+
 TEST(PoolRequest, NamesAreFoundWithAndWithoutPrefix) {
   const auto request =
       ParsePoolRequest("SELECT :a, @b, $c", R"({"a":1,"@b":2,"$c":3,"snapshot":true})");
