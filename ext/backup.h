@@ -31,6 +31,7 @@ struct CopyReport {
   std::int64_t pages = 0, bytes = 0;
   std::uint64_t duration_ns = 0;
   bool verified = false;
+  std::string unverified_because;     // why a backup that was restored could not be; empty: it was
   std::int64_t wal_growth_bytes = 0;  // of the -wal file beyond its size at the start, at most
 };
 

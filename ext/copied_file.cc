@@ -56,8 +56,17 @@ bool IsOpenHere(const std::string& path) {
   return found != registry.databases.end() && !found->second.expired();
 }
 
-// A -wal or -journal that is not of the copy would be read as if it were.
-Status RefuseLeftovers(const std::string& target) {
+// A copy named as a file beside another database would be taken for that, and be deleted. A -wal or
+// -journal that is not of the copy would be read as if it were.
+Status RefuseNeighbours(const std::string& target) {
+  for (const char* suffix : kBesideDatabase) {
+    if (!target.ends_with(suffix)) continue;
+    const std::string other = target.substr(0, target.size() - std::strlen(suffix));
+    const auto status = StatOf(other);
+    if (!status || !S_ISREG(status->st_mode)) continue;
+    return Refused(target, std::string("would be taken for the ") + suffix + " of " +
+                               ShownPath(other) + ", which exists: choose another name");
+  }
   for (const char* suffix : {"-wal", "-journal"}) {
     const auto status = StatOf(target + suffix);
     if (!status || (status->st_size == 0 && std::strcmp(suffix, "-journal") == 0)) continue;
@@ -83,7 +92,7 @@ Status CheckTarget(const std::string& target, const std::string& database, bool 
   } else if (errno != ENOENT) {
     return Refused(target, "cannot be looked at: " + SystemError());
   }
-  return RefuseLeftovers(target);
+  return RefuseNeighbours(target);
 }
 
 // The pid in the name of a temporary file of `target`; nullopt for all other names.
@@ -233,7 +242,7 @@ CopiedFile::~CopiedFile() {
 }
 
 Status CopiedFile::Place() {
-  if (Status status = RefuseLeftovers(target_); !status.ok()) return status;
+  if (Status status = RefuseNeighbours(target_); !status.ok()) return status;
   // Under its new name somebody in this process may open it, whose locks this close would drop.
   close(std::exchange(fd_, -1));
   const int moved = overwrite_ ? rename(temporary_.c_str(), target_.c_str())

@@ -111,7 +111,8 @@ Result<std::int64_t> CopyPages(const PageCopy& copy) {
     if (!copy.interrupt->Pause(copy.pause_ms)) return Interrupted();
   }
   if (sqlite3_backup_finish(backup.release()) != SQLITE_OK) return EngineError(copy.to);
-  return pages;
+  // Of a database without any page SQLite makes an empty one, whose header is a page.
+  return std::max<std::int64_t>(pages, 1);
 }
 
 Result<std::string> Answer(sqlite3* db, const std::string& sql) {
@@ -121,8 +122,12 @@ Result<std::string> Answer(sqlite3* db, const std::string& sql) {
   return *answer.value();
 }
 
-Result<std::string> FirstFinding(sqlite3* db) {
-  auto found = Answer(db, "PRAGMA quick_check(1)");
+std::string QuickCheck(const std::string& table) {
+  return "PRAGMA quick_check(" + (table.empty() ? "1" : QuoteName(table)) + ")";
+}
+
+Result<std::string> FirstFinding(sqlite3* db, const std::string& table) {
+  auto found = Answer(db, QuickCheck(table));
   if (!found.ok()) {
     const ErrorCode code = found.error().code;
     if (code == ErrorCode::kCorrupt || code == ErrorCode::kNotADatabase) {

@@ -62,13 +62,15 @@ struct PageCopy {
   // After each step; its error ends the copy.
   std::function<Status()> watch = nullptr;
 };
-// How many pages were copied. After an error `to` has what it had before, where it has a journal.
+// How many pages the copy has. After an error `to` has what it had before, where it has a journal.
 Result<std::int64_t> CopyPages(const PageCopy& copy);
 
 // The answer of `sql`, which must have one; an error where there is none.
 Result<std::string> Answer(sqlite3* db, const std::string& sql);
-// Empty, or what quick_check says first. Errors: it could not be run.
-Result<std::string> FirstFinding(sqlite3* db);
+// The statement that checks the main database, or one table of it.
+std::string QuickCheck(const std::string& table);
+// Empty, or what quick_check says first, of the whole or of one table. Errors: it could not be run.
+Result<std::string> FirstFinding(sqlite3* db, const std::string& table = "");
 // Begins a read transaction that ends with the statement. `schema` with quotes.
 Result<OwnedStmt> HoldSnapshot(sqlite3* db, const std::string& schema);
 

@@ -2,13 +2,16 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "ext/backup_check.h"
 #include "ext/checkpointer.h"
 #include "ext/clock.h"
 #include "ext/copied_file.h"
 #include "ext/core/evidence.h"
+#include "ext/file_system.h"
 #include "ext/own_vfs.h"
 #include "ext/page_copy.h"
 #include "ext/wal_index.h"
@@ -53,20 +56,8 @@ Result<OpenedBackup> OpenBackup(sqlite3* host, const Schema& schema, const std::
   return backup;
 }
 
-Status Verify(sqlite3* backup) {
-  const auto pages = Answer(backup, "PRAGMA page_count");
-  if (!pages.ok()) return pages.error();
-  if (pages.value() == "0") return Error{"is empty"};
-  const auto finding = FirstFinding(backup);
-  if (!finding.ok()) {
-    if (finding.error().code == ErrorCode::kInterrupt) return Interrupted();
-    return Error{"cannot be checked: " + finding.error().message, finding.error().code};
-  }
-  if (finding.value().empty()) return Ok{};
-  return Error{"quick_check: " + finding.value(), ErrorCode::kCorrupt};
-}
-
-// What a commit to a log cannot change, or what other connections would not notice.
+// What a commit to a log cannot change, or what other connections would not notice. Not the
+// encoding of an empty database either: connections with TEMP tables could not read it any more.
 Status CheckFits(sqlite3* backup, sqlite3* database) {
   for (const char* what : {"page_size", "encoding"}) {
     const std::string pragma = std::string("PRAGMA ") + what;
@@ -75,10 +66,34 @@ Status CheckFits(sqlite3* backup, sqlite3* database) {
     if (!wanted.ok()) return wanted.error();
     if (has.value() != wanted.value()) {
       return Error{std::string("its ") + what + " is " + has.value() + ", the database's is " +
-                   wanted.value() + ": a database that others may have open cannot change it"};
+                   wanted.value() + ": a database that others may have open cannot change it; " +
+                   "a new one has it by " + pragma + "='" + has.value() +
+                   "' and a first table, before WAL mode"};
     }
   }
   return Ok{};
+}
+
+// The log takes the whole backup, and the database what it is to grow by, before any of the log is
+// free again. A commit that finds the disk full leaves the log grown over all that was free.
+Status CheckRoom(sqlite3* backup, sqlite3* database, const Database& of, std::int64_t page_size) {
+  const auto has = Answer(backup, "PRAGMA page_count");
+  if (!has.ok()) return has.error();
+  const WalIndex index = ReadWalIndex(DatabaseFile(database, "main")).value_or(WalIndex{});
+  const FileSystemFacts disk = FileSystemOf(of.path() + "-wal");
+  if (!disk.free_bytes || disk.bytes.value_or(0) <= 0) return Ok{};  // it does not say
+  const std::int64_t pages = std::stoll(has.value()), frame = page_size + kFrameHeaderBytes;
+  const std::int64_t log = kLogHeaderBytes + pages * frame;
+  const std::int64_t growth =
+      std::max<std::int64_t>(0, pages * page_size - of.DatabaseBytes().value_or(0));
+  // A log that was not moved as a whole cannot start over.
+  const std::int64_t used = index.complete() ? 0 : kLogHeaderBytes + index.max_frame * frame;
+  const std::int64_t reused = std::max<std::int64_t>(0, of.WalBytes().value_or(0) - used);
+  if (log + growth <= *disk.free_bytes + reused) return Ok{};
+  return Error{"needs " + std::to_string(log) + " bytes in the log and " + std::to_string(growth) +
+               " more in the database; " + std::to_string(*disk.free_bytes) +
+               " are free on the file system, and the -wal file has " + std::to_string(reused) +
+               " to use again"};
 }
 
 // A connection of ours to what is overwritten.
@@ -148,22 +163,29 @@ Result<CopyReport> Restore(Connection& connection, const Schema& schema, const s
   sqlite3* from = backup.value().db.get();
   sqlite3* to = destination.value().get();
   if (Status status = CheckFits(from, to); !status.ok()) return About(report.path, status.error());
-  const std::uint64_t check_start = MonotonicNs();
-  if (Status status = Verify(from); !status.ok()) return About(report.path, status.error());
-  const std::uint64_t check_ns = MonotonicNs() - check_start;
   const auto page_size = Answer(from, "PRAGMA page_size");
   if (!page_size.ok()) return page_size.error();
+  const std::int64_t page_bytes = std::stoll(page_size.value());
+  if (Status status = CheckRoom(from, to, *schema.database, page_bytes); !status.ok()) {
+    return About(report.path, status.error());
+  }
+  const std::uint64_t check_start = MonotonicNs();
+  auto unverified = CheckBackup(from);
+  if (!unverified.ok()) return About(report.path, unverified.error());
+  const std::uint64_t check_ns = MonotonicNs() - check_start;
 
   schema.database->MakeControl();
   const auto pages = CopyInto(to, from, *schema.database, interrupt);
   if (!pages.ok()) return pages.error();
   report.pages = pages.value();
-  report.bytes = report.pages * std::stoll(page_size.value());
-  report.verified = true;
+  report.bytes = report.pages * page_bytes;
+  report.unverified_because = std::move(unverified.value());
+  report.verified = report.unverified_because.empty();
   report.duration_ns = MonotonicNs() - start;
-  // What was found out about the content of before is over; this one was checked.
-  KeepIntegrity(schema.database->control()->memory()->evidence,
-                {UnixMs(), false, 0, static_cast<std::int64_t>(check_ns), ""});
+  // What was found out about the content of before is over.
+  IntegrityEvidence integrity;
+  if (report.verified) integrity = {UnixMs(), false, 0, static_cast<std::int64_t>(check_ns), ""};
+  KeepIntegrity(schema.database->control()->memory()->evidence, integrity);
   return report;
 }
 

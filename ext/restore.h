@@ -14,9 +14,9 @@
 
 namespace walmanager {
 
-// Checks the backup at `path` and copies it over `schema`, which is in WAL mode. After an error the
-// database is as it was. Waits for a writer as long as the connection's busy timeout says. Errors
-// name no function.
+// Checks the backup at `path`, as far as that needs no collation or function of the host's, and
+// copies it over `schema`, which is in WAL mode. After an error the database is as it was. Waits
+// for a writer as long as the connection's busy timeout says. Errors name no function.
 Result<CopyReport> Restore(Connection& connection, const Schema& schema, const std::string& path);
 
 }  // namespace walmanager

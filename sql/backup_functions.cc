@@ -1,9 +1,7 @@
 // wal_backup and wal_restore.
-#include <charconv>
-#include <vector>
-
 #include "ext/backup.h"
 #include "ext/connection.h"
+#include "ext/core/json_reader.h"
 #include "ext/core/json_writer.h"
 #include "ext/restore.h"
 #include "sql/function.h"
@@ -36,51 +34,43 @@ const Option* FindOption(const std::string& name) {
   return nullptr;
 }
 
-// `type` and `text` as json_each has them.
-Status SetOption(const Option& option, const std::string& type, const std::string& text,
-                 BackupOptions& options) {
+Status SetOption(const Option& option, const Json& json, BackupOptions& options) {
   const bool flag = option.most == 0;
-  const char* end = text.data() + text.size();
-  std::int64_t value = type == "true" ? 1 : 0;
-  bool right = type == "true" || type == "false";
-  if (!flag) {
-    const auto parsed = std::from_chars(text.data(), end, value);
-    right = type == "integer" && parsed.ec == std::errc() && parsed.ptr == end &&
-            value >= option.least && value <= option.most;
-  }
-  if (!right) {
+  const std::int64_t* integer = json.value.integer();  // of true and false, too
+  const bool logical = json.source == "true" || json.source == "false";
+  if (!integer || logical != flag ||
+      (!flag && (*integer < option.least || *integer > option.most))) {
     const std::string allowed = flag ? "true or false"
                                      : "an integer from " + std::to_string(option.least) + " to " +
                                            std::to_string(option.most);
-    return Error{std::string("option ") + option.name + " " + ShownText(text) + " is not " +
-                 allowed};
+    const std::string* text = json.value.text();
+    return Error{std::string("option ") + option.name + " " +
+                 ShownText(text ? *text : json.source) + " is not " + allowed};
   }
-  option.set(options, value);
+  option.set(options, *integer);
   return Ok{};
 }
 
-Status ReadOptions(Connection& connection, const std::string& json, BackupOptions& options) {
-  const auto type = connection.Rows("SELECT json_type(?1)", json);
-  if (!type.ok()) return Error{"options_json: " + type.error().message};
-  if (type.value().at(0).at(0).value_or("") != "object") {
-    return Error{"options_json is not an object"};
-  }
-  const auto rows =
-      connection.Rows("SELECT key, type, coalesce(atom, value, 'null') FROM json_each(?1)", json);
-  if (!rows.ok()) return Error{"options_json: " + rows.error().message};
-  for (const auto& row : rows.value()) {
-    const Option* option = FindOption(*row[0]);
+Status ReadOptions(const std::string& text, BackupOptions& options) {
+  const auto json = ParseJson(text);
+  if (!json.ok()) return Error{"options_json: " + json.error().message};
+  if (json.value().kind != Json::Kind::kObject) return Error{"options_json is not an object"};
+  for (std::size_t i = 0; i < json.value().items.size(); ++i) {
+    const std::string& name = json.value().names[i];
+    const Option* option = FindOption(name);
     if (!option) {
       std::string known;
       for (const Option& each : kOptions) (known += known.empty() ? "" : ", ") += each.name;
-      return Error{"option " + ShownText(*row[0]) + " is not one of " + known};
+      return Error{"option " + ShownText(name) + " is not one of " + known};
     }
-    if (Status status = SetOption(*option, *row[1], *row[2], options); !status.ok()) return status;
+    if (Status status = SetOption(*option, json.value().items[i], options); !status.ok()) {
+      return status;
+    }
   }
   return Ok{};
 }
 
-JsonObject Json(const CopyReport& report) {
+JsonObject ReportOf(const CopyReport& report) {
   JsonObject json;
   json.Add("path", report.path).Add("pages", report.pages).Add("bytes", report.bytes);
   json.Add("duration_ms", static_cast<double>(report.duration_ns) / 1e6);
@@ -97,7 +87,7 @@ Result<Value> WalBackup(Connection& connection, const Arguments& arguments) {
   if (arguments.has(1) && !arguments.at(1).is_null()) {
     const auto json = arguments.Text(1, "options_json");
     if (!json.ok()) return json.error();
-    if (Status status = ReadOptions(connection, json.value(), options); !status.ok()) {
+    if (Status status = ReadOptions(json.value(), options); !status.ok()) {
       return arguments.Prefixed(status.error());
     }
   }
@@ -108,7 +98,7 @@ Result<Value> WalBackup(Connection& connection, const Arguments& arguments) {
   auto report = Backup(connection, schema.value(), path.value(), options);
   if (!report.ok()) return arguments.Prefixed(report.error());
   return Value(
-      Json(report.value()).Add("wal_growth_bytes", report.value().wal_growth_bytes).text());
+      ReportOf(report.value()).Add("wal_growth_bytes", report.value().wal_growth_bytes).text());
 }
 
 Result<Value> WalRestore(Connection& connection, const Arguments& arguments) {
@@ -122,7 +112,10 @@ Result<Value> WalRestore(Connection& connection, const Arguments& arguments) {
   }
   auto report = Restore(connection, schema.value(), path.value());
   if (!report.ok()) return arguments.Prefixed(report.error());
-  return Value(Json(report.value()).text());
+  JsonObject json = ReportOf(report.value());
+  const std::string& because = report.value().unverified_because;
+  if (!because.empty()) json.Add("unverified_because", because);
+  return Value(json.text());
 }
 
 }  // namespace walmanager

@@ -70,6 +70,13 @@ class Parser {
     if (depth > kDeepest) return Wrong("more than 64 levels");
     SkipSpace();
     if (at_ >= text_.size()) return Wrong("the JSON ends too early");
+    const std::size_t begin = at_;
+    if (!OfItsKind(json, depth)) return false;
+    json.source = text_.substr(begin, at_ - begin);
+    return true;
+  }
+
+  bool OfItsKind(Json& json, int depth) {
     if (Takes('[')) return Array(json, depth);
     if (Takes('{')) return Object(json, depth);
     if (text_[at_] == '"') {

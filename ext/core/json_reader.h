@@ -20,6 +20,8 @@ struct Json {
   Value value;                     // null, true (1), false (0), numbers and strings
   std::vector<Json> items;         // of an array, or the values of an object
   std::vector<std::string> names;  // of an object, in order
+  // As it stands in the parsed text, which must outlive it: tells true from 1.
+  std::string_view source = {};
   // The value under that name, the last one where it stands twice; nullptr: none.
   const Json* Find(std::string_view name) const;
 };

@@ -212,6 +212,12 @@ void ConversationClient::Read() {
   }
 }
 
+void ConversationClient::ReadMessage() {
+  Statement& message = Get("message");
+  message.Bind(":message_id", Random(1, kConversations * kMessagesOfEach));
+  message.Run();
+}
+
 void ConversationClient::Analyze() { Ask(kAnalytics[analyses_++ % std::size(kAnalytics)]); }
 
 void ConversationClient::Fill(Db& db, const Prose& prose) {

@@ -36,6 +36,8 @@ class ConversationClient {
   void WriteBatch();
   // One of the reads of the demo, as often relative to the others as there.
   void Read();
+  // One message by its key.
+  void ReadMessage();
   // One of the analytics, each as often as the others.
   void Analyze();
 

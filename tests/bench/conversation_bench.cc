@@ -7,6 +7,7 @@
 #include <cmath>
 #include <future>
 #include <memory>
+#include <span>
 
 #include "tests/bench/conversation.h"
 #include "tests/bench/measured.h"
@@ -16,7 +17,7 @@
 namespace walmanager::bench {
 namespace {
 
-constexpr int kSegments = 2;
+constexpr int kSegments = 2, kPointReadsPerRound = 5;
 constexpr std::uint64_t kBeforeBeginNs = 20'000'000;  // for all threads to have started
 const std::vector<std::string> kColumns = {"ops_per_s", "rows_per_s", "mean_ms", "p95_ms",
                                            "cpu_us",    "rss_mb",     "pss_mb"};
@@ -27,6 +28,8 @@ struct Activity {
   int operations;  // of a segment, all clients together
   int rows;        // of an operation, where rows are what counts
   void (ConversationClient::*run)();
+  int warm_up = 0;             // operations of each client before the clock starts
+  std::uint64_t every_ns = 0;  // of each client; 0: as fast as they go
 };
 constexpr Activity kActivities[] = {
     {"individual writes", 1, 5000, 0, &ConversationClient::WriteMessage},
@@ -35,11 +38,22 @@ constexpr Activity kActivities[] = {
     {"complex analytics", 1, 300, 0, &ConversationClient::Analyze},
     {"100 concurrent readers", 100, 30'000, 0, &ConversationClient::Read},
 };
+// Saturating, p99 is a matter of who has a processor when; paced, of what a read costs.
+constexpr Activity kPointReads[] = {
+    {"saturating", 100, 200'000, 0, &ConversationClient::ReadMessage, 10},
+    {"200 a second each", 100, 40'000, 0, &ConversationClient::ReadMessage, 10, 5'000'000},
+};
+constexpr double kPointReadTarget = 1.05;
 
 void SetPragmas(Db& db) {
   db.Exec(
       "PRAGMA busy_timeout=30000; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
       "PRAGMA foreign_keys=ON");
+}
+
+void SetPragmasAndLoad(Db& db) {
+  SetPragmas(db);
+  db.LoadExtension();
 }
 
 struct Client {
@@ -48,18 +62,15 @@ struct Client {
 };
 constexpr Client kClients[] = {
     {"sqlite", SetPragmas},
-    {"walmanager",
-     [](Db& db) {
-       SetPragmas(db);
-       db.LoadExtension();
-     }},
+    {"walmanager", SetPragmasAndLoad},
     {"walmanager, profile conversation",
      [](Db& db) {
-       SetPragmas(db);
-       db.LoadExtension();
+       SetPragmasAndLoad(db);
        db.Query("SELECT wal_configure('conversation')");
      }},
 };
+constexpr Client kPointReadClients[] = {
+    {"sqlite", SetPragmas}, {"sqlite again", SetPragmas}, {"walmanager", SetPragmasAndLoad}};
 
 void Work(const Activity& activity, const Client& client, const std::string& path,
           const Measured& measured) {
@@ -71,14 +82,18 @@ void Work(const Activity& activity, const Client& client, const std::string& pat
     connections.push_back(std::make_unique<Db>(path));
     client.prepare(*connections.back());
     clients.push_back(std::make_unique<ConversationClient>(*connections.back(), prose, i + 1));
+    for (int k = 0; k < activity.warm_up; ++k) (*clients.back().*activity.run)();
   }
   const std::uint64_t cpu_begin = CpuTime();
   const std::uint64_t begin = Now() + kBeforeBeginNs;
   std::vector<std::future<void>> working;
   for (std::size_t i = 0; i < count; ++i) {
     working.push_back(std::async(std::launch::async, [&, i] {
-      SleepUntil(begin);
+      std::uint64_t next = begin + activity.every_ns * i / count;
+      SleepUntil(next);
       for (Operation& operation : measured.operations.Part(i, count)) {
+        if (activity.every_ns > 0) SleepUntil(next);
+        next += activity.every_ns;
         const std::uint64_t start = Now();
         (*clients[i].*activity.run)();
         operation.ns = Now() - start;
@@ -103,15 +118,38 @@ Measured RunSegment(const Activity& activity, const Client& client,
   return measured;
 }
 
-}  // namespace
-
-void RunConversationBench(const Options& options, Report& report) {
-  const ScratchDirectory scratch(options.directory);
-  const std::string path = scratch.path() + "/conversation.template";
+std::string MakeTemplate(const std::string& directory) {
+  const std::string path = directory + "/conversation.template";
   RunInProcess([&] {
     Db db(path);
     ConversationClient::Fill(db, Prose());
   });
+  return path;
+}
+
+// The figures of each client.
+std::vector<Rounds> Measure(const Activity& activity, std::span<const Client> clients, int rounds,
+                            int segments, double scale, const std::string& template_path,
+                            const std::string& directory) {
+  std::vector<Rounds> all(clients.size());
+  Alternate(
+      rounds, segments, clients.size(),
+      [&](std::size_t i) {
+        return RunSegment(activity, clients[i], template_path, directory, scale);
+      },
+      [&](std::size_t i, const std::vector<Measured>& measured) {
+        Figures figures = Summarize(measured);
+        if (activity.rows > 0) figures["rows_per_s"] = figures["ops_per_s"] * activity.rows;
+        all[i].push_back(figures);
+      });
+  return all;
+}
+
+}  // namespace
+
+void RunConversationBench(const Options& options, Report& report) {
+  const ScratchDirectory scratch(options.directory);
+  const std::string path = MakeTemplate(scratch.path());
   Table table{"conversation",
               "Conversation workload, synchronous=NORMAL; median of " +
                   std::to_string(options.rounds) + " rounds of " + std::to_string(kSegments) +
@@ -120,20 +158,41 @@ void RunConversationBench(const Options& options, Report& report) {
               kColumns,
               {}};
   for (const Activity& activity : kActivities) {
-    std::vector<Rounds> rounds(std::size(kClients));
-    Alternate(
-        options.rounds, kSegments, std::size(kClients),
-        [&](std::size_t i) {
-          return RunSegment(activity, kClients[i], path, scratch.path(), options.scale);
-        },
-        [&](std::size_t i, const std::vector<Measured>& segments) {
-          Figures figures = Summarize(segments);
-          if (activity.rows > 0) figures["rows_per_s"] = figures["ops_per_s"] * activity.rows;
-          rounds[i].push_back(figures);
-        });
+    const auto rounds =
+        Measure(activity, kClients, options.rounds, kSegments, options.scale, path, scratch.path());
     for (std::size_t i = 0; i < rounds.size(); ++i) {
       table.rows.push_back(RowOf({activity.name, kClients[i].name}, rounds[i], kColumns));
     }
+  }
+  report.Add(table);
+}
+
+void RunPointReadBench(const Options& options, Report& report) {
+  const ScratchDirectory scratch(options.directory);
+  const std::string path = MakeTemplate(scratch.path());
+  const std::vector<std::string> figures = {"ops_per_s", "p50_us",   "p95_us",
+                                            "p99_us",    "p99.9_us", "cpu_us"};
+  // A round is one segment: now and then one has readers that wait for each other all the time,
+  // with or without the extension, and put together with others it would make up their p99, too.
+  const int rounds = options.rounds * kPointReadsPerRound;
+  Table table{"point_reads",
+              "100 concurrent readers of one message by its key, without and with the extension "
+              "loaded; median of " +
+                  std::to_string(rounds) + " segments, and of their ratios to sqlite",
+              {"pace", "variant"},
+              figures,
+              {}};
+  table.number_columns.push_back("p99_ratio");
+  for (const Activity& activity : kPointReads) {
+    const auto measured =
+        Measure(activity, kPointReadClients, rounds, 1, options.scale, path, scratch.path());
+    for (std::size_t i = 0; i < measured.size(); ++i) {
+      table.rows.push_back(RowOf({activity.name, kPointReadClients[i].name}, measured[i], figures));
+      table.rows.back().numbers.push_back(MedianOf(Ratios(measured[i], measured[0], "p99_us")));
+    }
+    report.targets.push_back(
+        {"pool", std::string("p99 of point reads by 100 readers, ") + activity.name + ", ratio",
+         table.rows.back().numbers.back(), Target::Bound::kAtMost, kPointReadTarget});
   }
   report.Add(table);
 }

@@ -8,5 +8,7 @@ namespace walmanager::bench {
 
 // Adds the table `conversation`.
 void RunConversationBench(const Options& options, Report& report);
+// Reads of one row by 100 clients at the same time, which have a figure to reach.
+void RunPointReadBench(const Options& options, Report& report);
 
 }  // namespace walmanager::bench

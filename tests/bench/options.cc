@@ -18,9 +18,14 @@ struct ModeName {
   const char* name;
   Mode mode;
 };
-constexpr ModeName kModes[] = {{"figures", Mode::kFigures},           {"matrix", Mode::kMatrix},
-                               {"conversation", Mode::kConversation}, {"hook", Mode::kHook},
-                               {"statements", Mode::kStatements},     {"load", Mode::kLoad}};
+constexpr ModeName kModes[] = {{"figures", Mode::kFigures},
+                               {"matrix", Mode::kMatrix},
+                               {"conversation", Mode::kConversation},
+                               {"hook", Mode::kHook},
+                               {"statements", Mode::kStatements},
+                               {"load", Mode::kLoad},
+                               {"pool", Mode::kPool},
+                               {"backup", Mode::kBackup}};
 
 std::string List(std::span<const char* const> names) {
   std::string list;
@@ -96,7 +101,7 @@ const std::vector<Argument>& Arguments() {
       {"--json", {}, SetJsonFile},
       {"--dir", {}, SetDirectory},
       {"--scale",
-       {Mode::kFigures, Mode::kMatrix, Mode::kConversation},
+       {Mode::kFigures, Mode::kMatrix, Mode::kConversation, Mode::kPool},
        Number(&Options::scale, 0.001, 1000.0)},
       {"--strategy", {Mode::kFigures, Mode::kMatrix}, AddStrategy},
       {"--control", {Mode::kFigures, Mode::kMatrix}, nullptr},

@@ -10,7 +10,7 @@
 namespace walmanager::bench {
 
 struct Options {
-  enum class Mode { kFigures, kMatrix, kConversation, kHook, kStatements, kLoad };
+  enum class Mode { kFigures, kMatrix, kConversation, kHook, kStatements, kLoad, kPool, kBackup };
   Mode mode = Mode::kFigures;
   int rounds = 3;
   double scale = 1;  // of the number of commits or operations in a segment
@@ -28,28 +28,41 @@ struct Options {
   bool Includes(const std::string& name) const { return only_case.empty() || only_case == name; }
 };
 
-// The parts of `figures`: the promised cases, then `hook`, `statements` and `load`.
-inline constexpr const char* kCaseNames[] = {"indexed-paced",     "indexed-saturating",
-                                             "append-saturating", "indexed-full",
-                                             "append-full",       "overlapping-readers",
-                                             "long-reader",       "hook",
-                                             "statements",        "load"};
+// The parts of `figures`: the promised cases, then `hook`, `statements`, `load`, `pool` and
+// `backup`.
+inline constexpr const char* kCaseNames[] = {"indexed-paced",
+                                             "indexed-saturating",
+                                             "append-saturating",
+                                             "indexed-full",
+                                             "append-full",
+                                             "overlapping-readers",
+                                             "long-reader",
+                                             "hook",
+                                             "statements",
+                                             "load",
+                                             "pool",
+                                             "backup"};
 
 inline constexpr char kUsage[] =
-    "wal_bench [figures|matrix|conversation|hook|statements|load] [OPTION]...\n"
-    "  figures          every promised figure, measured, with its limit (default; 13 minutes)\n"
+    "wal_bench [figures|matrix|conversation|hook|statements|load|pool|backup] [OPTION]...\n"
+    "  figures          every promised figure, measured, with its limit (default; 20 minutes)\n"
     "  matrix           every workload, pace, synchronous, number of readers and of writers, with\n"
     "                   SQLite and every strategy (an hour a round; narrow it)\n"
     "  conversation     the conversation workload with and without the extension (3 minutes)\n"
     "  hook             nanoseconds added to a commit when nothing is due\n"
     "  statements       nanoseconds added to a statement and to a row by query_performance\n"
     "  load             milliseconds to load the extension\n"
+    "  pool             two scans, two short aggregates and a hundred short statements through\n"
+    "                   read_pool against one after the other on SQLite alone; p99 of point reads\n"
+    "                   by 100 readers with and without the extension (6 minutes)\n"
+    "  backup           wal_backup of 200 MB beside a saturating writer against a plain copy of\n"
+    "                   the idle file, and the writer against itself (1 minute); needs 1 GB\n"
     "All of them:\n"
     "  --rounds N       1 to 1000 rounds in which the variants alternate (default 3)\n"
     "  --json FILE      writes the tables as JSON too\n"
     "  --dir DIR        an existing directory for the databases\n"
-    "figures, matrix and conversation:\n"
-    "  --scale F        0.001 to 1000 times as many commits in each segment (default 1)\n"
+    "figures, matrix, conversation and pool:\n"
+    "  --scale F        0.001 to 1000 times as many operations in each segment (default 1)\n"
     "figures and matrix:\n"
     "  --strategy NAME  figures: in the place of the strategies that promise; matrix: instead of\n"
     "                   all built-in ones but `off`, may be repeated\n"
@@ -57,7 +70,7 @@ inline constexpr char kUsage[] =
     "figures:\n"
     "  --case NAME      this part alone: indexed-paced, indexed-saturating, append-saturating,\n"
     "                   indexed-full, append-full, overlapping-readers, long-reader, hook,\n"
-    "                   statements, load\n"
+    "                   statements, load, pool, backup\n"
     "  --hold S         1 to 3600 seconds that the long reader holds its snapshot (default 30)\n"
     "matrix:\n"
     "  --workload W     append or indexed\n"

@@ -4,22 +4,6 @@
 
 namespace walmanager::bench {
 
-void Alternate(int rounds, int segments, std::size_t variants,
-               const std::function<Measured(std::size_t)>& run,
-               const std::function<void(std::size_t, const std::vector<Measured>&)>& take) {
-  bool forwards = true;
-  for (int round = 0; round < rounds; ++round) {
-    std::vector<std::vector<Measured>> measured(variants);
-    for (int segment = 0; segment < segments; ++segment, forwards = !forwards) {
-      for (std::size_t turn = 0; turn < variants; ++turn) {
-        const std::size_t i = forwards ? turn : variants - 1 - turn;
-        measured[i].push_back(run(i));
-      }
-    }
-    for (std::size_t i = 0; i < variants; ++i) take(i, measured[i]);
-  }
-}
-
 std::optional<double> MedianOf(const std::vector<std::optional<double>>& values) {
   std::vector<double> known;
   for (const auto& value : values) {

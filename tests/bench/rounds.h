@@ -4,9 +4,9 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "tests/bench/measured.h"
@@ -18,10 +18,21 @@ namespace walmanager::bench {
 using Rounds = std::vector<Figures>;
 
 // Runs `segments` segments of each of `variants` variants in each round. `run(i)` is one segment of
-// variant i; `take(i, segments)` gets those of a round at its end.
-void Alternate(int rounds, int segments, std::size_t variants,
-               const std::function<Measured(std::size_t)>& run,
-               const std::function<void(std::size_t, const std::vector<Measured>&)>& take);
+// variant i, and returns what it measured; `take(i, segments)` gets those of a round at its end.
+template <typename Run, typename Take>
+void Alternate(int rounds, int segments, std::size_t variants, Run run, Take take) {
+  bool forwards = true;
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<std::vector<std::invoke_result_t<Run&, std::size_t>>> measured(variants);
+    for (int segment = 0; segment < segments; ++segment, forwards = !forwards) {
+      for (std::size_t turn = 0; turn < variants; ++turn) {
+        const std::size_t i = forwards ? turn : variants - 1 - turn;
+        measured[i].push_back(run(i));
+      }
+    }
+    for (std::size_t i = 0; i < variants; ++i) take(i, measured[i]);
+  }
+}
 
 // The median over the rounds; nullopt where no round has the figure.
 std::optional<double> MedianOf(const Rounds& rounds, const std::string& figure);

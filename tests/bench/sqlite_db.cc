@@ -30,10 +30,9 @@ void SleepUntil(std::uint64_t when) {
 
 void Fail(const std::string& message) { throw Failure(message); }
 
-Statement::Statement(sqlite3* db, const std::string& sql) {
+Statement::Statement(sqlite3* db, const std::string& sql, unsigned flags) {
   sqlite3_stmt* stmt = nullptr;
-  if (sqlite3_prepare_v3(db, sql.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &stmt, nullptr) !=
-      SQLITE_OK) {
+  if (sqlite3_prepare_v3(db, sql.c_str(), -1, flags, &stmt, nullptr) != SQLITE_OK) {
     Fail(sql + ": " + sqlite3_errmsg(db));
   }
   stmt_.reset(stmt);

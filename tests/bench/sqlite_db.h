@@ -25,7 +25,8 @@ class Failure : public std::runtime_error {
 
 class Statement {
  public:
-  Statement(sqlite3* db, const std::string& sql);
+  // `flags`: SQLITE_PREPARE_*; 0 for a statement that runs but once.
+  Statement(sqlite3* db, const std::string& sql, unsigned flags = SQLITE_PREPARE_PERSISTENT);
   sqlite3_stmt* get() const { return stmt_.get(); }
   // Runs it to its end and makes it ready for the next time; in autocommit mode that commits.
   void Run();

@@ -8,11 +8,13 @@
 #include <cstdio>
 #include <fstream>
 
+#include "tests/bench/backup_bench.h"
 #include "tests/bench/commit_bench.h"
 #include "tests/bench/conversation_bench.h"
 #include "tests/bench/hook_bench.h"
 #include "tests/bench/load_bench.h"
 #include "tests/bench/options.h"
+#include "tests/bench/pool_bench.h"
 #include "tests/bench/report.h"
 #include "tests/bench/scenario.h"
 #include "tests/bench/sqlite_db.h"
@@ -20,6 +22,11 @@
 
 namespace walmanager::bench {
 namespace {
+
+void RunPoolAndPointReads(const Options& options, Report& report) {
+  RunPoolBench(options, report);
+  RunPointReadBench(options, report);
+}
 
 void Run(const Options& options) {
   std::ofstream json;
@@ -36,6 +43,8 @@ void Run(const Options& options) {
       if (options.Includes("hook")) RunHookBench(options, report);
       if (options.Includes("statements")) RunStatementBench(options, report);
       if (options.Includes("load")) RunLoadBench(options, report);
+      if (options.Includes("pool")) RunPoolAndPointReads(options, report);
+      if (options.Includes("backup")) RunBackupBench(options, report);
       break;
     case Options::Mode::kMatrix:
       RunCommitBench(Grid(options), options, report);
@@ -51,6 +60,12 @@ void Run(const Options& options) {
       break;
     case Options::Mode::kLoad:
       RunLoadBench(options, report);
+      break;
+    case Options::Mode::kPool:
+      RunPoolAndPointReads(options, report);
+      break;
+    case Options::Mode::kBackup:
+      RunBackupBench(options, report);
       break;
   }
   report.PrintTargets();

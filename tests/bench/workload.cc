@@ -23,15 +23,15 @@ void RowSource::BindNext() {
   sqlite3_bind_blob(insert_.get(), 2, payload_.data(), kPayloadBytes, SQLITE_STATIC);
 }
 
-void MakeTemplate(const Workload& workload, const std::string& path) {
+void MakeTemplate(const Workload& workload, const std::string& path, int rows) {
   if (std::filesystem::exists(path)) return;
   Db db(path);
   db.Exec("PRAGMA journal_mode=WAL");
   db.Exec(std::string(workload.schema) + "BEGIN");
-  RowSource rows(db, 0);
-  for (int i = 0; i < kRowsAtStart; ++i) {
-    rows.BindNext();
-    rows.Insert();
+  RowSource source(db, 0);
+  for (int i = 0; i < rows; ++i) {
+    source.BindNext();
+    source.Insert();
   }
   db.Exec("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
 }

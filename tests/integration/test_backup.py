@@ -44,6 +44,20 @@ def test_page_sizes(tmp_path, target, page_size):
     db.close()
 
 
+def test_a_database_without_any_page_backs_up_as_an_empty_one(tmp_path, target):
+    for name, pragma in ("rollback.db", "PRAGMA page_size=1024"), (":memory:", "PRAGMA cache_size=10"):
+        db = connect(tmp_path / name if name != ":memory:" else name)
+        db.execute(pragma)
+        done = backup(db, target, overwrite=True)
+        assert (done["pages"], done["verified"]) == (1, True)
+        assert done["bytes"] == target.stat().st_size == one(db, "PRAGMA page_size")
+        copy = connect(target, load=None)
+        assert copy.execute("SELECT * FROM sqlite_master").fetchall() == []
+        assert one(copy, "PRAGMA integrity_check") == "ok"
+        copy.close()
+        db.close()
+
+
 def test_a_relative_path_is_told_in_full(db, target, monkeypatch):
     monkeypatch.chdir(target.parent)
     assert backup(db, "copy.db", verify=False)["path"] == str(target)

@@ -8,7 +8,7 @@ import pytest
 
 from backups import Background, backup, content, copying, refusal, target  # noqa: F401 (a fixture among them)
 from conftest import connect, one
-from helpers import files_beside, rows_into
+from helpers import error, files_beside, rows_into
 
 
 
@@ -51,6 +51,42 @@ def test_the_database_and_what_is_beside_it_are_no_target(db, wal_path, target, 
         f"wal_backup: path '{path}' is the database itself, or one of the files beside it"
     assert files_beside(wal_path) == before
     assert one(db, "SELECT count(*) FROM t") == 10
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal", "-walmanager"])
+def test_what_is_beside_another_database_is_no_target(db, target, suffix):
+    """SQLite takes a -journal or -wal for the other database's, and deletes it."""
+    other = connect(target, load=None)
+    other.execute("CREATE TABLE mine(x)")
+    path = f"{target}{suffix}"
+    for overwrite in False, True:
+        assert refusal(db, path, overwrite=overwrite) == \
+            f"wal_backup: path '{path}' would be taken for the {suffix} of '{target}', which exists: choose another name"
+    assert os.listdir(target.parent) == ["copy.db"]
+    other.close()
+    target.unlink()
+    assert backup(db, path)["path"] == path  # a name as any other, where nothing is there
+    assert content(path) == []
+
+
+def test_options_need_no_json_of_the_engine(db, target):
+    """Engines before 3.38 may lack it; here it fails."""
+    db.create_function("json_type", 1, lambda text: None)
+    assert backup(db, target, verify=False)["verified"] is False
+    assert backup(db, target, overwrite=True, pages_per_step=1)["verified"] is True
+
+
+@pytest.mark.parametrize("text, why", [
+    ("fast", "options_json: no JSON value at byte 1"), ("", "options_json: the JSON ends too early at byte 1"),
+    ('{"verify":true', "options_json: ',' or '}' is missing at byte 15"), ("[]", "options_json is not an object"),
+    ("1", "options_json is not an object"), ('{"pause_ms":"5"}', "option pause_ms '5' is not an integer from 0 to 60000"),
+    ('{"pause_ms":true}', "option pause_ms 'true' is not an integer from 0 to 60000"),
+    ('{"pause_ms":1.0}', "option pause_ms '1.0' is not an integer from 0 to 60000"),
+    ('{"overwrite":{"a": 1}}', """option overwrite '{"a": 1}' is not true or false"""),
+    ('{"verify":"true"}', "option verify 'true' is not true or false")])
+def test_text_that_is_no_options(db, target, text, why):
+    assert error(db, "SELECT wal_backup(?, ?)", str(target), text) == f"wal_backup: {why}"
+    assert os.listdir(target.parent) == []
 
 
 def test_links_directories_and_other_things_are_no_target(db, wal_path, target):

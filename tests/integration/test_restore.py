@@ -103,6 +103,72 @@ def test_a_backup_in_wal_mode(db, tmp_path):
     live.close()
 
 
+OF_THE_HOST = {  # a table, and the engine's words where the host's collation and functions are not known
+    "key": ("CREATE TABLE own(a TEXT COLLATE mine PRIMARY KEY) WITHOUT ROWID", "no such collation sequence: mine"),
+    "index": ("CREATE TABLE own(a TEXT COLLATE mine UNIQUE)", "no such collation sequence: mine"),
+    "check": ("CREATE TABLE own(a CHECK (twice(a) > 0 AND thrice(a) > 0))", "unknown function: thrice()"),
+    "generated": ("CREATE TABLE own(a, b AS (twice(a)) NOT NULL)", "unknown function: twice()")}
+
+
+def hosted(path, kind):
+    """A database with a table of that kind and one that needs nothing of the host's."""
+    db = connect(path)
+    db.create_collation("mine", lambda a, b: (a < b) - (a > b))
+    for name, factor in ("twice", 2), ("thrice", 3):
+        db.create_function(name, 1, lambda a, by=factor: by * int(a), deterministic=True)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute(OF_THE_HOST[kind][0])
+    db.execute("CREATE TABLE \"it's 5\"(id INTEGER PRIMARY KEY, payload CHECK (payload IS NOT 7))")
+    db.executemany("INSERT INTO own(a) VALUES (?)", [(str(1000 + i),) for i in range(500)])
+    rows_into(db, 500, "\"it's 5\"")
+    return db
+
+
+@pytest.mark.parametrize("kind", OF_THE_HOST)
+def test_what_needs_the_hosts_collations_and_functions_is_restored_unverified(tmp_path, kind):
+    db = hosted(tmp_path / "hosted.db", kind)
+    saved = tmp_path / "saved.db"
+    one(db, "SELECT wal_backup(?, '{\"verify\":false}')", str(saved))
+    db.execute("DELETE FROM own")
+    done = report(db, "SELECT wal_restore(?)", str(saved))
+    assert list(done) == ["path", "pages", "bytes", "duration_ms", "verified", "unverified_because"]
+    assert done["verified"] is False and done["unverified_because"] == OF_THE_HOST[kind][1]
+    assert one(db, "SELECT count(*) FROM own") == 500
+    assert one(db, "PRAGMA integrity_check") == "ok"
+    assert one(db, "SELECT integrity_kind FROM wal_environment") is None
+    db.close()
+
+
+@pytest.mark.parametrize("kind", OF_THE_HOST)
+def test_what_can_be_checked_without_the_host_is(tmp_path, kind):
+    db = hosted(tmp_path / "hosted.db", kind)
+    saved, damaged = tmp_path / "saved.db", tmp_path / "damaged.db"
+    one(db, "SELECT wal_backup(?, '{\"verify\":false}')", str(saved))
+    whole = saved.read_bytes()
+    roots = db.execute("SELECT name, rootpage FROM sqlite_master WHERE rootpage > 0").fetchall()
+    assert len(roots) == (3 if kind == "index" else 2)
+
+    def refused(why):
+        message = refusal(db, damaged)
+        assert message.startswith(f"wal_restore: backup '{damaged}': {why}"), message
+        assert one(db, "SELECT count(*) FROM own") == 0
+    db.execute("DELETE FROM own")
+    for _, root in roots:
+        damaged.write_bytes(whole[:(root - 1) * 4096] + b"\xff" * 4096 + whole[root * 4096:])
+        refused("quick_check: ")
+    damaged.write_bytes(whole[:-4096])
+    refused("database disk image is malformed")
+    for change, why in {
+            "INSERT INTO \"it's 5\" VALUES (1000, 7)": "quick_check: CHECK constraint failed in it's 5",
+            "UPDATE sqlite_master SET sql = 'CREATE TABLE own(a,' WHERE name = 'own'": "malformed database schema"}.items():
+        damaged.write_bytes(whole)
+        other = connect(damaged, load=None)
+        other.executescript(f"PRAGMA ignore_check_constraints=ON; PRAGMA writable_schema=ON; {change}")
+        other.close()
+        refused(why)
+    db.close()
+
+
 def test_what_an_integrity_check_had_found_is_over(db, saved):
     one(db, "SELECT wal_restore(?)", str(saved))
     assert db.execute("SELECT integrity_kind, integrity_findings FROM wal_environment").fetchall() == [("quick", 0)]
@@ -117,10 +183,24 @@ def test_what_a_commit_cannot_change(db, saved, tmp_path, pragma, name, has, wan
     other = connect(path, load=None)
     other.execute(f"PRAGMA {pragma}")
     other.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
+    other.execute("INSERT INTO t VALUES (1, 'hällo')")
     other.close()
     assert refusal(db, path) == (f"wal_restore: backup '{path}': its {name} is {has}, the database's is {wanted}: "
-                                 "a database that others may have open cannot change it")
+                                 "a database that others may have open cannot change it; a new one has it by "
+                                 f"PRAGMA {name}='{has}' and a first table, before WAL mode")
     assert ids(db) == OLD
+    # Not even an empty one; and what the message advises helps.
+    empty = connect(tmp_path / "empty.db")
+    empty.execute("PRAGMA journal_mode=WAL")
+    advice = refusal(empty, path).split(" has it by ")[1].split(" and a first table")[0]
+    empty.close()
+    new = connect(tmp_path / "new.db")
+    new.execute(advice)
+    new.execute("CREATE TABLE first(x)")
+    new.execute("PRAGMA journal_mode=WAL")
+    one(new, "SELECT wal_restore(?)", str(path))
+    assert new.execute("SELECT * FROM t").fetchall() == [(1, "hällo")] and str(one(new, f"PRAGMA {name}")) == has
+    new.close()
 
 
 def test_what_is_no_backup(db, wal_path, saved, tmp_path):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from conftest import connect, one
-from workers import NOBODY, WorkerError, fast_path, poll, worker  # noqa: F401 (fixtures among them)
+from workers import NOBODY, WorkerError, fast_path, poll, small_disk, worker  # noqa: F401 (fixtures among them)
 
 ROWS = 3000  # of a thousand bytes
 
@@ -143,6 +143,43 @@ def test_a_restore_on_a_full_disk(worker, filled, fast_path):
     filled.execute("INSERT INTO t VALUES (NULL, 7)")
     one(filled, "SELECT wal_restore(?)", copy)
     assert state(filled)[0] == ROWS
+
+
+def test_a_restore_that_the_disk_has_no_room_for_is_refused_before(small_disk, tmp_path):
+    """The log would be left grown over all that was free."""
+    saved = tmp_path / "saved.db"
+    large = connect(saved, load=None)
+    large.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
+    large.execute("INSERT INTO t VALUES (1, zeroblob(7000000))")
+    pages = one(large, "PRAGMA page_count")
+    db = connect(small_disk / "test.db")
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
+    db.execute("SELECT wal_strategy('off')").fetchall()
+    db.execute("INSERT INTO t VALUES (1, zeroblob(2000000))")
+
+    def refused(reused):
+        disk, wal = os.statvfs(small_disk), os.path.getsize(small_disk / "test.db-wal")
+        with pytest.raises(Exception) as caught:
+            db.execute("SELECT wal_restore(?)", (str(saved),)).fetchall()
+        growth = pages * 4096 - os.path.getsize(small_disk / "test.db")
+        assert str(caught.value) == (
+            f"wal_restore: backup '{saved}': needs {32 + pages * 4120} bytes in the log and {growth} more in the "
+            f"database; {disk.f_bavail * disk.f_frsize} are free on the file system, and the -wal file has "
+            f"{wal if reused else 0} to use again")
+        assert os.statvfs(small_disk).f_bavail == disk.f_bavail
+        assert os.path.getsize(small_disk / "test.db-wal") == wal
+        assert one(db, "SELECT sum(length(payload)) FROM t") == 2000000
+    refused(reused=False)
+    assert one(db, "SELECT json_extract(wal_checkpoint('PASSIVE'), '$.complete')") == 1
+    refused(reused=True)
+    large.execute("UPDATE t SET payload = zeroblob(3000000)")
+    large.execute("VACUUM")
+    large.close()
+    one(db, "SELECT wal_restore(?)", str(saved))
+    assert one(db, "SELECT sum(length(payload)) FROM t") == 3000000
+    assert one(db, "SELECT json_extract(wal_checkpoint('TRUNCATE'), '$.result')") == "complete"
+    db.close()
 
 
 def test_a_directory_that_cannot_be_written(worker, filled, fast_path):

@@ -5,20 +5,9 @@ import os
 import pytest
 
 from conftest import connect, one
-from workers import integrity, poll, worker  # noqa: F401 (a fixture among them)
+from workers import integrity, poll, small_disk, worker  # noqa: F401 (fixtures among them)
 
 CHECKS = "SELECT status, detail FROM system_health WHERE check_name = ?"
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system that holds the control file, a small database and a log."""
-    mount = tmp_path / "small"
-    mount.mkdir()
-    if os.system(f"mount -t tmpfs -o size=24m tmpfs {mount} 2>/dev/null") != 0:
-        pytest.skip("mount is not permitted here")
-    yield mount
-    os.system(f"umount -l {mount}")
 
 
 def check(db, name):

@@ -214,3 +214,14 @@ def integrity(path):
         return db.execute("PRAGMA integrity_check").fetchone()[0]
     finally:
         db.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system that holds the control file, a small database and a log."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    if os.system(f"mount -t tmpfs -o size=24m tmpfs {mount} 2>/dev/null") != 0:
+        pytest.skip("mount is not permitted here")
+    yield mount
+    os.system(f"umount -l {mount}")

@@ -5,7 +5,8 @@
 -- first line that ends with `;`.
 --
 -- A parameter means the same everywhere, so one set of values serves every statement that reads:
--- :project_id, :conversation_id, :role, :tool, :since (a time), :pattern (for LIKE), :limit.
+-- :project_id, :conversation_id, :role, :tool, :since (a time), :pattern (for LIKE), :limit; `message`
+-- alone has a :message_id.
 
 -- ---------------------------------------------------------------- writes
 
@@ -96,6 +97,11 @@ FROM (SELECT id, role, created_at FROM messages
       ORDER BY created_at DESC LIMIT :limit) AS m
 LEFT JOIN tool_uses AS t ON t.message_id = m.id
 ORDER BY m.created_at, t.id;
+
+-- name: message
+-- The shortest read there is: a row by its key.
+SELECT role, content, tokens, created_at FROM messages
+WHERE id = :message_id;
 
 -- name: recent_conversations
 SELECT id, title, model, message_count, tokens, updated_at FROM conversations

@@ -1,0 +1,11 @@
+// What a backup takes, against a plain copy of the file, and what it takes from a writer.
+#pragma once
+
+#include "tests/bench/options.h"
+#include "tests/bench/report.h"
+
+namespace walmanager::bench {
+
+void RunBackupBench(const Options& options, Report& report);
+
+}  // namespace walmanager::bench

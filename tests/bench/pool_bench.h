@@ -1,0 +1,11 @@
+// What read_pool() gains: statements at the same time against the same one after the other.
+#pragma once
+
+#include "tests/bench/options.h"
+#include "tests/bench/report.h"
+
+namespace walmanager::bench {
+
+void RunPoolBench(const Options& options, Report& report);
+
+}  // namespace walmanager::bench
