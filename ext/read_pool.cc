@@ -7,6 +7,15 @@
 
 namespace walmanager {
 
+namespace {
+
+std::size_t Processors() {
+  static const std::size_t processors = std::max(1u, std::thread::hardware_concurrency());
+  return processors;
+}
+
+}  // namespace
+
 ReadPool::ReadPool(std::string path, std::uint64_t device, std::uint64_t inode)
     : path_(std::move(path)), device_(device), inode_(inode) {}
 
@@ -78,6 +87,13 @@ void ReadPool::Want(const std::shared_ptr<PoolCall>& call, std::size_t most) {
   }
   if (reader) {
     Assign(*reader, call);
+    if (call->request().snapshot) return;
+    const std::size_t together = std::min(Processors(), call->untaken());
+    while (readers_.size() < std::min(together, most)) {
+      reader = MakeReader();
+      if (!reader) break;
+      BecomesFree(*reader);
+    }
     return;
   }
   if (call->waiting) return;
@@ -85,6 +101,14 @@ void ReadPool::Want(const std::shared_ptr<PoolCall>& call, std::size_t most) {
   if (call->readers == 0) ++waits_;
   call->waiting = true;
   waiting_.push_back(call);
+}
+
+void ReadPool::Help(const std::shared_ptr<PoolCall>& call) {
+  if (!call->HasUntaken()) return;
+  const std::lock_guard lock(mutex_);
+  if (static_cast<std::size_t>(call->readers) >= Processors()) return;
+  // None is made: a thread has the processors of who makes it, and this one has bound itself.
+  if (PoolReader* reader = TakeIdle()) Assign(*reader, call);
 }
 
 bool ReadPool::WaitsForItself(const PoolCall& call) const {

@@ -47,8 +47,13 @@ class ReadPool {
   // Makes sure that there is a reader, whose connection is opened here and now where there is none
   // yet. False where there can be none: a key is needed, the file is another one, no thread.
   bool Begin(const std::shared_ptr<PoolCall>& call);
-  // One more reader for the call, of `most` in all; the next that is free where none is.
+  // One more reader for the call, of `most` in all; the next that is free where none is. Those that
+  // may soon help it are there then, too.
   void Want(const std::shared_ptr<PoolCall>& call, std::size_t most);
+  // One more reader for a call, as long as there are processors and idle ones. From a reader that
+  // has begun: a caller who wakes two sees both put on the processor that it does not run on
+  // itself, and there they stay for milliseconds.
+  void Help(const std::shared_ptr<PoolCall>& call);
   // Whether it has no reader, since all work for others.
   bool IsWaiting(const PoolCall& call) const;
   // Stops the call. None of the pool's works for it when this returns; `close`: nor is any idle

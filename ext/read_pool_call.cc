@@ -61,9 +61,10 @@ void PoolCall::PutBack(std::size_t statement) {
   ++untaken_;
 }
 
-void PoolCall::StatementEnded() {
+void PoolCall::StatementsEnded(std::size_t count) {
   const std::lock_guard lock(mutex_);
-  if (++ended_ == request_.statements.size()) for_caller_.notify_one();
+  ended_ += count;
+  if (ended_ == request_.statements.size()) for_caller_.notify_one();
 }
 
 bool PoolCall::MayHandOver() const {

@@ -66,7 +66,7 @@ class PoolCall {
 
   // The next statement to run; nullopt: none, or it was stopped.
   std::optional<std::size_t> TakeStatement();
-  void StatementEnded();
+  void StatementsEnded(std::size_t count);  // all of whose rows are handed over
   // It was taken by one that cannot run it: another's.
   void PutBack(std::size_t statement);
   // Hands rows over and leaves `rows` empty; waits while there are too many on their way, but not
@@ -75,6 +75,8 @@ class PoolCall {
   bool HandOver(std::vector<PoolRow>& rows, Push push);
   // So many readers wait for the caller to take rows.
   int waiting_for_room() const { return waiting_for_room_.load(std::memory_order_relaxed); }
+  // The processors on which its readers began, a bit for each of the first 64.
+  std::atomic<std::uint64_t>& processors() { return processors_; }
   // The caller waits for a row just now.
   bool IsHungry() const { return hungry_.load(std::memory_order_relaxed); }
   void Fail(Error error);  // the first one counts
@@ -102,6 +104,7 @@ class PoolCall {
   std::atomic<bool> stopped_{false}, hungry_{false};
   std::atomic<std::size_t> untaken_;
   std::atomic<int> waiting_for_room_{0};
+  std::atomic<std::uint64_t> processors_{0};
 
   std::mutex mutex_;  // guards those below
   std::condition_variable for_caller_, for_readers_;

@@ -19,7 +19,12 @@ namespace {
 constexpr std::chrono::seconds kIdle{2};
 constexpr std::size_t kBatchRows = 64;
 constexpr std::size_t kBatchBytes = 64 << 10;
-constexpr int kStepsBetweenLooks = 1000;
+// A statement that comes to one look is worth another reader: some 5 µs. A row found by its key is
+// not, whose compiling would only contend for the engine's memory.
+constexpr int kStepsBetweenLooks = 250;
+// Rows of short statements are handed over together: to wake the caller takes longer than to find
+// them.
+constexpr std::uint64_t kGatherNs = 100'000;
 constexpr useconds_t kGiveWayUs = 50;
 
 bool IsBroken(const Error& error) {
@@ -116,9 +121,18 @@ int PoolReader::OnProgress(void* self) {
       if (reader->batch_.empty()) {
         reader->connection_.ShowRows(rows);
         reader->batch_bytes_ = 0;
+        reader->handed_over_ns_ = MonotonicNs();
       }
     }
-    return call->stopped() || MonotonicNs() >= reader->statement_deadline_ns_ ? 1 : 0;
+    const std::uint64_t now = MonotonicNs();
+    if (reader->processor_) {
+      reader->processor_->LetGoInTime(now);
+    } else {
+      // Before another is woken, who finds this one taken.
+      reader->processor_.emplace(call->processors());
+      if (!reader->in_snapshot_) reader->pool_.Help(reader->working_for_);
+    }
+    return call->stopped() || now >= reader->statement_deadline_ns_ ? 1 : 0;
   });
 }
 
@@ -126,13 +140,18 @@ void PoolReader::Serve() {
   PoolCall& current = *working_for_;
   const int rc = AtCEdge([&] {
     if (current.request().snapshot) TakeSnapshot();
+    handed_over_ns_ = MonotonicNs();
+    std::size_t ended = 0;
     while (const auto index = current.TakeStatement()) {
       if (!RunStatement(*index)) break;
-      current.StatementEnded();
+      ++ended;
+      if (batch_.empty()) current.StatementsEnded(std::exchange(ended, 0));
     }
+    if (HandOver()) current.StatementsEnded(ended);
     return SQLITE_OK;
   });
   if (rc != SQLITE_OK) current.Fail(Error{"out of memory", ErrorCode::kNoMemory});
+  processor_.reset();
   batch_.clear();
   batch_bytes_ = 0;
   if (!in_snapshot_) return;
@@ -230,17 +249,22 @@ Status PoolReader::Try(std::size_t index, std::int64_t& number) {
     row.number = ++number;
     row.connection_id = connection_.id();
     row.wait_ms = wait_ms;
-    row.query_ms = static_cast<double>(MonotonicNs() - began) / 1e6;
+    const std::uint64_t now = MonotonicNs();
+    row.query_ms = static_cast<double>(now - began) / 1e6;
     batch_bytes_ += row.data.size();
     batch_.push_back(std::move(row));
     const bool enough = batch_.size() >= kBatchRows || batch_bytes_ >= kBatchBytes;
-    if ((enough || current.IsHungry()) && !HandOver()) return Error{"stopped"};
+    const bool late = now - handed_over_ns_ > kGatherNs;
+    if ((enough || (late && current.IsHungry())) && !HandOver()) return Error{"stopped"};
   }
-  if (!HandOver()) return Error{"stopped"};
+  const bool late = MonotonicNs() - handed_over_ns_ > kGatherNs;
+  if ((late || !current.HasUntaken()) && !HandOver()) return Error{"stopped"};
   return Ok{};
 }
 
 bool PoolReader::HandOver() {
+  handed_over_ns_ = MonotonicNs();
+  if (batch_.empty()) return !working_for_->stopped();
   connection_.ShowRows(batch_.size());
   batch_bytes_ = 0;
   // It may wait for the caller: not with a lock that a fork waits for.

@@ -10,10 +10,12 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <thread>
 #include <vector>
 
+#include "ext/own_processor.h"
 #include "ext/read_pool_call.h"
 #include "ext/read_pool_statement.h"
 
@@ -107,9 +109,11 @@ class PoolReader {
   // While it works.
   std::shared_ptr<PoolCall> working_for_;
   bool in_snapshot_ = false;
+  std::optional<OwnProcessor> processor_;
   std::vector<PoolRow> batch_;
   std::size_t batch_bytes_ = 0;
   std::uint64_t statement_deadline_ns_ = 0;
+  std::uint64_t handed_over_ns_ = 0;
   std::shared_lock<std::shared_timed_mutex> engine_;
 };
 

@@ -23,11 +23,8 @@ class PooledScan final : public ReadPoolScan {
   PooledScan(sqlite3* db, std::shared_ptr<ReadPool> pool, std::shared_ptr<PoolCall> call,
              std::size_t most, bool close)
       : db_(db), pool_(std::move(pool)), call_(std::move(call)), most_(most), close_(close) {
-    // As many as there are processors: short statements need no more. If they take longer, more
-    // come (Next). A snapshot's first reader finds its own company.
-    const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
-    const std::size_t at_once = call_->request().snapshot ? 1 : std::min(cores, call_->untaken());
-    for (std::size_t i = 0; i < at_once; ++i) pool_->Want(call_, most_);
+    // It finds its own company.
+    pool_->Want(call_, most_);
   }
   ~PooledScan() override { pool_->End(call_, close_); }
 

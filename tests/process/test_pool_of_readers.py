@@ -259,3 +259,27 @@ def test_the_time_of_a_call_ends_what_looks_at_no_clock(process, fast_path):
     assert took < 0.02 + 0.7 * plain
     assert process.call("said") == "read_pool: not done after 1 ms (timeout_ms)"
     assert process.call("pool(['SELECT count(*) AS n FROM large'])") == [{"n": 40000}]
+
+
+def test_readers_may_use_all_processors_again(process, fast_path):
+    """Each takes one of its own as it begins, for two milliseconds."""
+    process.run(
+        """
+        fill(3000)
+        def allowed():
+            found = {}
+            for task in os.listdir("/proc/self/task"):
+                name = open(f"/proc/self/task/{task}/comm").read().strip()
+                status = open(f"/proc/self/task/{task}/status").read()
+                found.setdefault(name, set()).add(status.split("Cpus_allowed_list:")[1].split()[0])
+            return found["walmanager-read"], found[open("/proc/self/comm").read().strip()]
+        for _ in range(50):
+            pool(["SELECT count(*) FROM t"] * 4)
+        readers, host = allowed()
+        assert readers == host, (readers, host)
+        half_read = db.execute("SELECT data FROM read_pool('[\\"SELECT a.id FROM t a, t b\\", \\"SELECT b.id FROM t a, t b\\"]')")
+        for _ in range(20_000):  # of 18 million
+            half_read.fetchone()
+        readers, host = allowed()
+        assert readers == host, (readers, host)
+        """)
