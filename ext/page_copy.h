@@ -12,28 +12,10 @@
 #include "ext/core/connection_entry.h"
 #include "ext/core/result.h"
 #include "ext/database.h"
+#include "ext/host_interrupt.h"
 #include "ext/sqlite.h"
 
 namespace walmanager {
-
-// Whether the host wants the statement to end in which we run: by sqlite3_interrupt() or by its
-// progress handler. Asks with a short statement on the host's handle, since
-// sqlite3_is_interrupted() knows nothing of the second, and is there only from 3.41 on.
-class HostInterrupt {
- public:
-  explicit HostInterrupt(sqlite3* host);
-  // Asks at most once in ten milliseconds; stays true.
-  bool Asked();
-  // Waits; false where it was asked to end meanwhile.
-  bool Pause(std::int64_t milliseconds);
-  // From here on statements on `own` end, too.
-  void Follow(sqlite3* own);
-
- private:
-  OwnedStmt question_;  // nullptr where it could not be prepared: then nothing is known
-  std::uint64_t next_ns_ = 0;
-  bool asked_ = false;
-};
 
 // A row of role `backup` in connection_metrics, as long as this lives.
 class ShownCopy {

@@ -61,10 +61,9 @@ void PoolCall::PutBack(std::size_t statement) {
   ++untaken_;
 }
 
-void PoolCall::StatementsEnded(std::size_t count) {
+void PoolCall::StatementEnded() {
   const std::lock_guard lock(mutex_);
-  ended_ += count;
-  if (ended_ == request_.statements.size()) for_caller_.notify_one();
+  if (++ended_ == request_.statements.size()) for_caller_.notify_one();
 }
 
 bool PoolCall::MayHandOver() const {
@@ -82,8 +81,13 @@ bool PoolCall::HandOver(std::vector<PoolRow>& rows, Push push) {
   for (const PoolRow& row : rows) bytes_ += row.data.size();
   std::move(rows.begin(), rows.end(), std::back_inserter(rows_));
   rows.clear();
-  if (hungry_.exchange(false)) for_caller_.notify_one();
+  if (push != Push::kQuietly && hungry_.exchange(false)) for_caller_.notify_one();
   return true;
+}
+
+void PoolCall::WakeCaller() {
+  const std::lock_guard lock(mutex_);
+  if (hungry_.exchange(false)) for_caller_.notify_one();
 }
 
 void PoolCall::Fail(Error error) {

@@ -66,12 +66,14 @@ class PoolCall {
 
   // The next statement to run; nullopt: none, or it was stopped.
   std::optional<std::size_t> TakeStatement();
-  void StatementsEnded(std::size_t count);  // all of whose rows are handed over
+  void StatementEnded();  // all its rows are handed over
+  void WakeCaller();      // after the last of its rows
   // It was taken by one that cannot run it: another's.
   void PutBack(std::size_t statement);
   // Hands rows over and leaves `rows` empty; waits while there are too many on their way, but not
-  // in `Push::kIfRoom`. False where it was stopped, or the time is over.
-  enum class Push { kWait, kIfRoom };
+  // in `Push::kIfRoom`; wakes the caller, but in `Push::kQuietly`. False where it was stopped, or
+  // the time is over.
+  enum class Push { kWait, kQuietly, kIfRoom };
   bool HandOver(std::vector<PoolRow>& rows, Push push);
   // So many readers wait for the caller to take rows.
   int waiting_for_room() const { return waiting_for_room_.load(std::memory_order_relaxed); }

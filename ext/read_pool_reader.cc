@@ -22,9 +22,9 @@ constexpr std::size_t kBatchBytes = 64 << 10;
 // A statement that comes to one look is worth another reader: some 5 µs. A row found by its key is
 // not, whose compiling would only contend for the engine's memory.
 constexpr int kStepsBetweenLooks = 250;
-// Rows of short statements are handed over together: to wake the caller takes longer than to find
-// them.
-constexpr std::uint64_t kGatherNs = 100'000;
+// For so long the caller is not woken for a row if more are to come: that takes longer than to find
+// one. It looks by itself every few milliseconds.
+constexpr std::uint64_t kQuietNs = 100'000;
 constexpr useconds_t kGiveWayUs = 50;
 
 bool IsBroken(const Error& error) {
@@ -141,13 +141,11 @@ void PoolReader::Serve() {
   const int rc = AtCEdge([&] {
     if (current.request().snapshot) TakeSnapshot();
     handed_over_ns_ = MonotonicNs();
-    std::size_t ended = 0;
     while (const auto index = current.TakeStatement()) {
       if (!RunStatement(*index)) break;
-      ++ended;
-      if (batch_.empty()) current.StatementsEnded(std::exchange(ended, 0));
+      current.StatementEnded();
     }
-    if (HandOver()) current.StatementsEnded(ended);
+    current.WakeCaller();
     return SQLITE_OK;
   });
   if (rc != SQLITE_OK) current.Fail(Error{"out of memory", ErrorCode::kNoMemory});
@@ -254,22 +252,25 @@ Status PoolReader::Try(std::size_t index, std::int64_t& number) {
     batch_bytes_ += row.data.size();
     batch_.push_back(std::move(row));
     const bool enough = batch_.size() >= kBatchRows || batch_bytes_ >= kBatchBytes;
-    const bool late = now - handed_over_ns_ > kGatherNs;
-    if ((enough || (late && current.IsHungry())) && !HandOver()) return Error{"stopped"};
+    const bool wakes = enough || now - handed_over_ns_ > kQuietNs;
+    if ((enough || current.IsHungry()) &&
+        !HandOver(wakes ? PoolCall::Push::kWait : PoolCall::Push::kQuietly)) {
+      return Error{"stopped"};
+    }
   }
-  const bool late = MonotonicNs() - handed_over_ns_ > kGatherNs;
-  if ((late || !current.HasUntaken()) && !HandOver()) return Error{"stopped"};
+  const bool wakes = MonotonicNs() - handed_over_ns_ > kQuietNs || !current.HasUntaken();
+  if (!HandOver(wakes ? PoolCall::Push::kWait : PoolCall::Push::kQuietly)) return Error{"stopped"};
   return Ok{};
 }
 
-bool PoolReader::HandOver() {
-  handed_over_ns_ = MonotonicNs();
+bool PoolReader::HandOver(PoolCall::Push push) {
+  if (push == PoolCall::Push::kWait) handed_over_ns_ = MonotonicNs();
   if (batch_.empty()) return !working_for_->stopped();
   connection_.ShowRows(batch_.size());
   batch_bytes_ = 0;
   // It may wait for the caller: not with a lock that a fork waits for.
   engine_.unlock();
-  const bool going_on = working_for_->HandOver(batch_, PoolCall::Push::kWait);
+  const bool going_on = working_for_->HandOver(batch_, push);
   GiveWay();
   return going_on;
 }

@@ -98,7 +98,7 @@ class PoolReader {
   // The first `count` of them become idle again.
   void Dismiss(std::vector<PoolReader*>& readers, std::size_t count);
   void EndTransaction();
-  bool HandOver();
+  bool HandOver(PoolCall::Push push);
   void GiveWay();
   void PauseOutside(int attempt);
   static int OnProgress(void* self);

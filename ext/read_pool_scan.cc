@@ -5,8 +5,8 @@
 
 #include "ext/clock.h"
 #include "ext/connection.h"
+#include "ext/host_interrupt.h"
 #include "ext/own_vfs.h"
-#include "ext/page_copy.h"
 #include "ext/read_pool.h"
 #include "ext/read_pool_reader.h"
 #include "ext/read_pool_statement.h"
