@@ -34,6 +34,7 @@ class Observer final : public HealthObserver {
         "FROM system_health";
     const auto rows = room_.Run(kSql, 7);
     if (!rows.ok()) return rows.error();
+    if (connection_->observation_is_over()) return Error{"the database is being closed"};
     std::vector<Check> checks;
     for (const auto& row : rows.value()) {
       Check& check = checks.emplace_back();

@@ -9,12 +9,10 @@ namespace walmanager {
 
 namespace {
 
-constexpr int kStepsBetweenLooks = 1000;
-
-// Nobody waits for an answer of the watch's when the database is being closed.
-int OnProgress(void* connection) {
-  return static_cast<const Connection*>(connection)->observation_is_over() ? 1 : 0;
-}
+struct NoRows final : Rows {
+  std::size_t size() const override { return 0; }
+  Value at(std::size_t, std::size_t) const override { return {}; }
+};
 
 }  // namespace
 
@@ -33,8 +31,6 @@ Status QueryRoom::Open() {
   if (Status status = RegisterTables(db, *this); !status.ok()) return status;
   // SQLite tells the host's error log of each that it makes.
   if (auto off = QueryText(db, "PRAGMA automatic_index=OFF"); !off.ok()) return off.error();
-  if (connection_.observes())
-    sqlite3_progress_handler(db, kStepsBetweenLooks, OnProgress, &connection_);
   db_ = opened.value().release();
   return Ok{};
 }
@@ -73,6 +69,11 @@ Result<QueryRoom::Table2D> QueryRoom::Run(const std::string& sql, std::size_t co
 
 Result<std::shared_ptr<const Rows>> QueryRoom::ReadOnce(const Table& table) {
   if (const auto found = read_.find(&table); found != read_.end()) return found->second;
+  // Nobody waits for an answer of the watch's when the database is being closed. An interrupt would
+  // be told to the host's error log, in a thread of ours.
+  if (connection_.observation_is_over()) {
+    return std::shared_ptr<const Rows>(std::make_shared<const NoRows>());
+  }
   auto rows = table.Read(*this);
   if (!rows.ok()) return rows.error();
   return read_[&table] = std::shared_ptr<const Rows>(std::move(rows.value()));

@@ -32,7 +32,8 @@ class QueryRoom {
   // The rows of `sql`, which has as many columns as asked for. An error is the engine's words.
   using Table2D = std::vector<std::vector<Value>>;
   Result<Table2D> Run(const std::string& sql, std::size_t columns);
-  // What a query of this room reads: once, until the outermost query has ended.
+  // What a query of this room reads: once, until the outermost query has ended. No rows once the
+  // connection's observation is over.
   Result<std::shared_ptr<const Rows>> ReadOnce(const Table& table);
 
  private:

@@ -83,6 +83,24 @@ answer = [worst, elsewhere, [line for line in lines if line.startswith("walmanag
     assert in_others == [] and told != []
 
 
+def test_bug_a_close_during_an_evaluation_told_the_error_log_of_it(fast_path):
+    """In a thread of ours: statement aborts at 3021 ... interrupted."""
+    lines = host(fast_path, f"""
+db = opened()
+db.execute("{OFTEN}").fetchall()
+commits(db, 10)
+db.close()
+for i in range(60):
+    db = opened()
+    commits(db, 1)
+    db.execute("SELECT wal_metrics_reset('alerts')").fetchall()
+    time.sleep(i % 20 * 0.002)
+    db.close()
+answer = lines
+""")
+    assert [line for line in lines if not line.startswith("walmanager: ")] == []
+
+
 def test_bug_a_clock_in_python_was_asked_in_a_thread_of_ours(fast_path):
     """The default VFS is the host's, its databases are on SQLite's own."""
     threads = host(fast_path, f"""
