@@ -7,6 +7,7 @@
 #include "ext/clock.h"
 #include "ext/copied_file.h"
 #include "ext/core/evidence.h"
+#include "ext/own_vfs.h"
 #include "ext/page_copy.h"
 #include "ext/wal_index.h"
 
@@ -19,6 +20,14 @@ struct Source {
   sqlite3* db = nullptr;
   std::string schema;
   OwnedStmt snapshot;  // finalized before `own` closes: declared after it
+
+  // 0: it may become another size while it is copied.
+  std::int64_t SnapshotBytes() const {
+    if (!snapshot) return 0;
+    const std::string pragma = "PRAGMA " + Connection::Quoted(schema) + ".";
+    const auto pages = Answer(db, pragma + "page_count"), size = Answer(db, pragma + "page_size");
+    return pages.ok() && size.ok() ? std::stoll(pages.value()) * std::stoll(size.value()) : 0;
+  }
 };
 
 constexpr std::int64_t kLeastPatienceMs = 1000;
@@ -47,6 +56,7 @@ Result<Source> OpenOwnSource(Connection& connection, const Schema& schema) {
     return Error{"the file at its path is another one"};
   }
   source.snapshot = std::move(snapshot.value());
+  OwnFileOf(source.db)->UseLargePieces();
   return source;
 }
 
@@ -74,9 +84,11 @@ Result<OwnedDb> OpenCopy(sqlite3* host, const Schema& schema, const std::string&
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   // Through the host's VFS: one that enciphers shall not be copied in plain. In memory it has none.
   const char* name = vfs && schema.database ? vfs->zName : nullptr;
-  auto copy = OpenOwnConnection(path, kFlags, name);
+  const char* own = name ? OwnVfsFor(vfs) : nullptr;
+  auto copy = OpenOwnConnection(path, kFlags, own ? own : name);
   if (!copy.ok()) return copy;
   sqlite3* db = copy.value().get();
+  if (own) OwnFileOf(db)->UseLargePieces();
   sqlite3_wal_hook(db, nullptr, nullptr);
   for (const char* pragma :
        {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF"}) {
@@ -162,6 +174,8 @@ struct Copying {
     auto source = OpenSource(connection, schema);
     if (!source.ok()) return source.error();
     if (shown && source.value().own) shown->Transaction(TransactionState::kRead);
+    const std::int64_t bytes = source.value().SnapshotBytes();
+    if (bytes > 0) file.Reserve(bytes);
     PageCopy copy{.to = to, .from = source.value().db, .schema = source.value().schema.c_str()};
     copy.pages_per_step = options.pages_per_step;
     copy.pause_ms = options.pause_ms;

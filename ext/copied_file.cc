@@ -222,6 +222,12 @@ Status CopiedFile::Create(mode_t mode) {
   }
 }
 
+void CopiedFile::Reserve(std::int64_t bytes) {
+#ifdef FALLOC_FL_KEEP_SIZE
+  (void)fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, bytes);
+#endif
+}
+
 void CopiedFile::StartWriting() {
 #ifdef SYNC_FILE_RANGE_WRITE
   constexpr std::uint64_t kEveryNs = 10'000'000;

@@ -21,25 +21,52 @@ OwnFile* Own(sqlite3_file* file) { return reinterpret_cast<OwnFile*>(file); }
 sqlite3_file* Real(sqlite3_file* file) { return Own(file)->real; }
 sqlite3_vfs* Host(sqlite3_vfs* vfs) { return static_cast<sqlite3_vfs*>(vfs->pAppData); }
 
-// --- the file: all but xShmLock and xClose pass on
+struct RealFile final : PagedFile {
+  explicit RealFile(sqlite3_file* the_file) : file(the_file) {}
+  int Read(void* to, int bytes, std::int64_t at) override {
+    return file->pMethods->xRead(file, to, bytes, at);
+  }
+  int Write(const void* from, int bytes, std::int64_t at) override {
+    return file->pMethods->xWrite(file, from, bytes, at);
+  }
+  int Truncate(std::int64_t size) override { return file->pMethods->xTruncate(file, size); }
+  int Size(std::int64_t* size) override {
+    sqlite3_int64 bytes = 0;
+    const int rc = file->pMethods->xFileSize(file, &bytes);
+    *size = bytes;
+    return rc;
+  }
+  sqlite3_file* const file;
+};
+
+// --- the file: all but xShmLock and xClose pass on, what was gathered first
 
 int Close(sqlite3_file* file) {
+  const int flushed = Own(file)->Flush();
+  delete Own(file)->pieces;
   const int rc = Real(file)->pMethods ? Real(file)->pMethods->xClose(Real(file)) : SQLITE_OK;
   file->pMethods = nullptr;
-  return rc;
+  return rc != SQLITE_OK ? rc : flushed;
 }
 int Read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
-  return Real(f)->pMethods->xRead(Real(f), to, n, at);
+  LargePieces* pieces = Own(f)->pieces;
+  return pieces ? pieces->Read(to, n, at) : Real(f)->pMethods->xRead(Real(f), to, n, at);
 }
 int Write(sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
-  return Real(f)->pMethods->xWrite(Real(f), from, n, at);
+  LargePieces* pieces = Own(f)->pieces;
+  return pieces ? pieces->Write(from, n, at) : Real(f)->pMethods->xWrite(Real(f), from, n, at);
 }
 int Truncate(sqlite3_file* f, sqlite3_int64 size) {
-  return Real(f)->pMethods->xTruncate(Real(f), size);
+  LargePieces* pieces = Own(f)->pieces;
+  return pieces ? pieces->Truncate(size) : Real(f)->pMethods->xTruncate(Real(f), size);
 }
-int Sync(sqlite3_file* f, int flags) { return Real(f)->pMethods->xSync(Real(f), flags); }
+int Sync(sqlite3_file* f, int flags) {
+  const int rc = Own(f)->Flush();
+  return rc != SQLITE_OK ? rc : Real(f)->pMethods->xSync(Real(f), flags);
+}
 int FileSize(sqlite3_file* f, sqlite3_int64* size) {
-  return Real(f)->pMethods->xFileSize(Real(f), size);
+  const int rc = Own(f)->Flush();
+  return rc != SQLITE_OK ? rc : Real(f)->pMethods->xFileSize(Real(f), size);
 }
 int Lock(sqlite3_file* f, int level) { return Real(f)->pMethods->xLock(Real(f), level); }
 int Unlock(sqlite3_file* f, int level) { return Real(f)->pMethods->xUnlock(Real(f), level); }
@@ -47,6 +74,9 @@ int CheckReservedLock(sqlite3_file* f, int* held) {
   return Real(f)->pMethods->xCheckReservedLock(Real(f), held);
 }
 int FileControl(sqlite3_file* f, int op, void* arg) {
+  // How large it will be is said again and again while it grows.
+  const int rc = op == SQLITE_FCNTL_SIZE_HINT ? SQLITE_OK : Own(f)->Flush();
+  if (rc != SQLITE_OK) return rc;
   return Real(f)->pMethods->xFileControl(Real(f), op, arg);
 }
 int SectorSize(sqlite3_file* f) { return Real(f)->pMethods->xSectorSize(Real(f)); }
@@ -62,6 +92,7 @@ int ShmUnmap(sqlite3_file* f, int remove) {
   return Real(f)->pMethods->xShmUnmap(Real(f), remove);
 }
 int Fetch(sqlite3_file* f, sqlite3_int64 at, int n, void** memory) {
+  if (const int rc = Own(f)->Flush(); rc != SQLITE_OK) return rc;
   return Real(f)->pMethods->xFetch(Real(f), at, n, memory);
 }
 int Unfetch(sqlite3_file* f, sqlite3_int64 at, void* memory) {
@@ -154,6 +185,10 @@ std::optional<int> OwnFile::ReadMark() const {
     if (shared_locks & (1u << (kReadLock0 + mark))) return mark;
   }
   return std::nullopt;
+}
+
+void OwnFile::UseLargePieces() {
+  if (!pieces) pieces = new LargePieces(std::make_unique<RealFile>(real));
 }
 
 const char* OwnVfsFor(sqlite3_vfs* host) {

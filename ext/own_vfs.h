@@ -4,13 +4,15 @@
 // caller has allowed it: the engine takes that lock for a moment when it sees a torn header, and a
 // lone writer of the host without a busy handler would then see SQLITE_BUSY
 // (https://www.sqlite.org/walformat.html, section 2.3.4). And it remembers which locks the
-// connection holds, so that the guard knows the read mark that it sits on.
+// connection holds, so that the guard knows the read mark that it sits on. A copy may ask it to
+// move pages in large pieces.
 // Thread rules: a file belongs to its connection; registering is guarded.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 
+#include "ext/core/large_pieces.h"
 #include "ext/sqlite.h"
 
 namespace walmanager {
@@ -25,6 +27,7 @@ struct OwnFile {
   sqlite3_file base;
   sqlite3_io_methods methods;
   sqlite3_file* real;
+  LargePieces* pieces;  // nullptr: page by page
   bool may_write_lock;
   std::uint32_t shared_locks;     // bit i: holds lock i of the -shm file shared
   std::uint32_t exclusive_locks;  // likewise, exclusive
@@ -32,6 +35,10 @@ struct OwnFile {
   // The read mark on which the connection's transaction sits; nullopt outside of one.
   std::optional<int> ReadMark() const;
   bool HoldsWriteLock() const { return (exclusive_locks & 1u) != 0; }
+  // From now until the connection closes; what that asks for is said at LargePieces.
+  void UseLargePieces();
+  // All that was written is in the real file. A result code.
+  int Flush() { return pieces ? pieces->Flush() : SQLITE_OK; }
 };
 OwnFile* OwnFileOf(sqlite3* own_connection);
 
