@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import threading
+import time
 
 import pytest
 
@@ -158,6 +159,49 @@ def test_a_writer_that_commits_all_the_time_does_not_starve_it(db, wal_path, tar
     # The moment is that of the start: most commits of meanwhile are not in it.
     assert a == b and first <= a < (first + last) / 2
     assert len(content(target)) == 1600
+
+
+def test_pages_that_are_read_along_are_of_the_snapshot(db, wal_path, target):
+    """The source is read in pieces of many pages, beside commits everywhere and checkpoints of SQLite's own."""
+    db.execute("CREATE TABLE account(id INTEGER PRIMARY KEY, amount INTEGER, filling BLOB)")
+    db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 4000) "
+               "INSERT INTO account SELECT i, 0, zeroblob(900) FROM n")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    stop = threading.Event()
+    moved = [0, 0]
+
+    def transfer():
+        writer = connect(wal_path, load=None, timeout=20)
+        writer.execute("PRAGMA synchronous=OFF")
+        writer.execute("PRAGMA wal_autocheckpoint=0")
+        while not stop.is_set():
+            writer.execute("WITH c(a, b) AS MATERIALIZED (SELECT abs(random()) % 2000 + 1, abs(random()) % 2000 + 2001) "
+                           "UPDATE account SET amount = amount + iif(id > 2000, 1, -1) FROM c WHERE id IN (a, b)")
+            moved[0] += 1
+        writer.close()
+
+    def checkpoint():
+        other = connect(wal_path, load=None, timeout=20)
+        while not stop.is_set():
+            moved[1] += other.execute("PRAGMA wal_checkpoint").fetchone()[2] > 0
+            time.sleep(0.001)
+        other.close()
+    threads = [threading.Thread(target=run) for run in (transfer, checkpoint)]
+    for thread in threads:
+        thread.start()
+    try:
+        for pages_per_step in (30, 100, 1000, 30):
+            before = list(moved)
+            backup(db, target, pages_per_step=pages_per_step, pause_ms=1, overwrite=True)
+            assert poll(lambda: moved[0] > before[0] and moved[1] > before[1])
+            copy = connect(target, load=None)
+            assert copy.execute("SELECT sum(amount), sum(id > 2000) FROM account").fetchone() == (0, 2000)
+            assert copy.execute("SELECT sum(abs(amount)) FROM account").fetchone()[0] > 0
+            copy.close()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_growth_of_the_log_is_told_and_bounded(db, wal_path, target):
