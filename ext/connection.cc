@@ -101,6 +101,7 @@ void Connection::Release(Log& log) {
     meter_.Unbind();
     main_ = nullptr;
   }
+  followed_control_ = nullptr;
   if (log.control) log.control->ReleaseSlab(log.slab);
   log.control.reset();
 }
@@ -301,6 +302,7 @@ void Connection::BindIfChanged(Log& log) {
 }
 
 void Connection::Bind(Log& log) {
+  followed_control_ = nullptr;
   // The generation first: if the file changes in between, the next commit binds again.
   log.control_generation = log.database->control_generation();
   const auto before = std::exchange(log.control, log.database->control());

@@ -158,24 +158,34 @@ class Connection {
   Connection(sqlite3* db, Registry* registry) : db_(db), registry_(registry) {}
   Schema ObservedSchema();
   static void Detach(void* connection);  // a destructor for SQLite
-  void PlaceHook();
+  [[gnu::cold]] void PlaceHook();
   void PlaceTrace();
   void LookForMain();
   // Databases attached since: others shall know that this connection may read them.
   void LookForAttached();
-  void LookForControls();
+  [[gnu::cold]] void LookForControls();
   void PublishTrace(TraceState state);
   // The control file or a setting has changed: statements are measured there, or no more.
-  void FollowMain();
+  [[gnu::cold]] void FollowMain();
+  bool MainHasChanged() const {
+    return !followed_control_ ||
+           followed_settings_->load(std::memory_order_relaxed) != metered_settings_ ||
+           followed_control_->load(std::memory_order_acquire) != followed_generation_;
+  }
   void Release(Log& log);
   // Says in the log's control file who this is.
   void Introduce(Log& log);
   void SetPlaces();
   void CountCommit(Log& log, const ControlRegion::Commit& commit, bool seen_start);
-  void HandOverPlans();
+  [[gnu::cold]] void HandOverPlans();
   static int OnFirstCommit(void* self);
   void ReadHookAtLoad();
-  void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
+  // What every statement runs stands together, in few bytes: where many take turns, fetching the
+  // code is what it costs. So all that is seldom is cold.
+  [[gnu::hot]] void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
+  [[gnu::cold]] bool IsPartOfAnother(sqlite3_stmt* stmt, const char* sql);
+  [[gnu::cold]] void CatchUp();
+  [[gnu::cold]] void Foresee(StatementKind kind);  // what it is about to do
   // After PRAGMA wal_autocheckpoint=N: takes the hook back and keeps N as a wish.
   void FollowAutocheckpoint();
   // A write that returns rows, left after its first, commits without any hook. Runs before the next
@@ -194,39 +204,46 @@ class Connection {
   WalIndex LookWithoutIndex(Log& log, int frames);
   void FollowPragma(Log& log);
   void ForgetDetached();
-  static int OnTrace(unsigned event, void* self, void* stmt, void* sql);
+  [[gnu::hot]] static int OnTrace(unsigned event, void* self, void* stmt, void* sql);
   static int OnWal(void* self, sqlite3* db, const char* schema, int frames);
+
+  // What every statement needs stands first and together: among many connections it is found far
+  // from the processor.
+  alignas(64) sqlite3* const db_;
+  Registry* const registry_;  // under another, after a fork, this object does nothing
+  Log* main_ = nullptr;       // that of the main database, where there is one
+  // Where a change of what FollowMain() has followed shows; nullptr: look.
+  const std::atomic<std::uint64_t>* followed_control_ = nullptr;
+  const std::atomic<std::uint64_t>* followed_settings_ = nullptr;
+  std::uint64_t followed_generation_ = 0;
+  std::uint64_t metered_settings_ = 0;  // the generation that the meter follows
+  bool traced_ = false;                 // our trace callback has been called
+  bool trace_is_ours_ = false;          // likewise, since it was set false
+  bool shown_displaced_ = false;  // in connection_metrics; a statement that is seen takes it back
+  bool detached_ = false;         // a DETACH was seen
+  bool may_commit_ = false;       // the statement that began last writes, or ends a transaction
+  bool wants_database_ = false;   // the statement that began last does
+  bool hook_placed_ = false;
+  bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
+  std::uint64_t statement_start_ns_ = 0;
+  std::uint64_t statement_ = 0;  // serial number of the statement that runs
+  std::uint64_t next_control_look_ns_ = 0;
+  StatementMeter meter_{db_};
 
   Database* observed_ = nullptr;
   bool in_read_pool_ = false;
   std::shared_ptr<sqlite3> memory_;  // an observer's db_
-  sqlite3* const db_;
-  Registry* const registry_;  // under another, after a fork, this object does nothing
-  std::list<Log> logs_;       // a list: an entry stays where it is while others come and go
-  Log* main_ = nullptr;       // that of the main database, where there is one
+  std::list<Log> logs_;              // an entry stays where it is while others come and go
   bool look_for_main_ = true;
-  StatementMeter meter_{db_};
-  std::uint64_t metered_settings_ = 0;  // the generation that the meter follows
   unsigned trace_mask_ = 0;
   bool may_have_profile_ = false;  // of an older interface, beside our trace
   std::uint64_t id_ = 0;           // in connection_metrics
   std::int64_t opened_ms_ = 0;
   std::string application_;
   std::uint64_t next_plans_ns_ = 0;
-  std::uint64_t next_control_look_ns_ = 0;
-  std::uint64_t statement_ = 0;  // serial number of the statement that runs
-  std::uint64_t statement_start_ns_ = 0;
   bool started_ = false;
-  bool trace_is_ours_ = false;  // our trace has been called, since it was set false
-  bool hook_placed_ = false;
-  bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
   bool automatic_ = true;
-  bool detached_ = false;         // a DETACH was seen
-  bool shown_displaced_ = false;  // in connection_metrics; a statement that is seen takes it back
-  bool may_commit_ = false;       // likewise: it writes, or ends a transaction
-  bool wants_database_ = false;   // the statement that began last does
-  bool traced_ = false;           // our trace callback has been called
-  std::uint64_t wish_ = 0;        // serial number of the last PRAGMA wal_autocheckpoint=N
+  std::uint64_t wish_ = 0;  // serial number of the last PRAGMA wal_autocheckpoint=N
   std::int64_t wished_frames_ = 0;
   std::uint64_t plain_writes_ = 0;  // statements that commit unless they fail
   std::uint64_t plain_writes_at_hook_ = 0;

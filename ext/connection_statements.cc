@@ -47,47 +47,7 @@ int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
   return 0;
 }
 
-void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
-  trace_is_ours_ = true;  // ProbeTrace() wants to know
-  if (IsComment(sql)) {
-    const char* own = sqlite3_sql(stmt);
-    if (sql != own) {
-      // A statement that another one runs, or a trigger: that is part of its statement.
-      if (own && std::strcmp(sql + 3, own) == 0 && !IsOurs(own) && belongs_here()) {
-        if (!sqlite3_stmt_readonly(stmt)) may_commit_ = true;
-        if (meter_.bound()) meter_.Started(stmt, own, QuickMonotonicNs());
-      }
-      return;
-    }
-  }
-  if (IsOurs(sql) || !belongs_here()) return;
-  traced_ = true;
-  ++statement_;
-  if (shown_displaced_) {
-    shown_displaced_ = false;
-    meter_.ForgetActive();
-    PublishTrace(meter_.bound() ? TraceState::kActive : TraceState::kOff);
-  }
-  if (detached_) {
-    ForgetDetached();
-    LookForAttached();
-  }
-  if (!main_) LookForMain();
-  if (main_) FollowMain();
-  if (statement_start_ns_ >= next_control_look_ns_) LookForControls();
-  const bool measured = meter_.bound();
-  const StatementKind classified = measured ? StatementKind::kOther : ClassifyStatement(sql);
-  // What neither is measured nor can commit needs no clock.
-  if (!measured && classified == StatementKind::kOther && sqlite3_stmt_readonly(stmt) &&
-      (hook_placed_ || !hook_wanted_)) {
-    may_commit_ = false;
-    return;
-  }
-  statement_start_ns_ = QuickMonotonicNs();
-  const StatementKind kind = measured ? meter_.Started(stmt, sql, statement_start_ns_) : classified;
-  const bool reads_only = measured ? meter_.started_reads_only() : sqlite3_stmt_readonly(stmt) != 0;
-  may_commit_ = !reads_only || kind == StatementKind::kEndsTransaction;
-  wants_database_ = kind == StatementKind::kWantsDatabase || kind == StatementKind::kDetach;
+void Connection::Foresee(StatementKind kind) {
   switch (kind) {
     case StatementKind::kSetsAutocheckpoint:
       FollowAutocheckpoint();
@@ -115,6 +75,64 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     case StatementKind::kOther:
       break;
   }
+}
+
+bool Connection::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
+  const char* own = IsComment(sql) ? sqlite3_sql(stmt) : sql;
+  if (own == sql) return false;
+  // A statement that another one runs, or a trigger: that is part of its statement.
+  if (own && std::strcmp(sql + 3, own) == 0 && !IsOurs(own)) {
+    if (!sqlite3_stmt_readonly(stmt)) may_commit_ = true;
+    if (meter_.bound()) meter_.Started(stmt, own, QuickMonotonicNs());
+  }
+  return true;
+}
+
+void Connection::CatchUp() {
+  if (shown_displaced_) {
+    shown_displaced_ = false;
+    meter_.ForgetActive();
+    PublishTrace(meter_.bound() ? TraceState::kActive : TraceState::kOff);
+  }
+  if (detached_) {
+    ForgetDetached();
+    LookForAttached();
+  }
+  if (!main_) LookForMain();
+}
+
+void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
+  trace_is_ours_ = true;  // ProbeTrace() wants to know
+  if (!belongs_here()) return;
+  __builtin_prefetch(followed_settings_);
+  __builtin_prefetch(followed_control_);
+  meter_.Prefetch();
+  if (!meter_.Knows(stmt, sql) && (IsOurs(sql) || IsPartOfAnother(stmt, sql))) return;
+  traced_ = true;
+  ++statement_;
+  if (shown_displaced_ | detached_ | !main_) [[unlikely]]
+    CatchUp();
+  if (main_ && MainHasChanged()) FollowMain();
+  if (statement_start_ns_ >= next_control_look_ns_) LookForControls();
+  StatementKind kind = StatementKind::kOther;
+  bool reads_only = false;
+  if (meter_.bound()) [[likely]] {
+    statement_start_ns_ = QuickMonotonicNs();
+    kind = meter_.Started(stmt, sql, statement_start_ns_);
+    reads_only = meter_.started_reads_only();
+  } else {
+    kind = ClassifyStatement(sql);
+    reads_only = sqlite3_stmt_readonly(stmt) != 0;
+    // What neither is measured nor can commit needs no clock.
+    if (kind == StatementKind::kOther && reads_only && (hook_placed_ || !hook_wanted_)) {
+      may_commit_ = false;
+      return;
+    }
+    statement_start_ns_ = QuickMonotonicNs();
+  }
+  may_commit_ = !reads_only || kind == StatementKind::kEndsTransaction;
+  wants_database_ = kind == StatementKind::kWantsDatabase || kind == StatementKind::kDetach;
+  if (kind != StatementKind::kOther) Foresee(kind);
   // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After
   // the look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
   if (!hook_placed_ && hook_wanted_) PlaceHook();
@@ -167,7 +185,12 @@ void Connection::PublishTrace(TraceState state) {
 void Connection::FollowMain() {
   const ControlRegion* region = main_->control ? &main_->control->region() : nullptr;
   const bool rebind = !region || main_->control_generation != main_->database->control_generation();
-  if (!rebind && region->settings_generation() == metered_settings_) return;
+  if (!rebind && region->settings_generation() == metered_settings_) {
+    followed_settings_ = &region->settings_generation_word();
+    followed_generation_ = main_->control_generation;
+    followed_control_ = &main_->database->control_generation_word();
+    return;
+  }
   // Others shall know that this process is there, also before it writes.
   BindIfChanged(*main_);
   const StoredSettings stored = main_->database->settings();
@@ -203,6 +226,7 @@ void Connection::PlaceTrace() {
   trace_mask_ = mask;
   may_have_profile_ = true;  // a driver may set one as soon as ours is there
   sqlite3_trace_v2(db_, mask, OnTrace, this);
+  meter_.ForgetTexts();  // of statements that may have come and gone while it was another's
 }
 
 void Connection::HandOverPlans() {

@@ -92,6 +92,7 @@ class Database {
   std::uint64_t control_generation() const {
     return control_generation_.load(std::memory_order_acquire);
   }
+  const std::atomic<std::uint64_t>& control_generation_word() const { return control_generation_; }
   // Makes the file if it is not there: at the first commit to the log and at the first setting.
   void MakeControl() { (void)MakeControl(ControlFile::Wish::kMake); }
   // Whether nobody has asked for it to be made yet; one load.

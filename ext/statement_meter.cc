@@ -52,6 +52,7 @@ void StatementMeter::Bind(std::shared_ptr<ControlFile> control, std::size_t slab
     before.MoveTo(after, max_queries_);
   }
   control_ = std::move(control);
+  memory_ = control_->memory();
   slab_ = slab;
   ++epoch_;
   // What it points to may be gone.
@@ -63,9 +64,17 @@ void StatementMeter::Unbind() {
   ForgetActive();
   PublishTransaction(0, 0);
   control_.reset();
+  memory_ = nullptr;
+  main_ = nullptr;
   places_.clear();
   known_.clear();
-  last_ = ended_ = nullptr;
+  last_ = ended_ = met_ = nullptr;
+}
+
+void StatementMeter::SetLimits(std::uint64_t slow_ns, std::size_t max_queries) {
+  slow_ns_ = slow_ns;
+  max_queries_ = max_queries;
+  most_take_ns_ = TellsTwice() ? 0 : std::min(slow_ns, kExactNs);
 }
 
 std::int64_t StatementMeter::UnixMsAt(std::uint64_t now_ns) {
@@ -83,7 +92,7 @@ StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql
   if (known_.size() >= kMostKnown + 2 * active_) {
     // Those of handles that are gone are not told from others. An active one stays.
     std::erase_if(known_, [](const auto& entry) { return entry.second.start_ns == 0; });
-    last_ = ended_ = nullptr;
+    last_ = ended_ = met_ = nullptr;
   }
   Known& known = known_[stmt];
   if (known.start_ns != 0) {  // ended unseen
@@ -106,7 +115,7 @@ StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql
     const NormalizedQuery query = Normalize(text, sizeof(layout::QueryEntry::text) - 1);
     found = fingerprints_.emplace(hash, Fingerprint{query.id, query.kind, ClassifyStatement(sql)})
                 .first;
-    QueryStatistics statistics(control_->memory());
+    QueryStatistics statistics(memory_);
     const auto entry = statistics.FindOrMake(query, UnixMs(), max_queries_);
     if (entry) statistics.SawText(*entry, hash);
   }
@@ -134,7 +143,7 @@ std::optional<std::size_t> StatementMeter::FindOrMake(QueryStatistics& statistic
 }
 
 bool StatementMeter::Locate(Known& known, std::int64_t unix_ms, sqlite3_stmt* stmt) {
-  QueryStatistics statistics(control_->memory());
+  QueryStatistics statistics(memory_);
   if (known.epoch == epoch_ && statistics.Holds(known.entry, known.id)) {
     if (known.hot && !statistics.IsCurrent(*known.hot, known.id)) known.hot = nullptr;
     return true;
@@ -145,6 +154,10 @@ bool StatementMeter::Locate(Known& known, std::int64_t unix_ms, sqlite3_stmt* st
   known.entry = static_cast<std::uint32_t>(*entry);
   known.epoch = epoch_;
   return true;
+}
+
+std::uint32_t StatementMeter::RunsOf(sqlite3_stmt* stmt) {
+  return static_cast<std::uint32_t>(sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_RUN, 0));
 }
 
 std::uint32_t StatementMeter::ReadStatus(const Known& known, Status status) const {
@@ -193,21 +206,25 @@ const Looked& StatementMeter::LookAt(Known& known, std::uint64_t duration_ns) {
   return looked_;
 }
 
-StatementKind StatementMeter::Started(sqlite3_stmt* stmt, const char* sql, std::uint64_t now_ns) {
+StatementMeter::Known& StatementMeter::Meet(sqlite3_stmt* stmt, const char* sql) {
   Known* known = Find(stmt);
   if (!known || !IsSame(*known, sql)) {
     known = &Learn(stmt, sql);
-  } else if (known->start_ns != 0) {
-    --active_;  // ended unseen
-    if (oldest_ == known) oldest_ = nullptr;
+  } else if (ReadStatus(*known, kVmSteps) < known->status[kVmSteps]) {
+    // A new one of the same text, where the one before stood.
+    known->status = {};
+    known->steps_seen = known->reprepares_seen = 0;
+    known->uncovered = 0;
+    known->runs = 0;
   }
-  known->start_ns = now_ns;
-  if (IsSecondTry(*known, /*told=*/true)) {
-    GoOn(*known);
-  } else {
-    Begin(*known);
-  }
-  return known->kind;
+  known->text = sql;
+  known->next_run = RunsOf(stmt) + 1;
+  return *known;
+}
+
+void StatementMeter::EndUnseen(Known& known) {
+  --active_;
+  if (oldest_ == &known) oldest_ = nullptr;
 }
 
 bool StatementMeter::IsSecondTry(const Known& known, bool told) const {
@@ -222,12 +239,12 @@ void StatementMeter::GoOn(Known& known) {
   beginning.duration_ns = known.last_ns;
   beginning.slow = known.last_was_slow;
   beginning.min_before_ns = known.min_before_ns;
-  QueryStatistics statistics(control_->memory());
+  QueryStatistics statistics(memory_);
   if (known.epoch == epoch_ && statistics.Holds(known.entry, known.id)) {
     const bool own = known.hot && statistics.IsCurrent(*known.hot, known.id);
     statistics.TakeBack(own ? known.hot : nullptr, known.entry, beginning);
   }
-  for (const Place& place : places_) AddOwn(place.info->statements, ~std::uint64_t{0});
+  ForPlaces([](layout::ConnectionInfo& info) { AddOwn(info.statements, ~std::uint64_t{0}); });
   --known.runs;
   known.start_ns = known.last_start_ns;
   known.last_had_rows = true;  // what it was is known now
@@ -236,24 +253,69 @@ void StatementMeter::GoOn(Known& known) {
 }
 
 void StatementMeter::Begin(Known& known) {
-  // A new one of the same text may stand where the one before stood.
-  if (ReadStatus(known, kVmSteps) < known.status[kVmSteps]) {
-    known.status = {};
-    known.steps_seen = known.reprepares_seen = 0;
-    known.uncovered = 0;
-    known.runs = 0;
-  }
   known.rows = 0;
   started_reads_only_ = known.reads_only;
   if (known.counts_changes) known.changes_before = sqlite3_total_changes(db_);
   known.cache_is_watched = known.runs % kCacheSampled == 0 || known.last_ns >= kExactNs / 2;
   if (known.cache_is_watched) known.cache_before = ReadCache();
   Publish(known);
+  if (known.hot) QueryStatistics::Prefetch(*known.hot, known.last_ns);
+}
+
+bool StatementMeter::TransactionStays(const Known& known) const {
+  // Nothing else begins one, and what SQLite ends by itself is a transaction that was known.
+  if (transaction_ == 0) return known.query_kind != QueryKind::kTransaction;
+  if (sqlite3_get_autocommit(db_) != 0) return false;
+  return (transaction_ & kExplicitTransaction) != 0 && transaction_ != kExplicitTransaction &&
+         known.query_kind != QueryKind::kTransaction;
+}
+
+bool StatementMeter::EndedAsMost(Known& known, std::uint64_t now_ns) {
+  const std::uint64_t start_ns = known.start_ns, ns = now_ns - start_ns;
+  // One branch for all that is seldom: none of them has been foreseen where many take turns.
+  const bool seldom = (ns >= most_take_ns_) | (now_ns < start_ns) | (start_ns == 0) |
+                      (now_ns >= next_look_ns_) | (known.rows == 0) | !known.reads_only |
+                      (known.query_kind == QueryKind::kOther) | known.cache_is_watched |
+                      (known.runs % kSampled == 0) | (active_ != 1) | (oldest_ != &known) |
+                      (known.epoch != epoch_) | !known.hot;
+  if (seldom || !TransactionStays(known)) return false;
+  QueryStatistics statistics(memory_);
+  if (!statistics.Holds(known.entry, known.id) || !statistics.IsCurrent(*known.hot, known.id)) {
+    return false;
+  }
+  Execution execution;
+  execution.duration_ns = ns;
+  execution.rows = known.rows;
+  execution.at_ms = UnixMsAt(now_ns);
+  known.min_before_ns = statistics.LeastNs(known.hot, known.entry);
+  statistics.Add(*known.hot, execution);
+  active_ = 0;
+  oldest_ = nullptr;
+  known.start_ns = 0;
+  ++known.uncovered;
+  ++known.cache_uncovered;
+  ++known.runs;
+  known.last_had_rows = true;
+  known.last_was_slow = false;
+  known.last_ns = ns;
+  known.last_start_ns = start_ns;
+  ended_ = &known;
+  ForPlaces([&](layout::ConnectionInfo& info) {
+    AddOwn(info.statements, 1);
+    AddOwn(info.rows, execution.rows);
+    Put(info.last_active_ms, static_cast<std::uint64_t>(execution.at_ms));
+    Put(info.started_ns, 0);
+  });
+  return true;
 }
 
 void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   Known* known = Find(stmt);
-  if (!known) return;
+  if (known && !EndedAsMost(*known, now_ns)) EndedAsAny(*known, now_ns);
+}
+
+void StatementMeter::EndedAsAny(Known& ended, std::uint64_t now_ns) {
+  Known* known = &ended;
   if (known->start_ns == 0) {
     if (!IsSecondTry(*known, /*told=*/false)) return;
     GoOn(*known);
@@ -295,8 +357,8 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   }
   execution.upgraded = FollowTransaction(*known, start_ns);
   ++known->runs;
-  if (Locate(*known, execution.at_ms, stmt)) {
-    QueryStatistics statistics(control_->memory());
+  if (Locate(*known, execution.at_ms, known->stmt)) {
+    QueryStatistics statistics(memory_);
     if (!known->hot && known->runs % kRunsUntilHot == 0) {
       known->hot = statistics.ClaimHot(slab_, known->entry, known->id);
     }
@@ -322,14 +384,13 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
       oldest_ = nullptr;
     }
   }
-  for (const Place& place : places_) {
-    layout::ConnectionInfo& info = *place.info;
+  ForPlaces([&](layout::ConnectionInfo& info) {
     AddOwn(info.statements, 1);
     if (execution.rows != 0) AddOwn(info.rows, execution.rows);
     if (execution.upgraded) AddOwn(info.upgraded, 1);
     Put(info.last_active_ms, static_cast<std::uint64_t>(execution.at_ms));
     if (active_ == 0) Put(info.started_ns, 0);
-  }
+  });
 }
 
 void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::uint64_t stall_ns) {

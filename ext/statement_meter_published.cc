@@ -13,12 +13,11 @@ void StatementMeter::Publish(Known& known) {
   if (active_++ == 0 || !oldest_) {
     oldest_ = active_ == 1 ? &known : oldest_;
     if (!oldest_) PublishOldest();
-    for (const Place& place : places_) {
-      layout::ConnectionInfo& info = *place.info;
+    ForPlaces([&](layout::ConnectionInfo& info) {
       Put(info.query_id, oldest_->id);
       Put(info.statement_rows, oldest_->rows);
       Put(info.started_ns, oldest_->start_ns);
-    }
+    });
   }
 }
 
@@ -85,6 +84,7 @@ void StatementMeter::PublishTransactionNow(std::uint64_t now_ns) {
 
 void StatementMeter::SetPlaces(std::vector<Place> places) {
   places_ = std::move(places);
+  main_ = places_.empty() ? nullptr : places_.front().info;
   if (!bound()) return;
   PublishTransaction(transaction_, transaction_ns_);
   PublishOldest();

@@ -94,6 +94,9 @@ class ControlRegion {
   std::uint64_t settings_generation() const {
     return file_->header.settings_generation.load(std::memory_order_relaxed);
   }
+  const layout::Counter& settings_generation_word() const {
+    return file_->header.settings_generation;
+  }
   // nullopt only where somebody changed them twice at each of many tries: keep what you had.
   std::optional<StoredSettings> ReadSettings() const;
   // The caller holds the settings lock. Error where there is no room.

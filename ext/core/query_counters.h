@@ -42,7 +42,8 @@ struct QueryTotals {
 // Who writes the counters: one connection alone (load, add, store), or all (read-modify-write).
 enum class CountedBy { kOwner, kAll };
 
-void AddExecution(layout::QueryCounters& counters, const Execution& execution, CountedBy by);
+[[gnu::hot]] void AddExecution(layout::QueryCounters& counters, const Execution& execution,
+                               CountedBy by);
 // `execution` is as it was added, with nothing but its duration and what it says to take it back.
 void SubtractExecution(layout::QueryCounters& counters, const Execution& execution, CountedBy by);
 void AddCommit(layout::QueryCounters& counters, std::uint64_t frames, std::uint64_t stall_ns,

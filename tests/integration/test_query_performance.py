@@ -457,6 +457,20 @@ def test_reset_forgets_queries_and_nothing_else(db):
     assert calls(db, "INSERT INTO t (payload) VALUES (?)") == 1
 
 
+def test_statements_that_take_each_others_place_in_memory(wal_path):
+    """Finalized and prepared in turn, they often have one address, and so have their texts."""
+    db = sqlite3.connect(wal_path, isolation_level=None, cached_statements=0)
+    db.enable_load_extension(True)
+    db.load_extension(EXTENSION)
+    expected = {}
+    for i in range(600):
+        name = "abc"[i * i % 7 % 3]
+        db.execute(f"SELECT max(id) AS {name} FROM t").fetchall()
+        expected[name] = expected.get(name, 0) + 1
+    assert {name: calls(db, f"SELECT max(id) AS {name} FROM t") for name in "abc"} == expected
+    db.close()
+
+
 def test_statement_metrics_off_and_on_again_for_all_connections(wal_path):
     db, other = connect(wal_path), connect(wal_path)
     for each in (db, other):
