@@ -38,10 +38,19 @@ constexpr Activity kActivities[] = {
     {"complex analytics", 1, 300, 0, &ConversationClient::Analyze},
     {"100 concurrent readers", 100, 30'000, 0, &ConversationClient::Read},
 };
-// Saturating, p99 is a matter of who has a processor when; paced, of what a read costs.
-constexpr Activity kPointReads[] = {
-    {"saturating", 100, 200'000, 0, &ConversationClient::ReadMessage, 10},
-    {"200 a second each", 100, 40'000, 0, &ConversationClient::ReadMessage, 10, 5'000'000},
+// Saturating, p99 is a matter of who has a processor when; paced, of what a read costs. In a
+// process of two seconds the first evaluation of alerts, which is once in its life, is a part of
+// that.
+struct PointReads {
+  Activity activity;
+  bool has_target;
+};
+constexpr PointReads kPointReads[] = {
+    {{"saturating", 100, 200'000, 0, &ConversationClient::ReadMessage, 10}, true},
+    {{"200 a second each, 10 s", 100, 200'000, 0, &ConversationClient::ReadMessage, 10, 5'000'000},
+     true},
+    {{"200 a second each, 2 s", 100, 40'000, 0, &ConversationClient::ReadMessage, 10, 5'000'000},
+     false},
 };
 constexpr double kPointReadTarget = 1.05;
 
@@ -183,13 +192,14 @@ void RunPointReadBench(const Options& options, Report& report) {
               figures,
               {}};
   table.number_columns.push_back("p99_ratio");
-  for (const Activity& activity : kPointReads) {
+  for (const auto& [activity, has_target] : kPointReads) {
     const auto measured =
         Measure(activity, kPointReadClients, rounds, 1, options.scale, path, scratch.path());
     for (std::size_t i = 0; i < measured.size(); ++i) {
       table.rows.push_back(RowOf({activity.name, kPointReadClients[i].name}, measured[i], figures));
       table.rows.back().numbers.push_back(MedianOf(Ratios(measured[i], measured[0], "p99_us")));
     }
+    if (!has_target) continue;
     report.targets.push_back(
         {"pool", std::string("p99 of point reads by 100 readers, ") + activity.name + ", ratio",
          table.rows.back().numbers.back(), Target::Bound::kAtMost, kPointReadTarget});
