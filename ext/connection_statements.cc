@@ -169,7 +169,7 @@ void Connection::LookForControls() {
   // One that only reads makes no file, and shall be seen in that which another has made.
   next_control_look_ns_ = statement_start_ns_ + 1'000'000'000;
   for (Log& log : logs_) {
-    log.database->LookForControl();
+    log.database->LookForControlOnce(statement_start_ns_);
     BindIfChanged(log);
   }
 }

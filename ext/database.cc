@@ -164,6 +164,15 @@ void Database::LookForControl() {
   next_attempt_ns_ = now + attempt_interval_ns_;
 }
 
+void Database::LookForControlOnce(std::uint64_t now_ns) {
+  constexpr std::uint64_t kEveryNs = 1'000'000'000;
+  std::uint64_t due = next_control_look_ns_.load(std::memory_order_relaxed);
+  // To a hundred readers it would be a hundred times a whole file in memory, all in one moment.
+  if (now_ns < due || !next_control_look_ns_.compare_exchange_strong(due, now_ns + kEveryNs))
+    return;
+  LookForControl();
+}
+
 bool Database::Replace(ControlFile::Wish wish) {
   auto made = ControlFile::Open(path_, wish);
   if (!made) return true;

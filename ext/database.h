@@ -100,6 +100,8 @@ class Database {
   // Has the file been deleted, can it be had by now? At calls of the user's, and once per sample
   // interval at commits.
   void LookForControl();
+  // The same for connections that only read, each of which asks once a second: one of them looks.
+  void LookForControlOnce(std::uint64_t now_ns);
 
   // --- settings
   StoredSettings settings() const;
@@ -289,6 +291,7 @@ class Database {
   std::shared_ptr<ControlFile> control_;   // guarded by control_mutex_
   std::atomic<std::uint64_t> control_generation_{0};
   std::atomic<bool> control_wanted_{true};
+  std::atomic<std::uint64_t> next_control_look_ns_{0};
 
   // When to look next. Written under checkpoint_mutex_, read by every commit; a stale value makes a
   // look early or late by one commit.

@@ -335,7 +335,9 @@ void StatementMeter::EndedAsAny(Known& ended, std::uint64_t now_ns) {
   if (now_ns >= next_look_ns_) {
     // A second is over: the wall clock may have been set.
     unix_offset_ms_ = UnixMs() - static_cast<std::int64_t>(now_ns / 1'000'000);
-    next_look_ns_ = now_ns + kSecondNs;
+    // Not all connections in one moment that begin in one.
+    constexpr std::uint64_t kStepNs = 37'000'000;
+    next_look_ns_ = now_ns + kSecondNs + (looks_ == 0 ? slab_ * kStepNs % kSecondNs : 0);
     PublishMemory(looks_++ % kLooksBetweenAll == 1);
     PublishForeignKeys();
   }
