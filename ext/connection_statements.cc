@@ -78,8 +78,8 @@ void Connection::Foresee(StatementKind kind) {
 }
 
 bool Connection::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
-  const char* own = IsComment(sql) ? sqlite3_sql(stmt) : sql;
-  if (own == sql) return false;
+  const char* own = sqlite3_sql(stmt);
+  if (own == sql) return false;  // a comment of its own
   // A statement that another one runs, or a trigger: that is part of its statement.
   if (own && std::strcmp(sql + 3, own) == 0 && !IsOurs(own)) {
     if (!sqlite3_stmt_readonly(stmt)) may_commit_ = true;
@@ -107,7 +107,9 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   __builtin_prefetch(followed_settings_);
   __builtin_prefetch(followed_control_);
   meter_.Prefetch();
-  if (!meter_.Knows(stmt, sql) && (IsOurs(sql) || IsPartOfAnother(stmt, sql))) return;
+  if (!meter_.Knows(stmt, sql) && (IsOurs(sql) || (IsComment(sql) && IsPartOfAnother(stmt, sql)))) {
+    return;
+  }
   traced_ = true;
   ++statement_;
   if (shown_displaced_ | detached_ | !main_) [[unlikely]]

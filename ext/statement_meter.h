@@ -75,6 +75,7 @@ class StatementMeter {
   // before Started().
   bool Knows(sqlite3_stmt* stmt, const char* sql) {
     met_ = nullptr;
+    if (!bound()) return false;
     Known* known = Find(stmt);
     if (!known || known->text != sql || RunsOf(stmt) != known->next_run) return false;
     ++known->next_run;
@@ -128,7 +129,7 @@ class StatementMeter {
 
   // Among many connections each execution finds all this far from the processor: what every one
   // needs stands together, on as few cache lines as it can.
-  struct Known {
+  struct alignas(64) Known {
     sqlite3_stmt* stmt = nullptr;
     const char* text = nullptr;  // SQLite's, as long as `stmt` is there; nullptr: not to be trusted
     std::uint64_t start_ns = 0;  // of the execution that runs; 0: none
