@@ -8,9 +8,9 @@
 namespace walmanager {
 namespace {
 
-// At least a page of any size; the unix VFS takes no more than 0x1ffff bytes at a time
-// (https://www.sqlite.org/src/file/src/os_unix.c, seekAndWriteFd).
-constexpr int kPieceBytes = 64 * 1024;
+// At least a page of any size, and whole pages of most; the unix VFS takes no more than 0x1ffff
+// bytes at a time (https://www.sqlite.org/src/file/src/os_unix.c, seekAndWriteFd).
+constexpr int kPieceBytes = 124 * 1024;
 // Pages left out on the way, since they are in the log or known already, are read along.
 constexpr std::int64_t kLargestGap = 64 * 1024;
 
@@ -44,11 +44,13 @@ bool LargePieces::ReadAhead(int bytes, std::int64_t at) {
   const bool follows = IsNear(last_end_, at) || (ahead_.bytes > 0 && IsNear(ahead_.end(), at));
   const bool precedes = IsNear(end, last_at_) || (ahead_.bytes > 0 && IsNear(end, ahead_.at));
   std::int64_t size = 0;
-  if ((!follows && !precedes) || !HasMemory(ahead_) || file_->Size(&size) != 0 || size < end) {
+  if ((!follows && !precedes) || bytes > kPieceBytes || !HasMemory(ahead_) ||
+      file_->Size(&size) != 0 || size < end) {
     return false;
   }
-  ahead_.at = precedes ? std::max<std::int64_t>(0, end - kPieceBytes) : at;
-  ahead_.bytes = static_cast<int>(std::min<std::int64_t>(kPieceBytes, size - ahead_.at));
+  const int whole = kPieceBytes / bytes * bytes;
+  ahead_.at = precedes ? std::max<std::int64_t>(0, end - whole) : at;
+  ahead_.bytes = static_cast<int>(std::min<std::int64_t>(whole, size - ahead_.at));
   // What is wrong with a part of it is told to who reads that part.
   const int rc = file_->Read(ahead_.memory.get(), ahead_.bytes, ahead_.at);
   if (rc != 0) ahead_.bytes = 0;
