@@ -183,6 +183,7 @@ class Connection {
   // What every statement runs stands together, in few bytes: where many take turns, fetching the
   // code is what it costs. So all that is seldom is cold.
   [[gnu::hot]] void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
+  // What is announced is ours, or a trigger or a statement that runs within another.
   [[gnu::cold]] bool IsPartOfAnother(sqlite3_stmt* stmt, const char* sql);
   [[gnu::cold]] void CatchUp();
   [[gnu::cold]] void Foresee(StatementKind kind);  // what it is about to do

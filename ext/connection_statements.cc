@@ -79,11 +79,17 @@ void Connection::Foresee(StatementKind kind) {
 
 bool Connection::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
   const char* own = sqlite3_sql(stmt);
-  if (own == sql) return false;  // a comment of its own
-  // A statement that another one runs, or a trigger: that is part of its statement.
-  if (own && std::strcmp(sql + 3, own) == 0 && !IsOurs(own)) {
+  if (!own || IsOurs(own)) {
+    // One that is gone may be known by this handle, and ours runs as often as that has.
+    meter_.ForgetText(stmt);
+    return true;
+  }
+  if (own == sql) return false;          // a comment of its own
+  if (std::strcmp(sql + 3, own) == 0) {  // that another statement runs
     if (!sqlite3_stmt_readonly(stmt)) may_commit_ = true;
     if (meter_.bound()) meter_.Started(stmt, own, QuickMonotonicNs());
+  } else {
+    meter_.RanTrigger(stmt);
   }
   return true;
 }
@@ -107,8 +113,10 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   __builtin_prefetch(followed_settings_);
   __builtin_prefetch(followed_control_);
   meter_.Prefetch();
-  if (!meter_.Knows(stmt, sql) && (IsOurs(sql) || (IsComment(sql) && IsPartOfAnother(stmt, sql)))) {
-    return;
+  if (meter_.Knows(stmt, sql)) [[likely]] {
+    if (meter_.runs(stmt)) return;
+  } else if (IsOurs(sql) || IsComment(sql)) {
+    if (IsPartOfAnother(stmt, sql)) return;
   }
   traced_ = true;
   ++statement_;
@@ -171,7 +179,7 @@ void Connection::LookForControls() {
   // One that only reads makes no file, and shall be seen in that which another has made.
   next_control_look_ns_ = statement_start_ns_ + 1'000'000'000;
   for (Log& log : logs_) {
-    log.database->LookForControlOnce(statement_start_ns_);
+    log.database->LookForControl();
     BindIfChanged(log);
   }
 }

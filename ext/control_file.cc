@@ -233,7 +233,7 @@ void ControlFile::Make(int fd, const std::string& path, const struct stat& datab
 }
 
 std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path, Wish wish) {
-  const std::string path = database_path + "-walmanager";
+  const std::string path = PathFor(database_path);
   const bool make = wish != Wish::kAttach;
   const std::uint64_t deadline =
       MonotonicNs() + (wish == Wish::kMakeAndWait ? kSettingsWaitNs : kMakeWaitNs);

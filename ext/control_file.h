@@ -32,6 +32,9 @@ class ControlFile {
   // ask for the same file while it is open get the same object.
   // `database_path` is absolute, as sqlite3_db_filename gives it.
   static std::shared_ptr<ControlFile> Open(const std::string& database_path, Wish wish);
+  static std::string PathFor(const std::string& database_path) {
+    return database_path + "-walmanager";
+  }
   ~ControlFile();
   ControlFile(const ControlFile&) = delete;
   ControlFile& operator=(const ControlFile&) = delete;

@@ -15,6 +15,7 @@
 
 #include "ext/clock.h"
 #include "ext/core/value.h"
+#include "ext/file_system.h"
 #include "ext/registry.h"
 
 namespace walmanager {
@@ -224,7 +225,12 @@ Status CopiedFile::Create(mode_t mode) {
 
 void CopiedFile::Reserve(std::int64_t bytes) {
 #ifdef FALLOC_FL_KEEP_SIZE
-  (void)fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, bytes);
+  const auto free_bytes = FileSystemOf(temporary_).free_bytes;
+  if (!free_bytes || *free_bytes / 2 < bytes) return;
+  struct stat status {};
+  if (fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, bytes) == 0 || fstat(fd_, &status) != 0) return;
+  // Somebody was quicker: what was taken of it goes back.
+  [[maybe_unused]] const int given_back = ftruncate(fd_, status.st_size);
 #endif
 }
 

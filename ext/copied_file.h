@@ -39,8 +39,9 @@ class CopiedFile {
   CopiedFile& operator=(const CopiedFile&) = delete;
 
   const std::string& temporary() const { return temporary_; }
-  // Takes room for a file of this size: what is written then costs half. Best effort, as far as the
-  // system can; a full disk is told by who writes.
+  // Takes room for a file of this size, before anything is written: that costs half then. Only
+  // where twice as much is free: who writes beside the copy shall not find the disk full before it
+  // is.
   void Reserve(std::int64_t bytes);
   // Lets the system write what is there by now, while the copy goes on: less is left to the sync at
   // the end, which takes a third of the time otherwise. Does not wait.

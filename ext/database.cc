@@ -151,6 +151,9 @@ void Database::LookForControl() {
   const std::lock_guard lock(control_mutex_);
   if (control_->shared() && control_->StillThere()) return;
   if (control_wanted()) {
+    // To a hundred readers, each of which asks once a second, opening what is not there would be a
+    // hundred times a whole file in memory.
+    if (!control_->shared() && control_missing_ && !FileBytes(ControlFile::PathFor(path_))) return;
     Replace(ControlFile::Wish::kAttach);
     return;
   }
@@ -164,16 +167,8 @@ void Database::LookForControl() {
   next_attempt_ns_ = now + attempt_interval_ns_;
 }
 
-void Database::LookForControlOnce(std::uint64_t now_ns) {
-  constexpr std::uint64_t kEveryNs = 1'000'000'000;
-  std::uint64_t due = next_control_look_ns_.load(std::memory_order_relaxed);
-  // To a hundred readers it would be a hundred times a whole file in memory, all in one moment.
-  if (now_ns < due || !next_control_look_ns_.compare_exchange_strong(due, now_ns + kEveryNs))
-    return;
-  LookForControl();
-}
-
 bool Database::Replace(ControlFile::Wish wish) {
+  control_missing_ = !FileBytes(ControlFile::PathFor(path_));
   auto made = ControlFile::Open(path_, wish);
   if (!made) return true;
   if (!made->shared() && !control_->shared()) {

@@ -100,8 +100,6 @@ class Database {
   // Has the file been deleted, can it be had by now? At calls of the user's, and once per sample
   // interval at commits.
   void LookForControl();
-  // The same for connections that only read, each of which asks once a second: one of them looks.
-  void LookForControlOnce(std::uint64_t now_ns);
 
   // --- settings
   StoredSettings settings() const;
@@ -289,9 +287,9 @@ class Database {
   std::uint64_t next_attempt_ns_ = 0;      // guarded by control_mutex_, as the next
   std::uint64_t attempt_interval_ns_ = 0;  // doubles while the file cannot be made
   std::shared_ptr<ControlFile> control_;   // guarded by control_mutex_
+  bool control_missing_ = false;           // likewise: there was none when it was last looked for
   std::atomic<std::uint64_t> control_generation_{0};
   std::atomic<bool> control_wanted_{true};
-  std::atomic<std::uint64_t> next_control_look_ns_{0};
 
   // When to look next. Written under checkpoint_mutex_, read by every commit; a stale value makes a
   // look early or late by one commit.

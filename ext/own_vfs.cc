@@ -39,7 +39,8 @@ struct RealFile final : PagedFile {
   sqlite3_file* const file;
 };
 
-// --- the file: all but xShmLock and xClose pass on, what was gathered first
+// --- the file: all but xShmLock and xClose pass on; what was gathered goes first where the content
+// or the size of the file matters
 
 int Close(sqlite3_file* file) {
   const int flushed = Own(file)->Flush();

@@ -1,11 +1,11 @@
 // A small VFS over the host's, through which our own connections open the database.
 //
-// It passes everything on, but for two things. It refuses the exclusive write lock except where the
-// caller has allowed it: the engine takes that lock for a moment when it sees a torn header, and a
-// lone writer of the host without a busy handler would then see SQLITE_BUSY
+// It passes everything on, but for three things. It refuses the exclusive write lock except where
+// the caller has allowed it: the engine takes that lock for a moment when it sees a torn header,
+// and a lone writer of the host without a busy handler would then see SQLITE_BUSY
 // (https://www.sqlite.org/walformat.html, section 2.3.4). And it remembers which locks the
-// connection holds, so that the guard knows the read mark that it sits on. A copy may ask it to
-// move pages in large pieces.
+// connection holds, so that the guard knows the read mark that it sits on. And for a copy it moves
+// pages in large pieces (LargePieces), which what looks at the file's content or size writes out.
 // Thread rules: a file belongs to its connection; registering is guarded.
 #pragma once
 

@@ -337,7 +337,7 @@ void StatementMeter::EndedAsAny(Known& ended, std::uint64_t now_ns) {
     unix_offset_ms_ = UnixMs() - static_cast<std::int64_t>(now_ns / 1'000'000);
     // Not all connections in one moment that begin in one.
     constexpr std::uint64_t kStepNs = 37'000'000;
-    next_look_ns_ = now_ns + kSecondNs + (looks_ == 0 ? slab_ * kStepNs % kSecondNs : 0);
+    next_look_ns_ = now_ns + kSecondNs + (next_look_ns_ == 0 ? slab_ * kStepNs % kSecondNs : 0);
     PublishMemory(looks_++ % kLooksBetweenAll == 1);
     PublishForeignKeys();
   }

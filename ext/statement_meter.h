@@ -2,8 +2,8 @@
 // https://www.sqlite.org/c3ref/c_trace.html) into the control file of its main database.
 //
 // On the path of every statement, so: no allocation, no system call and no SQL where the statement
-// is known and nothing else is due. A statement is known by its handle and text; a new one is
-// normalized once.
+// is known and nothing else is due. A statement is known by its handle, its text's address and how
+// often it has run; where one of them differs the text is compared, and a new one normalized once.
 // Thread rules: as those of Connection, whose part it is: in the thread that uses the connection.
 #pragma once
 
@@ -71,8 +71,8 @@ class StatementMeter {
     return known->kind;
   }
   // Whether it is one that has run before, told without a look at the text: another at the same
-  // place in memory, with its text at the same place, has not run as often. To be asked once,
-  // before Started().
+  // place in memory, with its text at the same place, has not run as often; whoever runs without
+  // being Started() must be told to ForgetText(). To be asked once for each that SQLite announces.
   bool Knows(sqlite3_stmt* stmt, const char* sql) {
     met_ = nullptr;
     if (!bound()) return false;
@@ -113,6 +113,20 @@ class StatementMeter {
   void ForgetActive();
   void ForgetTexts() {
     for (auto& [stmt, known] : known_) known.text = nullptr;
+  }
+  void ForgetText(sqlite3_stmt* stmt) {
+    if (Known* known = Find(stmt)) known->text = nullptr;
+  }
+  // Whether it runs, so that what SQLite announces is a part of it: the action of a foreign key,
+  // which has no name.
+  bool runs(sqlite3_stmt* stmt) {
+    const Known* known = Find(stmt);
+    return known && known->start_ns != 0;
+  }
+  // A trigger of the statement is about to run; SQLite counts it as a run.
+  void RanTrigger(sqlite3_stmt* stmt) {
+    Known* known = Find(stmt);
+    if (known && known->start_ns != 0 && RunsOf(stmt) == known->next_run) ++known->next_run;
   }
   // The transaction as it is now, where it was not seen to begin.
   void PublishTransactionNow(std::uint64_t now_ns);

@@ -34,7 +34,7 @@ class LargePieces {
   int Read(void* to, int bytes, std::int64_t at);
   int Write(const void* from, int bytes, std::int64_t at);
   int Truncate(std::int64_t size);
-  // Before anything else is done with the file.
+  // Before anything else looks at what is in the file, or at its size.
   int Flush();
 
  private:

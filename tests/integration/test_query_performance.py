@@ -471,6 +471,36 @@ def test_statements_that_take_each_others_place_in_memory(wal_path):
     db.close()
 
 
+def test_bug_the_actions_of_foreign_keys_began_the_measuring_anew(db):
+    """SQLite announces each with the statement's own text."""
+    db.execute("PRAGMA foreign_keys=ON")
+    db.execute("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
+    db.execute("CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent ON DELETE CASCADE)")
+    for times in range(1, 4):
+        db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000) INSERT INTO parent SELECT i FROM n")
+        db.execute("INSERT INTO child SELECT id, id FROM parent")
+        before = row(db, "DELETE FROM parent")
+        began = time.perf_counter()
+        db.execute("DELETE FROM parent")
+        elapsed_ms = (time.perf_counter() - began) * 1000
+        found = row(db, "DELETE FROM parent")
+        assert (found["calls"], found["rows"]) == (times, 1000 * times)
+        assert elapsed_ms / 2 < found["total_ms"] - (before["total_ms"] if before else 0) <= elapsed_ms
+    assert one(db, "SELECT count(*) FROM child") == 0
+    assert metrics(db)["commit_max_ms"] > elapsed_ms / 3
+
+
+def test_triggers_are_part_of_their_statement_each_time(db):
+    db.execute("CREATE TABLE log(id INTEGER PRIMARY KEY)")
+    db.execute("CREATE TRIGGER logged AFTER INSERT ON t BEGIN INSERT INTO log VALUES (NULL); INSERT INTO log VALUES (NULL); END")
+    for i in range(300):
+        db.execute("INSERT INTO t(payload) VALUES (?)", (i,))
+        db.execute("SELECT max(id) FROM log").fetchall()
+    assert calls(db, "INSERT INTO t (payload) VALUES (?)") == 300
+    assert row(db, "SELECT max(id) FROM log")["rows"] == 300
+    assert one(db, "SELECT count(*) FROM log") == 600
+
+
 def test_statement_metrics_off_and_on_again_for_all_connections(wal_path):
     db, other = connect(wal_path), connect(wal_path)
     for each in (db, other):

@@ -182,6 +182,30 @@ def test_a_restore_that_the_disk_has_no_room_for_is_refused_before(small_disk, t
     db.close()
 
 
+@pytest.mark.parametrize("plenty", [True, False])
+def test_room_for_the_copy_is_taken_only_where_twice_as_much_is_free(small_disk, filled, worker, fast_path, plenty):
+    """Who writes on the same file system shall not find it full as soon as a copy begins."""
+    assert one(filled, "SELECT json_extract(wal_checkpoint('TRUNCATE'), '$.result')") == "complete"
+    copy = os.path.getsize(fast_path)
+
+    def free():
+        disk = os.statvfs(small_disk)
+        return disk.f_bavail * disk.f_frsize
+    with open(small_disk / "filler", "wb") as filler:
+        filler.write(bytes(free() - int(copy * (2.5 if plenty else 1.5))))
+    before = free()
+    process = worker(fast_path)
+    process.start("run", f"""
+        db.execute("SELECT wal_backup(?, ?)", ({str(small_disk / "copy.db")!r}, '{{"pages_per_step":20,"pause_ms":20}}')).fetchall()
+    """)
+    begun(filled, "walmanager backup")
+    taken = before - free()
+    assert taken >= copy if plenty else taken < copy / 2
+    process.finish()
+    assert one(connect(small_disk / "copy.db", load=None), "SELECT count(*) FROM t") == ROWS
+    assert before - free() <= copy + 65536
+
+
 def test_a_directory_that_cannot_be_written(worker, filled, fast_path):
     fast_path.parent.chmod(0o755)
     os.chmod(fast_path, 0o666)

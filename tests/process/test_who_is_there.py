@@ -36,6 +36,26 @@ def shell(fast_path):
     db.close()
 
 
+def test_bug_a_new_connection_that_only_reads_was_not_seen_in_a_new_control_file(shell, fast_path, worker):
+    """Its first statement looks for the file, whenever another connection of the process has looked."""
+    shell.close()
+    os.unlink(str(fast_path) + "-walmanager") if os.path.exists(str(fast_path) + "-walmanager") else None
+    process = worker(fast_path)
+    process.run("db.execute('SELECT count(*) FROM t').fetchall(); db.execute('SELECT count(*) FROM t').fetchall()")
+    assert not os.path.exists(str(fast_path) + "-walmanager")
+    time.sleep(1.1)
+    operator = connect(fast_path)
+    operator.execute("INSERT INTO t(payload) VALUES (1), (2), (3)")
+    process.run(f"""
+        other = connect({str(fast_path)!r}, EXTENSION)
+        cursor = other.execute("SELECT id FROM t")
+        cursor.fetchone()
+    """)
+    assert one(operator, "SELECT count(*) FROM connection_metrics WHERE pid = ?", process.pid) >= 1
+    assert poll(lambda: [found["verdict"] for found in readers(operator) if found["pid"] == process.pid] == ["unfinished statement"])
+    operator.close()
+
+
 # --- exact totals
 
 def test_n_processes_times_m_calls(shell, fast_path, worker):
