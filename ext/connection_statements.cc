@@ -114,7 +114,7 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   __builtin_prefetch(followed_control_);
   meter_.Prefetch();
   if (meter_.Knows(stmt, sql)) [[likely]] {
-    if (meter_.runs(stmt)) return;
+    if (meter_.runs_and_writes(stmt)) return;
   } else if (IsOurs(sql) || IsComment(sql)) {
     if (IsPartOfAnother(stmt, sql)) return;
   }

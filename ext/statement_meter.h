@@ -117,11 +117,11 @@ class StatementMeter {
   void ForgetText(sqlite3_stmt* stmt) {
     if (Known* known = Find(stmt)) known->text = nullptr;
   }
-  // Whether it runs, so that what SQLite announces is a part of it: the action of a foreign key,
-  // which has no name.
-  bool runs(sqlite3_stmt* stmt) {
+  // Whether it writes and runs, so that what SQLite announces is a part of it: the action of a
+  // foreign key, which has no name.
+  bool runs_and_writes(sqlite3_stmt* stmt) {
     const Known* known = Find(stmt);
-    return known && known->start_ns != 0;
+    return known && known->start_ns != 0 && !known->reads_only;
   }
   // A trigger of the statement is about to run; SQLite counts it as a run.
   void RanTrigger(sqlite3_stmt* stmt) {
