@@ -316,8 +316,13 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
   const std::uint64_t limit = wait_frame_.load(std::memory_order_relaxed);
   const std::uint64_t brake =
       std::min(2 * std::uint64_t{index.max_frame}, std::max<std::uint64_t>(index.max_frame, limit));
-  Put(engine.brake_frame, brake);
-  if (brake < next_look_frame_.load(std::memory_order_relaxed)) next_look_frame_ = brake;
+  const auto pull_brake = [&] {
+    Put(engine.brake_frame, brake);
+    if (brake < next_look_frame_.load(std::memory_order_relaxed)) next_look_frame_ = brake;
+  };
+  // Where the last attempt moved nothing a reader holds the log: until that has left, no pause of a
+  // commit lets it start over.
+  if (backoff_ns_ == 0) pull_brake();
   CheckpointOutcome whole;
   std::int64_t moved = 0;
   bool in_vain = false;
@@ -328,6 +333,7 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     whole = checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
     const auto pass_moved = static_cast<std::uint32_t>(whole.moved_frames.value_or(0));
     moved += pass_moved;
+    if (pass_moved > 0) pull_brake();
     Learned learned = region.learned();
     const bool left_to_the_commit = commits_sync_ && learned.Multiple() > 1;
     if (pass_moved > 0 && !left_to_the_commit) checkpointer_.Sync();

@@ -2,6 +2,7 @@
 other VFSs and locking modes of SQLite's own, memory-mapped reading, WAL mode left and entered again."""
 
 import contextlib
+import mmap
 import os
 import struct
 import threading
@@ -217,6 +218,27 @@ def test_a_brake_that_is_never_released_costs_each_commit_a_pause(committer, fas
     assert after["wal_frames"] < 1000 and after["checkpoints"] == 0  # nobody copied
     assert 500 * 0.040 <= stalled < 500 * 1  # 50 µs in the mean: the lie was believed, and cost no more
     assert max(times) < 1
+
+
+def test_bug_commits_were_braked_while_a_reader_held_the_log(worker, wal_path):
+    """No pause of theirs lets the log start over before the reader leaves; and after it has, they are again."""
+    writer, reader = worker(wal_path), worker(wal_path)
+    writer.run(TIMED)
+    setting(writer, "wal_limit_bytes", 1 << 20)
+    reader.run("db.execute('BEGIN'); one(db, 'SELECT count(*) FROM t')")
+    until(lambda: writer.call("len(commits(500))") and writer.call("metrics(db)['checkpoints_skipped']") > 1)
+    skipped = writer.call("metrics(db)['checkpoints_skipped']")
+    writer.start("call", "commits_for(2)")
+    seen, until_then = [], time.monotonic() + 1.5
+    with open(control_of(wal_path), "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
+        while time.monotonic() < until_then:
+            seen.append(struct.unpack_from("<Q", memory, BRAKE_FRAME)[0])
+    writer.finish()
+    assert writer.call("metrics(db)['checkpoints_skipped']") > skipped  # it was tried meanwhile
+    assert not any(seen)
+    reader.run("db.execute('COMMIT')")
+    writer.call("len(commits(2000))")
+    copied_in_background(writer)
 
 
 @pytest.mark.parametrize("value", LIES.values(), ids=LIES.keys())
