@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
+#include <utility>
 
 #include "ext/clock.h"
 
@@ -61,16 +61,11 @@ void PoolCall::PutBack(std::size_t statement) {
   ++untaken_;
 }
 
-void PoolCall::StatementEnded() {
-  const std::lock_guard lock(mutex_);
-  if (++ended_ == request_.statements.size()) for_caller_.notify_one();
-}
-
 bool PoolCall::MayHandOver() const {
-  return rows_.empty() || (rows_.size() < kMostRows && bytes_ < kMostBytes);
+  return count_ == 0 || (count_ < kMostRows && bytes_ < kMostBytes);
 }
 
-bool PoolCall::HandOver(std::vector<PoolRow>& rows, Push push) {
+bool PoolCall::HandOver(PoolRows& rows, Push push) {
   if (rows.empty()) return !stopped();
   std::unique_lock lock(mutex_);
   if (push == Push::kIfRoom && !MayHandOver()) return !stopped();
@@ -78,16 +73,15 @@ bool PoolCall::HandOver(std::vector<PoolRow>& rows, Push push) {
   for_readers_.wait_for(lock, Until(deadline_ns_), [&] { return stopped() || MayHandOver(); });
   --waiting_for_room_;
   if (stopped() || !MayHandOver()) return false;
-  for (const PoolRow& row : rows) bytes_ += row.data.size();
-  std::move(rows.begin(), rows.end(), std::back_inserter(rows_));
-  rows.clear();
-  if (push != Push::kQuietly && hungry_.exchange(false)) for_caller_.notify_one();
+  ended_ += std::exchange(rows.ended, 0);
+  if (!rows.rows.empty()) {
+    count_ += rows.rows.size();
+    bytes_ += rows.text.size();
+    rows_.push_back(std::exchange(rows, {}));
+  }
+  const bool news = !rows_.empty() || ended_ == request_.statements.size();
+  if (news && hungry_.exchange(false)) for_caller_.notify_one();
   return true;
-}
-
-void PoolCall::WakeCaller() {
-  const std::lock_guard lock(mutex_);
-  if (hungry_.exchange(false)) for_caller_.notify_one();
 }
 
 void PoolCall::Fail(Error error) {
@@ -104,7 +98,7 @@ void PoolCall::Pause(std::uint64_t nanoseconds) {
   for_readers_.wait_for(lock, Until(until), [&] { return stopped(); });
 }
 
-Result<PoolCall::State> PoolCall::Receive(std::vector<PoolRow>& rows, std::uint64_t wait_ns) {
+Result<PoolCall::State> PoolCall::Receive(std::vector<PoolRows>& rows, std::uint64_t wait_ns) {
   std::unique_lock lock(mutex_);
   const auto done = [&] { return ended_ == request_.statements.size(); };
   const auto ready = [&] { return error_ || !rows_.empty() || done(); };
@@ -118,7 +112,7 @@ Result<PoolCall::State> PoolCall::Receive(std::vector<PoolRow>& rows, std::uint6
   if (rows_.empty()) return done() ? State::kEnd : State::kNothingYet;
   rows.swap(rows_);
   rows_.clear();
-  bytes_ = 0;
+  count_ = bytes_ = 0;
   for_readers_.notify_all();
   return State::kRows;
 }

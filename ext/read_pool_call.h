@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ext/checkpointer.h"
@@ -23,10 +24,24 @@ namespace walmanager {
 struct PoolRow {
   std::size_t statement = 0;  // from 0
   std::int64_t number = 0;    // of its statement's rows, from 1
-  std::string data;           // a JSON object
   std::uint64_t connection_id = 0;
-  double wait_ms = 0;   // from the call to the start of the statement
-  double query_ms = 0;  // from there to this row
+  double wait_ms = 0;               // from the call to the start of the statement
+  double query_ms = 0;              // from there to this row
+  std::size_t begin = 0, size = 0;  // of its data in the text of its rows
+};
+
+// Rows that go together. Their data is one text: a piece of memory for each row, which one thread
+// takes and another gives back, would have both wait for each other.
+struct PoolRows {
+  std::vector<PoolRow> rows;
+  std::string text;
+  std::size_t ended = 0;  // statements whose last row is here, or was before
+
+  bool empty() const { return rows.empty() && ended == 0; }
+  // A JSON object.
+  std::string_view Data(const PoolRow& row) const {
+    return std::string_view(text).substr(row.begin, row.size);
+  }
 };
 
 // How the database of the caller is to be opened, as its own connection has it now.
@@ -66,15 +81,12 @@ class PoolCall {
 
   // The next statement to run; nullopt: none, or it was stopped.
   std::optional<std::size_t> TakeStatement();
-  void StatementEnded();  // all its rows are handed over
-  void WakeCaller();      // after the last of its rows
   // It was taken by one that cannot run it: another's.
   void PutBack(std::size_t statement);
   // Hands rows over and leaves `rows` empty; waits while there are too many on their way, but not
-  // in `Push::kIfRoom`; wakes the caller, but in `Push::kQuietly`. False where it was stopped, or
-  // the time is over.
-  enum class Push { kWait, kQuietly, kIfRoom };
-  bool HandOver(std::vector<PoolRow>& rows, Push push);
+  // in `Push::kIfRoom`. False where it was stopped, or the time is over.
+  enum class Push { kWait, kIfRoom };
+  bool HandOver(PoolRows& rows, Push push);
   // So many readers wait for the caller to take rows.
   int waiting_for_room() const { return waiting_for_room_.load(std::memory_order_relaxed); }
   // The processors on which its readers began, a bit for each of the first 64.
@@ -88,8 +100,8 @@ class PoolCall {
   // --- the caller
 
   enum class State { kRows, kNothingYet, kEnd };
-  // Moves what is there to `rows`; waits for it so long at most.
-  Result<State> Receive(std::vector<PoolRow>& rows, std::uint64_t wait_ns);
+  // Moves what is there to `rows`, each with a row at least; waits for it so long at most.
+  Result<State> Receive(std::vector<PoolRows>& rows, std::uint64_t wait_ns);
   void Stop();
 
   // --- the pool, under its mutex
@@ -112,8 +124,8 @@ class PoolCall {
   std::condition_variable for_caller_, for_readers_;
   std::size_t next_ = 0, ended_ = 0;  // statements
   std::vector<std::size_t> put_back_;
-  std::vector<PoolRow> rows_;
-  std::size_t bytes_ = 0;  // of rows_
+  std::vector<PoolRows> rows_;
+  std::size_t count_ = 0, bytes_ = 0;  // of rows_
   std::optional<Error> error_;
 };
 

@@ -27,6 +27,7 @@ Status PoolConnection::Open(const std::string& path, std::uint64_t device, std::
     const std::lock_guard lock(interrupt_mutex_);
     db_ = std::move(opened.value());
   }
+  limits_.fill(-1);  // of a new connection: not followed yet
   Status configured = Configure(host);
   if (!configured.ok()) {
     Reset();
@@ -59,6 +60,11 @@ bool PoolConnection::Fits(const PoolHost& host) const {
 }
 
 void PoolConnection::Follow(const PoolHost& host) {
+  if (limits_ == host.limits && options_ == host.options) return;
+  limits_ = host.limits;
+  options_ = host.options;
+  // They say what compiles, and to what.
+  kept_.Clear();
   for (std::size_t limit = 0; limit < host.limits.size(); ++limit) {
     sqlite3_limit(db_.get(), static_cast<int>(limit), host.limits[limit]);
   }
@@ -74,6 +80,7 @@ void PoolConnection::Interrupt() {
 }
 
 void PoolConnection::Reset() {
+  kept_.Clear();
   OwnedDb closed;
   const std::lock_guard lock(interrupt_mutex_);
   closed = std::exchange(db_, nullptr);

@@ -115,16 +115,12 @@ int PoolReader::OnProgress(void* self) {
   return AtCEdge([&] {
     // The engine calls this between two steps, with none of its locks for all connections held.
     if (Registry::Get().forks_waiting > 0) reader->GiveWay();
-    if (call->IsHungry() && !reader->batch_.empty()) {
-      const std::size_t rows = reader->batch_.size();
-      (void)call->HandOver(reader->batch_, PoolCall::Push::kIfRoom);
-      if (reader->batch_.empty()) {
-        reader->connection_.ShowRows(rows);
-        reader->batch_bytes_ = 0;
-        reader->handed_over_ns_ = MonotonicNs();
-      }
-    }
     const std::uint64_t now = MonotonicNs();
+    if (call->IsHungry() && reader->IsLate(now)) {
+      reader->ShowRows();
+      (void)call->HandOver(reader->batch_, PoolCall::Push::kIfRoom);
+      if (reader->batch_.empty()) reader->handed_over_ns_ = now;
+    }
     if (reader->processor_) {
       reader->processor_->LetGoInTime(now);
     } else {
@@ -143,15 +139,14 @@ void PoolReader::Serve() {
     handed_over_ns_ = MonotonicNs();
     while (const auto index = current.TakeStatement()) {
       if (!RunStatement(*index)) break;
-      current.StatementEnded();
     }
-    current.WakeCaller();
+    (void)HandOver();
     return SQLITE_OK;
   });
   if (rc != SQLITE_OK) current.Fail(Error{"out of memory", ErrorCode::kNoMemory});
   processor_.reset();
-  batch_.clear();
-  batch_bytes_ = 0;
+  batch_ = {};
+  unshown_rows_ = 0;
   if (!in_snapshot_) return;
   in_snapshot_ = false;
   EndTransaction();
@@ -227,6 +222,7 @@ Status PoolReader::Try(std::size_t index, std::int64_t& number) {
   const std::uint64_t began = MonotonicNs();
   const double wait_ms = static_cast<double>(began - current.began_ns()) / 1e6;
   const auto not_active = [this](PoolConnection* connection) {
+    ShowRows();
     sqlite3_progress_handler(connection->db(), 0, nullptr, nullptr);
     connection->ShowStatement(0);
     pool_.CountRunning(false);
@@ -236,41 +232,52 @@ Status PoolReader::Try(std::size_t index, std::int64_t& number) {
   const std::unique_ptr<PoolConnection, decltype(not_active)> active(&connection_, not_active);
   sqlite3_progress_handler(connection_.db(), kStepsBetweenLooks, OnProgress, this);
   auto query = PoolQuery::Prepare(connection_.db(), current.request().statements[index],
-                                  &connection_.guard());
+                                  PoolQuery::Pooled{&connection_.guard(), &connection_.kept()});
   if (!query.ok()) return query.error();
   for (;;) {
-    PoolRow row;
-    auto stepped = query.value().Step(row.data);
+    // Hands over what is there, where it takes long.
+    auto stepped = query.value().Step();
     if (!stepped.ok()) return stepped.error();
     if (!stepped.value()) break;
+    PoolRow row;
+    row.begin = batch_.text.size();
+    if (Status made = query.value().AppendRow(batch_.text); !made.ok()) return made;
+    row.size = batch_.text.size() - row.begin;
     row.statement = index;
     row.number = ++number;
     row.connection_id = connection_.id();
     row.wait_ms = wait_ms;
     const std::uint64_t now = MonotonicNs();
     row.query_ms = static_cast<double>(now - began) / 1e6;
-    batch_bytes_ += row.data.size();
-    batch_.push_back(std::move(row));
-    const bool enough = batch_.size() >= kBatchRows || batch_bytes_ >= kBatchBytes;
-    const bool wakes = enough || now - handed_over_ns_ > kQuietNs;
-    if ((enough || current.IsHungry()) &&
-        !HandOver(wakes ? PoolCall::Push::kWait : PoolCall::Push::kQuietly)) {
-      return Error{"stopped"};
-    }
+    if (batch_.rows.empty()) batch_.rows.reserve(kBatchRows);
+    batch_.rows.push_back(row);
+    ++unshown_rows_;
+    const bool enough = batch_.rows.size() >= kBatchRows || batch_.text.size() >= kBatchBytes;
+    if ((enough || (current.IsHungry() && IsLate(now))) && !HandOver()) return Error{"stopped"};
   }
-  const bool wakes = MonotonicNs() - handed_over_ns_ > kQuietNs || !current.HasUntaken();
-  if (!HandOver(wakes ? PoolCall::Push::kWait : PoolCall::Push::kQuietly)) return Error{"stopped"};
-  return Ok{};
+  query.value().End();
+  ++batch_.ended;
+  // The next statement's rows may go with these; after the last one there is nothing to wait for.
+  const bool goes_on = (current.HasUntaken() && !IsLate(MonotonicNs())) || HandOver();
+  return goes_on ? Status(Ok{}) : Error{"stopped"};
 }
 
-bool PoolReader::HandOver(PoolCall::Push push) {
-  if (push == PoolCall::Push::kWait) handed_over_ns_ = MonotonicNs();
+// Whether the caller has waited for what is there.
+bool PoolReader::IsLate(std::uint64_t now_ns) const {
+  return !batch_.rows.empty() && now_ns - handed_over_ns_ > kQuietNs;
+}
+
+void PoolReader::ShowRows() {
+  if (unshown_rows_ > 0) connection_.ShowRows(std::exchange(unshown_rows_, 0));
+}
+
+bool PoolReader::HandOver() {
+  handed_over_ns_ = MonotonicNs();
   if (batch_.empty()) return !working_for_->stopped();
-  connection_.ShowRows(batch_.size());
-  batch_bytes_ = 0;
+  ShowRows();
   // It may wait for the caller: not with a lock that a fork waits for.
   engine_.unlock();
-  const bool going_on = working_for_->HandOver(batch_, push);
+  const bool going_on = working_for_->HandOver(batch_, PoolCall::Push::kWait);
   GiveWay();
   return going_on;
 }

@@ -38,6 +38,7 @@ class PoolConnection {
   void Interrupt();
   std::uint64_t id() const { return id_; }
   ReadGuard& guard() { return guard_; }
+  KeptStatements& kept() { return kept_; }
   Status Open(const std::string& path, std::uint64_t device, std::uint64_t inode,
               const PoolHost& host);
   void Close();
@@ -60,6 +61,9 @@ class PoolConnection {
   std::mutex interrupt_mutex_;  // held while db_ changes, and while another thread uses it
   OwnedDb db_;
   ReadGuard guard_;
+  KeptStatements kept_;                    // goes before db_
+  decltype(PoolHost::limits) limits_{};    // as followed
+  decltype(PoolHost::options) options_{};  // likewise
   std::uint64_t id_ = 0;
   std::shared_ptr<ControlFile> shown_in_;
   std::size_t slab_ = 0;
@@ -98,7 +102,9 @@ class PoolReader {
   // The first `count` of them become idle again.
   void Dismiss(std::vector<PoolReader*>& readers, std::size_t count);
   void EndTransaction();
-  bool HandOver(PoolCall::Push push);
+  bool HandOver();
+  bool IsLate(std::uint64_t now_ns) const;
+  void ShowRows();
   void GiveWay();
   void PauseOutside(int attempt);
   static int OnProgress(void* self);
@@ -110,8 +116,8 @@ class PoolReader {
   std::shared_ptr<PoolCall> working_for_;
   bool in_snapshot_ = false;
   std::optional<OwnProcessor> processor_;
-  std::vector<PoolRow> batch_;
-  std::size_t batch_bytes_ = 0;
+  PoolRows batch_;
+  std::uint64_t unshown_rows_ = 0;  // in connection_metrics
   std::uint64_t statement_deadline_ns_ = 0;
   std::uint64_t handed_over_ns_ = 0;
   std::shared_lock<std::shared_timed_mutex> engine_;

@@ -29,9 +29,11 @@ class PooledScan final : public ReadPoolScan {
   ~PooledScan() override { pool_->End(call_, close_); }
 
   Result<bool> Next() override {
-    if (++at_ < rows_.size()) return true;
-    rows_.clear();
+    if (++at_ < part().rows.size()) return true;
     at_ = 0;
+    if (++part_ < rows_.size()) return true;
+    rows_.clear();
+    part_ = 0;
     for (std::uint64_t wait = kFirstWaitNs;; wait = std::min(2 * wait, kLongestWaitNs)) {
       auto received = call_->Receive(rows_, wait);
       if (!received.ok()) return Failed(received.error());
@@ -42,9 +44,15 @@ class PooledScan final : public ReadPoolScan {
       if (call_->HasUntaken()) pool_->Want(call_, most_);
     }
   }
-  const PoolRow& row() const override { return rows_[at_]; }
+  const PoolRow& row() const override { return part().rows[at_]; }
+  std::string_view data() const override { return part().Data(row()); }
 
  private:
+  const PoolRows& part() const {
+    static const PoolRows kNone;
+    return rows_.empty() ? kNone : rows_[part_];
+  }
+
   static constexpr std::uint64_t kFirstWaitNs = 2 * kMs;
   static constexpr std::uint64_t kLongestWaitNs = 20 * kMs;
 
@@ -64,8 +72,8 @@ class PooledScan final : public ReadPoolScan {
   const std::shared_ptr<PoolCall> call_;
   const std::size_t most_;
   const bool close_;
-  std::vector<PoolRow> rows_;
-  std::size_t at_ = 0;
+  std::vector<PoolRows> rows_;
+  std::size_t part_ = 0, at_ = 0;
   std::optional<HostInterrupt> interrupt_;
 };
 
@@ -97,19 +105,19 @@ class OwnScan final : public ReadPoolScan {
       return false;
     };
     if (!writes()) return Ok{};
-    std::vector<PoolRow> rows;
-    std::size_t bytes = 0;
+    PoolRows rows;
     for (;;) {
       auto next = Step();
       if (!next.ok()) return next.error();
       if (!next.value()) break;
-      bytes += sizeof row_ + row_.data.size();
-      if (bytes > kMostBytes) {
+      row_.begin = rows.text.size();
+      rows.rows.push_back(row_);
+      rows.text += data_;
+      if (rows.rows.size() * sizeof row_ + rows.text.size() > kMostBytes) {
         return Error{
             "more than 64 MiB of rows for a statement that writes, on its own connection: "
             "gather them in a TEMP table, or leave read_pool_size above 0"};
       }
-      rows.push_back(row_);
     }
     gathered_ = std::move(rows);
     return Ok{};
@@ -117,11 +125,12 @@ class OwnScan final : public ReadPoolScan {
 
   Result<bool> Next() override {
     if (!gathered_) return Step();
-    if (at_ == gathered_->size()) return false;
-    row_ = std::move((*gathered_)[at_++]);
+    if (at_ == gathered_->rows.size()) return false;
+    row_ = gathered_->rows[at_++];
     return true;
   }
   const PoolRow& row() const override { return row_; }
+  std::string_view data() const override { return gathered_ ? gathered_->Data(row_) : data_; }
 
  private:
   Result<bool> Step() {
@@ -142,17 +151,19 @@ class OwnScan final : public ReadPoolScan {
         row_.statement = *index;
         row_.number = 0;
         began_ns_ = MonotonicNs();
-        auto query = PoolQuery::Prepare(db_, call_.request().statements[*index], nullptr);
+        auto query = PoolQuery::Prepare(db_, call_.request().statements[*index], {});
         if (!query.ok()) return Named(query.error());
         query_.emplace(std::move(query.value()));
       }
-      row_.data.clear();
-      auto stepped = query_->Step(row_.data);
+      auto stepped = query_->Step();
       if (!stepped.ok()) return Named(stepped.error());
       if (stepped.value()) break;
       query_.reset();
     }
+    data_.clear();
+    if (Status made = query_->AppendRow(data_); !made.ok()) return Named(made.error());
     ++row_.number;
+    row_.size = data_.size();
     row_.wait_ms = static_cast<double>(began_ns_ - call_.began_ns()) / 1e6;
     row_.query_ms = static_cast<double>(MonotonicNs() - began_ns_) / 1e6;
     return true;
@@ -168,7 +179,8 @@ class OwnScan final : public ReadPoolScan {
   std::optional<PoolQuery> query_;
   std::uint64_t began_ns_ = 0;
   PoolRow row_;
-  std::optional<std::vector<PoolRow>> gathered_;
+  std::string data_;  // of row_, unless they were gathered
+  std::optional<PoolRows> gathered_;
   std::size_t at_ = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "ext/read_pool_call.h"
 
@@ -20,6 +21,8 @@ class ReadPoolScan {
   // To the next row; false: there is none left.
   virtual Result<bool> Next() = 0;
   virtual const PoolRow& row() const = 0;
+  // Of the row at hand: a JSON object, until the next one.
+  virtual std::string_view data() const = 0;
 };
 
 // Inside a statement of the connection. The pool is used where its main database is in WAL mode, on

@@ -8,13 +8,14 @@ namespace {
 
 struct Row {
   const PoolRow& pool;
+  std::string_view data;
 };
 
 class Stream final : public RowStreamOf<Row> {
  public:
   explicit Stream(std::unique_ptr<ReadPoolScan> scan) : scan_(std::move(scan)) {}
   Result<bool> Next() override { return scan_->Next(); }
-  Row row() const override { return {scan_->row()}; }
+  Row row() const override { return {scan_->row(), scan_->data()}; }
 
  private:
   const std::unique_ptr<ReadPoolScan> scan_;
@@ -47,7 +48,7 @@ const Table& ReadPoolTable() {
       {
           {"statement", kInteger, "which one, from 1", [](const Row& r) -> Value { return std::uint64_t{r.pool.statement + 1}; }},
           {"row", kInteger, "of its rows, from 1", [](const Row& r) -> Value { return r.pool.number; }},
-          {"data", kText, "the row as a JSON object: a blob is {\"$blob\":\"hex\"}, text that is not UTF-8 {\"$text\":\"hex\"}, infinity 9e999; a repeated column name gets :2", [](const Row& r) -> Value { return r.pool.data; }},
+          {"data", kText, "the row as a JSON object: a blob is {\"$blob\":\"hex\"}, text that is not UTF-8 {\"$text\":\"hex\"}, infinity 9e999; a repeated column name gets :2", [](const Row& r) -> Value { return std::string(r.data); }},
           {"connection_id", kInteger, "that ran it, as in connection_metrics", [](const Row& r) -> Value { return r.pool.connection_id; }},
           {"wait_ms", kReal, "from the call to the start of the statement", [](const Row& r) -> Value { return r.pool.wait_ms; }},
           {"query_ms", kReal, "from there to this row", [](const Row& r) -> Value { return r.pool.query_ms; }},

@@ -1,10 +1,11 @@
 // A call is a number of statements and all their rows: through read_pool(), or on a connection of
-// SQLite without the extension, one after the other. Everybody prepares every statement anew, as
-// read_pool() must. Two variants more say what could be: SQLite's statements kept prepared, and two
-// threads with a connection of SQLite each, without JSON and queues: what this machine's two
-// processors do at the same time, which is less than twice as much where they are halves of a core.
-// Ids are drawn anew for every call, the same for all. The file is in the system's page cache, and
-// larger than any cache of SQLite's.
+// SQLite without the extension, one after the other. The statements have their numbers in the text,
+// so that everybody prepares each anew; in two variants more they are parameters: read_pool()'s,
+// and SQLite's own statements, kept prepared by the caller. And two threads with a connection of
+// SQLite each, without JSON and queues, say what this machine's two processors do at the same time,
+// which is less than twice as much where they are halves of a core. Ids are drawn anew for every
+// call, the same for all. The file is in the system's page cache, and larger than any cache of
+// SQLite's.
 //
 // Every segment is a process of its own, so that SQLite runs where there is no thread of ours.
 #include "tests/bench/pool_bench.h"
@@ -43,24 +44,26 @@ constexpr Case kCases[] = {
     {"100 point SELECTs", 100, 1, 200, 1, true},
 };
 
-enum class Way { kAnew, kPrepared, kThreads, kPool };
+enum class Way { kAnew, kPrepared, kThreads, kPool, kPoolPrepared };
 struct Variant {
   const char* name;
   Way way;
   bool mmap;
 };
-// The first of each four is what the others are compared with.
+// The first of each five is what the others are compared with.
 constexpr Variant kVariants[] = {
     {"sqlite", Way::kAnew, false},
     {"read_pool", Way::kPool, false},
+    {"read_pool, parameters", Way::kPoolPrepared, false},
     {"sqlite, kept prepared", Way::kPrepared, false},
     {"sqlite, two threads", Way::kThreads, false},
     {"sqlite, mmap_size", Way::kAnew, true},
     {"read_pool, mmap_size", Way::kPool, true},
+    {"read_pool, mmap_size, parameters", Way::kPoolPrepared, true},
     {"sqlite, mmap_size, kept prepared", Way::kPrepared, true},
     {"sqlite, mmap_size, two threads", Way::kThreads, true},
 };
-constexpr std::size_t kVariantsOfOneSize = 4, kPoolOfThem = 1;
+constexpr std::size_t kVariantsOfOneSize = 5, kPoolOfThem = 1;
 
 // `first` and `last`: ids, or parameters for them.
 std::string Sql(const Case& of, const std::string& first, const std::string& last) {
@@ -68,6 +71,13 @@ std::string Sql(const Case& of, const std::string& first, const std::string& las
   std::string sql = "SELECT count(*), max(number), sum(length(payload)) FROM message";
   if (of.rows < kRows) sql += " WHERE id BETWEEN " + first + " AND " + last;
   return sql;
+}
+
+// Of a statement whose two numbers are parameters.
+std::string ParametersOf(const Case& of, int first) {
+  if (of.rows == kRows) return "[]";
+  const std::string last = of.rows == 1 ? "" : "," + std::to_string(first + of.rows - 1);
+  return "[" + std::to_string(first) + last + "]";
 }
 
 // Runs it to its end and looks at every value; the number of rows.
@@ -84,6 +94,8 @@ int Fetch(sqlite3_stmt* stmt) {
   return rows;
 }
 
+bool IsPool(Way way) { return way == Way::kPool || way == Way::kPoolPrepared; }
+
 class Subject {
  public:
   Subject(const Case& of, const Variant& variant, const std::string& path)
@@ -92,7 +104,7 @@ class Subject {
     for (Db* db : {&db_, other_ ? &*other_ : nullptr}) {
       if (db && variant.mmap) db->Exec("PRAGMA mmap_size=1073741824");
     }
-    if (way_ == Way::kPool) db_.LoadExtension();
+    if (IsPool(way_)) db_.LoadExtension();
   }
 
   // What the next call asks for; not in its time.
@@ -105,15 +117,18 @@ class Subject {
       texts_.push_back(Sql(case_, std::to_string(firsts_.back()),
                            std::to_string(firsts_.back() + case_.rows - 1)));
     }
-    array_ = "[";
-    for (const std::string& text : texts_) {
-      array_ += (array_.size() > 1 ? ",\"" : "\"") + text + "\"";
+    array_ = parameters_ = "[";
+    for (std::size_t i = 0; i < texts_.size(); ++i) {
+      const bool prepared = way_ == Way::kPoolPrepared;
+      array_ += (i > 0 ? ",\"" : "\"") + (prepared ? Sql(case_, "?1", "?2") : texts_[i]) + "\"";
+      parameters_ += (i > 0 ? "," : "") + ParametersOf(case_, firsts_[i]);
     }
     array_ += "]";
+    parameters_ += "]";
   }
 
   void Call() {
-    const int rows = way_ == Way::kPool      ? ThroughThePool()
+    const int rows = IsPool(way_)            ? ThroughThePool()
                      : way_ == Way::kThreads ? InTwoThreads()
                                              : OneAfterTheOther(db_, 0, texts_.size());
     if (rows != case_.statements) Fail(std::string(case_.name) + ": rows are missing");
@@ -127,8 +142,13 @@ class Subject {
 
  private:
   int ThroughThePool() {
-    const Statement call(db_.get(), "SELECT statement, row, data FROM read_pool(?1)", 0);
-    sqlite3_bind_text(call.get(), 1, array_.data(), static_cast<int>(array_.size()), SQLITE_STATIC);
+    const Statement call(db_.get(), "SELECT statement, row, data FROM read_pool(?1, ?2)", 0);
+    const auto bind = [&](int number, const std::string& text) {
+      sqlite3_bind_text(call.get(), number, text.data(), static_cast<int>(text.size()),
+                        SQLITE_STATIC);
+    };
+    bind(1, array_);
+    if (way_ == Way::kPoolPrepared) bind(2, parameters_);
     return Fetch(call.get());
   }
   int InTwoThreads() {
@@ -161,6 +181,7 @@ class Subject {
   std::vector<int> firsts_;
   std::vector<std::string> texts_;
   std::string array_;  // the same as JSON
+  std::string parameters_;
 };
 
 Measured RunSegment(const Case& of, const Variant& variant, const std::string& path, double scale) {
@@ -181,7 +202,7 @@ Measured RunSegment(const Case& of, const Variant& variant, const std::string& p
       totals.elapsed_ns += call.ns;
       totals.cpu_ns += CpuTime() - cpu;
     }
-    if (variant.way == Way::kPool) subject.CheckThatThereIsAPool();
+    if (IsPool(variant.way)) subject.CheckThatThereIsAPool();
   });
   return measured;
 }

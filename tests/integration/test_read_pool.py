@@ -309,7 +309,7 @@ def test_bug_cursors_half_read_kept_their_own_thread_waiting(pool):
 
 def test_limits_of_the_hosts_connection_are_the_pools(pool, wal_path):
     deep = "SELECT " + "+".join("1" * 300)
-    assert len(rows(pool, deep)) == 1
+    assert len(thrice(pool, deep)) == 1  # kept prepared
     pool.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 100)
     assert "Expression tree is too large (maximum depth 100)" in error(pool, "SELECT * FROM read_pool(?)", deep)
     other = connect(wal_path)
@@ -326,6 +326,114 @@ def test_what_a_name_in_quotes_may_be_is_as_on_the_hosts_connection(wal_path):
     with pytest.raises(apsw.SQLError, match="no such column"):
         db.cursor().execute(sql).fetchall()
     db.close()
+
+
+# --- statements that come again are kept prepared; so each runs a few times before something changes
+
+
+def thrice(db, sql, parameters=None):
+    """What a statement finds, three times the same."""
+    found = [rows(db, sql, parameters) for _ in range(3)]
+    assert found[0] == found[1] == found[2]
+    return [data for _, _, data in found[0]]
+
+
+@pytest.mark.parametrize("sql, expected", [
+    ("SELECT * FROM t WHERE id = 1", ["id", "payload", "extra"]),
+    ("SELECT t.* FROM t JOIN t AS other USING (id) WHERE id = 1", ["id", "payload", "extra"]),
+    ("SELECT name FROM pragma_table_info('t')", ["name"]),
+    ("PRAGMA table_info(t)", ["cid", "name", "type", "notnull", "dflt_value", "pk"]),
+])
+def test_one_that_comes_again_sees_the_schema_of_now(both, sql, expected):
+    columns_before = thrice(both, sql)
+    both.execute("ALTER TABLE t ADD COLUMN extra DEFAULT 7")
+    found = thrice(both, sql)
+    assert list(found[0]) == expected and found != columns_before
+    both.execute("ALTER TABLE t RENAME COLUMN extra TO other")
+    assert json.dumps(thrice(both, sql)) == json.dumps(found).replace('"extra"', '"other"')
+
+
+def test_one_that_comes_again_may_become_one_that_is_refused(pool):
+    pool.execute("CREATE VIEW v AS SELECT id AS x FROM t LIMIT 1")
+    assert thrice(pool, "SELECT x FROM v") == [{"x": 1}]
+    pool.execute("DROP VIEW v")
+    pool.execute("CREATE VIEW v AS SELECT 1 AS x FROM pragma_optimize")
+    message = "read_pool: statement 1: PRAGMA optimize is refused: only what reads runs here"
+    for _ in range(3):
+        assert error(pool, "SELECT * FROM read_pool('SELECT x FROM v')") == message
+    pool.execute("DROP VIEW v")
+    assert "no such table: v" in error(pool, "SELECT * FROM read_pool('SELECT x FROM v')")
+    pool.execute("CREATE TABLE v(x, y)")
+    assert thrice(pool, "SELECT x FROM v") == []
+
+
+def test_one_that_comes_again_has_the_plan_of_now(both):
+    plan = "EXPLAIN QUERY PLAN SELECT id FROM t WHERE payload = 1"
+    assert "SCAN" in str(thrice(both, plan))
+    both.execute("CREATE INDEX by_payload ON t(payload)")
+    one(both, "SELECT count(*) FROM read_pool('SELECT count(*) FROM t')")  # the reader has seen the new schema
+    assert "by_payload" in str(thrice(both, plan))
+
+
+def test_one_that_comes_again_is_compiled_as_the_host_would(wal_path):
+    import apsw
+    db = apsw_connect(wal_path)
+    sql = """SELECT data FROM read_pool('SELECT "no name" AS a, length(zeroblob(2000)) AS b')"""
+    for _ in range(3):
+        assert db.cursor().execute(sql).fetchall() == [('{"a":"no name","b":2000}',)]
+    db.limit(apsw.SQLITE_LIMIT_LENGTH, 1000)
+    with pytest.raises(apsw.SQLError, match="too big"):
+        db.cursor().execute(sql).fetchall()
+    db.limit(apsw.SQLITE_LIMIT_LENGTH, 10000)
+    assert db.cursor().execute(sql).fetchall() == [('{"a":"no name","b":2000}',)]
+    db.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+    with pytest.raises(apsw.SQLError, match="no such column"):
+        db.cursor().execute(sql).fetchall()
+    db.close()
+
+
+def test_one_that_comes_again_has_the_parameters_of_now(both):
+    sql = "SELECT typeof(?1) AS kind, ?1 AS value, (SELECT count(*) FROM t WHERE id <= ?2) AS few"
+    for number, value in enumerate(["x" * 100_000, b"\0" * 50_000, None, 1, 1.5, "", b"", "y"] * 2):
+        (_, _, data), = rows(both, sql, [as_parameter(value), number])
+        assert exactly(value_of(data["value"])) == exactly(value) and data["few"] == number
+    assert "has 2 parameters, and 1 values are given" in error(both, "SELECT * FROM read_pool(?, '[1]')", sql)
+    assert thrice(both, sql, [1, 2]) == [{"kind": "integer", "value": 1, "few": 2}]
+
+
+def test_one_that_comes_again_may_fail_and_go_on(both):
+    sql = "SELECT abs(?1) AS a FROM t WHERE id <= 3"
+    assert thrice(both, sql, [-1]) == 3 * [{"a": 1}]
+    for _ in range(3):
+        assert "integer overflow" in error(both, "SELECT * FROM read_pool(?, ?)", sql, f"[{-2**63}]")
+        assert thrice(both, sql, [-2]) == 3 * [{"a": 2}]
+
+
+def test_one_that_comes_again_holds_nothing_meanwhile(pool, wal_path):
+    """Between two calls the log can be copied and cut, and the table be dropped."""
+    thrice(pool, "SELECT count(*) FROM t")
+    rows_into(pool, 10, first=10_000)
+    assert pool.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    pool.execute("DROP TABLE t")
+    assert "no such table: t" in error(pool, "SELECT * FROM read_pool('SELECT count(*) FROM t')")
+
+
+def test_many_different_statements_that_come_again(pool):
+    """More than are kept, in one call and another, and the same one at the same time."""
+    sql = [f"SELECT id + {i} AS sum FROM t WHERE id <= ?1" for i in range(40)]
+    for last in range(1, 6):
+        found = rows(pool, sql + sql[:5], [[last] for _ in range(45)])
+        assert [(s, r, data["sum"]) for s, r, data in found] == \
+            [(s + 1, r, r + s % 40) for s in range(45) for r in range(1, last + 1)]
+
+
+def test_bug_rows_went_with_those_of_the_statement_before(pool):
+    """A statement may hand over what was found before it, while it looks for its own first row."""
+    short, longer = "SELECT ?1 AS n", "SELECT ?1 AS n, count(*) AS c FROM t, (SELECT 1 FROM t LIMIT ?1 % 4)"
+    sql = [longer if i % 5 == 4 else short for i in range(100)]
+    for _ in range(30):
+        found = rows(pool, sql, [[i] for i in range(100)])
+        assert [(statement, row, data["n"]) for statement, row, data in found] == [(i + 1, 1, i) for i in range(100)]
 
 
 def test_a_row_too_long_for_the_engine_is_not_built(both):
