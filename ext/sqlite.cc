@@ -1,5 +1,6 @@
 #include "ext/sqlite.h"
 
+#include <cstring>
 #include <map>
 
 SQLITE_EXTENSION_INIT1
@@ -26,7 +27,11 @@ void SetResult(sqlite3_context* context, const Value& value) {
   } else if (const auto* real = value.real()) {
     sqlite3_result_double(context, *real);
   } else if (const auto* text = value.text()) {
-    sqlite3_result_text(context, text->c_str(), static_cast<int>(text->size()), SQLITE_TRANSIENT);
+    // A text that it measures itself SQLite knows to end with NUL, and need not copy it once more
+    // for who fetches it.
+    const int size = static_cast<int>(text->size());
+    const bool whole = std::strlen(text->c_str()) == text->size();
+    sqlite3_result_text(context, text->c_str(), whole ? -1 : size, SQLITE_TRANSIENT);
   } else {
     sqlite3_result_null(context);
   }
