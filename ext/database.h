@@ -198,8 +198,6 @@ class Database {
   CheckpointReport LookAfterCommit(const HostConnection& host, ControlRegion& region,
                                    WalIndex* index, std::uint64_t now_ns);
   // Lets the thread that copies catch up; whether time has passed.
-  bool MayBrake(const layout::EngineState& engine, const WalIndex& index,
-                std::uint64_t now_ns) const;
   bool Brake(std::uint64_t now_ns);
 
   // Frames before which no built-in rule but that for time can hold: checkpoint_frames or a quarter

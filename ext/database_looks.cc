@@ -110,17 +110,6 @@ void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
       std::memory_order_relaxed);
 }
 
-// Whether a pause helps the thread: it has just begun a pass. One that takes long waits for a disk
-// that others use; up to the limit the log may grow then.
-bool Database::MayBrake(const layout::EngineState& engine, const WalIndex& index,
-                        std::uint64_t now_ns) const {
-  constexpr std::uint64_t kPassNs = 50 * kMs;
-  const std::uint64_t left_ns = Get(engine.at_work_until_ns) - now_ns;
-  if (left_ns >= kAtWorkNs) return false;  // over, or a time that cannot be
-  return left_ns > kAtWorkNs - kPassNs ||
-         index.max_frame >= wait_frame_.load(std::memory_order_relaxed);
-}
-
 bool Database::Brake(std::uint64_t now_ns) {
   // A commit pauses for no more than 50 µs in the mean: on a machine whose CPUs are all at work a
   // sleep takes milliseconds, which the commits to come then need not pay again.
@@ -165,7 +154,8 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
     if (MonotonicNs() >= gate) Put(gate_until_ns, 0);
     look_again();
   } else if (const std::uint64_t brake = Get(engine.brake_frame);
-             brake != 0 && index.max_frame >= brake && MayBrake(engine, index, now_ns)) {
+             brake != 0 && index.max_frame >= brake &&
+             Get(engine.at_work_until_ns) - now_ns < kAtWorkNs) {
     if (thread_running_.load(std::memory_order_acquire)) thread_->Hurry();
     if (Brake(now_ns)) look_again();
   }

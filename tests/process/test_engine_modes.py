@@ -195,10 +195,8 @@ def test_a_gate_is_not_waited_for_by_a_connection_that_reads(committer, fast_pat
         assert word(fast_path, GATE_UNTIL_NS) == 0
 
 
-@pytest.mark.parametrize("pass_began_ms, least, most", [(10, 0.040, 1), (200, 0, 0.040)], ids=["begun", "long"])
-def test_a_brake_that_is_never_released_costs_each_commit_a_pause(committer, fast_path, pass_began_ms, least, most):
-    """at_work_until_ns is a second after a pass began, and is set anew before each commit. A pass that takes long
-    waits for the disk: until the log is at its limit nobody need wait with it."""
+def test_a_brake_that_is_never_released_costs_each_commit_a_pause(committer, fast_path):
+    """at_work_until_ns is believed for the second to come, and is set anew before each commit."""
     committer.run(
         f"""
         file = os.open({control_of(fast_path)!r}, os.O_RDWR)  # never closed: that would drop this process's locks
@@ -207,7 +205,7 @@ def test_a_brake_that_is_never_released_costs_each_commit_a_pause(committer, fas
             put({BRAKE_FRAME}, 1)
             times = []
             for _ in range(n):
-                put({AT_WORK_UNTIL_NS}, time.monotonic_ns() + {1000 - pass_began_ms} * 1_000_000)
+                put({AT_WORK_UNTIL_NS}, time.monotonic_ns() + 900_000_000)
                 times.append(commit())
             return times
         """
@@ -218,7 +216,7 @@ def test_a_brake_that_is_never_released_costs_each_commit_a_pause(committer, fas
     after = committer.call("metrics(db)")
     stalled = after["checkpoint_stall_ms"] - before["checkpoint_stall_ms"]
     assert after["wal_frames"] < 1000 and after["checkpoints"] == 0  # nobody copied
-    assert 500 * least <= stalled < 500 * most  # 50 µs in the mean: the lie was believed, and cost no more
+    assert 500 * 0.040 <= stalled < 500 * 1  # 50 µs in the mean: the lie was believed, and cost no more
     assert max(times) < 1
 
 
@@ -276,7 +274,7 @@ def test_words_that_lie_all_the_time_stop_nobody(worker, fast_path):
             while not stop.is_set():
                 lie(GATE_UNTIL_NS, [1 << 63, (1 << 64) - 1, in_an_hour()][rounds % 3])
                 lie(BRAKE_FRAME, [1, (1 << 64) - 1, 0][rounds // 3 % 3])
-                lie(AT_WORK_UNTIL_NS, [time.monotonic_ns() + 990_000_000, 1 << 63][rounds // 9 % 2])
+                lie(AT_WORK_UNTIL_NS, [time.monotonic_ns() + 900_000_000, 1 << 63][rounds // 9 % 2])
                 rounds += 1
                 stop.wait(0.005)
 
