@@ -99,6 +99,7 @@ KeptStatements::Kept KeptStatements::Take(const std::string& sql) {
 }
 
 bool KeptStatements::ComesAgain(const std::string& sql) {
+  if (sql.size() > kLongest) return false;
   const std::uint64_t hash = XXH3_64bits(sql.data(), sql.size());
   if (std::find(seen_.begin(), seen_.end(), hash) != seen_.end()) return true;
   seen_[next_seen_++ % kRemembered] = hash;

@@ -51,7 +51,7 @@ class KeptStatements {
   // stmt is nullptr: there is none.
   Kept Take(const std::string& sql);
   // Whether the text was asked about lately; remembers it. One that does not come again, such as
-  // one with a number in it, is not worth a place.
+  // one with a number in it, is not worth a place, and a long one never.
   bool ComesAgain(const std::string& sql);
   void Keep(Kept kept);
   void Clear() { kept_.clear(); }
@@ -59,6 +59,7 @@ class KeptStatements {
  private:
   static constexpr std::size_t kMost = 16;
   static constexpr std::size_t kRemembered = 64;
+  static constexpr std::size_t kLongest = 8192;    // bytes: what is kept is bounded
   std::vector<Kept> kept_;                         // the one used last is at the end
   std::array<std::uint64_t, kRemembered> seen_{};  // hashes of texts
   std::size_t next_seen_ = 0;

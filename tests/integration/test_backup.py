@@ -190,6 +190,7 @@ def test_pages_that_are_read_along_are_of_the_snapshot(db, wal_path, target):
     for thread in threads:
         thread.start()
     try:
+        assert poll(lambda: moved[0] > 0)  # the first copy has some of it, too
         for pages_per_step in (30, 100, 1000, 30):
             before = list(moved)
             backup(db, target, pages_per_step=pages_per_step, pause_ms=1, overwrite=True)
