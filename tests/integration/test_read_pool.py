@@ -210,6 +210,15 @@ def test_readers_stand_in_connection_metrics_and_close_when_idle(pool):
     assert one(pool, "SELECT count(*) FROM connection_metrics WHERE role = 'reader'") == 0
 
 
+def test_what_readers_did_is_counted_exactly(pool):
+    """Rows of several statements go together; they are counted with the one that found them, and once."""
+    sql, values = ["SELECT id FROM t WHERE id BETWEEN ?1 AND ?1 + ?2"] * 100, [[7 * i, i % 5] for i in range(1, 101)]
+    for calls in (1, 2, 3):
+        assert len(rows(pool, sql, values)) == 300
+        assert pool.execute("SELECT sum(statements), sum(rows), max(state) FROM connection_metrics WHERE role = 'reader'") \
+            .fetchone() == (100 * calls, 300 * calls, "idle")
+
+
 def test_one_connection_serves_many_statements_and_calls(pool):
     one(pool, "SELECT wal_set('read_pool_size', 1)")
     found = pool.execute("SELECT DISTINCT connection_id FROM read_pool(?)", (json.dumps(["SELECT count(*) FROM t"] * 200),)).fetchall()
