@@ -320,9 +320,12 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     Put(engine.brake_frame, brake);
     if (brake < next_look_frame_.load(std::memory_order_relaxed)) next_look_frame_ = brake;
   };
-  // Where the last attempt moved nothing a reader holds the log: until that has left, no pause of a
+  // While a reader holds the log, as it did at the last attempt, which moved nothing, no pause of a
   // commit lets it start over.
-  if (backoff_ns_ == 0) pull_brake();
+  if (backoff_ns_ > 0) WatchReaders(index, start);
+  const bool held =
+      backoff_ns_ > 0 && oldest_reader_.mark && oldest_reader_.frame <= index.backfill;
+  if (!held) pull_brake();
   CheckpointOutcome whole;
   std::int64_t moved = 0;
   bool in_vain = false;

@@ -62,6 +62,7 @@ PoolReader* ReadPool::TakeIdle() {
 PoolReader* ReadPool::MakeReader() {
   auto made = std::make_unique<PoolReader>(*this);
   readers_.reserve(readers_.size() + 1);
+  idle_.reserve(readers_.size() + 1);  // that it becomes idle does not fail
   if (!made->Start()) return nullptr;
   readers_.push_back(std::move(made));
   return readers_.back().get();

@@ -12,6 +12,8 @@ namespace {
 // What may be on its way. One row may be larger: it then goes alone.
 constexpr std::size_t kMostRows = 1024;
 constexpr std::size_t kMostBytes = 4 << 20;
+// So much goes into one text; more is not copied once again.
+constexpr std::size_t kTogetherBytes = 16 << 10;
 
 std::chrono::nanoseconds Until(std::uint64_t deadline_ns) {
   const std::uint64_t now = MonotonicNs();
@@ -19,6 +21,17 @@ std::chrono::nanoseconds Until(std::uint64_t deadline_ns) {
 }
 
 }  // namespace
+
+void PoolRows::Append(PoolRows& others) {
+  const std::size_t before = text.size();
+  text += others.text;  // first: where memory ends no row is without its text
+  rows.insert(rows.end(), others.rows.begin(), others.rows.end());
+  for (std::size_t i = rows.size() - others.rows.size(); i < rows.size(); ++i) {
+    rows[i].begin += before;
+  }
+  others.rows.clear();
+  others.text.clear();
+}
 
 PoolCall::PoolCall(PoolRequest request, PoolHost host, std::int64_t timeout_ms)
     : request_(std::move(request)),
@@ -61,6 +74,11 @@ void PoolCall::PutBack(std::size_t statement) {
   ++untaken_;
 }
 
+void PoolCall::StatementEnded() {
+  const std::lock_guard lock(mutex_);
+  if (++ended_ == request_.statements.size()) for_caller_.notify_one();
+}
+
 bool PoolCall::MayHandOver() const {
   return count_ == 0 || (count_ < kMostRows && bytes_ < kMostBytes);
 }
@@ -73,15 +91,21 @@ bool PoolCall::HandOver(PoolRows& rows, Push push) {
   for_readers_.wait_for(lock, Until(deadline_ns_), [&] { return stopped() || MayHandOver(); });
   --waiting_for_room_;
   if (stopped() || !MayHandOver()) return false;
-  ended_ += std::exchange(rows.ended, 0);
-  if (!rows.rows.empty()) {
-    count_ += rows.rows.size();
-    bytes_ += rows.text.size();
+  const std::size_t count = rows.rows.size(), bytes = rows.text.size();
+  if (!rows_.empty() && rows_.back().text.size() + rows.text.size() <= kTogetherBytes) {
+    rows_.back().Append(rows);
+  } else {
     rows_.push_back(std::exchange(rows, {}));
   }
-  const bool news = !rows_.empty() || ended_ == request_.statements.size();
-  if (news && hungry_.exchange(false)) for_caller_.notify_one();
+  count_ += count;
+  bytes_ += bytes;
+  if (push != Push::kQuietly && hungry_.exchange(false)) for_caller_.notify_one();
   return true;
+}
+
+void PoolCall::WakeCaller() {
+  const std::lock_guard lock(mutex_);
+  if (hungry_.exchange(false)) for_caller_.notify_one();
 }
 
 void PoolCall::Fail(Error error) {

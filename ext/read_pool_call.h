@@ -35,9 +35,10 @@ struct PoolRow {
 struct PoolRows {
   std::vector<PoolRow> rows;
   std::string text;
-  std::size_t ended = 0;  // statements whose last row is here, or was before
 
-  bool empty() const { return rows.empty() && ended == 0; }
+  bool empty() const { return rows.empty(); }
+  // Takes over the others, which are none then.
+  void Append(PoolRows& others);
   // A JSON object.
   std::string_view Data(const PoolRow& row) const {
     return std::string_view(text).substr(row.begin, row.size);
@@ -81,11 +82,14 @@ class PoolCall {
 
   // The next statement to run; nullopt: none, or it was stopped.
   std::optional<std::size_t> TakeStatement();
+  void StatementEnded();  // all its rows are handed over
+  void WakeCaller();      // after the last of its rows
   // It was taken by one that cannot run it: another's.
   void PutBack(std::size_t statement);
   // Hands rows over and leaves `rows` empty; waits while there are too many on their way, but not
-  // in `Push::kIfRoom`. False where it was stopped, or the time is over.
-  enum class Push { kWait, kIfRoom };
+  // in `Push::kIfRoom`; wakes the caller, but in `Push::kQuietly`. False where it was stopped, or
+  // the time is over.
+  enum class Push { kWait, kQuietly, kIfRoom };
   bool HandOver(PoolRows& rows, Push push);
   // So many readers wait for the caller to take rows.
   int waiting_for_room() const { return waiting_for_room_.load(std::memory_order_relaxed); }

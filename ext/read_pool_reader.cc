@@ -116,7 +116,7 @@ int PoolReader::OnProgress(void* self) {
     // The engine calls this between two steps, with none of its locks for all connections held.
     if (Registry::Get().forks_waiting > 0) reader->GiveWay();
     const std::uint64_t now = MonotonicNs();
-    if (call->IsHungry() && reader->IsLate(now)) {
+    if (call->IsHungry() && !reader->batch_.empty()) {
       reader->ShowRows();
       (void)call->HandOver(reader->batch_, PoolCall::Push::kIfRoom);
       if (reader->batch_.empty()) reader->handed_over_ns_ = now;
@@ -139,8 +139,9 @@ void PoolReader::Serve() {
     handed_over_ns_ = MonotonicNs();
     while (const auto index = current.TakeStatement()) {
       if (!RunStatement(*index)) break;
+      current.StatementEnded();
     }
-    (void)HandOver();
+    current.WakeCaller();
     return SQLITE_OK;
   });
   if (rc != SQLITE_OK) current.Fail(Error{"out of memory", ErrorCode::kNoMemory});
@@ -253,42 +254,46 @@ Status PoolReader::Try(std::size_t index, std::int64_t& number) {
     batch_.rows.push_back(row);
     ++unshown_rows_;
     const bool enough = batch_.rows.size() >= kBatchRows || batch_.text.size() >= kBatchBytes;
-    if ((enough || (current.IsHungry() && IsLate(now))) && !HandOver()) return Error{"stopped"};
+    const bool wakes = enough || now - handed_over_ns_ > kQuietNs;
+    // Never left here while the caller waits: the next step may take long, without a look.
+    if ((enough || current.IsHungry()) &&
+        !HandOver(wakes ? PoolCall::Push::kWait : PoolCall::Push::kQuietly)) {
+      return Error{"stopped"};
+    }
   }
   query.value().End();
-  ++batch_.ended;
-  // The next statement's rows may go with these; after the last one there is nothing to wait for.
-  const bool goes_on = (current.HasUntaken() && !IsLate(MonotonicNs())) || HandOver();
-  return goes_on ? Status(Ok{}) : Error{"stopped"};
-}
-
-// Whether the caller has waited for what is there.
-bool PoolReader::IsLate(std::uint64_t now_ns) const {
-  return !batch_.rows.empty() && now_ns - handed_over_ns_ > kQuietNs;
+  const bool wakes = MonotonicNs() - handed_over_ns_ > kQuietNs || !current.HasUntaken();
+  if (!HandOver(wakes ? PoolCall::Push::kWait : PoolCall::Push::kQuietly)) return Error{"stopped"};
+  return Ok{};
 }
 
 void PoolReader::ShowRows() {
   if (unshown_rows_ > 0) connection_.ShowRows(std::exchange(unshown_rows_, 0));
 }
 
-bool PoolReader::HandOver() {
-  handed_over_ns_ = MonotonicNs();
+// While it waits for somebody: not with a lock that a fork waits for. Also where memory ends.
+struct PoolReader::OutsideOfEngine {
+  explicit OutsideOfEngine(PoolReader& the_reader) : reader(the_reader) { reader.engine_.unlock(); }
+  ~OutsideOfEngine() { reader.GiveWay(); }
+  OutsideOfEngine(const OutsideOfEngine&) = delete;
+  OutsideOfEngine& operator=(const OutsideOfEngine&) = delete;
+  PoolReader& reader;
+};
+
+bool PoolReader::HandOver(PoolCall::Push push) {
+  if (push == PoolCall::Push::kWait) handed_over_ns_ = MonotonicNs();
   if (batch_.empty()) return !working_for_->stopped();
   ShowRows();
-  // It may wait for the caller: not with a lock that a fork waits for.
-  engine_.unlock();
-  const bool going_on = working_for_->HandOver(batch_, PoolCall::Push::kWait);
-  GiveWay();
-  return going_on;
+  const OutsideOfEngine outside(*this);
+  return working_for_->HandOver(batch_, push);
 }
 
 void PoolReader::PauseOutside(int attempt) {
   static thread_local std::minstd_rand random(static_cast<unsigned>(MonotonicNs()));
   // 0.1 ms, doubled up to 50 ms, and of that a half to the whole.
   const std::uint64_t longest = std::uint64_t{100'000} << std::min(attempt, 9);
-  engine_.unlock();
+  const OutsideOfEngine outside(*this);
   working_for_->Pause(longest / 2 + random() % (longest / 2));
-  GiveWay();
 }
 
 }  // namespace walmanager

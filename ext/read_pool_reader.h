@@ -102,8 +102,8 @@ class PoolReader {
   // The first `count` of them become idle again.
   void Dismiss(std::vector<PoolReader*>& readers, std::size_t count);
   void EndTransaction();
-  bool HandOver();
-  bool IsLate(std::uint64_t now_ns) const;
+  struct OutsideOfEngine;
+  bool HandOver(PoolCall::Push push);
   void ShowRows();
   void GiveWay();
   void PauseOutside(int attempt);

@@ -12,7 +12,8 @@
 namespace walmanager {
 namespace {
 
-constexpr int kKnowsOffsets = 3038000;  // sqlite3_error_offset()
+constexpr int kMostKeptBytes = 64 << 10;  // one statement, as SQLite counts its memory
+constexpr int kKnowsOffsets = 3038000;    // sqlite3_error_offset()
 
 std::string Lower(const char* text) {
   std::string lower(text ? text : "");
@@ -137,7 +138,8 @@ Result<PoolQuery> PoolQuery::Prepare(sqlite3* db, const PoolStatement& statement
   if (!IsEmptySql(tail)) {
     return Error{"is followed by another one: several statements are given as a JSON array"};
   }
-  const bool keep = comes_again && !guard->saw_pragma() && sqlite3_stmt_isexplain(stmt) == 0;
+  const bool keep = comes_again && !guard->saw_pragma() && sqlite3_stmt_isexplain(stmt) == 0 &&
+                    sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_MEMUSED, 0) <= kMostKeptBytes;
   Kept prepared;
   if (keep) prepared.sql = sql;
   prepared.stmt = std::move(owned);
@@ -205,6 +207,8 @@ void PoolQuery::End() {
   if (kept_.sql.empty()) return;
   sqlite3_reset(stmt());
   sqlite3_clear_bindings(stmt());  // they are the caller's memory
+  // The progress handler is called by the steps of all runs: each begins anew.
+  sqlite3_stmt_status(stmt(), SQLITE_STMTSTATUS_VM_STEP, 1);
   pooled_.kept->Keep(std::move(kept_));
 }
 

@@ -445,6 +445,39 @@ def test_bug_rows_went_with_those_of_the_statement_before(pool):
         assert [(statement, row, data["n"]) for statement, row, data in found] == [(i + 1, 1, i) for i in range(100)]
 
 
+LONG = "length(hex(zeroblob(40000000 + {})))"  # one step of SQLite's machine, some 100 ms
+
+
+@pytest.mark.parametrize("sql", [
+    ["SELECT 1", f"SELECT {LONG.format('?1')}"],
+    [f"SELECT CASE id WHEN ?1 THEN {LONG.format('id')} END FROM t WHERE id <= ?1"],
+], ids=["of the statement before", "of the same"])
+def test_bug_a_row_waited_for_a_step_that_took_long(pool, sql):
+    """It lay with its reader, who looks at nothing within a step."""
+    one(pool, "SELECT wal_set('read_pool_size', 1)")
+    values = json.dumps([[], [2]] if len(sql) == 2 else [2])
+    for _ in range(3):
+        began = time.monotonic()
+        cursor = pool.execute("SELECT statement FROM read_pool(?, ?)", (json.dumps(sql) if len(sql) == 2 else sql[0], values))
+        after_first = time.monotonic()  # which execute() fetches
+        found, after_all = cursor.fetchall(), time.monotonic()
+        assert len(found) == 2
+        assert after_first - began < (after_all - began) / 2
+
+
+def test_bug_a_reader_without_rows_waited_for_room(pool, wal_path):
+    """Which another call on the same thread needed: the first one's rows are half fetched."""
+    one(pool, "SELECT wal_set('read_pool_size', 2)")
+    other = connect(wal_path)
+    none = "SELECT 1 FROM t AS a, t AS b WHERE b.id <= 300 AND a.id + b.id < 0"  # ends when the other is full
+    half = pool.execute("SELECT * FROM read_pool(?)", (json.dumps(["SELECT * FROM t", none]),))
+    assert half.fetchone() and in_time(lambda: one(
+        other, "SELECT count(*) FROM connection_metrics WHERE role = 'reader' AND statements = 1") == 1)
+    assert rows(other, "SELECT 5 AS n", {"timeout_ms": 3000}) == [(1, 1, {"n": 5})]
+    half.close()
+    other.close()
+
+
 def test_a_row_too_long_for_the_engine_is_not_built(both):
     message = error(both, "SELECT * FROM read_pool('SELECT 1, zeroblob(600000000)')")
     assert message == ("read_pool: statement 1: a row with 600000000 bytes in column 2 is, as JSON, "

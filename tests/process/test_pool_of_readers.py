@@ -1,11 +1,12 @@
 """read_pool() among processes: one commit for all under a writer, forks, broken connections, hosts without threads."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from conftest import EXTENSION
+from conftest import BUILD, EXTENSION
 from workers import fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
 BOOT = """
@@ -283,3 +284,39 @@ def test_readers_may_use_all_processors_again(process, fast_path):
         readers, host = allowed()
         assert readers == host, (readers, host)
         """)
+
+
+NO_MEMORY = """
+import ctypes, json, sqlite3, sys
+path, extension = sys.argv[1:]
+preloaded = ctypes.CDLL(None)
+preloaded.fail_after.argtypes, preloaded.has_failed.restype = [ctypes.c_long], ctypes.c_bool
+db = sqlite3.connect(path, isolation_level=None)
+db.enable_load_extension(True)
+db.load_extension(extension)
+db.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+sql = json.dumps(["SELECT ?1 AS a", "SELECT id, payload FROM t WHERE id <= ?1", "SELECT * FROM t a, t b"] * 3)
+values = json.dumps([[2], [3], []] * 3)
+def call():
+    return sorted(db.execute("SELECT statement, row, data FROM read_pool(?, ?)", (sql, values)).fetchall())
+wanted, failed = call(), 0
+for after in range(400):
+    preloaded.fail_after(after)
+    try:
+        assert call() == wanted
+    except (sqlite3.Error, MemoryError):
+        failed += 1
+    if not preloaded.has_failed(): break
+    preloaded.fail_after(-1)
+    assert call() == wanted
+assert failed > 0
+print("ok")
+"""
+
+
+def test_bug_the_host_ended_where_memory_ended_as_rows_were_handed_over(fast_path):
+    """A thread of ours gave up a lock that it no longer had."""
+    preload = str(BUILD / "tests" / "libno_memory.so")
+    done = subprocess.run([sys.executable, "-c", NO_MEMORY, str(fast_path), EXTENSION], text=True, capture_output=True,
+                          timeout=60, env=dict(os.environ, LD_PRELOAD=preload))
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
