@@ -312,10 +312,10 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     BackOff(outcome.result != CheckpointResult::kComplete && outcome.moved_frames.value_or(0) == 0);
     return std::max<std::uint64_t>(not_before_ns_, MonotonicNs() + kMs);
   }
-  // A log beyond its limit is more than twice what it should be.
-  const std::uint64_t limit = wait_frame_.load(std::memory_order_relaxed);
-  const std::uint64_t brake =
-      std::min(2 * std::uint64_t{index.max_frame}, std::max<std::uint64_t>(index.max_frame, limit));
+  // Commits pause from the limit on and never before it. One writer needs no pause: at the limit
+  // its commit waits for this pass. Several writers without a gap do: without any pause they
+  // outgrow the limit manyfold on a busy machine.
+  const std::uint64_t brake = wait_frame_.load(std::memory_order_relaxed);
   const auto pull_brake = [&] {
     Put(engine.brake_frame, brake);
     if (brake < next_look_frame_.load(std::memory_order_relaxed)) next_look_frame_ = brake;

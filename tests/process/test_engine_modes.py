@@ -241,6 +241,23 @@ def test_bug_commits_were_braked_while_a_reader_held_the_log(worker, wal_path):
     copied_in_background(writer)
 
 
+def test_bug_commits_paused_while_frames_were_copied_far_below_the_limit(worker, wal_path):
+    """A pause in each commit cost up to two thirds of the throughput and bounded nothing: the limit is what bounds."""
+    writer = worker(wal_path)
+    writer.run(TIMED)
+    limit = 8 << 20
+    setting(writer, "wal_limit_bytes", limit)
+    setting(writer, "checkpoint_frames", 100)
+    writer.start("call", "commits_for(2)")
+    seen, until_then = set(), time.monotonic() + 1.5
+    with open(control_of(wal_path), "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
+        while time.monotonic() < until_then:
+            seen.add(struct.unpack_from("<Q", memory, BRAKE_FRAME)[0])
+    writer.finish()
+    assert seen - {0}, "nobody copied while it was looked"
+    assert min(seen - {0}) >= limit // FRAME
+
+
 @pytest.mark.parametrize("value", LIES.values(), ids=LIES.keys())
 def test_a_brake_with_a_time_that_cannot_be_is_not_believed(committer, fast_path, value):
     setting(committer, "sample_interval_ms", 10)
