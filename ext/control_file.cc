@@ -13,6 +13,7 @@
 
 #include "ext/clock.h"
 #include "ext/core/query_statistics.h"
+#include "ext/open_files.h"
 #include "ext/registry.h"
 
 namespace walmanager {
@@ -83,6 +84,12 @@ layout::ControlFile* Map(int fd) {
   const int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
   void* memory = mmap(nullptr, layout::kFileBytes, PROT_READ | PROT_WRITE, flags, fd, 0);
   return memory == MAP_FAILED ? nullptr : static_cast<layout::ControlFile*>(memory);
+}
+
+// Whether another part of this process has a descriptor of the file: a close would drop its locks.
+bool IsOpenElsewhere(const struct stat& file, int except = -1) {
+  const OpenAs open = OpenInThisProcess(file, except);
+  return open == OpenAs::kDatabase || open == OpenAs::kOther;
 }
 
 }  // namespace
@@ -180,6 +187,11 @@ ControlFile::Opened ControlFile::OpenFile(const std::string& database_path, cons
       opened.known = found->second.lock();
       return opened;
     }
+    // It has one name, but this process may have a database open under that.
+    if (static_cast<std::uint64_t>(before.st_size) != layout::kFileBytes &&
+        IsOpenElsewhere(before)) {
+      return because("another part of this process has it open");
+    }
   }
   const int create = exists ? 0 : O_CREAT | O_EXCL;
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | create,
@@ -203,7 +215,7 @@ ControlFile::Opened ControlFile::OpenFile(const std::string& database_path, cons
   }
   if (opened.memory) {
     opened.fd = fd;
-  } else {
+  } else if (!exists || !IsOpenElsewhere(before, fd)) {
     close(fd);
   }
   return opened;

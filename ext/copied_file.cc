@@ -5,17 +5,20 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <utility>
 
 #include "ext/clock.h"
 #include "ext/core/value.h"
 #include "ext/file_system.h"
+#include "ext/open_files.h"
 #include "ext/registry.h"
 
 namespace walmanager {
@@ -47,10 +50,11 @@ Error Refused(const std::string& path, const std::string& why) {
   return Error{"path " + ShownPath(path) + " " + why};
 }
 
-// Whether this process has the file at `path` open as a database.
+// Whether this process has the file at `path` open as a database, under this name or another.
 bool IsOpenHere(const std::string& path) {
   const auto status = StatOf(path);
   if (!status) return false;
+  if (OpenInThisProcess(*status) == OpenAs::kDatabase) return true;
   Registry& registry = Registry::Get();
   const std::lock_guard lock(registry.mutex);
   const auto found = registry.databases.find({status->st_dev, status->st_ino});
@@ -89,11 +93,12 @@ Status CheckTarget(const std::string& target, const std::string& database, bool 
     }
     if (!S_ISREG(status.st_mode)) return Refused(target, "is not a file");
     if (!overwrite) return Refused(target, "exists: {\"overwrite\":true} replaces it");
-    if (IsOpenHere(target)) return Refused(target, "is a database that this process has open");
   } else if (errno != ENOENT) {
     return Refused(target, "cannot be looked at: " + SystemError());
   }
-  return RefuseNeighbours(target);
+  if (Status neighbours = RefuseNeighbours(target); !neighbours.ok()) return neighbours;
+  if (IsOpenHere(target)) return Refused(target, "is a database that this process has open");
+  return Ok{};
 }
 
 // The pid in the name of a temporary file of `target`; nullopt for all other names.
@@ -110,32 +115,62 @@ std::optional<pid_t> WriterOf(const std::string& name, const std::string& target
   return pid;
 }
 
-// Whether some other process holds one of SQLite's locks there: its pid may be of another
-// container, and so say nothing. https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE.
-bool IsLocked(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return true;
-  struct flock lock {};
-  lock.l_type = F_WRLCK;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = 0x40000000;
-  lock.l_len = 512;
-  const bool known = fcntl(fd, F_GETLK, &lock) == 0;
-  close(fd);
-  return !known || lock.l_type != F_UNLCK;
-}
+// A copy that nobody may write any more is looked at through a descriptor that opens nothing
+// (O_PATH), and then opened by that descriptor, not by its name: what was looked at is what is
+// opened. Only a file with one name, which this process has not open, may be opened: any other may
+// be a database, a log or its shared memory.
+class LeftOver {
+ public:
+  explicit LeftOver(const std::string& path)
+      : path_(open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)) {}
+  ~LeftOver() {
+    if (path_ >= 0) close(path_);
+  }
+  LeftOver(const LeftOver&) = delete;
+  LeftOver& operator=(const LeftOver&) = delete;
 
-bool IsAbandoned(const std::string& path, pid_t writer) {
-  Registry& registry = Registry::Get();
-  const std::lock_guard lock(registry.backups_mutex);
-  const auto status = StatOf(path);
-  if (!status || registry.backups.count({status->st_dev, status->st_ino}) != 0) return false;
-  const bool alive = writer != getpid() && (kill(writer, 0) == 0 || errno != ESRCH);
-  return !alive && !IsLocked(path);
-}
+  bool IsAbandoned(pid_t writer) const {
+    struct stat status {};
+    if (path_ < 0 || fstat(path_, &status) != 0) return false;
+    if (!S_ISREG(status.st_mode) || status.st_nlink != 1) return false;
+    Registry& registry = Registry::Get();
+    const std::lock_guard lock(registry.backups_mutex);
+    if (registry.backups.count({status.st_dev, status.st_ino}) != 0) return false;
+    const bool alive = writer != getpid() && (kill(writer, 0) == 0 || errno != ESRCH);
+    return !alive && OpenInThisProcess(status, path_) == OpenAs::kNothing && !IsLocked();
+  }
+
+ private:
+  // Whether another process holds one of SQLite's locks there: its pid may be of another
+  // container, and so say nothing. https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE.
+  bool IsLocked() const {
+    const int fd =
+        open(("/proc/self/fd/" + std::to_string(path_)).c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return true;
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = 0x40000000;
+    lock.l_len = 512;
+    const bool known = fcntl(fd, F_GETLK, &lock) == 0;
+    close(fd);
+    return !known || lock.l_type != F_UNLCK;
+  }
+
+  const int path_;
+};
 
 void RemoveCopy(const std::string& path) {
   for (const char* suffix : kBesideCopy) unlink((path + suffix).c_str());
+}
+
+// Whether something stands under a name that SQLite would look for beside a database called `name`,
+// or under that name: SQLite would open it, whatever it is.
+bool IsTaken(const std::string& name) {
+  struct stat status {};
+  return std::any_of(std::begin(kBesideCopy), std::end(kBesideCopy), [&](const char* suffix) {
+    return lstat((name + suffix).c_str(), &status) == 0;
+  });
 }
 
 // Removes what killed processes have left of backups to the same target.
@@ -147,7 +182,7 @@ void RemoveAbandoned(const std::string& target) {
     if (!entry) return;
     const auto writer = WriterOf(entry->d_name, NameOf(target));
     const std::string path = directory + "/" + entry->d_name;
-    if (writer && IsAbandoned(path, *writer)) RemoveCopy(path);
+    if (writer && LeftOver(path).IsAbandoned(*writer)) RemoveCopy(path);
   }
 }
 
@@ -207,6 +242,7 @@ Status CopiedFile::Create(mode_t mode) {
   for (;;) {
     const std::string name =
         target_ + kMark + std::to_string(getpid()) + "-" + std::to_string(++number);
+    if (IsTaken(name)) continue;
     Registry& registry = Registry::Get();
     const std::lock_guard lock(registry.backups_mutex);
     const int fd =

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "ext/backup_check.h"
 #include "ext/checkpointer.h"
@@ -12,6 +14,7 @@
 #include "ext/copied_file.h"
 #include "ext/core/evidence.h"
 #include "ext/file_system.h"
+#include "ext/open_files.h"
 #include "ext/own_vfs.h"
 #include "ext/page_copy.h"
 #include "ext/wal_index.h"
@@ -37,6 +40,25 @@ Status CheckPath(const std::string& path, const std::string& database) {
   if (!S_ISREG(status.st_mode)) return About(path, Error{"is not a file"});
   if (IsOfDatabase(path, database)) {
     return About(path, Error{"is the database itself, or one of the files beside it"});
+  }
+  // SQLite closes what it opens: at a close the process loses all its locks on a file, unless it is
+  // a database to SQLite. And it looks for the log of a database under the name that it is given.
+  const OpenAs open = OpenInThisProcess(status);
+  if (open == OpenAs::kOther) {
+    return About(path, Error{"is a file that this process has open, and no database"});
+  }
+  if (open == OpenAs::kDatabase && status.st_nlink > 1) {
+    return About(path, Error{"is a database that this process has open and that has several names: "
+                             "SQLite would look for its log under the wrong one"});
+  }
+  if (open == OpenAs::kDatabase) return Ok{};
+  const std::unique_ptr<char, void (*)(void*)> real(realpath(path.c_str(), nullptr), free);
+  for (const char* suffix : {"-journal", "-wal", "-shm"}) {
+    const std::string beside = (real ? real.get() : path) + std::string(suffix);
+    if (stat(beside.c_str(), &status) == 0 && OpenInThisProcess(status) != OpenAs::kNothing) {
+      return About(path, Error{"has a " + std::string(suffix) +
+                               " beside it that is a file which this process has open"});
+    }
   }
   return Ok{};
 }

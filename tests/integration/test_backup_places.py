@@ -8,7 +8,7 @@ import pytest
 
 from backups import Background, backup, content, copying, refusal, target  # noqa: F401 (a fixture among them)
 from conftest import connect, one
-from helpers import error, files_beside, rows_into
+from helpers import error, files_beside, locks, rows_into
 
 
 
@@ -173,3 +173,56 @@ def test_a_collation_of_the_hosts_cannot_be_checked(tmp_path, target):
     assert os.listdir(target.parent) == []
     assert backup(db, target, verify=False)["pages"] == 3
     db.close()
+
+
+@pytest.mark.parametrize("suffix", ["", "-shm"])
+def test_a_left_over_that_is_a_live_file_keeps_its_locks(db, wal_path, target, suffix):
+    """Bug: it was opened and closed under the name of an abandoned copy, which dropped the process's POSIX locks."""
+    rows_into(db, 10)
+    live = f"{wal_path}{suffix}"
+    left_over = target.parent / "copy.db-walmanager-4194303-1"
+    os.link(live, left_over)
+    before = locks(live)
+    assert before
+    backup(db, target)
+    assert locks(live) == before
+    assert os.path.samefile(left_over, live)
+
+
+def test_a_left_over_that_this_process_has_open_keeps_its_locks(db, target):
+    """By a connection that nobody manages; the file has no other name."""
+    left_over = target.parent / "copy.db-walmanager-4194303-1"
+    bare = connect(left_over, load=None)
+    bare.execute("CREATE TABLE mine(x)")
+    bare.execute("BEGIN")
+    assert list(bare.execute("SELECT * FROM mine")) == []
+    before = locks(left_over)
+    assert before
+    backup(db, target)
+    assert locks(left_over) == before and left_over.exists()
+    bare.execute("COMMIT")
+    bare.close()
+    backup(db, target, overwrite=True)
+    assert not left_over.exists()  # now it is abandoned
+
+
+def test_what_stands_beside_the_name_of_a_copy_is_not_opened(db, wal_path, target):
+    """Bug: SQLite took it for the copy's, and deleted it."""
+    rows_into(db, 10)
+    name = f"{target}-walmanager-{os.getpid()}-"
+    for number in range(1, 200):
+        os.link(f"{wal_path}-shm", f"{name}{number}-journal")
+    before = locks(f"{wal_path}-shm")
+    assert before
+    backup(db, target)
+    assert locks(f"{wal_path}-shm") == before
+    assert os.stat(f"{wal_path}-shm").st_nlink == 200
+
+
+def test_a_database_that_this_process_has_open_unmanaged_is_no_target(db, target):
+    other = connect(target, load=None)
+    other.execute("CREATE TABLE mine(x)")
+    assert "is a database that this process has open" in refusal(db, target, overwrite=True)
+    other.execute("INSERT INTO mine VALUES (1)")
+    other.close()
+    backup(db, target, overwrite=True)

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from conftest import connect, metrics, one
-from helpers import error, files_beside, report, rows_into, snapshot
+from helpers import error, files_beside, locks, report, rows_into, snapshot
 
 
 @pytest.fixture
@@ -291,3 +291,41 @@ def test_the_commit_is_counted(db, saved):
     before = metrics(db)["wal_frames"]
     one(db, "SELECT wal_restore(?)", str(saved))
     assert metrics(db)["wal_frames"] >= before + 4
+
+
+@pytest.mark.parametrize("suffix", ["-shm", "-wal"])
+@pytest.mark.parametrize("way", ["itself", "hard link", "beside"])
+def test_a_file_that_another_database_uses_is_not_opened(db, tmp_path, saved, suffix, way):
+    """Bug: SQLite opened the -shm of another database of this process as a database, and its close dropped the locks."""
+    path = tmp_path / "other.db"
+    other = connect(path, load=None)
+    other.execute("PRAGMA journal_mode=WAL")
+    other.execute("CREATE TABLE mine(x)")
+    live = source = f"{path}{suffix}"
+    if way == "hard link":
+        source = tmp_path / "innocent.db"
+        os.link(live, source)
+    if way == "beside":
+        source = saved
+        os.link(live, f"{saved}-journal")
+    before = locks(f"{path}-shm")
+    assert before
+    message = refusal(db, source)
+    assert message.startswith(f"wal_restore: backup '{source}': ")
+    assert "file that this process has open" in message or "file which this process has open" in message
+    assert locks(f"{path}-shm") == before
+    other.close()
+
+
+def test_another_name_of_a_database_in_use_is_no_backup(db, tmp_path, saved):
+    path = tmp_path / "other.db"
+    other = connect(path, load=None)
+    other.execute("PRAGMA journal_mode=WAL")
+    other.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
+    os.link(path, tmp_path / "another.db")
+    assert "that has several names" in refusal(db, tmp_path / "another.db")
+    assert ids(db) == OLD
+    (tmp_path / "another.db").unlink()
+    one(db, "SELECT wal_restore(?)", str(path))  # by its one name it is a backup as any other
+    assert ids(db) == []
+    other.close()

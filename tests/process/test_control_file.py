@@ -423,6 +423,29 @@ def test_hard_link_to_a_file_of_sqlite_drops_none_of_its_locks(worker, wal_path,
         other.run("db.execute('BEGIN IMMEDIATE')")
 
 
+@pytest.mark.parametrize("size", ["small", "that of a control file"])
+def test_a_database_of_that_name_drops_none_of_its_locks(worker, wal_path, size):
+    """Bug: a database that this process had open under the name lost its locks, when it was opened and closed."""
+    process = worker(wal_path, load=False)
+    control = control_of(wal_path)
+    process.run(f"bare = connect({str(control)!r}, load=None); bare.execute('CREATE TABLE mine(x)')")
+    if size != "small":
+        other_path = make_database(wal_path.parent / "other.db")
+        commit(worker(other_path))
+        os.truncate(control, control_of(other_path).stat().st_size)
+    process.run(
+        f"""
+        bare.execute("BEGIN"); bare.execute("SELECT * FROM mine").fetchall()
+        managed = connect({str(wal_path)!r})
+        managed.execute("INSERT INTO t(payload) VALUES (1)")
+        """
+    )
+    other = worker(control, load=False, timeout=0)
+    with pytest.raises(Exception, match="locked"):
+        other.run("db.execute('BEGIN EXCLUSIVE')")
+    assert process.call("one(managed, 'SELECT statistics_file FROM wal_metrics')") is None
+
+
 def test_other_layout_alone_is_made_anew(worker, wal_path):
     whole = leave_control_file(worker, wal_path)
     overwrite(wal_path, LAYOUT_NUMBER, struct.pack("<Q", 9999))

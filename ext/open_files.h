@@ -1,0 +1,25 @@
+// Which files this process has open, under whatever name it opened them.
+//
+// POSIX drops all locks that a process holds on a file when the process closes any descriptor of it
+// (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a file that another part of the
+// process may have open is never opened and closed by us: it is looked at with stat, or with
+// O_PATH, first.
+// Thread rules: none. The answer is of the moment: another thread may open a file right after it.
+#pragma once
+
+#include <sys/stat.h>
+
+namespace walmanager {
+
+enum class OpenAs {
+  kNothing,   // this process has no descriptor of it
+  kDatabase,  // it has one, and the file begins as a database of SQLite's does
+  kOther,     // it has one of a log, of shared memory, of anything else
+  kUnknown,   // the system does not say: there is no /proc
+};
+
+// What the process has the file open as that `file` describes (stat or fstat). `except`: a
+// descriptor that does not count. Opens nothing but the directory /proc/self/fd.
+OpenAs OpenInThisProcess(const struct stat& file, int except = -1);
+
+}  // namespace walmanager
