@@ -96,9 +96,12 @@ class Checkpointer {
   // shorter than that, nobody writes or pins it, and until `deadline_ns`. Returns the size then.
   // Holds the write lock for each step: only a committing thread may call it.
   std::int64_t ShrinkLog(std::int64_t limit, std::int64_t step, std::uint64_t deadline_ns);
-  // Whether the sign of a replicator is in the schema; nullopt where that cannot be read now. Ours
-  // are open.
-  std::optional<bool> FindReplicator();
+  // The table of a replicator; nullopt where that cannot be read now. Ours are open.
+  struct ReplicatorTable {
+    bool exists = false;
+    std::uint64_t content = 0;  // a hash of its rows
+  };
+  std::optional<ReplicatorTable> FindReplicator();
 
   // `ask(db, schema_version)` with another connection of ours that reads, where that is permitted.
   void Explain(const std::function<void(sqlite3*, std::uint32_t)>& ask);

@@ -184,11 +184,29 @@ Status Checkpointer::Optimize() {
                                                                      : "PRAGMA optimize=0x10002");
 }
 
-std::optional<bool> Checkpointer::FindReplicator() {
+std::optional<Checkpointer::ReplicatorTable> Checkpointer::FindReplicator() {
   const auto found = QueryText(
       checkpoint_.get(), std::string("SELECT 1 FROM sqlite_master WHERE type='table' AND name='") +
                              kReplicatorTable + "'");
-  return found.ok() ? std::optional(found.value().has_value()) : std::nullopt;
+  if (!found.ok()) return std::nullopt;
+  ReplicatorTable table;
+  table.exists = found.value().has_value();
+  if (!table.exists) return table;
+  // Litestream's has one row. Of another program's table of this name the first rows will do.
+  auto rows = Prepare(checkpoint_.get(),
+                      std::string("SELECT * FROM main.") + kReplicatorTable + " LIMIT 16");
+  if (!rows.ok()) return std::nullopt;
+  sqlite3_stmt* row = rows.value().get();
+  std::string content;
+  int rc = SQLITE_OK;
+  while ((rc = sqlite3_step(row)) == SQLITE_ROW) {
+    for (int column = 0; column < sqlite3_column_count(row); ++column) {
+      content += ColumnText(row, column) + '\0';
+    }
+  }
+  if (rc != SQLITE_DONE) return std::nullopt;
+  table.content = std::hash<std::string>()(content);
+  return table;
 }
 
 }  // namespace walmanager

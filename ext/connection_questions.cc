@@ -184,10 +184,22 @@ Connection::EngineFacts Connection::Engine() {
   return facts;
 }
 
-bool Connection::HasReplicator(const Schema& schema) const {
-  if (observed_) return observed_->replicated();
-  return sqlite3_table_column_metadata(db_, schema.name.c_str(), kReplicatorTable, nullptr, nullptr,
-                                       nullptr, nullptr, nullptr, nullptr) == SQLITE_OK;
+std::optional<ReplicatorState> Connection::FindReplicator(const Schema& schema) {
+  if (!schema.is_wal() || !schema.database) return std::nullopt;
+  const auto control = schema.database->control();
+  const layout::ReplicatorWords& words = control->region().engine().replicator;
+  if (observed_) {
+    const ReplicatorState state = ReadReplicatorState(words);
+    const bool has_table = state == ReplicatorState::kThere || state == ReplicatorState::kGone;
+    return has_table ? std::optional(state) : std::nullopt;
+  }
+  if (sqlite3_table_column_metadata(db_, schema.name.c_str(), kReplicatorTable, nullptr, nullptr,
+                                    nullptr, nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return std::nullopt;
+  }
+  if (!schema.read_only) schema.database->LookForReplicator(AsHost(schema));
+  return ReadReplicatorState(words) == ReplicatorState::kGone ? ReplicatorState::kGone
+                                                              : ReplicatorState::kThere;
 }
 
 bool Connection::AnotherMayRead(const Schema& schema) const {

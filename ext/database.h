@@ -26,6 +26,7 @@
 #include "ext/checkpointer.h"
 #include "ext/control_file.h"
 #include "ext/core/learned.h"
+#include "ext/core/replicator_watch.h"
 #include "ext/core/strategy.h"
 #include "ext/core/wal_index_format.h"
 #include "ext/health_watch.h"
@@ -147,6 +148,9 @@ class Database {
   static bool WatchesByItself();
   // Whether a replicator such as Litestream checkpoints this database: then we only look.
   bool replicated() const { return replicated_.load(std::memory_order_relaxed); }
+  // Looks for it in a call of the user's, since where no connection wants checkpoints nothing else
+  // looks. `host` has the schema in WAL mode.
+  void LookForReplicator(const HostConnection& host);
 
   // The log as this process last saw it; nullopt where it has not, or a checkpoint runs just now.
   std::optional<WalIndex> LastLook();
@@ -244,8 +248,13 @@ class Database {
   void ShowOwnConnections(bool open);
   // Whether connections of ours are open, or could be opened, in a host's commit.
   bool OpenFor(const HostConnection& host);
-  // With connections of ours open: looks for the sign of a replicator.
+  // With connections of ours open: looks for a replicator, once per sample interval. Whether the
+  // checkpoints are its own.
   bool LookForReplicator(std::uint64_t now_ns);
+  // Takes from the control file what the looks of all processes found.
+  void FollowReplicator();
+  // The held read marks for which no managed connection accounts.
+  std::vector<UnknownReader> UnknownReaders();
   // Gives back what the -wal file has beyond its limit, a little at a time, while the log in it is
   // short and nobody reads. Ours are open. In a committing thread, since it takes the write lock.
   void Shrink(const WalIndex& index);
@@ -332,6 +341,7 @@ class Database {
   std::int64_t wal_bytes_ = 0;  // size of the -wal file, as somebody last saw it
   std::uint64_t no_shrink_before_ns_ = 0;
   std::uint64_t next_replicator_look_ns_ = 0;
+  ReplicatorWatch replicator_watch_;
   std::uint64_t next_tick_ns_ = 0;  // the thread's
   // The -wal file and what commits had told of the log at the last tick.
   FileStamp wal_stamp_;

@@ -170,6 +170,7 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
     LookForUnhookedCommits();
   }
   if (!FollowSettings().ok()) return next_tick_ns_;
+  FollowReplicator();
   const auto current = control();
   ControlRegion& region = current->region();
 
@@ -370,7 +371,8 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
            whole.result != CheckpointResult::kFailed;
     if (!more) break;
     inside.GiveWay();
-    more = checkpointer_.open() && rules_ && compiled_.generation == generation;
+    more = checkpointer_.open() && rules_ && compiled_.generation == generation &&
+           !LookForReplicator(MonotonicNs());
   }
   Put(engine.brake_frame, 0);
   const std::uint64_t end = MonotonicNs();

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "ext/clock.h"
+#include "ext/core/alerts.h"
+#include "ext/core/reader_attribution.h"
 #include "ext/core/value.h"
 #include "ext/database.h"
 #include "ext/registry.h"
@@ -49,6 +51,7 @@ Status Database::FollowSettings() {
   compiled_ = std::move(*stored);
   compiled_control_ = control_now;
   backoff_ns_ = not_before_ns_ = 0;
+  next_replicator_look_ns_ = 0;
   return Ok{};
 }
 
@@ -93,13 +96,75 @@ void Database::WatchReaders(const WalIndex& index, std::uint64_t now_ns) {
   oldest_reader_ = oldest;
 }
 
+void Database::FollowReplicator() {
+  const auto current = control();
+  const ReplicatorState state = ReadReplicatorState(current->region().engine().replicator);
+  const bool has_table = state == ReplicatorState::kThere || state == ReplicatorState::kGone;
+  const auto wish = static_cast<ReplicatorWish>(values_[Setting::kReplicator]);
+  replicated_.store(has_table && IsReplicators(wish, state), std::memory_order_relaxed);
+}
+
+std::vector<UnknownReader> Database::UnknownReaders() {
+  const auto index = checkpointer_.Look();
+  const auto marks = FindReadMarksLocked();
+  if (!index || !marks) return {};
+  ReadersSeen seen;
+  seen.held = marks->held;
+  seen.pids = marks->pids;
+  seen.knows_pids = marks->knows_pids;
+  seen.checkpoint_runs = CheckpointRuns();
+  seen.own_pid = ThisProcess().pid;
+  const auto connections = control()->Connections();
+  std::vector<UnknownReader> unknown;
+  for (const Reader& reader : AttributeReaders(seen, connections)) {
+    // Where the system hides who holds a mark, a managed connection that reads need not be the one.
+    const bool named = marks->knows_pids && reader.pid;
+    if (named && reader.connection) continue;
+    unknown.push_back(
+        {reader.mark, index->Snapshot(reader.mark), named ? reader.pid : std::nullopt});
+  }
+  return unknown;
+}
+
 bool Database::LookForReplicator(std::uint64_t now_ns) {
-  if (now_ns < next_replicator_look_ns_) return replicated();
+  const auto wish = static_cast<ReplicatorWish>(values_[Setting::kReplicator]);
+  if (wish == ReplicatorWish::kNever || now_ns < next_replicator_look_ns_) return replicated();
   next_replicator_look_ns_ = now_ns + sample_interval_ns_;
-  if (const auto found = checkpointer_.FindReplicator()) {
-    replicated_.store(*found, std::memory_order_relaxed);
+  const auto table = checkpointer_.FindReplicator();
+  if (!table) return replicated();
+  ReplicatorLook look;
+  look.table = table->exists;
+  look.content = table->content;
+  if (look.table && wish == ReplicatorWish::kAuto) look.readers = UnknownReaders();
+  const auto current = control();
+  ControlRegion& region = current->region();
+  const auto [state, changed] =
+      replicator_watch_.Look(region.engine().replicator, wish, look, now_ns);
+  FollowReplicator();
+  // What was prepared for a commit to finish is the replicator's to copy now.
+  if (replicated()) region.SetPrepared({});
+  if (changed) {
+    Alerts(current->memory())
+        .RecordChange("replicator",
+                      state == ReplicatorState::kGone
+                          ? "a replicator's table " + std::string(kReplicatorTable) +
+                                " is there, and no look for 60 s found a sign of the replicator: "
+                                "walmanager checkpoints until it is there again. One that returns "
+                                "makes a new snapshot"
+                          : "the replicator is there: it checkpoints, walmanager only looks",
+                      UnixMs());
   }
   return replicated();
+}
+
+void Database::LookForReplicator(const HostConnection& host) {
+  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || !FollowSettings().ok()) return;
+  const std::uint64_t now = MonotonicNs();
+  if (now < next_replicator_look_ns_) return;
+  const bool was_open = checkpointer_.open();
+  if (OpenFor(host)) (void)LookForReplicator(now);
+  if (!was_open) checkpointer_.Close();
 }
 
 void Database::Shrink(const WalIndex& index) {

@@ -232,6 +232,7 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
   // At commits a stat only where a rule wants to know.
   if (!hurried || rules_->Asks(&Facts::wal_bytes)) report.wal_bytes = WalBytes();
   PlanNextLook(index, now);
+  FollowReplicator();
   if (hurried && !replicated()) {
     const auto current = control();
     if (auto finished = FinishLocked(host, index, current->region())) return *finished;

@@ -142,8 +142,13 @@ Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& s
   for (int i = 0; i < static_cast<int>(NamedSettingSpecs().size()); ++i) {
     const auto index = static_cast<std::size_t>(i);
     const auto bind = [&](sqlite3_stmt* stmt) {
-      if (NamedSettingSpecs()[index].kind == SettingKind::kReal) {
+      const SettingSpec& spec = NamedSettingSpecs()[index];
+      if (spec.kind == SettingKind::kReal) {
         sqlite3_bind_double(stmt, facts + i + 1, settings.RealAt(index));
+      } else if (spec.kind == SettingKind::kChoice) {
+        sqlite3_bind_text(stmt, facts + i + 1,
+                          spec.choices[static_cast<std::size_t>(settings.at(index))], -1,
+                          SQLITE_STATIC);
       } else {
         sqlite3_bind_int64(stmt, facts + i + 1, settings.at(index));
       }

@@ -106,7 +106,10 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
   row.settings = control->region().ReadSettings().value_or(StoredSettings{});
   row.automatic = connection.automatic();
   row.may_have_thread = database.MayHaveThread();
-  row.replicated = row.schema.is_wal() && connection.HasReplicator(row.schema);
+  if (const auto replicator = connection.FindReplicator(row.schema)) {
+    const std::int64_t wish = row.settings.Values()[Setting::kReplicator];
+    row.replicated = IsReplicators(static_cast<ReplicatorWish>(wish), *replicator);
+  }
   row.optimized_ms = static_cast<std::int64_t>(control->region().engine().optimized_ms.load());
   row.commits = control->region().ReadCommits(/*with_histogram=*/true);
   row.checkpoints = control->region().ReadCheckpointTotals();

@@ -20,7 +20,7 @@
 namespace walmanager::layout {
 
 inline constexpr char kMagic[16] = "walmanager ctrl";
-inline constexpr std::uint64_t kLayoutNumber = 5;
+inline constexpr std::uint64_t kLayoutNumber = 6;
 
 inline constexpr std::size_t kSettings = 192;
 inline constexpr std::size_t kRules = 128;
@@ -97,6 +97,15 @@ struct RuleCounters {
   Counter last_fired_ms;  // Unix time
 };
 
+// What looks for a replicator found, as said in replicator_watch.h.
+struct ReplicatorWords {
+  Counter state;      // ReplicatorState
+  Counter content;    // a hash of its table
+  Counter sign_ns;    // CLOCK_MONOTONIC: the last sign of life
+  Counter looked_ns;  // CLOCK_MONOTONIC: the last look
+  Counter looks;      // since that sign
+};
+
 // What checkpointers of all processes tell each other and the commits that come by.
 struct EngineState {
   Counter prepared;          // salt1 << 32 | frames: a commit may finish a remainder of so many
@@ -107,6 +116,7 @@ struct EngineState {
   Counter evaluated_ns;      // CLOCK_MONOTONIC, when alerts were last evaluated
   Counter health_score;      // of that, + 1; 0: unknown
   std::array<Counter, kLearned> learned;  // bits of a double, as LearnedValue; 0: unknown
+  ReplicatorWords replicator;
 };
 
 struct CheckpointCounters {

@@ -140,6 +140,11 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
     Put(*word, 0);
   }
   for (Counter& word : engine.learned) Put(word, 0);
+  layout::ReplicatorWords& replicator = engine.replicator;
+  for (Counter* word : {&replicator.state, &replicator.content, &replicator.sign_ns,
+                        &replicator.looked_ns, &replicator.looks}) {
+    Put(*word, 0);
+  }
   Put(header.last_commit_ns, 0);
   Put(header.last_checkpoint_ns, monotonic_ns);
 }

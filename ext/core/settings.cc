@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
+#include <string_view>
 
 namespace walmanager {
 namespace {
 
 constexpr std::int64_t kMiB = 1024 * 1024;
+
+// In the order of ReplicatorWish.
+constexpr const char* kReplicatorChoices[] = {"auto", "always", "never"};
 
 constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
     {"wal_limit_bytes", SettingKind::kInteger, 64 * kMiB, 64 * 1024, kMiB* kMiB, "bytes",
@@ -49,6 +54,11 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "Time between two evaluations of system_health for wal_alerts."},
     {"alert_samples", SettingKind::kInteger, 3, 1, 100, "",
      "Evaluations in a row that must find a check worse before an alert is raised."},
+    {"replicator", SettingKind::kChoice, 0, 0, std::size(kReplicatorChoices) - 1, "",
+     "Who checkpoints a database with Litestream's table _litestream_seq. auto: Litestream, until "
+     "every look for 60 s found no sign of it; then this extension, until it is there again. "
+     "always: Litestream. never: the table is ignored.",
+     kReplicatorChoices},
 }};
 
 constexpr SettingSpec SpecOf(const ThresholdSetting& setting) {
@@ -93,6 +103,13 @@ std::optional<std::int64_t> GivenNumber(const SettingSpec& spec, const Value& va
   return whole ? std::optional(static_cast<std::int64_t>(*real)) : std::nullopt;
 }
 
+std::optional<std::int64_t> GivenChoice(const SettingSpec& spec, const Value& value) {
+  if (!value.text()) return std::nullopt;
+  const auto found = std::find(spec.choices.begin(), spec.choices.end(), *value.text());
+  return found == spec.choices.end() ? std::nullopt
+                                     : std::optional<std::int64_t>(found - spec.choices.begin());
+}
+
 std::optional<std::int64_t> GivenSwitch(const Value& value) {
   const std::string text = value.text() ? *value.text() : "";
   if (text == "on" || (value.integer() && *value.integer() == 1)) return 1;
@@ -117,6 +134,14 @@ std::optional<std::size_t> FindSetting(std::string_view name) {
 
 std::string AllowedValues(const SettingSpec& spec) {
   if (spec.kind == SettingKind::kSwitch) return "'on' or 'off'";
+  if (spec.kind == SettingKind::kChoice) {
+    std::string all;
+    for (std::size_t i = 0; i < spec.choices.size(); ++i) {
+      all += (i == 0 ? "'" : i + 1 < spec.choices.size() ? ", '" : " or '") +
+             std::string(spec.choices[i]) + "'";
+    }
+    return all;
+  }
   if (spec.kind == SettingKind::kReal) {
     return "a number from " + NumberText(std::bit_cast<double>(spec.minimum)) + " to " +
            NumberText(std::bit_cast<double>(spec.maximum));
@@ -137,14 +162,18 @@ Value ShownSetting(const SettingSpec& spec, std::int64_t value) {
       return value != 0 ? "on" : "off";
     case SettingKind::kReal:
       return std::bit_cast<double>(value);
+    case SettingKind::kChoice:
+      return spec.choices[static_cast<std::size_t>(IsInRange(spec, value) ? value
+                                                                          : spec.default_value)];
     default:
       return value;
   }
 }
 
 std::optional<std::int64_t> GivenSetting(const SettingSpec& spec, const Value& value) {
-  const auto given =
-      spec.kind == SettingKind::kSwitch ? GivenSwitch(value) : GivenNumber(spec, value);
+  const auto given = spec.kind == SettingKind::kSwitch   ? GivenSwitch(value)
+                     : spec.kind == SettingKind::kChoice ? GivenChoice(spec, value)
+                                                         : GivenNumber(spec, value);
   return given && IsInRange(spec, *given) ? given : std::nullopt;
 }
 

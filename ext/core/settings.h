@@ -19,7 +19,7 @@
 
 namespace walmanager {
 
-enum class SettingKind { kInteger, kSwitch, kReal };
+enum class SettingKind { kInteger, kSwitch, kReal, kChoice };
 
 // In the order of settings.cc.
 enum class Setting : std::size_t {
@@ -37,11 +37,12 @@ enum class Setting : std::size_t {
   kReadPoolTimeoutMs,
   kAlertIntervalMs,
   kAlertSamples,
+  kReplicator,
   kCount
 };
 
 // Values of all kinds are kept in one word: an integer, of a switch 0 off and 1 on, of a real
-// number the bits of a double.
+// number the bits of a double, of a choice its place in `choices`.
 struct SettingSpec {
   const char* name;
   SettingKind kind;
@@ -50,6 +51,7 @@ struct SettingSpec {
   std::int64_t maximum;
   const char* unit;
   const char* description;
+  std::span<const char* const> choices = {};
 };
 
 // Those with an enumerator come first.
@@ -61,13 +63,13 @@ std::span<const SettingSpec> SettingSpecs();
 std::span<const SettingSpec> NamedSettingSpecs();
 std::optional<std::size_t> FindSetting(std::string_view name);
 
-// "an integer from 1 to 1000000", "a number from 0 to 1", "'on' or 'off'".
+// "an integer from 1 to 1000000", "a number from 0 to 1", "'on' or 'off'", "'a', 'b' or 'c'".
 std::string AllowedValues(const SettingSpec& spec);
 bool IsInRange(const SettingSpec& spec, std::int64_t value);
-// The value as SQL shows it: INTEGER, REAL, or TEXT 'on' and 'off'.
+// The value as SQL shows it: INTEGER, REAL, or TEXT.
 Value ShownSetting(const SettingSpec& spec, std::int64_t value);
 // What `value` of SQL is as a setting's; nullopt where it is not one of AllowedValues. A whole
-// number may be REAL, a real one INTEGER, and a switch 'on', 'off', 1 or 0.
+// number may be REAL, a real one INTEGER, a switch 'on', 'off', 1 or 0, a choice one of its words.
 std::optional<std::int64_t> GivenSetting(const SettingSpec& spec, const Value& value);
 
 // The values in force in one database: what was set, else the default. A plain value; copy freely.

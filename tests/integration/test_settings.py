@@ -1,5 +1,6 @@
 """wal_set, wal_config and wal_metrics_reset: ranges, who changed what, and what is forgotten."""
 
+import json
 import os
 import time
 
@@ -44,10 +45,11 @@ CHECKS = {
 }
 OF_CHECKS = [(f"{check}.{status}", float(value), unit) for check, (unit, *values) in CHECKS.items()
              for status, value in zip(("warning", "critical"), values) if value is not None]
+CHOICES = {"replicator": ("auto", "always", "never")}  # the first is the default
 SWITCHES = {"backpressure": "off", "statement_metrics": "on", "auto_optimize": "off"}
 ORDER = ("wal_limit_bytes checkpoint_frames checkpoint_interval_ms stall_budget_ms backpressure slow_query_ms "
          "statement_metrics sample_interval_ms max_queries auto_optimize read_pool_size "
-         "read_pool_timeout_ms alert_interval_ms alert_samples").split()
+         "read_pool_timeout_ms alert_interval_ms alert_samples replicator").split()
 ORDER += [name for name, *_ in OF_CHECKS]
 NAMES = ORDER
 
@@ -71,6 +73,7 @@ def test_the_defaults(db):
     wanted = {name: (name, default, default, unit, None, None, "main") for name, default, _, _, unit in SETTINGS}
     wanted |= {name: (name, default, default, unit, None, None, "main") for name, default, unit in OF_CHECKS}
     wanted |= {name: (name, default, default, None, None, None, "main") for name, default in SWITCHES.items()}
+    wanted |= {name: (name, words[0], words[0], None, None, None, "main") for name, words in CHOICES.items()}
     assert rows == [wanted[name] for name in ORDER]
 
 
@@ -85,6 +88,28 @@ def test_a_switch_takes_on_and_off(db, name, default):
             db.execute("SELECT wal_set(?, ?)", (name, wrong)).fetchall()
         assert str(error.value) == f"wal_set: {name} {shown} is not 'on' or 'off'"
     assert one(db, "SELECT value FROM wal_config WHERE name = ?", name) == default
+
+
+@pytest.mark.parametrize("name, words", CHOICES.items())
+def test_a_choice_takes_its_words(db, name, words):
+    for word in words:
+        assert one(db, "SELECT wal_set(?, ?)", name, word) == word
+        assert one(db, "SELECT value FROM wal_config WHERE name = ?", name) == word
+    assert one(db, "SELECT wal_set(?, NULL)", name) == words[0]
+    allowed = "'auto', 'always' or 'never'"
+    for wrong, shown in (("on", "'on'"), (1, "1"), ("AUTO", "'AUTO'")):
+        assert error(db, "SELECT wal_set(?, ?)", name, wrong) == f"wal_set: {name} {shown} is not {allowed}"
+    assert one(db, "SELECT description FROM wal_config WHERE name = ?", name).endswith(f"Allowed: {allowed}.")
+
+
+def test_a_condition_reads_a_choice_as_text(db):
+    rules = '[{"rule": "if_never", "priority": 1, "condition": "replicator = \'never\'", "mode": "passive"}]'
+    one(db, "SELECT wal_strategy_define('mine', ?)", rules)
+    one(db, "SELECT wal_strategy('mine')")
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert json.loads(one(db, "SELECT wal_checkpoint_auto()"))["rule"] is None
+    one(db, "SELECT wal_set('replicator', 'never')")
+    assert json.loads(one(db, "SELECT wal_checkpoint_auto()"))["rule"] == "if_never"
 
 
 @pytest.mark.parametrize("name, default, least, most, unit", SETTINGS)
@@ -152,7 +177,7 @@ def test_a_condition_cannot_name_a_threshold(db):
     rules = '[{"rule":"r","priority":1,"condition":"query_latency.warning > 1"}]'
     message = error(db, "SELECT wal_strategy_define('x', ?)", rules)
     assert "no such column: query_latency.warning" in message
-    assert message.endswith("alert_interval_ms, alert_samples")
+    assert message.endswith("alert_interval_ms, alert_samples, replicator")
 
 
 def test_a_whole_real_is_an_integer(db):

@@ -54,8 +54,10 @@ class WorkerError(Exception):
 
 
 class Worker:
-    def __init__(self, user=None, umask=None, **environment):
+    def __init__(self, user=None, umask=None, namespace=False, **environment):
+        """`namespace`: as pid 1 of a PID namespace of its own, as in a container."""
         options = {}
+        inside = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"] if namespace else []
         if user:
             options.update(user=user.pw_uid, group=user.pw_gid, extra_groups=[])
         if umask is not None:
@@ -63,7 +65,7 @@ class Worker:
         self.lines = []
         self._buffer = b""
         self._process = subprocess.Popen(
-            [sys.executable, "-c", BOOT.format(tests=str(TESTS))],
+            [*inside, sys.executable, "-c", BOOT.format(tests=str(TESTS))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
@@ -205,6 +207,14 @@ def copied_in_background(process, times=1):
     row = process.call("metrics(db)")
     assert row["checkpoints_background"] >= times
     return row
+
+
+@pytest.fixture
+def namespaces():
+    """For tests with workers in PID namespaces of their own."""
+    made = subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True, text=True)
+    if made.returncode != 0:
+        pytest.skip("no PID namespace can be made here: " + made.stderr.strip())
 
 
 def integrity(path):

@@ -20,6 +20,8 @@ std::int64_t Bits(double real) { return std::bit_cast<std::int64_t>(real); }
 SettingSpec Real(double minimum, double maximum) {
   return {"r", SettingKind::kReal, Bits(minimum), Bits(minimum), Bits(maximum), "", "a number"};
 }
+constexpr const char* kWords[] = {"low", "middle", "high"};
+constexpr SettingSpec kOneOfThree{"c", SettingKind::kChoice, 1, 0, 2, "", "a choice", kWords};
 constexpr SettingSpec kOnOrOff{"s", SettingKind::kSwitch, 1, 0, 1, "", "a switch"};
 
 TEST(Settings, EachHasANameThatFitsAndADefaultInItsRange) {
@@ -40,6 +42,8 @@ TEST(Settings, EachHasANameThatFitsAndADefaultInItsRange) {
       EXPECT_EQ(spec.minimum, 0) << spec.name;
       EXPECT_EQ(spec.maximum, 1) << spec.name;
     }
+    const bool is_choice = spec.kind == SettingKind::kChoice;
+    EXPECT_EQ(spec.choices.size(), is_choice ? static_cast<std::size_t>(spec.maximum) + 1 : 0);
   }
 }
 
@@ -51,6 +55,7 @@ TEST(Settings, EnumeratorsNameTheirLines) {
   EXPECT_STREQ(Spec(Setting::kSampleIntervalMs).name, "sample_interval_ms");
   EXPECT_STREQ(Spec(Setting::kAlertIntervalMs).name, "alert_interval_ms");
   EXPECT_STREQ(Spec(Setting::kAlertSamples).name, "alert_samples");
+  EXPECT_STREQ(Spec(Setting::kReplicator).name, "replicator");
 }
 
 TEST(Settings, ThoseOfConditionsAreIdentifiersAndThresholdsAreNot) {
@@ -99,6 +104,9 @@ TEST(Settings, WordsForMessages) {
   EXPECT_EQ(AllowedValues(kOnOrOff), "'on' or 'off'");
   EXPECT_EQ(*ShownSetting(kOnOrOff, 0).text(), "off");
   EXPECT_EQ(*ShownSetting(kOnOrOff, 1).text(), "on");
+  EXPECT_EQ(AllowedValues(kOneOfThree), "'low', 'middle' or 'high'");
+  EXPECT_EQ(*ShownSetting(kOneOfThree, 2).text(), "high");
+  EXPECT_EQ(*ShownSetting(kOneOfThree, 3).text(), "middle") << "out of range: the default";
   EXPECT_EQ(AllowedValues(Real(0, 1)), "a number from 0 to 1");
   EXPECT_EQ(AllowedValues(Real(-0.5, 0.001)), "a number from -0.5 to 0.001");
   EXPECT_EQ(AllowedValues(Real(1, 1e15)), "a number from 1 to 1000000000000000");
@@ -113,6 +121,9 @@ TEST(Settings, WhatMayBeGiven) {
   EXPECT_EQ(GivenSetting(kOnOrOff, "on"), 1);
   EXPECT_EQ(GivenSetting(kOnOrOff, "off"), 0);
   EXPECT_EQ(GivenSetting(kOnOrOff, 1), 1);
+  EXPECT_EQ(GivenSetting(kOneOfThree, "high"), 2);
+  EXPECT_EQ(GivenSetting(kOneOfThree, "High"), std::nullopt);
+  EXPECT_EQ(GivenSetting(kOneOfThree, 2), std::nullopt);
   const SettingSpec share = Real(0, 1);
   EXPECT_EQ(GivenSetting(share, 1), Bits(1));
   EXPECT_EQ(GivenSetting(share, 0.25), Bits(0.25));

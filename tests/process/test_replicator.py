@@ -1,0 +1,167 @@
+"""Beside a replicator such as Litestream, and after one: who checkpoints, and who says so."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from conftest import connect, metrics, one
+from workers import fast_path, integrity, namespaces, poll, worker  # noqa: F401 (fixtures)
+
+# As Litestream works: a read transaction keeps the log, and is given up for a moment at each of its checkpoints,
+# after which its table changes.
+REPLICATOR = """
+holder = connect(path, None, timeout=20)
+def hold():
+    holder.execute("BEGIN")
+    holder.execute("SELECT count(1) FROM _litestream_seq").fetchall()
+def checkpoint():
+    holder.rollback()
+    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    db.execute("INSERT INTO _litestream_seq(id, seq) VALUES (1, 1) ON CONFLICT(id) DO UPDATE SET seq = seq + 1")
+    hold()
+hold()
+"""
+
+
+def database(path):
+    """One that was once used with Litestream; a managed connection to it."""
+    db = connect(path, None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)")
+    db.execute("CREATE TABLE _litestream_lock (id INTEGER)")
+    db.execute("INSERT INTO _litestream_seq VALUES (1, 1)")
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
+    db.close()
+    db = connect(path, timeout=20)
+    db.execute("PRAGMA synchronous=NORMAL")
+    return db
+
+
+def replicator(worker, path, **options):
+    process = worker(path, load=False, **options)
+    process.run(f"path = {str(path)!r}")
+    process.run(REPLICATOR)
+    return process
+
+
+def insert(db, commits=1500):
+    for _ in range(commits):
+        db.execute("INSERT INTO t(payload) VALUES (zeroblob(100))")
+
+
+def checkpoints(db):
+    """Those that were not asked for."""
+    row = metrics(db)
+    return row["checkpoints"] - row["checkpoints_manual"]
+
+
+def changes(db):
+    return [detail for detail, in db.execute(
+        "SELECT detail FROM wal_alerts WHERE check_name = 'replicator' AND status = 'changed' ORDER BY id")]
+
+
+def has_namespaces():
+    return subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True).returncode == 0
+
+
+def test_bug_a_replicator_that_is_gone_kept_the_log_for_ever(fast_path, worker):
+    """A minute on several databases at once: with no replicator, with one, with one that returns, and what was wished."""
+    def place(name):
+        return fast_path.parent / f"{name}.db"
+    gone, alive, quiet, off, always = (database(place(name)) for name in ("gone", "alive", "quiet", "off", "always"))
+    writing, still = replicator(worker, place("alive")), replicator(worker, place("quiet"))
+    off.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+    assert one(always, "SELECT wal_set('replicator', 'always')") == "always"
+    every = [gone, alive, quiet, off, always]
+    hidden = None
+    if has_namespaces():
+        hidden = database(place("hidden"))
+        sidecar = replicator(worker, place("hidden"), namespace=True)
+        every.append(hidden)
+    begin = time.monotonic()
+    for db in every:
+        insert(db)
+    assert [metrics(db)["checkpointer"] for db in every] == ["replicator"] * len(every)
+    # One works, the others only hold their mark or are not there.
+    while time.monotonic() < begin + 57:
+        for db in every:
+            insert(db, 5)
+        writing.run("checkpoint()")
+        time.sleep(0.5)
+    assert [checkpoints(db) for db in every] == [0] * len(every)
+    assert [metrics(db)["checkpointer"] for db in every] == ["replicator"] * len(every)
+    assert changes(gone) == []
+    while time.monotonic() < begin + 66:
+        for db in every:
+            metrics(db)
+            insert(db, 5)
+        writing.run("checkpoint()")
+        time.sleep(0.5)
+    assert poll(lambda: insert(gone, 5) or checkpoints(gone) > 0, True, 10)
+    assert metrics(gone)["checkpointer"] == "background"
+    assert len(changes(gone)) == 1 and "no look for 60 s found a sign" in changes(gone)[0]
+    for db in every[1:]:
+        assert checkpoints(db) == 0
+    for db in (alive, quiet, always):
+        assert (metrics(db)["checkpointer"], changes(db)) == ("replicator", [])
+    assert metrics(off)["checkpointer"] == "off"  # no replicator, and the program wants no checkpoints
+    if hidden:
+        assert (metrics(hidden)["checkpointer"], changes(hidden)) == ("replicator", [])
+    # It returns: with its read mark, or with its first checkpoint.
+    returned = replicator(worker, place("gone"))
+    assert poll(lambda: insert(gone, 300) or metrics(gone)["checkpointer"], "replicator", 10) == "replicator"
+    assert len(changes(gone)) == 2 and changes(gone)[1].startswith("the replicator is there")
+    before = checkpoints(gone)
+    insert(gone, 2000)
+    time.sleep(0.5)
+    insert(gone, 10)
+    assert checkpoints(gone) == before
+    # Now ignored: at once.
+    one(gone, "SELECT wal_set('replicator', 'never')")
+    assert metrics(gone)["checkpointer"] == "background"
+    assert poll(lambda: insert(gone, 5) or checkpoints(gone) > before, True, 10)
+    # And back.
+    one(gone, "SELECT wal_set('replicator', 'auto')")
+    assert poll(lambda: insert(gone, 300) or metrics(gone)["checkpointer"], "replicator", 10) == "replicator"
+    for process in (writing, still, returned):
+        process.end()
+    for db in every:
+        db.close()
+    assert integrity(place("gone")) == "ok"
+    if not hidden:
+        pytest.skip("all but the replicator in another PID namespace: none can be made here")
+
+
+def test_replicator_never_ignores_the_table(fast_path):
+    db = database(fast_path.parent / "never.db")
+    insert(db)
+    time.sleep(0.2)
+    assert (metrics(db)["checkpointer"], checkpoints(db)) == ("replicator", 0)
+    one(db, "SELECT wal_set('replicator', 'never')")
+    assert metrics(db)["checkpointer"] == "background"
+    assert poll(lambda: insert(db, 10) or checkpoints(db) > 0, True, 10)
+    one(db, "SELECT wal_set('replicator', 'always')")
+    assert metrics(db)["checkpointer"] == "replicator"
+    poll(lambda: metrics(db)["checkpointer"], "replicator", 5)
+    insert(db, 10)
+    before = checkpoints(db)
+    insert(db, 3000)
+    time.sleep(0.3)
+    insert(db, 10)
+    assert checkpoints(db) == before
+    db.close()
+
+
+def test_a_new_process_takes_over_what_others_found(fast_path, worker):
+    """The state is the database's: a process that has not looked shows what the last look of another found."""
+    path = fast_path.parent / "shared.db"
+    db = database(path)
+    insert(db)
+    assert poll(lambda: metrics(db)["checkpointer"], "replicator") == "replicator"
+    other = worker(path)
+    assert other.call("metrics(db)['checkpointer']") == "replicator"
+    one(db, "SELECT wal_set('replicator', 'never')")
+    assert other.call("metrics(db)['checkpointer']") in ("background", "inline")
+    db.close()
