@@ -89,8 +89,8 @@ class Connection {
     bool threads = false;  // SQLite was started so that several threads may use it
   };
   static EngineFacts Engine();
-  // kThere or kGone where a replicator's table is in the schema, as far as this connection knows it;
-  // nullopt where it is not, and outside of WAL mode.
+  // kThere or kGone where a replicator's table is in the schema, as far as this connection knows
+  // it; nullopt where it is not, and outside of WAL mode.
   std::optional<ReplicatorState> FindReplicator(const Schema& schema);
   // PRAGMA wal_autocheckpoint=0 was asked for on this connection.
   bool automatic() const { return automatic_; }

@@ -32,9 +32,8 @@ bool ReplicatorWatch::ShowsAReader(const ReplicatorLook& look) const {
   });
 }
 
-ReplicatorWatch::Outcome ReplicatorWatch::Look(layout::ReplicatorWords& shared,
-                                               ReplicatorWish wish, const ReplicatorLook& look,
-                                               std::uint64_t now_ns) {
+ReplicatorWatch::Outcome ReplicatorWatch::Look(layout::ReplicatorWords& shared, ReplicatorWish wish,
+                                               const ReplicatorLook& look, std::uint64_t now_ns) {
   const ReplicatorState before = ReadReplicatorState(shared);
   const bool was_there = before == ReplicatorState::kThere || before == ReplicatorState::kGone;
   if (!look.table) {

@@ -1,16 +1,16 @@
 // Whether a replicator such as Litestream is at work on a database. Its table in the schema only
-// says that there once was one: a database that was restored from a replica, or whose replicator was
-// removed, keeps the table.
+// says that there once was one: a database that was restored from a replica, or whose replicator
+// was removed, keeps the table.
 //
 // Signs of life are a change of the table, which a replicator writes at each of its checkpoints and
 // at no other time, and the read mark that it holds to keep the log from starting over. The mark is
-// free for a moment around each of its checkpoints, so one look that finds no sign proves nothing. A
-// replicator counts as gone once every look for kWaitNs found no sign of it, and as there at the
+// free for a moment around each of its checkpoints, so one look that finds no sign proves nothing.
+// A replicator counts as gone once every look for kWaitNs found no sign of it, and as there at the
 // first look that finds one.
 //
-// The state is shared by all processes through the control file: a look of any of them counts. Words
-// that are stored at once by two looks err towards a replicator that is there. Time is a parameter:
-// CLOCK_MONOTONIC. Thread rules: the caller serializes the looks of one object.
+// The state is shared by all processes through the control file: a look of any of them counts.
+// Words that are stored at once by two looks err towards a replicator that is there. Time is a
+// parameter: CLOCK_MONOTONIC. Thread rules: the caller serializes the looks of one object.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,7 @@ enum class ReplicatorState : std::uint8_t {
   kUnknown,  // nobody has looked yet
   kNone,     // its table is not in the schema
   kThere,
-  kGone,     // the table is there, and every look for kWaitNs found no sign of a replicator
+  kGone,  // the table is there, and every look for kWaitNs found no sign of a replicator
 };
 
 // A held read mark that no connection with this extension accounts for.

@@ -137,7 +137,9 @@ std::string AllowedValues(const SettingSpec& spec) {
   if (spec.kind == SettingKind::kChoice) {
     std::string all;
     for (std::size_t i = 0; i < spec.choices.size(); ++i) {
-      all += (i == 0 ? "'" : i + 1 < spec.choices.size() ? ", '" : " or '") +
+      all += (i == 0                        ? "'"
+              : i + 1 < spec.choices.size() ? ", '"
+                                            : " or '") +
              std::string(spec.choices[i]) + "'";
     }
     return all;
@@ -163,8 +165,8 @@ Value ShownSetting(const SettingSpec& spec, std::int64_t value) {
     case SettingKind::kReal:
       return std::bit_cast<double>(value);
     case SettingKind::kChoice:
-      return spec.choices[static_cast<std::size_t>(IsInRange(spec, value) ? value
-                                                                          : spec.default_value)];
+      return spec
+          .choices[static_cast<std::size_t>(IsInRange(spec, value) ? value : spec.default_value)];
     default:
       return value;
   }
