@@ -12,6 +12,52 @@ Enum Bounded(std::uint64_t word, Enum most) {
   return static_cast<Enum>(std::min(word, static_cast<std::uint64_t>(most)));
 }
 
+ConnectionEntry ReadFields(const layout::ConnectionSlab& slab) {
+  const layout::ConnectionInfo& info = slab.info;
+  ConnectionEntry entry;
+  entry.pid = static_cast<std::int64_t>(Get(slab.pid));
+  entry.main = Get(info.main) != 0;
+  entry.role = Bounded(Get(info.role), ConnectionRole::kBackup);
+  entry.trace = Bounded(Get(info.trace), TraceState::kOff);
+  entry.opened_ms = static_cast<std::int64_t>(Get(info.opened_ms));
+  entry.last_active_ms = static_cast<std::int64_t>(Get(info.last_active_ms));
+  entry.query_id = Get(info.query_id);
+  entry.started_ns = Get(info.started_ns);
+  entry.statement_rows = Get(info.statement_rows);
+  const std::uint64_t transaction = Get(info.transaction);
+  entry.transaction = Bounded(transaction & 3, TransactionState::kWrite);
+  entry.is_explicit = (transaction & kExplicitTransaction) != 0;
+  entry.transaction_ns = Get(info.transaction_ns);
+  entry.statements = Get(info.statements);
+  entry.rows = Get(info.rows);
+  entry.commits = Get(info.commits);
+  entry.rollbacks = Get(info.rollbacks);
+  entry.upgraded = Get(info.upgraded);
+  entry.trace_lost = Get(info.trace_lost);
+  entry.cache_hits = Get(info.cache_hits);
+  entry.cache_misses = Get(info.cache_misses);
+  entry.cache_spills = Get(info.cache_spills);
+  entry.cache_used = Get(info.cache_used);
+  entry.schema_used = Get(info.schema_used);
+  entry.statement_used = Get(info.statement_used);
+  if (const std::uint64_t enforced = Get(info.foreign_keys); enforced == 1 || enforced == 2) {
+    entry.foreign_keys = enforced == 2;
+  }
+  constexpr std::uint64_t kHighestVersion = 99'999'999;
+  entry.sqlite_version =
+      static_cast<std::int64_t>(std::min(Get(info.sqlite_version), kHighestVersion));
+  if (entry.started_ns != 0 && entry.started_ns == Get(info.seen_started_ns) &&
+      entry.statement_rows == Get(info.seen_rows)) {
+    entry.still_since_ns = Get(info.still_since_ns);
+  }
+  entry.application = GetText(info.application);
+  entry.process = GetText(info.process);
+  entry.file = GetText(info.file);
+  entry.pages_done = Get(info.pages_done);
+  entry.pages_total = Get(info.pages_total);
+  return entry;
+}
+
 }  // namespace
 
 const char* RoleName(ConnectionRole role) {
@@ -49,9 +95,11 @@ void ForgetCounts(layout::ConnectionInfo& info) {
 }
 
 void ClearConnection(layout::ConnectionInfo& info) {
+  Put(info.id, 0);
+  // Keeps the emptying below after the id is gone: pairs with the second look of ReadConnection.
+  std::atomic_thread_fence(std::memory_order_release);
   ForgetCounts(info);
-  for (layout::Counter* counter : {&info.id,
-                                   &info.main,
+  for (layout::Counter* counter : {&info.main,
                                    &info.role,
                                    &info.opened_ms,
                                    &info.last_active_ms,
@@ -94,50 +142,18 @@ void WatchStatement(layout::ConnectionInfo& info, std::uint64_t now_ns) {
 }
 
 ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab) {
-  const layout::ConnectionInfo& info = slab.info;
-  ConnectionEntry entry;
-  entry.id = Get(info.id);
-  entry.pid = static_cast<std::int64_t>(Get(slab.pid));
-  entry.main = Get(info.main) != 0;
-  entry.role = Bounded(Get(info.role), ConnectionRole::kBackup);
-  entry.trace = Bounded(Get(info.trace), TraceState::kOff);
-  entry.opened_ms = static_cast<std::int64_t>(Get(info.opened_ms));
-  entry.last_active_ms = static_cast<std::int64_t>(Get(info.last_active_ms));
-  entry.query_id = Get(info.query_id);
-  entry.started_ns = Get(info.started_ns);
-  entry.statement_rows = Get(info.statement_rows);
-  const std::uint64_t transaction = Get(info.transaction);
-  entry.transaction = Bounded(transaction & 3, TransactionState::kWrite);
-  entry.is_explicit = (transaction & kExplicitTransaction) != 0;
-  entry.transaction_ns = Get(info.transaction_ns);
-  entry.statements = Get(info.statements);
-  entry.rows = Get(info.rows);
-  entry.commits = Get(info.commits);
-  entry.rollbacks = Get(info.rollbacks);
-  entry.upgraded = Get(info.upgraded);
-  entry.trace_lost = Get(info.trace_lost);
-  entry.cache_hits = Get(info.cache_hits);
-  entry.cache_misses = Get(info.cache_misses);
-  entry.cache_spills = Get(info.cache_spills);
-  entry.cache_used = Get(info.cache_used);
-  entry.schema_used = Get(info.schema_used);
-  entry.statement_used = Get(info.statement_used);
-  if (const std::uint64_t enforced = Get(info.foreign_keys); enforced == 1 || enforced == 2) {
-    entry.foreign_keys = enforced == 2;
+  constexpr int kTries = 4;
+  for (int i = 0; i < kTries; ++i) {
+    // Acquire: pairs with the release in DescribeConnection.
+    const std::uint64_t id = slab.info.id.load(std::memory_order_acquire);
+    ConnectionEntry entry = ReadFields(slab);
+    // Keeps the reading above before the second look: the slab may have another owner by now.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (Get(slab.info.id) != id) continue;
+    entry.id = id;
+    return entry;
   }
-  constexpr std::uint64_t kHighestVersion = 99'999'999;
-  entry.sqlite_version =
-      static_cast<std::int64_t>(std::min(Get(info.sqlite_version), kHighestVersion));
-  if (entry.started_ns != 0 && entry.started_ns == Get(info.seen_started_ns) &&
-      entry.statement_rows == Get(info.seen_rows)) {
-    entry.still_since_ns = Get(info.still_since_ns);
-  }
-  entry.application = GetText(info.application);
-  entry.process = GetText(info.process);
-  entry.file = GetText(info.file);
-  entry.pages_done = Get(info.pages_done);
-  entry.pages_total = Get(info.pages_total);
-  return entry;
+  return {};
 }
 
 }  // namespace walmanager

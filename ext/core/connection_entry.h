@@ -61,6 +61,7 @@ struct ConnectionEntry {
   std::uint64_t pages_done = 0, pages_total = 0;  // of a backup or a restore; total 0: not known
 };
 
+// All fields are of one owner; id 0 where owners changed at each look.
 ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab);
 
 // Looks at the statement of a connection once per sample: one that has returned rows, and none

@@ -32,19 +32,17 @@ std::span<HistorySlot> SlotsOf(layout::History& history, std::size_t ring) {
   return ring == kMinutes ? std::span<HistorySlot>(history.minutes) : history.hours;
 }
 
-// Copies of what is in the file, made word by word. They go through an array of words, since the
-// compiler may take it that a field is not changed by storing words of another type.
+// Copies of what is in the file, made word by word.
 template <typename T>
 T Load(const T& shared) {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % 8 == 0);
-  std::array<std::uint64_t, sizeof(T) / 8> words;
-  CopyWords(words.data(), &shared, sizeof(T));
-  return std::bit_cast<T>(words);
+  T value;
+  CopyWords(&value, &shared, sizeof(T));
+  return value;
 }
 template <typename T>
 void Store(T& shared, const T& value) {
-  const auto words = std::bit_cast<std::array<std::uint64_t, sizeof(T) / 8>>(value);
-  CopyWords(&shared, words.data(), sizeof(T));
+  CopyWords(&shared, &value, sizeof(T));
 }
 
 // --- reading

@@ -14,14 +14,15 @@
 
 namespace walmanager {
 
-// Records are copied word by word, so that a copy beside a writer is torn but defined.
+// Records are copied word by word, so that a copy beside a writer is torn but defined. The fields
+// of a record are of other types than the words: the compiler is told that they may be the same
+// memory, which std::atomic_ref<std::uint64_t> would not tell it.
 inline void CopyWords(void* to, const void* from, std::size_t bytes) {
-  auto* target = static_cast<std::uint64_t*>(to);
-  auto* source = static_cast<std::uint64_t*>(const_cast<void*>(from));
+  using Word [[gnu::may_alias]] = std::uint64_t;
+  auto* target = static_cast<Word*>(to);
+  const auto* source = static_cast<const Word*>(from);
   for (std::size_t i = 0; i < bytes / 8; ++i) {
-    const std::uint64_t word =
-        std::atomic_ref<std::uint64_t>(source[i]).load(std::memory_order_relaxed);
-    std::atomic_ref<std::uint64_t>(target[i]).store(word, std::memory_order_relaxed);
+    __atomic_store_n(target + i, __atomic_load_n(source + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
   }
 }
 
@@ -77,6 +78,10 @@ inline void Put(layout::Counter& counter, std::uint64_t value) {
 }
 inline void Add(layout::Counter& counter, std::uint64_t n) {
   counter.fetch_add(n, std::memory_order_relaxed);
+}
+// What was there, which is 0 from now on.
+inline std::uint64_t Take(layout::Counter& counter) {
+  return counter.exchange(0, std::memory_order_relaxed);
 }
 
 inline void Raise(layout::Counter& counter, std::uint64_t value) {
