@@ -9,6 +9,7 @@
 #include "ext/core/evidence.h"
 #include "ext/own_vfs.h"
 #include "ext/page_copy.h"
+#include "ext/size_signal.h"
 #include "ext/wal_index.h"
 
 namespace walmanager {
@@ -199,6 +200,7 @@ struct Copying {
 Result<CopyReport> Backup(Connection& connection, const Schema& schema, const std::string& path,
                           const BackupOptions& options) {
   const std::uint64_t start = MonotonicNs();
+  const NoSizeSignal no_signal;
   auto absolute = AbsolutePath("path", path);
   if (!absolute.ok()) return absolute.error();
   if (connection.transaction_state(schema.name.c_str()) == TransactionState::kWrite) {

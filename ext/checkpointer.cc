@@ -7,6 +7,7 @@
 #include "ext/clock.h"
 #include "ext/own_vfs.h"
 #include "ext/registry.h"
+#include "ext/size_signal.h"
 #include "ext/wal_index.h"
 
 namespace walmanager {
@@ -97,6 +98,7 @@ CheckpointOutcome Checkpointer::RunOpen(CheckpointMode mode, std::uint64_t deadl
 CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode,
                                           const WalIndex& before) {
   int log = -1, moved = -1;
+  const NoSizeSignal no_signal;
   const int rc =
       sqlite3_wal_checkpoint_v2(host.db, host.schema, static_cast<int>(mode), &log, &moved);
   CheckpointOutcome outcome;
@@ -119,7 +121,7 @@ CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode,
     outcome.message =
         rc == SQLITE_LOCKED ? "this connection has a statement open that reads the database" : "";
   } else {
-    return Failed(sqlite3_errmsg(host.db));
+    return Failed(EngineMessage(host.db));
   }
   return outcome;
 }
@@ -198,7 +200,7 @@ Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t dead
   if (guard_rc != SQLITE_ROW) {
     step.rc = sqlite3_reset(guard_read_.get());
     if (step.rc == SQLITE_OK) step.rc = SQLITE_ERROR;
-    step.message = sqlite3_errmsg(guard_.get());
+    step.message = EngineMessage(guard_.get());
     return step;
   }
   const auto mark = OwnFileOf(guard_.get())->ReadMark();
@@ -219,10 +221,11 @@ Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t dead
       OwnFileOf(checkpoint_.get())->may_write_lock = Blocking(now);
       busy_deadline_ns_ = deadline_ns;
       int log = 0, moved = 0;
+      const NoSizeSignal no_signal;
       step.rc =
           sqlite3_wal_checkpoint_v2(checkpoint_.get(), "main", static_cast<int>(now), &log, &moved);
       OwnFileOf(checkpoint_.get())->may_write_lock = false;
-      if (step.rc != SQLITE_OK) step.message = sqlite3_errmsg(checkpoint_.get());
+      if (step.rc != SQLITE_OK) step.message = EngineMessage(checkpoint_.get());
       step.started_over = step.rc == SQLITE_OK && StartsOver(now);
       const auto after = Look();
       if (!step.started_over && after && after->salt1 == before->salt1) {

@@ -9,6 +9,7 @@
 #include "ext/clock.h"
 #include "ext/own_vfs.h"
 #include "ext/registry.h"
+#include "ext/size_signal.h"
 #include "ext/wal_index.h"
 
 namespace walmanager {
@@ -175,6 +176,7 @@ void Checkpointer::Close() {
   // The last close of all runs a checkpoint, which an interrupt of before would end.
   if (interrupted_.exchange(false) && checkpoint_) (void)QueryText(checkpoint_.get(), "SELECT 1");
   const std::lock_guard lock(interrupt_mutex_);
+  const NoSizeSignal no_signal;
   checkpoint_.reset();
 }
 

@@ -308,7 +308,8 @@ void Connection::Bind(Log& log) {
   const auto before = std::exchange(log.control, log.database->control());
   const std::size_t slab_before = std::exchange(log.slab, log.control->ClaimSlab());
   if (before && !before->shared() && log.control->shared()) {
-    log.control->region().TakeOver(log.slab, before->region(), slab_before);
+    log.control->region().TakeOver(log.slab, before->region(), slab_before,
+                                   /*with_frames=*/log.control->made_here());
   }
   if (&log == main_ && meter_.bound()) meter_.Bind(log.control, log.slab);
   if (before) before->ReleaseSlab(slab_before);

@@ -5,21 +5,28 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <set>
+#include <utility>
 
 #include "ext/clock.h"
 #include "ext/core/query_statistics.h"
+#include "ext/disk_room.h"
 #include "ext/open_files.h"
+#include "ext/read_marks.h"
 #include "ext/registry.h"
+#include "ext/size_signal.h"
+#include "ext/sqlite.h"
 
 namespace walmanager {
 namespace {
 
 constexpr std::size_t kSharedSlab = layout::kConnections;
+constexpr auto kFileBytes = static_cast<std::int64_t>(layout::kFileBytes);
 constexpr std::uint64_t kMakeWaitNs = 10'000'000;  // another process is making the file
 constexpr std::uint64_t kSettingsWaitNs = 1'000'000'000;
 constexpr useconds_t kPollMicroseconds = 200;
@@ -55,29 +62,69 @@ bool HeldByAnother(int fd, std::int64_t byte) {
 
 std::string Words(const std::string& what, int error) { return what + ": " + strerror(error); }
 
-// Writes every page, so that no later store can find the disk full (that would be a SIGBUS).
-bool WriteZeros(int fd) {
-  const std::vector<char> zeros(64 * 1024);
-  std::size_t done = 0;
-  while (done < layout::kFileBytes) {
-    const std::size_t chunk = std::min(zeros.size(), layout::kFileBytes - done);
-    const ssize_t wrote = pwrite(fd, zeros.data(), chunk, static_cast<off_t>(done));
+// Writes zeros to a part of the file, so that no later store there can find the disk full (that
+// would be a SIGBUS).
+bool WriteZeros(int fd, std::int64_t from, std::int64_t to) {
+  static const char zeros[64 * 1024] = {};
+  while (from < to) {
+    const std::int64_t chunk = std::min<std::int64_t>(sizeof zeros, to - from);
+    const ssize_t wrote = pwrite(fd, zeros, static_cast<std::size_t>(chunk), from);
     if (wrote <= 0) {
       if (wrote < 0 && errno == EINTR) continue;
       if (wrote == 0) errno = ENOSPC;
       return false;
     }
-    done += static_cast<std::size_t>(wrote);
+    from += wrote;
   }
   return true;
 }
 
 // Whether all of the file is zeros, as one is whose maker was killed; never true of a longer one.
 bool IsUnfinished(int fd, std::int64_t bytes) {
-  if (static_cast<std::size_t>(bytes) > layout::kFileBytes) return false;
-  std::vector<char> content(static_cast<std::size_t>(bytes), 1);
-  const ssize_t got = pread(fd, content.data(), content.size(), 0);
-  return got == bytes && std::count(content.begin(), content.end(), 0) == bytes;
+  if (bytes > kFileBytes) return false;
+  char content[4096];
+  for (std::int64_t at = 0; at < bytes;) {
+    const ssize_t got = pread(fd, content, sizeof content, at);
+    if (got <= 0 || std::count(content, content + got, 0) != got) return false;
+    at += got;
+  }
+  return true;
+}
+
+// The parts of the file that have no place on the disk, as a copy of it may leave them.
+template <typename Each>
+bool EachHole(int fd, Each each) {
+  for (off_t at = 0; at < kFileBytes;) {
+    const off_t hole = lseek(fd, at, SEEK_HOLE);
+    if (hole < 0 || hole >= kFileBytes) return true;
+    const off_t data = lseek(fd, hole, SEEK_DATA);
+    at = data < 0 ? kFileBytes : std::min<off_t>(data, kFileBytes);
+    if (!each(hole, at)) return false;
+  }
+  return true;
+}
+
+// A file system that keeps zeros as holes, whatever is written.
+bool KeepsZerosAsHoles(int fd) {
+  constexpr std::uint64_t kZfs = 0x2fc12fc1;
+  struct statfs facts;
+  return fstatfs(fd, &facts) == 0 && static_cast<std::uint64_t>(facts.f_type) == kZfs;
+}
+
+// No part of a file that is mapped may be without its place on the disk. Empty, or why that cannot
+// be had. `alone`: no other process has the file mapped; else what is there must not be written.
+std::string FillHoles(int fd, const std::string& path, const struct stat& status, bool alone) {
+  constexpr std::int64_t kBlock = 512;
+  const std::int64_t missing = kFileBytes - status.st_blocks * kBlock;
+  if (missing <= 0 || KeepsZerosAsHoles(fd)) return "";
+  bool has_holes = false;
+  EachHole(fd, [&](off_t, off_t) { return !(has_holes = true); });
+  if (!has_holes) return "";
+  if (std::string why = NoRoomBecause(path, missing, kFileBytes); !why.empty()) return why;
+  const bool filled = EachHole(fd, [&](off_t from, off_t to) {
+    return alone ? WriteZeros(fd, from, to) : fallocate(fd, 0, from, to - from) == 0;
+  });
+  return filled ? "" : Words("filling its holes", errno);
 }
 
 layout::ControlFile* Map(int fd) {
@@ -86,27 +133,98 @@ layout::ControlFile* Map(int fd) {
   return memory == MAP_FAILED ? nullptr : static_cast<layout::ControlFile*>(memory);
 }
 
+void Unmap(layout::ControlFile* memory) {
+  if (memory) munmap(static_cast<void*>(memory), layout::kFileBytes);
+}
+
 // Whether another part of this process has a descriptor of the file: a close would drop its locks.
 bool IsOpenElsewhere(const struct stat& file, int except = -1) {
   const OpenAs open = OpenInThisProcess(file, except);
   return open == OpenAs::kDatabase || open == OpenAs::kOther;
 }
 
+// Whether a lock of this process is on the file, or one of a process with its pid in another
+// container. Cheaper to know than which files this process has open.
+bool MayBeLockedHere(const std::string& path) {
+  const std::vector<std::int64_t> holders = LockHolders(path);
+  return std::find(holders.begin(), holders.end(), ThisProcess().pid) != holders.end();
+}
+
+mode_t ModeFor(const struct stat& database) { return database.st_mode & 0666; }
+
+// Gives the file the owner and permissions that the database has now. Empty, or why the file cannot
+// be used.
+std::string FollowDatabase(int fd, const struct stat& status, const struct stat& database,
+                           bool is_new) {
+  const bool other_owner = status.st_uid != database.st_uid || status.st_gid != database.st_gid;
+  if (other_owner && geteuid() == 0 && fchown(fd, database.st_uid, database.st_gid) != 0 &&
+      is_new) {
+    return Words("chown", errno);
+  }
+  const mode_t wanted = ModeFor(database), has = status.st_mode & 07777;
+  if ((has == wanted && !is_new) || fchmod(fd, wanted) == 0) return "";
+  if (is_new) return Words("chmod", errno);
+  return (has & 0666 & ~wanted) != 0
+             ? Words("more users may use it than the database: chmod", errno)
+             : "";
+}
+
 }  // namespace
 
-struct ControlFile::Opened {
-  std::shared_ptr<ControlFile> known;  // this process has it already
-  int fd = -1;
-  layout::ControlFile* memory = nullptr;
-  bool made = false;
-  bool being_made = false;
-  std::string reason;
+// A descriptor on a control file and its entry in the registry, which stays until that is closed.
+class ControlFile::Descriptor {
+ public:
+  // Throws bad_alloc. After that nothing here needs memory.
+  explicit Descriptor(Registry& registry) : registry_(registry) {
+    Entries one;
+    one.emplace();
+    entry_ = one.extract(one.begin());
+  }
+  ~Descriptor() { Close(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  int fd() const { return fd_; }
+  const Registry::FileKey& key() const { return key_; }
+  // With control_mutex held. `made`: there was no such file before.
+  void Enter(int fd, const struct stat& status, bool made) {
+    fd_ = fd;
+    made_ = made;
+    key_ = {status.st_dev, status.st_ino};
+    entry_.key() = key_;
+    registry_.control_files.insert(std::move(entry_));
+  }
+  void Close() {
+    if (fd_ < 0) return;
+    const std::lock_guard lock(registry_.control_mutex);
+    struct stat status {};
+    // One that another part of this process has open keeps that one's locks: it is not closed.
+    if (made_ || (fstat(fd_, &status) == 0 && !IsOpenElsewhere(status, fd_))) close(fd_);
+    fd_ = -1;
+    entry_ = registry_.control_files.extract(key_);
+    entry_.mapped().reset();
+  }
+  // All who ask from now on get `file`, which has the descriptor.
+  int HandTo(const std::shared_ptr<ControlFile>& file) {
+    const std::lock_guard lock(registry_.control_mutex);
+    registry_.control_files.find(key_)->second = file;
+    return std::exchange(fd_, -1);
+  }
+
+ private:
+  using Entries = decltype(Registry::control_files);
+  Registry& registry_;
+  Entries::node_type entry_;
+  Registry::FileKey key_;
+  int fd_ = -1;
+  bool made_ = false;
 };
 
 // The caller holds kLockMake. Maps the file and leaves kLockAttached held shared; or says why not.
-std::string ControlFile::TakeOver(int fd, const ControlRegion::Identity& identity, bool make,
-                                  layout::ControlFile** memory, bool* made) {
-  // Whoever can lock this byte exclusively is alone with the file and may change what it is.
+std::string ControlFile::TakeOver(int fd, const std::string& path, const struct stat& database,
+                                  bool make) {
+  // Only a process that holds this byte exclusively, and so is alone with the file, may change what
+  // it is or make it shorter: all who map it hold it shared.
   const bool alone = Lock(fd, F_WRLCK, layout::kLockAttached);
   if (!alone && !Lock(fd, F_RDLCK, layout::kLockAttached)) return Words("lock", errno);
   struct stat status {};
@@ -122,187 +240,208 @@ std::string ControlFile::TakeOver(int fd, const ControlRegion::Identity& identit
   if (!empty && !ours && !IsUnfinished(fd, status.st_size)) {
     return "it is not a control file of walmanager";
   }
+  if (empty && !make) return "it is empty";
   const bool fits = ours && header.layout_number == layout::kLayoutNumber &&
-                    static_cast<std::uint64_t>(status.st_size) == layout::kFileBytes;
-  if (!fits) {
-    if (empty && !make) return "it is empty";
-    if (!alone) return "it is of another layout or truncated, and in use";
-    if (ftruncate(fd, 0) != 0 || !WriteZeros(fd)) {
-      const std::string why = Words("writing it", errno);
+                    (status.st_size == kFileBytes || (status.st_size > kFileBytes && alone));
+  if (!fits && !alone) return "it is of another layout or truncated, and in use";
+  if (std::string why = FollowDatabase(fd, status, database, empty); !why.empty()) return why;
+  const NoSizeSignal no_signal;
+  if (fits) {
+    if (std::string why = FillHoles(fd, path, status, alone); !why.empty()) {
+      lacks_room_ = !LeavesReserve(path, kFileBytes - status.st_blocks * 512);
+      return why;
+    }
+    if (status.st_size > kFileBytes && ftruncate(fd, kFileBytes) != 0)
+      return Words("truncate", errno);
+  } else {
+    std::string why = NoRoomBecause(path, kFileBytes - status.st_blocks * 512, kFileBytes);
+    if (!why.empty()) {
+      lacks_room_ = !LeavesReserve(path, kFileBytes - status.st_blocks * 512);
+      return why;
+    }
+    if (ftruncate(fd, 0) != 0 || !WriteZeros(fd, 0, kFileBytes)) {
+      lacks_room_ = errno == ENOSPC || errno == EDQUOT;
+      why = Words("writing it", errno);
       if (ftruncate(fd, 0) != 0) return why + ", and it could not be truncated";
       return why;
     }
   }
-  layout::ControlFile* mapped = Map(fd);
+  std::unique_ptr<layout::ControlFile, void (*)(layout::ControlFile*)> mapped(Map(fd), Unmap);
   if (!mapped) return Words("mmap", errno);
-  ControlRegion region(mapped);
+  const ControlRegion::Identity identity{database.st_dev, database.st_ino, ThisProcess().boot_id};
+  ControlRegion region(mapped.get());
   using Fit = ControlRegion::Fit;
   const Fit fit = region.Check(identity);
+  if (fit == Fit::kNotOurs || fit == Fit::kOtherLayout) return "it is changed by another process";
   if (fit != Fit::kFits && !alone) {
-    munmap(mapped, layout::kFileBytes);
     return fit == Fit::kOtherDatabase ? "it belongs to another database and is in use"
                                       : "it is unfinished or of another boot, and in use";
   }
   if (fit == Fit::kUnfinished) {
-    if (fits) memset(static_cast<void*>(mapped), 0, layout::kFileBytes);  // else just written
+    if (fits) memset(static_cast<void*>(mapped.get()), 0, layout::kFileBytes);  // else just written
     region.Initialize(identity, UnixMs(), MonotonicNs());
-    *made = true;
+    made_here_ = true;
   } else if (fit != Fit::kFits) {
     region.Adopt(identity, UnixMs(), MonotonicNs());
   }
+  if (alone) region.Repair(MonotonicNs());
   Lock(fd, F_RDLCK, layout::kLockAttached);
-  *memory = mapped;
+  memory_ = mapped.release();
   return "";
 }
 
-ControlFile::Opened ControlFile::OpenFile(const std::string& database_path, const std::string& path,
-                                          bool make) {
-  Opened opened;
-  const auto because = [&](const std::string& reason) {
-    opened.reason = reason;
-    return opened;
-  };
-  const char* wanted = getenv("WALMANAGER_FILE");
-  if (wanted && strcmp(wanted, "off") == 0) return because("WALMANAGER_FILE=off");
-  struct stat database {};
-  if (stat(database_path.c_str(), &database) != 0) {
-    return because(Words("stat " + database_path, errno));
-  }
-  if (database.st_nlink > 1) return because("the database file has several hard links");
+// With control_mutex held: opens the file, or says why not. `known`: this process has it.
+std::string ControlFile::OpenFile(const std::string& database_path, const struct stat& database,
+                                  bool make, Descriptor* descriptor,
+                                  std::shared_ptr<ControlFile>* known) {
   // What it is must be known before it is opened: if it were another name of a file of SQLite's,
   // closing it would drop the locks that this process holds there.
   struct stat before {};
-  const bool exists = lstat(path.c_str(), &before) == 0;
-  if (!exists && errno != ENOENT) return because(Words("stat", errno));
-  if (!exists && !make) return because("it is made at the first commit to the log or setting");
-  if (exists && S_ISLNK(before.st_mode)) return because("it is a symbolic link");
-  if (exists && S_ISDIR(before.st_mode)) return because("it is a directory");
+  const bool exists = lstat(path_.c_str(), &before) == 0;
+  if (!exists && errno != ENOENT) return Words("stat", errno);
+  if (!exists && !make) return "it is made at the first commit to the log or setting";
+  if (exists && S_ISLNK(before.st_mode)) return "it is a symbolic link";
+  if (exists && S_ISDIR(before.st_mode)) return "it is a directory";
   if (exists && (!S_ISREG(before.st_mode) || before.st_nlink != 1)) {
-    return because("it is not a regular file with one name");
+    return "it is not a regular file with one name";
   }
   if (exists) {
     const Registry& registry = Registry::Get();
     const auto found = registry.control_files.find({before.st_dev, before.st_ino});
     if (found != registry.control_files.end()) {
-      opened.known = found->second.lock();
-      return opened;
+      *known = found->second.lock();
+      being_made_ = !*known;
+      return "this process is opening or closing it";
     }
-    // It has one name, but this process may have a database open under that.
-    if (static_cast<std::uint64_t>(before.st_size) != layout::kFileBytes &&
-        IsOpenElsewhere(before)) {
-      return because("another part of this process has it open");
+    // Its close here would drop the locks of another part of this process that has it open: as a
+    // database under that name, or as a copy of this library with a registry of its own, whose
+    // mapping no lock would tell from nobody's.
+    if ((before.st_size != kFileBytes || MayBeLockedHere(path_)) && IsOpenElsewhere(before)) {
+      return "another part of this process has it open";
     }
+  } else if (std::string why = NoRoomBecause(database_path, kFileBytes, kFileBytes); !why.empty()) {
+    lacks_room_ = !LeavesReserve(database_path, kFileBytes);
+    return why;
   }
   const int create = exists ? 0 : O_CREAT | O_EXCL;
-  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | create,
-                      database.st_mode & 0666);
+  const int fd =
+      open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | create, ModeFor(database));
   if (fd < 0) {
-    opened.being_made = errno == EEXIST;
-    return because(opened.being_made ? "another process is making it" : Words("open", errno));
+    being_made_ = errno == EEXIST;
+    return being_made_ ? "another process is making it" : Words("open", errno);
   }
-  struct stat status {};
-  if (fstat(fd, &status) != 0 ||
-      (exists && (status.st_dev != before.st_dev || status.st_ino != before.st_ino))) {
-    // Exchanged between two looks. It may be anything: so it is not even closed.
-    return because("it was replaced while it was opened");
-  }
-  if (Lock(fd, F_WRLCK, layout::kLockMake)) {
-    Make(fd, path, database, make, &opened);
-    Lock(fd, F_UNLCK, layout::kLockMake);
-  } else {
-    opened.being_made = true;
-    opened.reason = "another process is making it";
-  }
-  if (opened.memory) {
-    opened.fd = fd;
-  } else if (!exists || !IsOpenElsewhere(before, fd)) {
-    close(fd);
-  }
-  return opened;
-}
-
-// The caller holds kLockMake.
-void ControlFile::Make(int fd, const std::string& path, const struct stat& database, bool make,
-                       Opened* opened) {
   struct stat status {};
   if (fstat(fd, &status) != 0) {
-    opened->reason = Words("stat", errno);
-    return;
+    // One that is there may be anything by now, so it is not even closed.
+    const int error = errno;
+    if (!exists) close(fd);
+    return Words("stat", error);
   }
-  const bool empty = status.st_size == 0;
-  // Made just now, or left by somebody who was killed: owner and permissions of the database,
-  // whatever the umask is.
-  if (empty && fchmod(fd, database.st_mode & 0666) != 0) opened->reason = Words("chmod", errno);
-  if (empty && geteuid() == 0 && fchown(fd, database.st_uid, database.st_gid) != 0) {
-    opened->reason = Words("chown", errno);
+  if (exists && (status.st_dev != before.st_dev || status.st_ino != before.st_ino)) {
+    return "it was replaced while it was opened";  // likewise
   }
-  if (opened->reason.empty()) {
-    const ControlRegion::Identity identity{database.st_dev, database.st_ino, ThisProcess().boot_id};
-    opened->reason = TakeOver(fd, identity, make, &opened->memory, &opened->made);
+  descriptor->Enter(fd, status, /*made=*/!exists);
+  return "";
+}
+
+// Attaches this object to the file; returns the one that this process has already.
+std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFile>& file,
+                                                 const std::string& database_path, bool make) {
+  being_made_ = lacks_room_ = false;
+  const char* off = getenv("WALMANAGER_FILE");
+  if (off && strcmp(off, "off") == 0) {
+    reason_ = "WALMANAGER_FILE=off";
+    return nullptr;
+  }
+  struct stat database {};
+  if (stat(database_path.c_str(), &database) != 0) {
+    reason_ = Words("stat " + database_path, errno);
+    return nullptr;
+  }
+  if (database.st_nlink > 1) {
+    reason_ = "the database file has several hard links";
+    return nullptr;
+  }
+  Registry& registry = Registry::Get();
+  Descriptor descriptor(registry);
+  {
+    std::shared_ptr<ControlFile> known;
+    const std::lock_guard lock(registry.control_mutex);
+    reason_ = OpenFile(database_path, database, make, &descriptor, &known);
+    if (known) return known;
+  }
+  if (!reason_.empty()) return nullptr;
+  if (!Lock(descriptor.fd(), F_WRLCK, layout::kLockMake)) {
+    being_made_ = true;
+    reason_ = "another process is making it";
+    return nullptr;
+  }
+  struct stat status {};
+  if (fstat(descriptor.fd(), &status) != 0) {
+    reason_ = Words("stat", errno);
+    return nullptr;
+  }
+  if (status.st_nlink == 0) {
+    being_made_ = true;
+    reason_ = "another process could not make it";
+    return nullptr;
   }
   // Nothing is left behind where it could not be made.
-  if (make && empty && !opened->memory) unlink(path.c_str());
+  const auto remove = [&](const std::string* path) {
+    if (!memory_) unlink(path->c_str());
+  };
+  const bool is_new = make && status.st_size == 0;
+  const std::unique_ptr<const std::string, decltype(remove)> unfinished(is_new ? &path_ : nullptr,
+                                                                        remove);
+  reason_ = TakeOver(descriptor.fd(), database_path, database, make);
+  if (!memory_) return nullptr;
+  Lock(descriptor.fd(), F_UNLCK, layout::kLockMake);
+  key_ = descriptor.key();
+  fd_ = descriptor.HandTo(file);
+  region_ = ControlRegion(memory_);
+  return file;
 }
 
 std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path, Wish wish) {
-  const std::string path = PathFor(database_path);
-  const bool make = wish != Wish::kAttach;
   const std::uint64_t deadline =
       MonotonicNs() + (wish == Wish::kMakeAndWait ? kSettingsWaitNs : kMakeWaitNs);
-  Registry& registry = Registry::Get();
-  std::unique_lock lock(registry.control_mutex);
-  Opened opened = OpenFile(database_path, path, make);
+  // Goes without a lock held, since Close takes one.
+  std::shared_ptr<ControlFile> file(new ControlFile(PathFor(database_path)), Close);
   for (;;) {
-    if (!opened.memory && !opened.known && opened.reason.empty()) {
-      // An entry whose object is gone: its descriptor is about to be closed, by somebody who waits
-      // for this mutex. A second descriptor must not come before that.
-      registry.control_closed.wait(lock);
-    } else if (opened.being_made && MonotonicNs() < deadline) {
-      lock.unlock();
-      usleep(kPollMicroseconds);
-      lock.lock();
-    } else {
-      break;
-    }
-    opened = OpenFile(database_path, path, make);
+    if (auto attached = file->Attach(file, database_path, wish != Wish::kAttach)) return attached;
+    if (!file->being_made_ || MonotonicNs() >= deadline) break;
+    usleep(kPollMicroseconds);
   }
-  if (opened.known) return opened.known;
-  if (!opened.memory) {
-    opened.memory = Map(-1);
-    if (!opened.memory) return nullptr;
-    ControlRegion(opened.memory).Initialize({}, UnixMs(), MonotonicNs());
-  }
-  std::shared_ptr<ControlFile> file(new ControlFile(path, opened), Close);
-  struct stat status {};
-  if (opened.fd >= 0 && fstat(opened.fd, &status) == 0) {
-    registry.control_files[{status.st_dev, status.st_ino}] = file;
-  }
+  file->memory_ = Map(-1);
+  if (!file->memory_) return nullptr;
+  file->region_ = ControlRegion(file->memory_);
+  file->region_.Initialize({}, UnixMs(), MonotonicNs());
   return file;
 }
 
 void ControlFile::Close(ControlFile* file) {
   Registry& registry = Registry::Get();
-  const std::lock_guard lock(registry.control_mutex);
-  struct stat status {};
-  if (file->fd_ >= 0 && fstat(file->fd_, &status) == 0) {
-    registry.control_files.erase({status.st_dev, status.st_ino});
+  if (file->fd_ < 0) {
+    delete file;
+    return;
   }
+  // The entry goes with the descriptor, and by what was known when it was opened: nothing here can
+  // fail half-way.
+  const std::lock_guard lock(registry.control_mutex);
+  registry.control_files.erase(file->key_);
   delete file;
-  registry.control_closed.notify_all();
 }
 
-ControlFile::ControlFile(std::string path, const Opened& opened)
-    : path_(std::move(path)),
-      memory_(opened.memory),
-      fd_(opened.fd),
-      made_here_(opened.made),
-      being_made_(opened.being_made),
-      region_(opened.memory),
-      reason_(opened.reason),
-      owned_(layout::kConnections) {}
+ControlFile::ControlFile(std::string path)
+    : path_(std::move(path)), region_(nullptr), owned_(layout::kConnections) {}
 
 ControlFile::~ControlFile() {
-  munmap(static_cast<void*>(memory_), layout::kFileBytes);
+  // Only where memory ends is what was counted lost.
+  AtCEdge([this] {
+    if (heir_) MoveCounts(*heir_);
+    return SQLITE_OK;
+  });
+  Unmap(memory_);
   if (fd_ >= 0) close(fd_);
 }
 
@@ -311,19 +450,49 @@ std::string ControlFile::reason() const {
   return reason_;
 }
 
-void ControlFile::set_reason(const std::string& reason) {
+void ControlFile::TakeReason(const ControlFile& later) {
+  const std::string reason = later.reason();
   const std::lock_guard lock(reason_mutex_);
   reason_ = reason;
+  being_made_ = later.being_made();
+  lacks_room_ = later.lacks_room();
+}
+
+void ControlFile::MoveCountsTo(const std::shared_ptr<ControlFile>& heir) {
+  {
+    const std::lock_guard lock(slab_mutex_);
+    heir_ = heir;
+  }
+  // Frames that nobody has counted there; those of a new file come with the slabs.
+  bool reset = false;
+  const std::uint64_t position = region_.header().log_position.load(std::memory_order_relaxed);
+  const std::uint64_t frames =
+      position == 0 ? 0
+                    : heir->region_.AdvanceLog(static_cast<std::uint32_t>(position >> 32),
+                                               static_cast<std::uint32_t>(position), &reset);
+  if (!heir->made_here()) heir->region_.AddFrames(kSharedSlab, frames);
+  MoveCounts(*heir);
+}
+
+void ControlFile::MoveCounts(ControlFile& heir) {
+  const auto stored = heir.region_.ReadSettings();
+  const SettingValues values = stored.value_or(StoredSettings{}).Values();
+  const bool is_new = heir.made_here();
+  QueryStatistics before(memory_), now(heir.memory_);
+  {
+    const std::lock_guard lock(slab_mutex_);
+    heir.region_.TakeOverLeft(region_, kSharedSlab, is_new);
+  }
+  heir.region_.TakeOverCheckpoints(region_, is_new);
+  before.MoveTo(now, static_cast<std::size_t>(values[Setting::kMaxQueries]));
 }
 
 bool ControlFile::StillThere() const {
   if (fd_ < 0) return true;
-  struct stat mapped {
-  }, at_path{};
-  if (fstat(fd_, &mapped) != 0) return false;
+  struct stat at_path {};
   // Somebody who may no longer look keeps what is mapped.
   if (stat(path_.c_str(), &at_path) != 0) return errno != ENOENT && errno != ENOTDIR;
-  return mapped.st_dev == at_path.st_dev && mapped.st_ino == at_path.st_ino;
+  return key_ == std::pair<std::uint64_t, std::uint64_t>(at_path.st_dev, at_path.st_ino);
 }
 
 std::size_t ControlFile::ClaimSlab() {
@@ -354,7 +523,13 @@ void ControlFile::ReleaseSlab(std::size_t slab) {
   QueryStatistics(memory_).ReleaseHot(slab);
   region_.slab(slab).info.id.store(0, std::memory_order_relaxed);
   region_.slab(slab).owner.store(0, std::memory_order_relaxed);
-  if (fd_ >= 0) Lock(fd_, F_UNLCK, layout::kLockSlab + static_cast<std::int64_t>(slab));
+  if (fd_ >= 0) {
+    Lock(fd_, F_UNLCK, layout::kLockSlab + static_cast<std::int64_t>(slab));
+  } else {
+    // In private memory the next owner shall not keep what this one leaves to all.
+    const bool with_frames = !heir_ || heir_->made_here();
+    (heir_ ? heir_->region_ : region_).TakeOverLeft(region_, slab, with_frames);
+  }
   owned_[slab] = false;
 }
 

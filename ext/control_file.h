@@ -4,7 +4,11 @@
 // The rule that is easy to break: a process has at most one descriptor on a control file, and it
 // keeps it until it lets go of the database, since POSIX drops all of a process's locks on a file
 // when any of its descriptors is closed. Every lock here is a try; the only waiting is for the
-// settings lock, in a call of the user's, and briefly for another process that is making the file.
+// settings lock, in a call of the user's, and briefly for another process that is making the file,
+// or for a thread of this one that is opening or closing it. No wait is without an end.
+// No part of a file that is mapped is without its place on the disk (a store there would be a
+// SIGBUS), so what the file is (size, holes, owner, permissions) is looked at at each adoption, and
+// only a process that is alone with it, and has not mapped it, makes it shorter.
 // Thread rules: all members may be called from any thread.
 #pragma once
 
@@ -15,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ext/core/connection_entry.h"
@@ -46,12 +51,19 @@ class ControlFile {
   const std::string& path() const { return path_; }
   // Why the memory is private; empty where it is not.
   std::string reason() const;
-  // A later attempt to have the file failed for another reason.
-  void set_reason(const std::string& reason);
+  // A later attempt to have the file failed, for the reason that `later` has.
+  void TakeReason(const ControlFile& later);
   // Another process was making it, and had not finished.
-  bool being_made() const { return being_made_; }
+  bool being_made() const { return being_made_.load(std::memory_order_relaxed); }
+  // There is no room for it on the disk, or none that this process may have.
+  bool lacks_room() const { return lacks_room_.load(std::memory_order_relaxed); }
   // True where nobody had settings or statistics in it before this process.
   bool made_here() const { return made_here_; }
+
+  // For private memory of a process that has the file now: what was measured here is added there,
+  // at once as far as no open connection counts here any more, and the rest when the last one has
+  // left this memory.
+  void MoveCountsTo(const std::shared_ptr<ControlFile>& heir);
 
   // Whether the mapped file is still the one at its path. A stat; true for private memory.
   bool StillThere() const;
@@ -95,28 +107,36 @@ class ControlFile {
   };
 
  private:
-  struct Opened;
-  ControlFile(std::string path, const Opened& opened);
+  class Descriptor;
+  explicit ControlFile(std::string path);
   static void Close(ControlFile* file);
-  static Opened OpenFile(const std::string& database_path, const std::string& path, bool make);
-  static void Make(int fd, const std::string& path, const struct stat& database, bool make,
-                   Opened* opened);
+  // Before the object is known to anybody else.
+  std::shared_ptr<ControlFile> Attach(const std::shared_ptr<ControlFile>& file,
+                                      const std::string& database_path, bool make);
+  std::string OpenFile(const std::string& database_path, const struct stat& database, bool make,
+                       Descriptor* descriptor, std::shared_ptr<ControlFile>* known);
+  std::string TakeOver(int fd, const std::string& database_path, const struct stat& database,
+                       bool make);
+  void MoveCounts(ControlFile& heir);
   // `each(slab)` for those whose owner is alive; with slab_mutex_ held.
   template <typename Each>
   void EachOwnedSlab(Each each) const;
-  static std::string TakeOver(int fd, const ControlRegion::Identity& identity, bool make,
-                              layout::ControlFile** memory, bool* made);
 
   const std::string path_;
-  layout::ControlFile* const memory_;
-  const int fd_;
-  const bool made_here_;
-  const bool being_made_;
+  // Constant once the object is known to others.
+  layout::ControlFile* memory_ = nullptr;
+  int fd_ = -1;
+  std::pair<std::uint64_t, std::uint64_t> key_;  // device and inode of the file
+  bool made_here_ = false;
   ControlRegion region_;
+
+  std::atomic<bool> being_made_{false};
+  std::atomic<bool> lacks_room_{false};
   std::atomic_flag sampling_;
   std::mutex settings_mutex_;
   mutable std::mutex reason_mutex_;
-  std::string reason_;  // guarded by reason_mutex_
+  std::string reason_;                 // guarded by reason_mutex_
+  std::shared_ptr<ControlFile> heir_;  // of private memory; guarded by slab_mutex_
   mutable std::mutex slab_mutex_;
   std::vector<bool> owned_;  // slabs of this process; guarded by slab_mutex_
 };

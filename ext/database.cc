@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <set>
@@ -21,6 +22,8 @@ namespace {
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kFirstAttemptNs = 10 * kMs;
 constexpr std::uint64_t kLongestAttemptNs = 60'000 * kMs;
+constexpr std::uint64_t kMakingWaitNs = 1'000 * kMs;
+constexpr std::uint64_t kLookingWaitNs = 10 * kMs;
 
 // True while it lives.
 struct OnlyLooks {
@@ -30,6 +33,18 @@ struct OnlyLooks {
   ~OnlyLooks() { flag.store(false, std::memory_order_relaxed); }
   std::atomic<bool>& flag;
 };
+
+// No longer than that, and not at all for 0.
+bool LockWithin(std::unique_lock<std::mutex>& lock, std::uint64_t wait_ns) {
+  constexpr useconds_t kPollUs = 200;
+  if (lock.try_lock()) return true;
+  const std::uint64_t deadline = MonotonicNs() + wait_ns;
+  while (MonotonicNs() < deadline) {
+    usleep(kPollUs);
+    if (lock.try_lock()) return true;
+  }
+  return false;
+}
 
 std::optional<std::int64_t> FileBytes(const std::string& path) {
   struct stat status {};
@@ -99,6 +114,14 @@ Database::~Database() {
     close_began_ns_ = MonotonicNs();
     checkpointer_.Close();
   }
+  // What this process has measured by itself is added before it may end.
+  AtCEdge([this] {
+    const auto current = control();
+    if (control_wanted() || current->shared()) return SQLITE_OK;
+    (void)MakeControl(current->being_made() ? ControlFile::Wish::kMakeAndWait
+                                            : ControlFile::Wish::kAttach);
+    return SQLITE_OK;
+  });
   // Was it the last close of all, then it moved the rest of the log and removed it.
   if (!index_at_close_ || index_at_close_->pending() == 0 || FileBytes(wal_path_)) return;
   const std::uint64_t end = MonotonicNs();
@@ -141,19 +164,27 @@ std::shared_ptr<ControlFile> Database::control() const {
 }
 
 bool Database::MakeControl(ControlFile::Wish wish) {
-  const std::lock_guard lock(control_mutex_);
+  // A commit goes on in private memory while another thread is at it.
+  std::unique_lock making(making_mutex_, std::defer_lock);
+  const bool waits = wish == ControlFile::Wish::kMakeAndWait;
+  if (!LockWithin(making, waits ? kMakingWaitNs : 0)) return false;
   control_wanted_.store(false, std::memory_order_relaxed);
-  if (control_->shared() && control_->StillThere()) return true;
+  const auto current = control();
+  if (current->shared() && current->StillThere()) return true;
   return Replace(wish);
 }
 
 void Database::LookForControl() {
-  const std::lock_guard lock(control_mutex_);
-  if (control_->shared() && control_->StillThere()) return;
+  const auto current = control();
+  if (current->shared() && current->StillThere()) return;
+  std::unique_lock making(making_mutex_, std::defer_lock);
+  if (!LockWithin(making, kLookingWaitNs)) return;
+  // Another thread may have found it meanwhile.
+  if (control() != current) return;
   if (control_wanted()) {
     // To a hundred readers, each of which asks once a second, opening what is not there would be a
     // hundred times a whole file in memory.
-    if (!control_->shared() && control_missing_ && !FileBytes(ControlFile::PathFor(path_))) return;
+    if (!current->shared() && control_missing_ && !FileBytes(ControlFile::PathFor(path_))) return;
     Replace(ControlFile::Wish::kAttach);
     return;
   }
@@ -161,9 +192,9 @@ void Database::LookForControl() {
   const std::uint64_t now = MonotonicNs();
   if (now < next_attempt_ns_) return;
   Replace(ControlFile::Wish::kMake);
-  attempt_interval_ns_ =
-      control_->shared() ? 0
-                         : std::clamp(2 * attempt_interval_ns_, kFirstAttemptNs, kLongestAttemptNs);
+  attempt_interval_ns_ = control()->shared() ? 0
+                                             : std::clamp(2 * attempt_interval_ns_, kFirstAttemptNs,
+                                                          kLongestAttemptNs);
   next_attempt_ns_ = now + attempt_interval_ns_;
 }
 
@@ -171,34 +202,40 @@ bool Database::Replace(ControlFile::Wish wish) {
   control_missing_ = !FileBytes(ControlFile::PathFor(path_));
   auto made = ControlFile::Open(path_, wish);
   if (!made) return true;
-  if (!made->shared() && !control_->shared()) {
-    control_->set_reason(made->reason());
+  const auto before = control();
+  if (!made->shared() && !before->shared()) {
+    before->TakeReason(*made);
     return !made->being_made();
   }
   // What was set while the memory was private goes along into a file that is new.
-  if (made->shared() && made->made_here() && !control_->shared()) {
-    const auto stored = control_->region().ReadSettings();
+  if (made->shared() && made->made_here() && !before->shared()) {
+    const auto stored = before->region().ReadSettings();
     const ControlFile::SettingsLock lock(made.get(), /*waits=*/false);
     if (lock.held() && stored && stored->generation > 0) {
       (void)made->region().WriteSettings(*stored);
     }
   }
   // And what was found out, into any: the private memory is gone with this process.
-  if (made->shared() && !control_->shared()) {
-    TakeOverEvidence(control_->memory()->evidence, made->memory()->evidence);
+  if (made->shared() && !before->shared()) {
+    TakeOverEvidence(before->memory()->evidence, made->memory()->evidence);
   }
   // Where the file was deleted, the log is as far as the one before it knew: the tick must see what
   // is pending there.
   const std::uint64_t position =
-      control_->region().header().log_position.load(std::memory_order_relaxed);
-  if (made->shared() && control_->shared() && position != 0) {
+      before->region().header().log_position.load(std::memory_order_relaxed);
+  if (made->shared() && before->shared() && position != 0) {
     bool reset = false;
     (void)made->region().AdvanceLog(static_cast<std::uint32_t>(position >> 32),
                                     static_cast<std::uint32_t>(position), &reset);
   }
-  control_ = std::move(made);
+  {
+    const std::lock_guard lock(control_mutex_);
+    control_ = made;
+  }
   // Release: whoever sees the new generation finds the new file.
   control_generation_.fetch_add(1, std::memory_order_release);
+  // And what was measured there.
+  if (made->shared() && !before->shared()) before->MoveCountsTo(made);
   return true;
 }
 

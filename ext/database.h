@@ -9,9 +9,9 @@
 // database_checkpoints.cc what both need.
 //
 // Thread rules: all members may be called from any thread. Lock order: a host's handle,
-// checkpoint_mutex_, the registry's engine_mutex (our thread alone), control_mutex_, then one of
-// the mutexes of registry.h and control_file.h, of which no two are held together; never back. The
-// commit path takes checkpoint_mutex_ only by try-lock: who loses goes on.
+// checkpoint_mutex_, the registry's engine_mutex (our thread alone), making_mutex_, control_mutex_,
+// then one of the mutexes of registry.h and control_file.h, of which no two are held together;
+// never back. The commit path takes checkpoint_mutex_ only by try-lock: who loses goes on.
 #pragma once
 
 #include <atomic>
@@ -193,8 +193,9 @@ class Database {
   static constexpr std::uint64_t kAtWorkNs = 1'000'000'000;
 
   Database(std::string path, std::uint64_t device, std::uint64_t inode);
+  // False where another process, or another thread of this one, is still making the file.
   bool MakeControl(ControlFile::Wish wish);
-  // With control_mutex_ held; false where another process is still making the file.
+  // Likewise; with making_mutex_ held.
   bool Replace(ControlFile::Wish wish);
 
   // checkpoint_mutex_ for a call of the user's, which the thread lets go first.
@@ -242,6 +243,10 @@ class Database {
   std::uint64_t StallNs(const Rule& rule, std::uint64_t now_ns, const WalIndex& index);
   // Keeps in mind which reader is the oldest and since when.
   void WatchReaders(const WalIndex& index, std::uint64_t now_ns);
+  // Before the log may grow beyond what SQLite lets it, and at most every 50 ms: how long it may
+  // become, and whether the reserve of the disk stays free then. Else committing threads copy for a
+  // second, as SQLite's own autocheckpoint does.
+  void FollowRoom(std::uint64_t now_ns);
   // Whether it is too early to copy, since commits sync by themselves.
   bool IsEarly(const WalIndex& index, std::uint64_t now_ns) const;
   // In connection_metrics, while they are open.
@@ -292,11 +297,14 @@ class Database {
   const std::string wal_path_;
   const std::string shm_path_;
 
-  mutable std::mutex control_mutex_;
-  std::uint64_t next_attempt_ns_ = 0;      // guarded by control_mutex_, as the next
+  // Held while the file is looked for or made, which may take a second; taken by try-lock, for no
+  // longer than its user can wait. Guards the next three.
+  std::mutex making_mutex_;
+  std::uint64_t next_attempt_ns_ = 0;
   std::uint64_t attempt_interval_ns_ = 0;  // doubles while the file cannot be made
+  bool control_missing_ = false;           // there was none when it was last looked for
+  mutable std::mutex control_mutex_;       // held for a copy of the pointer
   std::shared_ptr<ControlFile> control_;   // guarded by control_mutex_
-  bool control_missing_ = false;           // likewise: there was none when it was last looked for
   std::atomic<std::uint64_t> control_generation_{0};
   std::atomic<bool> control_wanted_{true};
 
@@ -333,6 +341,10 @@ class Database {
   StoredSettings compiled_;  // what rules_ was compiled from
   SettingValues values_;
   std::uint64_t compiled_control_ = 0;  // control_generation_ of compiled_
+  std::int64_t wal_limit_ = 0;          // as it was stored, before RLIMIT_FSIZE made it less
+  std::int64_t most_wal_bytes_ = 0;  // what RLIMIT_FSIZE makes of the largest; a look, as the next
+  std::uint64_t next_room_look_ns_ = 0;
+  bool is_short_of_room_ = false;
   std::uint64_t rate_commits_ = 0;
   std::uint64_t rate_ns_ = 0;
   std::optional<double> commit_rate_;

@@ -1,12 +1,14 @@
 // The part of Database that its commits and its thread share: the strategy in force, the facts that
 // it asks for, who is in the way, running a checkpoint and recording it.
 #include <algorithm>
+#include <limits>
 
 #include "ext/clock.h"
 #include "ext/core/alerts.h"
 #include "ext/core/reader_attribution.h"
 #include "ext/core/value.h"
 #include "ext/database.h"
+#include "ext/disk_room.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
 
@@ -25,15 +27,19 @@ double Milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
 }  // namespace
 
 Status Database::FollowSettings() {
+  FollowRoom(MonotonicNs());
   const auto current = control();
   const std::uint64_t control_now = control_generation();
   if (rules_ && compiled_control_ == control_now &&
-      compiled_.generation == current->region().settings_generation()) {
+      compiled_.generation == current->region().settings_generation() &&
+      values_[Setting::kWalLimitBytes] == std::min(wal_limit_, most_wal_bytes_)) {
     return Ok{};
   }
   auto stored = current->region().ReadSettings();
   if (!stored) return Error{"the settings cannot be read: they change too fast"};
-  const SettingValues values = stored->Values();
+  SettingValues values = stored->Values();
+  const std::int64_t wal_limit = values[Setting::kWalLimitBytes];
+  values.Lower(Setting::kWalLimitBytes, most_wal_bytes_);
   auto rules = RuleSet::Compile(stored->RulesOf(stored->strategy), values);
   std::string error;
   if (!rules.ok()) {
@@ -48,11 +54,27 @@ Status Database::FollowSettings() {
   }
   rules_ = std::make_unique<RuleSet>(std::move(rules.value()));
   values_ = values;
+  wal_limit_ = wal_limit;
   compiled_ = std::move(*stored);
   compiled_control_ = control_now;
   backoff_ns_ = not_before_ns_ = 0;
   next_replicator_look_ns_ = 0;
   return Ok{};
+}
+
+void Database::FollowRoom(std::uint64_t now_ns) {
+  constexpr std::uint64_t kEveryNs = 50 * kMs;
+  constexpr std::uint64_t kInlineAgainNs = 1'000 * kMs;
+  if (now_ns < next_room_look_ns_) return;
+  next_room_look_ns_ = now_ns + kEveryNs;
+  most_wal_bytes_ = WalLimitInForce(std::numeric_limits<std::int64_t>::max());
+  const std::int64_t growth = values_[Setting::kWalLimitBytes] - wal_bytes_;
+  // A disk quota shows only where it is used up: where it left no room for the control file.
+  is_short_of_room_ =
+      control()->lacks_room() || !LeavesReserve(path_, std::max<std::int64_t>(0, growth));
+  if (is_short_of_room_ && inline_until_ns_ < now_ns + kInlineAgainNs) {
+    inline_until_ns_ = now_ns + kInlineAgainNs;
+  }
 }
 
 bool Database::BackOff(bool in_vain) {

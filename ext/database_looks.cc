@@ -413,7 +413,7 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
 
 bool Database::IsEarly(const WalIndex& index, std::uint64_t now_ns) const {
   // As learned.h says of commits that sync by themselves.
-  if (!commits_sync_) return false;
+  if (!commits_sync_ || is_short_of_room_) return false;
   const auto current = control();
   const ControlRegion& region = current->region();
   const auto interval = static_cast<std::uint64_t>(values_[Setting::kCheckpointIntervalMs]) * kMs;

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -50,8 +49,9 @@ struct Registry {
   const ProcessIdentity process;  // constant while this registry is the current one
 
   // The control files that this process has a descriptor of: an entry stays until that is closed.
-  std::mutex control_mutex;  // held while one is opened or closed; guards the two below
-  std::condition_variable control_closed;
+  // Held while one is opened or closed, not while it is made; guards the next. An entry without an
+  // object is of a file that is being made, or about to be closed.
+  std::mutex control_mutex;
   std::map<FileKey, std::weak_ptr<ControlFile>> control_files;
 
   // Held while a connection of ours is opened, by the thread named beside it.

@@ -17,6 +17,7 @@
 #include "ext/open_files.h"
 #include "ext/own_vfs.h"
 #include "ext/page_copy.h"
+#include "ext/size_signal.h"
 #include "ext/wal_index.h"
 
 namespace walmanager {
@@ -158,6 +159,7 @@ Result<std::int64_t> CopyInto(sqlite3* database, sqlite3* backup, const Database
 
 Result<CopyReport> Restore(Connection& connection, const Schema& schema, const std::string& path) {
   const std::uint64_t start = MonotonicNs();
+  const NoSizeSignal no_signal;
   if (!connection.in_autocommit() ||
       connection.transaction_state(schema.name.c_str()) != TransactionState::kNone) {
     return Error{"this connection is in a transaction: end it first", ErrorCode::kLocked};

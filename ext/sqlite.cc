@@ -1,11 +1,23 @@
 #include "ext/sqlite.h"
 
+#include <cerrno>
 #include <cstring>
 #include <map>
 
 SQLITE_EXTENSION_INIT1
 
 namespace walmanager {
+
+std::string EngineMessage(sqlite3* db) {
+  constexpr int kKnowsSystemErrors = 3012000;  // sqlite3_system_errno()
+  const char* message = sqlite3_errmsg(db);
+  if ((sqlite3_errcode(db) & 0xff) == SQLITE_IOERR &&
+      sqlite3_libversion_number() >= kKnowsSystemErrors && sqlite3_api->system_errno &&
+      sqlite3_system_errno(db) == EDQUOT) {
+    return "database or disk is full: the disk quota is used up";
+  }
+  return message ? message : "";
+}
 
 Result<std::optional<std::string>> QueryText(sqlite3* db, const std::string& sql) {
   auto stmt = Prepare(db, kOwnSql + sql);

@@ -31,7 +31,9 @@ using OwnedStmt = std::unique_ptr<sqlite3_stmt, StmtFinalizer>;
 // Statements of ours on the host's connection begin with this, so that our own trace knows them.
 inline constexpr char kOwnSql[] = "/*walmanager*/ ";
 
-// The engine's words for what just failed on `db`.
+// The engine's words for what just failed on `db`; a disk quota that is used up is told as a disk
+// that is full, which SQLite calls an I/O error.
+std::string EngineMessage(sqlite3* db);
 inline Error EngineError(sqlite3* db) {
   const int rc = sqlite3_errcode(db) & 0xff;
   const ErrorCode code = rc == SQLITE_BUSY || rc == SQLITE_PROTOCOL ? ErrorCode::kBusy
@@ -42,7 +44,7 @@ inline Error EngineError(sqlite3* db) {
                          : rc == SQLITE_CORRUPT                     ? ErrorCode::kCorrupt
                          : rc == SQLITE_NOTADB                      ? ErrorCode::kNotADatabase
                                                                     : ErrorCode::kError;
-  return Error{sqlite3_errmsg(db), code};
+  return Error{EngineMessage(db), code};
 }
 
 // A statement ready to step. The error names nothing but what the engine said.

@@ -4,6 +4,7 @@
 #include "ext/connection.h"
 #include "ext/core/query_statistics.h"
 #include "ext/core/time_text.h"
+#include "ext/disk_room.h"
 #include "ext/read_pool.h"
 #include "vtab/table.h"
 
@@ -206,7 +207,7 @@ const Table& WalMetricsTable() {
           {"checkpointed_frames", kInteger, "those already moved into the database (nBackfill)", [](const Row& r) -> Value { return r.index ? Value(r.index->backfill) : Value(); }},
           {"pending_frames", kInteger, "those still to be moved", [](const Row& r) -> Value { return r.index ? Value(r.index->pending()) : Value(); }},
           {"pending_bytes", kInteger, "the same in bytes of the log", [](const Row& r) -> Value { return r.index ? Value(std::int64_t{r.index->pending()} * (r.index->page_size + kFrameHeaderBytes)) : Value(); }},
-          {"wal_limit_bytes", kInteger, "the size that the log should not outgrow", [](const Row& r) -> Value { return Measured(r, [&] { return r.settings.Values()[Setting::kWalLimitBytes]; }); }},
+          {"wal_limit_bytes", kInteger, "the size that the log should not outgrow: the setting, or half of RLIMIT_FSIZE of the process that asks, where that is less", [](const Row& r) -> Value { return Measured(r, [&] { return WalLimitInForce(r.settings.Values()[Setting::kWalLimitBytes]); }); }},
           {"active_readers", kInteger, "read marks that somebody holds, without the one that asks", [](const Row& r) -> Value { return r.active_readers; }},
           {"oldest_reader_frame", kInteger, "the last frame that the oldest of these sees: frames after it cannot be moved", [](const Row& r) -> Value { return r.oldest_reader_frame; }},
           {"strategy", kText, "the active checkpoint strategy", [](const Row& r) -> Value { return Measured(r, [&] { return r.settings.strategy; }); }},

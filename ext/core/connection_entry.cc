@@ -99,29 +99,13 @@ void ClearConnection(layout::ConnectionInfo& info) {
   // Keeps the emptying below after the id is gone: pairs with the second look of ReadConnection.
   std::atomic_thread_fence(std::memory_order_release);
   ForgetCounts(info);
-  for (layout::Counter* counter : {&info.main,
-                                   &info.role,
-                                   &info.opened_ms,
-                                   &info.last_active_ms,
-                                   &info.query_id,
-                                   &info.started_ns,
-                                   &info.statement_rows,
-                                   &info.transaction,
-                                   &info.transaction_ns,
-                                   &info.trace,
-                                   &info.cache_hits,
-                                   &info.cache_misses,
-                                   &info.cache_spills,
-                                   &info.cache_used,
-                                   &info.schema_used,
-                                   &info.statement_used,
-                                   &info.sqlite_version,
-                                   &info.foreign_keys,
-                                   &info.seen_started_ns,
-                                   &info.seen_rows,
-                                   &info.still_since_ns,
-                                   &info.pages_done,
-                                   &info.pages_total}) {
+  for (layout::Counter* counter :
+       {&info.main,           &info.role,         &info.opened_ms,       &info.last_active_ms,
+        &info.query_id,       &info.started_ns,   &info.statement_rows,  &info.transaction,
+        &info.transaction_ns, &info.trace,        &info.cache_hits,      &info.cache_misses,
+        &info.cache_spills,   &info.cache_used,   &info.schema_used,     &info.statement_used,
+        &info.sqlite_version, &info.foreign_keys, &info.seen_started_ns, &info.seen_rows,
+        &info.still_since_ns, &info.pages_done,   &info.pages_total}) {
     Put(*counter, 0);
   }
   PutText(info.application, "");

@@ -44,7 +44,10 @@ void ControlRegion::RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t
   Put(counters.last_mode, static_cast<std::uint64_t>(entry.mode) + 1);
   Put(file_->header.last_checkpoint_ns, monotonic_ns);
   Put(file_->header.commits_at_checkpoint, ReadCommits(false).commits);
+  AppendToLog(entry);
+}
 
+void ControlRegion::AppendToLog(const CheckpointEntry& entry) {
   layout::CheckpointRing& ring = file_->ring;
   const std::uint64_t id = ring.next_id.fetch_add(1, std::memory_order_relaxed) + 1;
   layout::CheckpointSlot& slot = ring.slots[id % ring.slots.size()];
@@ -68,6 +71,45 @@ void ControlRegion::RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t
   CopyWords(&slot.record, &record, sizeof record);
   // Release: whoever sees the id sees the record.
   slot.id.store(id, std::memory_order_release);
+}
+
+void ControlRegion::TakeOverCheckpoints(ControlRegion& from, bool with_resets) {
+  layout::CheckpointCounters& before = from.file_->checkpoints;
+  layout::CheckpointCounters& now = file_->checkpoints;
+  const auto move = [](Counter& source, Counter& target) {
+    if (const std::uint64_t count = Take(source)) Add(target, count);
+  };
+  for (std::size_t i = 0; i < now.by_mode.size(); ++i) move(before.by_mode[i], now.by_mode[i]);
+  for (std::size_t i = 0; i < now.by_origin.size(); ++i) {
+    move(before.by_origin[i], now.by_origin[i]);
+  }
+  for (std::size_t i = 0; i < now.by_result.size(); ++i) {
+    move(before.by_result[i], now.by_result[i]);
+  }
+  for (std::size_t i = 0; i < now.histogram.size(); ++i) {
+    move(before.histogram[i], now.histogram[i]);
+  }
+  move(before.frames, now.frames);
+  move(before.total_ns, now.total_ns);
+  const std::uint64_t resets = Take(before.wal_resets);
+  if (with_resets) Add(now.wal_resets, resets);
+  Raise(now.max_ns, Take(before.max_ns));
+  Raise(now.wal_bytes_max, Take(before.wal_bytes_max));
+  if (const std::uint64_t last = Take(before.last_ms); last > Get(now.last_ms)) {
+    Put(now.last_ms, last);
+    Put(now.last_ns, Get(before.last_ns));
+    Put(now.last_mode, Get(before.last_mode));
+  }
+  const std::vector<CheckpointEntry> log = from.ReadCheckpointLog();
+  Put(from.file_->ring.forgotten_id, Get(from.file_->ring.next_id));
+  for (auto entry = log.rbegin(); entry != log.rend(); ++entry) AppendToLog(*entry);
+  const auto fired = [](layout::RuleCounters& source, layout::RuleCounters& target) {
+    Add(target.fired, Take(source.fired));
+    Raise(target.last_fired_ms, Take(source.last_fired_ms));
+  };
+  for (std::size_t i = 0; i < file_->builtin_rules.size(); ++i) {
+    fired(from.file_->builtin_rules[i], file_->builtin_rules[i]);
+  }
 }
 
 void ControlRegion::CountSkippedCheckpoint() {

@@ -49,6 +49,23 @@ void AddCommit(layout::ConnectionSlab& slab, const ControlRegion::Commit& commit
   Raise(slab.commit_max_ns, *commit.duration_ns);
 }
 
+template <void (*add)(Counter&, std::uint64_t)>
+void MoveCommits(layout::ConnectionSlab& from, layout::ConnectionSlab& to, bool with_frames) {
+  const auto move = [](Counter& source, Counter& target) {
+    if (const std::uint64_t count = Take(source)) add(target, count);
+  };
+  const std::uint64_t frames = Take(from.frames_written);
+  if (with_frames) add(to.frames_written, frames);
+  move(from.commits, to.commits);
+  move(from.timed_commits, to.timed_commits);
+  move(from.commit_ns, to.commit_ns);
+  move(from.stall_ns, to.stall_ns);
+  Raise(to.commit_max_ns, Take(from.commit_max_ns));
+  for (std::size_t i = 0; i < to.commit_histogram.size(); ++i) {
+    move(from.commit_histogram[i], to.commit_histogram[i]);
+  }
+}
+
 // Letters, digits, underscores, and dots as in "wal_size.warning".
 bool IsSettingName(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
@@ -103,9 +120,8 @@ ControlRegion::Fit ControlRegion::Check(const Identity& identity) const {
     return empty || ours ? Fit::kUnfinished : Fit::kNotOurs;
   }
   if (std::memcmp(header.magic, layout::kMagic, sizeof header.magic) != 0) return Fit::kNotOurs;
-  if (header.layout_number != layout::kLayoutNumber || header.file_bytes != layout::kFileBytes) {
-    return Fit::kOtherLayout;
-  }
+  // How long the file is the file itself says: `file_bytes` is for those of another layout.
+  if (header.layout_number != layout::kLayoutNumber) return Fit::kOtherLayout;
   if (header.database_device != identity.device || header.database_inode != identity.inode) {
     return Fit::kOtherDatabase;
   }
@@ -147,6 +163,15 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
   }
   Put(header.last_commit_ns, 0);
   Put(header.last_checkpoint_ns, monotonic_ns);
+}
+
+void ControlRegion::Repair(std::uint64_t monotonic_ns) {
+  layout::Header& header = file_->header;
+  header.file_bytes = layout::kFileBytes;
+  // Times that are yet to come: with the first the log would never be idle, with the second no
+  // checkpoint ever late.
+  if (Get(header.last_commit_ns) > monotonic_ns) Put(header.last_commit_ns, 0);
+  if (Get(header.last_checkpoint_ns) > monotonic_ns) Put(header.last_checkpoint_ns, monotonic_ns);
 }
 
 std::optional<StoredSettings> ControlRegion::ReadSettings() const {
@@ -283,29 +308,25 @@ layout::ConnectionSlab& ControlRegion::OwnSlab(std::size_t index) {
   return slab;
 }
 
-void ControlRegion::TakeOver(std::size_t to, ControlRegion& from, std::size_t from_slab) {
+void ControlRegion::TakeOver(std::size_t to, ControlRegion& from, std::size_t from_slab,
+                             bool with_frames) {
   if (to == kSharedSlab || from_slab == kSharedSlab) return;
   layout::ConnectionSlab& before = from.OwnSlab(from_slab);
   layout::ConnectionSlab& now = OwnSlab(to);
+  MoveCommits<AddOwn>(before, now, with_frames);
   const auto move = [](Counter& source, Counter& target) {
     AddOwn(target, Get(source));
     Put(source, 0);
   };
-  move(before.commits, now.commits);
-  move(before.frames_written, now.frames_written);
-  move(before.timed_commits, now.timed_commits);
-  move(before.commit_ns, now.commit_ns);
-  move(before.stall_ns, now.stall_ns);
   move(before.info.statements, now.info.statements);
   move(before.info.rows, now.info.rows);
   move(before.info.commits, now.info.commits);
   move(before.info.rollbacks, now.info.rollbacks);
   move(before.info.upgraded, now.info.upgraded);
-  Raise(now.commit_max_ns, Get(before.commit_max_ns));
-  Put(before.commit_max_ns, 0);
-  for (std::size_t i = 0; i < now.commit_histogram.size(); ++i) {
-    move(before.commit_histogram[i], now.commit_histogram[i]);
-  }
+}
+
+void ControlRegion::TakeOverLeft(ControlRegion& from, std::size_t from_slab, bool with_frames) {
+  MoveCommits<Add>(from.OwnSlab(from_slab), OwnSlab(kSharedSlab), with_frames);
 }
 
 CommitTotals ControlRegion::ReadCommits(bool with_histogram) const {

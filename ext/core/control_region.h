@@ -89,6 +89,8 @@ class ControlRegion {
   Fit Check(const Identity& identity) const;
   // The caller alone has it: takes it over for another database or after another boot.
   void Adopt(const Identity& identity, std::int64_t unix_ms, std::uint64_t monotonic_ns);
+  // The caller alone has it: words that nothing would put right later, and that say what cannot be.
+  void Repair(std::uint64_t monotonic_ns);
 
   // --- settings
   std::uint64_t settings_generation() const {
@@ -114,8 +116,11 @@ class ControlRegion {
   void RecordCommit(std::size_t slab, const Commit& commit);
   // Frames of commits that nobody saw.
   void AddFrames(std::size_t slab, std::uint64_t frames);
-  // Moves a slab's commits here, from private memory whose owner now has this.
-  void TakeOver(std::size_t slab, ControlRegion& before, std::size_t slab_before);
+  // Moves a slab's commits here, from private memory whose owner now has this. `with_frames`: here
+  // nobody has counted the log's frames yet; else they were, by the log's position.
+  void TakeOver(std::size_t slab, ControlRegion& before, std::size_t slab_before, bool with_frames);
+  // Likewise those of a slab that nobody owns any more, to the shared one.
+  void TakeOverLeft(ControlRegion& before, std::size_t slab_before, bool with_frames);
   CommitTotals ReadCommits(bool with_histogram) const;
   layout::ConnectionSlab& slab(std::size_t index) { return file_->slabs[index]; }
   layout::Header& header() { return file_->header; }
@@ -124,6 +129,8 @@ class ControlRegion {
 
   // --- checkpoints
   void RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t monotonic_ns);
+  // Moves what was counted and recorded of checkpoints and rules here, from private memory.
+  void TakeOverCheckpoints(ControlRegion& before, bool with_resets);
   void CountSkippedCheckpoint();
   void CountLogReset();
   void RaiseWalBytesMax(std::uint64_t bytes);
@@ -156,6 +163,7 @@ class ControlRegion {
  private:
   layout::ConnectionSlab& OwnSlab(std::size_t index);
   void ClearStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
+  void AppendToLog(const CheckpointEntry& entry);
   // How often each of `rules`, which are about to replace those in force, has fired until now.
   std::vector<RuleFired> FiredUnder(const std::vector<Rule>& rules) const;
   layout::ControlFile* file_;

@@ -84,6 +84,11 @@ class SettingValues {
   double RealAt(std::size_t index) const { return std::bit_cast<double>(values_[index]); }
   // Ignores what is out of range: the bytes of the control file are not trusted.
   void Set(std::size_t index, std::int64_t value);
+  // For what this process cannot have as it was set.
+  void Lower(Setting setting, std::int64_t most) {
+    std::int64_t& value = values_[static_cast<std::size_t>(setting)];
+    if (value > most) value = most;
+  }
 
  private:
   std::array<std::int64_t, kSettingCount> values_;

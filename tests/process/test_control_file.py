@@ -1,6 +1,8 @@
 """The control file `<db>-walmanager`: when it is made, how it looks, and that where it cannot be had
 memory is private, the reason is told and everything else goes on (DESIGN.md, decision 1)."""
 
+import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -9,16 +11,20 @@ import shutil
 import sqlite3
 import stat
 import struct
+import subprocess
+import sys
 import tempfile
 
 import pytest
 
-from conftest import EXTENSION, connect
+from conftest import BUILD, EXTENSION, connect
 from workers import NOBODY, integrity, poll, worker  # noqa: F401 (worker is a fixture)
 
 MAGIC = b"walmanager ctrl\0"
 # Offsets in the header (ext/core/control_layout.h).
 LAYOUT_NUMBER, FILE_BYTES, READY, INODE, BOOT_ID = 16, 24, 32, 48, 56
+LAST_COMMIT_NS = 200  # and after it the time of the last checkpoint
+LOCK_MAKE = 1 << 40
 HEADER_OF_WORDS = 96  # from here on counters, settings and records; before it the identity
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as several users")
@@ -518,7 +524,7 @@ def test_file_size_limit_leaves_nothing_behind(worker, wal_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
         """
     )
-    check_works_privately(process, wal_path, "File too large")
+    check_works_privately(process, wal_path, "RLIMIT_FSIZE")
     assert not control_of(wal_path).exists()
     # Later there is room: found at the next tick, without a word.
     process.run("resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)")
@@ -541,7 +547,7 @@ def test_full_disk_leaves_nothing_behind(worker, tmp_path):
     try:
         path = make_database(mount / "test.db")
         process = worker(path)
-        check_works_privately(process, path, "No space left on device")
+        check_works_privately(process, path, "stay free")
         assert sorted(os.listdir(mount)) == ["test.db", "test.db-shm", "test.db-wal"]
         assert process.end() == 0
         assert integrity(path) == "ok"
@@ -689,3 +695,230 @@ def test_extension_in_this_process_leaves_other_workers_alone(wal_path, worker):
         db.close()
     assert keeper.call("metrics(db)")["commits"] == 21
     assert keeper.call("metrics(db)")["processes"] == 1
+
+
+# --- what it was is looked at again whenever it is adopted
+
+
+def test_bug_a_wrong_size_in_the_header_was_never_repaired(worker, wal_path):
+    """Each second process stayed private for good."""
+    whole = leave_control_file(worker, wal_path)
+    overwrite(wal_path, FILE_BYTES, struct.pack("<Q", 99))
+    first = worker(wal_path)
+    commit(first)
+    assert word(wal_path, FILE_BYTES) == len(whole)
+    second = worker(wal_path)
+    commit(second)
+    assert check_shared(second, wal_path)["processes"] == 2
+    assert value_of(second, "checkpoint_frames") == 777
+
+
+def test_bug_times_yet_to_come_were_adopted(worker, wal_path):
+    """With a last commit in the future the log was never idle, and what was left in it never moved."""
+    leave_control_file(worker, wal_path)
+    overwrite(wal_path, LAST_COMMIT_NS, struct.pack("<QQ", 1 << 62, 1 << 62))
+    process = worker(wal_path)
+    process.call("metrics(db)")
+    assert word(wal_path, LAST_COMMIT_NS) == 0
+    assert word(wal_path, LAST_COMMIT_NS + 8) < 1 << 62
+
+
+def punch(path, offset, length):
+    """A hole in the control file, as a copy that leaves out zeros makes it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    keep_size, punch_hole = 1, 2
+    with open(control_of(path), "r+b") as file:
+        if libc.fallocate(file.fileno(), keep_size | punch_hole, ctypes.c_long(offset), ctypes.c_long(length)) != 0:
+            pytest.skip("no holes on this file system")
+        os.fsync(file.fileno())
+
+
+def has_holes(path):
+    with open(control_of(path), "rb") as file:
+        return os.lseek(file.fileno(), 0, os.SEEK_HOLE) < os.fstat(file.fileno()).st_size
+
+
+def test_bug_holes_left_by_a_copy_were_mapped(worker, wal_path):
+    """A store into one ends the host with SIGBUS where the disk is full."""
+    size = len(leave_control_file(worker, wal_path, commits=5))
+    punch(wal_path, 8 << 20, 2 << 20)
+    assert has_holes(wal_path)
+    process = worker(wal_path)
+    row = check_shared(process, wal_path)
+    assert not has_holes(wal_path)
+    assert control_of(wal_path).stat().st_size == size
+    assert row["commits"] == 5 and value_of(process, "checkpoint_frames") == 777
+    # The same where another process has it mapped: what that one counts stays.
+    punch(wal_path, 8 << 20, 2 << 20)
+    commit(process, 2)
+    other = worker(wal_path)
+    assert check_shared(other, wal_path)["commits"] == 7
+    assert not has_holes(wal_path)
+
+
+@needs_root
+def test_bug_a_file_with_holes_was_mapped_where_the_disk_had_no_room_for_them(worker, tmp_path):
+    mount = tmp_path / "small"
+    mount.mkdir()
+    if os.system(f"mount -t tmpfs -o size=24m tmpfs {mount} 2>/dev/null") != 0:
+        pytest.skip("mount is not permitted here")
+    try:
+        path = make_database(mount / "test.db")
+        leave_control_file(worker, path)
+        punch(path, 1 << 20, 10 << 20)
+        filler = mount / "filler"
+        filler.write_bytes(bytes(18 << 20))
+        process = worker(path)
+        check_works_privately(process, path, "stay free")
+        filler.unlink()
+        assert poll(lambda: commit(process) or process.call("metrics(db)")["private_because"], None) is None
+        assert value_of(process, "checkpoint_frames") == 777
+        assert process.end() == 0
+    finally:
+        os.system(f"umount -l {mount}")
+
+
+def test_bug_a_longer_file_lost_its_settings(worker, wal_path):
+    size = len(leave_control_file(worker, wal_path))
+    os.truncate(control_of(wal_path), size + 5000)
+    process = worker(wal_path)
+    assert check_shared(process, wal_path)["commits"] == 5
+    assert control_of(wal_path).stat().st_size == size
+    assert value_of(process, "checkpoint_frames") == 777
+    # Never made shorter while another process maps it.
+    os.truncate(control_of(wal_path), size + 5000)
+    other = worker(wal_path)
+    check_works_privately(other, wal_path, "in use")
+    assert control_of(wal_path).stat().st_size == size + 5000
+
+
+def test_bug_permissions_of_before_stayed(worker, wal_path):
+    """The statements of a database that is private by now could be read by all."""
+    wal_path.chmod(0o644)
+    leave_control_file(worker, wal_path)
+    assert stat.S_IMODE(control_of(wal_path).stat().st_mode) == 0o644
+    wal_path.chmod(0o600)
+    process = worker(wal_path)
+    check_shared(process, wal_path)
+    assert stat.S_IMODE(control_of(wal_path).stat().st_mode) == 0o600
+    wal_path.chmod(0o664)
+    check_shared(worker(wal_path), wal_path)
+    assert stat.S_IMODE(control_of(wal_path).stat().st_mode) == 0o664
+
+
+@needs_root
+def test_bug_the_owner_of_a_copy_stayed(worker, as_nobody, open_directory):
+    """Who owns the database could not use the control file that root had copied with it."""
+    path = make_database(open_directory / "test.db")
+    leave_control_file(worker, path)
+    os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
+    path.chmod(0o600)
+    check_shared(worker(path), path)
+    made = control_of(path).stat()
+    assert (made.st_uid, made.st_gid, stat.S_IMODE(made.st_mode)) == (NOBODY.pw_uid, NOBODY.pw_gid, 0o600)
+    owner = as_nobody(path)
+    commit(owner)
+    check_shared(owner, path)
+
+
+# --- what fails half-way
+
+
+FAILING = """
+import ctypes, sqlite3, sys
+path, extension, preload, calls = sys.argv[1], sys.argv[2], ctypes.CDLL(sys.argv[3]), int(sys.argv[4])
+def connect():
+    db = sqlite3.connect(path, isolation_level=None); db.enable_load_extension(True); db.load_extension(extension)
+    return db
+preload.fail_after(calls)
+db = connect()
+db.execute("INSERT INTO t VALUES (NULL, 1)")
+db.execute("SELECT wal_set('checkpoint_frames', 700)").fetchall()
+db.close()
+preload.fail_after(-1)
+for _ in range(2):
+    db = connect()
+    db.execute("INSERT INTO t VALUES (NULL, 1)")
+    assert db.execute("SELECT private_because FROM wal_metrics").fetchone() == (None,)
+    db.close()
+print("ok")
+"""
+
+
+@pytest.mark.parametrize("calls", range(8))
+def test_bug_a_call_that_failed_once_let_the_next_open_wait_for_ever(wal_path, calls):
+    """The close left its entry in the process's registry; also where the file is opened it fails once."""
+    preload = str(BUILD / "tests" / "libfailing_calls.so")
+    done = subprocess.run([sys.executable, "-c", FAILING, str(wal_path), EXTENSION, preload, str(calls)], text=True,
+                          capture_output=True, timeout=30, env=dict(os.environ, LD_PRELOAD=preload))
+    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+    assert integrity(wal_path) == "ok"
+
+
+def test_bug_commits_waited_for_a_setting_that_waited_for_the_file(worker, wal_path):
+    """For up to a second, while another process was making the file."""
+    process = worker(wal_path)
+    process.run(f"second = connect({str(wal_path)!r}, check_same_thread=False)")
+    control_of(wal_path).write_bytes(b"")
+    maker = os.open(control_of(wal_path), os.O_RDWR)
+    try:
+        fcntl.lockf(maker, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LOCK_MAKE)
+        process.run(
+            """
+            def set_value():
+                try:
+                    one(second, "SELECT wal_set('checkpoint_frames', 700)")
+                except sqlite3.Error:
+                    pass
+            setting = threading.Thread(target=set_value)
+            setting.start()
+            time.sleep(0.2)
+            start = time.monotonic()
+            db.execute("INSERT INTO t(payload) VALUES (1)")
+            took = time.monotonic() - start
+            still_waits = setting.is_alive()
+            setting.join()
+            """
+        )
+    finally:
+        os.close(maker)
+    assert process.call("still_waits") is True
+    assert process.call("took") < 0.4
+    control_of(wal_path).unlink()
+    assert poll(lambda: commit(process) or process.call("metrics(db)")["private_because"], None) is None
+
+
+SECOND_COPY = """
+import os, sqlite3, sys
+path, extension, copy = sys.argv[1:4]
+def connect(name):
+    db = sqlite3.connect(path, isolation_level=None); db.enable_load_extension(True); db.load_extension(name)
+    return db
+first = connect(extension)
+first.execute("INSERT INTO t VALUES (NULL, 1)")
+assert first.execute("SELECT statistics_file FROM wal_metrics").fetchone() != (None,)
+try:
+    second = connect(copy)
+    second.execute("INSERT INTO t VALUES (NULL, 1)")
+    second.execute("SELECT * FROM wal_metrics").fetchall()
+    second.close()
+except sqlite3.OperationalError:
+    pass  # refused
+print(os.getpid(), flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_bug_a_second_copy_in_a_process_dropped_the_locks_of_the_first(worker, wal_path, tmp_path):
+    """To others the first one's connection was gone, and the file nobody's."""
+    copy = tmp_path / "another" / "walmanager.so"
+    copy.parent.mkdir()
+    shutil.copy(f"{EXTENSION}.so", copy)
+    with subprocess.Popen([sys.executable, "-c", SECOND_COPY, str(wal_path), EXTENSION, str(copy)[:-3]], text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        pid = int(process.stdout.readline())
+        other = worker(wal_path)
+        commit(other)
+        assert other.call("metrics(db)")["processes"] == 2
+        assert pid in other.call("[row[0] for row in db.execute('SELECT pid FROM connection_metrics')]")
+        process.communicate("\n")

@@ -3,14 +3,17 @@ is left of a process after kill -9 (DESIGN.md, decision 1)."""
 
 import fcntl
 import json
+import pathlib
 import random
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
-from workers import copied_in_background, fast_path, integrity, worker  # noqa: F401 (fixtures among them)
+from workers import copied_in_background, fast_path, integrity, poll, worker  # noqa: F401 (fixtures among them)
 
 SLABS = 256  # layout::kConnections
 
@@ -463,3 +466,66 @@ def test_a_new_connection_keeps_its_slot_while_the_last_one_closes(worker, fast_
         seen.add(processes(other))
     assert seen == {2}
     assert commits(other) == 152
+
+
+STARTING = """
+import sqlite3, sys, time
+path, extension, start = sys.argv[1], sys.argv[2], float(sys.argv[3])
+time.sleep(max(0, start - time.time()))
+db = sqlite3.connect(path, isolation_level=None, timeout=20); db.enable_load_extension(True); db.load_extension(extension)
+for _ in range(3):
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+db.close()
+"""
+
+
+def test_bug_what_was_counted_before_there_was_a_file_was_lost(worker, fast_path):
+    """Several processes start at once and end at once: all but one found the file being made."""
+    maker = worker()
+    maker.run(
+        f"""
+        import fcntl
+        made = os.open({str(fast_path) + "-walmanager"!r}, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.lockf(made, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1 << 40)
+        """
+    )
+    start = time.time() + 1
+    processes = [subprocess.Popen([sys.executable, "-c", STARTING, str(fast_path), EXTENSION, str(start)]) for _ in range(3)]
+    time.sleep(1.5)  # by now each has committed, with the file still being made
+    maker.kill()
+    assert [process.wait(30) for process in processes] == [0, 0, 0]
+    db = connect(fast_path)
+    assert db.execute("SELECT statistics_file IS NOT NULL, commits, frames_written <= 18 FROM wal_metrics").fetchone() == (1, 9, 1)
+    assert db.execute("SELECT sum(calls) FROM query_performance WHERE query LIKE 'INSERT INTO t%'").fetchone() == (9,)
+    db.close()
+
+
+def test_bug_counts_of_connections_that_closed_before_there_was_a_file_were_lost(worker, fast_path):
+    """And so were checkpoints."""
+    control = pathlib.Path(f"{fast_path}-walmanager")
+    control.mkdir()
+    process = worker(fast_path)
+    process.run(
+        f"""
+        others = [connect({str(fast_path)!r}) for _ in range(3)]
+        for each in others:
+            each.execute("INSERT INTO t(payload) VALUES (1)")
+        for each in others:
+            each.close()
+        db.execute("INSERT INTO t(payload) VALUES (2)")
+        db.execute("SELECT wal_checkpoint('PASSIVE')").fetchall()
+        """
+    )
+    row = process.call("metrics(db)")
+    assert (row["statistics_file"], row["commits"], row["checkpoints_manual"]) == (None, 4, 1)
+    control.rmdir()
+
+    def shared():
+        process.run("db.execute('SELECT count(*) FROM t').fetchall()")
+        return process.call("metrics(db)")["statistics_file"]
+
+    assert poll(shared, str(control), seconds=20) == str(control)
+    row = process.call("metrics(db)")
+    assert (row["commits"], row["frames_written"], row["checkpoints_manual"]) == (4, 4, 1)
+    assert process.call("one(db, \"SELECT sum(calls) FROM query_performance WHERE query LIKE 'INSERT%'\")") == 4
+    assert process.call("one(db, \"SELECT count(*) FROM wal_checkpoints WHERE origin = 'manual'\")") == 1

@@ -211,5 +211,36 @@ TEST(AdvanceLog, ThreadsThatAllSeeTheLogStartOverCountItOnce) {
   EXPECT_EQ(resets, static_cast<int>(kLogs - 1));
 }
 
+// What was counted in private memory goes into the file that the process has by now, once.
+TEST(ControlRegionCommits, BugWhatNobodyOwnedAnyMoreWasLeftBehind) {
+  MadeBlock before, file;
+  before.region.RecordCommit(3, {5, 1'000, 200});
+  before.region.RecordCommit(kShared, {2, 3'000, 0});
+  before.region.RecordCheckpoint(EntryOf(1), 3'000);
+  before.region.RecordCheckpoint(EntryOf(2), 4'000);
+  before.region.CountFired(true, 0, 100);
+  file.region.RecordCommit(kShared, {1, 9'000, 0});
+  for (int i = 0; i < 2; ++i) {
+    file.region.TakeOverLeft(before.region, 3, /*with_frames=*/true);
+    file.region.TakeOverLeft(before.region, kShared, /*with_frames=*/false);
+    file.region.TakeOverCheckpoints(before.region, /*with_resets=*/true);
+  }
+  const CommitTotals totals = file.region.ReadCommits(true);
+  EXPECT_EQ(totals.commits, 3u);
+  EXPECT_EQ(totals.frames_written, 6u);
+  EXPECT_EQ(totals.timed_commits, 3u);
+  EXPECT_EQ(totals.commit_ns, 13'000u);
+  EXPECT_EQ(totals.commit_max_ns, 9'000u);
+  EXPECT_EQ(totals.stall_ns, 200u);
+  EXPECT_EQ(before.region.ReadCommits(false).commits, 0u);
+  const auto log = file.region.ReadCheckpointLog();
+  ASSERT_EQ(log.size(), 2u);
+  EXPECT_EQ(log[0].rule, "rule_2");
+  EXPECT_EQ(log[1].rule, "rule_1");
+  EXPECT_EQ(file.region.ReadCheckpointTotals().by_mode[0], 2u);
+  EXPECT_EQ(file.region.ReadCheckpointTotals().total_ns, 3u);
+  EXPECT_EQ(file.region.ReadFired(true, 0).fired, 1u);
+}
+
 }  // namespace
 }  // namespace walmanager

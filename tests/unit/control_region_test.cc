@@ -46,13 +46,28 @@ TEST(ControlRegion, EachReasonWhyAFileDoesNotFit) {
   EXPECT_EQ(check([](auto& f) { std::memset(f.header.magic, 0, sizeof f.header.magic); }),
             Fit::kNotOurs);
   EXPECT_EQ(check([](auto& f) { ++f.header.layout_number; }), Fit::kOtherLayout);
-  EXPECT_EQ(check([](auto& f) { f.header.file_bytes -= 4096; }), Fit::kOtherLayout);
+  EXPECT_EQ(check([](auto& f) { f.header.file_bytes -= 4096; }), Fit::kFits);  // see Repair
   EXPECT_EQ(check([](auto& f) { ++f.header.database_device; }), Fit::kOtherDatabase);
   EXPECT_EQ(check([](auto& f) { ++f.header.database_inode; }), Fit::kOtherDatabase);
   EXPECT_EQ(check([](auto& f) { f.header.boot_id[0] = 'x'; }), Fit::kOtherBoot);
   EXPECT_EQ(check([](auto& f) { std::memset(f.header.boot_id, 'b', sizeof f.header.boot_id); }),
             Fit::kOtherBoot)
       << "a text without its end";
+}
+
+// A process that was alone with such a file took it as it was, and every second one stayed private.
+TEST(ControlRegion, BugAWrongSizeInTheHeaderStayed) {
+  MadeBlock block;
+  block.file->header.file_bytes = 99;
+  block.region.header().last_commit_ns = 20'000;
+  block.region.header().last_checkpoint_ns = 20'000;
+  block.region.Repair(10'000);
+  EXPECT_EQ(block.file->header.file_bytes, layout::kFileBytes);
+  EXPECT_EQ(block.region.header().last_commit_ns.load(), 0u) << "yet to come";
+  EXPECT_EQ(block.region.header().last_checkpoint_ns.load(), 10'000u);
+  block.region.header().last_commit_ns = 9'000;
+  block.region.Repair(10'000);
+  EXPECT_EQ(block.region.header().last_commit_ns.load(), 9'000u);
 }
 
 TEST(ControlRegion, AfterAnotherBootTimesAreVoidAndCountsStay) {
