@@ -151,6 +151,9 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (meter_.wants_plans()) HandOverPlans();
   // A statement that returns rows can be left half-way, and then commits without the hook.
   if (reads_only) return;
+  for (const Log& log : logs_) {
+    if (log.control) Database::WaitWhileLogIsCut(log.control->region());
+  }
   if (sqlite3_column_count(stmt) == 0) {
     ++plain_writes_;
   } else if (row_writes_++ % kRowWritesBetweenLooks == 0) {

@@ -236,7 +236,7 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
   if (hurried && !replicated()) {
     const auto current = control();
     if (auto finished = FinishLocked(host, index, current->region())) return *finished;
-    if (wal_bytes_ > 2 * values_[Setting::kWalLimitBytes] && now >= no_shrink_before_ns_ &&
+    if (wal_bytes_ > values_[Setting::kWalLimitBytes] && now >= no_shrink_before_ns_ &&
         OpenFor(host)) {
       Shrink(index);
     }
