@@ -8,11 +8,10 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <fstream>
-#include <string>
 #include <system_error>
 
 #include "ext/clock.h"
+#include "ext/system_calls.h"
 
 namespace walmanager {
 namespace {
@@ -25,21 +24,22 @@ constexpr int kIoWhoProcess = 1;
 constexpr int kIoIdle = 3 << 13;
 constexpr int kIoNormal = 0;
 
-// Whether system calls are filtered, in a way that nobody can ask for: one that is not allowed may
-// end the process (https://man7.org/linux/man-pages/man5/proc_pid_status.5.html, Seccomp).
-bool SystemCallsAreFiltered() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind("Seccomp:", 0) == 0) return line.find_first_of("12", 8) != std::string::npos;
-  }
-  return true;
-}
-
 }  // namespace
 
 void BackgroundThread::SetPriority(bool low) {
   const int id = id_;
-  if (id == 0 || low_.exchange(low) == low) return;
+  if (id == 0) return;
+  if (low && stays_) {
+    if (raised_.exchange(true)) return;
+    low = false;
+  } else if (low_.exchange(low) == low) {
+    return;
+  }
+  if (SystemCallsAreFiltered()) {
+    // A thread that waits cannot raise it. It raises itself, where it may, and stays so.
+    stays_ = true;
+    return;
+  }
   syscall(SYS_ioprio_set, kIoWhoProcess, id, low ? kIoIdle : kIoNormal);
   if (may_raise_) setpriority(PRIO_PROCESS, static_cast<id_t>(id), low ? kNice : 0);
 }

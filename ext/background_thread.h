@@ -5,7 +5,8 @@
 // thread, or on a busy machine those who wait would get their turn, and it would not. Where a
 // process may not raise what it has lowered (RLIMIT_NICE, https://man7.org/linux/man-pages/man2/
 // setpriority.2.html), the thread only lets others run first when it wakes (SCHED_BATCH); where
-// system calls are filtered, it is as any other.
+// system calls are filtered (system_calls.h), it is as any other; where they come to be filtered
+// later, it keeps the priority that it has then.
 //
 // Thread rules: Wake and Hurry may be called from any thread, also while another starts or stops
 // it; Start and Stop by one at a time. The work runs in the thread alone and must return soon after
@@ -54,6 +55,8 @@ class BackgroundThread {
   std::atomic<int> id_{0};  // the system's, 0 before it runs
   std::atomic<bool> may_raise_{false};
   std::atomic<bool> low_{false};
+  std::atomic<bool> stays_{false};   // as any other from now on: a thread that waits cannot raise it
+  std::atomic<bool> raised_{false};  // and has tried to be that
 };
 
 }  // namespace walmanager

@@ -1,6 +1,7 @@
 #include "ext/own_processor.h"
 
 #include "ext/clock.h"
+#include "ext/system_calls.h"
 
 namespace walmanager {
 namespace {
@@ -31,7 +32,8 @@ OwnProcessor::OwnProcessor(std::atomic<std::uint64_t>& taken) : taken_(taken) {
       if ((others >> cpu & 1) != 0) CPU_CLR(cpu, &wanted);
     }
   }
-  if (CPU_COUNT(&wanted) == 0 || sched_setaffinity(0, sizeof wanted, &wanted) != 0) return;
+  if (CPU_COUNT(&wanted) == 0 || SystemCallsAreFiltered()) return;
+  if (sched_setaffinity(0, sizeof wanted, &wanted) != 0) return;
   bound_ = true;
   until_ns_ = MonotonicNs() + kBoundNs;
   if (mine_ == 0) {
@@ -47,6 +49,8 @@ OwnProcessor::~OwnProcessor() {
 
 void OwnProcessor::LetGo() {
   bound_ = false;
+  // A filter that came within these milliseconds leaves the thread where it is.
+  if (SystemCallsAreFiltered()) return;
   sched_setaffinity(0, sizeof allowed_, &allowed_);
 }
 
