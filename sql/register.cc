@@ -1,9 +1,12 @@
 // Registers the functions of functions.cc, and calls them behind the guard at the C edge.
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "ext/connection.h"
 #include "ext/sqlite.h"
 #include "sql/function.h"
+#include "sql/top_level.h"
 
 namespace walmanager {
 namespace {
@@ -11,6 +14,20 @@ namespace {
 struct FunctionContext {
   const Function* function;
   Connection* connection;
+  // Of the connection: a function that acts runs. What it makes SQLite evaluate must not act again.
+  std::shared_ptr<bool> acting;
+};
+
+// A function that acts, as long as it runs.
+class Acting {
+ public:
+  explicit Acting(bool& acting) : acting_(acting) { acting_ = true; }
+  ~Acting() { acting_ = false; }
+  Acting(const Acting&) = delete;
+  Acting& operator=(const Acting&) = delete;
+
+ private:
+  bool& acting_;
 };
 
 void SetError(sqlite3_context* context, const Error& error) {
@@ -32,6 +49,15 @@ void Call(sqlite3_context* context, int count, sqlite3_value** values) {
       SetError(context, Error{std::string(function.name) + ": " + std::to_string(count) +
                               " arguments given; call it as " + function.signature});
       return SQLITE_OK;
+    }
+    std::optional<Acting> acting;
+    if (function.acts) {
+      // In the words that SQLite has for it.
+      if (*call->acting || !IsCalledAtTopLevel(*call->connection, function.name)) {
+        SetError(context, Error{std::string("unsafe use of ") + function.name + "()"});
+        return SQLITE_OK;
+      }
+      acting.emplace(*call->acting);
     }
     std::vector<Value> arguments;
     for (int i = 0; i < count; ++i) arguments.push_back(FromSqlite(values[i]));
@@ -70,8 +96,9 @@ Error Arguments::Wrong(std::size_t index, const char* argument, const std::strin
 }
 
 Status RegisterFunctions(Connection* connection) {
+  const auto acting = std::make_shared<bool>(false);
   for (const Function& function : AllFunctions()) {
-    auto* context = new FunctionContext{&function, connection};
+    auto* context = new FunctionContext{&function, connection, acting};
     // Any number of arguments: the message for a wrong one is ours. SQLite owns the context from
     // here on, also where the call fails.
     const int rc = sqlite3_create_function_v2(

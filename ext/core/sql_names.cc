@@ -66,4 +66,13 @@ bool HasReferences(std::string_view sql) {
   return false;
 }
 
+bool Calls(std::string_view sql, std::string_view function) {
+  bool named = false, calls = false;
+  ForEachToken(sql, [&](const Token& token) {
+    if (named && token.kind == TokenKind::kOpen) calls = true;
+    named = NameOf(token) == function;
+  });
+  return calls;
+}
+
 }  // namespace walmanager

@@ -19,4 +19,7 @@ void AddReferredNames(std::string_view sql, std::set<std::string>& names);
 // Whether a CREATE TABLE has foreign keys.
 bool HasReferences(std::string_view sql);
 
+// Whether `sql` calls the function of that name, which is in lower case.
+bool Calls(std::string_view sql, std::string_view function);
+
 }  // namespace walmanager
