@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <span>
 
 #include "ext/core/json_reader.h"
 #include "ext/core/sql_tokens.h"
@@ -77,12 +78,12 @@ std::set<std::string> NamesIn(std::string_view sql) {
   return names;
 }
 
-Status CheckNames(const std::vector<PoolStatement>& statements, const PoolParameters& parameters,
+// `statements`: those that have these parameters.
+Status CheckNames(std::span<const PoolStatement> statements, const PoolParameters& parameters,
                   const std::string& owner) {
+  if (parameters.names.empty()) return Ok{};
   std::set<std::string> wanted;
-  for (const PoolStatement& statement : statements) {
-    if (statement.parameters.get() == &parameters) wanted.merge(NamesIn(statement.sql));
-  }
+  for (const PoolStatement& statement : statements) wanted.merge(NamesIn(statement.sql));
   for (const auto& [name, value] : parameters.names) {
     if (wanted.count(std::string(Bare(name))) != 0) continue;
     return Error{owner + "parameter " + ShownText(name) + " is in no statement"};
@@ -147,7 +148,7 @@ Status GiveParameters(const Json& json, bool several, std::vector<PoolStatement>
       auto parsed = ParseParameters(owner, json.items[i]);
       if (!parsed.ok()) return parsed.error();
       statements[i].parameters = parsed.value();
-      Status named = CheckNames(statements, *statements[i].parameters, owner);
+      Status named = CheckNames({&statements[i], 1}, *statements[i].parameters, owner);
       if (!named.ok()) return named;
     }
     return Ok{};
@@ -198,9 +199,7 @@ Status CheckPragma(SqlTokenizer& tokens) {
 const Value* PoolParameters::Find(std::string_view parameter) const {
   auto found = names.find(std::string(parameter));
   if (found != names.end()) return &found->second;
-  const std::string_view bare = Bare(parameter);
-  found = std::find_if(names.begin(), names.end(),
-                       [&](const auto& entry) { return entry.first == bare; });
+  found = names.find(std::string(Bare(parameter)));
   return found == names.end() ? nullptr : &found->second;
 }
 

@@ -11,7 +11,11 @@
 
 namespace walmanager {
 
-// Text in quotes, cut after 60 bytes: for messages.
+// Whether a terminal would obey some of it: U+0000 to U+001F, U+007F to U+009F.
+bool HasControlCharacters(std::string_view text);
+
+// Text in quotes, cut after 60 bytes, with \0, \n or \x1b in the place of such a byte: for
+// messages.
 std::string ShownText(std::string_view text);
 
 class Value {

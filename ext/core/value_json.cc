@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <set>
 
 namespace walmanager {
@@ -122,10 +123,12 @@ void AppendJsonBlob(std::string& out, std::string_view bytes) { AppendHex(out, "
 std::vector<std::string> JsonFieldNames(const std::vector<std::string>& columns) {
   std::vector<std::string> fields;
   std::set<std::string> taken(columns.begin(), columns.end()), used;
+  std::map<std::string, int> next;  // the number to try, of names that were there before
   for (const std::string& column : columns) {
     std::string name = column;
-    for (int i = 2; used.count(name) != 0; ++i) {
-      const std::string numbered = column + ":" + std::to_string(i);
+    while (used.count(name) != 0) {
+      int& number = next.try_emplace(column, 2).first->second;
+      const std::string numbered = column + ":" + std::to_string(number++);
       if (taken.count(numbered) == 0) name = numbered;
     }
     used.insert(name);

@@ -71,6 +71,20 @@ TEST(Value, LongTextsAreCutAfter60Bytes) {
 // A message is text for SQLite, so it must stay UTF-8.
 TEST(Value, BugANulCutTheMessage) { EXPECT_EQ(ShownText(std::string("a\0b", 3)), "'a\\0b'"); }
 
+TEST(Value, BugAMessageRecursedOncePerNul) {
+  std::string zeros = "'";
+  for (int i = 0; i < 30; ++i) zeros += "\\0";
+  EXPECT_EQ(ShownText(std::string(30, '\0')), zeros + "'");
+  EXPECT_EQ(ShownText(std::string(10'000'000, '\0')), zeros + "…'");
+}
+
+TEST(Value, ControlCharactersAreShownAndNotSent) {
+  EXPECT_EQ(ShownText("a\x1b[31m\n\x7f"), "'a\\x1b[31m\\n\\x7f'");
+  EXPECT_TRUE(HasControlCharacters("a\x1b") && HasControlCharacters("\u009b") &&
+              HasControlCharacters(std::string("\0", 1)));
+  EXPECT_FALSE(HasControlCharacters("é \u20ac \U0001f600") || HasControlCharacters(""));
+}
+
 TEST(Value, LongTextsAreNotCutInsideACharacter) {
   std::string text(59, 'x');
   text += "é and more";
