@@ -68,7 +68,9 @@ class Connection {
   Result<std::vector<Schema>> Schemas();
   // An error names those that there are. `function`: for the message.
   Result<Schema> FindSchema(const char* function, std::string_view name);
-  // A schema with a file, for functions that act on its database.
+  // A schema with a file.
+  Result<Schema> DatabaseOf(const char* function, const Result<std::string>& name);
+  // The same for functions that change what belongs to it: not under PRAGMA query_only.
   Result<Schema> DatabaseToChange(const char* function, const Result<std::string>& name);
   // The wal-index of a schema in WAL mode; nullopt where it cannot be looked at.
   std::optional<WalIndex> LookAtLog(const Schema& schema);

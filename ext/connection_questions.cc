@@ -116,6 +116,14 @@ Result<Schema> Connection::FindSchema(const char* function, std::string_view nam
 }
 
 Result<Schema> Connection::DatabaseToChange(const char* function, const Result<std::string>& name) {
+  auto schema = DatabaseOf(function, name);
+  if (!schema.ok()) return schema;
+  const auto query_only = Query("PRAGMA query_only");
+  if (!query_only.ok() || query_only.value().value_or("0") == "0") return schema;
+  return Error{std::string(function) + ": this connection may not write: PRAGMA query_only is on"};
+}
+
+Result<Schema> Connection::DatabaseOf(const char* function, const Result<std::string>& name) {
   if (!name.ok()) return name.error();
   auto schema = FindSchema(function, name.value());
   if (!schema.ok() || schema.value().database) return schema;
@@ -204,7 +212,8 @@ std::optional<ReplicatorState> Connection::FindReplicator(const Schema& schema) 
 
 bool Connection::AnotherMayRead(const Schema& schema) const {
   const std::lock_guard lock(registry_->mutex);
-  for (const auto& [handle, other] : registry_->connections) {
+  for (const auto& [handle, connection] : registry_->connections) {
+    const Connection* other = connection;  // Clang 14 captures no part of a binding
     if (other == this) continue;
     sqlite3_mutex* mutex = sqlite3_db_mutex(handle);
     // Somebody else's handle is looked at only with its mutex held; who cannot be looked at may

@@ -164,10 +164,6 @@ Result<CopyReport> Restore(Connection& connection, const Schema& schema, const s
       connection.transaction_state(schema.name.c_str()) != TransactionState::kNone) {
     return Error{"this connection is in a transaction: end it first", ErrorCode::kLocked};
   }
-  const auto query_only = connection.Query("PRAGMA query_only");
-  if (query_only.ok() && query_only.value().value_or("0") != "0") {
-    return Error{"this connection may not write: PRAGMA query_only is on"};
-  }
   if (!schema.is_wal()) {
     return Error{"schema '" + schema.name + "' is in journal_mode '" + schema.journal_mode +
                  "': only one in WAL mode can be restored while others have it open"};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ext/connection.h"
+#include "ext/core/json_reader.h"
 #include "ext/core/json_writer.h"
 #include "sql/function.h"
 
@@ -223,22 +224,22 @@ Result<std::string> CheckOverride(const Target& target, const std::string& type,
 
 using Values = std::array<std::string, kTargets>;
 
-Status ReadOverrides(Connection& connection, const std::string& json, Values& values) {
-  const auto type = connection.Rows("SELECT json_type(?1)", json);
-  if (!type.ok()) return Error{"wal_configure: overrides_json: " + type.error().message};
-  if (type.value().at(0).at(0).value_or("") != "object") {
+Status ReadOverrides(const std::string& text, Values& values) {
+  const auto json = ParseJson(text);
+  if (!json.ok()) return Error{"wal_configure: overrides_json: " + json.error().message};
+  if (json.value().kind != Json::Kind::kObject) {
     return Error{"wal_configure: overrides_json is not an object"};
   }
-  const auto rows = connection.Rows("SELECT key, type, atom FROM json_each(?1)", json);
-  if (!rows.ok()) return Error{"wal_configure: overrides_json: " + rows.error().message};
-  for (const auto& row : rows.value()) {
-    const auto target = FindTarget(*row[0]);
+  for (std::size_t i = 0; i < json.value().items.size(); ++i) {
+    const std::string& name = json.value().names[i];
+    const Json& item = json.value().items[i];
+    const auto target = FindTarget(name);
     if (!target) {
       std::string known;
       for (const Target& each : kTargetList) (known += known.empty() ? "" : ", ") += each.name;
-      return Error{"wal_configure: override " + ShownText(*row[0]) + " is not one of " + known};
+      return Error{"wal_configure: override " + ShownText(name) + " is not one of " + known};
     }
-    auto value = CheckOverride(kTargetList[*target], *row[1], row[2].value_or("null"));
+    auto value = CheckOverride(kTargetList[*target], item.Type(), item.Text());
     if (!value.ok()) return value.error();
     values[*target] = std::move(value.value());
   }
@@ -270,8 +271,7 @@ Result<Value> WalConfigure(Connection& connection, const Arguments& arguments) {
   if (arguments.has(1) && !arguments.at(1).is_null()) {
     const auto json = arguments.Text(1, "overrides_json");
     if (!json.ok()) return json.error();
-    if (Status status = ReadOverrides(connection, json.value(), wanted); !status.ok())
-      return status.error();
+    if (Status status = ReadOverrides(json.value(), wanted); !status.ok()) return status.error();
   }
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
   if (!schema.ok()) return schema.error();

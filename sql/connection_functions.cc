@@ -10,10 +10,11 @@ Result<Value> WalApplicationName(Connection& connection, const Arguments& argume
     constexpr std::size_t kMostBytes = sizeof(layout::ConnectionInfo::application) - 1;
     const auto name = arguments.Text(0, "name");
     if (!name.ok()) return name.error();
-    if (name.value().size() > kMostBytes || name.value().find('\0') != std::string::npos ||
+    if (name.value().size() > kMostBytes || HasControlCharacters(name.value()) ||
         !IsUtf8(name.value())) {
       return arguments.Wrong(0, "name",
-                             "text of at most " + std::to_string(kMostBytes) + " bytes of UTF-8");
+                             "text of at most " + std::to_string(kMostBytes) +
+                                 " bytes of UTF-8, without control characters");
     }
     // So that it stands in the control file, where there is one.
     if (auto schemas = connection.Schemas(); !schemas.ok()) return schemas.error();

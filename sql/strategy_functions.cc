@@ -3,6 +3,8 @@
 #include <set>
 
 #include "ext/connection.h"
+#include "ext/core/control_layout.h"
+#include "ext/core/json_reader.h"
 #include "ext/rule_check.h"
 #include "sql/function.h"
 
@@ -47,40 +49,37 @@ Status SetField(Rule& rule, const Field& field, const std::string& where) {
 }
 
 // The rules of a JSON array of objects, checked but for their conditions.
-Result<std::vector<Rule>> ParseRules(Connection& connection, const std::string& strategy,
-                                     const std::string& json) {
-  // json_type fails on malformed JSON with SQLite's own words.
-  const auto type = connection.Rows("SELECT json_type(?1)", json);
-  if (!type.ok()) return Error{"rules_json: " + type.error().message};
-  if (type.value().at(0).at(0).value_or("") != "array") {
+Result<std::vector<Rule>> ParseRules(const std::string& strategy, const std::string& text) {
+  const auto json = ParseJson(text);
+  if (!json.ok()) return Error{"rules_json: " + json.error().message};
+  if (json.value().kind != Json::Kind::kArray) {
     return Error{"rules_json is not an array of objects"};
   }
-  const auto rows = connection.Rows(
-      "SELECT e.key, e.type, k.key, k.type, k.atom FROM json_each(?1) AS e LEFT JOIN "
-      "json_each(?1, '$[' || e.key || ']') AS k ORDER BY e.key",
-      json);
-  if (!rows.ok()) return Error{"rules_json: " + rows.error().message};
-  std::vector<Rule> rules;
-  std::set<std::string> seen, fields;
-  std::string element;
-  for (const auto& row : rows.value()) {
-    if (rules.empty() || *row[0] != element) {
-      element = *row[0];
-      if (*row[1] != "object") return Error{"rule " + element + " is not an object"};
-      rules.emplace_back().strategy = strategy;
-    }
-    if (!row[2]) continue;  // an object without fields: its name will be missing
-    if (!fields.insert(element + "." + *row[2]).second) {
-      return Error{"rule " + element + ": field " + ShownText(*row[2]) + " is there twice"};
-    }
-    const Field field{*row[2], row[3].value_or("null"), row[4].value_or("NULL")};
-    const Status status = SetField(rules.back(), field, "rule " + element + ": ");
-    if (!status.ok()) return status.error();
+  const std::vector<Json>& items = json.value().items;
+  if (items.empty()) return Error{"rules_json has no rule, at least one is needed"};
+  if (items.size() > layout::kRules) {
+    return Error{"rules_json has " + std::to_string(items.size()) + " rules, at most " +
+                 std::to_string(layout::kRules) + " are allowed"};
   }
-  if (rules.empty()) return Error{"rules_json has no rule, at least one is needed"};
+  std::vector<Rule> rules;
+  std::set<std::string> seen;
+  for (const Json& item : items) {
+    const std::string number = "rule " + std::to_string(rules.size());
+    if (item.kind != Json::Kind::kObject) return Error{number + " is not an object"};
+    Rule& rule = rules.emplace_back();
+    rule.strategy = strategy;
+    std::set<std::string> fields;
+    for (std::size_t i = 0; i < item.items.size(); ++i) {
+      const Field field{item.names[i], item.items[i].Type(), item.items[i].Text()};
+      if (!fields.insert(field.name).second) {
+        return Error{number + ": field " + ShownText(field.name) + " is there twice"};
+      }
+      if (Status status = SetField(rule, field, number + ": "); !status.ok()) return status.error();
+    }
+  }
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const Rule& rule = rules[i];
-    if (!fields.contains(std::to_string(i) + ".rule"))
+    if (!items[i].Find("rule"))
       return Error{"rule " + std::to_string(i) + ": its name, field rule, is missing"};
     if (Status status = CheckRule(rule); !status.ok()) return status.error();
     if (!seen.insert(rule.name).second) {
@@ -93,9 +92,13 @@ Result<std::vector<Rule>> ParseRules(Connection& connection, const std::string& 
 }  // namespace
 
 Result<Value> WalStrategy(Connection& connection, const Arguments& arguments) {
+  if (!arguments.has(0)) {
+    const auto read = connection.DatabaseOf(arguments.function(), arguments.SchemaName(1));
+    if (!read.ok()) return read.error();
+    return Value(read.value().database->settings().strategy);
+  }
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(1));
   if (!schema.ok()) return schema.error();
-  if (!arguments.has(0)) return Value(schema.value().database->settings().strategy);
   const auto name = arguments.Text(0, "name");
   if (!name.ok()) return name.error();
   const Status status = schema.value().database->Change(
@@ -115,7 +118,7 @@ Result<Value> WalStrategyDefine(Connection& connection, const Arguments& argumen
   if (!json.ok()) return json.error();
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
   if (!schema.ok()) return schema.error();
-  auto rules = ParseRules(connection, name.value(), json.value());
+  auto rules = ParseRules(name.value(), json.value());
   if (!rules.ok()) return arguments.Prefixed(rules.error());
   if (Status status = CheckConditions(rules.value()); !status.ok()) {
     return arguments.Prefixed(status.error());

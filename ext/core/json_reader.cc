@@ -226,6 +226,17 @@ const Json* Json::Find(std::string_view name) const {
   return nullptr;
 }
 
+const char* Json::Type() const {
+  if (kind == Kind::kArray) return "array";
+  if (kind == Kind::kObject) return "object";
+  if (value.text()) return "text";
+  if (value.real()) return "real";
+  if (value.is_null()) return "null";
+  return source == "true" ? "true" : source == "false" ? "false" : "integer";
+}
+
+std::string Json::Text() const { return value.text() ? *value.text() : std::string(source); }
+
 Result<Json> ParseJson(std::string_view text) { return Parser(text).Whole(); }
 
 }  // namespace walmanager

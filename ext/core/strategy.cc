@@ -119,6 +119,9 @@ Status CheckRule(const Rule& rule) {
     return Error{where + "condition has " + std::to_string(rule.condition.size()) +
                  " bytes, allowed are 1 to " + std::to_string(kMaxConditionBytes)};
   }
+  if (rule.condition.find('\0') != std::string::npos) {
+    return Error{where + "condition " + ShownText(rule.condition) + " holds a NUL"};
+  }
   if (!(rule.stall_budget_ms >= 0 && rule.stall_budget_ms <= kMaxStallBudgetMs)) {
     return Error{where + "stall_budget_ms is not a number from 0 to 10000"};
   }

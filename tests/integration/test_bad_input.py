@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from conftest import connect, metrics, one
-from helpers import columns, error, frames
+from helpers import columns, error, frames, python
 
 PRIVATE = "walmanager_connection_lifetime"
 TABLES = ["wal_metrics", "query_performance", "index_candidates", "connection_metrics", "wal_readers", "wal_checkpoints",
@@ -332,3 +332,181 @@ def test_a_long_value_is_cut_in_every_message(db, call):
     message = error(db, f"SELECT {call.format(long)}")
     assert "xxx" in message
     assert len(message) < 500
+
+
+def in_the_schema(db, sql):
+    """Puts a table into the schema as a file that somebody sends could have it: what CREATE TABLE refuses, too."""
+    db.execute("PRAGMA writable_schema=ON")
+    db.execute("CREATE TABLE hostile(a, b)")
+    db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'hostile'", (sql,))
+    db.execute("PRAGMA writable_schema=OFF")
+
+
+@pytest.mark.parametrize("name", [*ACTING, PRIVATE])
+@pytest.mark.parametrize("place", ["CHECK", "DEFAULT", "generated", "stored", "index", "partial index", "column check"])
+def test_functions_that_act_are_refused_in_what_a_table_brings(db, wal_path, name, place):
+    """Bug: SQLite 3.40.1 lets a CHECK constraint call a function that is DIRECTONLY, at an INSERT of the host's."""
+    call = f"{name}({CALLS[name][2] if name in CALLS else ''})"
+    bare = connect(wal_path, load=None)
+    if "index" in place:
+        bare.execute("CREATE TABLE hostile(a, b)")
+        bare.execute("CREATE INDEX sly ON hostile(a)")
+        bare.execute("PRAGMA writable_schema=ON")
+        sql = f"CREATE INDEX sly ON hostile({call})" if place == "index" else f"CREATE INDEX sly ON hostile(a) WHERE {call}"
+        bare.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'sly'", (sql,))
+    else:
+        in_the_schema(bare, {
+            "CHECK": f"CREATE TABLE hostile(a, b, CHECK ({call} IS NOT 0))",
+            "column check": f"CREATE TABLE hostile(a, b CHECK (b OR {call} IS NOT 0))",
+            "DEFAULT": f"CREATE TABLE hostile(a, b DEFAULT ({call}))",
+            "generated": f"CREATE TABLE hostile(a, b AS ({call}))",
+            "stored": f"CREATE TABLE hostile(a, b AS ({call}) STORED)"}[place])
+    bare.close()
+    db.close()
+    managed = connect(wal_path)
+    if place in ("generated", "stored", "index", "partial index"):  # such a schema cannot be read at all
+        for sql in "INSERT INTO hostile(a) VALUES (1)", "SELECT b FROM hostile", "PRAGMA integrity_check":
+            assert "non-deterministic functions prohibited" in error(managed, sql)
+        managed.close()
+        return
+    rows = "SELECT name, value FROM wal_config", "SELECT * FROM wal_strategies"
+    before = [sorted(managed.execute(row).fetchall(), key=repr) for row in rows]
+    application = one(managed, "SELECT wal_application_name()")
+    for sql in ("INSERT INTO hostile(a) VALUES (1)", "INSERT INTO hostile(a) VALUES (2), (3)", "SELECT b FROM hostile",
+                "UPDATE hostile SET a = 4", "REPLACE INTO hostile(a) VALUES (5)", "PRAGMA integrity_check",
+                "PRAGMA quick_check", "VACUUM", "SELECT wal_integrity_check()"):
+        try:
+            managed.execute(sql).fetchall()
+        except sqlite3.DatabaseError as refused:
+            message = str(refused)
+            assert "unsafe use of" in message or "malformed" in message, message
+    assert [sorted(managed.execute(row).fetchall(), key=repr) for row in rows] == before
+    assert one(managed, "SELECT wal_application_name()") == application
+    assert one(managed, "SELECT last_checkpoint_mode FROM wal_metrics") != "TRUNCATE"
+    managed.close()
+
+
+def test_a_check_is_refused_beside_a_statement_that_waits(db):
+    """A statement of the host's that has called the function and has not been reset is not the one that asks now."""
+    waiting = db.execute("SELECT wal_set('checkpoint_frames', 500) UNION ALL SELECT 2 UNION ALL SELECT 3")
+    assert waiting.fetchone() == (500,)
+    db.execute("CREATE TABLE hostile(a, CHECK (wal_set('checkpoint_frames', 700) > 0))")
+    assert error(db, "INSERT INTO hostile VALUES (1)") == "unsafe use of wal_set()"
+    waiting.fetchall()
+    assert one(db, "SELECT value FROM wal_config WHERE name = 'checkpoint_frames'") == 500
+
+
+def test_a_check_does_not_make_a_function_run_within_itself(db):
+    """The statement names the function, and PRAGMA integrity_check within it evaluates the constraint."""
+    db.execute("CREATE TABLE hostile(a, CHECK (wal_integrity_check() IS NOT NULL))")
+    db.execute("PRAGMA ignore_check_constraints=ON")
+    db.execute("INSERT INTO hostile VALUES (1)")
+    db.execute("PRAGMA ignore_check_constraints=OFF")
+    assert "unsafe use of wal_integrity_check()" in error(db, "SELECT wal_integrity_check()")
+    assert one(db, "SELECT 1") == 1
+
+
+@pytest.mark.parametrize("call", ['wal_set (', '"wal_set"(', "[wal_set](", "`wal_set`/* */(", "WAL_SET--\n("])
+def test_a_call_of_the_host_is_known_however_it_is_written(db, call):
+    assert one(db, f"SELECT {call}'checkpoint_frames', 500)") == 500
+    assert one(db, f"WITH x AS MATERIALIZED (SELECT {call}'checkpoint_frames', 600) AS v) SELECT v FROM x") == 600
+    db.execute(f"INSERT INTO t(payload) SELECT {call}'checkpoint_frames', 700)")
+    assert one(db, "SELECT payload FROM t") == 700
+
+
+def test_functions_that_act_are_allowed_in_a_temporary_trigger(db):
+    db.execute("CREATE TEMP TRIGGER mine AFTER INSERT ON t BEGIN SELECT wal_set('checkpoint_frames', 500); END")
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert one(db, "SELECT value FROM wal_config WHERE name = 'checkpoint_frames'") == 500
+
+
+# --- what may not be written
+
+@pytest.mark.parametrize("call", ["wal_set('checkpoint_frames', 500)", "wal_strategy('off')", "wal_metrics_reset('all')",
+                                  f"wal_strategy_define('mine', '{RULES}')", "wal_strategy_drop('theirs')",
+                                  "wal_configure('web')"])
+def test_nothing_that_is_shared_changes_under_query_only(state, call):
+    """Bug: PRAGMA query_only did not stop what changes the database's settings for all processes."""
+    db, look = state
+    db.execute("PRAGMA query_only=ON")
+    before = look()
+    name = call[:call.index("(")]
+    assert error(db, f"SELECT {call}") == f"{name}: this connection may not write: PRAGMA query_only is on"
+    assert look() == before
+    assert one(db, "SELECT wal_strategy()") == "conversation_workload"
+    assert json.loads(one(db, "SELECT wal_checkpoint('PASSIVE')"))["result"] == "complete"  # as PRAGMA wal_checkpoint
+    db.execute("PRAGMA query_only=OFF")
+    one(db, f"SELECT {call}")
+
+
+@pytest.mark.parametrize("field", ["rule", "condition", "mode", "runs"])
+def test_no_field_of_a_rule_is_cut_at_a_nul(state, field):
+    """Bug: the rule 'r\\u0000x' was defined as 'r', and the condition '1\\u0000y' as '1'."""
+    db, look = state
+    before = look()
+    rule = {"rule": "r", "condition": "1", "mode": "PASSIVE", "runs": "inline"}
+    rule[field] += "\0x"
+    message = error(db, "SELECT wal_strategy_define('mine', ?)", json.dumps([rule]))
+    assert message.startswith("wal_strategy_define: ") and "\\0x" in message
+    assert look() == before
+
+
+@pytest.mark.parametrize("overrides", [{"synchronous": "off\0x"}, {"sync\0hronous": "off"}, {"strategy": "off\0x"}])
+def test_no_override_is_cut_at_a_nul(state, overrides):
+    db, look = state
+    before = look()
+    assert "\\0" in error(db, "SELECT wal_configure('web', ?)", json.dumps(overrides))
+    assert look() == before
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31mred", "two\nlines", "tab\t", "\x7f", "\u009b31m", "nul\0"])
+def test_an_application_name_has_no_control_characters(db, name):
+    """Bug: a terminal that shows connection_metrics or an alert obeyed them."""
+    message = error(db, "SELECT wal_application_name(?)", name)
+    assert message.startswith("wal_application_name: name '") and message.endswith(
+        "bytes of UTF-8, without control characters")
+    assert not any(ord(c) < 32 for c in message)
+    assert one(db, "SELECT wal_application_name()") is None
+
+
+def test_rules_are_counted_before_they_are_compiled(db):
+    """Bug: three thousand rules were compiled, for seconds, and then refused for their number."""
+    rules = [{"rule": f"r{i}", "condition": "no such fact", "mode": "PASSIVE", "runs": "inline"} for i in range(3000)]
+    assert error(db, "SELECT wal_strategy_define('mine', ?)", json.dumps(rules)) == \
+        "wal_strategy_define: rules_json has 3000 rules, at most 128 are allowed"
+
+
+# --- depth and length that the caller chooses
+
+SMALL_STACK = """
+import json, sqlite3, sys, threading, time
+from conftest import connect
+def run():
+    db = connect(sys.argv[1])
+    nested = "[" * 64 + "]" * 64
+    deep = "SELECT " + "(" * 90 + "1" + ")" * 90
+    for sql, parameters in [
+            ("SELECT wal_set(CAST(zeroblob(3000) AS TEXT), 1)", ()), ("SELECT wal_set(CAST(zeroblob(1000000) AS TEXT), 1)", ()),
+            ("SELECT wal_backup('/nowhere/x', ?)", (nested,)), ("SELECT * FROM read_pool('SELECT ?', ?)", (nested,)),
+            ("SELECT * FROM read_pool(?)", (nested,)), ("SELECT wal_configure('web', ?)", (nested,)),
+            ("SELECT wal_strategy_define('m', ?)", (nested,)),
+            ("SELECT wal_strategy_define('m', ?)", (json.dumps([{"rule": "r", "condition": "(" * 90 + "1" + ")" * 90}]),)),
+            ("SELECT wal_strategy_define('m', ?)", (json.dumps([{"rule": "r", "condition": "1" + "+1" * 400}]),)),
+            (deep, ()), ("SELECT * FROM read_pool(?)", (deep,))]:
+        try:
+            db.execute(sql, parameters).fetchall()
+        except sqlite3.Error:
+            pass
+    db.execute("SELECT * FROM query_performance").fetchall()
+    db.close()
+    print("lived")
+threading.stack_size(256 * 1024)
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+
+
+def test_depth_that_the_caller_chooses_fits_a_small_stack(wal_path):
+    """Bug: a message recursed once for each NUL in an argument: three thousand overflowed a stack of 256 KB."""
+    assert python(SMALL_STACK, wal_path) == "lived\n"

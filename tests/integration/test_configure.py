@@ -82,7 +82,7 @@ def test_overrides_win(rollback_db):
         ("wal_configure('webb')", "wal_configure: profile 'webb' is not one of conversation, "
          "high_concurrency, low_latency, durable, embedded, web"),
         ("wal_configure(NULL)", "wal_configure: profile NULL is not one of "),
-        ("wal_configure('web', 'x')", "wal_configure: overrides_json: malformed JSON"),
+        ("wal_configure('web', 'x')", "wal_configure: overrides_json: no JSON value at byte 1"),
         ("wal_configure('web', '[]')", "wal_configure: overrides_json is not an object"),
         ("wal_configure('web', '{\"x\":1}')", "wal_configure: override 'x' is not one of journal_mode, "),
         ("wal_configure('web', '{\"synchronous\":\"most\"}')",

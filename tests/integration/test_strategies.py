@@ -245,8 +245,8 @@ def test_the_longest_name(db):
 
 
 @pytest.mark.parametrize("rules, message", [
-    ("", "wal_strategy_define: rules_json: malformed JSON"),
-    ("[{]", "wal_strategy_define: rules_json: malformed JSON"),
+    ("", "wal_strategy_define: rules_json: the JSON ends too early at byte 1"),
+    ("[{]", "wal_strategy_define: rules_json: a string is missing at byte 3"),
     ("{}", "wal_strategy_define: rules_json is not an array of objects"),
     ("7", "wal_strategy_define: rules_json is not an array of objects"),
     ("null", "wal_strategy_define: rules_json is not an array of objects"),
@@ -257,7 +257,7 @@ def test_the_longest_name(db):
     ('[{"rule":"a"}]', "wal_strategy_define: rule 'a': condition has 0 bytes, allowed are 1 to 1023"),
     ('[{"rule":1,"condition":"1"}]', "wal_strategy_define: rule 0: rule '1' is not text"),
     ('[{"rule":"a","condition":1}]', "wal_strategy_define: rule 0: condition '1' is not text"),
-    ('[{"rule":"a","condition":null}]', "wal_strategy_define: rule 0: condition 'NULL' is not text"),
+    ('[{"rule":"a","condition":null}]', "wal_strategy_define: rule 0: condition 'null' is not text"),
     ('[{"rule":"a","condition":"1","mode":"FAST"}]',
      "wal_strategy_define: rule 0: mode 'FAST' is not one of PASSIVE, FULL, RESTART, TRUNCATE"),
     ('[{"rule":"a","condition":"1","runs":"later"}]',
