@@ -55,7 +55,7 @@ class BackgroundThread {
   std::atomic<int> id_{0};  // the system's, 0 before it runs
   std::atomic<bool> may_raise_{false};
   std::atomic<bool> low_{false};
-  std::atomic<bool> stays_{false};   // as any other from now on: a thread that waits cannot raise it
+  std::atomic<bool> stays_{false};  // as any other from now on: a thread that waits cannot raise it
   std::atomic<bool> raised_{false};  // and has tried to be that
 };
 

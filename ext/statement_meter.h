@@ -52,7 +52,9 @@ class StatementMeter {
     constexpr int kToWrite = 1;
     __builtin_prefetch(&control_);
     __builtin_prefetch(last_, kToWrite);
-    __builtin_prefetch(reinterpret_cast<const char*>(last_) + 64, kToWrite);
+    // As a number: there may be no last one, and nothing may be added to a null pointer.
+    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(last_) + 64),
+                       kToWrite);
     __builtin_prefetch(main_, kToWrite);
   }
   // A statement begins. `sql` is its own text. What it is about to do is what this returns.
