@@ -4,13 +4,24 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "ext/core/wal_index_format.h"
 #include "ext/registry.h"
 #include "ext/wal_index.h"
 
+extern "C" {
+int sqlite3_walmanager_init(sqlite3*, char**, const sqlite3_api_routines*);
+int sqlite3_walmanagerprocess_init(sqlite3*, char**, const sqlite3_api_routines*);
+}
+
 namespace walmanager {
 namespace {
+
+// What another copy of this library asks for.
+constexpr std::pair<const char*, int (*)(sqlite3*, char**, const sqlite3_api_routines*)>
+    kEntryPoints[] = {{"sqlite3_walmanager_init", sqlite3_walmanager_init},
+                      {"sqlite3_walmanagerprocess_init", sqlite3_walmanagerprocess_init}};
 
 struct OwnVfs {
   sqlite3_vfs base;
@@ -173,6 +184,11 @@ int CurrentTimeInt64(sqlite3_vfs* v, sqlite3_int64* out) {
 void* DlOpen(sqlite3_vfs* v, const char* name) { return Host(v)->xDlOpen(Host(v), name); }
 void DlError(sqlite3_vfs* v, int n, char* out) { Host(v)->xDlError(Host(v), n, out); }
 void (*DlSym(sqlite3_vfs* v, void* library, const char* symbol))(void) {
+  if (!library) {
+    for (const auto& [name, entry] : kEntryPoints) {
+      if (std::strcmp(symbol, name) == 0) return reinterpret_cast<void (*)()>(entry);
+    }
+  }
   return Host(v)->xDlSym(Host(v), library, symbol);
 }
 void DlClose(sqlite3_vfs* v, void* library) { Host(v)->xDlClose(Host(v), library); }
@@ -230,6 +246,8 @@ const char* OwnVfsFor(sqlite3_vfs* host) {
   }
   return nullptr;
 }
+
+bool IsOwnVfs(const sqlite3_vfs* vfs) { return vfs->xOpen == Open; }
 
 OwnFile* OwnFileOf(sqlite3* own_connection) {
   return reinterpret_cast<OwnFile*>(DatabaseFile(own_connection, "main"));

@@ -21,6 +21,11 @@ namespace walmanager {
 // memory; nullptr for any other: connections of ours must not be opened there. Registered once per
 // process and never taken back.
 const char* OwnVfsFor(sqlite3_vfs* host);
+// Over SQLite's VFS `unix`.
+inline constexpr char kOwnUnixVfs[] = "walmanager-unix";
+// Whether this copy of the library has registered it. Another copy's xDlSym(vfs, nullptr, name)
+// gives its entry points (one_copy.h).
+bool IsOwnVfs(const sqlite3_vfs* vfs);
 
 // The main database file of a connection opened through OwnVfsFor().
 struct OwnFile {

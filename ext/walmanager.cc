@@ -8,12 +8,16 @@
 #include "ext/checkpointer.h"
 #include "ext/connection.h"
 #include "ext/core/engine_version.h"
+#include "ext/one_copy.h"
 #include "ext/sqlite.h"
 #include "sql/function.h"
 #include "vtab/module.h"
 
 namespace walmanager {
 namespace {
+
+constexpr char kEntry[] = "sqlite3_walmanager_init";
+constexpr char kProcessWideEntry[] = "sqlite3_walmanagerprocess_init";
 
 int Refuse(char** message, const sqlite3_api_routines* api, const std::string& text) {
   if (message) *message = api->mprintf("walmanager: %s", text.c_str());
@@ -47,13 +51,6 @@ int Accept(char** message, const sqlite3_api_routines* api) {
   return SQLITE_OK;
 }
 
-int Load(sqlite3* db, char** message, const sqlite3_api_routines* api) {
-  return AtCEdge([&] {
-    const int rc = Accept(message, api);
-    return rc != SQLITE_OK ? rc : Manage(db, message, api, Connection::At::kOpenConnection);
-  });
-}
-
 // For every connection that opens after a process-wide load. An error here would make the host's
 // open fail: there is none, the connection is then simply not managed.
 int LoadWhileOpening(sqlite3* db, char**, const sqlite3_api_routines* api) {
@@ -64,6 +61,22 @@ int LoadWhileOpening(sqlite3* db, char**, const sqlite3_api_routines* api) {
   return SQLITE_OK;
 }
 
+// `process_wide`: also every connection that opens later.
+int Load(sqlite3* db, char** message, const sqlite3_api_routines* api, bool process_wide) {
+  return AtCEdge([&] {
+    int rc = Accept(message, api);
+    if (rc != SQLITE_OK) return rc;
+    const auto other = EntryOfOtherCopy(process_wide ? kProcessWideEntry : kEntry);
+    if (!other.ok()) return Refuse(message, api, other.error().message);
+    if (other.value()) return other.value()(db, message, api);
+    rc = Manage(db, message, api, Connection::At::kOpenConnection);
+    if (rc == SQLITE_OK && process_wide) {
+      rc = sqlite3_auto_extension(reinterpret_cast<void (*)()>(LoadWhileOpening));
+    }
+    return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
+  });
+}
+
 }  // namespace
 }  // namespace walmanager
 
@@ -72,15 +85,11 @@ int LoadWhileOpening(sqlite3* db, char**, const sqlite3_api_routines* api) {
 // This connection is managed from now on. Not thread-safe on one handle, as nothing is.
 WALMANAGER_EXPORT int sqlite3_walmanager_init(sqlite3* db, char** message,
                                               const sqlite3_api_routines* api) {
-  const int rc = walmanager::Load(db, message, api);
-  return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
+  return walmanager::Load(db, message, api, /*process_wide=*/false);
 }
 
 // Also every connection that this process opens later.
 WALMANAGER_EXPORT int sqlite3_walmanagerprocess_init(sqlite3* db, char** message,
                                                      const sqlite3_api_routines* api) {
-  int rc = walmanager::Load(db, message, api);
-  if (rc != SQLITE_OK) return rc;
-  rc = sqlite3_auto_extension(reinterpret_cast<void (*)()>(walmanager::LoadWhileOpening));
-  return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
+  return walmanager::Load(db, message, api, /*process_wide=*/true);
 }

@@ -138,11 +138,40 @@ if {{$strategy eq "sqlite_default"}} {{
 db close
 """
 
+# It cannot name a path nor an entry point: the directory is a setting, and the name a file there, with links followed.
+PHP = f"""<?php
+$db = new SQLite3($argv[1]);
+$db->enableExceptions(true);
+$db->loadExtension(basename($argv[2]));
+$db->exec("PRAGMA synchronous=OFF");
+$strategy = $db->prepare("SELECT wal_strategy(?)");
+$strategy->bindValue(1, $argv[3]);
+$strategy->execute()->finalize();
+$strategy->close();
+for ($i = 0; $i < 3000; $i++) {{ $db->exec("{INSERT}"); }}
+if ($argv[3] == "sqlite_default") {{
+  echo $db->querySingle("{QUERY}"), "\\n";
+}} else {{
+  for ($i = 0; $i < {PATIENCE}; $i++) {{
+    if ($db->querySingle("{STARTED_OVER}") == 1) {{ echo "started over\\n"; break; }}
+    $db->exec("{INSERT}");
+    usleep(10000);
+  }}
+}}
+if (basename($argv[2]) == "walmanagerprocess.so") {{
+  $later = new SQLite3($argv[1]);
+  echo $later->querySingle("SELECT hook FROM wal_metrics"), "\\n";
+  $later->close();
+}}
+$db->close();
+"""
+
 DRIVERS = {
     "python": (sys.executable, "py", PYTHON, "python3"),
     "apsw": (sys.executable, "py", APSW, "python3-apsw"),
     "perl": ("perl", "pl", PERL, "libdbd-sqlite3-perl"),
     "ruby": ("ruby", "rb", RUBY, "ruby-sqlite3"),
+    "php": ("php", "php", PHP, "php-cli php-sqlite3"),
     "tcl": ("tclsh", "tcl", TCL, "libsqlite3-tcl tcl"),
 }
 
@@ -152,7 +181,10 @@ def run(driver, tmp_path, *arguments):
     assert shutil.which(interpreter), f"{interpreter} is missing: apt-get install {package}"
     script = pathlib.Path(tmp_path / f"driver.{suffix}")
     script.write_text(code)
-    done = subprocess.run([interpreter, str(script), *map(str, arguments)], text=True, capture_output=True,
+    options = ["-d", f"sqlite3.extension_dir={BUILD}"] if driver == "php" else []
+    if driver == "php" and not str(arguments[1]).endswith(".so"):
+        arguments = (arguments[0], f"{arguments[1]}.so", *arguments[2:])
+    done = subprocess.run([interpreter, *options, str(script), *map(str, arguments)], text=True, capture_output=True,
                           timeout=60, env=environment())
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\n(is {package} installed?)"
     assert done.stderr == ""
@@ -183,4 +215,10 @@ def test_commits_checkpoints_and_a_clean_close(driver, wal_path, tmp_path):
 @pytest.mark.parametrize("driver", ["python", "ruby", "perl"])
 def test_the_second_file_name_is_for_drivers_that_cannot_name_an_entry_point(driver, wal_path, tmp_path):
     assert run(driver, tmp_path, wal_path, BUILD / "walmanagerprocess.so", "sqlite_default") == f"{EXPECTED} 1"
+    assert files_beside(wal_path) == {"", "-walmanager"}
+
+
+def test_php_reaches_the_second_entry_point(wal_path, tmp_path):
+    """Bug: PHP follows links, so the entry point of walmanager.so ran, and later connections were not managed."""
+    assert run("php", tmp_path, wal_path, BUILD / "walmanagerprocess.so", "sqlite_default") == f"{EXPECTED} 1\nactive"
     assert files_beside(wal_path) == {"", "-walmanager"}

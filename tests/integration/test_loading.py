@@ -82,9 +82,16 @@ def test_the_library_needs_only_what_every_system_has():
     assert {name for name in needed if not name.startswith("ld-linux")} <= {"libc.so.6", "libm.so.6"}
 
 
-def test_the_second_file_is_a_link_to_the_first():
-    assert os.path.samefile(BUILD / "walmanagerprocess.so", LIBRARY)
-    assert os.path.islink(BUILD / "walmanagerprocess.so")
+def test_the_second_file_is_a_small_library_of_its_own():
+    """Bug: as a link it was the first one to a host that follows links, and a second whole library in an archive."""
+    second = BUILD / "walmanagerprocess.so"
+    assert not second.is_symlink() and second.stat().st_nlink == 1
+    assert second.stat().st_size < 40_000 < LIBRARY.stat().st_size
+    listed = subprocess.run(["nm", "-D", "--defined-only", str(second)], capture_output=True, text=True, check=True).stdout
+    assert {line.split()[-1].split("@")[0] for line in listed.splitlines() if " A " not in line} == \
+        {"sqlite3_walmanagerprocess_init"}
+    dynamic = subprocess.run(["readelf", "-d", str(second)], capture_output=True, text=True, check=True).stdout
+    assert {name for name in re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic) if not name.startswith("ld-linux")} == {"libc.so.6"}
 
 
 # --- both entry points
@@ -177,6 +184,81 @@ for _ in range(1200):
 row = metrics(second)
 print(row["checkpointer"], row["checkpoints"], row["commits"])
 """, wal_path) == "off 0 1200\n"
+
+
+PROCESS_WIDE_FROM = """
+import sys
+from conftest import *
+first = connect(sys.argv[1], load=sys.argv[2])
+second = connect(sys.argv[1], load=None)
+second.execute("INSERT INTO t(payload) VALUES (1)")
+print(metrics(second)["commits"])
+"""
+
+
+@pytest.mark.parametrize("way", ["elsewhere", "a link to it", "both linked"])
+def test_the_second_file_finds_the_first_beside_itself(wal_path, tmp_path, way):
+    place = tmp_path / "installed"
+    place.mkdir()
+    for name in "walmanager.so", "walmanagerprocess.so":
+        if way == "both linked":
+            (place / name).symlink_to(BUILD / name)
+        else:
+            shutil.copy(BUILD / name, place)
+    path = place / "walmanagerprocess.so"
+    if way == "a link to it":
+        path = tmp_path / "walmanagerprocess.so"
+        path.symlink_to(place / "walmanagerprocess.so")
+    assert python(PROCESS_WIDE_FROM, wal_path, path) == "1\n"
+
+
+def test_the_second_file_alone_says_what_it_needs(wal_path, tmp_path):
+    shutil.copy(BUILD / "walmanagerprocess.so", tmp_path)
+    db = connect(wal_path, load=None)
+    db.enable_load_extension(True)
+    with pytest.raises(Exception, match="walmanagerprocess.so needs walmanager.so beside it: .*No such file") as refused:
+        db.load_extension(str(tmp_path / "walmanagerprocess.so"))
+    assert str(tmp_path / "walmanager.so") in str(refused.value)
+    assert one(db, "SELECT count(*) FROM t") == 0
+
+
+# --- two copies of the library in one process
+
+TWO_COPIES = """
+import os, sys
+from conftest import *
+from helpers import locks
+first_load, second_load, path = sys.argv[1:]
+control = path + "-walmanager"
+a = connect(path, load=first_load)
+a.execute("INSERT INTO t(payload) VALUES (1)")
+assert metrics(a)["hook"] == "active"
+before = locks(control)
+assert before
+b = connect(path, load=second_load)
+b.execute("INSERT INTO t(payload) VALUES (1)")
+rows = a.execute("SELECT count(*) FROM connection_metrics WHERE role = 'application'").fetchone()[0]
+assert (metrics(b)["commits"], metrics(b)["processes"], rows) == (2, 1, 2), (metrics(b), rows)
+assert metrics(b)["hook"] == "active"
+c = connect(path, load=None)
+wide = bool(c.execute("SELECT 1 FROM pragma_function_list WHERE name = 'wal_set'").fetchall())
+c.close()
+b.close()
+assert set(before) <= set(locks(control)), (before, locks(control))
+maps = {line.split()[-1] for line in open("/proc/self/maps") if line.strip().endswith("walmanager.so")}
+rows = a.execute("SELECT count(*) FROM connection_metrics WHERE role = 'application'").fetchone()[0]
+a.execute("INSERT INTO t(payload) VALUES (1)")
+print(len(maps), rows, metrics(a)["commits"], wide)
+"""
+
+
+@pytest.mark.parametrize("first, second, wide", [("walmanager", "walmanager", False), ("walmanagerprocess", "walmanager", True),
+                                                 ("walmanager", "walmanagerprocess", True)])
+def test_a_second_copy_hands_over_to_the_first(wal_path, tmp_path, first, second, wide):
+    """Bug: the close of the second copy's connection dropped the first's locks on the control file."""
+    for name in "walmanager.so", "walmanagerprocess.so":
+        shutil.copy(BUILD / name, tmp_path)
+    assert python(TWO_COPIES, BUILD / first, tmp_path / second, wal_path) == f"2 1 3 {wide}\n"
 
 
 # --- loading twice

@@ -1,0 +1,20 @@
+// One copy of this library serves a process, also where a host loads two files of it: another
+// version, or the same under two names. Two copies would not know of each other's descriptors of
+// the control file: POSIX drops all locks of the process when one of them closes its own.
+//
+// The first copy registers a VFS with SQLite (own_vfs.h). A later one finds that under its name,
+// and hands over to the copy that registered it.
+#pragma once
+
+#include "ext/core/result.h"
+#include "ext/sqlite.h"
+
+namespace walmanager {
+
+using EntryPoint = int (*)(sqlite3*, char**, const sqlite3_api_routines*);
+
+// The entry point `name` of the copy that this process uses; nullptr: that is this one, from now
+// on. Errors: another copy is in use, and it has no such entry.
+Result<EntryPoint> EntryOfOtherCopy(const char* name);
+
+}  // namespace walmanager
