@@ -23,7 +23,8 @@ constexpr std::uint32_t kAllowed[] = {
 
 // For this thread and those that it makes, or for all of the process. 0, or -1 and errno.
 extern "C" int FilterSystemCalls(int all_threads) {
-  std::vector<sock_filter> filter = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  std::vector<sock_filter> filter = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
   for (const std::uint32_t number : kAllowed) {
     filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1));
     filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
