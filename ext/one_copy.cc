@@ -4,18 +4,18 @@
 
 namespace walmanager {
 
-Result<EntryPoint> EntryOfOtherCopy(const char* name) {
+Result<OtherCopy> FindOtherCopy(const char* name) {
   sqlite3_vfs* host = sqlite3_vfs_find("unix");
-  if (!host) return EntryPoint{nullptr};
+  if (!host) return OtherCopy{};
   // Of all copies; nullptr where SQLite is single-threaded.
   sqlite3_mutex* mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP3);
   sqlite3_mutex_enter(mutex);
   sqlite3_vfs* registered = sqlite3_vfs_find(kOwnUnixVfs);
   if (!registered) OwnVfsFor(host);
   sqlite3_mutex_leave(mutex);
-  if (!registered || IsOwnVfs(registered)) return EntryPoint{nullptr};
+  if (!registered || IsOwnVfs(registered)) return OtherCopy{};
   const auto entry = reinterpret_cast<EntryPoint>(registered->xDlSym(registered, nullptr, name));
-  if (entry) return entry;
+  if (entry) return OtherCopy{entry};
   return Error{
       "another copy of walmanager is in use in this process, and does not take over: load one of "
       "them only"};

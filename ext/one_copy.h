@@ -13,8 +13,10 @@ namespace walmanager {
 
 using EntryPoint = int (*)(sqlite3*, char**, const sqlite3_api_routines*);
 
-// The entry point `name` of the copy that this process uses; nullptr: that is this one, from now
-// on. Errors: another copy is in use, and it has no such entry.
-Result<EntryPoint> EntryOfOtherCopy(const char* name);
+struct OtherCopy {
+  EntryPoint entry = nullptr;  // nullptr: there is none, this copy is the one from now on
+};
+// The copy that this process uses, with its entry point `name`. Errors: it has no such entry.
+Result<OtherCopy> FindOtherCopy(const char* name);
 
 }  // namespace walmanager

@@ -66,9 +66,9 @@ int Load(sqlite3* db, char** message, const sqlite3_api_routines* api, bool proc
   return AtCEdge([&] {
     int rc = Accept(message, api);
     if (rc != SQLITE_OK) return rc;
-    const auto other = EntryOfOtherCopy(process_wide ? kProcessWideEntry : kEntry);
+    const auto other = FindOtherCopy(process_wide ? kProcessWideEntry : kEntry);
     if (!other.ok()) return Refuse(message, api, other.error().message);
-    if (other.value()) return other.value()(db, message, api);
+    if (other.value().entry) return other.value().entry(db, message, api);
     rc = Manage(db, message, api, Connection::At::kOpenConnection);
     if (rc == SQLITE_OK && process_wide) {
       rc = sqlite3_auto_extension(reinterpret_cast<void (*)()>(LoadWhileOpening));
