@@ -37,7 +37,8 @@ constexpr std::int64_t kLeastPatienceMs = 1000;
 Result<Source> OpenOwnSource(Connection& connection, const Schema& schema) {
   // Before the host's first read it has no wal-index to compare with.
   (void)connection.Query("PRAGMA " + Connection::Quoted(schema.name) + ".schema_version");
-  const OwnPermission permission = MayOpenOwn(connection.db(), schema.name.c_str());
+  const OwnPermission permission =
+      MayOpenOwn(connection.db(), schema.name.c_str(), connection.LogOf(schema));
   if (!permission.vfs) return Error{permission.because};
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   auto opened = OpenOwnConnection(schema.database->path(), kFlags, permission.vfs);
@@ -53,7 +54,7 @@ Result<Source> OpenOwnSource(Connection& connection, const Schema& schema) {
                        static_cast<int>(std::max(kLeastPatienceMs, connection.busy_timeout_ms())));
   auto snapshot = HoldSnapshot(source.db, "main");
   if (!snapshot.ok()) return snapshot.error();
-  if (MapWalIndex(DatabaseFile(source.db, "main")) != permission.index) {
+  if (MapWalIndex(OwnWalFile(source.db)) != permission.index) {
     return Error{"the file at its path is another one"};
   }
   source.snapshot = std::move(snapshot.value());

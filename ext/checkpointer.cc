@@ -41,7 +41,7 @@ CheckpointOutcome Failed(const std::string& message) {
 }  // namespace
 
 std::optional<WalIndex> Checkpointer::Look() const {
-  return open() ? ReadWalIndex(DatabaseFile(checkpoint_.get(), "main")) : std::nullopt;
+  return open() ? ReadWalIndex(OwnWalFile(checkpoint_.get())) : std::nullopt;
 }
 
 std::optional<std::array<bool, kReadMarks>> Checkpointer::TryReadMarks() {

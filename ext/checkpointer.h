@@ -25,6 +25,7 @@
 #include "ext/core/control_region.h"
 #include "ext/core/wal_index_format.h"
 #include "ext/sqlite.h"
+#include "ext/wal_index.h"
 
 namespace walmanager {
 
@@ -55,6 +56,7 @@ class Checkpointer {
   struct Host {
     sqlite3* db;
     const char* schema;
+    WalFile log;
     bool own_only;  // nothing may run on `db`
   };
 
@@ -205,6 +207,6 @@ struct OwnPermission {
   const volatile void* index = nullptr;  // the wal-index of the host's: ours must have the same
   std::string because;                   // why they may not be
 };
-OwnPermission MayOpenOwn(sqlite3* host, const char* schema);
+OwnPermission MayOpenOwn(sqlite3* host, const char* schema, const WalFile& log);
 
 }  // namespace walmanager

@@ -50,7 +50,7 @@ CloseBehaviour CloseBehaviourOf(sqlite3* db, const char* schema) {
   return behaviour;
 }
 
-OwnPermission MayOpenOwn(sqlite3* host, const char* schema) {
+OwnPermission MayOpenOwn(sqlite3* host, const char* schema, const WalFile& log) {
   OwnPermission permission;
   const auto no = [&](std::string because) {
     permission.because = std::move(because);
@@ -58,8 +58,7 @@ OwnPermission MayOpenOwn(sqlite3* host, const char* schema) {
   };
   if (sqlite3_db_readonly(host, schema) == 1)
     return no("this connection may not write the database");
-  sqlite3_file* file = DatabaseFile(host, schema);
-  permission.index = file ? MapWalIndex(file) : nullptr;
+  permission.index = MapWalIndex(log);
   if (!permission.index) return no("locking_mode is EXCLUSIVE: nobody else can write");
   int moved = 0;
   sqlite3_file_control(host, schema, SQLITE_FCNTL_HAS_MOVED, &moved);
@@ -76,14 +75,13 @@ OwnPermission MayOpenOwn(sqlite3* host, const char* schema) {
 
 Checkpointer::Allowed Checkpointer::Permit(const Host& host) {
   if (open()) {
-    sqlite3_file* host_file = DatabaseFile(host.db, host.schema);
-    const volatile void* host_index = host_file ? MapWalIndex(host_file) : nullptr;
+    const volatile void* host_index = MapWalIndex(host.log);
     // The same memory means the same file: nobody moved or replaced the database since.
-    if (host_index && MapWalIndex(DatabaseFile(checkpoint_.get(), "main")) == host_index)
+    if (host_index && MapWalIndex(OwnWalFile(checkpoint_.get())) == host_index)
       return Allowed::kYes;
     Close();
   }
-  const OwnPermission permission = MayOpenOwn(host.db, host.schema);
+  const OwnPermission permission = MayOpenOwn(host.db, host.schema, host.log);
   unguarded_because_ = permission.because;
   permitted_vfs_ = permission.vfs;
   if (!permission.vfs) return Allowed::kNever;
@@ -145,7 +143,7 @@ Checkpointer::Allowed Checkpointer::TryOpen() {
       unguarded_because_ = "this process may no longer write the database file";
       return Allowed::kNever;
     }
-    if (MapWalIndex(DatabaseFile(db, "main")) != permitted_index_) {
+    if (MapWalIndex(OwnWalFile(db)) != permitted_index_) {
       // Exchanged since, or the host has closed and opened it: the next commit permits anew.
       Revoke();
       unguarded_because_ = "the file at its path is another one";

@@ -162,9 +162,8 @@ void Connection::BeforeClose() {
     // Nobody else in this process: what happens to the log is then the host's close to do.
     const auto of_this_file = [&](const Log& other) { return other.database == log.database; };
     if (log.database.use_count() == std::count_if(logs_.begin(), logs_.end(), of_this_file)) {
-      // Only one that has committed to the log is known to be in WAL mode still.
-      sqlite3_file* file = log.log_position != 0 ? DatabaseFile(db_, log.schema.c_str()) : nullptr;
-      log.database->BeforeLastClose(CloseBehaviourOf(db_, log.schema.c_str()), file);
+      const char* schema = log.schema.c_str();
+      log.database->BeforeLastClose(CloseBehaviourOf(db_, schema), WalFile::Ask(db_, schema));
     }
   }
 }
@@ -205,15 +204,16 @@ void Connection::Committed(const char* schema, int frames) {
   const char* file_name = sqlite3_db_filename(db_, name);
   Log* log = FindLog(schema, file_name);
   if (!log) return;
-  sqlite3_file* file = log->found_by_name ? DatabaseFileByName(file_name) : DatabaseFile(db_, name);
+  const WalFile wal = WalFile::InWalMode(log->found_by_name ? DatabaseFileByName(file_name)
+                                                            : DatabaseFile(db_, name));
   Database& database = *log->database;
   MakeReady(*log);
   ControlRegion& region = log->control->region();
 
-  auto log_end = ReadLogEnd(file);
+  auto log_end = ReadLogEnd(wal);
   // Without a wal-index the hook itself must do. Where there is one, but others that write tore it
   // at every look, this commit is counted and the next one looks.
-  const bool without_index = !log_end && !MapWalIndex(file);
+  const bool without_index = !log_end && !MapWalIndex(wal);
   if (without_index) log_end = LookWithoutIndex(*log, frames).end();
   ControlRegion::Commit commit;
   if (log_end) commit.frames = CountFrames(*log, *log_end);
@@ -224,10 +224,10 @@ void Connection::Committed(const char* schema, int frames) {
       log_end && automatic_ && !wants_database_ && database.IsDue(region, *log_end, start);
   const auto index = !due            ? std::nullopt
                      : without_index ? std::optional(log->without_index)
-                                     : ReadWalIndex(file);
+                                     : ReadWalIndex(wal);
   if (index) {
     const CheckpointReport report = database.AfterCommit(
-        {db_, schema, file, false, seen_start, &log->commits_sync}, region, *index, MonotonicNs());
+        {db_, schema, wal, false, seen_start, &log->commits_sync}, region, *index, MonotonicNs());
     log->without_index.backfill = static_cast<std::uint32_t>(
         report.checkpointed_frames.value_or(log->without_index.backfill));
   }

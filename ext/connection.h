@@ -77,6 +77,8 @@ class Connection {
   // Database::Watch with what this connection knows of the log. Nothing where it observes.
   void Watch(const Schema& schema, Database::Watching what);
   HostConnection AsHost(const Schema& schema);
+  // To look at the wal-index of a schema, whose journal mode was asked for in this call.
+  WalFile LogOf(const Schema& schema);
   // Whether our WAL hook stands. Retakes it from SQLite's own autocheckpoint, leaves another's
   // alone.
   HookState ProbeHook(const Schema& schema);

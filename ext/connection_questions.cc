@@ -132,13 +132,18 @@ Result<Schema> Connection::DatabaseOf(const char* function, const Result<std::st
 }
 
 HostConnection Connection::AsHost(const Schema& schema) {
-  return {db_, schema.name.c_str(), DatabaseFile(db_, schema.name.c_str())};
+  return {db_, schema.name.c_str(), LogOf(schema)};
+}
+
+WalFile Connection::LogOf(const Schema& schema) {
+  if (observed_ || !schema.is_wal()) return {};
+  return WalFile::InWalMode(DatabaseFile(db_, schema.name.c_str()));
 }
 
 std::optional<WalIndex> Connection::LookAtLog(const Schema& schema) {
   if (!schema.is_wal()) return std::nullopt;
   if (observed_) return observed_->LastLook();
-  if (auto index = ReadWalIndex(DatabaseFile(db_, schema.name.c_str()))) return index;
+  if (auto index = ReadWalIndex(LogOf(schema))) return index;
   // locking_mode=EXCLUSIVE: what the last commit said.
   for (const Log& log : logs_) {
     if (log.schema == schema.name && log.without_index.page_size != 0) return log.without_index;

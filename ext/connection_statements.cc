@@ -243,14 +243,15 @@ void Connection::PlaceTrace() {
 }
 
 void Connection::HandOverPlans() {
-  // Once a second: where it cannot be done, the next one may ask in vain, too. And as below, only
-  // where the lock that is asked for tells of WAL mode.
+  // Once a second: where it cannot be done, the next one may ask in vain, too.
   if (!main_ || sqlite3_db_readonly(db_, "main") != 0 || statement_start_ns_ < next_plans_ns_ ||
       !in_autocommit() || transaction_state(nullptr) != TransactionState::kNone) {
     return;
   }
   next_plans_ns_ = statement_start_ns_ + 1'000'000'000;
-  HostConnection host{db_, "main", DatabaseFile(db_, "main"), /*own_only=*/true};
+  const WalFile log = WalFile::Ask(db_, "main");
+  if (!log.file()) return;
+  HostConnection host{db_, "main", log, /*own_only=*/true};
   auto wishes = meter_.TakePlanWishes();
   if (!main_->database->TakePlanWishes(host, wishes)) meter_.PutBack(std::move(wishes));
 }
@@ -260,9 +261,8 @@ void Connection::LookForUnhookedCommits() {
     return;
   const std::uint64_t now = MonotonicNs();
   for (Log& log : logs_) {
-    // Outside of a transaction only a connection in WAL mode holds the lock that this asks for.
-    sqlite3_file* file = DatabaseFile(db_, log.schema.c_str());
-    const auto index = ReadWalIndex(file);
+    const WalFile wal = WalFile::Ask(db_, log.schema.c_str());
+    const auto index = ReadWalIndex(wal);
     if (!index) continue;
     if (index->max_frame > 0) {
       MakeReady(log);
@@ -272,7 +272,7 @@ void Connection::LookForUnhookedCommits() {
     }
     ControlRegion& region = log.control->region();
     if (!log.database->IsDue(region, index->end(), now)) continue;
-    log.database->AfterCommit({db_, log.schema.c_str(), file, /*own_only=*/true}, region, *index,
+    log.database->AfterCommit({db_, log.schema.c_str(), wal, /*own_only=*/true}, region, *index,
                               now);
   }
 }

@@ -293,11 +293,11 @@ void Database::StayOutOfTheWay(std::uint64_t now_ns) {
   }
 }
 
-void Database::BeforeLastClose(const CloseBehaviour& behaviour, sqlite3_file* file) {
+void Database::BeforeLastClose(const CloseBehaviour& behaviour, const WalFile& log) {
   CloseOwnConnections();
   const std::lock_guard lock(words_mutex_);
   close_behaviour_ = behaviour;
-  index_at_close_ = ReadWalIndex(file);
+  index_at_close_ = ReadWalIndex(log);
   close_began_ns_ = MonotonicNs();
 }
 

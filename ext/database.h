@@ -32,9 +32,9 @@
 #include "ext/health_watch.h"
 #include "ext/read_marks.h"
 #include "ext/statement_meter.h"
+#include "ext/wal_index.h"
 
 struct sqlite3;
-struct sqlite3_file;
 
 namespace walmanager {
 
@@ -45,7 +45,7 @@ class RuleSet;
 struct HostConnection {
   sqlite3* db;
   const char* schema;
-  sqlite3_file* file;     // of the schema
+  WalFile log;            // of the schema
   bool own_only = false;  // the host's handle must not run anything now
   // We see its statements: nothing of ours is in its way when it changes the mode of the database.
   bool traced = true;
@@ -141,7 +141,7 @@ class Database {
   void StayOutOfTheWay(std::uint64_t now_ns);
   // The last connection of this process is about to close, unless that fails: nothing of ours stays
   // on the file, so that its close does what it would do without us.
-  void BeforeLastClose(const CloseBehaviour& behaviour, sqlite3_file* file);
+  void BeforeLastClose(const CloseBehaviour& behaviour, const WalFile& log);
   // Empty where checkpoints are guarded or none ran yet, else why not. Does not wait.
   std::string UnguardedBecause() const;
   // Empty where the active strategy is in force, else why the default one is. Does not wait.

@@ -57,7 +57,8 @@ struct Database::Inside {
 bool Database::HandOver(const HostConnection& host) {
   if (stopping_) return false;
   if (!host.traced || MonotonicNs() < inline_until_ns_ || !EngineHasThreads()) return false;
-  if (checkpointer_.Permit({host.db, host.schema, host.own_only}) != Checkpointer::Allowed::kYes) {
+  if (checkpointer_.Permit({host.db, host.schema, host.log, host.own_only}) !=
+      Checkpointer::Allowed::kYes) {
     return false;
   }
   checkpointer_.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));

@@ -310,7 +310,7 @@ CheckpointReport Database::RunLocked(const HostConnection& host, CheckpointMode 
   (void)WalBytes();  // its largest size may be the one before
   const std::uint64_t start = MonotonicNs();
   const CheckpointOutcome outcome =
-      checkpointer_.Run({host.db, host.schema, host.own_only}, mode, deadline_ns, index);
+      checkpointer_.Run({host.db, host.schema, host.log, host.own_only}, mode, deadline_ns, index);
   return Record(mode, origin, rule, outcome, start, MonotonicNs());
 }
 

@@ -129,7 +129,7 @@ CheckpointReport Database::AfterCommit(const HostConnection& host, ControlRegion
   const CheckpointReport report = LookAfterCommit(host, region, &index, now_ns);
   const std::uint64_t limit = pressure_frame_.load(std::memory_order_relaxed);
   if (index.max_frame <= limit) return report;
-  if (const auto now_there = ReadWalIndex(host.file); now_there && now_there->max_frame > limit) {
+  if (const auto now_there = ReadWalIndex(host.log); now_there && now_there->max_frame > limit) {
     SleepNs(BackpressureNs(now_there->max_frame, limit));
   }
   return report;
@@ -142,7 +142,7 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
   layout::Counter& gate_until_ns = region.header().gate_until_ns;
   const bool host_is_busy = sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE;
   const auto look_again = [&] {
-    if (const auto now = ReadWalIndex(host.file)) index = *now;
+    if (const auto now = ReadWalIndex(host.log)) index = *now;
   };
   // Another commit finishes the remainder, and can only while nobody adds to it. A connection that
   // still reads would wait for one that waits for it.
@@ -423,7 +423,7 @@ bool Database::IsEarly(const WalIndex& index, std::uint64_t now_ns) const {
 
 bool Database::OpenFor(const HostConnection& host) {
   return host.traced &&
-         checkpointer_.Permit({host.db, host.schema, host.own_only}) ==
+         checkpointer_.Permit({host.db, host.schema, host.log, host.own_only}) ==
              Checkpointer::Allowed::kYes &&
          checkpointer_.Open() == Checkpointer::Allowed::kYes;
 }

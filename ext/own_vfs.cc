@@ -8,7 +8,6 @@
 
 #include "ext/core/wal_index_format.h"
 #include "ext/registry.h"
-#include "ext/wal_index.h"
 
 extern "C" {
 int sqlite3_walmanager_init(sqlite3*, char**, const sqlite3_api_routines*);
@@ -96,11 +95,14 @@ int DeviceCharacteristics(sqlite3_file* f) {
   return Real(f)->pMethods->xDeviceCharacteristics(Real(f));
 }
 int ShmMap(sqlite3_file* f, int region, int bytes, int extend, void volatile** memory) {
-  return Real(f)->pMethods->xShmMap(Real(f), region, bytes, extend, memory);
+  const int rc = Real(f)->pMethods->xShmMap(Real(f), region, bytes, extend, memory);
+  if (rc == SQLITE_OK) Own(f)->index_mapped = true;
+  return rc;
 }
 void ShmBarrier(sqlite3_file* f) { Real(f)->pMethods->xShmBarrier(Real(f)); }
 int ShmUnmap(sqlite3_file* f, int remove) {
   Own(f)->shared_locks = Own(f)->exclusive_locks = 0;
+  Own(f)->index_mapped = false;
   return Real(f)->pMethods->xShmUnmap(Real(f), remove);
 }
 int Fetch(sqlite3_file* f, sqlite3_int64 at, int n, void** memory) {
@@ -251,6 +253,11 @@ bool IsOwnVfs(const sqlite3_vfs* vfs) { return vfs->xOpen == Open; }
 
 OwnFile* OwnFileOf(sqlite3* own_connection) {
   return reinterpret_cast<OwnFile*>(DatabaseFile(own_connection, "main"));
+}
+
+WalFile OwnWalFile(sqlite3* own_connection) {
+  OwnFile* own = OwnFileOf(own_connection);
+  return own && own->index_mapped ? WalFile::InWalMode(&own->base) : WalFile();
 }
 
 }  // namespace walmanager

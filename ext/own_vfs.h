@@ -14,6 +14,7 @@
 
 #include "ext/core/large_pieces.h"
 #include "ext/sqlite.h"
+#include "ext/wal_index.h"
 
 namespace walmanager {
 
@@ -34,6 +35,7 @@ struct OwnFile {
   sqlite3_file* real;
   LargePieces* pieces;  // nullptr: page by page
   bool may_write_lock;
+  bool index_mapped;              // the connection uses a wal-index, in shared memory
   std::uint32_t shared_locks;     // bit i: holds lock i of the -shm file shared
   std::uint32_t exclusive_locks;  // likewise, exclusive
 
@@ -46,5 +48,7 @@ struct OwnFile {
   int Flush() { return pieces ? pieces->Flush() : SQLITE_OK; }
 };
 OwnFile* OwnFileOf(sqlite3* own_connection);
+// To look at the wal-index of one: what the engine itself has mapped.
+WalFile OwnWalFile(sqlite3* own_connection);
 
 }  // namespace walmanager

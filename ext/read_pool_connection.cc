@@ -4,6 +4,7 @@
 #include "ext/clock.h"
 #include "ext/core/connection_entry.h"
 #include "ext/core/shared_words.h"
+#include "ext/own_vfs.h"
 #include "ext/read_pool_reader.h"
 #include "ext/registry.h"
 #include "ext/wal_index.h"
@@ -56,7 +57,7 @@ Status PoolConnection::Configure(const PoolHost& host) {
 }
 
 bool PoolConnection::Fits(const PoolHost& host) const {
-  return MapWalIndex(DatabaseFile(db_.get(), "main")) == host.index;
+  return MapWalIndex(OwnWalFile(db_.get())) == host.index;
 }
 
 void PoolConnection::Follow(const PoolHost& host) {

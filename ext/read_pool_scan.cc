@@ -195,7 +195,7 @@ std::optional<PoolHost> HostOf(Connection& connection, const Schema& schema) {
   (void)connection.LookAtLog(schema);  // it may not have read yet
   sqlite3* db = connection.db();
   PoolHost host;
-  host.index = MapWalIndex(DatabaseFile(db, "main"));
+  host.index = MapWalIndex(connection.LogOf(schema));
   if (!host.index) return std::nullopt;  // locking_mode is EXCLUSIVE
   sqlite3_vfs* vfs = nullptr;
   sqlite3_file_control(db, "main", SQLITE_FCNTL_VFS_POINTER, &vfs);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ext/clock.h"
+#include "ext/own_vfs.h"
 #include "ext/read_pool.h"
 #include "ext/read_pool_reader.h"
 #include "ext/wal_index.h"
@@ -79,14 +80,13 @@ Status PoolReader::BeginTogether(const std::vector<PoolReader*>& readers, bool& 
     ready = reader->connection_.Run("BEGIN");
     if (!ready.ok()) return ready;
   }
-  sqlite3_file* file = DatabaseFile(connection_.db(), "main");
-  const auto before = ReadLogEnd(file);
+  const auto before = ReadLogEnd(OwnWalFile(connection_.db()));
   // Each begins to read: what it sees is what was committed by then.
   for (PoolReader* reader : readers) {
     Status reads = reader->connection_.Run("PRAGMA schema_version");
     if (!reads.ok()) return reads;
   }
-  const auto after = ReadLogEnd(file);
+  const auto after = ReadLogEnd(OwnWalFile(connection_.db()));
   same = readers.size() == 1 || (before && after && before->salt1 == after->salt1 &&
                                  before->max_frame == after->max_frame);
   return Ok{};

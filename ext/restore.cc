@@ -102,7 +102,7 @@ Status CheckFits(sqlite3* backup, sqlite3* database) {
 Status CheckRoom(sqlite3* backup, sqlite3* database, const Database& of, std::int64_t page_size) {
   const auto has = Answer(backup, "PRAGMA page_count");
   if (!has.ok()) return has.error();
-  const WalIndex index = ReadWalIndex(DatabaseFile(database, "main")).value_or(WalIndex{});
+  const WalIndex index = ReadWalIndex(OwnWalFile(database)).value_or(WalIndex{});
   const FileSystemFacts disk = FileSystemOf(of.path() + "-wal");
   if (!disk.free_bytes || disk.bytes.value_or(0) <= 0) return Ok{};  // it does not say
   const std::int64_t pages = std::stoll(has.value()), frame = page_size + kFrameHeaderBytes;
@@ -123,7 +123,8 @@ Status CheckRoom(sqlite3* backup, sqlite3* database, const Database& of, std::in
 Result<OwnedDb> OpenDestination(Connection& connection, const Schema& schema) {
   // Before the host's first read it has no wal-index to compare with.
   (void)connection.Query("PRAGMA " + Connection::Quoted(schema.name) + ".schema_version");
-  const OwnPermission permission = MayOpenOwn(connection.db(), schema.name.c_str());
+  const OwnPermission permission =
+      MayOpenOwn(connection.db(), schema.name.c_str(), connection.LogOf(schema));
   const auto impossible = [&](const std::string& why) {
     return Error{"schema '" + schema.name + "' cannot be restored: " + why};
   };
@@ -137,7 +138,7 @@ Result<OwnedDb> OpenDestination(Connection& connection, const Schema& schema) {
   for (const char* pragma : {"PRAGMA schema_version", "PRAGMA synchronous=FULL"}) {
     if (auto done = QueryText(db, pragma); !done.ok()) return impossible(done.error().message);
   }
-  if (MapWalIndex(DatabaseFile(db, "main")) != permission.index) {
+  if (MapWalIndex(OwnWalFile(db)) != permission.index) {
     return impossible("the file at its path is another one");
   }
   return opened;

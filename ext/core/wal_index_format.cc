@@ -56,6 +56,12 @@ bool HasHeader(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+bool IsLogMagic(std::span<const std::byte> bytes) {
+  constexpr std::uint32_t kMagic = 0x377f0682;  // the lowest bit: checksums are big-endian
+  return bytes.size() >= sizeof kMagic &&
+         (FromBigEndian(Load<std::uint32_t>(bytes, 0)) & ~1u) == kMagic;
+}
+
 std::optional<LogEnd> DecodeLogEnd(std::span<const std::byte> bytes) {
   if (!HasHeader(bytes)) return std::nullopt;
   return LogEnd{FromBigEndian(Load<std::uint32_t>(bytes, offsetof(Header, salt))),

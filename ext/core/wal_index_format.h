@@ -30,6 +30,10 @@ inline constexpr std::uint32_t kFrameHeaderBytes = 24;
 // The log begins with a header of its own.
 inline constexpr std::int64_t kLogHeaderBytes = 32;
 
+// Whether a file that begins with these bytes is a log: its magic number, in either byte order of
+// the checksums (https://www.sqlite.org/fileformat.html, section 4.1).
+bool IsLogMagic(std::span<const std::byte> bytes);
+
 // How far the log is: what every commit looks at.
 struct LogEnd {
   std::uint32_t salt1 = 0;

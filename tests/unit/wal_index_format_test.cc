@@ -185,6 +185,22 @@ TEST(WalIndexFormat, TheBytesNeedNoAlignment) {
   EXPECT_EQ(index->max_frame, 6u);
 }
 
+// https://www.sqlite.org/fileformat.html, sections 3 and 4.1: what a rollback journal and a log
+// begin with.
+TEST(WalIndexFormat, ALogIsToldFromARollbackJournal) {
+  const auto is_log = [](std::initializer_list<unsigned char> bytes) {
+    return IsLogMagic(std::as_bytes(std::span(bytes.begin(), bytes.size())));
+  };
+  EXPECT_TRUE(is_log({0x37, 0x7f, 0x06, 0x82}));
+  EXPECT_TRUE(is_log({0x37, 0x7f, 0x06, 0x83, 0x00}));
+  EXPECT_FALSE(is_log({0x37, 0x7f, 0x06, 0x80}));
+  EXPECT_FALSE(is_log({0x82, 0x06, 0x7f, 0x37}));
+  EXPECT_FALSE(is_log({0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7}));
+  EXPECT_FALSE(is_log({0x00, 0x00, 0x00, 0x00}));
+  EXPECT_FALSE(is_log({0x37, 0x7f, 0x06}));
+  EXPECT_FALSE(is_log({}));
+}
+
 TEST(WalIndexFormat, CompleteMeansCheckpointedEqualsLog) {
   const auto with = [](std::uint32_t max_frame, std::uint32_t backfill) {
     WalIndex index;
