@@ -217,8 +217,12 @@ void Connection::Committed(const char* schema, int frames) {
   if (without_index) log_end = LookWithoutIndex(*log, frames).end();
   ControlRegion::Commit commit;
   if (log_end) commit.frames = CountFrames(*log, *log_end);
-  // Two commits and no statement between them: somebody has our trace slot.
+  // Two commits and no statement between them: somebody has our trace slot. But a write that was
+  // left half-way commits without the hook, and SQLite makes up for it at the end of the next
+  // statement, which may only read: that commit is not timed, and the trace is ours.
   const bool seen_start = traced_ && may_commit_ && log->statement != statement_;
+  const bool made_up = !seen_start && !may_commit_ && hook_is_owed_;
+  hook_is_owed_ = false;
   // PRAGMA journal_mode commits, too, before it needs the database for itself.
   const bool due =
       log_end && automatic_ && !wants_database_ && database.IsDue(region, *log_end, start);
@@ -227,7 +231,8 @@ void Connection::Committed(const char* schema, int frames) {
                                      : ReadWalIndex(wal);
   if (index) {
     const CheckpointReport report = database.AfterCommit(
-        {db_, schema, wal, false, seen_start, &log->commits_sync}, region, *index, MonotonicNs());
+        {db_, schema, wal, false, /*traced=*/seen_start || made_up, &log->commits_sync}, region,
+        *index, MonotonicNs());
     log->without_index.backfill = static_cast<std::uint32_t>(
         report.checkpointed_frames.value_or(log->without_index.backfill));
   }
@@ -236,7 +241,7 @@ void Connection::Committed(const char* schema, int frames) {
   if (seen_start) commit.duration_ns = std::max(end, statement_start_ns_) - statement_start_ns_;
   commit.stall_ns = std::max(end, start) - start;
   region.RecordCommit(log->slab, commit);
-  CountCommit(*log, commit, seen_start);
+  CountCommit(*log, commit, seen_start, /*trace_lost=*/!seen_start && !made_up);
   region.header().last_commit_ns.store(end, std::memory_order_relaxed);
   log->statement = statement_;
   if (log_end) log->log_position = Position(*log_end);
@@ -246,15 +251,15 @@ void Connection::Committed(const char* schema, int frames) {
   if (due && !Database::WatchesByItself()) database.Watch(Database::Watching::kSample);
   database.TellNews();
   // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
-  if (!seen_start) database.StayOutOfTheWay(end);
+  if (!seen_start && !made_up) database.StayOutOfTheWay(end);
 }
 
-void Connection::CountCommit(Log& log, const ControlRegion::Commit& commit, bool seen_start) {
+void Connection::CountCommit(Log& log, const ControlRegion::Commit& commit, bool seen_start,
+                             bool trace_lost) {
   if (log.slab < layout::kConnections) {
     layout::ConnectionInfo& info = log.control->region().slab(log.slab).info;
     AddOwn(info.commits, 1);
-    // Two commits and no statement between them: somebody has our trace slot.
-    if (!seen_start && traced_) {
+    if (trace_lost && traced_) {
       AddOwn(info.trace_lost, 1);
       Put(info.trace, static_cast<std::uint64_t>(TraceState::kDisplaced));
       shown_displaced_ = true;

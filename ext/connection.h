@@ -181,7 +181,7 @@ class Connection {
   // Says in the log's control file who this is.
   void Introduce(Log& log);
   void SetPlaces();
-  void CountCommit(Log& log, const ControlRegion::Commit& commit, bool seen_start);
+  void CountCommit(Log& log, const ControlRegion::Commit& commit, bool seen_start, bool trace_lost);
   [[gnu::cold]] void HandOverPlans();
   static int OnFirstCommit(void* self);
   void ReadHookAtLoad();
@@ -229,6 +229,7 @@ class Connection {
   bool detached_ = false;         // a DETACH was seen
   bool may_commit_ = false;       // the statement that began last writes, or ends a transaction
   bool wants_database_ = false;   // the statement that began last does
+  bool hook_is_owed_ = false;     // since the last call of it a write that returns rows has begun
   bool hook_placed_ = false;
   bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
   std::uint64_t statement_start_ns_ = 0;

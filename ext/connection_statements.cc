@@ -156,7 +156,10 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   }
   if (sqlite3_column_count(stmt) == 0) {
     ++plain_writes_;
-  } else if (row_writes_++ % kRowWritesBetweenLooks == 0) {
+    return;
+  }
+  hook_is_owed_ = true;
+  if (row_writes_++ % kRowWritesBetweenLooks == 0) {
     // Also before the first: the tick needs a thread.
     LookForUnhookedCommits();
   }

@@ -128,3 +128,33 @@ def test_wal_mode_left_under_exclusive_locking_leaves_no_shm(path):
     assert one(db, "SELECT count(*) FROM t") == 2
     db.close()
     assert no_shm(path)
+
+
+def test_a_hook_that_comes_late_is_no_lost_trace(path):
+    """A write that is left half-way commits without the hook, which SQLite calls after the next statement, a read."""
+    db = connect(path)
+    assert one(db, "PRAGMA journal_mode=WAL") == "wal"
+    for _ in range(5):
+        db.execute(ROW).close()
+        db.execute("SELECT a FROM t").fetchall()
+        assert metrics(db)["checkpointer"] == "background"
+    assert one(db, "SELECT trace FROM connection_metrics WHERE role = 'application'") == "active"
+    db.close()
+
+
+def test_an_empty_log_is_a_log(path):
+    """Nothing has been written to it: a single commit that reaches no hook is copied all the same."""
+    db = connect(path)
+    assert one(db, "PRAGMA journal_mode=WAL") == "wal"
+    db.execute("SELECT wal_set('sample_interval_ms', 20), wal_set('checkpoint_interval_ms', 100)").fetchall()
+    db.close()
+    db = connect(path)
+    assert one(db, "SELECT count(*) FROM t") == 1
+    assert os.stat(f"{path}-wal").st_size == 0
+    db.execute(ROW).close()
+    deadline = time.monotonic() + 10
+    while metrics(db)["checkpoints_background"] == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert metrics(db)["checkpoints_background"] == 1
+    assert metrics(db)["pending_frames"] == 0
+    db.close()
