@@ -8,6 +8,7 @@
 #include "ext/core/engine_version.h"
 #include "ext/core/query_statistics.h"
 #include "ext/core/shared_words.h"
+#include "ext/engine_threads.h"
 #include "ext/registry.h"
 #include "ext/sqlite.h"
 #include "ext/wal_index.h"
@@ -187,13 +188,7 @@ Connection::EngineFacts Connection::Engine() {
   facts.version = sqlite3_libversion();
   facts.version_number = sqlite3_libversion_number();
   facts.has_wal_reset_bug = HasWalResetBug(facts.version_number);
-  // sqlite3_threadsafe() says how the library was built; a connection that asks for a mutex and
-  // gets none says how it was started.
-  const auto probe = OpenOwnConnection(
-      ":memory:",
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE,
-      nullptr);
-  facts.threads = probe.ok() && sqlite3_db_mutex(probe.value().get()) != nullptr;
+  facts.threads = EngineHasThreads();
   return facts;
 }
 
@@ -216,19 +211,22 @@ std::optional<ReplicatorState> Connection::FindReplicator(const Schema& schema) 
 }
 
 bool Connection::AnotherMayRead(const Schema& schema) const {
+  // An engine without threads has no mutexes, not even the functions, and all connections are this
+  // thread's.
+  const bool threads = EngineHasThreads();
   const std::lock_guard lock(registry_->mutex);
   for (const auto& [handle, connection] : registry_->connections) {
     const Connection* other = connection;  // Clang 14 captures no part of a binding
     if (other == this) continue;
-    sqlite3_mutex* mutex = sqlite3_db_mutex(handle);
+    sqlite3_mutex* mutex = threads ? sqlite3_db_mutex(handle) : nullptr;
     // Somebody else's handle is looked at only with its mutex held; who cannot be looked at may
     // read.
-    if (!mutex || sqlite3_mutex_try(mutex) != SQLITE_OK) return true;
+    if (threads && (!mutex || sqlite3_mutex_try(mutex) != SQLITE_OK)) return true;
     const bool reads = std::any_of(other->logs_.begin(), other->logs_.end(), [&](const Log& log) {
       return log.database == schema.database &&
              other->transaction_state(log.schema.c_str()) != TransactionState::kNone;
     });
-    sqlite3_mutex_leave(mutex);
+    if (mutex) sqlite3_mutex_leave(mutex);
     if (reads) return true;
   }
   return false;

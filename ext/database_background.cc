@@ -10,6 +10,7 @@
 #include "ext/core/alerts.h"
 #include "ext/core/shared_words.h"
 #include "ext/database.h"
+#include "ext/engine_threads.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
 #include "ext/wal_index.h"
@@ -24,12 +25,6 @@ constexpr std::uint32_t kMostPreparedFrames = 384;
 
 constexpr std::uint64_t kIdleBeforeOptimizeNs = 10'000 * kMs;
 constexpr std::int64_t kOptimizeEveryMs = 3'600'000;
-
-// Whether SQLite was started so that a thread of ours may call it. Asked once.
-bool EngineHasThreads() {
-  static const bool threads = Connection::Engine().threads;
-  return threads;
-}
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 
 #include "ext/clock.h"
 #include "ext/connection.h"
+#include "ext/engine_threads.h"
 #include "ext/host_interrupt.h"
 #include "ext/own_vfs.h"
 #include "ext/read_pool.h"
@@ -183,11 +184,6 @@ class OwnScan final : public ReadPoolScan {
   std::optional<PoolRows> gathered_;
   std::size_t at_ = 0;
 };
-
-bool EngineHasThreads() {
-  static const bool threads = Connection::Engine().threads;
-  return threads;
-}
 
 // nullopt where no connection of ours may be opened beside this one.
 std::optional<PoolHost> HostOf(Connection& connection, const Schema& schema) {

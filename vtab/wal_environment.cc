@@ -189,7 +189,7 @@ const Table& WalEnvironmentTable() {
           {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
           {"sqlite_version", kText, "the engine of this process", [](const Row& r) -> Value { return r.engine.version; }},
           {"wal_reset_bug", kInteger, "1: that engine loses committed pages when checkpoints race (https://www.sqlite.org/wal.html)", [](const Row& r) -> Value { return r.engine.has_wal_reset_bug; }},
-          {"threads", kInteger, "1: SQLite was started so that a thread of ours may use it", [](const Row& r) -> Value { return r.engine.threads; }},
+          {"threads", kInteger, "1: SQLite was built and started so that a thread of ours may use it", [](const Row& r) -> Value { return r.engine.threads; }},
           {"synchronous", kText, "off, normal, full or extra, of this connection; NULL, as all that belongs to one connection, in evaluations for wal_alerts", [](const Row& r) -> Value { return SynchronousName(r); }},
           {"foreign_keys", kInteger, "1: this connection enforces them", [](const Row& r) -> Value { return r.foreign_keys; }},
           {"cache_size_bytes", kInteger, "the most that this connection's page cache takes", [](const Row& r) -> Value { return CacheBytes(r); }},

@@ -322,8 +322,8 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   FROM wal_environment e JOIN log USING (schema)
   UNION ALL
   SELECT e.schema, 'threads', 'engine', NULL, NULL, 0, CASE WHEN threads THEN 'ok' ELSE 'warning' END,
-         iif(threads, 'a thread of ours can copy the log in the background', 'SQLite was started single-threaded: committing threads do all the work, and nothing happens while nobody calls'),
-         CASE WHEN NOT threads THEN 'start SQLite with threads (SQLITE_CONFIG_SERIALIZED or MULTITHREAD)' END
+         iif(threads, 'a thread of ours can copy the log in the background', 'SQLite was built or started single-threaded: committing threads do all the work, and nothing happens while nobody calls'),
+         CASE WHEN NOT threads THEN 'build SQLite with SQLITE_THREADSAFE=1 or 2, and start it with threads (SQLITE_CONFIG_SERIALIZED or MULTITHREAD)' END
   FROM wal_environment e JOIN log USING (schema)
   UNION ALL
   SELECT m.schema, 'sqlite_versions', 'engine', count(DISTINCT a.sqlite_version), 'versions', 0,
