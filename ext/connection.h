@@ -79,6 +79,8 @@ class Connection {
   HostConnection AsHost(const Schema& schema);
   // To look at the wal-index of a schema, whose journal mode was asked for in this call.
   WalFile LogOf(const Schema& schema);
+  // Empty where a thread of ours may copy the log of this schema, else why committing threads do.
+  std::string InlineBecause(const Schema& schema);
   // Whether our WAL hook stands. Retakes it from SQLite's own autocheckpoint, leaves another's
   // alone.
   HookState ProbeHook(const Schema& schema);

@@ -141,6 +141,14 @@ WalFile Connection::LogOf(const Schema& schema) {
   return WalFile::InWalMode(DatabaseFile(db_, schema.name.c_str()));
 }
 
+std::string Connection::InlineBecause(const Schema& schema) {
+  std::string because = schema.database->InlineBecause();
+  // Before the first checkpoint nobody has asked. One that may not write leaves it to others.
+  if (because.empty() && !observed_ && !schema.read_only)
+    because = MayOpenOwn(db_, schema.name.c_str(), LogOf(schema)).because;
+  return because;
+}
+
 std::optional<WalIndex> Connection::LookAtLog(const Schema& schema) {
   if (!schema.is_wal()) return std::nullopt;
   if (observed_) return observed_->LastLook();

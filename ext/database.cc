@@ -11,6 +11,7 @@
 #include "ext/core/alerts.h"
 #include "ext/core/evidence.h"
 #include "ext/core/setting_changes.h"
+#include "ext/engine_threads.h"
 #include "ext/read_pool.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
@@ -283,8 +284,9 @@ void Database::CloseOwnConnections() {
 
 void Database::StayOutOfTheWay(std::uint64_t now_ns) {
   read_pool_->CloseConnections();
-  const bool new_to_us = inline_until_ns_.exchange(now_ns + kInlineNs) < now_ns;
-  if (new_to_us) {
+  if (GoInline(now_ns,
+               "something else has the trace of a connection that commits: its PRAGMA "
+               "journal_mode would come unannounced")) {
     CloseOwnConnections();
   } else if (checkpointer_.open()) {
     // Another commit may be at work on them: it comes here, too, when it is done.
@@ -299,6 +301,23 @@ void Database::BeforeLastClose(const CloseBehaviour& behaviour, const WalFile& l
   close_behaviour_ = behaviour;
   index_at_close_ = ReadWalIndex(log);
   close_began_ns_ = MonotonicNs();
+}
+
+bool Database::GoInline(std::uint64_t now_ns, const char* because) {
+  const bool is_new = inline_until_ns_.exchange(now_ns + kInlineNs) < now_ns;
+  if (is_new) {
+    const std::lock_guard lock(words_mutex_);
+    inline_because_ = because;
+  }
+  return is_new;
+}
+
+std::string Database::InlineBecause() const {
+  if (!EngineHasThreads()) return "SQLite was built or started single-threaded";
+  const std::lock_guard lock(words_mutex_);
+  if (no_thread_) return "the system gave no thread";
+  if (MonotonicNs() < inline_until_ns_) return inline_because_;
+  return unguarded_because_;
 }
 
 std::string Database::UnguardedBecause() const {

@@ -149,8 +149,9 @@ class Database {
 
   // Its last connection is being closed: threads of ours end what they are at. Any thread.
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
-  // Whether a thread of ours may copy frames here. Does not wait.
-  bool MayHaveThread() const;
+  // Empty where a thread of ours may copy frames here, as far as this process knows, else why not.
+  // Does not wait.
+  std::string InlineBecause() const;
   // Whether samples are taken and alerts evaluated without a call of anybody's.
   static bool WatchesByItself();
   // Whether a replicator such as Litestream checkpoints this database: then we only look.
@@ -259,6 +260,8 @@ class Database {
   bool IsEarly(const WalIndex& index, std::uint64_t now_ns) const;
   // In connection_metrics, while they are open.
   void ShowOwnConnections(bool open);
+  // From now on, for ten seconds, committing threads do it all; whether that is new.
+  bool GoInline(std::uint64_t now_ns, const char* because);
   // Whether connections of ours are open, or could be opened, in a host's commit.
   bool OpenFor(const HostConnection& host);
   // With connections of ours open: looks for a replicator, once per sample interval. Whether the
@@ -392,6 +395,8 @@ class Database {
 
   mutable std::mutex words_mutex_;  // held for moments; guards those below
   std::string unguarded_because_;
+  std::string inline_because_;  // as of inline_until_ns_
+  bool no_thread_ = false;      // the system gave none
   std::string strategy_error_;
   std::optional<CloseBehaviour> close_behaviour_;
   std::optional<WalIndex> index_at_close_;

@@ -59,7 +59,12 @@ bool Database::HandOver(const HostConnection& host) {
   checkpointer_.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
   if (!thread_) {
     auto made = std::make_unique<BackgroundThread>([this] { return Work(); });
-    if (!made->Start()) return false;
+    const bool started = made->Start();
+    {
+      const std::lock_guard words(words_mutex_);
+      no_thread_ = !started;
+    }
+    if (!started) return false;
     thread_ = std::move(made);
     // Release: who sees it, sees the thread.
     thread_running_.store(true, std::memory_order_release);
@@ -131,7 +136,8 @@ std::optional<WalIndex> Database::LookInBackground() {
   if (!checkpointer_.open()) {
     if (MonotonicNs() < inline_until_ns_) return std::nullopt;
     const auto opened = checkpointer_.Open();
-    if (opened == Checkpointer::Allowed::kNever) inline_until_ns_ = MonotonicNs() + kInlineNs;
+    if (opened == Checkpointer::Allowed::kNever)
+      GoInline(MonotonicNs(), checkpointer_.unguarded_because().c_str());
     if (opened != Checkpointer::Allowed::kYes) return std::nullopt;
   }
   const auto index = checkpointer_.Look();
@@ -228,24 +234,16 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
 
 bool Database::WatchesByItself() { return EngineHasThreads(); }
 
-bool Database::MayHaveThread() const {
-  return EngineHasThreads() && UnguardedBecause().empty() && MonotonicNs() >= inline_until_ns_;
-}
-
 bool Database::TakePlanWishes(const HostConnection& host,
                               std::vector<StatementMeter::PlanWish> wishes) {
   constexpr std::size_t kMost = 64;
   const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) return false;
-  {
-    const std::lock_guard words(words_mutex_);
-    if (plan_wishes_.size() >= kMost) return false;
-    plan_wishes_.insert(plan_wishes_.end(), wishes.begin(), wishes.end());
-  }
-  if (HandOver(host)) return true;
+  // The thread that this wakes asks for the lock first: it finds the wishes.
+  if (!lock.owns_lock() || !HandOver(host)) return false;
   const std::lock_guard words(words_mutex_);
-  plan_wishes_.clear();
-  return false;
+  if (plan_wishes_.size() >= kMost) return false;
+  plan_wishes_.insert(plan_wishes_.end(), wishes.begin(), wishes.end());
+  return true;
 }
 
 void Database::CapturePlans(ControlFile& current) {

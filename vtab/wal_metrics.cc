@@ -20,7 +20,7 @@ struct Row {
   bool measured = false;  // there is a file, so all below is known
   StoredSettings settings;
   std::optional<const char*> hook;
-  bool automatic = true, replicated = false, may_have_thread = false;
+  bool automatic = true, replicated = false;
   std::int64_t optimized_ms = 0;
   CommitTotals commits;
   CheckpointTotals checkpoints;
@@ -29,6 +29,7 @@ struct Row {
   std::uint64_t evictions = 0;
   ReadPool::Figures pool;
   std::optional<std::string> statistics_file, private_because, unguarded_because, strategy_error;
+  std::string inline_because;  // where nothing else than a fault keeps a thread from copying
   std::int64_t since_ms = 0;
 };
 
@@ -72,15 +73,23 @@ void CountReaders(Connection& connection, const std::vector<Connection::MarksBef
   }
 }
 
+bool HasBackgroundRule(const Row& row) {
+  const auto rules = row.settings.RulesOf(row.settings.strategy);
+  return std::any_of(rules.begin(), rules.end(),
+                     [](const Rule& rule) { return rule.runs == RuleRuns::kBackground; });
+}
+
 // Who moves frames into the database while nobody asks for it.
-const char* CheckpointerName(const Row& row) {
+std::string_view CheckpointerName(const Row& row) {
   if (row.replicated) return "replicator";
   if (row.settings.strategy == "off" || !row.automatic) return "off";
-  const auto rules = row.settings.RulesOf(row.settings.strategy);
-  const bool background = std::any_of(rules.begin(), rules.end(), [](const Rule& rule) {
-    return rule.runs == RuleRuns::kBackground;
-  });
-  return background && row.may_have_thread ? "background" : "inline";
+  return HasBackgroundRule(row) && row.inline_because.empty() ? "background" : "inline";
+}
+
+Value InlineBecause(const Row& row) {
+  if (!row.schema.is_wal() || CheckpointerName(row) != "inline") return {};
+  if (!HasBackgroundRule(row)) return "every rule of the strategy runs inline";
+  return row.inline_because;
 }
 
 const char* HookName(HookState state) {
@@ -106,7 +115,6 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
   row.measured = true;
   row.settings = control->region().ReadSettings().value_or(StoredSettings{});
   row.automatic = connection.automatic();
-  row.may_have_thread = database.MayHaveThread();
   if (const auto replicator = connection.FindReplicator(row.schema)) {
     const std::int64_t wish = row.settings.Values()[Setting::kReplicator];
     row.replicated = IsReplicators(static_cast<ReplicatorWish>(wish), *replicator);
@@ -128,6 +136,7 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
     row.wal_bytes = database.WalBytes();
     if (!connection.observes()) row.hook = HookName(connection.ProbeHook(row.schema));
     CountReaders(connection, before, row);
+    row.inline_because = connection.InlineBecause(row.schema);
     row.unmanaged = database.CountUnmanagedProcesses();
   }
   const std::string unguarded = database.UnguardedBecause();
@@ -212,7 +221,7 @@ const Table& WalMetricsTable() {
           {"oldest_reader_frame", kInteger, "the last frame that the oldest of these sees: frames after it cannot be moved", [](const Row& r) -> Value { return r.oldest_reader_frame; }},
           {"strategy", kText, "the active checkpoint strategy", [](const Row& r) -> Value { return Measured(r, [&] { return r.settings.strategy; }); }},
           {"hook", kText, "of this connection: active, displaced or off", [](const Row& r) -> Value { return r.hook; }},
-          {"checkpointer", kText, "background: a thread of ours, and commits finish; inline: committing threads alone; replicator: such as Litestream, we only look; off: nobody", [](const Row& r) -> Value { return r.schema.is_wal() ? Value(CheckpointerName(r)) : Value(); }},
+          {"checkpointer", kText, "background: a thread of ours, and commits finish; inline: committing threads alone; replicator: such as Litestream, we only look; off: nobody", [](const Row& r) -> Value { return r.schema.is_wal() ? Value(std::string(CheckpointerName(r))) : Value(); }},
           {"commits", kInteger, "commits to the log that were seen", [](const Row& r) -> Value { return Measured(r, [&] { return r.commits.commits; }); }},
           {"frames_written", kInteger, "frames that the log grew by, all restarts included", [](const Row& r) -> Value { return Measured(r, [&] { return r.commits.frames_written; }); }},
           {"bytes_written", kInteger, "the same in bytes", [](const Row& r) -> Value { return r.page_size && r.measured ? Value(r.commits.frames_written * static_cast<std::uint64_t>(*r.page_size + kFrameHeaderBytes)) : Value(); }},
@@ -257,6 +266,7 @@ const Table& WalMetricsTable() {
           {"pool_retries", kInteger, "times that a statement, or a snapshot, was tried again: the database was busy, or somebody committed in between", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.retries; }); }},
           {"pool_replaced", kInteger, "connections of the pool that were broken, or on another file, and were replaced", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.replaced; }); }},
           {"pool_utilization", kReal, "of the time that connections of the pool have been open, the part in which statements ran on them, 0 to 1; near 1 with pool_waits: read_pool_size is too small", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.utilization ? Value(*r.pool.utilization) : Value(); }); }},
+          {"inline_because", kText, "why checkpointer is inline; NULL where it is not", [](const Row& r) -> Value { return InlineBecause(r); }},
       });
   // clang-format on
   return kTable;

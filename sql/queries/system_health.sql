@@ -126,16 +126,17 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   FROM log
   UNION ALL
   SELECT schema, 'strategy', 'configuration', NULL, NULL, 0,
-         CASE WHEN strategy = 'off' OR strategy_error IS NOT NULL OR checkpointer = 'off' THEN 'warning' ELSE 'ok' END,
+         CASE WHEN strategy = 'off' OR strategy_error IS NOT NULL OR checkpointer = 'off' OR fell_back THEN 'warning' ELSE 'ok' END,
          CASE WHEN strategy_error IS NOT NULL THEN strategy_error
               WHEN strategy = 'off' THEN 'strategy off: nothing is checkpointed, the log grows'
               WHEN checkpointer = 'off' THEN 'this connection asked for no automatic checkpoints'
               WHEN checkpointer = 'replicator' THEN 'a replicator checkpoints, walmanager only looks'
-              ELSE 'strategy ' || strategy || ', checkpointer ' || checkpointer END,
+              ELSE 'strategy ' || strategy || ', checkpointer ' || checkpointer || iif(fell_back, ', so commits wait for the copying: ' || inline_because, '') END,
          CASE WHEN strategy_error IS NOT NULL THEN 'define it anew with wal_strategy_define(), or choose another with wal_strategy()'
               WHEN strategy = 'off' THEN 'SELECT wal_strategy(''conversation_workload''' || schema_argument || ')'
-              WHEN checkpointer = 'off' THEN 'PRAGMA wal_autocheckpoint=1000' END
-  FROM log
+              WHEN checkpointer = 'off' THEN 'PRAGMA wal_autocheckpoint=1000'
+              WHEN fell_back THEN 'a thread of ours copies in the background where the host uses one of SQLite''s own unix VFSes without a key and leaves the trace to walmanager' END
+  FROM (SELECT *, coalesce(inline_because NOT LIKE 'every rule%' AND inline_because NOT LIKE 'locking_mode%', 0) AS fell_back FROM log)
   UNION ALL
   SELECT schema, 'checkpoint_guard', 'configuration', NULL, NULL, 0,
          CASE WHEN unguarded_because IS NULL THEN 'ok' ELSE 'warning' END,

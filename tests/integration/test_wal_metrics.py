@@ -24,8 +24,8 @@ last_checkpoint_mode, wal_resets, wal_bytes_max, processes, unmanaged_processes,
 CONTRACT = [name.strip() for name in CONTRACT]
 ADDED = ["private_because", "unguarded_because", "strategy_error", "optimized_at", "queries_evicted",
          "pool_connections", "pool_calls", "pool_waits", "pool_timeouts", "pool_retries", "pool_replaced",
-         "pool_utilization"]
-NUMBERS = {"queries_evicted", *ADDED[-7:]}  # of those
+         "pool_utilization", "inline_because"]
+NUMBERS = {"queries_evicted", *(name for name in ADDED if name.startswith("pool_"))}  # of those
 TEXT = {"schema", "file", "journal_mode", "strategy", "hook", "checkpointer", "last_checkpoint_at",
         "last_checkpoint_mode", "statistics_file", "statistics_since", *ADDED} - NUMBERS
 
@@ -542,6 +542,59 @@ def test_a_select_after_others_wrote_reads_page_1_at_most(counting, wal_path):
     assert select_metrics(db)[0][0] > 50
     assert reads == {"": 0, "-wal": 0}
     other.close()
+
+
+# --- why committing threads do the copying
+
+def checkpointer(db):
+    return db.execute("SELECT checkpointer, inline_because FROM wal_metrics WHERE schema = 'main'").fetchall()
+
+
+def strategy_check(db):
+    return db.execute("SELECT status, detail FROM system_health WHERE schema = 'main' AND check_name = 'strategy'").fetchall()
+
+
+def test_a_vfs_of_the_hosts_is_said_before_the_first_checkpoint(counting):
+    """As libsql's is: checkpointer was background until a checkpoint was due, then inline, and nothing said why."""
+    cursor = counting[0].cursor()
+    why = "the VFS 'counting' is the host's own"
+    assert checkpointer(cursor) == [("inline", why)]
+    cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    assert checkpointer(cursor) == [("inline", why)]
+    assert strategy_check(cursor) == [("warning", "strategy conversation_workload, checkpointer inline, so commits wait for the copying: " + why)]
+
+
+def test_exclusive_locking_is_why_and_no_warning(db):
+    db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    assert checkpointer(db) == [("inline", "locking_mode is EXCLUSIVE: nobody else can write")]
+    assert strategy_check(db) == [("ok", "strategy conversation_workload, checkpointer inline")]
+
+
+def test_a_strategy_without_background_rules_is_why_and_no_warning(db):
+    inline(db)
+    assert checkpointer(db) == [("inline", "every rule of the strategy runs inline")]
+    assert strategy_check(db) == [("ok", "strategy sqlite_default, checkpointer inline")]
+
+
+def test_a_lost_trace_is_why(db):
+    write(db, 1)
+    assert checkpointer(db) == [("background", None)]
+    db.set_trace_callback(lambda sql: None)
+    write(db, 2)
+    assert checkpointer(db) == [("inline", "something else has the trace of a connection that commits: its PRAGMA journal_mode would come unannounced")]
+
+
+def test_where_nothing_falls_back_there_is_no_reason(db, wal_path):
+    write(db, 1)
+    assert checkpointer(db) == [("background", None)]
+    assert strategy_check(db) == [("ok", "strategy conversation_workload, checkpointer background")]
+    reader = connect(f"file:{wal_path}?mode=ro", uri=True)
+    assert checkpointer(reader) == [("background", None)]  # of the others, which may write
+    reader.close()
+    memory = connect(":memory:")
+    assert checkpointer(memory) == [(None, None)]
+    memory.close()
 
 
 def test_a_select_never_checkpoints(fast, wal_path):
