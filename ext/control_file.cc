@@ -507,8 +507,8 @@ std::size_t ControlFile::ClaimSlab() {
     slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
     slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
     ClearConnection(slab.info);
-    // Of one that was killed.
-    QueryStatistics(memory_).ReleaseHot(i);
+    // Of one that was killed, which in private memory nobody was.
+    if (fd_ >= 0) QueryStatistics(memory_).ReleaseHot(i);
     std::uint64_t used = header.slabs_used.load(std::memory_order_relaxed);
     while (used < i + 1 && !header.slabs_used.compare_exchange_weak(used, i + 1)) {
     }

@@ -1,6 +1,7 @@
 #include "ext/core/control_region.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 
@@ -74,6 +75,15 @@ bool IsSettingName(std::string_view name) {
   });
 }
 
+// The entries that are in use, and all that stands before them.
+void CopyUsed(layout::SettingsBlock& to, const layout::SettingsBlock& from) {
+  CopyWords(&to, &from, offsetof(layout::SettingsBlock, settings));
+  to.setting_count = std::min<std::uint64_t>(to.setting_count, layout::kSettings);
+  to.rule_count = std::min<std::uint64_t>(to.rule_count, layout::kRules);
+  CopyWords(to.settings.data(), from.settings.data(), to.setting_count * sizeof to.settings[0]);
+  CopyWords(to.rules.data(), from.rules.data(), to.rule_count * sizeof to.rules[0]);
+}
+
 template <typename Entry, typename Decode>
 void DecodeInto(const Entry* entries, std::uint64_t count, std::size_t capacity, Decode decode) {
   for (std::size_t i = 0; i < std::min<std::uint64_t>(count, capacity); ++i) decode(entries[i]);
@@ -104,8 +114,11 @@ void ControlRegion::Initialize(const Identity& identity, std::int64_t unix_ms,
   header.database_device = identity.device;
   header.database_inode = identity.inode;
   SetText(header.boot_id, identity.boot_id);
-  ClearStatistics(unix_ms, monotonic_ns);
-  History(file_).Begin(unix_ms, monotonic_ns);
+  // The rest is zeros already. Written again, every page of it would have to be there: a region in
+  // private memory takes only the pages that are used.
+  BeginStatistics(unix_ms, monotonic_ns);
+  Put(file_->slabs[kSharedSlab].reset_generation, Get(header.reset_generation));
+  History(file_).BeginAnew(unix_ms, monotonic_ns);
   std::memcpy(header.magic, layout::kMagic, sizeof header.magic);
   header.ready.store(1, std::memory_order_release);
 }
@@ -176,12 +189,13 @@ void ControlRegion::Repair(std::uint64_t monotonic_ns) {
 
 std::optional<StoredSettings> ControlRegion::ReadSettings() const {
   constexpr int kTries = 100;
-  auto block = std::make_unique<layout::SettingsBlock>();
+  // Of which only what is in use is copied and read: it has room for much more.
+  const auto block = std::make_unique_for_overwrite<layout::SettingsBlock>();
   const Counter& generation = file_->header.settings_generation;
   for (int i = 0; i < kTries; ++i) {
     // Acquire: pairs with the writer's release, so the copy in force is seen whole.
     const std::uint64_t before = generation.load(std::memory_order_acquire);
-    CopyWords(block.get(), &file_->settings[before & 1], sizeof *block);
+    CopyUsed(*block, file_->settings[before & 1]);
     // Keeps the copying above before the second look.
     std::atomic_thread_fence(std::memory_order_acquire);
     if (Get(generation) != before) continue;
@@ -372,9 +386,8 @@ std::int64_t ControlRegion::ResetWalStatistics(std::int64_t unix_ms, std::uint64
 }
 
 void ControlRegion::ClearStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
-  layout::Header& header = file_->header;
-  Add(header.reset_generation, 1);
-  ClearSlab(file_->slabs[kSharedSlab], Get(header.reset_generation));
+  BeginStatistics(unix_ms, monotonic_ns);
+  ClearSlab(file_->slabs[kSharedSlab], Get(file_->header.reset_generation));
   layout::CheckpointCounters& counters = file_->checkpoints;
   for (auto* group : {&counters.by_mode, &counters.by_origin}) {
     for (Counter& counter : *group) Put(counter, 0);
@@ -387,6 +400,11 @@ void ControlRegion::ClearStatistics(std::int64_t unix_ms, std::uint64_t monotoni
     Put(*counter, 0);
   }
   Put(file_->ring.forgotten_id, Get(file_->ring.next_id));
+}
+
+void ControlRegion::BeginStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
+  layout::Header& header = file_->header;
+  Add(header.reset_generation, 1);
   Put(header.statistics_since_ms, static_cast<std::uint64_t>(unix_ms));
   Put(header.last_checkpoint_ns, monotonic_ns);
   Put(header.commits_at_checkpoint, 0);

@@ -164,6 +164,7 @@ class ControlRegion {
   layout::ConnectionSlab& OwnSlab(std::size_t index);
   void ClearStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
   void AppendToLog(const CheckpointEntry& entry);
+  void BeginStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
   // How often each of `rules`, which are about to replace those in force, has fired until now.
   std::vector<RuleFired> FiredUnder(const std::vector<Rule>& rules) const;
   layout::ControlFile* file_;

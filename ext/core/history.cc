@@ -217,6 +217,13 @@ void History::Begin(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
   PutInForce(history_, state);
 }
 
+void History::BeginAnew(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
+  layout::HistoryBaseline& baseline = history_.states[0].baseline;
+  baseline.known = 1;
+  baseline.at_ms = std::max<std::int64_t>(unix_ms, 0);
+  baseline.monotonic_ns = monotonic_ns;
+}
+
 std::uint64_t History::DueInNs(std::uint64_t monotonic_ns, std::int64_t interval_ms) const {
   layout::HistoryBaseline& baseline = BaselineOf(history_);
   const std::uint64_t last = Word(baseline.monotonic_ns);

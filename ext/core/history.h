@@ -46,6 +46,8 @@ class History {
   // Nothing has been counted yet: the first sample has all that is from here on. The caller alone
   // has the memory, and it holds no sample.
   void Begin(std::int64_t unix_ms, std::uint64_t monotonic_ns);
+  // The same in memory that is all zeros: touches nothing but the beginning.
+  void BeginAnew(std::int64_t unix_ms, std::uint64_t monotonic_ns);
 
   // Nanoseconds until `interval_ms` have passed since the last sample; 0: one is due. Ask again
   // when the lock is held: another process may have taken it meanwhile.
