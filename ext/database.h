@@ -20,6 +20,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "ext/background_thread.h"
@@ -245,6 +246,11 @@ class Database {
   Status FollowSettings();
   void CountFired(const Rule& rule);
   void PlanNextLook(const WalIndex& index, std::uint64_t now_ns);
+  void PlanNextLook(const WalIndex& index, std::uint64_t now_ns, std::span<const Rule> rules);
+  // While the log is too short for any rule but those for time, and those are the thread's, no rule
+  // is compiled: many a program opens the database, commits twice and closes it. Reads the settings
+  // and plans the next look; false where the rules are to be asked.
+  bool RulesCanWait(const HostConnection& host, const WalIndex& index, std::uint64_t now_ns);
   std::optional<ReadMarks> FindReadMarksLocked();
   // What a try-lock on a connection of ours tells, where one is open.
   void AddTriedMarks(std::optional<ReadMarks>& marks);
@@ -288,8 +294,9 @@ class Database {
 
   // --- the thread
 
-  // Wakes the thread, which is made where there is none; false where there can be none.
-  bool HandOver(const HostConnection& host);
+  // Wakes the thread, which is made where there is none; false where there can be none. `rest_ns`:
+  // one that is made has nothing to do for so long, unless it is woken again.
+  bool HandOver(const HostConnection& host, std::uint64_t rest_ns = 0);
   std::uint64_t Work();
   // The thread of the watch; with checkpoint_mutex_ held.
   void StartWatch();
@@ -344,6 +351,7 @@ class Database {
   std::atomic<int> callers_waiting_{0};  // for checkpoint_mutex_, in calls of the user's
   std::atomic<bool> stopping_{false};
   std::atomic<bool> thread_running_{false};
+  std::atomic<std::uint64_t> thread_rests_until_ns_{0};
   std::atomic<bool> replicated_{false};
   std::atomic<bool> watch_looks_{false};  // checkpoint_mutex_ is held for microseconds
 

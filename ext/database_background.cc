@@ -49,7 +49,7 @@ struct Database::Inside {
   std::shared_lock<std::shared_timed_mutex> engine;
 };
 
-bool Database::HandOver(const HostConnection& host) {
+bool Database::HandOver(const HostConnection& host, std::uint64_t rest_ns) {
   if (stopping_) return false;
   if (!host.traced || MonotonicNs() < inline_until_ns_ || !EngineHasThreads()) return false;
   if (checkpointer_.Permit({host.db, host.schema, host.log, host.own_only}) !=
@@ -57,6 +57,11 @@ bool Database::HandOver(const HostConnection& host) {
     return false;
   }
   checkpointer_.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
+  if (rest_ns == 0) {
+    thread_rests_until_ns_ = 0;
+  } else if (!thread_) {
+    thread_rests_until_ns_ = MonotonicNs() + rest_ns;
+  }
   if (!thread_) {
     auto made = std::make_unique<BackgroundThread>([this] { return Work(); });
     const bool started = made->Start();
@@ -69,11 +74,13 @@ bool Database::HandOver(const HostConnection& host) {
     // Release: who sees it, sees the thread.
     thread_running_.store(true, std::memory_order_release);
   }
-  thread_->Wake();
+  if (rest_ns == 0) thread_->Wake();
   return true;
 }
 
 std::uint64_t Database::Work() {
+  const std::uint64_t rests_until = thread_rests_until_ns_;
+  if (MonotonicNs() < rests_until) return rests_until;
   // An exception (there is only bad_alloc) must not end the host: the next tick tries again.
   std::uint64_t next = MonotonicNs() + kIdleNs;
   AtCEdge([&] {

@@ -25,6 +25,8 @@ constexpr std::uint64_t kLongStallSpacing = 200;
 // limit: twice what a finish takes on a slow disk.
 constexpr std::uint64_t kGateNs = 2 * kMs;
 constexpr std::int64_t kPauseNs = 50'000;
+// Before a thread that is made for rules about time first looks.
+constexpr std::uint64_t kRestNs = 20 * kMs;
 constexpr double kUsualFrameUs = 5;  // to copy a frame, until that is learned
 constexpr int kMostMissed = 3;       // times in a row that the thread copies again at once
 
@@ -42,6 +44,11 @@ bool CommitsSync(const HostConnection& host) {
   const auto synchronous = QueryText(host.db, "PRAGMA " + QuoteName(host.schema) + ".synchronous");
   return synchronous.ok() && synchronous.value() &&
          (*synchronous.value() == "2" || *synchronous.value() == "3");
+}
+
+bool AsksForTime(const Rule& rule) {
+  return rule.condition.find("since_checkpoint_ms") != std::string::npos ||
+         rule.condition.find("idle_ms") != std::string::npos;
 }
 
 // As short as a sleep gets: 50 to 60 µs, of which all but one nanosecond is the system's slack for
@@ -66,14 +73,20 @@ bool Database::IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now
 }
 
 void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
+  PlanNextLook(index, now_ns,
+               rules_ ? std::span<const Rule>(rules_->rules()) : std::span<const Rule>());
+}
+
+void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns,
+                            std::span<const Rule> rules) {
   const std::int64_t due = DueFrames(values_, index.page_size);
   const std::int64_t step = std::clamp<std::int64_t>(values_[Setting::kCheckpointFrames] / 16, 1,
                                                      kMostFramesBetweenLooks);
   // No built-in rule but the one for time can hold while the log itself is shorter than what is
   // due.
   const bool nothing_before_due =
-      rules_ && std::all_of(rules_->rules().begin(), rules_->rules().end(),
-                            [](const Rule& rule) { return rule.builtin; });
+      !rules.empty() &&
+      std::all_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.builtin; });
   std::int64_t next = index.max_frame + step;
   if (nothing_before_due && index.max_frame < due) next = due;
   // Land exactly on the frame at which a threshold is reached.
@@ -97,11 +110,9 @@ void Database::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
                             std::memory_order_relaxed);
   // Beyond the limit a commit waits for the thread, where the strategy lets it wait at all.
   double budget_ms = 0;
-  if (rules_) {
-    for (const Rule& rule : rules_->rules()) {
-      if (rule.builtin && rule.runs == RuleRuns::kInline)
-        budget_ms = std::max(budget_ms, StallBudgetMs(rule, values_));
-    }
+  for (const Rule& rule : rules) {
+    if (rule.builtin && rule.runs == RuleRuns::kInline)
+      budget_ms = std::max(budget_ms, StallBudgetMs(rule, values_));
   }
   wait_ns_.store(static_cast<std::uint64_t>(budget_ms * 1e6), std::memory_order_relaxed);
   wait_frame_.store(static_cast<std::uint64_t>(limit), std::memory_order_relaxed);
@@ -215,12 +226,40 @@ CheckpointReport Database::ManualCheckpoint(const HostConnection& host, Checkpoi
   return report;
 }
 
+bool Database::RulesCanWait(const HostConnection& host, const WalIndex& index,
+                            std::uint64_t now_ns) {
+  const auto current = control();
+  if (current->region().prepared().frames != 0) return false;
+  auto stored = current->region().ReadSettings();
+  if (!stored) return false;
+  const SettingValues values = stored->Values();
+  const std::vector<Rule> rules = stored->RulesOf(stored->strategy);
+  const auto can_wait = [](const Rule& rule) {
+    return rule.builtin && (rule.runs == RuleRuns::kBackground || !AsksForTime(rule));
+  };
+  if (index.max_frame >= DueFrames(values, index.page_size) ||
+      !std::all_of(rules.begin(), rules.end(), can_wait) ||
+      std::none_of(rules.begin(), rules.end(), AsksForTime)) {
+    return false;
+  }
+  values_ = values;
+  compiled_ = std::move(*stored);
+  PlanNextLook(index, now_ns, rules);
+  // The thread compiles them, if the database is still open then. Without one, commits must.
+  return thread_ ||
+         HandOver(host, std::min(kRestNs, sample_interval_ns_.load(std::memory_order_relaxed)));
+}
+
 CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalIndex index,
                                                 CheckpointOrigin origin, bool hurried,
                                                 std::uint64_t began_ns) {
   const std::uint64_t now = MonotonicNs();
   CheckpointReport report;
   Keep(index);
+  if (hurried && !rules_ && RulesCanWait(host, index, now)) {
+    report.message = "no rule of the strategy holds";
+    return report;
+  }
   if (Status status = FollowSettings(); !status.ok()) {
     PlanNextLook(index, now);
     report.message = status.error().message;
