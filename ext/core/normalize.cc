@@ -49,7 +49,8 @@ void Transaction(TokenStream& tokens, Keyword first, NormalizedText& text) {
 }
 
 bool IsName(const Token& token) {
-  return token.kind == TokenKind::kWord || token.kind == TokenKind::kQuoted;
+  return token.kind == TokenKind::kWord || token.kind == TokenKind::kQuoted ||
+         IsClosedString(token);
 }
 
 // A name of no more than two parts; in lower case also where it is a keyword, as in PRAGMA key.

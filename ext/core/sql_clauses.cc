@@ -50,7 +50,7 @@ void SqlClauses::Step(const Token& token) {
     case TokenKind::kNumber:
       return Number(token);
     case TokenKind::kLiteral:
-      return Literal();
+      return Literal(token);
     case TokenKind::kOperator:
       return Operator(token);
     case TokenKind::kOpen:
@@ -112,9 +112,23 @@ bool SqlClauses::StarIsOperand() const {
   }
 }
 
+void SqlClauses::Literal(const Token& token) {
+  if (!IsTableInQuotes(token)) return Literal();
+  WriteName(token, '"', text_);
+  after_name_ = true;
+  expect_ = Expect::kOperator;
+}
+
+// The statements of FTS and R-tree name their tables so: REPLACE INTO 'main'.'t_data' ....
+bool SqlClauses::IsTableInQuotes(const Token& token) const {
+  if (expect_ != Expect::kName || !IsClosedString(token)) return false;
+  return before_.kind == TokenKind::kDot || NextIs(TokenKind::kDot) || Is(Keyword::kInto) ||
+         Is(Keyword::kFrom) || Is(Keyword::kJoin) || Is(Keyword::kUpdate);
+}
+
 void SqlClauses::Literal() {
   text_.Literal();
-  after_name_ = target_ != Target::kNone;  // INSERT INTO 'name' (...)
+  after_name_ = target_ != Target::kNone;  // CREATE TABLE 'name' (...)
   expect_ = Expect::kOperator;
 }
 

@@ -112,7 +112,9 @@ class SqlClauses {
   void Constant(const Token& token);
   void Quoted(const Token& token);
   void Name(const Token& token);
+  void Literal(const Token& token);
   void Literal();
+  bool IsTableInQuotes(const Token& token) const;
   void Number(const Token& token);
   void Operator(const Token& token);
   void Open();

@@ -1,5 +1,6 @@
 #include "ext/core/sql_tokens.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -220,6 +221,14 @@ TokenKind SqlTokenizer::ScanParameter() {
     }
   }
   return TokenKind::kLiteral;
+}
+
+bool IsClosedString(const Token& token) {
+  constexpr char kQuote = '\'';
+  // Each quote within is doubled, so that of one that is not closed there is an odd number.
+  return token.kind == TokenKind::kLiteral && token.text.size() >= 2 &&
+         token.text.front() == kQuote && token.text.back() == kQuote &&
+         std::count(token.text.begin(), token.text.end(), kQuote) % 2 == 0;
 }
 
 }  // namespace walmanager

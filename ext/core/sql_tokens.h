@@ -34,6 +34,10 @@ struct Token {
   std::string_view text;
 };
 
+// Whether the token is a string in single quotes that is closed: where a name must stand, SQLite
+// takes it for one.
+bool IsClosedString(const Token& token);
+
 class SqlTokenizer {
  public:
   explicit SqlTokenizer(std::string_view sql);

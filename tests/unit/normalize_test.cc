@@ -67,7 +67,7 @@ TEST(Normalize, LiteralsAndParametersAreQuestionMarks) {
       {"SELECT x IS NULL, x IS NOT NULL, x IS TRUE, NOT FALSE, x NOT NULL, x NOTNULL",
        "SELECT x IS NULL, x IS NOT NULL, x IS TRUE, NOT FALSE, x NOT NULL, x NOTNULL"},
       {"SELECT current_timestamp", "SELECT CURRENT_TIMESTAMP"},
-      {"SELECT a 'alias' FROM 'table' AS 'b'", "SELECT a ? FROM ? AS ?"},
+      {"SELECT a 'alias' FROM 'table' AS 'b'", "SELECT a ? FROM \"table\" AS ?"},
       {"CREATE TABLE t(a DEFAULT -5, b DEFAULT NULL NOT NULL, c NULL, d REFERENCES p ON DELETE SET "
        "NULL, e DECIMAL(10,-2) DEFAULT CURRENT_TIME, f DEFAULT bare, g DEFAULT [bare])",
        "CREATE TABLE t (a DEFAULT ?, b DEFAULT ? NOT NULL, c NULL, d REFERENCES p ON DELETE SET "
@@ -231,6 +231,29 @@ TEST(Normalize, TransactionsLoseTheirNames) {
   for (const Case& test : kCases) {
     EXPECT_EQ(Normalize(test.sql, kWhole).kind, QueryKind::kTransaction) << test.sql;
   }
+}
+
+// Statements that SQLite's own FTS3, FTS5 and R-tree run.
+TEST(Normalize, BugTablesInSingleQuotesWereAllTheSameTable) {
+  const Case kCases[] = {
+      {"REPLACE INTO 'main'.'docs_data'(id, block) VALUES(?,?)",
+       "REPLACE INTO main.docs_data (id, block) VALUES (?, ?)"},
+      {"INSERT OR REPLACE INTO 'main'.'boxes_node' VALUES(?1, ?2)",
+       "INSERT OR REPLACE INTO main.boxes_node VALUES (?, ?)"},
+      {"DELETE FROM 'main'.'docs_idx' WHERE segid = ? AND (id/2) = 'x'",
+       "DELETE FROM main.docs_idx WHERE segid = ? AND (id / ?) = ?"},
+      {"SELECT a FROM 'it''s'.'b c', 'd'.'e' JOIN 'f' ON x = 'secret'",
+       "SELECT a FROM \"it's\".\"b c\", d.e JOIN f ON x = ?"},
+      {"UPDATE 'main'.'docs_segdir' SET level = 'secret'", "UPDATE main.docs_segdir SET level = ?"},
+      {"PRAGMA 'main'.'journal_mode' = 'secret'", "PRAGMA main.journal_mode = ?"},
+      {"VACUUM 'main' INTO 'secret'", "VACUUM INTO ?"},
+      {"SELECT a IS DISTINCT FROM 'secret', 'secret', x'00' FROM 'never closed",
+       "SELECT a IS "
+       "DISTINCT FROM ?, ?, ? FROM ?"},
+      {"SELECT a FROM t WHERE b IN ('secret') AND c = 'secret' UNION SELECT 'secret'",
+       "SELECT a FROM t WHERE b IN (...) AND c = ? UNION SELECT ?"},
+  };
+  Check(kCases);
 }
 
 TEST(Normalize, ArgumentsThatMayBeAnyTextAreLeftOut) {
