@@ -45,6 +45,7 @@ HistoryTotals ReadTotals(ControlFile& control, QueryTotals queries) {
   counters.statements = queries.calls;
   counters.slow_statements = queries.slow_calls;
   counters.transactions_upgraded = queries.upgraded;
+  counters.upgrades_failed = queries.upgrades_failed;
   counters.cache_hits = queries.cache_hits;
   counters.cache_misses = queries.cache_misses;
   totals.query_histogram = std::move(queries.histogram);

@@ -357,7 +357,9 @@ void StatementMeter::EndedAsAny(Known& ended, std::uint64_t now_ns) {
     known->last_may_be_false = Since(known->steps_seen, steps) <= kStepsOfFalseStart;
     known->steps_seen = steps;
   }
-  execution.upgraded = FollowTransaction(*known, start_ns);
+  const Upgrade upgrade = FollowTransaction(*known, start_ns);
+  execution.upgraded = upgrade == Upgrade::kDone;
+  execution.upgrade_failed = upgrade == Upgrade::kFailed;
   ++known->runs;
   if (Locate(*known, execution.at_ms, known->stmt)) {
     QueryStatistics statistics(memory_);
@@ -390,6 +392,7 @@ void StatementMeter::EndedAsAny(Known& ended, std::uint64_t now_ns) {
     AddOwn(info.statements, 1);
     if (execution.rows != 0) AddOwn(info.rows, execution.rows);
     if (execution.upgraded) AddOwn(info.upgraded, 1);
+    if (execution.upgrade_failed) AddOwn(info.upgrades_failed, 1);
     Put(info.last_active_ms, static_cast<std::uint64_t>(execution.at_ms));
     if (active_ == 0) Put(info.started_ns, 0);
   });

@@ -223,8 +223,11 @@ class StatementMeter {
   std::array<std::uint32_t, kCaches> ReadCache() const;
   // At most once in ten seconds; whether the plan is there already is seen where it is made.
   void WishForPlan(Known& known, std::uint64_t now_ns);
-  // Whether it has written in a transaction that had read.
-  bool FollowTransaction(const Known& known, std::uint64_t start_ns);
+  // Whether it has written in a transaction that had read, or failed to.
+  enum class Upgrade { kNone, kDone, kFailed };
+  Upgrade FollowTransaction(const Known& known, std::uint64_t start_ns);
+  // Of a statement that writes, in a transaction that has read.
+  bool IsFailedUpgrade(const Known& known) const;
   void PublishTransaction(std::uint64_t state, std::uint64_t start_ns);
   void PublishOldest();
   std::int64_t UnixMsAt(std::uint64_t now_ns);

@@ -38,16 +38,30 @@ void StatementMeter::PublishOldest() {
   }
 }
 
-bool StatementMeter::FollowTransaction(const Known& known, std::uint64_t start_ns) {
+bool StatementMeter::IsFailedUpgrade(const Known& known) const {
+  if (known.reads_only ||
+      (known.query_kind != QueryKind::kWrite && known.query_kind != QueryKind::kSchema)) {
+    return false;
+  }
+  // The first thing such a statement does is to begin to write, be it to a TEMP table or an
+  // attached database; SQLite rolls back where a write cannot be undone alone. Of a database that
+  // nobody may write it is no conflict.
+  return (sqlite3_get_autocommit(db_) != 0 || sqlite3_txn_state(db_, nullptr) == SQLITE_TXN_READ) &&
+         sqlite3_db_readonly(db_, "main") == 0;
+}
+
+StatementMeter::Upgrade StatementMeter::FollowTransaction(const Known& known,
+                                                          std::uint64_t start_ns) {
   const bool automatic = sqlite3_get_autocommit(db_) != 0;
   if (automatic && active_ == 0) {
-    if (transaction_ == 0) return false;
+    if (transaction_ == 0) return Upgrade::kNone;
     const bool was_explicit = (transaction_ & kExplicitTransaction) != 0;
     if (was_explicit && known.kind != StatementKind::kEndsTransaction) {
       for (const Place& place : places_) AddOwn(place.info->rollbacks, 1);
     }
+    const bool had_read = was_explicit && (transaction_ & ~kExplicitTransaction) == SQLITE_TXN_READ;
     PublishTransaction(0, 0);
-    return false;
+    return had_read && IsFailedUpgrade(known) ? Upgrade::kFailed : Upgrade::kNone;
   }
   const bool was_explicit = (transaction_ & kExplicitTransaction) != 0;
   if (automatic && was_explicit && known.kind != StatementKind::kEndsTransaction) {
@@ -65,15 +79,16 @@ bool StatementMeter::FollowTransaction(const Known& known, std::uint64_t start_n
   // What reads changes nothing where something is held already.
   if (known.reads_only && held != 0 && (transaction_ & kExplicitTransaction) == mark &&
       known.query_kind != QueryKind::kTransaction) {
-    return false;
+    return Upgrade::kNone;
   }
   const auto state = static_cast<std::uint64_t>(sqlite3_txn_state(db_, "main"));
-  const bool upgraded = !automatic && held == SQLITE_TXN_READ && state == SQLITE_TXN_WRITE;
+  const bool had_read = !automatic && held == SQLITE_TXN_READ;
   // Of attached databases only SQLite knows.
   if ((state | mark) != transaction_ || places_.size() > 1) {
     PublishTransaction(state | mark, start_ns);
   }
-  return upgraded;
+  if (had_read && state == SQLITE_TXN_WRITE) return Upgrade::kDone;
+  return had_read && IsFailedUpgrade(known) ? Upgrade::kFailed : Upgrade::kNone;
 }
 
 void StatementMeter::PublishTransactionNow(std::uint64_t now_ns) {

@@ -135,6 +135,7 @@ const Table& ConnectionMetricsTable() {
           {"still_ms", kReal, "since its statement, which has returned rows and not ended, returned one; NULL where it goes on, or nobody has looked yet", [](const Row& r) -> Value { return SinceMs(r, r.entry.still_since_ns); }},
           {"pages_done", kInteger, "pages that a backup or a restore has copied; NULL for all others", [](const Row& r) -> Value { return r.entry.pages_total ? Value(r.entry.pages_done) : Value(); }},
           {"pages_total", kInteger, "of so many", [](const Row& r) -> Value { return r.entry.pages_total ? Value(r.entry.pages_total) : Value(); }},
+          {"upgrades_failed", kInteger, "writes that failed in deferred transactions that began with a read: \"database is locked\"", [](const Row& r) -> Value { return r.entry.upgrades_failed; }},
       });
   // clang-format on
   return kTable;

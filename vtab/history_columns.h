@@ -67,6 +67,7 @@ std::vector<Column<Row>> WithHistoryColumns(std::vector<Column<Row>> first) {
       {"slow_statements", kInteger, "that took slow_query_ms or more", [](const Row& r) -> Value { return r.sample.counters.slow_statements; }},
       {"transactions_upgraded", kInteger, "that began with a read and then wrote", [](const Row& r) -> Value { return r.sample.counters.transactions_upgraded; }},
       {"cache_pages", kInteger, "pages that the statements of cache_hit_ratio wanted", [](const Row& r) -> Value { return r.sample.counters.cache_hits + r.sample.counters.cache_misses; }},
+      {"upgrades_failed", kInteger, "writes that failed in transactions that began with a read", [](const Row& r) -> Value { return r.sample.counters.upgrades_failed; }},
   };
   // clang-format on
   first.insert(first.end(), common.begin(), common.end());

@@ -111,6 +111,7 @@ const Table& QueryPerformanceTable() {
           {"counters_sampled", kInteger, "1: not every execution was looked at for scans, steps and cache, and those were scaled", [](const Row& r) -> Value { return std::min(r.query.totals.scan_calls, r.query.totals.cache_calls) < r.query.totals.calls; }},
           {"transactions_upgraded", kInteger, "deferred transactions that had read, and first wrote in this statement", [](const Row& r) -> Value { return r.query.totals.upgraded; }},
           {"texts", kInteger, "different texts that were given for it, about: many where literals stand in the place of parameters", [](const Row& r) -> Value { return r.query.id ? Value(r.query.texts) : Value(); }},
+          {"upgrades_failed", kInteger, "executions that failed to write in deferred transactions that had read: \"database is locked\"", [](const Row& r) -> Value { return r.query.totals.upgrades_failed; }},
       });
   // clang-format on
   return kTable;

@@ -33,6 +33,7 @@ ConnectionEntry ReadFields(const layout::ConnectionSlab& slab) {
   entry.commits = Get(info.commits);
   entry.rollbacks = Get(info.rollbacks);
   entry.upgraded = Get(info.upgraded);
+  entry.upgrades_failed = Get(info.upgrades_failed);
   entry.trace_lost = Get(info.trace_lost);
   entry.cache_hits = Get(info.cache_hits);
   entry.cache_misses = Get(info.cache_misses);
@@ -89,7 +90,7 @@ void DescribeConnection(layout::ConnectionInfo& info, const ConnectionIdentity& 
 
 void ForgetCounts(layout::ConnectionInfo& info) {
   for (layout::Counter* counter : {&info.statements, &info.rows, &info.commits, &info.rollbacks,
-                                   &info.upgraded, &info.trace_lost}) {
+                                   &info.upgraded, &info.upgrades_failed, &info.trace_lost}) {
     Put(*counter, 0);
   }
 }

@@ -50,7 +50,8 @@ struct ConnectionEntry {
   TransactionState transaction = TransactionState::kNone;
   bool is_explicit = false;
   std::uint64_t transaction_ns = 0;  // CLOCK_MONOTONIC
-  std::uint64_t statements = 0, rows = 0, commits = 0, rollbacks = 0, upgraded = 0, trace_lost = 0;
+  std::uint64_t statements = 0, rows = 0, commits = 0, rollbacks = 0, upgraded = 0,
+                upgrades_failed = 0, trace_lost = 0;
   std::uint64_t cache_hits = 0, cache_misses = 0, cache_spills = 0, cache_used = 0, schema_used = 0,
                 statement_used = 0;
   std::optional<bool> foreign_keys;  // whether it enforces them; nullopt: not asked yet

@@ -191,6 +191,7 @@ struct ConnectionInfo {
   char file[512];  // its main database
   // Of a backup or a restore: pages copied so far, and of how many; 0: not known yet.
   Counter pages_done, pages_total;
+  Counter upgrades_failed;  // writes that failed in transactions that had read
 };
 
 // One connection's counters for one database, on cache lines of its own.
@@ -219,6 +220,7 @@ struct QueryCounters {
   Counter min_ns, max_ns;  // 0: none yet
   Counter slow_calls;
   Counter upgraded;  // transactions that had read and then wrote in this statement
+  Counter upgrades_failed;
   Counter stall_ns;
   Counter wal_frames;
   Counter reprepares;
@@ -265,7 +267,7 @@ struct QueryTable {
 struct HistoryCounters {
   std::uint64_t commits, statements, frames_written, commit_ns, stall_ns, checkpoints,
       checkpoint_ns, checkpoint_frames, checkpoints_in_vain, cache_hits, cache_misses,
-      slow_statements, transactions_upgraded;
+      slow_statements, transactions_upgraded, upgrades_failed;
 };
 
 struct HistoryGauge {
@@ -297,7 +299,7 @@ struct HistoryRecord {
   std::uint32_t commits_halved, queries_halved;
   std::array<std::uint16_t, HistoryScale::kBuckets> commits, queries;
 };
-static_assert(sizeof(HistoryRecord) == 680);
+static_assert(sizeof(HistoryRecord) == 688);
 
 struct HistorySlot {
   Counter id;  // 0: empty or being written

@@ -337,6 +337,7 @@ void ControlRegion::TakeOver(std::size_t to, ControlRegion& from, std::size_t fr
   move(before.info.commits, now.info.commits);
   move(before.info.rollbacks, now.info.rollbacks);
   move(before.info.upgraded, now.info.upgraded);
+  move(before.info.upgrades_failed, now.info.upgrades_failed);
 }
 
 void ControlRegion::TakeOverLeft(ControlRegion& from, std::size_t from_slab, bool with_frames) {

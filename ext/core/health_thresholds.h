@@ -44,7 +44,7 @@ inline constexpr auto kHealthThresholds = std::to_array<HealthThreshold>({
     {"idle_in_transaction", "ms", 10'000, 60'000, 0, 1e9, "How long a connection does nothing within a transaction"},
     {"long_transaction", "ms", 60'000, 600'000, 0, 1e9, "How long a transaction is open"},
     {"unfinished_statement", "ms", 10'000, 60'000, 0, 1e9, "How long nobody fetches from a statement that has not ended"},
-    {"transactions_upgraded", "", 100, kNoThreshold, 1, 1e9, "Transactions of an hour that began with a read and then wrote"},
+    {"transactions_upgraded", "", 100, kNoThreshold, 1, 1e9, "Transactions of an hour that began with a read and then wrote; one that failed at that counts as ten"},
     {"unmanaged_processes", "", 1, kNoThreshold, 1, 1e6, "Processes that do not load this"},
     {"backup_age", "h", 168, kNoThreshold, 0, 1e6, "Since the last wal_backup()"},
 });

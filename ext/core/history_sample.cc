@@ -27,7 +27,8 @@ constexpr std::array kCounters = {&HistoryCounters::commits,
                                   &HistoryCounters::cache_hits,
                                   &HistoryCounters::cache_misses,
                                   &HistoryCounters::slow_statements,
-                                  &HistoryCounters::transactions_upgraded};
+                                  &HistoryCounters::transactions_upgraded,
+                                  &HistoryCounters::upgrades_failed};
 static_assert(sizeof(HistoryCounters) == 8 * kCounters.size());
 
 // In the order in which HistoryHead::gauges has them.

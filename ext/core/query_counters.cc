@@ -22,14 +22,16 @@ constexpr std::array kSums = {
     &QueryCounters::wal_frames,     &QueryCounters::reprepares,   &QueryCounters::scan_calls,
     &QueryCounters::fullscan_steps, &QueryCounters::sorts,        &QueryCounters::auto_index_rows,
     &QueryCounters::vm_steps,       &QueryCounters::cache_calls,  &QueryCounters::cache_hits,
-    &QueryCounters::cache_misses,   &QueryCounters::cache_writes, &QueryCounters::cache_spills};
+    &QueryCounters::cache_misses,   &QueryCounters::cache_writes, &QueryCounters::cache_spills,
+    &QueryCounters::upgrades_failed};
 constexpr std::array kTotals = {
     &QueryTotals::calls,          &QueryTotals::total_ns,     &QueryTotals::rows,
     &QueryTotals::slow_calls,     &QueryTotals::upgraded,     &QueryTotals::stall_ns,
     &QueryTotals::wal_frames,     &QueryTotals::reprepares,   &QueryTotals::scan_calls,
     &QueryTotals::fullscan_steps, &QueryTotals::sorts,        &QueryTotals::auto_index_rows,
     &QueryTotals::vm_steps,       &QueryTotals::cache_calls,  &QueryTotals::cache_hits,
-    &QueryTotals::cache_misses,   &QueryTotals::cache_writes, &QueryTotals::cache_spills};
+    &QueryTotals::cache_misses,   &QueryTotals::cache_writes, &QueryTotals::cache_spills,
+    &QueryTotals::upgrades_failed};
 static_assert(kSums.size() == kTotals.size());
 
 void Lower(Counter& counter, std::uint64_t value) {
@@ -106,6 +108,7 @@ void AddBy(QueryCounters& counters, const Execution& execution) {
   if (execution.rows != 0) Way::Plus(counters.rows, execution.rows);
   if (execution.slow) Way::Plus(counters.slow_calls, 1);
   if (execution.upgraded) Way::Plus(counters.upgraded, 1);
+  if (execution.upgrade_failed) Way::Plus(counters.upgrades_failed, 1);
   Put(counters.last_seen_ms, static_cast<std::uint64_t>(execution.at_ms));
   if (execution.looked) AddLooked<Way>(counters, *execution.looked);
   Bucket& bucket = counters.histogram[StatementScale::Bucket(ns)];

@@ -24,6 +24,7 @@ struct Execution {
   std::int64_t at_ms = 0;  // Unix time
   bool slow = false;
   bool upgraded = false;
+  bool upgrade_failed = false;
   std::uint64_t min_before_ns = 0;  // to take it back: the shortest before it; 0: none
   const Looked* looked = nullptr;   // most executions are not looked at
 };
@@ -31,9 +32,10 @@ struct Execution {
 // What was counted of a statement by all, as read.
 struct QueryTotals {
   std::uint64_t calls = 0, total_ns = 0, min_ns = 0, max_ns = 0, rows = 0, slow_calls = 0,
-                upgraded = 0, stall_ns = 0, wal_frames = 0, reprepares = 0, scan_calls = 0,
-                fullscan_steps = 0, sorts = 0, auto_index_rows = 0, vm_steps = 0, cache_calls = 0,
-                cache_hits = 0, cache_misses = 0, cache_writes = 0, cache_spills = 0;
+                upgraded = 0, upgrades_failed = 0, stall_ns = 0, wal_frames = 0, reprepares = 0,
+                scan_calls = 0, fullscan_steps = 0, sorts = 0, auto_index_rows = 0, vm_steps = 0,
+                cache_calls = 0, cache_hits = 0, cache_misses = 0, cache_writes = 0,
+                cache_spills = 0;
   double squares = 0;  // ns²
   std::int64_t last_seen_ms = 0;
   std::vector<std::uint64_t> histogram;  // StatementScale::kBuckets

@@ -303,8 +303,8 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          'fetch all rows, or reset the statement (close the cursor): it pins the log until then'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.still_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
-  SELECT m.schema, 'transactions_upgraded', 'connections', h.transactions_upgraded, 'transactions', 0, NULL,
-         CASE WHEN h.samples > 0 THEN printf('%d %s began with a read and then wrote, in the last hour', h.transactions_upgraded, iif(h.transactions_upgraded = 1, 'transaction', 'transactions')) ELSE 'no sample in the last hour' END,
+  SELECT m.schema, 'transactions_upgraded', 'connections', h.transactions_upgraded + 10 * h.upgrades_failed, 'transactions', 0, NULL,
+         CASE WHEN h.samples > 0 THEN printf('%d %s began with a read and then wrote, in the last hour%s', h.transactions_upgraded, iif(h.transactions_upgraded = 1, 'transaction', 'transactions'), iif(h.upgrades_failed = 0, '', printf('; %d more failed to write ("database is locked"): each counts as ten', h.upgrades_failed))) ELSE 'no sample in the last hour' END,
          'BEGIN IMMEDIATE where a transaction will write: an upgrade fails with "database is locked" where somebody else has written, whatever the timeout'
   FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
   UNION ALL

@@ -95,10 +95,10 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
     AND (SELECT count(*) FROM connection_metrics c WHERE c.role = 'application' AND c.file = m.file AND c.commits > 0) > 1
   UNION ALL
   SELECT schema, 'transactions', 'transactions that begin with a read and then write',
-         printf('%d times in %s', transactions_upgraded, iif(query_id IS NULL, 'statements that had to make room in query_performance', 'this statement: ' || query)),
+         printf('%d times%s in %s', transactions_upgraded, iif(upgrades_failed = 0, '', printf(', and %d times in vain', upgrades_failed)), iif(query_id IS NULL, 'statements that had to make room in query_performance', 'this statement: ' || query)),
          'begin them with BEGIN IMMEDIATE: "database is locked" comes at once where somebody else has written in between, and no timeout cures it',
          NULL, total_ms  -- BEGIN IMMEDIATE run by itself would keep all other writers out
-  FROM query_performance WHERE transactions_upgraded > 0
+  FROM query_performance WHERE transactions_upgraded + upgrades_failed > 0
 
   -- the log grows
   UNION ALL

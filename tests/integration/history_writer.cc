@@ -80,7 +80,8 @@ void Set(const std::string& key, double value, Sample& sample) {
       {"cache_hits", &HistoryCounters::cache_hits},
       {"cache_misses", &HistoryCounters::cache_misses},
       {"slow_statements", &HistoryCounters::slow_statements},
-      {"transactions_upgraded", &HistoryCounters::transactions_upgraded}};
+      {"transactions_upgraded", &HistoryCounters::transactions_upgraded},
+      {"upgrades_failed", &HistoryCounters::upgrades_failed}};
   static const std::map<std::string, std::uint64_t HistoryCounters::*> kDurations = {
       {"commit_ms", &HistoryCounters::commit_ns},
       {"checkpoint_ms", &HistoryCounters::checkpoint_ns},

@@ -10,7 +10,7 @@ from injected_history import (DAY, HOUR, MINUTE, SECOND, asked, bucket_middle, c
                               percentile_ms, times, total, value)
 
 COUNTERS = ["commits", "statements", "frames_written", "checkpoints", "checkpoints_in_vain", "checkpoint_frames",
-            "slow_statements", "transactions_upgraded"]
+            "slow_statements", "transactions_upgraded", "upgrades_failed"]
 DURATIONS = ["checkpoint_ms", "checkpoint_stall_ms"]
 EXTREMES = ["wal_bytes", "pending_frames", "active_readers"]
 # {period and part: how long it is, how long ago it ended}
@@ -32,6 +32,7 @@ def random_sample(chance, at, step_ms):
             "frames_written": chance.randrange(90), "checkpoints": chance.randrange(3),
             "checkpoints_in_vain": chance.randrange(2), "checkpoint_frames": chance.randrange(900),
             "slow_statements": chance.randrange(2), "transactions_upgraded": chance.randrange(2),
+            "upgrades_failed": chance.randrange(2),
             "checkpoint_ms": chance.randrange(90), "checkpoint_stall_ms": chance.randrange(9),
             "cache_hits": chance.randrange(900, 1000), "cache_misses": chance.randrange(1, 90),
             "wal_bytes": chance.randrange(10**7), "pending_frames": chance.randrange(999),
@@ -245,3 +246,12 @@ def test_a_slow_minute(path, key, check_name, ms, status):
 def test_upgrades_of_an_hour(path):
     inject(path, [{"at": at, "transactions_upgraded": 2} for at in times(3 * HOUR, MINUTE)])
     assert checks(path)["transactions_upgraded"]["value"] == 2 * 60
+
+
+def test_bug_upgrades_that_failed_were_no_reason_to_warn(path):
+    """59 of 90 transactions of an hour."""
+    inject(path, [{"at": at, "transactions_upgraded": 31, "upgrades_failed": 59} for at in times(MINUTE, MINUTE)])
+    row = checks(path)["transactions_upgraded"]
+    assert (row["status"], row["value"]) == ("warning", 31 + 10 * 59)
+    assert row["detail"] == ("31 transactions began with a read and then wrote, in the last hour; 59 more failed to "
+                             'write ("database is locked"): each counts as ten')

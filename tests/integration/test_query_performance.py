@@ -30,7 +30,8 @@ def reset(db):
 
 COLUMNS = """schema query_id query kind calls total_ms mean_ms min_ms max_ms stddev_ms p50_ms p95_ms p99_ms rows
 fullscan_steps sorts auto_index_rows vm_steps reprepares cache_hits cache_misses cache_writes cache_spills wal_frames
-checkpoint_stall_ms slow_calls first_seen last_seen plan counters_sampled transactions_upgraded texts""".split()
+checkpoint_stall_ms slow_calls first_seen last_seen plan counters_sampled transactions_upgraded texts
+upgrades_failed""".split()
 
 
 def test_columns_are_those_of_the_contract_and_plan_is_hidden(db):
@@ -277,6 +278,38 @@ def test_statements_before_the_control_file_is_made_count(wal_path):
     assert calls(other, "SELECT max(id) FROM t") == 5
     assert calls(other, "INSERT INTO t (payload) VALUES (?)") == 1
     db.close(), other.close()
+
+
+def test_bug_upgrades_that_failed_were_not_counted(db, wal_path):
+    """Those that succeed cost nothing; a BUSY_SNAPSHOT is the one that hurts, and no timeout cures it."""
+    other = connect(wal_path)
+    db.execute("CREATE TEMP TABLE own(x)")
+    db.execute("PRAGMA busy_timeout=5000")
+    write = "INSERT INTO t(payload) VALUES (7)"
+    for times in range(3):
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM t").fetchall()
+        other.execute("INSERT INTO t(payload) VALUES (1)")
+        assert error(db, write) == "database is locked"
+        db.execute("ROLLBACK")
+    db.execute("BEGIN")
+    db.execute("SELECT count(*) FROM t").fetchall()
+    db.execute("INSERT INTO own VALUES (1)")  # writes, and upgrades nothing
+    db.execute("COMMIT")
+    db.execute("BEGIN")
+    other.execute("BEGIN IMMEDIATE")
+    db.execute("PRAGMA busy_timeout=0")
+    assert error(db, write) == "database is locked"  # a wait for another writer, which a timeout cures
+    db.execute("ROLLBACK")
+    other.execute("COMMIT")
+    found = row(db, "INSERT INTO t (payload) VALUES (?)")
+    assert (found["calls"], found["transactions_upgraded"], found["upgrades_failed"]) == (7, 0, 3)
+    assert one(db, "SELECT sum(upgrades_failed) FROM query_performance") == 3
+    assert db.execute("SELECT upgrades_failed FROM connection_metrics WHERE role = 'application' "
+                      "ORDER BY upgrades_failed").fetchall() == [(0,), (3,)]
+    assert one(db, "SELECT evidence FROM wal_recommendations WHERE area = 'transactions'").startswith(
+        "0 times, and 3 times in vain in this statement: INSERT")
+    other.close()
 
 
 def test_upgraded_transactions(db):
@@ -579,3 +612,18 @@ def test_in_memory_nothing_is_measured_and_nothing_fails():
     db.execute("CREATE TABLE u(a)")
     assert db.execute("SELECT * FROM query_performance").fetchall() == []
     db.close()
+
+
+def test_bug_the_tables_of_fts_and_rtree_were_all_the_same_table(db):
+    """Their statements have the names in single quotes, which is a name where no value may stand."""
+    db.execute("CREATE VIRTUAL TABLE one USING fts5(c)")
+    db.execute("CREATE VIRTUAL TABLE two USING fts5(c)")
+    db.execute("CREATE VIRTUAL TABLE boxes USING rtree(id, x0, x1)")
+    for table in ("one", "two"):
+        db.execute(f"INSERT INTO {table}(c) VALUES ('secret')")
+    db.execute("INSERT INTO boxes VALUES (1, 2, 3)")
+    queries = {query for (query,) in db.execute("SELECT query FROM query_performance")}
+    assert {"REPLACE INTO main.one_data (id, block) VALUES (?, ?)",
+            "REPLACE INTO main.two_data (id, block) VALUES (?, ?)",
+            "INSERT OR REPLACE INTO main.boxes_node VALUES (?, ?)"} <= queries
+    assert not [query for query in queries if "?.?" in query or "secret" in query]

@@ -46,6 +46,7 @@ TEST(HistorySample, EachCounterIsItsOwnDifferenceAndASum) {
     counters.cache_misses += 11;
     counters.slow_statements += 12;
     counters.transactions_upgraded += 13;
+    counters.upgrades_failed += 14;
     block.Step(0);
   }
   const auto check = [](const HistoryCounters& counters, std::uint64_t times) {
@@ -62,6 +63,7 @@ TEST(HistorySample, EachCounterIsItsOwnDifferenceAndASum) {
     EXPECT_EQ(counters.cache_misses, 11 * times);
     EXPECT_EQ(counters.slow_statements, 12 * times);
     EXPECT_EQ(counters.transactions_upgraded, 13 * times);
+    EXPECT_EQ(counters.upgrades_failed, 14 * times);
   };
   check(block.history.Read().back().counters, 1);
   const auto merged = block.history.Merge(0, block.now_ms);
