@@ -6,6 +6,7 @@
 
 #include "ext/clock.h"
 #include "ext/own_vfs.h"
+#include "ext/read_marks.h"
 #include "ext/registry.h"
 #include "ext/size_signal.h"
 #include "ext/wal_index.h"
@@ -161,20 +162,39 @@ bool Checkpointer::NobodyPins() {
   return true;
 }
 
-std::string Checkpointer::WhoIsInTheWay(CheckpointMode mode, int rc) {
+std::optional<std::uint32_t> Checkpointer::ReaderInTheWay(CheckpointMode mode) {
   const auto held = TryReadMarks();
   const auto index = Look();
-  if (!held || !index) return "";
+  if (!held || !index) return std::nullopt;
+  // Where all is moved, what is left to do waits for every reader of the log, also of the newest
+  // frame. A reader on mark 0 reads none of it.
+  const bool starts_over = StartsOver(mode) && index->complete();
   std::optional<std::uint32_t> oldest;
-  for (int mark = 0; mark < kReadMarks; ++mark) {
+  for (int mark = starts_over ? 1 : 0; mark < kReadMarks; ++mark) {
+    const std::uint32_t frame = index->Snapshot(mark);
     if (!(*held)[static_cast<std::size_t>(mark)]) continue;
-    oldest = std::min(oldest.value_or(index->Snapshot(mark)), index->Snapshot(mark));
+    if (starts_over || frame < index->max_frame) oldest = std::min(oldest.value_or(frame), frame);
   }
-  if (oldest && *oldest >= index->max_frame && rc == SQLITE_BUSY && Blocking(mode)) {
-    return "others wrote, or held the write lock";
+  return oldest;
+}
+
+std::string Checkpointer::WhoIsInTheWay(CheckpointMode mode, int rc) {
+  auto reader = ReaderInTheWay(mode);
+  if (reader) {
+    // A commit holds a mark, too, for a moment.
+    usleep(kPauseMicroseconds);
+    const auto again = ReaderInTheWay(mode);
+    if (again != reader) reader.reset();
   }
-  if (!oldest) return "commits went on";
-  return "a reader holds frame " + std::to_string(*oldest) + " of " +
+  const auto index = Look();
+  if (rc == SQLITE_BUSY && Blocking(mode)) {
+    const auto locks = reader ? ReadMarksOfLockTable(path_ + "-shm") : std::nullopt;
+    if (!reader || (locks && (locks->writer || locks->written_here))) {
+      return "others wrote, or held the write lock";
+    }
+  }
+  if (!reader || !index) return "";
+  return "a reader holds frame " + std::to_string(*reader) + " of " +
          std::to_string(index->max_frame);
 }
 
@@ -295,7 +315,11 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
                                                   : CheckpointResult::kPartial;
   // A mode that waits for readers did not get what it waited for.
   if (Blocking(mode)) outcome.busy = true;
-  if (outcome.message.empty()) outcome.message = WhoIsInTheWay(mode, last_rc);
+  if (outcome.message.empty()) {
+    outcome.message = WhoIsInTheWay(mode, last_rc);
+    outcome.commits_went_on = outcome.message.empty();
+    if (outcome.commits_went_on) outcome.message = "commits went on";
+  }
   return outcome;
 }
 

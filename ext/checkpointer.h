@@ -39,7 +39,8 @@ struct CheckpointOutcome {
   bool busy = false;    // somebody was in the way of a mode that does not pass readers by
   bool pinned = false;  // waited until the deadline, and the next commit still cannot start over
   std::optional<std::int64_t> wal_frames, checkpointed_frames, moved_frames;
-  std::string message;  // why it was skipped or failed
+  std::string message;           // why it was skipped or failed
+  bool commits_went_on = false;  // all that kept it from being complete: nobody was in the way
 };
 
 // Behaviour at the last close that the host asked of its own connection and ours must follow.
@@ -160,7 +161,11 @@ class Checkpointer {
   bool MustEnd() const;
   CheckpointOutcome RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns);
   static CheckpointOutcome RunOnHost(const Host& host, CheckpointMode mode, const WalIndex& before);
+  // Empty where nobody is: commits went on.
   std::string WhoIsInTheWay(CheckpointMode mode, int rc);
+  // The last frame of the oldest reader that keeps this mode from what it wants; nullopt: none
+  // does.
+  std::optional<std::uint32_t> ReaderInTheWay(CheckpointMode mode);
   struct Step;
   Step RunStep(CheckpointMode mode, std::uint64_t deadline_ns);
   static int OnBusy(void* self, int times);

@@ -102,6 +102,8 @@ void Connection::Release(Log& log) {
     main_ = nullptr;
   }
   followed_control_ = nullptr;
+  log.database->checkpoint_wishes().Change(log.wish, CheckpointWish::kNone);
+  log.wish = CheckpointWish::kNone;
   if (log.control) log.control->ReleaseSlab(log.slab);
   log.control.reset();
 }
@@ -111,7 +113,37 @@ void Connection::Release(Log& log) {
 void Connection::PlaceHook() {
   sqlite3_wal_hook(db_, OnWal, this);
   hook_placed_ = true;
-  changes_at_hook_ = sqlite3_total_changes(db_);
+  hook_is_theirs_ = false;
+  witness_.Disarm();
+  // The next statement that writes begins to watch whether the hook is called.
+  plain_writes_at_hook_ = plain_writes_ - 1;
+}
+
+bool Connection::HasBuiltinByDefault() {
+  static const bool has = [] {
+    const auto memory = OpenInMemory();
+    if (!memory.ok()) return true;
+    const auto frames = QueryText(memory.value().get(), "PRAGMA wal_autocheckpoint");
+    return !frames.ok() || !frames.value() || *frames.value() != "0";
+  }();
+  return has;
+}
+
+void Connection::LookAndPlaceHook() {
+  // The program may have set a hook of its own, or called sqlite3_wal_autocheckpoint(), since it
+  // opened the connection. This PRAGMA reads no table, and is all that tells without a change.
+  const auto frames = Query("PRAGMA wal_autocheckpoint");
+  if (!frames.ok()) {
+    // For a moment (interrupted, no memory), or the program's authorizer forbids it.
+    const ErrorCode code = frames.error().code;
+    if (code == ErrorCode::kInterrupt || code == ErrorCode::kNoMemory) return;
+    hook_wanted_ = false;
+    return PublishWish();
+  }
+  if (frames.value() && std::stoll(*frames.value()) > 0) return PlaceHook();
+  hook_wanted_ = false;
+  hook_is_theirs_ = HasBuiltinByDefault();
+  PublishWish();
 }
 
 void Connection::ReadHookAtLoad() {
@@ -122,7 +154,7 @@ void Connection::ReadHookAtLoad() {
   if (hook_wanted_) PlaceHook();
 }
 
-HookState Connection::ProbeHook(const Schema& schema) {
+HookState Connection::ProbeHook() {
   const auto frames = Query("PRAGMA wal_autocheckpoint");
   const std::int64_t builtin = frames.ok() && frames.value() ? std::stoll(*frames.value()) : 0;
   if (builtin > 0) {
@@ -133,23 +165,90 @@ HookState Connection::ProbeHook(const Schema& schema) {
     }
     hook_wanted_ = automatic_ = true;
     PlaceHook();
+    PublishWish();
   }
+  if (hook_is_theirs_) return HookState::kDisplaced;
   if (!hook_placed_) return HookState::kOff;
-  if (!in_autocommit() || plain_writes_ == plain_writes_at_hook_) return HookState::kActive;
-  // This connection has written, and committed, and the log moved on: was our hook called?
-  const auto index = LookAtLog(schema);
-  const auto log = std::find_if(logs_.begin(), logs_.end(),
-                                [&](const Log& known) { return known.schema == schema.name; });
-  const std::uint64_t known_position = log == logs_.end() ? 0 : log->log_position;
-  const bool moved = index && index->max_frame > 0 && Position(index->end()) != known_position;
-  return moved && sqlite3_total_changes(db_) != changes_at_hook_ ? HookState::kDisplaced
-                                                                 : HookState::kActive;
+  // In a transaction a hook that is due has not been called yet.
+  if (!in_autocommit()) return HookState::kActive;
+  const auto schemas = SchemaNames(/*may_ask=*/true);
+  if (row_writes_ == row_writes_at_witness_ && witness_.Proves(schemas)) {
+    HookIsTheirs();
+    return HookState::kDisplaced;
+  }
+  witness_.Arm(schemas);
+  row_writes_at_witness_ = row_writes_;
+  suspected_at_ = 0;
+  return HookState::kActive;
+}
+
+void Connection::DoubtHook() {
+  if (!hook_placed_ || hook_is_theirs_) return;
+  // At ever longer distances: a program may write to temporary tables alone.
+  const std::uint64_t unheard = plain_writes_ - plain_writes_at_hook_ - 1;
+  if ((unheard & (unheard - 1)) != 0) return;
+  const auto schemas = SchemaNames(/*may_ask=*/false);
+  if (row_writes_ != row_writes_at_witness_ || !witness_.Proves(schemas)) {
+    witness_.Arm(schemas);
+    row_writes_at_witness_ = row_writes_;
+    suspected_at_ = 0;
+  } else if (suspected_at_ == 0) {
+    // What the blob interface commits calls the hook when the next statement ends.
+    suspected_at_ = statement_;
+  } else if (statement_ > suspected_at_ + 1 && in_autocommit()) {
+    HookIsTheirs();
+  }
+}
+
+void Connection::HookIsTheirs() {
+  hook_is_theirs_ = true;
+  witness_.Disarm();
+  PublishWish();
+}
+
+std::vector<std::string> Connection::SchemaNames(bool may_ask) {
+  constexpr int kKnowsNames = 3039000;  // sqlite3_db_name()
+  std::vector<std::string> names;
+  if (sqlite3_libversion_number() >= kKnowsNames && sqlite3_api->db_name) {
+    for (int i = 0; const char* name = sqlite3_db_name(db_, i); ++i) names.emplace_back(name);
+  } else if (const auto rows = may_ask ? Rows("PRAGMA database_list", "") : Error{""}; rows.ok()) {
+    names.emplace_back("temp");
+    for (const TextRow& row : rows.value()) {
+      if (row.size() > 1 && row[1] && *row[1] != "temp") names.push_back(*row[1]);
+    }
+  }
+  return names;
+}
+
+void Connection::PublishWish() {
+  for (Log& log : logs_) {
+    if (!automatic()) {
+      SetWish(log, CheckpointWish::kUnwanted);
+    } else if (log.wish == CheckpointWish::kUnwanted) {
+      SetWish(log, CheckpointWish::kNone);  // until its next commit
+    }
+  }
+}
+
+void Connection::SetWish(Log& log, CheckpointWish wish) {
+  if (log.wish == wish) return;
+  CheckpointWishes& wishes = log.database->checkpoint_wishes();
+  wishes.Change(std::exchange(log.wish, wish), wish);
+  // What a thread of ours copies just now ends here.
+  if (wish == CheckpointWish::kUnwanted && !wishes.allow_copying()) {
+    log.database->CloseOwnConnections();
+  }
 }
 
 int Connection::OnFirstCommit(void* self) {
   auto* connection = static_cast<Connection*>(self);
   if (connection->belongs_here()) {
-    if (!connection->hook_placed_ && connection->hook_wanted_) connection->PlaceHook();
+    if (!connection->hook_placed_ && connection->hook_wanted_) {
+      AtCEdge([&] {
+        connection->LookAndPlaceHook();
+        return SQLITE_OK;
+      });
+    }
     sqlite3_commit_hook(connection->db_, nullptr, nullptr);
   }
   return 0;
@@ -209,6 +308,8 @@ void Connection::Committed(const char* schema, int frames) {
   Database& database = *log->database;
   MakeReady(*log);
   ControlRegion& region = log->control->region();
+  if (log->wish != CheckpointWish::kWanted) [[unlikely]]
+    CommitsWith(*log);
 
   auto log_end = ReadLogEnd(wal);
   // Without a wal-index the hook itself must do. Where there is one, but others that write tore it
@@ -246,12 +347,21 @@ void Connection::Committed(const char* schema, int frames) {
   log->statement = statement_;
   if (log_end) log->log_position = Position(*log_end);
   plain_writes_at_hook_ = plain_writes_;
-  changes_at_hook_ = sqlite3_total_changes(db_);
+  witness_.Disarm();
   // Where there is no thread to do it.
   if (due && !Database::WatchesByItself()) database.Watch(Database::Watching::kSample);
   database.TellNews();
   // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
   if (!seen_start && !made_up) database.StayOutOfTheWay(end);
+}
+
+void Connection::CommitsWith(Log& log) {
+  // The hook that has just been called is ours.
+  if (hook_is_theirs_) {
+    hook_is_theirs_ = false;
+    PublishWish();
+  }
+  if (automatic()) SetWish(log, CheckpointWish::kWanted);
 }
 
 void Connection::CountCommit(Log& log, const ControlRegion::Commit& commit, bool seen_start,
@@ -299,6 +409,7 @@ Connection::Log* Connection::FindLog(const char* schema, const char* file) {
   const sqlite3_file* object = DatabaseFile(db_, schema);
   log.found_by_name = object && object == DatabaseFileByName(file);
   log.database = std::move(database);
+  if (!automatic()) SetWish(log, CheckpointWish::kUnwanted);
   return &log;
 }
 

@@ -14,9 +14,11 @@
 #include <string_view>
 #include <vector>
 
+#include "ext/application_checkpoint.h"
 #include "ext/core/connection_entry.h"
 #include "ext/core/result.h"
 #include "ext/database.h"
+#include "ext/hook_witness.h"
 #include "ext/registry.h"
 #include "ext/statement_meter.h"
 
@@ -83,7 +85,7 @@ class Connection {
   std::string InlineBecause(const Schema& schema);
   // Whether our WAL hook stands. Retakes it from SQLite's own autocheckpoint, leaves another's
   // alone.
-  HookState ProbeHook(const Schema& schema);
+  HookState ProbeHook();
   // Of one schema, or with nullptr of any.
   TransactionState transaction_state(const char* schema) const;
   bool in_autocommit() const;
@@ -98,8 +100,9 @@ class Connection {
   // kThere or kGone where a replicator's table is in the schema, as far as this connection knows
   // it; nullopt where it is not, and outside of WAL mode.
   std::optional<ReplicatorState> FindReplicator(const Schema& schema);
-  // PRAGMA wal_autocheckpoint=0 was asked for on this connection.
-  bool automatic() const { return automatic_; }
+  // Whether this connection wants automatic checkpoints: it has not turned them off with PRAGMA
+  // wal_autocheckpoint=0, and the WAL hook is not the program's own.
+  bool automatic() const { return automatic_ && hook_wanted_ && !hook_is_theirs_; }
   std::int64_t busy_timeout_ms();
   // Whether another managed connection of this process may be reading the same database just now.
   bool AnotherMayRead(const Schema& schema) const;
@@ -158,7 +161,8 @@ class Connection {
     std::uint64_t statement = 0;     // the last statement that committed here
     std::uint64_t adopted = 0;       // the last wish of PRAGMA wal_autocheckpoint that was followed
     std::uint64_t log_position = 0;  // as of the last hook call
-    std::optional<bool> commits_sync;  // as HostConnection
+    std::optional<bool> commits_sync;             // as HostConnection
+    CheckpointWish wish = CheckpointWish::kNone;  // that its database knows of
     WalIndex without_index;  // where there is no wal-index: what the hook and checkpoints say
   };
 
@@ -166,6 +170,19 @@ class Connection {
   Schema ObservedSchema();
   static void Detach(void* connection);  // a destructor for SQLite
   [[gnu::cold]] void PlaceHook();
+  // Places the hook where SQLite's own autocheckpoint is, and leaves any other alone.
+  [[gnu::cold]] void LookAndPlaceHook();
+  // Whether this build of SQLite begins with its own autocheckpoint. Opens a database in memory.
+  static bool HasBuiltinByDefault();
+  // A statement that writes begins, and the one before it did not call the hook.
+  [[gnu::cold]] void DoubtHook();
+  void HookIsTheirs();
+  std::vector<std::string> SchemaNames(bool may_ask);
+  // Tells the databases what this connection wants of automatic checkpoints.
+  void PublishWish();
+  void SetWish(Log& log, CheckpointWish wish);
+  // The first commit since that changed.
+  [[gnu::cold]] void CommitsWith(Log& log);
   void PlaceTrace();
   void LookForMain();
   // Databases attached since: others shall know that this connection may read them.
@@ -193,9 +210,12 @@ class Connection {
   // What is announced is ours, or a trigger or a statement that runs within another.
   [[gnu::cold]] bool IsPartOfAnother(sqlite3_stmt* stmt, const char* sql);
   [[gnu::cold]] void CatchUp();
-  [[gnu::cold]] void Foresee(StatementKind kind);  // what it is about to do
+  // What it is about to do.
+  [[gnu::cold]] void Foresee(StatementKind kind, sqlite3_stmt* stmt, const char* sql);
   // After PRAGMA wal_autocheckpoint=N: takes the hook back and keeps N as a wish.
-  void FollowAutocheckpoint();
+  void FollowAutocheckpoint(const char* sql);
+  void FollowZero(const char* sql);
+  void BeginCheckpoint(sqlite3_stmt* stmt, const char* sql);
   // A write that returns rows, left after its first, commits without any hook. Runs before the next
   // statement, within the trace callback: on connections of ours or not at all.
   void LookForUnhookedCommits();
@@ -233,10 +253,11 @@ class Connection {
   bool wants_database_ = false;   // the statement that began last does
   bool hook_is_owed_ = false;     // since the last call of it a write that returns rows has begun
   bool hook_placed_ = false;
-  bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 when we were loaded
+  bool hook_wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 before ours could be placed
   std::uint64_t statement_start_ns_ = 0;
   std::uint64_t statement_ = 0;  // serial number of the statement that runs
   std::uint64_t next_control_look_ns_ = 0;
+  ApplicationCheckpoint application_checkpoint_{db_};
   StatementMeter meter_{db_};
 
   Database* observed_ = nullptr;
@@ -252,12 +273,17 @@ class Connection {
   std::uint64_t next_plans_ns_ = 0;
   bool started_ = false;
   bool automatic_ = true;
+  bool hook_is_theirs_ = false;  // proven, or seen before ours could be placed
+  // The program has read PRAGMA wal_autocheckpoint, and got the 0 that stands for our hook.
+  bool read_our_zero_ = false;
   std::uint64_t wish_ = 0;  // serial number of the last PRAGMA wal_autocheckpoint=N
   std::int64_t wished_frames_ = 0;
   std::uint64_t plain_writes_ = 0;  // statements that commit unless they fail
   std::uint64_t plain_writes_at_hook_ = 0;
   std::uint64_t row_writes_ = 0;  // statements that write and return rows
-  int changes_at_hook_ = 0;       // sqlite3_total_changes()
+  std::uint64_t row_writes_at_witness_ = 0;
+  std::uint64_t suspected_at_ = 0;  // the statement that began when it first seemed so; 0: never
+  HookWitness witness_{db_};
 };
 
 }  // namespace walmanager

@@ -25,7 +25,15 @@ int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
   auto* connection = static_cast<Connection*>(self);
   auto* statement = static_cast<sqlite3_stmt*>(stmt);
   if (event == SQLITE_TRACE_ROW) {  // the most frequent by far, and it allocates nothing
-    if (connection->belongs_here()) connection->meter_.Row(statement);
+    if (!connection->belongs_here()) return 0;
+    connection->meter_.Row(statement);
+    if (connection->application_checkpoint_.runs(statement)) [[unlikely]] {
+      AtCEdge([&] {
+        connection->application_checkpoint_.EndWithRow();
+        connection->PlaceTrace();
+        return SQLITE_OK;
+      });
+    }
     return 0;
   }
   AtCEdge([&] {
@@ -47,13 +55,22 @@ int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
   return 0;
 }
 
-void Connection::Foresee(StatementKind kind) {
+void Connection::Foresee(StatementKind kind, sqlite3_stmt* stmt, const char* sql) {
   switch (kind) {
     case StatementKind::kSetsAutocheckpoint:
-      FollowAutocheckpoint();
+      FollowAutocheckpoint(sql);
+      break;
+    case StatementKind::kReadsAutocheckpoint:
+      // Where ours is not placed yet, or is displaced, what it reads is what SQLite has.
+      if (hook_placed_ && automatic()) read_our_zero_ = true;
       break;
     case StatementKind::kWantsDatabase:
       CloseOwnConnections();
+      witness_.Disarm();  // it may end WAL mode
+      break;
+    case StatementKind::kCheckpoints:
+      CloseOwnConnections();
+      BeginCheckpoint(stmt, sql);
       break;
     case StatementKind::kSetsSynchronous:
       ForgetSynchronous();
@@ -69,9 +86,6 @@ void Connection::Foresee(StatementKind kind) {
       ++plain_writes_;
       break;
     case StatementKind::kRollback:
-      // What is taken back is no evidence of a commit that our hook has missed.
-      changes_at_hook_ = sqlite3_total_changes(db_);
-      break;
     case StatementKind::kOther:
       break;
   }
@@ -87,6 +101,10 @@ bool Connection::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
   if (own == sql) return false;          // a comment of its own
   if (std::strcmp(sql + 3, own) == 0) {  // that another statement runs
     if (!sqlite3_stmt_readonly(stmt)) may_commit_ = true;
+    const StatementKind kind = ClassifyStatement(own);
+    if (kind == StatementKind::kSetsAutocheckpoint || kind == StatementKind::kReadsAutocheckpoint) {
+      Foresee(kind, stmt, own);
+    }
     if (meter_.bound()) meter_.Started(stmt, own, QuickMonotonicNs());
   } else {
     meter_.RanTrigger(stmt);
@@ -95,6 +113,10 @@ bool Connection::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
 }
 
 void Connection::CatchUp() {
+  if (application_checkpoint_.runs()) {
+    application_checkpoint_.EndWithError();
+    PlaceTrace();
+  }
   if (shown_displaced_) {
     shown_displaced_ = false;
     meter_.ForgetActive();
@@ -120,7 +142,7 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   }
   traced_ = true;
   ++statement_;
-  if (shown_displaced_ | detached_ | !main_) [[unlikely]]
+  if (shown_displaced_ | detached_ | !main_ | application_checkpoint_.runs()) [[unlikely]]
     CatchUp();
   if (main_ && MainHasChanged()) FollowMain();
   if (statement_start_ns_ >= next_control_look_ns_) LookForControls();
@@ -141,11 +163,12 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     statement_start_ns_ = QuickMonotonicNs();
   }
   may_commit_ = !reads_only || kind == StatementKind::kEndsTransaction;
-  wants_database_ = kind == StatementKind::kWantsDatabase || kind == StatementKind::kDetach;
-  if (kind != StatementKind::kOther) Foresee(kind);
+  wants_database_ = kind == StatementKind::kWantsDatabase || kind == StatementKind::kCheckpoints ||
+                    kind == StatementKind::kDetach;
+  if (kind != StatementKind::kOther) Foresee(kind, stmt, sql);
   // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After
   // the look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
-  if (!hook_placed_ && hook_wanted_) PlaceHook();
+  if (!hook_placed_ && hook_wanted_) LookAndPlaceHook();
   // Ours have just been closed for this one.
   if (wants_database_) return;
   if (meter_.wants_plans()) HandOverPlans();
@@ -155,7 +178,8 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     if (log.control) Database::WaitWhileLogIsCut(log.control->region());
   }
   if (sqlite3_column_count(stmt) == 0) {
-    ++plain_writes_;
+    if (plain_writes_++ != plain_writes_at_hook_) [[unlikely]]
+      DoubtHook();
     return;
   }
   hook_is_owed_ = true;
@@ -238,6 +262,7 @@ void Connection::PlaceTrace() {
   } else if (may_have_profile_) {
     mask |= kOlderProfile;
   }
+  if (application_checkpoint_.runs()) mask |= SQLITE_TRACE_ROW;
   if (mask == trace_mask_) return;
   trace_mask_ = mask;
   may_have_profile_ = true;  // a driver may set one as soon as ours is there
@@ -247,8 +272,9 @@ void Connection::PlaceTrace() {
 
 void Connection::HandOverPlans() {
   // Once a second: where it cannot be done, the next one may ask in vain, too.
-  if (!main_ || sqlite3_db_readonly(db_, "main") != 0 || statement_start_ns_ < next_plans_ns_ ||
-      !in_autocommit() || transaction_state(nullptr) != TransactionState::kNone) {
+  if (!main_ || !automatic() || sqlite3_db_readonly(db_, "main") != 0 ||
+      statement_start_ns_ < next_plans_ns_ || !in_autocommit() ||
+      transaction_state(nullptr) != TransactionState::kNone) {
     return;
   }
   next_plans_ns_ = statement_start_ns_ + 1'000'000'000;
@@ -260,7 +286,7 @@ void Connection::HandOverPlans() {
 }
 
 void Connection::LookForUnhookedCommits() {
-  if (!automatic_ || !in_autocommit() || transaction_state(nullptr) != TransactionState::kNone)
+  if (!automatic() || !in_autocommit() || transaction_state(nullptr) != TransactionState::kNone)
     return;
   const std::uint64_t now = MonotonicNs();
   for (Log& log : logs_) {
@@ -280,19 +306,47 @@ void Connection::LookForUnhookedCommits() {
   }
 }
 
-void Connection::FollowAutocheckpoint() {
-  // SQLite did it when the statement was prepared: its hook, or none, stands where ours stood. What
-  // sqlite3_wal_hook returns is that hook's argument: N.
+void Connection::FollowAutocheckpoint(const char* sql) {
+  // SQLite did it when the statement was prepared, as it is before each of its runs: its hook, or
+  // none, stands where ours stood. What sqlite3_wal_hook returns is that hook's argument: N.
   void* displaced = sqlite3_wal_hook(db_, OnWal, this);
   hook_placed_ = true;
   if (displaced == this) return;
-  const auto frames = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(displaced));
-  automatic_ = frames > 0;
   hook_wanted_ = true;
-  if (automatic_) {
+  hook_is_theirs_ = false;
+  witness_.Disarm();
+  const auto frames = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(displaced));
+  if (frames > 0) {
+    automatic_ = true;
     ++wish_;
     wished_frames_ = frames;
+  } else {
+    FollowZero(sql);
   }
+  PublishWish();
+}
+
+void Connection::BeginCheckpoint(sqlite3_stmt* stmt, const char* sql) {
+  const CheckpointPragma pragma = ReadCheckpointPragma(sql);
+  constexpr char kOnlyLooks[] = "NOOP";  // of newer versions of SQLite
+  const std::string word(pragma.mode), schema(pragma.schema);
+  if (sqlite3_stricmp(word.c_str(), kOnlyLooks) == 0) return;
+  // What SQLite does not know is PASSIVE to it.
+  application_checkpoint_.Begin(stmt, ParseMode(word).value_or(CheckpointMode::kPassive));
+  for (Log& log : logs_) {
+    if (!schema.empty() && sqlite3_stricmp(schema.c_str(), log.schema.c_str()) != 0) continue;
+    BindIfChanged(log);
+    application_checkpoint_.Add(log.schema, log.database);
+  }
+  PlaceTrace();
+}
+
+void Connection::FollowZero(const char* sql) {
+  // A program that has read the 0 of ours, and sets 0 twice, set it for a while and puts back what
+  // it has read.
+  const bool puts_back = !automatic_ && read_our_zero_ && SetsAutocheckpointToZero(sql);
+  automatic_ = puts_back;
+  PublishWish();
 }
 
 }  // namespace walmanager

@@ -24,6 +24,7 @@
 #include <string>
 
 #include "ext/background_thread.h"
+#include "ext/checkpoint_wishes.h"
 #include "ext/checkpointer.h"
 #include "ext/control_file.h"
 #include "ext/core/learned.h"
@@ -117,6 +118,8 @@ class Database {
   const std::shared_ptr<ReadPool>& read_pool() const { return read_pool_; }
 
   // --- checkpoints
+  // What this process's connections want of them.
+  CheckpointWishes& checkpoint_wishes() { return checkpoint_wishes_; }
   // After a commit to the log: finishes what is prepared, or evaluates the strategy, where one of
   // them is due. In the committing thread.
   CheckpointReport AfterCommit(const HostConnection& host, ControlRegion& region, WalIndex index,
@@ -134,6 +137,9 @@ class Database {
   CheckpointReport AutoCheckpoint(const HostConnection& host, const WalIndex& index);
   CheckpointReport ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
                                     const WalIndex& index, std::uint64_t deadline_ns);
+  // A PRAGMA wal_checkpoint of the program's own did this. `index`: the log after it.
+  void RecordOfApplication(CheckpointMode mode, CheckpointOutcome outcome, const WalIndex& index,
+                           std::uint64_t start_ns, std::uint64_t end_ns);
   // Ends what runs on connections of ours and closes them; none is opened before the next commit
   // that has something due. Before a PRAGMA of the host's that needs the database for itself.
   void CloseOwnConnections();
@@ -238,8 +244,20 @@ class Database {
   CheckpointReport Record(CheckpointMode mode, CheckpointOrigin origin, const std::string& rule,
                           const CheckpointOutcome& outcome, std::uint64_t start_ns,
                           std::uint64_t end_ns);
-  // The process that is in the way; nullopt where nobody is, or nobody knows.
-  std::optional<std::int64_t> WhoIsInTheWay();
+  // Writes it to the checkpoint log. `index`: the log after it, where that is known.
+  void WriteRecord(CheckpointEntry entry, const CheckpointOutcome& outcome,
+                   const std::optional<WalIndex>& index, std::uint64_t start_ns,
+                   std::uint64_t end_ns);
+  struct InTheWay {
+    std::optional<std::int64_t> pid;  // nullopt: nobody is in the way, or nobody knows
+    bool writes = false;
+    std::uint32_t frame = 0;  // where it reads
+  };
+  InTheWay WhoIsInTheWay(const CheckpointEntry& entry, const CheckpointOutcome& outcome,
+                         const WalIndex& index, std::uint64_t start_ns) const;
+  // Whether a connection of this process has been reading since before then. `in_call`: the
+  // statement that asks runs, and is none.
+  bool ReadsHere(std::uint64_t since_ns, bool in_call) const;
   Facts GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
                     std::uint64_t now_ns);
   // Compiles the active strategy if settings changed since; the default one where it cannot be.
@@ -353,6 +371,7 @@ class Database {
   std::atomic<bool> thread_running_{false};
   std::atomic<std::uint64_t> thread_rests_until_ns_{0};
   std::atomic<bool> replicated_{false};
+  CheckpointWishes checkpoint_wishes_;
   std::atomic<bool> watch_looks_{false};  // checkpoint_mutex_ is held for microseconds
 
   std::mutex checkpoint_mutex_;            // guards all below

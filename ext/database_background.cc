@@ -176,7 +176,7 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   if (now >= next_tick_ns_) {
     next_tick_ns_ = now + interval;
     LookForControl();
-    LookForUnhookedCommits();
+    if (checkpoint_wishes_.allow_copying()) LookForUnhookedCommits();
   }
   if (!FollowSettings().ok()) return next_tick_ns_;
   FollowReplicator();
@@ -207,8 +207,10 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   };
   std::optional<WalIndex> index;
   const std::size_t again = std::exchange(missed_rule_, 0);
-  auto rule = last_index_.complete() ? std::nullopt : decide(last_index_);
-  if (rule || again != 0) {
+  // Whatever started this thread, it copies nothing that no connection wants copied.
+  const bool may_copy = checkpoint_wishes_.allow_copying();
+  auto rule = !may_copy || last_index_.complete() ? std::nullopt : decide(last_index_);
+  if (rule || (may_copy && again != 0)) {
     if (now < not_before_ns_) return not_before_ns_;
     index = LookInBackground();
     const bool left = index && !index->complete();
@@ -220,7 +222,7 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
     if (checkpointer_.open() && checkpointer_.owes_sync()) {
       (void)checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
     }
-    const auto next_step = idle ? ShrinkWhileIdle(*current, now) : std::nullopt;
+    const auto next_step = idle && may_copy ? ShrinkWhileIdle(*current, now) : std::nullopt;
     CloseIfIdle(last_commit, now);
     CapturePlans(*current);
     if (values_[Setting::kAutoOptimize] != 0) Optimize(*current, last_commit, now);
@@ -374,7 +376,7 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     if (!more) break;
     inside.GiveWay();
     more = checkpointer_.open() && rules_ && compiled_.generation == generation &&
-           !LookForReplicator(MonotonicNs());
+           checkpoint_wishes_.allow_copying() && !LookForReplicator(MonotonicNs());
   }
   Put(engine.brake_frame, 0);
   const std::uint64_t end = MonotonicNs();
@@ -384,6 +386,7 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     whole.result = index.complete() ? CheckpointResult::kComplete : CheckpointResult::kPartial;
     whole.wal_frames = index.max_frame;
     whole.checkpointed_frames = index.backfill;
+    if (whole.message.empty()) whole.commits_went_on = true;
   }
   // Interrupted, since the host needed the database: that says nothing about readers.
   if (checkpointer_.cancelled()) in_vain = false;

@@ -335,41 +335,89 @@ CheckpointReport Database::Record(CheckpointMode mode, CheckpointOrigin origin,
   if (outcome.result == CheckpointResult::kSkipped) return report;
   report.mode = mode;
   CheckpointEntry entry;
-  entry.at_ms = UnixMs();
-  entry.pid = ThisProcess().pid;
   entry.mode = mode;
   entry.origin = origin;
+  entry.wal_bytes = report.wal_bytes;
+  entry.rule = rule;
+  WriteRecord(std::move(entry), outcome, checkpointer_.Look(), start_ns, end_ns);
+  return report;
+}
+
+void Database::RecordOfApplication(CheckpointMode mode, CheckpointOutcome outcome,
+                                   const WalIndex& index, std::uint64_t start_ns,
+                                   std::uint64_t end_ns) {
+  CheckpointEntry entry;
+  entry.mode = mode;
+  entry.origin = CheckpointOrigin::kApplication;
+  entry.wal_bytes = WalBytes();
+  WriteRecord(std::move(entry), outcome, index, start_ns, end_ns);
+}
+
+void Database::WriteRecord(CheckpointEntry entry, const CheckpointOutcome& outcome,
+                           const std::optional<WalIndex>& index, std::uint64_t start_ns,
+                           std::uint64_t end_ns) {
+  entry.at_ms = UnixMs();
+  entry.pid = ThisProcess().pid;
   entry.result = outcome.result;
   entry.wal_frames = outcome.wal_frames;
   entry.checkpointed_frames = outcome.checkpointed_frames;
   entry.moved_frames = outcome.moved_frames;
-  entry.wal_bytes = report.wal_bytes;
-  entry.duration_ns = static_cast<std::int64_t>(report.duration_ns);
-  entry.rule = rule;
+  entry.duration_ns = static_cast<std::int64_t>(end_ns - start_ns);
   entry.error = outcome.message;
-  if (outcome.pinned || outcome.busy || outcome.result == CheckpointResult::kPartial) {
-    entry.blocked_by_pid = WhoIsInTheWay();
+  if (index && !outcome.commits_went_on &&
+      (outcome.pinned || outcome.busy || outcome.result == CheckpointResult::kPartial)) {
+    const InTheWay who = WhoIsInTheWay(entry, outcome, *index, start_ns);
+    entry.blocked_by_pid = who.pid;
+    if (entry.origin == CheckpointOrigin::kApplication && who.pid) {
+      entry.error = who.writes ? "others wrote, or held the write lock"
+                               : "a reader holds frame " + std::to_string(who.frame) + " of " +
+                                     std::to_string(index->max_frame);
+    }
   }
   control()->region().RecordCheckpoint(entry, end_ns);
-  return report;
 }
 
-std::optional<std::int64_t> Database::WhoIsInTheWay() {
-  const auto index = checkpointer_.Look();
+Database::InTheWay Database::WhoIsInTheWay(const CheckpointEntry& entry,
+                                           const CheckpointOutcome& outcome, const WalIndex& index,
+                                           std::uint64_t start_ns) const {
+  InTheWay who;
   const auto marks = ReadMarksOfLockTable(shm_path_);
-  if (!index || !marks) return std::nullopt;
-  std::optional<std::int64_t> pid;
-  std::uint32_t oldest = 0;
-  for (int mark = 0; mark < kReadMarks; ++mark) {
-    const auto& pids = marks->pids[static_cast<std::size_t>(mark)];
-    const std::uint32_t frame = index->Snapshot(mark);
-    if (pids.empty() || pids[0] == 0 || (pid && frame >= oldest)) continue;
-    pid = pids[0];
-    oldest = frame;
+  if (!marks) return who;
+  if (entry.mode != CheckpointMode::kPassive && marks->writer) {
+    who.pid = marks->writer;
+    who.writes = true;
+    return who;
   }
-  // Who reads all of the log is in nobody's way as long as somebody writes.
-  if (marks->writer && (!pid || oldest >= index->max_frame)) return marks->writer;
-  return pid;
+  // What lets the log start over waits for a reader of the newest frame, too.
+  const bool starts_over = outcome.pinned || entry.mode == CheckpointMode::kRestart ||
+                           entry.mode == CheckpointMode::kTruncate;
+  const bool in_call =
+      entry.origin == CheckpointOrigin::kManual || entry.origin == CheckpointOrigin::kApplication;
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    const std::uint32_t frame = index.Snapshot(mark);
+    if ((who.pid && frame >= who.frame) || (!starts_over && frame >= index.max_frame)) continue;
+    // A commit of this process holds a mark for a moment, and is in nobody's way.
+    const auto& pids = marks->pids[static_cast<std::size_t>(mark)];
+    const auto holder = std::find_if(pids.begin(), pids.end(), [&](std::int64_t each) {
+      return each != 0 && (each != ThisProcess().pid || ReadsHere(start_ns, in_call));
+    });
+    if (holder == pids.end()) continue;
+    who.pid = *holder;
+    who.frame = frame;
+  }
+  return who;
+}
+
+bool Database::ReadsHere(std::uint64_t since_ns, bool in_call) const {
+  const auto connections = control()->Connections();
+  return std::any_of(connections.begin(), connections.end(), [&](const ConnectionEntry& each) {
+    if (each.pid != ThisProcess().pid || each.role == ConnectionRole::kCheckpointer) return false;
+    if (each.transaction == TransactionState::kWrite) return false;
+    const std::uint64_t began = each.transaction == TransactionState::kRead ? each.transaction_ns
+                                : in_call                                   ? 0
+                                                                            : each.started_ns;
+    return began != 0 && began < since_ns;
+  });
 }
 
 Facts Database::GatherFacts(const WalIndex& index, std::optional<std::int64_t> wal_bytes,

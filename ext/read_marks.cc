@@ -48,6 +48,7 @@ std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
     constexpr std::int64_t kWriter = kShmLockBase + kWriteLock;
     const bool writes = lock.exclusive && lock.first_byte <= kWriter && kWriter <= lock.last_byte;
     if (writes && lock.pid > 0 && lock.pid != ThisProcess().pid) marks.writer = lock.pid;
+    marks.written_here = marks.written_here || (writes && lock.pid == ThisProcess().pid);
     if (lock.exclusive) continue;  // one who moves frames or starts the log over, not a reader
     if (lock.first_byte <= kShmOpenByte && kShmOpenByte <= lock.last_byte) {
       note(marks.open_by, lock.pid);

@@ -21,6 +21,7 @@ struct ReadMarks {
   std::array<std::vector<std::int64_t>, kReadMarks> pids;
   std::vector<std::int64_t> open_by;
   std::optional<std::int64_t> writer;  // another process that holds the write lock
+  bool written_here = false;           // this process holds it
   bool knows_pids = false;
 };
 

@@ -41,7 +41,7 @@ const Table& WalCheckpointsTable() {
           {"at", kText, "UTC, when it ended", [](const Row& r) -> Value { return UtcText(r.entry.at_ms); }},
           {"pid", kInteger, "the process that ran it", [](const Row& r) -> Value { return r.entry.pid; }},
           {"mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE", [](const Row& r) -> Value { return ModeName(r.entry.mode); }},
-          {"origin", kText, "inline, background, manual or close", [](const Row& r) -> Value { return OriginName(r.entry.origin); }},
+          {"origin", kText, "inline, background, manual, close, or application: a PRAGMA wal_checkpoint of the program's own", [](const Row& r) -> Value { return OriginName(r.entry.origin); }},
           {"rule", kText, "the rule that called for it; NULL where somebody asked", [](const Row& r) -> Value { return OrNull(r.entry.rule); }},
           {"result", kText, "complete, partial, busy, skipped or failed", [](const Row& r) -> Value { return ResultName(r.entry.result); }},
           {"wal_frames", kInteger, "frames in the log", [](const Row& r) -> Value { return r.entry.wal_frames; }},

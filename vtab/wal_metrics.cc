@@ -134,7 +134,7 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
   if (row.schema.is_wal()) {
     row.index = connection.LookAtLog(row.schema);
     row.wal_bytes = database.WalBytes();
-    if (!connection.observes()) row.hook = HookName(connection.ProbeHook(row.schema));
+    if (!connection.observes()) row.hook = HookName(connection.ProbeHook());
     CountReaders(connection, before, row);
     row.inline_because = connection.InlineBecause(row.schema);
     row.unmanaged = database.CountUnmanagedProcesses();
@@ -267,6 +267,7 @@ const Table& WalMetricsTable() {
           {"pool_replaced", kInteger, "connections of the pool that were broken, or on another file, and were replaced", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.replaced; }); }},
           {"pool_utilization", kReal, "of the time that connections of the pool have been open, the part in which statements ran on them, 0 to 1; near 1 with pool_waits: read_pool_size is too small", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.utilization ? Value(*r.pool.utilization) : Value(); }); }},
           {"inline_because", kText, "why checkpointer is inline; NULL where it is not", [](const Row& r) -> Value { return InlineBecause(r); }},
+          {"checkpoints_application", kInteger, "of the checkpoints that ran, by a PRAGMA wal_checkpoint of the program's own", [](const Row& r) -> Value { return ByOrigin(r, CheckpointOrigin::kApplication); }},
       });
   // clang-format on
   return kTable;

@@ -20,7 +20,7 @@ std::int64_t Stored(const std::optional<std::int64_t>& value) { return value.val
 }  // namespace
 
 const char* OriginName(CheckpointOrigin origin) {
-  constexpr const char* kNames[] = {"inline", "background", "manual", "close"};
+  constexpr const char* kNames[] = {"inline", "background", "manual", "close", "application"};
   return kNames[static_cast<std::size_t>(origin)];
 }
 
@@ -28,6 +28,9 @@ const char* ResultName(CheckpointResult result) {
   constexpr const char* kNames[] = {"complete", "partial", "busy", "skipped", "failed"};
   return kNames[static_cast<std::size_t>(result)];
 }
+
+static_assert(kCheckpointOrigins ==
+              std::tuple_size_v<decltype(layout::CheckpointCounters::by_origin)>);
 
 void ControlRegion::RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t monotonic_ns) {
   layout::CheckpointCounters& counters = file_->checkpoints;
@@ -126,7 +129,8 @@ CheckpointTotals ControlRegion::ReadCheckpointTotals() const {
   const layout::CheckpointCounters& counters = file_->checkpoints;
   CheckpointTotals totals;
   for (std::size_t i = 0; i < 4; ++i) totals.by_mode[i] = Get(counters.by_mode[i]);
-  for (std::size_t i = 0; i < 4; ++i) totals.by_origin[i] = Get(counters.by_origin[i]);
+  for (std::size_t i = 0; i < kCheckpointOrigins; ++i)
+    totals.by_origin[i] = Get(counters.by_origin[i]);
   for (std::size_t i = 0; i < 5; ++i) totals.by_result[i] = Get(counters.by_result[i]);
   totals.frames = Get(counters.frames);
   totals.total_ns = Get(counters.total_ns);
@@ -184,7 +188,10 @@ std::vector<CheckpointEntry> ControlRegion::ReadCheckpointLog() const {
     // Keeps the copying above before the second look.
     std::atomic_thread_fence(std::memory_order_acquire);
     if (Get(slot.id) != id) continue;
-    if (record.mode >= kCheckpointModes || record.origin > 3 || record.result > 4) continue;
+    if (record.mode >= kCheckpointModes || record.origin >= kCheckpointOrigins ||
+        record.result > 4) {
+      continue;
+    }
     CheckpointEntry entry;
     entry.id = id;
     entry.at_ms = record.at_ms;

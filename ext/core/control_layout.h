@@ -122,7 +122,7 @@ struct EngineState {
 
 struct CheckpointCounters {
   std::array<Counter, 4> by_mode;
-  std::array<Counter, 4> by_origin;
+  std::array<Counter, 5> by_origin;
   std::array<Counter, 5> by_result;
   Counter frames;
   Counter total_ns;

@@ -390,9 +390,8 @@ void ControlRegion::ClearStatistics(std::int64_t unix_ms, std::uint64_t monotoni
   BeginStatistics(unix_ms, monotonic_ns);
   ClearSlab(file_->slabs[kSharedSlab], Get(file_->header.reset_generation));
   layout::CheckpointCounters& counters = file_->checkpoints;
-  for (auto* group : {&counters.by_mode, &counters.by_origin}) {
-    for (Counter& counter : *group) Put(counter, 0);
-  }
+  for (Counter& counter : counters.by_mode) Put(counter, 0);
+  for (Counter& counter : counters.by_origin) Put(counter, 0);
   for (Counter& counter : counters.by_result) Put(counter, 0);
   for (Counter& counter : counters.histogram) Put(counter, 0);
   for (Counter* counter :

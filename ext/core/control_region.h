@@ -33,7 +33,8 @@
 
 namespace walmanager {
 
-enum class CheckpointOrigin : std::uint8_t { kInline, kBackground, kManual, kClose };
+enum class CheckpointOrigin : std::uint8_t { kInline, kBackground, kManual, kClose, kApplication };
+inline constexpr std::size_t kCheckpointOrigins = 5;
 const char* OriginName(CheckpointOrigin origin);
 enum class CheckpointResult : std::uint8_t { kComplete, kPartial, kBusy, kSkipped, kFailed };
 const char* ResultName(CheckpointResult result);
@@ -60,7 +61,7 @@ struct CommitTotals {
 };
 
 struct CheckpointTotals {
-  std::uint64_t by_mode[4] = {}, by_origin[4] = {}, by_result[5] = {};
+  std::uint64_t by_mode[4] = {}, by_origin[kCheckpointOrigins] = {}, by_result[5] = {};
   std::uint64_t frames = 0, total_ns = 0, max_ns = 0, last_ns = 0, wal_resets = 0,
                 wal_bytes_max = 0;
   std::int64_t last_ms = 0;

@@ -2,8 +2,12 @@
 
 #include <cstring>
 
+#include "ext/core/sql_tokens.h"
+
 namespace walmanager {
 namespace {
+
+constexpr char kAutocheckpoint[] = "wal_autocheckpoint";
 
 char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
@@ -77,16 +81,50 @@ StatementKind ClassifyStatement(const char* sql) {
       return StartsWith(sql, "rollback") ? StatementKind::kRollback : StatementKind::kOther;
     case 'p':
       if (!StartsWith(sql, "pragma")) return StatementKind::kOther;
-      if (ValueOf(sql, "wal_autocheckpoint")) return StatementKind::kSetsAutocheckpoint;
-      if (Changes(sql, "journal_mode", "wal") || Changes(sql, "locking_mode", "normal") ||
-          Mentions(sql, "wal_checkpoint")) {
+      if (Mentions(sql, kAutocheckpoint)) {
+        return ValueOf(sql, kAutocheckpoint) ? StatementKind::kSetsAutocheckpoint
+                                             : StatementKind::kReadsAutocheckpoint;
+      }
+      if (Changes(sql, "journal_mode", "wal") || Changes(sql, "locking_mode", "normal")) {
         return StatementKind::kWantsDatabase;
       }
+      if (Mentions(sql, "wal_checkpoint")) return StatementKind::kCheckpoints;
       if (ValueOf(sql, "synchronous")) return StatementKind::kSetsSynchronous;
       return StatementKind::kOther;
     default:
       return StatementKind::kOther;
   }
+}
+
+CheckpointPragma ReadCheckpointPragma(std::string_view sql) {
+  SqlTokenizer tokenizer(sql);
+  Token token;
+  const auto next = [&] {
+    tokenizer.Next(token);
+    const bool quoted = token.kind == TokenKind::kQuoted || IsClosedString(token);
+    return quoted ? token.text.substr(1, token.text.size() - 2) : token.text;
+  };
+  do {
+    next();
+  } while (token.kind == TokenKind::kSemicolon);
+  CheckpointPragma pragma;
+  const std::string_view first = next();
+  next();
+  if (token.kind == TokenKind::kDot) {
+    pragma.schema = first;
+    next();
+    next();
+  }
+  if (token.kind == TokenKind::kOpen || token.text == "=") pragma.mode = next();
+  return pragma;
+}
+
+bool SetsAutocheckpointToZero(const char* sql) {
+  const char* value = ValueOf(SkipSpaceAndComments(sql), kAutocheckpoint);
+  if (!value || *value != '0') return false;
+  while (*value == '0') ++value;
+  const char next = Lower(*value);
+  return !(next >= '1' && next <= '9') && !(next >= 'a' && next <= 'z');
 }
 
 }  // namespace walmanager

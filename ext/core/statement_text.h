@@ -5,15 +5,17 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace walmanager {
 
 enum class StatementKind : std::uint8_t {
   kOther,
-  kSetsAutocheckpoint,  // PRAGMA wal_autocheckpoint=N: it already did so when it was prepared
-  // PRAGMA journal_mode=X but wal, locking_mode=X but normal, wal_checkpoint: nothing of ours shall
-  // be in its way.
+  kSetsAutocheckpoint,   // PRAGMA wal_autocheckpoint=N: it already did so when it was prepared
+  kReadsAutocheckpoint,  // PRAGMA wal_autocheckpoint
+  // PRAGMA journal_mode=X but wal, locking_mode=X but normal: nothing of ours shall be in its way.
   kWantsDatabase,
+  kCheckpoints,      // PRAGMA wal_checkpoint: likewise
   kSetsSynchronous,  // PRAGMA synchronous=X
   kAttach,
   kDetach,
@@ -23,5 +25,15 @@ enum class StatementKind : std::uint8_t {
 
 // `sql` ends in NUL. Leading white space and comments are passed over, case is ignored.
 StatementKind ClassifyStatement(const char* sql);
+
+// What a PRAGMA wal_checkpoint asks for. The texts are the statement's own.
+struct CheckpointPragma {
+  std::string_view schema;  // empty: all
+  std::string_view mode;    // as it is written, without quotes; empty: PASSIVE
+};
+CheckpointPragma ReadCheckpointPragma(std::string_view sql);
+
+// Whether the value that such a PRAGMA sets is written as 0, as a program writes what it has read.
+bool SetsAutocheckpointToZero(const char* sql);
 
 }  // namespace walmanager

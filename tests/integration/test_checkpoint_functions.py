@@ -426,6 +426,73 @@ def test_columns_of_the_log(db):
         (name, "TEXT" if name in texts else "REAL" if name == "duration_ms" else "INTEGER") for name in names]
 
 
+LAST = "SELECT origin, mode, result, wal_frames, checkpointed_frames, moved_frames, blocked_by_pid, error " \
+       "FROM wal_checkpoints LIMIT 1"
+
+
+@pytest.mark.parametrize("sql, mode", [
+    ("PRAGMA wal_checkpoint", "PASSIVE"), ("pragma main.wal_checkpoint('full')", "FULL"),
+    ("/* mine */ PRAGMA wal_checkpoint(RESTART);", "RESTART"), ("PRAGMA \"main\".wal_checkpoint = TRUNCATE", "TRUNCATE"),
+    ("PRAGMA wal_checkpoint(9)", "PASSIVE")])
+@pytest.mark.parametrize("measured", ["on", "off"])
+def test_bug_the_programs_own_pragma_was_not_in_the_log(fast, sql, mode, measured):
+    fast.execute("SELECT wal_set('statement_metrics', ?)", (measured,)).fetchall()
+    frames(fast, 20)
+    row = fast.execute(sql).fetchone()
+    left = 0 if mode == "TRUNCATE" else 20
+    assert row == (0, left, left)
+    assert fast.execute(LAST).fetchall() == [("application", mode, "complete", left, left, 20, None, None)]
+    assert one(fast, "SELECT count(*) FROM wal_checkpoints") == 1
+    row = metrics(fast)
+    assert (row["checkpoints"], row["checkpoints_application"], row["checkpoints_manual"]) == (1, 1, 0)
+
+
+def test_bug_a_pragma_that_said_success_for_months_shows_as_busy(fast, wal_path):
+    """It returns a row, and the row says busy."""
+    fast.execute("PRAGMA busy_timeout=0")
+    frames(fast, 5)
+    with Holder(wal_path) as holder:
+        frames(fast, 5)
+        assert fast.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall() == [(1, 10, 5)]
+        assert fast.execute(LAST).fetchall() == [("application", "TRUNCATE", "busy", 10, 5, 5, holder.pid,
+                                                  "a reader holds frame 5 of 10")]
+        assert fast.execute("PRAGMA wal_checkpoint").fetchall() == [(0, 10, 5)]
+        assert fast.execute(LAST).fetchall() == [("application", "PASSIVE", "partial", 10, 5, 0, holder.pid,
+                                                  "a reader holds frame 5 of 10")]
+
+
+def test_a_pragma_that_fails_is_in_the_log(fast):
+    frames(fast, 5)
+    fast.execute("BEGIN IMMEDIATE")
+    assert error(fast, "PRAGMA wal_checkpoint(TRUNCATE)") == "database table is locked"
+    fast.execute("ROLLBACK")
+    assert fast.execute(LAST).fetchall() == [("application", "TRUNCATE", "failed", None, None, None, None,
+                                              "the PRAGMA failed: SQLite refuses it within a transaction")]
+
+
+def test_a_pragma_is_in_the_log_of_each_database_that_it_is_for(fast, tmp_path):
+    fast.execute("ATTACH ? AS other", (str(tmp_path / "other.db"),))
+    fast.execute("PRAGMA other.journal_mode=WAL").fetchall()
+    fast.execute("CREATE TABLE other.u(a)")
+    frames(fast, 5)
+    each = "SELECT schema, mode, result, moved_frames FROM wal_checkpoints ORDER BY schema, id"
+    fast.execute("PRAGMA other.wal_checkpoint(FULL)").fetchall()
+    assert fast.execute(each).fetchall() == [("other", "FULL", "complete", 2)]
+    fast.execute("INSERT INTO other.u VALUES (1)")
+    fast.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    assert fast.execute(each).fetchall() == [("main", "TRUNCATE", "complete", 5), ("other", "FULL", "complete", 2),
+                                             ("other", "TRUNCATE", "complete", 1)]
+
+
+def test_a_pragma_on_a_database_without_a_log_is_not(tmp_path):
+    db = connect(tmp_path / "rollback.db")
+    db.execute("CREATE TABLE t(a)")
+    assert db.execute("PRAGMA wal_checkpoint").fetchall() == [(0, -1, -1)]
+    assert db.execute("SELECT * FROM wal_checkpoints").fetchall() == []
+    assert files_beside(tmp_path / "rollback.db") == {""}
+    db.close()
+
+
 def test_the_log_has_a_row_for_each_newest_first(fast, wal_path):
     fast.execute("PRAGMA busy_timeout=0")
     frames(fast, 5)

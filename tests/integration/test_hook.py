@@ -5,7 +5,7 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, inline, metrics, one
-from helpers import apsw_connect, copied_in_background, frames, poll, wal_bytes, write
+from helpers import apsw_connect, copied_in_background, frames, poll, python, wal_bytes, write
 
 
 @pytest.fixture
@@ -220,6 +220,116 @@ def test_automatic_checkpoints_come_back_with_the_pragma(fast):
     assert (row["checkpointer"], row["checkpoints_inline"], row["pending_frames"]) == ("inline", 1, 0)
 
 
+def scan(db):
+    """A statement whose plan is wanted, which a thread of ours is asked for at the next one."""
+    db.execute("SELECT count(*) FROM t WHERE payload = 1").fetchall()
+    db.execute("SELECT 1").fetchall()
+
+
+def nothing_is_copied(db):
+    """In many ticks of a thread of ours."""
+    before = metrics(db)
+    time.sleep(0.3)
+    row = metrics(db)
+    assert (row["checkpoints"], row["checkpointed_frames"]) == (before["checkpoints"], before["checkpointed_frames"])
+    return row
+
+
+def test_bug_after_pragma_0_a_thread_that_was_wanted_for_a_plan_copied_frames(fast):
+    """0 from every connection of a process: nothing of ours copies, whatever started the thread."""
+    fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
+    fast.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+    write(fast, 50)
+    frames(fast, 1500)
+    scan(fast)
+    row = nothing_is_copied(fast)
+    assert (row["checkpointer"], row["checkpoints"], row["checkpointed_frames"]) == ("off", 0, 0)
+    assert fast.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall() == [(0, 0, 0)]
+
+
+def test_bug_a_reader_that_wants_a_plan_let_a_thread_copy_for_a_writer_that_set_0(fast, wal_path):
+    """A connection that never commits would never checkpoint by itself."""
+    fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
+    fast.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+    write(fast, 50)
+    frames(fast, 1500)
+    reader = connect(wal_path)
+    scan(reader)
+    assert nothing_is_copied(fast)["checkpoints"] == 0
+    plan = "SELECT plan FROM query_performance WHERE query = 'SELECT count(*) FROM t WHERE payload = ?'"
+    assert poll(lambda: one(fast, plan)).startswith("SCAN")  # its plan is had all the same
+    reader.close()
+
+
+def test_bug_after_pragma_0_a_thread_of_earlier_commits_went_on(fast):
+    fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
+    write(fast, 1100)
+    copied_in_background(fast)
+    fast.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+    frames(fast, 1500)
+    nothing_is_copied(fast)
+    fast.execute("PRAGMA wal_autocheckpoint=1000").fetchall()
+    before = metrics(fast)["checkpoints"]
+    frames(fast, 1)
+    poll(lambda: frames(fast, 1) or metrics(fast)["checkpoints"] > before)
+
+
+# --- what the PRAGMA reads, put back
+
+def reads_0_and_turns_off(db):
+    value = one(db, "PRAGMA wal_autocheckpoint")
+    assert value == 0
+    db.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+    assert metrics(db)["checkpointer"] == "off"
+    return value
+
+
+def test_bug_a_program_that_put_back_what_the_pragma_read_turned_checkpoints_off_for_good(fast_inline):
+    """It reads 0 while our hook stands where SQLite's would."""
+    value = reads_0_and_turns_off(fast_inline)
+    frames(fast_inline, 1500)
+    assert metrics(fast_inline)["checkpoints"] == 0
+    fast_inline.execute(f"PRAGMA wal_autocheckpoint={value}").fetchall()
+    assert metrics(fast_inline)["checkpointer"] == "inline"
+    frames(fast_inline, 1)
+    assert metrics(fast_inline)["checkpoints_inline"] == 1
+    assert frames_setting(fast_inline) == (1000, None)
+
+
+def test_what_the_pragma_reads_is_put_back_once_for_each_time_it_was_turned_off(fast_inline):
+    reads_0_and_turns_off(fast_inline)
+    for state in ("inline", "off", "inline"):
+        fast_inline.execute(f"PRAGMA main.wal_autocheckpoint = '0' -- {state}").fetchall()
+        assert metrics(fast_inline)["checkpointer"] == state
+
+
+def test_the_pragma_counts_too_where_a_function_of_the_program_runs_it(fast_inline):
+    def pragma(value):
+        return str(fast_inline.execute(f"PRAGMA wal_autocheckpoint{value}").fetchall())
+    fast_inline.create_function("pragma", 1, pragma)
+    assert one(fast_inline, "SELECT pragma('')") == "[(0,)]"
+    for state in ("off", "inline"):
+        assert one(fast_inline, "SELECT pragma('=0')") == "[(0,)]"
+        row = metrics(fast_inline)
+        assert (row["checkpointer"], row["hook"]) == (state, "active")
+
+
+@pytest.mark.parametrize("sql", [
+    ["=0", "=0"],  # never read
+    ["=0", "", "=0"],  # the 0 that it reads is its own
+    ["=0", "", "=0", "=0"],
+    ["", "=0", "=-1"],  # that is not what it read
+    ["", "=-1", "=-1"],
+    ["", "=off", "=off"],
+])
+def test_pragma_0_twice_stays_a_wish(fast_inline, sql):
+    for value in sql:
+        fast_inline.execute("PRAGMA wal_autocheckpoint" + value).fetchall()
+    frames(fast_inline, 1100)
+    row = metrics(fast_inline)
+    assert (row["checkpointer"], row["checkpoints"]) == ("off", 0)
+
+
 # --- the C interface, and hooks of others
 
 def test_sqlite3_wal_autocheckpoint_is_detected_when_metrics_are_read(wal_path):
@@ -327,6 +437,132 @@ def test_with_a_foreign_trace_the_pragma_is_found_when_metrics_are_read(fast):
     write(fast, 250)
     assert frames_setting(fast)[0] == 200
     assert metrics(fast)["checkpoints_inline"] == 1
+
+
+BEFORE_THE_FIRST_STATEMENT = """
+import ctypes, sys
+from conftest import EXTENSION
+lib = ctypes.CDLL("libsqlite3.so.0")
+pointer = ctypes.c_void_p
+HOOK = ctypes.CFUNCTYPE(ctypes.c_int, pointer, pointer, ctypes.c_char_p, ctypes.c_int)
+TRACE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint, pointer, pointer, pointer)
+ROW = ctypes.CFUNCTYPE(ctypes.c_int, pointer, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p), pointer)
+called, rows = [], []
+hook = HOOK(lambda argument, db, schema, pages: called.append(pages) or 0)
+trace = TRACE(lambda *event: 0)
+row = ROW(lambda argument, count, values, names: rows.append([values[i].decode() for i in range(count)]) or 0)
+def opened(path):
+    db = pointer()
+    assert lib.sqlite3_open(path.encode(), ctypes.byref(db)) == 0
+    return db
+def run(db, sql):
+    assert lib.sqlite3_exec(db, sql.encode(), row, None, None) == 0
+loader = opened(":memory:")
+lib.sqlite3_enable_load_extension(loader, 1)
+assert lib.sqlite3_load_extension(loader, EXTENSION.encode(), b"sqlite3_walmanagerprocess_init", None) == 0
+db = opened(sys.argv[1])
+if "trace" in sys.argv[2]: lib.sqlite3_trace_v2(db, 1, trace, None)
+if "hook" in sys.argv[2]: lib.sqlite3_wal_hook(db, hook, None)
+if "off" in sys.argv[2]: lib.sqlite3_wal_autocheckpoint(db, 0)
+for i in range(3):
+    run(db, "INSERT INTO t(payload) VALUES (1)")
+run(db, "SELECT hook, checkpointer, commits FROM wal_metrics")
+print(called, *rows[0])
+lib.sqlite3_close(db); lib.sqlite3_close(loader)
+"""
+
+
+@pytest.mark.parametrize("what, said", [
+    ("hook", "[1, 2, 3] displaced off 0\n"),
+    ("hook trace", "[1, 2, 3] displaced off 0\n"),
+    ("off", "[] displaced off 0\n"),
+    ("trace", "[] active inline 3\n"),
+    ("", "[] active background 3\n"),
+])
+def test_bug_a_hook_that_was_set_before_the_first_statement_was_replaced_silently(wal_path, what, said):
+    """After a process-wide load: look before placing; the program's stays."""
+    assert python(BEFORE_THE_FIRST_STATEMENT, wal_path, what) == said
+
+
+def test_bug_the_thread_copied_where_the_program_turned_its_hook_off(wal_path):
+    """sqlite3_wal_autocheckpoint(db, 0) takes our hook without a word; the commits that it misses tell."""
+    db = apsw_connect(wal_path)
+    db.cursor().execute("PRAGMA synchronous=OFF; SELECT wal_set('sample_interval_ms', 50)").fetchall()
+    insert = "INSERT INTO t(payload) VALUES (zeroblob(100))"
+    for _ in range(1100):
+        db.cursor().execute(insert)
+    poll(lambda: apsw_metrics(db, "checkpoints_background")[0] > 0)
+    db.wal_autocheckpoint(0)
+    for _ in range(8):
+        db.cursor().execute(insert)
+    copied = apsw_metrics(db, "checkpoints", "wal_resets")
+    for _ in range(1500):
+        db.cursor().execute(insert)
+    time.sleep(0.3)
+    assert apsw_metrics(db, "checkpoints", "wal_resets") == copied
+    assert apsw_metrics(db, "hook", "checkpointer") == ("displaced", "off")
+    db.close()
+
+
+def test_bug_hook_was_called_displaced_while_another_connection_committed(db, wal_path):
+    """A TEMP row, or a full-text index that is checked, changes rows and commits nothing to the log."""
+    other = connect(wal_path)
+    db.execute("CREATE VIRTUAL TABLE f USING fts5(c)")
+    db.execute("INSERT INTO f(c) VALUES ('a')")
+    db.execute("CREATE TEMP TABLE own(x)")
+    for statement in ("INSERT INTO own VALUES (1)", "INSERT INTO f(f) VALUES ('integrity-check')",
+                      "UPDATE t SET payload = 1 WHERE id = -1", "INSERT INTO own SELECT * FROM own"):
+        for _ in range(10):
+            write(other, 1)
+            db.execute(statement)
+            write(other, 1)
+            assert metrics(db)["hook"] == "active", statement
+        assert one(db, "SELECT status FROM system_health WHERE check_name = 'wal_hook'") == "ok"
+    db.execute("BEGIN")
+    write(db, 1)
+    db.execute("ROLLBACK")
+    write(other, 1)
+    assert metrics(db)["hook"] == "active"
+    other.close()
+
+
+def test_hook_is_active_beside_a_database_without_a_log(db, tmp_path):
+    """What is written there calls no hook."""
+    db.execute("ATTACH ? AS other", (str(tmp_path / "rollback.db"),))
+    db.execute("CREATE TABLE other.u(a)")
+    write(db, 1)
+    for _ in range(20):
+        db.execute("INSERT INTO other.u VALUES (1)")
+    assert metrics(db)["hook"] == "active"
+    write(db, 1)
+    assert metrics(db)["hook"] == "active"
+
+
+def test_hook_is_active_in_a_shared_cache(wal_path):
+    """The pages that another connection of the cache writes count as this one's."""
+    pair = [connect(f"file:{wal_path}?cache=shared", uri=True) for _ in range(2)]
+    for db in pair:
+        write(db, 1)
+    pair[0].execute("CREATE TEMP TABLE own(x)")
+    for _ in range(20):
+        write(pair[1], 1)
+        pair[0].execute("INSERT INTO own VALUES (1)")
+    assert metrics(pair[0])["hook"] == "active"
+    for db in pair:
+        db.close()
+
+
+def test_a_foreign_hook_is_told_beside_temporary_tables(wal_path):
+    db = apsw_connect(wal_path)
+    cursor = db.cursor()
+    cursor.execute("CREATE TEMP TABLE own(x)")
+    cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    db.setwalhook(lambda *_: 0)
+    for _ in range(3):
+        cursor.execute("INSERT INTO own VALUES (1)")
+        cursor.execute("INSERT INTO t(payload) VALUES (1)")
+    assert apsw_metrics(db, "hook") == ("displaced",)
+    db.close()
 
 
 # --- times

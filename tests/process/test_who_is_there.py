@@ -423,6 +423,46 @@ def test_a_busy_checkpoint_says_who_was_in_the_way(shell, fast_path, worker):
     assert shell.execute(last).fetchone() == ("busy", process.pid, "others wrote, or held the write lock")
 
 
+@pytest.mark.parametrize("mode", ["truncate", "restart"])
+def test_bug_a_reader_of_the_newest_frame_was_taken_for_a_writer(shell, fast_path, worker, mode):
+    """All is moved, nobody writes: what the log waits for to start over is the reader."""
+    process = worker(fast_path)
+    shell.execute("PRAGMA busy_timeout=10")
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    process.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()")
+    shell.execute("SELECT wal_checkpoint(?)", (mode,)).fetchall()
+    result, pid, frames, error = shell.execute(
+        "SELECT result, blocked_by_pid, wal_frames, error FROM wal_checkpoints LIMIT 1").fetchone()
+    assert (result, pid, error) == ("busy", process.pid, f"a reader holds frame {frames} of {frames}")
+
+
+def test_bug_a_checkpoint_that_commits_outran_named_our_own_process(fast_path):
+    """One connection, and nobody reads: a commit holds a read mark for a moment, and is in nobody's way."""
+    db = connect(fast_path)
+    db.execute("PRAGMA synchronous=NORMAL")
+    deadline = time.monotonic() + 20
+    partial = "SELECT error, blocked_by_pid FROM wal_checkpoints WHERE result = 'partial'"
+    while time.monotonic() < deadline and len(db.execute(partial).fetchall()) < 2:
+        for _ in range(2000):
+            db.execute("INSERT INTO t(payload) VALUES (randomblob(2000))")
+    rows = db.execute(partial).fetchall()
+    db.close()
+    assert {pid for _, pid in rows} <= {None}, rows
+
+
+def test_a_reader_of_this_process_is_named(fast_path):
+    db, reader = connect(fast_path), connect(fast_path)
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchall()
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    db.execute("SELECT wal_checkpoint('passive')").fetchall()
+    assert db.execute("SELECT result, blocked_by_pid FROM wal_checkpoints LIMIT 1").fetchall() == \
+        [("partial", os.getpid())]
+    reader.close()
+    db.close()
+
+
 def test_a_checkpoint_says_who_was_in_the_way(shell, fast_path, worker):
     process = worker(fast_path)
     shell.execute("INSERT INTO t(payload) VALUES (1)")

@@ -15,7 +15,7 @@ TEST(StatementText, KindsInAnySpelling) {
   } kCases[] = {
       {"PRAGMA wal_autocheckpoint=100", Kind::kSetsAutocheckpoint},
       {"pragma main.Wal_AutoCheckpoint ( 0 )", Kind::kSetsAutocheckpoint},
-      {"PRAGMA wal_autocheckpoint", Kind::kOther},
+      {"PRAGMA wal_autocheckpoint", Kind::kReadsAutocheckpoint},
       {"PRAGMA journal_mode = DELETE", Kind::kWantsDatabase},
       {"PRAGMA \"x\".\"journal_mode\"=wal", Kind::kOther},
       {"PRAGMA journal_mode=WAL", Kind::kOther},
@@ -25,8 +25,8 @@ TEST(StatementText, KindsInAnySpelling) {
       {"PRAGMA journal_mode='delete'", Kind::kWantsDatabase},
       {"PRAGMA journal_mode=", Kind::kWantsDatabase},
       {"PRAGMA locking_mode=NORMAL", Kind::kOther},
-      {"PRAGMA wal_checkpoint", Kind::kWantsDatabase},
-      {"PRAGMA main.wal_checkpoint(TRUNCATE)", Kind::kWantsDatabase},
+      {"PRAGMA wal_checkpoint", Kind::kCheckpoints},
+      {"PRAGMA main.wal_checkpoint(TRUNCATE)", Kind::kCheckpoints},
       {"PRAGMA journal_mode", Kind::kOther},
       {"PRAGMA locking_mode(EXCLUSIVE)", Kind::kWantsDatabase},
       {"PRAGMA cache_size=-4000", Kind::kOther},
@@ -47,6 +47,37 @@ TEST(StatementText, KindsInAnySpelling) {
       {"", Kind::kOther},
   };
   for (const auto& test : kCases) EXPECT_EQ(ClassifyStatement(test.sql), test.kind) << test.sql;
+}
+
+TEST(StatementText, WhatACheckpointAsksFor) {
+  const struct {
+    const char *sql, *schema, *mode;
+  } kCases[] = {
+      {"PRAGMA wal_checkpoint", "", ""},
+      {"pragma wal_checkpoint(Truncate);", "", "Truncate"},
+      {"; /* a */ PRAGMA main . wal_checkpoint = 'FULL'", "main", "FULL"},
+      {"PRAGMA \"a b\".wal_checkpoint(\"restart\")", "a b", "restart"},
+      {"PRAGMA 'x'.[wal_checkpoint]", "x", ""},
+      {"PRAGMA", "", ""},
+      {"", "", ""},
+  };
+  for (const auto& test : kCases) {
+    const CheckpointPragma pragma = ReadCheckpointPragma(test.sql);
+    EXPECT_EQ(pragma.schema, test.schema) << test.sql;
+    EXPECT_EQ(pragma.mode, test.mode) << test.sql;
+  }
+}
+
+TEST(StatementText, ZeroAsAutocheckpoint) {
+  for (const char* sql : {"PRAGMA wal_autocheckpoint=0", "pragma main.wal_autocheckpoint('0')",
+                          "PRAGMA wal_autocheckpoint = 00 ;"}) {
+    EXPECT_TRUE(SetsAutocheckpointToZero(sql)) << sql;
+  }
+  for (const char* sql : {"PRAGMA wal_autocheckpoint=-1", "PRAGMA wal_autocheckpoint=off",
+                          "PRAGMA wal_autocheckpoint=010", "PRAGMA wal_autocheckpoint",
+                          "PRAGMA wal_autocheckpoint=0x10"}) {
+    EXPECT_FALSE(SetsAutocheckpointToZero(sql)) << sql;
+  }
 }
 
 TEST(StatementText, SpaceAndCommentsArePassedOver) {

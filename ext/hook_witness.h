@@ -1,0 +1,48 @@
+// Proof that a connection's WAL hook is no longer ours. SQLite has no call that tells it without
+// replacing the hook that is there, so this looks at what the connection has done: it has written
+// pages at a commit in WAL mode, and our hook was not called.
+//
+// Arm() remembers the counters of the connection, Proves() compares. Neither proves anything where
+// pages may have gone elsewhere (a temporary file, a database without a log, a cache that other
+// connections share) or were written before the commit (a spilled cache). No SQL.
+// Thread rules: in the thread that uses the connection.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+struct sqlite3;
+
+namespace walmanager {
+
+class HookWitness {
+ public:
+  explicit HookWitness(sqlite3* db) : db_(db) {}
+
+  // Begins to watch. `schemas`: all of the connection, temp included; none: they are not known.
+  void Arm(const std::vector<std::string>& schemas);
+  // Our hook was called, or the connection does what cannot be followed: what Arm() saw is void.
+  void Disarm() { armed_ = false; }
+  bool armed() const { return armed_; }
+  // Whether the connection has committed to a log since Arm(). What it committed within a statement
+  // that has not ended need not have called its hook yet.
+  bool Proves(const std::vector<std::string>& schemas) const;
+
+ private:
+  struct File {
+    std::string schema;
+    bool log = false;           // it is in WAL mode
+    bool pages_count = false;   // pages that are written to it count as written
+    std::uint32_t version = 0;  // changes with each change of the file
+  };
+  std::vector<File> Files(const std::vector<std::string>& schemas) const;
+  bool CacheIsShared() const;
+
+  sqlite3* const db_;
+  bool armed_ = false;
+  std::uint32_t writes_ = 0, spills_ = 0;
+  std::vector<File> files_;
+};
+
+}  // namespace walmanager
