@@ -132,7 +132,8 @@ Status Verify(sqlite3* db, std::int64_t pages) {
 }
 
 // The size of the copy, which is on the disk then.
-Result<std::int64_t> SyncCopy(sqlite3* db) {
+Result<std::int64_t> SyncCopy(sqlite3* db, HostTurn& turn) {
+  const HostTurn::Outside outside(turn);
   sqlite3_file* file = DatabaseFile(db, "main");
   sqlite3_int64 bytes = 0;
   if (!file || file->pMethods->xSync(file, SQLITE_SYNC_FULL) != SQLITE_OK ||
@@ -168,7 +169,8 @@ struct Copying {
   Connection& connection;
   const Schema& schema;
   const BackupOptions& options;
-  HostInterrupt interrupt{connection.db()};
+  HostTurn& turn;
+  HostInterrupt interrupt{connection.db(), &turn};
   std::unique_ptr<ShownCopy> shown{};  // nullptr: there is nowhere to show it
   LogGrowth growth{schema, options.max_wal_growth_bytes};
 
@@ -202,6 +204,7 @@ Result<CopyReport> Backup(Connection& connection, const Schema& schema, const st
                           const BackupOptions& options) {
   const std::uint64_t start = MonotonicNs();
   const NoSizeSignal no_signal;
+  HostTurn turn;  // the first: what is open is closed within it
   auto absolute = AbsolutePath("path", path);
   if (!absolute.ok()) return absolute.error();
   if (connection.transaction_state(schema.name.c_str()) == TransactionState::kWrite) {
@@ -214,7 +217,7 @@ Result<CopyReport> Backup(Connection& connection, const Schema& schema, const st
   auto file = CopiedFile::Make(report.path, schema.file, options.overwrite);
   if (!file.ok()) return file.error();
 
-  Copying copying{connection, schema, options};
+  Copying copying{connection, schema, options, turn};
   if (schema.database) {
     // What is known of backups is for all processes.
     if (schema.may_make_file()) schema.database->MakeControl();
@@ -231,7 +234,7 @@ Result<CopyReport> Backup(Connection& connection, const Schema& schema, const st
   if (options.verify) {
     if (Status status = Verify(db, pages.value()); !status.ok()) return status.error();
   }
-  const auto bytes = SyncCopy(db);
+  const auto bytes = SyncCopy(db, turn);
   if (!bytes.ok()) return bytes.error();
   copy.value().reset();
   if (Status status = file.value()->Place(); !status.ok()) return status.error();

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "ext/clock.h"
@@ -20,12 +21,13 @@ constexpr char kQuestion[] =
 
 }  // namespace
 
-HostInterrupt::HostInterrupt(sqlite3* host) {
+HostInterrupt::HostInterrupt(sqlite3* host, HostTurn* turn) : turn_(turn) {
   auto question = Prepare(host, std::string(kOwnSql) + kQuestion);
   if (question.ok()) question_ = std::move(question.value());
 }
 
 bool HostInterrupt::Asked() {
+  if (turn_) turn_->GiveWay();
   const std::uint64_t now = MonotonicNs();
   if (asked_ || !question_ || now < next_ns_) return asked_;
   next_ns_ = now + kAskEveryNs;
@@ -41,6 +43,8 @@ bool HostInterrupt::Pause(std::int64_t milliseconds) {
   const std::uint64_t end = MonotonicNs() + static_cast<std::uint64_t>(milliseconds) * kMs;
   for (std::uint64_t now = MonotonicNs(); now < end; now = MonotonicNs()) {
     if (Asked()) return false;
+    std::optional<HostTurn::Outside> outside;
+    if (turn_) outside.emplace(*turn_);
     usleep(static_cast<useconds_t>(std::min(end - now, kAskEveryNs) / 1000));
   }
   return true;

@@ -6,13 +6,15 @@
 
 #include <cstdint>
 
+#include "ext/host_turn.h"
 #include "ext/sqlite.h"
 
 namespace walmanager {
 
 class HostInterrupt {
  public:
-  explicit HostInterrupt(sqlite3* host);
+  // `turn`: of the call, gives way to forks whenever this is asked; nullptr: there is none.
+  explicit HostInterrupt(sqlite3* host, HostTurn* turn = nullptr);
   // Asks at most once in ten milliseconds; stays true.
   bool Asked();
   // Waits; false where it was asked to end meanwhile.
@@ -21,6 +23,7 @@ class HostInterrupt {
   void Follow(sqlite3* own);
 
  private:
+  HostTurn* const turn_;
   OwnedStmt question_;  // nullptr where it could not be prepared: then nothing is known
   std::uint64_t next_ns_ = 0;
   bool asked_ = false;

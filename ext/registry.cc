@@ -8,30 +8,49 @@
 #include <fstream>
 
 #include "ext/clock.h"
+#include "ext/host_turn.h"
 
 namespace walmanager {
 namespace {
 
 std::atomic<bool> watching_forks{false};
 
-// The registry whose threads stand still while this thread forks.
-thread_local Registry* forking = nullptr;
-
 // A thread of ours may itself wait, inside the engine, for something that the forking thread holds
 // (a host's log callback that wants an interpreter's lock): then the fork goes on without it, as it
 // would beside any other thread that uses SQLite.
 constexpr std::chrono::seconds kLongestWaitForThreads{10};
+// A thread of the host's more likely so: in a call of ours it calls what the host has registered.
+constexpr std::chrono::milliseconds kLongestWaitForHosts{500};
 
 void BeforeFork() {
   Registry* registry = Registry::current.load(std::memory_order_acquire);
   if (!registry) return;
+  const std::thread::id self = std::this_thread::get_id();
   ++registry->forks_waiting;
-  forking = registry->engine_mutex.try_lock_for(kLongestWaitForThreads) ? registry : nullptr;
+  HostTurn::LeaveForFork(*registry);
+  if (registry->host_mutex.try_lock_for(kLongestWaitForHosts)) registry->forks_with_hosts = self;
+  if (registry->engine_mutex.try_lock_for(kLongestWaitForThreads)) {
+    registry->forks_with_engine = self;
+  }
   --registry->forks_waiting;
 }
+
 void AfterForkInParent() {
-  if (forking) forking->engine_mutex.unlock();
+  // Another one than before where this thread did not find any: it holds nothing of that.
+  Registry* registry = Registry::current.load(std::memory_order_acquire);
+  if (!registry) return;
+  const std::thread::id self = std::this_thread::get_id();
+  if (registry->forks_with_engine == self) {
+    registry->forks_with_engine = std::thread::id();
+    registry->engine_mutex.unlock();
+  }
+  if (registry->forks_with_hosts == self) {
+    registry->forks_with_hosts = std::thread::id();
+    registry->host_mutex.unlock();
+  }
+  HostTurn::ReturnAfterFork(*registry);
 }
+
 void ForgetInChild() { Registry::current.store(nullptr, std::memory_order_relaxed); }
 
 std::string FirstLine(const char* path) {

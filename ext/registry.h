@@ -23,6 +23,7 @@ namespace walmanager {
 class Connection;
 class ControlFile;
 class Database;
+class HostTurn;
 
 // This process, as others see it in the control file.
 struct ProcessIdentity {
@@ -65,7 +66,13 @@ struct Registry {
   // Held shared by a thread of ours while it is inside the engine, and alone while the process
   // forks: else the child could begin with a lock of the engine's that nobody there can release.
   std::shared_timed_mutex engine_mutex;
-  std::atomic<int> forks_waiting{0};  // for it: threads of ours let them go first
+  // Likewise by threads of the host's in long calls of ours: host_turn.h. A fork takes it first.
+  std::shared_timed_mutex host_mutex;
+  std::atomic<int> forks_waiting{0};  // for the two: who holds them lets forks go first
+  std::mutex turns_mutex;             // guards the list, held for a look
+  HostTurn* turns = nullptr;
+  // The threads that hold the two alone while they fork.
+  std::atomic<std::thread::id> forks_with_engine, forks_with_hosts;
 
   // Never waits: a child forked at any moment finds no lock of its parent's here.
   static Registry& Get() {

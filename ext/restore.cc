@@ -161,6 +161,7 @@ Result<std::int64_t> CopyInto(sqlite3* database, sqlite3* backup, const Database
 Result<CopyReport> Restore(Connection& connection, const Schema& schema, const std::string& path) {
   const std::uint64_t start = MonotonicNs();
   const NoSizeSignal no_signal;
+  HostTurn turn;  // the first: what is open is closed within it
   if (!connection.in_autocommit() ||
       connection.transaction_state(schema.name.c_str()) != TransactionState::kNone) {
     return Error{"this connection is in a transaction: end it first", ErrorCode::kLocked};
@@ -176,7 +177,7 @@ Result<CopyReport> Restore(Connection& connection, const Schema& schema, const s
   if (Status status = CheckPath(report.path, schema.database->path()); !status.ok())
     return status.error();
 
-  HostInterrupt interrupt(connection.db());
+  HostInterrupt interrupt(connection.db(), &turn);
   auto backup = OpenBackup(connection.db(), schema, report.path, interrupt);
   if (!backup.ok()) return About(report.path, backup.error());
   auto destination = OpenDestination(connection, schema);

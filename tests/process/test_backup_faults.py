@@ -107,6 +107,88 @@ def test_a_fork_during_a_backup_stops_nobody(worker, filled, fast_path):
     assert state(filled)[0] == ROWS
 
 
+FORK_DURING_A_BACKUP = """
+def fork_and_look(forks, pause):
+    longest, hung = 0, 0
+    for _ in range(forks):
+        began = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            connect(path).execute("SELECT count(*) FROM t").fetchall()
+            os._exit(0)
+        longest, deadline = max(longest, time.monotonic() - began), time.monotonic() + 20
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                hung += 1
+                os.kill(child, 9)
+                os.waitpid(child, 0)
+                break
+            time.sleep(0.001)
+        time.sleep(pause)
+    return longest, hung
+"""
+
+
+def backs_up(worker, path, options):
+    """A process whose connection `other` makes backups in a thread until `stop`; how many it made is `made`."""
+    process = worker(path)
+    process.run(f"path = {str(path)!r}")
+    process.run(FORK_DURING_A_BACKUP)
+    process.run(f"""
+        stop, made, options = False, [], {options!r}
+        other = connect(path, check_same_thread=False)
+        def back_up():
+            while not stop:
+                made.append(other.execute("SELECT wal_backup(?, ?)", ({str(path.parent)!r} + "/copy.db", options)).fetchall())
+        thread = threading.Thread(target=back_up)
+        """)
+    return process
+
+
+def test_bug_a_child_forked_during_a_backup_hung_in_its_first_statement(worker, filled, fast_path):
+    """The host's thread was inside SQLite's memory allocator, whose lock nothing releases in the child."""
+    process = backs_up(worker, fast_path, '{"pages_per_step":20,"pause_ms":5,"overwrite":true}')
+    process.run("thread.start()")
+    begun(filled, "walmanager backup")
+    process.run("longest, hung = fork_and_look(30, 0.02); stop = True; thread.join()")
+    assert process.call("hung") == 0
+    assert process.call("len(made)") > 0
+    assert state(filled)[0] == ROWS
+
+
+def test_a_fork_does_not_wait_for_a_callback_that_waits_for_the_forking_thread(worker, filled, fast_path):
+    """The thread that forks has the interpreter's lock, and the backup asks the host's progress handler, which wants
+    it: the fork goes on after half a second, as it would beside SQLite's own backup."""
+    process = backs_up(worker, fast_path, '{"pages_per_step":20,"pause_ms":5,"overwrite":true}')
+    process.run("other.set_progress_handler(lambda: 0, 1); thread.start()")
+    begun(filled, "walmanager backup")
+    process.run("longest, hung = fork_and_look(5, 0.02); stop = True; thread.join()")
+    assert process.call("hung") == 0
+    assert process.call("longest") < 5
+    assert process.call("len(made)") > 0
+
+
+def test_a_callback_within_a_backup_may_fork(worker, filled, fast_path):
+    """It is the thread of the backup itself: it waits for nothing, and the backup goes on."""
+    process = backs_up(worker, fast_path, '{"pages_per_step":20,"pause_ms":5,"overwrite":true}')
+    process.run("""
+        forks = []
+        def handler():
+            if len(forks) < 10:
+                began = time.monotonic()
+                child = os.fork()
+                if child == 0:
+                    os._exit(0)
+                forks.append((time.monotonic() - began, os.waitpid(child, 0)[1]))
+            return 0
+        other.set_progress_handler(handler, 100)
+        other.execute("SELECT wal_backup(?, ?)", (path.replace("test.db", "copy.db"), options)).fetchall()
+        """)
+    assert process.call("[status for _, status in forks]") == [0] * 10
+    assert process.call("sorted(took for took, _ in forks)[5]") < 0.4
+    assert state(filled)[0] == ROWS
+
+
 def limited(process, bytes_of_a_file):
     """As on a full disk: no file of that process grows beyond this."""
     process.run(f"""
