@@ -9,7 +9,7 @@
 #if defined(__x86_64__)
 #include <x86intrin.h>
 
-#include "ext/core/wide.h"
+#include "ext/core/tick_calibration.h"
 #endif
 
 namespace walmanager {
@@ -32,31 +32,16 @@ inline std::uint64_t QuickMonotonicNs();
 inline std::int64_t UnixMs() { return ClockNs(CLOCK_REALTIME) / 1'000'000; }
 
 #if defined(__x86_64__)
-// How nanoseconds follow from ticks of the counter: base_ns + (ticks - base_ticks) * multiplier /
-// 2^32, until until_ticks. Made anew from time to time, since the system corrects its clock.
-struct TickCalibration {
-  std::atomic<std::uint64_t> base_ticks{0}, base_ns{0};
-  std::atomic<std::uint64_t> multiplier{0};
-  mutable std::atomic<std::uint64_t> until_ticks{0};  // 0: not known yet, or no more
-  void Void() const { until_ticks.store(0, std::memory_order_relaxed); }
-};
-// The one in force; those before it stay as they are, for who was stopped while he read one.
+// The calibration in force, made anew from time to time, since the system corrects its clock.
+// Earlier ones never change, so a thread that is preempted while it reads one sees consistent data.
 extern std::atomic<const TickCalibration*> tick_calibration;
 std::uint64_t CalibrateTicks();
 
 inline std::uint64_t QuickMonotonicNs() {
   // Acquire: who sees it, sees it whole.
   const TickCalibration& calibration = *tick_calibration.load(std::memory_order_acquire);
-  const std::uint64_t ticks = __rdtsc();
-  if (ticks >= calibration.until_ticks.load(std::memory_order_relaxed)) return CalibrateTicks();
-  // Signed: processors may differ by some ticks.
-  const auto since =
-      static_cast<std::int64_t>(ticks - calibration.base_ticks.load(std::memory_order_relaxed));
-  return calibration.base_ns.load(std::memory_order_relaxed) +
-         static_cast<std::uint64_t>(
-             static_cast<Int128>(since) *
-                 static_cast<Int128>(calibration.multiplier.load(std::memory_order_relaxed)) >>
-             32);
+  std::uint64_t ns = 0;
+  return calibration.At(__rdtsc(), &ns) ? ns : CalibrateTicks();
 }
 #else
 inline std::uint64_t QuickMonotonicNs() { return MonotonicNs(); }
