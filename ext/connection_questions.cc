@@ -57,6 +57,7 @@ std::vector<Connection::MarksBefore> Connection::ReadMarksBefore() const {
 
 void Connection::CapturePlans() {
   if (!main_ || !main_->control) return;
+  std::vector<StatementMeter::PlanWish> again;
   for (const StatementMeter::PlanWish& wish : meter_.TakePlanWishes()) {
     QueryStatistics statistics(main_->control->memory());
     const auto entry = statistics.Find(wish.id);
@@ -65,8 +66,13 @@ void Connection::CapturePlans() {
     const auto schema = static_cast<std::uint32_t>(std::stoll(*version.value()));
     if (statistics.PlanSchemaVersion(*entry) == schema) continue;
     const auto plan = QueryPlan(db_, wish.sql);
-    if (plan.ok()) statistics.SetPlan(*entry, wish.id, plan.value(), schema);
+    if (plan.ok()) {
+      statistics.SetPlan(*entry, wish.id, plan.value(), schema);
+    } else if (plan.error().code == ErrorCode::kInterrupt) {
+      again.push_back(wish);
+    }
   }
+  if (!again.empty()) meter_.PutBack(std::move(again));
 }
 
 Schema Connection::ObservedSchema() {

@@ -256,12 +256,13 @@ bool Database::TakePlanWishes(const HostConnection& host,
 }
 
 void Database::CapturePlans(ControlFile& current) {
+  if (MonotonicNs() < inline_until_ns_) return;  // they stay
   std::vector<StatementMeter::PlanWish> wishes;
   {
     const std::lock_guard lock(words_mutex_);
     wishes = std::exchange(plan_wishes_, {});
   }
-  if (wishes.empty() || MonotonicNs() < inline_until_ns_) return;
+  if (wishes.empty()) return;
   QueryStatistics statistics(current.memory());
   checkpointer_.Explain([&](sqlite3* db, std::uint32_t schema_version) {
     for (const StatementMeter::PlanWish& wish : wishes) {

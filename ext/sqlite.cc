@@ -82,7 +82,8 @@ Result<std::string> QueryPlan(sqlite3* db, const std::string& sql) {
   if (!stmt.ok()) return stmt.error();
   std::map<std::string, int> levels;  // by the row's id
   std::string plan;
-  while (sqlite3_step(stmt.value().get()) == SQLITE_ROW) {
+  int rc = SQLITE_OK;
+  while ((rc = sqlite3_step(stmt.value().get())) == SQLITE_ROW) {
     const auto parent = levels.find(ColumnText(stmt.value().get(), 1));
     const int level = parent == levels.end() ? 0 : parent->second + 1;
     levels[ColumnText(stmt.value().get(), 0)] = level;
@@ -90,6 +91,7 @@ Result<std::string> QueryPlan(sqlite3* db, const std::string& sql) {
     plan +=
         std::string(2 * static_cast<std::size_t>(level), ' ') + ColumnText(stmt.value().get(), 3);
   }
+  if (rc != SQLITE_DONE) return EngineError(db);  // a part of a plan is none
   return plan;
 }
 

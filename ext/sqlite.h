@@ -67,7 +67,8 @@ inline std::string ColumnText(sqlite3_stmt* stmt, int column) {
 // end and gone before this returns.
 Result<std::optional<std::string>> QueryText(sqlite3* db, const std::string& sql);
 
-// What EXPLAIN QUERY PLAN says of `sql`, a line each, indented by two blanks per level.
+// What EXPLAIN QUERY PLAN says of `sql`, a line each, indented by two blanks per level; all of it,
+// or an error.
 Result<std::string> QueryPlan(sqlite3* db, const std::string& sql);
 
 // A figure of sqlite3_db_status, which is not set back.

@@ -413,6 +413,59 @@ def test_the_plan_of_a_scanning_statement_is_kept(db):
     assert one(db, "SELECT plan FROM query_performance WHERE query = 'INSERT INTO t (payload) VALUES (?), ...'") is None
 
 
+def test_bug_a_part_of_a_plan_was_kept_for_the_whole(wal_path):
+    """An interrupt ends the engine's answer in the middle. The plan is asked for when the table is read."""
+    db = connect(wal_path, check_same_thread=False)
+    db.executemany("INSERT INTO t(payload) VALUES (?)", [(i,) for i in range(400)])
+    for number in range(200):
+        db.execute(f"SELECT id AS x{number} FROM t WHERE payload = 7" + " UNION ALL SELECT id FROM t WHERE payload = 8" * 40)
+        def interrupt():
+            time.sleep(number % 40 * 0.00003)
+            db.interrupt()
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        try:
+            db.execute("SELECT count(*) FROM query_performance").fetchall()
+        except sqlite3.OperationalError as error:
+            assert str(error) == "interrupted"
+        thread.join()
+    plans = db.execute("SELECT plan FROM query_performance WHERE query LIKE 'SELECT id AS x%' AND plan IS NOT NULL").fetchall()
+    assert len(plans) > 20
+    assert {len(plan.splitlines()) for plan, in plans} == {1 + 2 * 41}
+    db.close()
+
+
+def test_bug_one_connection_without_a_thread_lost_the_plans_that_others_waited_for(wal_path):
+    """The thread does not come to them while it waits for a reader that holds the log, nor in the ten seconds after a
+    commit of a connection whose trace somebody else has; in those it takes no more wishes, and those it had were gone."""
+    db, waits = connect(wal_path, check_same_thread=False), connect(wal_path)
+    db.executemany("INSERT INTO t(payload) VALUES (?)", [(i,) for i in range(400)])
+    one(db, "SELECT wal_set('checkpoint_frames', 10)")
+    reader = connect(wal_path, None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchall()
+    for _ in range(60):
+        db.execute("UPDATE t SET payload = payload + 1 WHERE id < 200")
+    time.sleep(3)
+    waits.execute("SELECT id AS waits FROM t WHERE payload = 7").fetchall()
+    untraced, late = connect(wal_path), connect(wal_path)
+    untraced.set_trace_callback(lambda text: None)
+    for _ in range(2):
+        untraced.execute("INSERT INTO t(payload) VALUES (1)")
+    for name in ("late", "later"):
+        late.execute(f"SELECT id AS {name} FROM t WHERE payload = 7").fetchall()
+        time.sleep(1.1)
+    untraced.close()
+    reader.close()
+    asks = connect(wal_path)
+    def plan():
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        return one(asks, "SELECT plan FROM query_performance WHERE query LIKE 'SELECT id AS waits%'")
+    assert poll(plan, 20) == "SCAN t"
+    for connection in (db, waits, late, asks):
+        connection.close()
+
+
 def test_the_thread_captures_a_plan_of_a_process_that_does_not_ask(wal_path):
     db, asker = connect(wal_path), connect(wal_path)
     db.execute("INSERT INTO t(payload) VALUES (1), (2)")
