@@ -1,14 +1,11 @@
 #include "ext/background_thread.h"
 
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <system_error>
 
 #include "ext/clock.h"
 #include "ext/system_calls.h"
@@ -44,20 +41,9 @@ void BackgroundThread::SetPriority(bool low) {
   if (may_raise_) setpriority(PRIO_PROCESS, static_cast<id_t>(id), low ? kNice : 0);
 }
 
-bool BackgroundThread::Start() {
-  sigset_t all, before;
-  sigfillset(&all);
-  // The new thread takes over the mask of the one that makes it.
-  if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return false;
-  bool started = true;
-  try {
-    thread_ = std::thread(&BackgroundThread::Run, this);
-    pthread_setname_np(thread_.native_handle(), "walmanager");
-  } catch (const std::system_error&) {
-    started = false;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return started;
+bool BackgroundThread::Start() noexcept {
+  return thread_.Start(
+      "walmanager", [](void* self) { static_cast<BackgroundThread*>(self)->Run(); }, this);
 }
 
 void BackgroundThread::Wake() {
@@ -75,9 +61,9 @@ void BackgroundThread::Stop() {
     stopped_ = true;
   }
   // Somebody waits for it from here on.
-  if (thread_.joinable()) Hurry();
+  if (thread_.running()) Hurry();
   changed_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  thread_.Join();
 }
 
 void BackgroundThread::Run() {

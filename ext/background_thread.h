@@ -1,5 +1,4 @@
-// A thread that does a piece of work when it is woken or when a time has come, with all signals
-// blocked: the host's handlers never run in it.
+// A thread that does a piece of work when it is woken or when a time has come.
 //
 // Its priority for CPU and disk is low, until somebody waits for it: then it is that of any other
 // thread, or on a busy machine those who wait would get their turn, and it would not. Where a
@@ -19,7 +18,9 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
-#include <thread>
+#include <utility>
+
+#include "ext/own_thread.h"
 
 namespace walmanager {
 
@@ -32,7 +33,7 @@ class BackgroundThread {
   BackgroundThread& operator=(const BackgroundThread&) = delete;
 
   // False where the system gives no thread. The first run of the work comes at once.
-  bool Start();
+  bool Start() noexcept;
   // The work runs as soon as the thread can; once for all that come before it does.
   void Wake();
   // Priority as of any other thread, and low again.
@@ -51,7 +52,7 @@ class BackgroundThread {
   std::condition_variable changed_;
   bool woken_ = false;
   bool stopped_ = false;
-  std::thread thread_;
+  OwnThread thread_;
   std::atomic<int> id_{0};  // the system's, 0 before it runs
   std::atomic<bool> may_raise_{false};
   std::atomic<bool> low_{false};

@@ -147,7 +147,7 @@ class Checkpointer {
   std::uint64_t last_used_ns() const { return last_used_ns_; }
   // Nothing of ours stays on the database. Quick: the host's connection is still there, so no
   // checkpoint runs at this close unless ours is the last.
-  void Close();
+  void Close() noexcept;
   void FollowCloseBehaviour(const CloseBehaviour& behaviour);
   // Empty where the last checkpoint was guarded, else why not.
   const std::string& unguarded_because() const { return unguarded_because_; }

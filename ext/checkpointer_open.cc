@@ -166,13 +166,18 @@ Checkpointer::Allowed Checkpointer::TryOpen() {
   return Allowed::kYes;
 }
 
-void Checkpointer::Close() {
+void Checkpointer::Close() noexcept {
   if (open()) on_change_(false);
   open_ = pinned_ = false;
   guard_read_.reset();
   guard_.reset();
   // The last close of all runs a checkpoint, which an interrupt of before would end.
-  if (interrupted_.exchange(false) && checkpoint_) (void)QueryText(checkpoint_.get(), "SELECT 1");
+  if (interrupted_.exchange(false) && checkpoint_) {
+    (void)AtCEdge([this] {
+      (void)QueryText(checkpoint_.get(), "SELECT 1");
+      return SQLITE_OK;
+    });
+  }
   const std::lock_guard lock(interrupt_mutex_);
   const NoSizeSignal no_signal;
   checkpoint_.reset();

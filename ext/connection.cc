@@ -15,6 +15,7 @@
 namespace walmanager {
 namespace {
 
+constexpr std::uint64_t kNotBound = UINT64_MAX;  // no generation of a control file
 constexpr char kLifetimeFunction[] = "walmanager_connection_lifetime";
 
 std::uint64_t Position(const LogEnd& end) { return std::uint64_t{end.salt1} << 32 | end.max_frame; }
@@ -403,12 +404,14 @@ Connection::Log* Connection::FindLog(const char* schema, const char* file) {
   }
   auto database = file && *file ? Database::ForFile(file) : nullptr;
   if (!database) return nullptr;
-  Log& log = logs_.emplace_back();
+  std::list<Log> made(1);  // where memory ends none is left half-way
+  Log& log = made.front();
   log.schema = schema;
   log.file = file;
   const sqlite3_file* object = DatabaseFile(db_, schema);
   log.found_by_name = object && object == DatabaseFileByName(file);
   log.database = std::move(database);
+  logs_.splice(logs_.end(), made);
   if (!automatic()) SetWish(log, CheckpointWish::kUnwanted);
   return &log;
 }
@@ -419,8 +422,11 @@ void Connection::BindIfChanged(Log& log) {
 
 void Connection::Bind(Log& log) {
   followed_control_ = nullptr;
-  // The generation first: if the file changes in between, the next commit binds again.
-  log.control_generation = log.database->control_generation();
+  // The generation first: if the file changes in between, the next commit binds again. So it does
+  // where memory ends on the way; the meter points nowhere until the end.
+  const std::uint64_t generation = log.database->control_generation();
+  log.control_generation = kNotBound;
+  meter_.SetPlaces({});
   const auto before = std::exchange(log.control, log.database->control());
   const std::size_t slab_before = std::exchange(log.slab, log.control->ClaimSlab());
   if (before && !before->shared() && log.control->shared()) {
@@ -431,6 +437,7 @@ void Connection::Bind(Log& log) {
   if (before) before->ReleaseSlab(slab_before);
   Introduce(log);
   SetPlaces();
+  log.control_generation = generation;
 }
 
 void Connection::Introduce(Log& log) {

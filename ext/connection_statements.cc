@@ -240,8 +240,8 @@ void Connection::FollowMain() {
                    static_cast<std::size_t>(values[Setting::kMaxQueries]));
   const bool measure = values[Setting::kStatementMetrics] != 0;
   if (measure && !meter_.bound()) {
+    SetPlaces();  // first: where memory ends it is not bound, and the next statement tries again
     meter_.Bind(main_->control, main_->slab);
-    SetPlaces();
     // It may be in a transaction that began before it was loaded, or while nothing was measured.
     meter_.PublishTransactionNow(QuickMonotonicNs());
   } else if (!measure && meter_.bound()) {

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -160,8 +161,13 @@ class LeftOver {
   const int path_;
 };
 
-void RemoveCopy(const std::string& path) {
-  for (const char* suffix : kBesideCopy) unlink((path + suffix).c_str());
+// Without an allocation: also where memory has ended nothing is left.
+void RemoveCopy(const std::string& path) noexcept {
+  for (const char* suffix : kBesideCopy) {
+    char name[PATH_MAX];
+    const int size = std::snprintf(name, sizeof name, "%s%s", path.c_str(), suffix);
+    if (size > 0 && static_cast<std::size_t>(size) < sizeof name) unlink(name);
+  }
 }
 
 // Whether something stands under a name that SQLite would look for beside a database called `name`,

@@ -123,6 +123,13 @@ Database::~Database() {
                                             : ControlFile::Wish::kAttach);
     return SQLITE_OK;
   });
+  (void)AtCEdge([this] {  // where memory ends it is not recorded
+    RecordClose();
+    return SQLITE_OK;
+  });
+}
+
+void Database::RecordClose() {
   // Was it the last close of all, then it moved the rest of the log and removed it.
   if (!index_at_close_ || index_at_close_->pending() == 0 || FileBytes(wal_path_)) return;
   const std::uint64_t end = MonotonicNs();

@@ -323,6 +323,8 @@ class Database {
   void TellNewsNow();
   void CapturePlans(ControlFile& current);
   void Optimize(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns);
+  // Of the process's last connection, after ours are closed.
+  void RecordClose();
   // What the thread holds while it is inside the engine.
   struct Inside;
   std::uint64_t Tick(std::uint64_t now_ns, Inside& inside);

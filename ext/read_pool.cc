@@ -59,13 +59,18 @@ PoolReader* ReadPool::TakeIdle() {
   return reader;
 }
 
-PoolReader* ReadPool::MakeReader() {
-  auto made = std::make_unique<PoolReader>(*this);
-  readers_.reserve(readers_.size() + 1);
-  idle_.reserve(readers_.size() + 1);  // that it becomes idle does not fail
-  if (!made->Start()) return nullptr;
-  readers_.push_back(std::move(made));
-  return readers_.back().get();
+PoolReader* ReadPool::MakeReader() noexcept {
+  PoolReader* started = nullptr;
+  (void)AtCEdge([&] {
+    std::list<std::unique_ptr<PoolReader>> made;
+    made.push_back(std::make_unique<PoolReader>(*this));
+    idle_.reserve(readers_.size() + 1);  // that it becomes idle does not fail
+    if (!made.back()->Start()) return SQLITE_NOMEM;
+    started = made.back().get();
+    readers_.splice(readers_.end(), made);
+    return SQLITE_OK;
+  });
+  return started;
 }
 
 void ReadPool::Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call) {
@@ -100,8 +105,8 @@ void ReadPool::Want(const std::shared_ptr<PoolCall>& call, std::size_t most) {
   if (call->waiting) return;
   // Who has a reader already is served by that; it counts as waiting where none works for it.
   if (call->readers == 0) ++waits_;
-  call->waiting = true;
   waiting_.push_back(call);
+  call->waiting = true;
 }
 
 void ReadPool::Help(const std::shared_ptr<PoolCall>& call) {
@@ -206,7 +211,7 @@ void ReadPool::CloseConnections() {
 }
 
 void ReadPool::JoinEnded() {
-  std::vector<std::unique_ptr<PoolReader>> ended;
+  std::list<std::unique_ptr<PoolReader>> ended;
   {
     const std::lock_guard lock(mutex_);
     ended.swap(ended_);

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -90,7 +91,7 @@ class ReadPool {
   // Whether every reader waits for the thread that now waits for one: until it is given one more
   // than there should be, nothing moves.
   bool WaitsForItself(const PoolCall& call) const;
-  PoolReader* MakeReader();  // nullptr where the system gives no thread
+  PoolReader* MakeReader() noexcept;  // nullptr where there is no thread or no memory for it
   void Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call);
   // What a reader that has nothing to do does next: another call's, or nullptr.
   std::shared_ptr<PoolCall> NextWaiting();
@@ -112,9 +113,9 @@ class ReadPool {
 
   mutable std::mutex mutex_;  // guards those below
   std::condition_variable call_left_;
-  std::vector<std::unique_ptr<PoolReader>> readers_;
-  std::vector<std::unique_ptr<PoolReader>> ended_;  // threads to be joined
-  std::vector<PoolReader*> idle_;                   // the last one is used first
+  std::list<std::unique_ptr<PoolReader>> readers_;
+  std::list<std::unique_ptr<PoolReader>> ended_;  // threads to be joined
+  std::vector<PoolReader*> idle_;                 // the last one is used first
   std::deque<std::shared_ptr<PoolCall>> waiting_;
   std::size_t most_ = 0;  // read_pool_size, as last asked for
   bool stopping_ = false;

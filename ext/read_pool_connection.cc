@@ -28,13 +28,13 @@ Status PoolConnection::Open(const std::string& path, std::uint64_t device, std::
     const std::lock_guard lock(interrupt_mutex_);
     db_ = std::move(opened.value());
   }
+  // One that is not configured may write.
+  const auto close = [](PoolConnection* connection) { connection->Close(); };
+  std::unique_ptr<PoolConnection, decltype(close)> unfinished(this, close);
   limits_.fill(-1);  // of a new connection: not followed yet
-  Status configured = Configure(host);
-  if (!configured.ok()) {
-    Reset();
-    return configured;
-  }
+  if (Status configured = Configure(host); !configured.ok()) return configured;
   Show(host, path);
+  (void)unfinished.release();
   return Ok{};
 }
 
@@ -94,9 +94,11 @@ void PoolConnection::Close() {
 }
 
 Status PoolConnection::Run(const char* sql) {
+  // Also where memory ends the guard is on again.
+  const auto guard_again = [](ReadGuard* guard) { guard->set_off(false); };
   guard_.set_off(true);
+  const std::unique_ptr<ReadGuard, decltype(guard_again)> off(&guard_, guard_again);
   auto ran = QueryText(db_.get(), sql);
-  guard_.set_off(false);
   if (!ran.ok()) return ran.error();
   return Ok{};
 }

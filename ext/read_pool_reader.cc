@@ -1,12 +1,8 @@
 #include "ext/read_pool_reader.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <random>
-#include <system_error>
 
 #include "ext/clock.h"
 #include "ext/read_pool.h"
@@ -34,24 +30,12 @@ bool IsBroken(const Error& error) {
 
 }  // namespace
 
-PoolReader::~PoolReader() {
-  if (thread_.joinable()) thread_.join();
-}
+PoolReader::PoolReader(ReadPool& pool)
+    : pool_(pool), random_(static_cast<unsigned>(MonotonicNs())) {}
 
-bool PoolReader::Start() {
-  // The host's signal handlers shall never run in it: it takes over the mask of who makes it.
-  sigset_t all, before;
-  sigfillset(&all);
-  if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return false;
-  bool started = true;
-  try {
-    thread_ = std::thread(&PoolReader::Run, this);
-    pthread_setname_np(thread_.native_handle(), "walmanager-read");
-  } catch (const std::system_error&) {
-    started = false;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return started;
+bool PoolReader::Start() noexcept {
+  return thread_.Start(
+      "walmanager-read", [](void* self) { static_cast<PoolReader*>(self)->Run(); }, this);
 }
 
 void PoolReader::Run() {
@@ -94,8 +78,7 @@ bool PoolReader::EndIfIdle() {
     CloseConnection();
     const auto found = std::find_if(pool_.readers_.begin(), pool_.readers_.end(),
                                     [&](const auto& reader) { return reader.get() == this; });
-    pool_.ended_.push_back(std::move(*found));
-    pool_.readers_.erase(found);
+    pool_.ended_.splice(pool_.ended_.end(), pool_.readers_, found);
   }
   engine_.unlock();
   return ends;
@@ -196,7 +179,7 @@ bool PoolReader::in_transaction() const {
   return connection_.open() && sqlite3_get_autocommit(connection_.db()) == 0;
 }
 
-void PoolReader::CloseConnection() {
+void PoolReader::CloseConnection() noexcept {
   if (!connection_.open()) return;
   connection_.Close();
   pool_.CountOpen(false);
@@ -289,11 +272,10 @@ bool PoolReader::HandOver(PoolCall::Push push) {
 }
 
 void PoolReader::PauseOutside(int attempt) {
-  static thread_local std::minstd_rand random(static_cast<unsigned>(MonotonicNs()));
   // 0.1 ms, doubled up to 50 ms, and of that a half to the whole.
   const std::uint64_t longest = std::uint64_t{100'000} << std::min(attempt, 9);
   const OutsideOfEngine outside(*this);
-  working_for_->Pause(longest / 2 + random() % (longest / 2));
+  working_for_->Pause(longest / 2 + random_() % (longest / 2));
 }
 
 }  // namespace walmanager

@@ -11,11 +11,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <random>
 #include <shared_mutex>
-#include <thread>
 #include <vector>
 
 #include "ext/own_processor.h"
+#include "ext/own_thread.h"
 #include "ext/read_pool_call.h"
 #include "ext/read_pool_statement.h"
 
@@ -39,6 +40,7 @@ class PoolConnection {
   std::uint64_t id() const { return id_; }
   ReadGuard& guard() { return guard_; }
   KeptStatements& kept() { return kept_; }
+  // Nothing is open after an error, nor where memory ends.
   Status Open(const std::string& path, std::uint64_t device, std::uint64_t inode,
               const PoolHost& host);
   void Close();
@@ -71,12 +73,11 @@ class PoolConnection {
 
 class PoolReader {
  public:
-  explicit PoolReader(ReadPool& pool) : pool_(pool) {}
-  ~PoolReader();
+  explicit PoolReader(ReadPool& pool);
   // False where the system gives no thread.
-  bool Start();
+  bool Start() noexcept;
   PoolConnection& connection() { return connection_; }
-  void CloseConnection();
+  void CloseConnection() noexcept;
   void Interrupt() { connection_.Interrupt(); }
   bool in_transaction() const;
 
@@ -101,7 +102,8 @@ class PoolReader {
   Status BeginTogether(const std::vector<PoolReader*>& readers, bool& same);
   // The first `count` of them become idle again.
   void Dismiss(std::vector<PoolReader*>& readers, std::size_t count);
-  void EndTransaction();
+  // Also where memory ends: then by closing the connection.
+  void EndTransaction() noexcept;
   struct OutsideOfEngine;
   bool HandOver(PoolCall::Push push);
   void ShowRows();
@@ -110,7 +112,6 @@ class PoolReader {
   static int OnProgress(void* self);
 
   ReadPool& pool_;
-  std::thread thread_;
   PoolConnection connection_;
   // While it works.
   std::shared_ptr<PoolCall> working_for_;
@@ -120,7 +121,9 @@ class PoolReader {
   std::uint64_t unshown_rows_ = 0;  // in connection_metrics
   std::uint64_t statement_deadline_ns_ = 0;
   std::uint64_t handed_over_ns_ = 0;
+  std::minstd_rand random_;  // for pauses
   std::shared_lock<std::shared_timed_mutex> engine_;
+  OwnThread thread_;  // the last: it ends before the others go
 };
 
 }  // namespace walmanager

@@ -23,11 +23,10 @@ class PooledScan final : public ReadPoolScan {
  public:
   PooledScan(sqlite3* db, std::shared_ptr<ReadPool> pool, std::shared_ptr<PoolCall> call,
              std::size_t most, bool close)
-      : db_(db), pool_(std::move(pool)), call_(std::move(call)), most_(most), close_(close) {
-    // It finds its own company.
-    pool_->Want(call_, most_);
-  }
+      : db_(db), pool_(std::move(pool)), call_(std::move(call)), most_(most), close_(close) {}
   ~PooledScan() override { pool_->End(call_, close_); }
+  // Not a part of its making: where memory ends on the way, End() takes the call back.
+  void Start() { pool_->Want(call_, most_); }
 
   Result<bool> Next() override {
     if (++at_ < part().rows.size()) return true;
@@ -238,8 +237,9 @@ Result<std::unique_ptr<ReadPoolScan>> StartReadPool(Connection& connection, cons
     const bool close =
         !sqlite3_api->trace_v2 || connection.ProbeTrace(/*take=*/false) == TraceState::kDisplaced;
     if (pool->Begin(call)) {
-      return std::unique_ptr<ReadPoolScan>(
-          new PooledScan(connection.db(), pool, call, most, close));
+      auto scan = std::make_unique<PooledScan>(connection.db(), pool, call, most, close);
+      scan->Start();
+      return std::unique_ptr<ReadPoolScan>(std::move(scan));
     }
   }
   auto scan = std::make_unique<OwnScan>(connection, std::move(request.value()), timeout_ms);

@@ -67,9 +67,13 @@ void PoolReader::Dismiss(std::vector<PoolReader*>& readers, std::size_t count) {
   readers.erase(readers.begin(), readers.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
-void PoolReader::EndTransaction() {
-  sqlite3* db = connection_.db();
-  if (db && sqlite3_get_autocommit(db) == 0) (void)connection_.Run("ROLLBACK");
+void PoolReader::EndTransaction() noexcept {
+  if (!in_transaction()) return;
+  (void)AtCEdge([this] {
+    (void)connection_.Run("ROLLBACK");
+    return SQLITE_OK;
+  });
+  if (in_transaction()) CloseConnection();
 }
 
 Status PoolReader::BeginTogether(const std::vector<PoolReader*>& readers, bool& same) {
