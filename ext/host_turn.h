@@ -1,5 +1,6 @@
-// A thread of the host's while it works inside the engine for a long call of ours (wal_backup(),
-// wal_restore()), so that a fork in another thread finds it outside.
+// A thread of the host's while it works inside the engine for us, longer than a statement of the
+// host's own would (wal_backup(), wal_restore(), reading a table, the load), so that a fork in
+// another thread finds it outside.
 //
 // SQLite holds a lock of its own while it asks the system for memory, and a fork makes every such
 // call wait. A thread that is inside the engine at that moment therefore holds the lock in the

@@ -8,6 +8,7 @@
 #include "ext/checkpointer.h"
 #include "ext/connection.h"
 #include "ext/core/engine_version.h"
+#include "ext/host_turn.h"
 #include "ext/one_copy.h"
 #include "ext/sqlite.h"
 #include "sql/function.h"
@@ -25,6 +26,7 @@ int Refuse(char** message, const sqlite3_api_routines* api, const std::string& t
 }
 
 int Manage(sqlite3* db, char** message, const sqlite3_api_routines* api, Connection::At at) {
+  const HostTurn turn;  // also since what is made once for the process is made in here
   // The second load on a connection is a quiet success.
   bool made = false;
   auto connection = Connection::Attach(db, &made);

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "ext/connection.h"
+#include "ext/host_turn.h"
 #include "ext/sqlite.h"
 #include "vtab/query_room.h"
 #include "vtab/streamed_table.h"
@@ -151,6 +152,7 @@ int Close(sqlite3_vtab_cursor* base) {
 Result<std::shared_ptr<const Rows>> ReadRows(const ModuleContext& context) {
   if (IsForeign(context)) return ForeignError();
   if (!context.owned) return context.room->ReadOnce(*context.table);
+  const HostTurn turn;
   auto rows = context.table->Read(*context.room);
   if (!rows.ok()) return rows.error();
   return std::shared_ptr<const Rows>(std::move(rows.value()));
