@@ -38,14 +38,18 @@ def writer(path, number):
         results["writer %d" % number] = written
         db.close()
 
-def run(path, writers, readers, seconds):
+def run(path, writers, readers, seconds, least):
+    # For so long, and on a busy machine until the columns of wal_metrics have come to `least`.
     global longest_log
     threads = [threading.Thread(target=writer, args=(path, n)) for n in range(writers)]
     threads += [threading.Thread(target=reader, args=(path,)) for _ in range(readers)]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    def enough():
+        row = metrics(db)
+        return results["reads"] > 10 and row["commits"] > 100 and all(row[name] >= count for name, count in least.items())
+    while time.monotonic() < deadline or (time.monotonic() < deadline + 60 and not enough()):
         longest_log = max(longest_log, os.path.getsize(path + "-wal"))
         time.sleep(0.02)
     stop.set()
@@ -68,6 +72,9 @@ def threads(worker, fast_path, request):
     process.call(f"one(db, \"SELECT wal_strategy('{request.param}')\")")
     process.call("one(db, \"SELECT wal_set('checkpoint_frames', 50)\")")
     process.call("one(db, \"SELECT wal_set('wal_limit_bytes', {})\")".format(LIMIT))
+    process.least = {"checkpoints_inline": 5}
+    if request.param == "conversation_workload":
+        process.least["checkpoints_background"] = 5
     return process
 
 
@@ -82,8 +89,8 @@ def check_nothing_was_lost(process, path, writers):
     assert row["processes"] == 1
     failures = process.call("db.execute(\"SELECT mode, error FROM wal_checkpoints WHERE result = 'failed'\").fetchall()")
     assert (row["checkpoints_failed"], failures) == (0, [])
-    assert row["checkpoints_inline"] >= 5
-    assert row["strategy"] != "conversation_workload" or row["checkpoints_background"] >= 5
+    for name, least in process.least.items():
+        assert row[name] >= least
     assert row["unguarded_because"] is None
     assert process.end() == 0
     assert integrity(path) == "ok"
@@ -92,7 +99,7 @@ def check_nothing_was_lost(process, path, writers):
 
 
 def test_writers_and_readers_with_small_checkpoints(threads, fast_path):
-    threads.run(f"run({str(fast_path)!r}, 4, 4, 3)")
+    threads.run(f"run({str(fast_path)!r}, 4, 4, 3, {threads.least})")
     assert threads.call("results['reads']") > 10
     check_nothing_was_lost(threads, fast_path, writers=4)
 
@@ -106,10 +113,10 @@ def test_a_rule_that_restarts_holds_the_log_at_its_limit(threads, fast_path):
     )
     threads.run(f"one(db, \"SELECT wal_strategy_define('bounded', ?)\", {rules!r})")
     threads.call("one(db, \"SELECT wal_strategy('bounded')\")")
-    threads.run(f"run({str(fast_path)!r}, 4, 4, 3)")
+    threads.least = {"checkpoints_inline": 5, "checkpoints_restart": 1}
+    threads.run(f"run({str(fast_path)!r}, 4, 4, 3, {threads.least})")
     longest = threads.call("longest_log")
     row = check_nothing_was_lost(threads, fast_path, writers=4)
-    assert row["checkpoints_restart"] >= 1
     assert longest < 12 << 20  # twelve times the limit, where without it 3 s bring a hundred
     assert row["wal_bytes_max"] < 12 << 20
 
