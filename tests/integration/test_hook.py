@@ -585,10 +585,12 @@ def test_a_commit_lasts_from_the_start_of_its_statement(napping):
 
 
 def test_an_earlier_statement_of_the_transaction_is_not_part_of_the_commit(napping):
+    write(napping, 1)  # the first commit makes the control file
+    one(napping, "SELECT wal_metrics_reset()")
     napping.execute("BEGIN")
-    napping.execute("INSERT INTO t(payload) SELECT nap(50)")
+    napping.execute("INSERT INTO t(payload) SELECT nap(400)")
     napping.execute("COMMIT")
-    assert metrics(napping)["commit_max_ms"] < 50
+    assert 0 < metrics(napping)["commit_max_ms"] < 400
 
 
 def test_a_statement_behind_a_comment_is_measured(napping):
@@ -646,8 +648,16 @@ def test_a_look_catches_up_with_returning_statements(fast):
     one(fast, "SELECT wal_set('checkpoint_frames', 30)")
     returning_and_reset(fast, 50)
     fast.execute("SELECT 1").fetchall()
+    assert metrics(fast)["frames_written"] == 50
+    # The look does not wait for the thread, which may just then ask whether there is something to do.
+    def caught_up():
+        if metrics(fast)["checkpoints_inline"] == 0:
+            returning_and_reset(fast, 1)
+            fast.execute("SELECT 1").fetchall()
+        return metrics(fast)["checkpoints_inline"]
+    poll(caught_up)
     row = metrics(fast)
-    assert (row["frames_written"], row["pending_frames"], row["checkpoints_inline"]) == (50, 0, 1)
+    assert (row["pending_frames"], row["checkpoints_inline"]) == (0, 1)
 
 
 def test_returning_statements_alone_do_not_let_the_log_grow_without_bound(fast, wal_path):
