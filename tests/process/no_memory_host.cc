@@ -262,6 +262,7 @@ std::string InChild(Body body) {
   std::fflush(stdout);
   const pid_t child = fork();
   if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // one that hangs does not outlive the test
     body();
     std::_Exit(0);
   }
