@@ -427,7 +427,7 @@ def test_bug_a_part_of_a_plan_was_kept_for_the_whole(wal_path):
         try:
             db.execute("SELECT count(*) FROM query_performance").fetchall()
         except sqlite3.OperationalError as error:
-            assert str(error) == "interrupted"
+            assert "interrupted" in str(error)
         thread.join()
     plans = db.execute("SELECT plan FROM query_performance WHERE query LIKE 'SELECT id AS x%' AND plan IS NOT NULL").fetchall()
     assert len(plans) > 20
@@ -447,7 +447,8 @@ def test_bug_one_connection_without_a_thread_lost_the_plans_that_others_waited_f
     for _ in range(60):
         db.execute("UPDATE t SET payload = payload + 1 WHERE id < 200")
     time.sleep(3)
-    waits.execute("SELECT id AS waits FROM t WHERE payload = 7").fetchall()
+    for sql in ("SELECT id AS waits FROM t WHERE payload = 7", "SELECT 1"):  # told at the next statement
+        waits.execute(sql).fetchall()
     untraced, late = connect(wal_path), connect(wal_path)
     untraced.set_trace_callback(lambda text: None)
     for _ in range(2):
