@@ -310,8 +310,9 @@ void Database::BeforeLastClose(const CloseBehaviour& behaviour, const WalFile& l
   close_began_ns_ = MonotonicNs();
 }
 
-bool Database::GoInline(std::uint64_t now_ns, const char* because) {
-  const bool is_new = inline_until_ns_.exchange(now_ns + kInlineNs) < now_ns;
+bool Database::GoInline(std::uint64_t now_ns, const char* because, std::uint64_t for_ns) {
+  if (inline_until_ns_ >= now_ns + for_ns) return false;
+  const bool is_new = inline_until_ns_.exchange(now_ns + for_ns) < now_ns;
   if (is_new) {
     const std::lock_guard lock(words_mutex_);
     inline_because_ = because;

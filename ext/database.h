@@ -284,8 +284,8 @@ class Database {
   bool IsEarly(const WalIndex& index, std::uint64_t now_ns) const;
   // In connection_metrics, while they are open.
   void ShowOwnConnections(bool open);
-  // From now on, for ten seconds, committing threads do it all; whether that is new.
-  bool GoInline(std::uint64_t now_ns, const char* because);
+  // From now on, for so long, committing threads do it all; whether that is new.
+  bool GoInline(std::uint64_t now_ns, const char* because, std::uint64_t for_ns = kInlineNs);
   // Whether connections of ours are open, or could be opened, in a host's commit.
   bool OpenFor(const HostConnection& host);
   // With connections of ours open: looks for a replicator, once per sample interval. Whether the

@@ -95,8 +95,11 @@ void Database::FollowRoom(std::uint64_t now_ns) {
   // A disk quota shows only where it is used up: where it left no room for the control file.
   is_short_of_room_ =
       control()->lacks_room() || !LeavesReserve(path_, std::max<std::int64_t>(0, growth));
-  if (is_short_of_room_ && inline_until_ns_ < now_ns + kInlineAgainNs) {
-    inline_until_ns_ = now_ns + kInlineAgainNs;
+  if (is_short_of_room_) {
+    GoInline(now_ns,
+             "the disk has no room for a log of wal_limit_bytes beside what stays free: 5 % of it, "
+             "or 256 MB",
+             kInlineAgainNs);
   }
 }
 

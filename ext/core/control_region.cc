@@ -341,6 +341,12 @@ void ControlRegion::TakeOver(std::size_t to, ControlRegion& from, std::size_t fr
 }
 
 void ControlRegion::TakeOverLeft(ControlRegion& from, std::size_t from_slab, bool with_frames) {
+  // Nothing is written where nothing was counted: pages of private memory stay untouched.
+  const layout::ConnectionSlab& left = from.file_->slabs[from_slab];
+  if (Get(left.reset_generation) != Get(from.file_->header.reset_generation) ||
+      (Get(left.commits) == 0 && Get(left.frames_written) == 0)) {
+    return;
+  }
   MoveCommits<Add>(from.OwnSlab(from_slab), OwnSlab(kSharedSlab), with_frames);
 }
 

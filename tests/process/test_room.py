@@ -104,6 +104,7 @@ def test_where_room_is_short_committing_threads_keep_the_log_as_sqlite_does(disk
     row = process.call("metrics(db)")
     assert row["private_because"] is None
     assert row["checkpointer"] == "inline"
+    assert "no room for a log" in row["inline_because"]
     assert row["checkpoints_background"] == 0 and row["checkpoints_inline"] >= 3
     assert row["wal_bytes"] < 1100 * (row["page_size"] + 24)
 
