@@ -22,18 +22,31 @@ namespace walmanager::layout {
 inline constexpr char kMagic[16] = "walmanager ctrl";
 inline constexpr std::uint64_t kLayoutNumber = 6;
 
+inline constexpr std::size_t kBuiltinRules = 64;
+inline constexpr std::size_t kLearned = 16;
+inline constexpr std::size_t kHotQueries = 12;  // of a connection, with counters of its own
+#ifndef WALMANAGER_SMALL_LAYOUT
 inline constexpr std::size_t kSettings = 192;
 inline constexpr std::size_t kRules = 128;
-inline constexpr std::size_t kBuiltinRules = 64;
 inline constexpr std::size_t kCheckpointRecords = 512;
 inline constexpr std::size_t kConnections = 256;
-inline constexpr std::size_t kLearned = 16;
 inline constexpr std::size_t kQueries = 1024;         // statements that can be told apart
-inline constexpr std::size_t kHotQueries = 12;        // of a connection, with counters of its own
 inline constexpr std::size_t kHistorySamples = 900;   // 15 minutes at one a second
 inline constexpr std::size_t kHistoryMinutes = 1440;  // a day
 inline constexpr std::size_t kHistoryHours = 2160;    // 90 days
 inline constexpr std::size_t kAlerts = 256;
+#else
+// For the fuzzer, which copies a whole file for each of its inputs: rings come round sooner, too.
+inline constexpr std::size_t kSettings = 16;
+inline constexpr std::size_t kRules = 8;
+inline constexpr std::size_t kCheckpointRecords = 8;
+inline constexpr std::size_t kConnections = 4;
+inline constexpr std::size_t kQueries = 32;
+inline constexpr std::size_t kHistorySamples = 12;
+inline constexpr std::size_t kHistoryMinutes = 12;
+inline constexpr std::size_t kHistoryHours = 12;
+inline constexpr std::size_t kAlerts = 16;
+#endif
 inline constexpr std::size_t kWatchedChecks = 96;
 
 using Counter = std::atomic<std::uint64_t>;
