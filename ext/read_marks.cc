@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "ext/core/lock_table.h"
+#include "ext/core/value.h"
 #include "ext/registry.h"
 
 namespace walmanager {
@@ -77,7 +78,7 @@ std::string ProcessName(std::int64_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
   std::string name;
   std::getline(file, name);
-  return name;
+  return WithoutControlCharacters(name);
 }
 
 }  // namespace walmanager

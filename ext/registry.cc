@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "ext/clock.h"
+#include "ext/core/value.h"
 #include "ext/host_turn.h"
 
 namespace walmanager {
@@ -63,7 +64,7 @@ std::string FirstLine(const char* path) {
 ProcessIdentity ReadProcess() {
   ProcessIdentity process;
   process.pid = getpid();
-  process.name = FirstLine("/proc/self/comm");
+  process.name = WithoutControlCharacters(FirstLine("/proc/self/comm"));
   process.boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
   if (getrandom(&process.token, sizeof process.token, GRND_NONBLOCK) != sizeof process.token) {
     process.token = MonotonicNs() ^ static_cast<std::uint64_t>(process.pid) << 40;

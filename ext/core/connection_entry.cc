@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ext/core/shared_words.h"
+#include "ext/core/value.h"
 
 namespace walmanager {
 namespace {
@@ -51,8 +52,8 @@ ConnectionEntry ReadFields(const layout::ConnectionSlab& slab) {
       entry.statement_rows == Get(info.seen_rows)) {
     entry.still_since_ns = Get(info.still_since_ns);
   }
-  entry.application = GetText(info.application);
-  entry.process = GetText(info.process);
+  entry.application = WithoutControlCharacters(GetText(info.application));
+  entry.process = WithoutControlCharacters(GetText(info.process));
   entry.file = GetText(info.file);
   entry.pages_done = Get(info.pages_done);
   entry.pages_total = Get(info.pages_total);

@@ -7,6 +7,15 @@ namespace {
 
 bool IsControl(unsigned char byte) { return byte < 0x20 || byte == 0x7f; }
 
+// The bytes of the control character that begins at `at`; 0: none does.
+std::size_t ControlBytes(std::string_view text, std::size_t at) {
+  const auto byte = static_cast<unsigned char>(text[at]);
+  if (IsControl(byte)) return 1;
+  if (byte != 0xc2 || at + 1 == text.size()) return 0;
+  const auto next = static_cast<unsigned char>(text[at + 1]);
+  return next >= 0x80 && next < 0xa0 ? 2 : 0;
+}
+
 void AppendShown(std::string& shown, unsigned char byte) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   if (!IsControl(byte)) {
@@ -23,13 +32,19 @@ void AppendShown(std::string& shown, unsigned char byte) {
 }  // namespace
 
 bool HasControlCharacters(std::string_view text) {
-  unsigned char before = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (IsControl(byte) || (before == 0xc2 && byte >= 0x80 && byte < 0xa0)) return true;
-    before = byte;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (ControlBytes(text, i) != 0) return true;
   }
   return false;
+}
+
+std::string WithoutControlCharacters(std::string text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t bytes = ControlBytes(text, i);
+    for (std::size_t j = 0; j < bytes; ++j) text[i + j] = '?';
+    i += bytes == 0 ? 1 : bytes;
+  }
+  return text;
 }
 
 std::string ShownText(std::string_view text) {

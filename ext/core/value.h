@@ -14,6 +14,9 @@ namespace walmanager {
 // Whether a terminal would obey some of it: U+0000 to U+001F, U+007F to U+009F.
 bool HasControlCharacters(std::string_view text);
 
+// With '?' in the place of each of their bytes: for names that another program chose.
+std::string WithoutControlCharacters(std::string text);
+
 // Text in quotes, cut after 60 bytes, with \0, \n or \x1b in the place of such a byte: for
 // messages.
 std::string ShownText(std::string_view text);

@@ -510,3 +510,15 @@ thread.join()
 def test_depth_that_the_caller_chooses_fits_a_small_stack(wal_path):
     """Bug: a message recursed once for each NUL in an argument: three thousand overflowed a stack of 256 KB."""
     assert python(SMALL_STACK, wal_path) == "lived\n"
+
+
+def test_a_process_name_has_no_control_characters(wal_path):
+    """Bug: a process may give itself any name, and connection_metrics of another one showed it as it was."""
+    assert python("""
+import ctypes, sys
+from conftest import *
+ctypes.CDLL(None).prctl(15, b"a\\x1b[31m\\nb", 0, 0, 0)
+db = connect(sys.argv[1])
+db.execute("INSERT INTO t(payload) VALUES (1)")
+print([row[0] for row in db.execute("SELECT DISTINCT process FROM connection_metrics")])
+""", wal_path) == "['a?[31m']\n"

@@ -82,6 +82,7 @@ TEST(Value, ControlCharactersAreShownAndNotSent) {
   EXPECT_EQ(ShownText("a\x1b[31m\n\x7f"), "'a\\x1b[31m\\n\\x7f'");
   EXPECT_TRUE(HasControlCharacters("a\x1b") && HasControlCharacters("\u009b") &&
               HasControlCharacters(std::string("\0", 1)));
+  EXPECT_EQ(WithoutControlCharacters("a\x1b[31m\n \u009b é"), "a?[31m? ?? é");
   EXPECT_FALSE(HasControlCharacters("é \u20ac \U0001f600") || HasControlCharacters(""));
 }
 
