@@ -34,7 +34,8 @@ extern "C" __attribute__((visibility("default"))) int sqlite3_walmanagerprocess_
   Dl_info self{};
   char real[PATH_MAX];
   void* library = nullptr;
-  if (dladdr(reinterpret_cast<void*>(sqlite3_walmanagerprocess_init), &self) != 0) {
+  // The entry point's own address may be that of walmanager.so, which exports the same name.
+  if (dladdr(reinterpret_cast<void*>(OpenBeside), &self) != 0) {
     library = OpenBeside(self.dli_fname);
     // Where this file is a link, beside what it leads to.
     if (!library && realpath(self.dli_fname, real)) library = OpenBeside(real);
