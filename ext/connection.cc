@@ -172,7 +172,7 @@ HookState Connection::ProbeHook() {
   if (!hook_placed_) return HookState::kOff;
   // In a transaction a hook that is due has not been called yet.
   if (!in_autocommit()) return HookState::kActive;
-  const auto schemas = SchemaNames(/*may_ask=*/true);
+  const auto schemas = WitnessedSchemas(/*may_ask=*/true);
   if (row_writes_ == row_writes_at_witness_ && witness_.Proves(schemas)) {
     HookIsTheirs();
     return HookState::kDisplaced;
@@ -188,7 +188,7 @@ void Connection::DoubtHook() {
   // At ever longer distances: a program may write to temporary tables alone.
   const std::uint64_t unheard = plain_writes_ - plain_writes_at_hook_ - 1;
   if ((unheard & (unheard - 1)) != 0) return;
-  const auto schemas = SchemaNames(/*may_ask=*/false);
+  const auto schemas = WitnessedSchemas(/*may_ask=*/false);
   if (row_writes_ != row_writes_at_witness_ || !witness_.Proves(schemas)) {
     witness_.Arm(schemas);
     row_writes_at_witness_ = row_writes_;
@@ -207,18 +207,27 @@ void Connection::HookIsTheirs() {
   PublishWish();
 }
 
-std::vector<std::string> Connection::SchemaNames(bool may_ask) {
+std::vector<HookWitness::Schema> Connection::WitnessedSchemas(bool may_ask) {
   constexpr int kKnowsNames = 3039000;  // sqlite3_db_name()
-  std::vector<std::string> names;
+  std::vector<HookWitness::Schema> schemas;
   if (sqlite3_libversion_number() >= kKnowsNames && sqlite3_api->db_name) {
-    for (int i = 0; const char* name = sqlite3_db_name(db_, i); ++i) names.emplace_back(name);
+    for (int i = 0; const char* name = sqlite3_db_name(db_, i); ++i) schemas.push_back({name});
   } else if (const auto rows = may_ask ? Rows("PRAGMA database_list", "") : Error{""}; rows.ok()) {
-    names.emplace_back("temp");
+    schemas.push_back({"temp"});
     for (const TextRow& row : rows.value()) {
-      if (row.size() > 1 && row[1] && *row[1] != "temp") names.push_back(*row[1]);
+      if (row.size() > 1 && row[1] && *row[1] != "temp") schemas.push_back({*row[1]});
     }
   }
-  return names;
+  for (HookWitness::Schema& schema : schemas) {
+    if (schema.name == "temp") continue;  // it never has a log, and to ask would open it
+    if (may_ask) {
+      const auto mode = Query("PRAGMA " + QuoteName(schema.name) + ".journal_mode");
+      schema.log = mode.ok() && mode.value() == "wal";
+    } else {
+      schema.log = WalFile::Ask(db_, schema.name.c_str()).file() != nullptr;
+    }
+  }
+  return schemas;
 }
 
 void Connection::PublishWish() {

@@ -177,7 +177,9 @@ class Connection {
   // A statement that writes begins, and the one before it did not call the hook.
   [[gnu::cold]] void DoubtHook();
   void HookIsTheirs();
-  std::vector<std::string> SchemaNames(bool may_ask);
+  // All schemas, for the witness. `may_ask`: with SQL, which reads no file where the journal mode
+  // is known; else the log is read to tell whether it is one.
+  std::vector<HookWitness::Schema> WitnessedSchemas(bool may_ask);
   // Tells the databases what this connection wants of automatic checkpoints.
   void PublishWish();
   void SetWish(Log& log, CheckpointWish wish);

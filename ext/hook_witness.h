@@ -20,23 +20,26 @@ class HookWitness {
  public:
   explicit HookWitness(sqlite3* db) : db_(db) {}
 
+  struct Schema {
+    std::string name;
+    bool log = false;  // it is in WAL mode
+  };
   // Begins to watch. `schemas`: all of the connection, temp included; none: they are not known.
-  void Arm(const std::vector<std::string>& schemas);
+  void Arm(const std::vector<Schema>& schemas);
   // Our hook was called, or the connection does what cannot be followed: what Arm() saw is void.
   void Disarm() { armed_ = false; }
   bool armed() const { return armed_; }
   // Whether the connection has committed to a log since Arm(). What it committed within a statement
   // that has not ended need not have called its hook yet.
-  bool Proves(const std::vector<std::string>& schemas) const;
+  bool Proves(const std::vector<Schema>& schemas) const;
 
  private:
   struct File {
-    std::string schema;
-    bool log = false;           // it is in WAL mode
+    Schema schema;
     bool pages_count = false;   // pages that are written to it count as written
     std::uint32_t version = 0;  // changes with each change of the file
   };
-  std::vector<File> Files(const std::vector<std::string>& schemas) const;
+  std::vector<File> Files(const std::vector<Schema>& schemas) const;
   bool CacheIsShared() const;
 
   sqlite3* const db_;
