@@ -128,6 +128,8 @@ class Connection {
     bool asker_reads = false;
   };
   std::vector<MarksBefore> ReadMarksBefore() const;
+  // A table of ours is being read by a statement of this connection.
+  void ReadsOwnTable() { meter_.ReadsOwnTable(); }
   // The plans that statements of this connection wait for, where no thread of ours has taken them.
   void CapturePlans();
   // A statement of read_pool() runs on this very connection: within it there is no other such.

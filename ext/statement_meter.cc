@@ -414,11 +414,21 @@ void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::
   if (entry) statistics.AddCommit(nullptr, *entry, frames, stall_ns);
 }
 
+void StatementMeter::ReadsOwnTable() {
+  Known* began_last = nullptr;
+  for (auto& [stmt, known] : known_) {
+    if (known.start_ns != 0 && (!began_last || known.start_ns > began_last->start_ns)) {
+      began_last = &known;
+    }
+  }
+  if (began_last) began_last->reads_own_tables = true;
+}
+
 void StatementMeter::WishForPlan(Known& known, std::uint64_t now_ns) {
   if (known.plan_looked_ns != 0 && now_ns < known.plan_looked_ns + kPlanLookNs) return;
   known.plan_looked_ns = now_ns;
   if (known.query_kind != QueryKind::kRead && known.query_kind != QueryKind::kWrite) return;
-  if (known.long_hash != 0) return;
+  if (known.long_hash != 0 || known.reads_own_tables) return;
   if (plan_wishes_.size() < kMostPlanWishes) plan_wishes_.push_back({known.id, known.sql});
 }
 

@@ -107,6 +107,9 @@ class StatementMeter {
     std::uint64_t id;
     std::string sql;
   };
+  // The statement that began last reads a table of ours: its plan is not wanted. A connection of ours
+  // has no such table, and SQLite would tell the host's error log that there is none.
+  void ReadsOwnTable();
   bool wants_plans() const { return !plan_wishes_.empty(); }
   std::vector<PlanWish> TakePlanWishes() { return std::exchange(plan_wishes_, {}); }
   void PutBack(std::vector<PlanWish> wishes) { plan_wishes_ = std::move(wishes); }
@@ -170,6 +173,7 @@ class StatementMeter {
     bool last_was_slow = false;
     bool last_may_be_false = false;  // it may have been the beginning of another
     bool last_had_rows = false;
+    bool reads_own_tables = false;
 
     std::string sql;            // empty where it is long:
     std::size_t long_hash = 0;  // then this is of it

@@ -153,6 +153,7 @@ Result<std::shared_ptr<const Rows>> ReadRows(const ModuleContext& context) {
   if (IsForeign(context)) return ForeignError();
   if (!context.owned) return context.room->ReadOnce(*context.table);
   const HostTurn turn;
+  context.room->connection().ReadsOwnTable();
   auto rows = context.table->Read(*context.room);
   if (!rows.ok()) return rows.error();
   return std::shared_ptr<const Rows>(std::move(rows.value()));
@@ -173,6 +174,7 @@ int Advance(VirtualTable* table, Cursor* cursor) {
 
 int StartStream(VirtualTable* table, Cursor* cursor, int given, sqlite3_value** values) {
   if (IsForeign(*table->context)) return Fail(table, ForeignError());
+  table->context->room->connection().ReadsOwnTable();
   cursor->stream.reset();
   cursor->arguments.assign(table->arguments, Value());
   for (std::size_t i = 0; i < table->arguments; ++i) {

@@ -60,6 +60,23 @@ answer = lines
     assert [line for line in lines if not line.startswith("walmanager: ")] == []
 
 
+def test_bug_a_slow_look_at_a_table_of_ours_was_an_error_in_the_log_of_the_host(fast_path):
+    """Its plan was wanted, of a connection of ours, which has no such table."""
+    lines = host(fast_path, f"""
+db = opened()
+db.execute("SELECT wal_set('slow_query_ms', 0)").fetchall()
+commits(db, 30)
+for table in {TABLES!r}: db.execute("SELECT * FROM " + table).fetchall()
+db.execute("SELECT count(*) FROM read_pool('SELECT 1')").fetchall()
+for _ in range(15):
+    db.execute("SELECT 1").fetchall()
+    time.sleep(0.1)
+db.close()
+answer = lines
+""")
+    assert [line for line in lines if not line.startswith("walmanager: ")] == []
+
+
 def test_bug_a_fork_waited_ten_seconds_for_a_thread_that_waited_for_the_interpreter(fast_path):
     worst, in_others, told = host(fast_path, f"""
 db = opened()
