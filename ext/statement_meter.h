@@ -107,8 +107,8 @@ class StatementMeter {
     std::uint64_t id;
     std::string sql;
   };
-  // The statement that began last reads a table of ours: its plan is not wanted. A connection of ours
-  // has no such table, and SQLite would tell the host's error log that there is none.
+  // The statement that began last reads a table of ours: its plan is not wanted. A connection of
+  // ours has no such table, and SQLite would tell the host's error log that there is none.
   void ReadsOwnTable();
   bool wants_plans() const { return !plan_wishes_.empty(); }
   std::vector<PlanWish> TakePlanWishes() { return std::exchange(plan_wishes_, {}); }
