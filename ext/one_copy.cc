@@ -7,12 +7,14 @@ namespace walmanager {
 Result<OtherCopy> FindOtherCopy(const char* name) {
   sqlite3_vfs* host = sqlite3_vfs_find("unix");
   if (!host) return OtherCopy{};
-  // Of all copies; nullptr where SQLite is single-threaded.
-  sqlite3_mutex* mutex = sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP3);
-  sqlite3_mutex_enter(mutex);
+  // Of all copies; nullptr where SQLite is single-threaded. Built without threads it has not even
+  // the functions.
+  const bool has_mutexes = sqlite3_threadsafe() != 0;
+  sqlite3_mutex* mutex = has_mutexes ? sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP3) : nullptr;
+  if (mutex) sqlite3_mutex_enter(mutex);
   sqlite3_vfs* registered = sqlite3_vfs_find(kOwnUnixVfs);
   if (!registered) OwnVfsFor(host);
-  sqlite3_mutex_leave(mutex);
+  if (mutex) sqlite3_mutex_leave(mutex);
   if (!registered || IsOwnVfs(registered)) return OtherCopy{};
   const auto entry = reinterpret_cast<EntryPoint>(registered->xDlSym(registered, nullptr, name));
   if (entry) return OtherCopy{entry};
