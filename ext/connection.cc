@@ -440,7 +440,7 @@ void Connection::Bind(Log& log) {
   const std::size_t slab_before = std::exchange(log.slab, log.control->ClaimSlab());
   if (before && !before->shared() && log.control->shared()) {
     log.control->region().TakeOver(log.slab, before->region(), slab_before,
-                                   /*with_frames=*/log.control->made_here());
+                                   /*with_frames=*/before->frames_go_along());
   }
   if (&log == main_ && meter_.bound()) meter_.Bind(log.control, log.slab);
   if (before) before->ReleaseSlab(slab_before);

@@ -459,31 +459,34 @@ void ControlFile::TakeReason(const ControlFile& later) {
 }
 
 void ControlFile::MoveCountsTo(const std::shared_ptr<ControlFile>& heir) {
-  {
-    const std::lock_guard lock(slab_mutex_);
-    heir_ = heir;
-  }
-  // Frames that nobody has counted there; those of a new file come with the slabs.
   bool reset = false;
   const std::uint64_t position = region_.header().log_position.load(std::memory_order_relaxed);
+  const auto max_frame = static_cast<std::uint32_t>(position);
   const std::uint64_t frames =
-      position == 0 ? 0
-                    : heir->region_.AdvanceLog(static_cast<std::uint32_t>(position >> 32),
-                                               static_cast<std::uint32_t>(position), &reset);
-  if (!heir->made_here()) heir->region_.AddFrames(kSharedSlab, frames);
+      position == 0
+          ? 0
+          : heir->region_.AdvanceLog(static_cast<std::uint32_t>(position >> 32), max_frame, &reset);
+  // Exactly one process finds the position there empty.
+  const bool first = frames != 0 && frames == max_frame && !reset;
+  if (!first) heir->region_.AddFrames(kSharedSlab, frames);
+  {
+    const std::lock_guard lock(slab_mutex_);
+    frames_go_along_.store(first, std::memory_order_release);
+    heir_ = heir;
+  }
   MoveCounts(*heir);
 }
 
 void ControlFile::MoveCounts(ControlFile& heir) {
   const auto stored = heir.region_.ReadSettings();
   const SettingValues values = stored.value_or(StoredSettings{}).Values();
-  const bool is_new = heir.made_here();
+  const bool with_frames = frames_go_along();
   QueryStatistics before(memory_), now(heir.memory_);
   {
     const std::lock_guard lock(slab_mutex_);
-    heir.region_.TakeOverLeft(region_, kSharedSlab, is_new);
+    heir.region_.TakeOverLeft(region_, kSharedSlab, with_frames);
   }
-  heir.region_.TakeOverCheckpoints(region_, is_new);
+  heir.region_.TakeOverCheckpoints(region_, with_frames);
   before.MoveTo(now, static_cast<std::size_t>(values[Setting::kMaxQueries]));
 }
 
@@ -527,7 +530,7 @@ void ControlFile::ReleaseSlab(std::size_t slab) {
     Lock(fd_, F_UNLCK, layout::kLockSlab + static_cast<std::int64_t>(slab));
   } else {
     // In private memory the next owner shall not keep what this one leaves to all.
-    const bool with_frames = !heir_ || heir_->made_here();
+    const bool with_frames = !heir_ || frames_go_along();
     (heir_ ? heir_->region_ : region_).TakeOverLeft(region_, slab, with_frames);
   }
   owned_[slab] = false;

@@ -64,6 +64,9 @@ class ControlFile {
   // at once as far as no open connection counts here any more, and the rest when the last one has
   // left this memory.
   void MoveCountsTo(const std::shared_ptr<ControlFile>& heir);
+  // Whether the frames that were counted here belong there, too: no process had counted the log's
+  // frames there before. Else they were, by the log's position.
+  bool frames_go_along() const { return frames_go_along_.load(std::memory_order_acquire); }
 
   // Whether the mapped file is still the one at its path. A stat; true for private memory.
   bool StillThere() const;
@@ -137,6 +140,7 @@ class ControlFile {
   mutable std::mutex reason_mutex_;
   std::string reason_;                 // guarded by reason_mutex_
   std::shared_ptr<ControlFile> heir_;  // of private memory; guarded by slab_mutex_
+  std::atomic<bool> frames_go_along_{false};
   mutable std::mutex slab_mutex_;
   std::vector<bool> owned_;  // slabs of this process; guarded by slab_mutex_
 };
