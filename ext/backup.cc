@@ -90,7 +90,10 @@ Result<OwnedDb> OpenCopy(sqlite3* host, const Schema& schema, const std::string&
   auto copy = OpenOwnConnection(path, kFlags, own ? own : name);
   if (!copy.ok()) return copy;
   sqlite3* db = copy.value().get();
-  if (own) OwnFileOf(db)->UseLargePieces();
+  if (own) {
+    OwnFileOf(db)->UseLargePieces();
+    OwnFileOf(db)->makes_log = true;
+  }
   sqlite3_wal_hook(db, nullptr, nullptr);
   for (const char* pragma :
        {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF"}) {

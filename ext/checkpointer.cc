@@ -68,7 +68,9 @@ CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
   switch (allowed) {
     case Allowed::kYes: {
       FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
-      return RunOpen(mode, deadline_ns);
+      CheckpointOutcome outcome = RunOpen(mode, deadline_ns);
+      if (open() || host.own_only) return outcome;
+      break;
     }
     case Allowed::kNotNow: {
       // Somebody is in the way for a moment: an unguarded checkpoint is no answer to that.
@@ -92,8 +94,13 @@ CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
 
 CheckpointOutcome Checkpointer::RunOpen(CheckpointMode mode, std::uint64_t deadline_ns) {
   last_used_ns_ = MonotonicNs();
-  if (!sync_error_.empty() && !CopyAgain()) return Failed(sync_error_);
-  return RunGuarded(mode, deadline_ns);
+  const bool copied = sync_error_.empty() || CopyAgain();
+  CheckpointOutcome outcome = copied ? RunGuarded(mode, deadline_ns) : Failed(sync_error_);
+  if (CloseIfLogDiffers()) {
+    outcome.result = CheckpointResult::kSkipped;
+    outcome.message = unguarded_because_;
+  }
+  return outcome;
 }
 
 CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode,

@@ -11,6 +11,8 @@
 // checkpoint runs on the host's handle, unguarded, as SQLite's own would. Only a connection of the
 // host's knows whether they can be: Permit() asks one, in its thread, and Revoke() takes it back
 // before the host changes what was found.
+// The same holds for ten seconds where a connection of ours was found to have another log than the
+// wal-index counts (log_file.h): the host's handle has the right one.
 // Thread rules: the caller serializes (database.h holds a mutex), but for Cancel().
 #pragma once
 
@@ -154,6 +156,10 @@ class Checkpointer {
 
  private:
   Allowed TryOpen();
+  // Opens nothing for ten seconds.
+  Allowed GiveUp(const std::string& because);
+  // Whether the log of one of ours is another than the wal-index counts; then they are closed.
+  bool CloseIfLogDiffers();
   void SyncFile(sqlite3_file* file);
   bool PinLog();
   bool CopyAgain();

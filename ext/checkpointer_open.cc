@@ -1,18 +1,30 @@
 // The part of Checkpointer that opens and closes its connections: whether they may be, how they are
 // opened, and what they leave behind at the last close.
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <thread>
 
 #include "ext/checkpointer.h"
 #include "ext/clock.h"
+#include "ext/log_file.h"
 #include "ext/own_vfs.h"
 #include "ext/registry.h"
 #include "ext/size_signal.h"
 #include "ext/wal_index.h"
 
 namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kGivenUpNs = 10'000'000'000;
+
+bool IsThere(const char* path) {
+  struct stat status {};
+  return path && stat(path, &status) == 0;
+}
+
+bool LogDiffers(sqlite3* own) { return own && OwnFileOf(own) && OwnFileOf(own)->log.differs; }
+
+}  // namespace
 
 bool OpeningOwnConnection() {
   return Registry::Get().opening_thread.load() == std::this_thread::get_id();
@@ -63,6 +75,11 @@ OwnPermission MayOpenOwn(sqlite3* host, const char* schema, const WalFile& log) 
   int moved = 0;
   sqlite3_file_control(host, schema, SQLITE_FCNTL_HAS_MOVED, &moved);
   if (moved) return no("the database file is not to be found at its path");
+  // A connection in WAL mode always has one.
+  const char* file_name = sqlite3_db_filename(host, schema);
+  if (!file_name || !IsThere(sqlite3_filename_wal(file_name))) {
+    return no("the -wal file is not to be found at its path");
+  }
   sqlite3_vfs* host_vfs = nullptr;
   sqlite3_file_control(host, schema, SQLITE_FCNTL_VFS_POINTER, &host_vfs);
   permission.vfs = OwnVfsFor(host_vfs);
@@ -106,17 +123,28 @@ Checkpointer::Allowed Checkpointer::Open() {
   constexpr std::uint64_t kSecond = 1'000'000'000;
   if (failing_since_ns_ == 0) failing_since_ns_ = now;
   if (now - failing_since_ns_ < kSecond) return allowed;
-  given_up_until_ns_ = now + 10 * kSecond;
-  given_up_because_ = unguarded_because_;
+  return GiveUp(unguarded_because_);
+}
+
+Checkpointer::Allowed Checkpointer::GiveUp(const std::string& because) {
+  given_up_until_ns_ = MonotonicNs() + kGivenUpNs;
+  given_up_because_ = unguarded_because_ = because;
   return Allowed::kNever;
+}
+
+bool Checkpointer::CloseIfLogDiffers() {
+  if (!LogDiffers(checkpoint_.get()) && !LogDiffers(guard_.get())) return false;
+  Close();
+  GiveUp(kFilesReplaced);
+  return true;
 }
 
 Checkpointer::Allowed Checkpointer::TryOpen() {
   // A key is needed, or the process may no longer write: that stays so. All else passes.
   const auto failed = [&](const Error& error) {
     unguarded_because_ = error.message;
-    const bool may_write = access(path_.c_str(), R_OK | W_OK) == 0;
-    const bool never = error.code == ErrorCode::kNotADatabase || !may_write;
+    const bool never =
+        error.code == ErrorCode::kNotADatabase || error.code == ErrorCode::kNotPermitted;
     if (never) Revoke();
     return never ? Allowed::kNever : Allowed::kNotNow;
   };
@@ -126,6 +154,9 @@ Checkpointer::Allowed Checkpointer::TryOpen() {
     Revoke();
     unguarded_because_ = "the database file is not to be found at its path";
     return Allowed::kNever;
+  }
+  if (!IsThere((path_ + "-wal").c_str())) {
+    return GiveUp("the -wal file is not to be found at its path");
   }
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   auto checkpoint = OpenOwnConnection(path_, kFlags, permitted_vfs_);
@@ -137,6 +168,7 @@ Checkpointer::Allowed Checkpointer::TryOpen() {
     // A read, so that the connection is in WAL mode: it reads one page and parses no schema. It
     // fails where a key would be needed.
     auto version = QueryText(db, "PRAGMA schema_version");
+    if (LogDiffers(db)) return GiveUp(kFilesReplaced);
     if (!version.ok()) return failed(version.error());
     if (sqlite3_db_readonly(db, "main") != 0) {
       Revoke();

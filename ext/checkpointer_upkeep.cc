@@ -1,50 +1,41 @@
 // The part of Checkpointer that is no checkpoint: syncing what was copied, copying it again where
 // that failed, shrinking the log, PRAGMA optimize, the sign of a replicator.
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <vector>
 
 #include "ext/checkpointer.h"
 #include "ext/clock.h"
+#include "ext/core/log_format.h"
+#include "ext/log_file.h"
 #include "ext/own_vfs.h"
 #include "ext/wal_index.h"
 
 namespace walmanager {
 namespace {
 
-// The log of a connection in WAL mode, as SQLite's own object; nullptr where there is none.
-sqlite3_file* LogFile(sqlite3* db) {
-  sqlite3_file* log = nullptr;
-  sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-  return log && log->pMethods ? log : nullptr;
-}
-
-std::uint32_t BigEndian(const unsigned char* bytes) {
-  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 |
-         std::uint32_t{bytes[2]} << 8 | bytes[3];
-}
-
 // Writes the newest frame of each page among the first `index.backfill` into the database, and
 // syncs. The pages hold that content already, as far as the system knows: nobody who reads sees a
 // change. Frame header: https://www.sqlite.org/fileformat.html, section 4.1.
 bool CopyFrames(const WalIndex& index, sqlite3_file* log, sqlite3_file* database) {
-  const std::int64_t frame_bytes = index.page_size + kFrameHeaderBytes;
-  const auto place = [&](std::uint32_t frame) {
-    return kLogHeaderBytes + (std::int64_t{frame} - 1) * frame_bytes;
-  };
   std::map<std::uint32_t, std::uint32_t> newest;  // frame by page
   for (std::uint32_t frame = 1; frame <= index.backfill; ++frame) {
-    unsigned char header[kFrameHeaderBytes];
-    if (log->pMethods->xRead(log, header, sizeof header, place(frame)) != SQLITE_OK) return false;
-    if (BigEndian(header + 8) != index.salt1) return false;
-    newest[BigEndian(header)] = frame;
+    std::array<std::byte, kFrameHeaderBytes> bytes;
+    if (log->pMethods->xRead(log, bytes.data(), static_cast<int>(bytes.size()),
+                             FramePlace(frame, index.page_size)) != SQLITE_OK) {
+      return false;
+    }
+    const FrameHeader header = DecodeFrameHeader(bytes);
+    if (header.salt1 != index.salt1 || header.salt2 != index.salt2) return false;
+    newest[header.page] = frame;
   }
   std::vector<char> content(index.page_size);
   for (const auto& [page, frame] : newest) {
     if (page == 0 || page > index.database_pages) continue;  // cut off since
     if (log->pMethods->xRead(log, content.data(), static_cast<int>(content.size()),
-                             place(frame) + kFrameHeaderBytes) != SQLITE_OK ||
+                             FramePlace(frame, index.page_size) + kFrameHeaderBytes) != SQLITE_OK ||
         database->pMethods->xWrite(database, content.data(), static_cast<int>(content.size()),
                                    (std::int64_t{page} - 1) * index.page_size) != SQLITE_OK) {
       return false;
@@ -67,9 +58,13 @@ int ForgetHeader(sqlite3_file* log, sqlite3_int64 size) {
 // that starts over the header of the one before stands in the file: to cut that one's frames would
 // make recovery replay a part of it.
 bool HeaderBelongsTo(sqlite3_file* log, const WalIndex& index) {
-  unsigned char header[kLogHeaderBytes];
-  return index.max_frame > 0 && log->pMethods->xRead(log, header, sizeof header, 0) == SQLITE_OK &&
-         BigEndian(header + 16) == index.salt1 && BigEndian(header + 20) == index.salt2;
+  std::array<std::byte, kLogHeaderBytes> bytes;
+  if (index.max_frame == 0 ||
+      log->pMethods->xRead(log, bytes.data(), static_cast<int>(bytes.size()), 0) != SQLITE_OK) {
+    return false;
+  }
+  const LogHeader header = DecodeLogHeader(bytes);
+  return header.salt1 == index.salt1 && header.salt2 == index.salt2;
 }
 
 }  // namespace
@@ -90,11 +85,7 @@ void Checkpointer::SyncFile(sqlite3_file* file) {
 
 // A reader on mark 1, as far as the others see: nobody can start the log over.
 bool Checkpointer::PinLog() {
-  sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
-  if (!pinned_) {
-    pinned_ = file->pMethods->xShmLock(file, kReadLock0 + 1, 1,
-                                       SQLITE_SHM_LOCK | SQLITE_SHM_SHARED) == SQLITE_OK;
-  }
+  if (!pinned_) pinned_ = OwnFileOf(checkpoint_.get())->Pin(kReadLock0 + 1);
   return pinned_;
 }
 
@@ -110,7 +101,7 @@ bool Checkpointer::CopyAgain() {
   const bool copied = index && CopyFrames(*index, log, file);
   lock(kCheckpointLock, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
   if (!copied) return false;
-  lock(kReadLock0 + 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);
+  OwnFileOf(checkpoint_.get())->Unpin(kReadLock0 + 1);
   pinned_ = false;
   sync_error_.clear();
   return true;

@@ -33,6 +33,7 @@
 #include "ext/core/wal_index_format.h"
 #include "ext/health_watch.h"
 #include "ext/read_marks.h"
+#include "ext/replaced_files.h"
 #include "ext/statement_meter.h"
 #include "ext/wal_index.h"
 
@@ -199,6 +200,8 @@ class Database {
   // unknown.
   std::optional<std::int64_t> WalBytes() const;
   std::optional<std::int64_t> DatabaseBytes() const;
+  // Processes whose -wal or -shm file is not the one at its path.
+  std::optional<ReplacedFiles> FindReplacedFiles() { return replaced_files_.Find(); }
 
  private:
   static constexpr std::uint64_t kInlineNs = 10'000'000'000;  // as inline_until_ns_
@@ -416,6 +419,7 @@ class Database {
     std::uint64_t since_ns = 0;
   } oldest_reader_;
 
+  ReplacedFilesWatch replaced_files_{path_};  // guards itself
   HealthWatch watch_{*this};
   std::shared_ptr<ReadPool> read_pool_;  // constant; guards itself
 

@@ -31,6 +31,11 @@ OwnFile* Own(sqlite3_file* file) { return reinterpret_cast<OwnFile*>(file); }
 sqlite3_file* Real(sqlite3_file* file) { return Own(file)->real; }
 sqlite3_vfs* Host(sqlite3_vfs* vfs) { return static_cast<sqlite3_vfs*>(vfs->pAppData); }
 
+// To look at the wal-index without the locks of this file in between.
+WalFile IndexOf(const OwnFile* own) {
+  return own->index_mapped ? WalFile::InWalMode(own->real) : WalFile();
+}
+
 struct RealFile final : PagedFile {
   explicit RealFile(sqlite3_file* the_file) : file(the_file) {}
   int Read(void* to, int bytes, std::int64_t at) override {
@@ -79,7 +84,15 @@ int FileSize(sqlite3_file* f, sqlite3_int64* size) {
   const int rc = Own(f)->Flush();
   return rc != SQLITE_OK ? rc : Real(f)->pMethods->xFileSize(Real(f), size);
 }
-int Lock(sqlite3_file* f, int level) { return Real(f)->pMethods->xLock(Real(f), level); }
+int Lock(sqlite3_file* f, int level) {
+  // In WAL mode the engine asks for it at the last close alone: then it copies the log, and deletes
+  // what is at its path.
+  OwnFile* own = Own(f);
+  if (level == SQLITE_LOCK_EXCLUSIVE && own->log.BeforeWriting(IndexOf(own)) != SQLITE_OK) {
+    return SQLITE_BUSY;
+  }
+  return Real(f)->pMethods->xLock(Real(f), level);
+}
 int Unlock(sqlite3_file* f, int level) { return Real(f)->pMethods->xUnlock(Real(f), level); }
 int CheckReservedLock(sqlite3_file* f, int* held) {
   return Real(f)->pMethods->xCheckReservedLock(Real(f), held);
@@ -101,8 +114,9 @@ int ShmMap(sqlite3_file* f, int region, int bytes, int extend, void volatile** m
 }
 void ShmBarrier(sqlite3_file* f) { Real(f)->pMethods->xShmBarrier(Real(f)); }
 int ShmUnmap(sqlite3_file* f, int remove) {
-  Own(f)->shared_locks = Own(f)->exclusive_locks = 0;
+  Own(f)->shared_locks = Own(f)->exclusive_locks = Own(f)->pinned_locks = 0;
   Own(f)->index_mapped = false;
+  Own(f)->log.file = nullptr;  // the engine closes it next
   return Real(f)->pMethods->xShmUnmap(Real(f), remove);
 }
 int Fetch(sqlite3_file* f, sqlite3_int64 at, int n, void** memory) {
@@ -113,14 +127,33 @@ int Unfetch(sqlite3_file* f, sqlite3_int64 at, void* memory) {
   return Real(f)->pMethods->xUnfetch(Real(f), at, memory);
 }
 
+// Whether what begins with this lock, which is held, may begin.
+int LookAtLog(OwnFile* own, int lock, bool exclusive) {
+  // On mark 0 all is read from the database.
+  if (!exclusive && lock > kReadLock0) return own->log.BeforeReading(IndexOf(own));
+  if (exclusive && lock == kCheckpointLock) return own->log.BeforeReading(IndexOf(own));
+  if (exclusive && lock == kWriteLock) return own->log.BeforeWriting(IndexOf(own));
+  return SQLITE_OK;
+}
+
 int ShmLock(sqlite3_file* f, int offset, int n, int flags) {
   OwnFile* own = Own(f);
   const bool take = (flags & SQLITE_SHM_LOCK) != 0;
   const bool exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
+  const std::uint32_t locks = ((1u << n) - 1u) << offset;
   if (take && exclusive && offset == kWriteLock && !own->may_write_lock) return SQLITE_BUSY;
+  // The engine expects that a connection never asks for what it holds itself.
+  if (take && exclusive && (own->shared_locks & locks) != 0) return SQLITE_BUSY;
+  if (!take && !exclusive && (own->pinned_locks & locks) != 0) return SQLITE_OK;
   const int rc = own->real->pMethods->xShmLock(own->real, offset, n, flags);
   if (rc != SQLITE_OK) return rc;
-  const std::uint32_t locks = ((1u << n) - 1u) << offset;
+  if (take) {
+    if (const int match = LookAtLog(own, offset, exclusive); match != SQLITE_OK) {
+      own->real->pMethods->xShmLock(own->real, offset, n,
+                                    (flags & ~SQLITE_SHM_LOCK) | SQLITE_SHM_UNLOCK);
+      return match;
+    }
+  }
   std::uint32_t& held = exclusive ? own->exclusive_locks : own->shared_locks;
   held = take ? held | locks : held & ~locks;
   return rc;
@@ -150,9 +183,21 @@ constexpr sqlite3_io_methods kMethods = {3,
 
 std::size_t RealOffset() { return (sizeof(OwnFile) + 7) / 8 * 8; }
 
+int OpenLog(sqlite3_vfs* host, const char* name, sqlite3_file* file, int flags, int* out_flags) {
+  OwnFile* own = Own(sqlite3_database_file_object(name));
+  if (!own->makes_log) flags &= ~SQLITE_OPEN_CREATE;
+  const int rc = host->xOpen(host, name, file, flags, out_flags);
+  own->log = {};
+  // One of which it is the only user needs no comparison.
+  if (rc == SQLITE_OK && !own->makes_log) own->log.file = file;
+  own->log.path = name;
+  return rc;
+}
+
 int Open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   sqlite3_vfs* host = Host(vfs);
-  // The log and temporary files are the host's own objects: nothing about them is ours to see.
+  // The log and temporary files are the host's own objects.
+  if ((flags & SQLITE_OPEN_WAL) != 0 && name) return OpenLog(host, name, file, flags, out_flags);
   if ((flags & SQLITE_OPEN_MAIN_DB) == 0) return host->xOpen(host, name, file, flags, out_flags);
   OwnFile* own = Own(file);
   std::memset(static_cast<void*>(own), 0, sizeof *own);
@@ -204,6 +249,17 @@ std::optional<int> OwnFile::ReadMark() const {
     if (shared_locks & (1u << (kReadLock0 + mark))) return mark;
   }
   return std::nullopt;
+}
+
+bool OwnFile::Pin(int lock) {
+  if (ShmLock(&base, lock, 1, SQLITE_SHM_LOCK | SQLITE_SHM_SHARED) != SQLITE_OK) return false;
+  pinned_locks |= 1u << lock;
+  return true;
+}
+
+void OwnFile::Unpin(int lock) {
+  pinned_locks &= ~(1u << lock);
+  ShmLock(&base, lock, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);
 }
 
 void OwnFile::UseLargePieces() {

@@ -6,6 +6,7 @@
 
 #include <sqlite3ext.h>
 
+#include <cerrno>
 #include <memory>
 #include <new>
 #include <optional>
@@ -36,14 +37,18 @@ inline constexpr char kOwnSql[] = "/*walmanager*/ ";
 std::string EngineMessage(sqlite3* db);
 inline Error EngineError(sqlite3* db) {
   const int rc = sqlite3_errcode(db) & 0xff;
-  const ErrorCode code = rc == SQLITE_BUSY || rc == SQLITE_PROTOCOL ? ErrorCode::kBusy
-                         : rc == SQLITE_LOCKED                      ? ErrorCode::kLocked
-                         : rc == SQLITE_NOMEM                       ? ErrorCode::kNoMemory
-                         : rc == SQLITE_INTERRUPT                   ? ErrorCode::kInterrupt
-                         : rc == SQLITE_IOERR                       ? ErrorCode::kInputOutput
-                         : rc == SQLITE_CORRUPT                     ? ErrorCode::kCorrupt
-                         : rc == SQLITE_NOTADB                      ? ErrorCode::kNotADatabase
-                                                                    : ErrorCode::kError;
+  // What the system said of the process's effective rights, where it said so.
+  const int system = rc == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
+  const bool not_permitted = system == EACCES || system == EPERM || system == EROFS;
+  const ErrorCode code = not_permitted                                ? ErrorCode::kNotPermitted
+                         : rc == SQLITE_BUSY || rc == SQLITE_PROTOCOL ? ErrorCode::kBusy
+                         : rc == SQLITE_LOCKED                        ? ErrorCode::kLocked
+                         : rc == SQLITE_NOMEM                         ? ErrorCode::kNoMemory
+                         : rc == SQLITE_INTERRUPT                     ? ErrorCode::kInterrupt
+                         : rc == SQLITE_IOERR                         ? ErrorCode::kInputOutput
+                         : rc == SQLITE_CORRUPT                       ? ErrorCode::kCorrupt
+                         : rc == SQLITE_NOTADB                        ? ErrorCode::kNotADatabase
+                                                                      : ErrorCode::kError;
   return Error{EngineMessage(db), code};
 }
 

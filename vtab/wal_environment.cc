@@ -8,6 +8,7 @@
 #include "ext/core/sql_names.h"
 #include "ext/core/time_text.h"
 #include "ext/file_system.h"
+#include "ext/replaced_files.h"
 #include "vtab/each_database.h"
 #include "vtab/table.h"
 
@@ -28,6 +29,7 @@ struct Row {
   std::optional<StorageEvidence> storage;
   std::optional<IntegrityEvidence> integrity;
   std::optional<BackupEvidence> backup;
+  std::optional<ReplacedFiles> replaced;
 };
 
 std::optional<std::int64_t> Number(Connection& connection, const std::string& sql) {
@@ -144,6 +146,7 @@ Result<std::vector<Row>> Read(Connection& connection) {
     }
     row.integrity = ReadIntegrity(evidence);
     row.backup = ReadBackup(evidence);
+    if (schema.is_wal()) row.replaced = schema.database->FindReplacedFiles();
   }
   return rows;
 }
@@ -217,6 +220,8 @@ const Table& WalEnvironmentTable() {
           {"backup_bytes", kInteger, "its size", [](const Row& r) -> Value { return Of(r.backup, [](const auto& b) { return b.bytes; }); }},
           {"tables_without_statistics", kInteger, "tables that have rows, which ANALYZE has not looked at; 100 are looked into", [](const Row& r) -> Value { return r.tables_without_statistics; }},
           {"connection_id", kInteger, "of this connection, as in connection_metrics; NULL where it has no file", [](const Row& r) -> Value { return r.connection_id ? Value(r.connection_id) : Value(); }},
+          {"replaced_files_processes", kInteger, "processes that have a -wal or -shm file open that is no longer the one at its path; NULL where the system does not say, and outside of WAL mode", [](const Row& r) -> Value { return Of(r.replaced, [](const auto& f) { return f.processes; }); }},
+          {"replaced_files", kText, "which process has which; NULL where there is none", [](const Row& r) -> Value { return r.replaced && !r.replaced->detail.empty() ? Value(r.replaced->detail) : Value(); }},
       });
   // clang-format on
   return kTable;

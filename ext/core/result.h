@@ -12,6 +12,7 @@ namespace walmanager {
 // (https://www.sqlite.org/rescode.html), written out because core does not know sqlite3.h.
 enum class ErrorCode : int {
   kError = 1,
+  kNotPermitted = 3,
   kBusy = 5,
   kLocked = 6,
   kNoMemory = 7,

@@ -77,6 +77,9 @@ std::optional<WalIndex> DecodeWalIndex(std::span<const std::byte> bytes) {
   index.database_pages = Load<std::uint32_t>(bytes, offsetof(Header, database_pages));
   index.salt1 = FromBigEndian(Load<std::uint32_t>(bytes, offsetof(Header, salt)));
   index.salt2 = FromBigEndian(Load<std::uint32_t>(bytes, offsetof(Header, salt) + 4));
+  for (std::size_t i = 0; i < index.frame_checksum.size(); ++i) {
+    index.frame_checksum[i] = Load<std::uint32_t>(bytes, offsetof(Header, frame_checksum) + 4 * i);
+  }
   index.backfill = Load<std::uint32_t>(bytes, 96);
   for (std::size_t i = 0; i < index.read_marks.size(); ++i) {
     index.read_marks[i] = Load<std::uint32_t>(bytes, 100 + 4 * i);

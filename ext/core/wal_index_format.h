@@ -47,7 +47,8 @@ struct WalIndex {
   std::uint32_t database_pages = 0;  // nPage: pages in the database, as of the last commit
   std::uint32_t salt1 = 0;           // incremented each time the log starts over
   std::uint32_t salt2 = 0;
-  std::uint32_t backfill = 0;  // nBackfill: frames moved into the database
+  std::array<std::uint32_t, 2> frame_checksum{};  // of the newest frame and all before it
+  std::uint32_t backfill = 0;                     // nBackfill: frames moved into the database
   std::uint32_t backfill_attempted = 0;
   std::array<std::uint32_t, kReadMarks> read_marks{};
 

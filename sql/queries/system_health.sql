@@ -141,7 +141,8 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   SELECT schema, 'checkpoint_guard', 'configuration', NULL, NULL, 0,
          CASE WHEN unguarded_because IS NULL THEN 'ok' ELSE 'warning' END,
          coalesce('checkpoints run on the host''s connection, without the guard against the WAL-reset bug: ' || unguarded_because, 'every checkpoint of ours runs under the guard against the WAL-reset bug'),
-         CASE WHEN unguarded_because IS NOT NULL THEN 'use one of SQLite''s own unix VFSes, or an engine without the bug' END
+         CASE WHEN unguarded_because LIKE 'the -wal file%' THEN 'see files_replaced'
+              WHEN unguarded_because IS NOT NULL THEN 'use one of SQLite''s own unix VFSes, or an engine without the bug' END
   FROM log
 
   -- WAL size
@@ -271,6 +272,15 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               ELSE printf('reading the schema took %.2f ms', probe_ms) END,
          CASE WHEN probe_error IS NOT NULL THEN 'SELECT wal_integrity_check(''quick''' || schema_argument || ')' ELSE 'see whether the disk is busy, and how large the schema is' END
   FROM asking e
+  UNION ALL
+  SELECT m.schema, 'files_replaced', 'storage', replaced_files_processes, 'processes', 0,
+         CASE WHEN replaced_files_processes > 0 OR unguarded_because LIKE 'the -wal file%' THEN 'critical' WHEN replaced_files_processes = 0 THEN 'ok' END,
+         CASE WHEN replaced_files_processes > 0 THEN replaced_files
+              WHEN unguarded_because LIKE 'the -wal file%' THEN unguarded_because
+              WHEN replaced_files_processes = 0 THEN 'every process has the -wal and -shm files open that are at their paths'
+              ELSE 'the system does not say which files the processes have open' END,
+         'these processes and those that open the database anew do not see each other''s commits and locks, and overwrite each other: stop writing, save what each of them sees with VACUUM INTO, close every connection in all of them, and check the database. Nothing may delete or replace -wal and -shm while a connection is open'
+  FROM log m JOIN wal_environment e USING (schema)
 
   -- cache: a commit of another connection empties a connection's whole cache, whatever its size; so it is judged where that is seldom
   UNION ALL

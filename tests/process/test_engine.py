@@ -1,6 +1,7 @@
 """The checkpoint engine: a thread that copies, commits that finish, and what each promises, with the
 mechanism forced: a reader held, a holder of the lease killed, a disk that is slow to no one's surprise."""
 
+import json
 import os
 import subprocess
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from conftest import connect, metrics, one
-from workers import fast_path, integrity, worker  # noqa: F401 (fixtures)
+from workers import NOBODY, fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
 LEASE = (1 << 40) + 3  # layout::kLockLease
 FRAME = 4096 + 24
@@ -613,6 +614,70 @@ def test_what_a_failed_sync_may_have_lost_is_copied_again(fast_path, worker, shi
     bare = connect(fast_path, None)
     assert one(bare, "SELECT count(*) FROM t") == rows
     bare.close()
+
+
+def log_salt(path):
+    """The first salt in the header of the -wal file, which counts up when the log starts over."""
+    with open(f"{path}-wal", "rb") as log:
+        return int.from_bytes(log.read(20)[16:], "big")
+
+
+def test_a_read_of_ours_does_not_let_go_of_a_log_whose_copy_may_be_lost(fast_path, worker, shim):
+    """After a failed sync the log is pinned on mark 1. The look for a replicator reads on the same connection, and
+    ended the pin where its reader came to sit on that mark, too."""
+    fail = fast_path.parent / "fail"
+    process = worker(fast_path, LD_PRELOAD=shim, FAIL=str(fail))
+    process.run(
+        """
+        one(db, "SELECT wal_set('checkpoint_frames', 100)")
+        one(db, "SELECT wal_checkpoint('TRUNCATE')")
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        """
+    )
+    first, second = connect(fast_path, None), connect(fast_path, None)
+    first.execute("BEGIN")
+    first.execute("SELECT count(*) FROM t").fetchall()  # mark 1
+    process.run("for _ in range(30): db.execute('INSERT INTO t(payload) VALUES (zeroblob(3000))')")
+    second.execute("BEGIN")
+    second.execute("SELECT count(*) FROM t").fetchall()  # mark 2, which keeps the pass from being complete
+    first.close()
+    fail.touch()
+    # One transaction, and nobody commits any more: the guard of the pass sets mark 1 to the newest frame.
+    process.run(
+        """
+        db.execute("BEGIN")
+        for _ in range(200): db.execute("INSERT INTO t(payload) VALUES (zeroblob(3000))")
+        db.execute("COMMIT")
+        """
+    )
+    wait_for(lambda: process.call("metrics(db)['checkpoints_failed']") > 0)
+    time.sleep(2.5)  # the look for a replicator comes once in a second
+    second.close()
+    salt = log_salt(fast_path)
+    other = connect(fast_path, None, timeout=5)
+    wait_for(lambda: other.execute("PRAGMA wal_checkpoint").fetchone()[0] == 0)
+    busy, frames, moved = other.execute("PRAGMA wal_checkpoint").fetchone()
+    assert (busy, frames) == (0, moved)  # all of it is in the database, as far as anybody knows
+    for _ in range(3):
+        other.execute("INSERT INTO t(payload) VALUES (1)")
+    other.close()
+    assert log_salt(fast_path) == salt
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="gives its privileges up")
+def test_what_the_effective_user_may_not_open_is_known_at_once(fast_path, worker):
+    """A daemon that began as root and goes on as another user, with seteuid: what counts is the effective user."""
+    fast_path.parent.chmod(0o755)
+    process = worker(fast_path)
+    process.run(
+        f"""
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        os.chmod({str(fast_path)!r}, 0o600)
+        os.seteuid({NOBODY.pw_uid})
+        """
+    )
+    report = json.loads(process.call("one(db, \"SELECT wal_checkpoint('PASSIVE')\")"))
+    assert (report["result"], report["busy"]) == ("complete", False)
 
 
 # --- all together

@@ -55,6 +55,7 @@ TEST(WalIndexFormat, WhatSqliteWroteIsRead) {
   // The log's own header, big-endian, said ffe43b25 64c5bcee.
   EXPECT_EQ(index->salt1, 0xffe43b25u);
   EXPECT_EQ(index->salt2, 0x64c5bceeu);
+  EXPECT_EQ(index->frame_checksum, (std::array<std::uint32_t, 2>{0x386ab30e, 0x77b20c08}));
   EXPECT_EQ(index->backfill, 5u);
   EXPECT_EQ(index->backfill_attempted, 5u);
   EXPECT_EQ(index->read_marks,
