@@ -13,8 +13,13 @@ Result<OtherCopy> FindOtherCopy(const char* name) {
   sqlite3_mutex* mutex = has_mutexes ? sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP3) : nullptr;
   if (mutex) sqlite3_mutex_enter(mutex);
   sqlite3_vfs* registered = sqlite3_vfs_find(kOwnUnixVfs);
-  if (!registered) OwnVfsFor(host);
+  // Also where memory ends the mutex is left.
+  const int rc = AtCEdge([&] {
+    if (!registered) OwnVfsFor(host);
+    return SQLITE_OK;
+  });
   if (mutex) sqlite3_mutex_leave(mutex);
+  if (rc != SQLITE_OK) return Error{"out of memory", ErrorCode::kNoMemory};
   if (!registered || IsOwnVfs(registered)) return OtherCopy{};
   const auto entry = reinterpret_cast<EntryPoint>(registered->xDlSym(registered, nullptr, name));
   if (entry) return OtherCopy{entry};
