@@ -11,9 +11,9 @@
 // checkpoint runs on the host's handle, unguarded, as SQLite's own would. Only a connection of the
 // host's knows whether they can be: Permit() asks one, in its thread, and Revoke() takes it back
 // before the host changes what was found.
-// The same holds for ten seconds where a connection of ours was found to have another log than the
-// wal-index counts (log_file.h): the host's handle has the right one.
-// Thread rules: the caller serializes (database.h holds a mutex), but for Cancel().
+// The same holds for ten seconds, and ever longer up to an hour, where a connection of ours was
+// found to have another log than the wal-index counts (log_file.h): the host's handle has the right
+// one. Thread rules: the caller serializes (database.h holds a mutex), but for Cancel().
 #pragma once
 
 #include <array>
@@ -63,11 +63,10 @@ class Checkpointer {
     bool own_only;  // nothing may run on `db`
   };
 
-  // `path` of the database file and what it is there. `on_change(open)` when ours were opened and
-  // when they were closed.
-  Checkpointer(std::string path, std::uint64_t device, std::uint64_t inode,
-               std::function<void(bool)> on_change)
-      : path_(std::move(path)), device_(device), inode_(inode), on_change_(std::move(on_change)) {}
+  // `path` of the database file, and which file is meant. `on_change(open)` when ours were opened
+  // and when they were closed.
+  Checkpointer(std::string path, const FileId& id, std::function<void(bool)> on_change)
+      : path_(std::move(path)), id_(id), on_change_(std::move(on_change)) {}
   ~Checkpointer() { Close(); }
 
   // Whether connections of ours may be opened. Yes: until Revoke(), in any thread. Never: this
@@ -156,8 +155,10 @@ class Checkpointer {
 
  private:
   Allowed TryOpen();
-  // Opens nothing for ten seconds.
-  Allowed GiveUp(const std::string& because);
+  // Opens nothing for so long.
+  static constexpr std::uint64_t kGivenUpNs = 10'000'000'000;
+  Allowed GiveUp(const std::string& because, std::uint64_t for_ns = kGivenUpNs);
+  Allowed GiveUpSinceLogDiffers();
   // Whether the log of one of ours is another than the wal-index counts; then they are closed.
   bool CloseIfLogDiffers();
   void SyncFile(sqlite3_file* file);
@@ -177,7 +178,7 @@ class Checkpointer {
   static int OnBusy(void* self, int times);
 
   const std::string path_;
-  const std::uint64_t device_, inode_;
+  const FileId id_;
   const std::function<void(bool)> on_change_;
   const char* permitted_vfs_ = nullptr;             // lives as long as the process
   const volatile void* permitted_index_ = nullptr;  // a value to compare
@@ -199,7 +200,8 @@ class Checkpointer {
   std::uint64_t failing_since_ns_ = 0;  // opening them; 0: it does not fail
   std::uint64_t given_up_until_ns_ = 0;
   std::string given_up_because_;
-  sqlite3* optimizer_ = nullptr;  // guarded by interrupt_mutex_
+  std::uint64_t log_differs_ns_ = kGivenUpNs;  // how long nothing is opened where it does again
+  sqlite3* optimizer_ = nullptr;               // guarded by interrupt_mutex_
 };
 
 // True on the calling thread while OpenOwnConnection() runs there: a process-wide load of ours must

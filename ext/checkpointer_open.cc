@@ -2,10 +2,12 @@
 // opened, and what they leave behind at the last close.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "ext/checkpointer.h"
 #include "ext/clock.h"
+#include "ext/file_id_at.h"
 #include "ext/log_file.h"
 #include "ext/own_vfs.h"
 #include "ext/registry.h"
@@ -15,7 +17,7 @@
 namespace walmanager {
 namespace {
 
-constexpr std::uint64_t kGivenUpNs = 10'000'000'000;
+constexpr std::uint64_t kLongestGivenUpNs = 3'600'000'000'000;
 
 bool IsThere(const char* path) {
   struct stat status {};
@@ -126,16 +128,28 @@ Checkpointer::Allowed Checkpointer::Open() {
   return GiveUp(unguarded_because_);
 }
 
-Checkpointer::Allowed Checkpointer::GiveUp(const std::string& because) {
-  given_up_until_ns_ = MonotonicNs() + kGivenUpNs;
+Checkpointer::Allowed Checkpointer::GiveUp(const std::string& because, std::uint64_t for_ns) {
+  given_up_until_ns_ = MonotonicNs() + for_ns;
   given_up_because_ = unguarded_because_ = because;
   return Allowed::kNever;
 }
 
+Checkpointer::Allowed Checkpointer::GiveUpSinceLogDiffers() {
+  // SQLite tells the host's error log of each attempt: ever more seldom.
+  const std::uint64_t for_ns = log_differs_ns_;
+  log_differs_ns_ = std::min(2 * log_differs_ns_, kLongestGivenUpNs);
+  return GiveUp(kFilesReplaced, for_ns);
+}
+
 bool Checkpointer::CloseIfLogDiffers() {
-  if (!LogDiffers(checkpoint_.get()) && !LogDiffers(guard_.get())) return false;
+  if (!LogDiffers(checkpoint_.get()) && !LogDiffers(guard_.get())) {
+    if (OwnFileOf(checkpoint_.get())->log.seen) log_differs_ns_ = kGivenUpNs;
+    return false;
+  }
+  // What was copied before is right, and nobody else syncs it.
+  SyncFile(DatabaseFile(checkpoint_.get(), "main"));
   Close();
-  GiveUp(kFilesReplaced);
+  GiveUpSinceLogDiffers();
   return true;
 }
 
@@ -149,8 +163,7 @@ Checkpointer::Allowed Checkpointer::TryOpen() {
     return never ? Allowed::kNever : Allowed::kNotNow;
   };
   // To open another file under this name would, by the names of its -wal and -shm, harm this one.
-  struct stat status {};
-  if (stat(path_.c_str(), &status) != 0 || status.st_dev != device_ || status.st_ino != inode_) {
+  if (IsAtPath(path_, id_) != AtPath::kSame) {
     Revoke();
     unguarded_because_ = "the database file is not to be found at its path";
     return Allowed::kNever;
@@ -168,7 +181,7 @@ Checkpointer::Allowed Checkpointer::TryOpen() {
     // A read, so that the connection is in WAL mode: it reads one page and parses no schema. It
     // fails where a key would be needed.
     auto version = QueryText(db, "PRAGMA schema_version");
-    if (LogDiffers(db)) return GiveUp(kFilesReplaced);
+    if (LogDiffers(db)) return GiveUpSinceLogDiffers();
     if (!version.ok()) return failed(version.error());
     if (sqlite3_db_readonly(db, "main") != 0) {
       Revoke();

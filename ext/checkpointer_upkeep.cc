@@ -70,6 +70,7 @@ bool HeaderBelongsTo(sqlite3_file* log, const WalIndex& index) {
 }  // namespace
 
 void Checkpointer::Sync() {
+  if (!open()) return;
   SyncFile(DatabaseFile(checkpoint_.get(), "main"));
   SyncLog();
 }

@@ -30,6 +30,7 @@ constexpr auto kFileBytes = static_cast<std::int64_t>(layout::kFileBytes);
 constexpr std::uint64_t kMakeWaitNs = 10'000'000;  // another process is making the file
 constexpr std::uint64_t kSettingsWaitNs = 1'000'000'000;
 constexpr useconds_t kPollMicroseconds = 200;
+constexpr char kOtherDatabase[] = "it belongs to another database and is in use";
 
 // Tries to put `type` (F_RDLCK, F_WRLCK, F_UNLCK) on one byte; never waits.
 bool Lock(int fd, short type, std::int64_t byte) {
@@ -268,13 +269,13 @@ std::string ControlFile::TakeOver(int fd, const std::string& path, const struct 
   }
   std::unique_ptr<layout::ControlFile, void (*)(layout::ControlFile*)> mapped(Map(fd), Unmap);
   if (!mapped) return Words("mmap", errno);
-  const ControlRegion::Identity identity{database.st_dev, database.st_ino, ThisProcess().boot_id};
+  const ControlRegion::Identity identity{database_, ThisProcess().boot_id};
   ControlRegion region(mapped.get());
   using Fit = ControlRegion::Fit;
   const Fit fit = region.Check(identity);
   if (fit == Fit::kNotOurs || fit == Fit::kOtherLayout) return "it is changed by another process";
   if (fit != Fit::kFits && !alone) {
-    return fit == Fit::kOtherDatabase ? "it belongs to another database and is in use"
+    return fit == Fit::kOtherDatabase ? kOtherDatabase
                                       : "it is unfinished or of another boot, and in use";
   }
   if (fit == Fit::kUnfinished) {
@@ -311,6 +312,8 @@ std::string ControlFile::OpenFile(const std::string& database_path, const struct
     if (found != registry.control_files.end()) {
       *known = found->second.lock();
       being_made_ = !*known;
+      // Of the database before: connections of this process have not let go of it yet.
+      if (*known && !(*known)->region().IsOf(database_)) return kOtherDatabase;
       return "this process is opening or closing it";
     }
     // Its close here would drop the locks of another part of this process that has it open: as a
@@ -358,6 +361,10 @@ std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFi
     reason_ = Words("stat " + database_path, errno);
     return nullptr;
   }
+  if (database.st_dev != database_.device || database.st_ino != database_.inode) {
+    reason_ = "the database was deleted, and another file is at its path";
+    return nullptr;
+  }
   if (database.st_nlink > 1) {
     reason_ = "the database file has several hard links";
     return nullptr;
@@ -368,7 +375,8 @@ std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFi
     std::shared_ptr<ControlFile> known;
     const std::lock_guard lock(registry.control_mutex);
     reason_ = OpenFile(database_path, database, make, &descriptor, &known);
-    if (known) return known;
+    if (known && known->region().IsOf(database_)) return known;
+    if (known) begins_with_ = known->region().ReadSettings();
   }
   if (!reason_.empty()) return nullptr;
   if (!Lock(descriptor.fd(), F_WRLCK, layout::kLockMake)) {
@@ -402,11 +410,12 @@ std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFi
   return file;
 }
 
-std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path, Wish wish) {
+std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path,
+                                               const FileId& database, Wish wish) {
   const std::uint64_t deadline =
       MonotonicNs() + (wish == Wish::kMakeAndWait ? kSettingsWaitNs : kMakeWaitNs);
   // Goes without a lock held, since Close takes one.
-  std::shared_ptr<ControlFile> file(new ControlFile(PathFor(database_path)), Close);
+  std::shared_ptr<ControlFile> file(new ControlFile(PathFor(database_path), database), Close);
   for (;;) {
     if (auto attached = file->Attach(file, database_path, wish != Wish::kAttach)) return attached;
     if (!file->being_made_ || MonotonicNs() >= deadline) break;
@@ -416,6 +425,7 @@ std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path,
   if (!file->memory_) return nullptr;
   file->region_ = ControlRegion(file->memory_);
   file->region_.Initialize({}, UnixMs(), MonotonicNs());
+  if (file->begins_with_) (void)file->region_.WriteSettings(*file->begins_with_);
   return file;
 }
 
@@ -432,8 +442,8 @@ void ControlFile::Close(ControlFile* file) {
   delete file;
 }
 
-ControlFile::ControlFile(std::string path)
-    : path_(std::move(path)), region_(nullptr), owned_(layout::kConnections) {}
+ControlFile::ControlFile(std::string path, const FileId& database)
+    : path_(std::move(path)), database_(database), region_(nullptr), owned_(layout::kConnections) {}
 
 ControlFile::~ControlFile() {
   // Only where memory ends is what was counted lost.

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,8 +36,10 @@ class ControlFile {
 
   // Never fails: private memory where the file cannot be had; nullptr only without memory. All who
   // ask for the same file while it is open get the same object.
-  // `database_path` is absolute, as sqlite3_db_filename gives it.
-  static std::shared_ptr<ControlFile> Open(const std::string& database_path, Wish wish);
+  // `database_path` is absolute, as sqlite3_db_filename gives it; `database`: the file that the
+  // caller means. Where another one is at that path the memory is private.
+  static std::shared_ptr<ControlFile> Open(const std::string& database_path, const FileId& database,
+                                           Wish wish);
   static std::string PathFor(const std::string& database_path) {
     return database_path + "-walmanager";
   }
@@ -111,7 +114,7 @@ class ControlFile {
 
  private:
   class Descriptor;
-  explicit ControlFile(std::string path);
+  ControlFile(std::string path, const FileId& database);
   static void Close(ControlFile* file);
   // Before the object is known to anybody else.
   std::shared_ptr<ControlFile> Attach(const std::shared_ptr<ControlFile>& file,
@@ -126,6 +129,9 @@ class ControlFile {
   void EachOwnedSlab(Each each) const;
 
   const std::string path_;
+  const FileId database_;
+  // Of a file that cannot be had yet: with these private memory begins.
+  std::optional<StoredSettings> begins_with_;
   // Constant once the object is known to others.
   layout::ControlFile* memory_ = nullptr;
   int fd_ = -1;

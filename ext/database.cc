@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <set>
+#include <vector>
 
 #include "ext/clock.h"
 #include "ext/core/alerts.h"
 #include "ext/core/evidence.h"
 #include "ext/core/setting_changes.h"
 #include "ext/engine_threads.h"
+#include "ext/file_id_at.h"
 #include "ext/read_pool.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
@@ -68,20 +70,24 @@ ChangeMark ThisChange() {
 }
 
 std::shared_ptr<Database> Database::ForFile(const std::string& path) {
-  struct stat status {};
-  if (path.empty() || stat(path.c_str(), &status) != 0) return nullptr;
-  const Registry::FileKey key{status.st_dev, status.st_ino};
+  const auto id = path.empty() ? std::nullopt : FileIdAt(path);
+  if (!id) return nullptr;
+  const Registry::FileKey key{id->device, id->inode};
   Registry& registry = Registry::Get();
+  std::vector<std::shared_ptr<Database>> others;  // let go of without the lock
   const auto find = [&]() -> std::shared_ptr<Database> {
     const auto found = registry.databases.find(key);
-    return found == registry.databases.end() ? nullptr : found->second.lock();
+    auto database = found == registry.databases.end() ? nullptr : found->second.lock();
+    if (!database || database->id_.IsSame(*id)) return database;
+    others.push_back(std::move(database));
+    return nullptr;
   };
   {
     const std::lock_guard lock(registry.mutex);
     if (auto database = find()) return database;
   }
   // Made without the lock: it looks for files. Who comes second takes the first one's.
-  std::shared_ptr<Database> made(new Database(path, status.st_dev, status.st_ino));
+  std::shared_ptr<Database> made(new Database(path, *id));
   const std::lock_guard lock(registry.mutex);
   if (auto database = find()) return database;
   std::erase_if(registry.databases, [](const auto& entry) { return entry.second.expired(); });
@@ -89,13 +95,14 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
   return made;
 }
 
-Database::Database(std::string path, std::uint64_t device, std::uint64_t inode)
+Database::Database(std::string path, const FileId& id)
     : path_(std::move(path)),
+      id_(id),
       wal_path_(path_ + "-wal"),
       shm_path_(path_ + "-shm"),
-      control_(ControlFile::Open(path_, ControlFile::Wish::kAttach)),
-      checkpointer_(path_, device, inode, [this](bool open) { ShowOwnConnections(open); }),
-      read_pool_(std::make_shared<ReadPool>(path_, device, inode)) {
+      control_(ControlFile::Open(path_, id_, ControlFile::Wish::kAttach)),
+      checkpointer_(path_, id_, [this](bool open) { ShowOwnConnections(open); }),
+      read_pool_(std::make_shared<ReadPool>(path_, id_)) {
   if (!control_) throw std::bad_alloc();
 }
 
@@ -171,6 +178,8 @@ std::shared_ptr<ControlFile> Database::control() const {
   return control_;
 }
 
+bool Database::IsReplaced() const { return IsAtPath(path_, id_) == AtPath::kOther; }
+
 bool Database::MakeControl(ControlFile::Wish wish) {
   // A commit goes on in private memory while another thread is at it.
   std::unique_lock making(making_mutex_, std::defer_lock);
@@ -178,13 +187,13 @@ bool Database::MakeControl(ControlFile::Wish wish) {
   if (!LockWithin(making, waits ? kMakingWaitNs : 0)) return false;
   control_wanted_.store(false, std::memory_order_relaxed);
   const auto current = control();
-  if (current->shared() && current->StillThere()) return true;
+  if (current->shared() && current->StillThere() && !IsReplaced()) return true;
   return Replace(wish);
 }
 
 void Database::LookForControl() {
   const auto current = control();
-  if (current->shared() && current->StillThere()) return;
+  if (current->shared() && current->StillThere() && !IsReplaced()) return;
   std::unique_lock making(making_mutex_, std::defer_lock);
   if (!LockWithin(making, kLookingWaitNs)) return;
   // Another thread may have found it meanwhile.
@@ -208,7 +217,7 @@ void Database::LookForControl() {
 
 bool Database::Replace(ControlFile::Wish wish) {
   control_missing_ = !FileBytes(ControlFile::PathFor(path_));
-  auto made = ControlFile::Open(path_, wish);
+  auto made = ControlFile::Open(path_, id_, wish);
   if (!made) return true;
   const auto before = control();
   if (!made->shared() && !before->shared()) {
@@ -220,6 +229,12 @@ bool Database::Replace(ControlFile::Wish wish) {
     const auto stored = before->region().ReadSettings();
     const ControlFile::SettingsLock lock(made.get(), /*waits=*/false);
     if (lock.held() && stored && stored->generation > 0) {
+      (void)made->region().WriteSettings(*stored);
+    }
+  }
+  // It lets go of the file, which is that of another database now.
+  if (!made->shared() && before->shared()) {
+    if (const auto stored = before->region().ReadSettings()) {
       (void)made->region().WriteSettings(*stored);
     }
   }

@@ -83,6 +83,7 @@ ChangeMark ThisChange();
 class Database {
  public:
   // The process's object for the database file at `path`; nullptr where the file cannot be found.
+  // One that was made anew at the same path has another, whatever connections still have open.
   static std::shared_ptr<Database> ForFile(const std::string& path);
   ~Database();
   Database(const Database&) = delete;
@@ -210,7 +211,9 @@ class Database {
   // a disk that works.
   static constexpr std::uint64_t kAtWorkNs = 1'000'000'000;
 
-  Database(std::string path, std::uint64_t device, std::uint64_t inode);
+  Database(std::string path, const FileId& id);
+  // Whether another file is at its path now.
+  bool IsReplaced() const;
   // False where another process, or another thread of this one, is still making the file.
   bool MakeControl(ControlFile::Wish wish);
   // Likewise; with making_mutex_ held.
@@ -339,6 +342,7 @@ class Database {
   std::uint64_t CopyInPasses(Inside& inside, std::size_t rule, WalIndex index);
 
   const std::string path_;
+  const FileId id_;
   const std::string wal_path_;
   const std::string shm_path_;
 

@@ -16,8 +16,7 @@ std::size_t Processors() {
 
 }  // namespace
 
-ReadPool::ReadPool(std::string path, std::uint64_t device, std::uint64_t inode)
-    : path_(std::move(path)), device_(device), inode_(inode) {}
+ReadPool::ReadPool(std::string path, const FileId& id) : path_(std::move(path)), id_(id) {}
 
 ReadPool::~ReadPool() {
   {
@@ -43,7 +42,7 @@ bool ReadPool::Begin(const std::shared_ptr<PoolCall>& call) {
   }
   PoolReader& reader = *idle_.back();
   if (reader.connection().open()) return true;
-  if (!reader.connection().Open(path_, device_, inode_, call->host()).ok()) return false;
+  if (!reader.connection().Open(path_, id_, call->host()).ok()) return false;
   reader.generation = generation_;
   CountOpen(true);
   reader.was_used = true;

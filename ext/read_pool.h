@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "ext/core/file_id.h"
 #include "ext/read_pool_call.h"
 
 namespace walmanager {
@@ -39,8 +40,8 @@ class ReadPool {
     std::uint64_t calls = 0, waits = 0, timeouts = 0, retries = 0, replaced = 0;
   };
 
-  // `device` and `inode`: of the file at `path`.
-  ReadPool(std::string path, std::uint64_t device, std::uint64_t inode);
+  // `id`: of the file at `path`.
+  ReadPool(std::string path, const FileId& id);
   ~ReadPool();
   ReadPool(const ReadPool&) = delete;
   ReadPool& operator=(const ReadPool&) = delete;
@@ -106,7 +107,7 @@ class ReadPool {
   void JoinEnded();
 
   const std::string path_;
-  const std::uint64_t device_, inode_;
+  const FileId id_;
   std::atomic<std::uint64_t> calls_{0}, waits_{0}, timeouts_{0}, retries_{0}, replaced_{0};
   Spans open_, running_;
   std::atomic<std::uint64_t> generation_{0};  // older connections are to be closed

@@ -1,9 +1,8 @@
 // The connections of the pool: how they are opened and shown.
-#include <sys/stat.h>
-
 #include "ext/clock.h"
 #include "ext/core/connection_entry.h"
 #include "ext/core/shared_words.h"
+#include "ext/file_id_at.h"
 #include "ext/own_vfs.h"
 #include "ext/read_pool_reader.h"
 #include "ext/registry.h"
@@ -11,11 +10,9 @@
 
 namespace walmanager {
 
-Status PoolConnection::Open(const std::string& path, std::uint64_t device, std::uint64_t inode,
-                            const PoolHost& host) {
+Status PoolConnection::Open(const std::string& path, const FileId& id, const PoolHost& host) {
   // To open another file under this name would, by the names of its -wal and -shm, harm this one.
-  struct stat status {};
-  if (stat(path.c_str(), &status) != 0 || status.st_dev != device || status.st_ino != inode) {
+  if (IsAtPath(path, id) != AtPath::kSame) {
     return Error{"the database file is not to be found at its path"};
   }
   // One that may write, where the host's may: should it be the last one to close, it leaves what

@@ -193,7 +193,7 @@ Status PoolReader::MakeOpen(const PoolHost& host) {
   }
   if (!connection_.open()) {
     generation = pool_.generation_;
-    Status opened = connection_.Open(pool_.path_, pool_.device_, pool_.inode_, host);
+    Status opened = connection_.Open(pool_.path_, pool_.id_, host);
     if (!opened.ok()) return opened;
     pool_.CountOpen(true);
   }

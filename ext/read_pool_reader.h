@@ -15,6 +15,7 @@
 #include <shared_mutex>
 #include <vector>
 
+#include "ext/core/file_id.h"
 #include "ext/own_processor.h"
 #include "ext/own_thread.h"
 #include "ext/read_pool_call.h"
@@ -41,8 +42,7 @@ class PoolConnection {
   ReadGuard& guard() { return guard_; }
   KeptStatements& kept() { return kept_; }
   // Nothing is open after an error, nor where memory ends.
-  Status Open(const std::string& path, std::uint64_t device, std::uint64_t inode,
-              const PoolHost& host);
+  Status Open(const std::string& path, const FileId& id, const PoolHost& host);
   void Close();
   // Whether it is open on the file that the host has open.
   bool Fits(const PoolHost& host) const;

@@ -111,8 +111,7 @@ void ControlRegion::Initialize(const Identity& identity, std::int64_t unix_ms,
   SetText(file_->settings[0].active_strategy, kDefaultStrategy);
   header.layout_number = layout::kLayoutNumber;
   header.file_bytes = layout::kFileBytes;
-  header.database_device = identity.device;
-  header.database_inode = identity.inode;
+  SetDatabase(identity.database);
   SetText(header.boot_id, identity.boot_id);
   // The rest is zeros already. Written again, every page of it would have to be there: a region in
   // private memory takes only the pages that are used.
@@ -121,6 +120,22 @@ void ControlRegion::Initialize(const Identity& identity, std::int64_t unix_ms,
   History(file_).BeginAnew(unix_ms, monotonic_ns);
   std::memcpy(header.magic, layout::kMagic, sizeof header.magic);
   header.ready.store(1, std::memory_order_release);
+}
+
+bool ControlRegion::IsOf(const FileId& database) const {
+  const layout::Header& header = file_->header;
+  return database.IsSame({.device = header.database_device,
+                          .inode = header.database_inode,
+                          .birth_ns = header.database_birth_ns,
+                          .handle = header.database_handle});
+}
+
+void ControlRegion::SetDatabase(const FileId& database) {
+  layout::Header& header = file_->header;
+  header.database_device = database.device;
+  header.database_inode = database.inode;
+  header.database_birth_ns = database.birth_ns;
+  header.database_handle = database.handle;
 }
 
 ControlRegion::Fit ControlRegion::Check(const Identity& identity) const {
@@ -135,16 +150,14 @@ ControlRegion::Fit ControlRegion::Check(const Identity& identity) const {
   if (std::memcmp(header.magic, layout::kMagic, sizeof header.magic) != 0) return Fit::kNotOurs;
   // How long the file is the file itself says: `file_bytes` is for those of another layout.
   if (header.layout_number != layout::kLayoutNumber) return Fit::kOtherLayout;
-  if (header.database_device != identity.device || header.database_inode != identity.inode) {
-    return Fit::kOtherDatabase;
-  }
+  if (!IsOf(identity.database)) return Fit::kOtherDatabase;
   return Text(header.boot_id) == identity.boot_id ? Fit::kFits : Fit::kOtherBoot;
 }
 
 void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
                           std::uint64_t monotonic_ns) {
   layout::Header& header = file_->header;
-  if (header.database_device != identity.device || header.database_inode != identity.inode) {
+  if (!IsOf(identity.database)) {
     // The identity last: whoever is killed before it leaves all of this to be done again.
     ClearStatistics(unix_ms, monotonic_ns);
     (void)QueryStatistics(file_).Reset();
@@ -156,8 +169,7 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
     Put(header.log_position, 0);
     for (layout::RuleCounters& counters : file_->builtin_rules) ClearFired(counters);
     for (layout::RuleCounters& counters : file_->rules) ClearFired(counters);
-    header.database_device = identity.device;
-    header.database_inode = identity.inode;
+    SetDatabase(identity.database);
   }
   // Before the boot's name, as above.
   if (Text(header.boot_id) != identity.boot_id) History(file_).ForgetMonotonicTime();

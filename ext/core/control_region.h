@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "ext/core/control_layout.h"
+#include "ext/core/file_id.h"
 #include "ext/core/learned.h"
 #include "ext/core/stored_settings.h"
 
@@ -80,7 +81,7 @@ class ControlRegion {
   explicit ControlRegion(layout::ControlFile* file) : file_(file) {}
 
   struct Identity {
-    std::uint64_t device = 0, inode = 0;
+    FileId database;
     std::string boot_id;
   };
   // Makes zeroed memory a control file. The caller alone has it.
@@ -88,6 +89,8 @@ class ControlRegion {
   // Empty where this is a control file of this layout, complete and of this database; else why not.
   enum class Fit { kFits, kNotOurs, kOtherLayout, kUnfinished, kOtherDatabase, kOtherBoot };
   Fit Check(const Identity& identity) const;
+  // Whether it is of this database.
+  bool IsOf(const FileId& database) const;
   // The caller alone has it: takes it over for another database or after another boot.
   void Adopt(const Identity& identity, std::int64_t unix_ms, std::uint64_t monotonic_ns);
   // The caller alone has it: words that nothing would put right later, and that say what cannot be.
@@ -162,6 +165,7 @@ class ControlRegion {
   std::int64_t ResetWalStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
 
  private:
+  void SetDatabase(const FileId& database);
   layout::ConnectionSlab& OwnSlab(std::size_t index);
   void ClearStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
   void AppendToLog(const CheckpointEntry& entry);

@@ -119,10 +119,11 @@ TEST_F(AlertsKept, AnotherEvaluatorGoesOnWhereThisOneEnded) {
 TEST_F(AlertsKept, AnotherBootKeepsThemAndAnotherDatabaseDoesNot) {
   Evaluate(3, Of(150));
   Evaluate({Of(150), Bare(kWarning)});
-  block_.region.Adopt({kIdentity.device, kIdentity.inode, "another boot"}, 1, 1);
+  block_.region.Adopt({kIdentity.database, "another boot"}, 1, 1);
   EXPECT_EQ(Log(), "1 latency warning 3000-");
   EXPECT_EQ(Evaluate({Of(150), Bare(kWarning)}), "") << "in force";
-  block_.region.Adopt({kIdentity.device, kIdentity.inode + 1, "another boot"}, 1, 1);
+  block_.region.Adopt({{kIdentity.database.device, kIdentity.database.inode + 1}, "another boot"},
+                      1, 1);
   EXPECT_EQ(Log(), "");
   EXPECT_EQ(Evaluate({Of(150), Bare(kWarning)}), "") << "counted anew";
   EXPECT_EQ(Evaluate({Of(150), Bare(kWarning)}), "");

@@ -49,6 +49,12 @@ TEST(ControlRegion, EachReasonWhyAFileDoesNotFit) {
   EXPECT_EQ(check([](auto& f) { f.header.file_bytes -= 4096; }), Fit::kFits);  // see Repair
   EXPECT_EQ(check([](auto& f) { ++f.header.database_device; }), Fit::kOtherDatabase);
   EXPECT_EQ(check([](auto& f) { ++f.header.database_inode; }), Fit::kOtherDatabase);
+  EXPECT_EQ(check([](auto& f) { ++f.header.database_birth_ns; }), Fit::kOtherDatabase)
+      << "made anew, with the number of the one before";
+  EXPECT_EQ(check([](auto& f) { ++f.header.database_handle; }), Fit::kOtherDatabase);
+  EXPECT_EQ(check([](auto& f) { f.header.database_birth_ns = f.header.database_handle = 0; }),
+            Fit::kFits)
+      << "what is not known tells nothing apart";
   EXPECT_EQ(check([](auto& f) { f.header.boot_id[0] = 'x'; }), Fit::kOtherBoot);
   EXPECT_EQ(check([](auto& f) { std::memset(f.header.boot_id, 'b', sizeof f.header.boot_id); }),
             Fit::kOtherBoot)
@@ -75,7 +81,8 @@ TEST(ControlRegion, AfterAnotherBootTimesAreVoidAndCountsStay) {
   block.region.RecordCommit(0, {3, 1'000, 0});
   block.region.header().slabs_used = 1;
   block.region.header().last_commit_ns = 5'000;
-  const ControlRegion::Identity rebooted{7, 42, "b0075a5e-0000-4000-8000-000000000002"};
+  const ControlRegion::Identity rebooted{kIdentity.database,
+                                         "b0075a5e-0000-4000-8000-000000000002"};
   ASSERT_EQ(block.region.Check(rebooted), Fit::kOtherBoot);
   block.region.Adopt(rebooted, 9'000, 10);
   EXPECT_EQ(block.region.Check(rebooted), Fit::kFits);
@@ -92,7 +99,7 @@ TEST(ControlRegion, ForAnotherDatabaseStatisticsStartAnewAndSettingsStay) {
   ASSERT_TRUE(block.region.WriteSettings(settings).ok());
   block.region.RecordCommit(kShared, {3, 1'000, 0});
   block.region.RecordCheckpoint(EntryOf(1), 3'000);
-  const ControlRegion::Identity other{7, 43, kIdentity.boot_id};
+  const ControlRegion::Identity other{{7, 43}, kIdentity.boot_id};
   ASSERT_EQ(block.region.Check(other), Fit::kOtherDatabase);
   block.region.Adopt(other, 9'000, 10'000);
   EXPECT_EQ(block.region.Check(other), Fit::kFits);
@@ -110,7 +117,7 @@ TEST(ControlRegion, BugAnotherDatabaseInheritsTheLogPosition) {
   bool reset = false;
   EXPECT_EQ(block.region.AdvanceLog(7, 10, &reset), 10u);
   block.region.CountFired(true, 0, 5);
-  block.region.Adopt({7, 43, kIdentity.boot_id}, 9'000, 10'000);
+  block.region.Adopt({{7, 43}, kIdentity.boot_id}, 9'000, 10'000);
   EXPECT_EQ(block.region.AdvanceLog(99, 3, &reset), 3u);
   EXPECT_FALSE(reset);
   EXPECT_EQ(block.region.ReadFired(true, 0).fired, 0u);

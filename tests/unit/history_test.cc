@@ -224,7 +224,7 @@ TEST(History, TheRegionTellsItOfAnotherBootAndOfAnotherDatabase) {
   Sampled block;
   block.Take();
   block.Step(5);
-  block.region.Adopt({kIdentity.device, kIdentity.inode, "another boot"}, 1, 2);
+  block.region.Adopt({kIdentity.database, "another boot"}, 1, 2);
   EXPECT_EQ(block.history.DueInNs(block.monotonic_ns + 1, 1000), 0u);
   block.monotonic_ns += 10'000'000'000;
   block.now_ms += kHourMs;
@@ -232,7 +232,8 @@ TEST(History, TheRegionTellsItOfAnotherBootAndOfAnotherDatabase) {
   block.Take();
   EXPECT_EQ(block.history.Read().back().covers_ms, kHourMs);
   EXPECT_EQ(block.Merged(0, kAlways), 14u);
-  block.region.Adopt({kIdentity.device, kIdentity.inode + 1, "another boot"}, 1, 2);
+  block.region.Adopt({{kIdentity.database.device, kIdentity.database.inode + 1}, "another boot"}, 1,
+                     2);
   EXPECT_TRUE(block.history.Read().empty());
   block.totals.counters.commits = 0;  // as the region forgets, too
   block.Step(3);
