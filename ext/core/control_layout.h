@@ -59,10 +59,10 @@ struct Header {
   Counter ready;  // 1 once everything else is in place
   std::uint64_t database_device;
   std::uint64_t database_inode;
+  char boot_id[40];
+  Counter statistics_since_ms;      // Unix time
   std::uint64_t database_birth_ns;  // Unix time; 0: not known
   std::uint64_t database_handle;    // likewise; FileId has the words
-  char boot_id[40];
-  Counter statistics_since_ms;  // Unix time
   // On a cache line of their own: every statement reads them, and they change seldom.
   alignas(64) Counter settings_generation;  // its lowest bit names the copy in force
   Counter reset_generation;                 // slabs of another generation count as zero

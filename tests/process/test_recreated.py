@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from conftest import connect, metrics, one
-from workers import integrity, poll, worker  # noqa: F401 (fixtures among them)
+from workers import poll, worker  # noqa: F401 (fixtures among them)
 
 
 def delete(path):
@@ -102,27 +102,6 @@ def test_one_that_this_process_still_has_open_is_not_mixed_with_the_new_one(tmp_
     assert one(old, "PRAGMA integrity_check") == "ok" and one(new, "PRAGMA integrity_check") == "ok"
     old.close()
     new.close()
-
-
-def test_the_log_of_the_new_one_stays_short_beside_the_old_one(tmp_path):
-    path = tmp_path / "app.db"
-    old = make(path)
-    old.execute("CREATE TABLE old(x)")
-    for _ in range(500):
-        old.execute("INSERT INTO old VALUES (randomblob(2000))")
-    delete(path)
-    new = make(path)
-    new.execute("CREATE TABLE new(x)")
-    longest = 0
-    for i in range(6000):
-        new.execute("INSERT INTO new VALUES (randomblob(2000))")
-        if i % 100 == 0:
-            old.execute("INSERT INTO old VALUES (randomblob(2000))")
-            longest = max(longest, os.stat(f"{path}-wal").st_size)
-    assert longest < 16e6
-    new.close()
-    old.close()
-    assert integrity(path) == "ok"
 
 
 def test_another_process_that_has_the_old_one_open_lets_go_too(tmp_path, worker):
