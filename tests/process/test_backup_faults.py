@@ -128,6 +128,8 @@ def fork_and_look(bursts):
             hung += 1
             os.kill(child, 9)
             os.waitpid(child, 0)
+        if hung:
+            break
     return longest, hung
 """
 
