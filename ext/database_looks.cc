@@ -8,6 +8,7 @@
 #include "ext/core/backpressure.h"
 #include "ext/core/shared_words.h"
 #include "ext/database.h"
+#include "ext/disk_room.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
 #include "ext/sqlite.h"
@@ -232,7 +233,8 @@ bool Database::RulesCanWait(const HostConnection& host, const WalIndex& index,
   if (current->region().prepared().frames != 0) return false;
   auto stored = current->region().ReadSettings();
   if (!stored) return false;
-  const SettingValues values = stored->Values();
+  SettingValues values = stored->Values();
+  values.Lower(Setting::kWalLimitBytes, WalLimitInForce(values[Setting::kWalLimitBytes]));
   const std::vector<Rule> rules = stored->RulesOf(stored->strategy);
   const auto can_wait = [](const Rule& rule) {
     return rule.builtin && (rule.runs == RuleRuns::kBackground || !AsksForTime(rule));
