@@ -173,7 +173,8 @@ void Database::LookForUnhookedCommits() {
 std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   const std::uint64_t interval = sample_interval_ns_;
   if (stopping_) return now + interval;
-  if (now >= next_tick_ns_) {
+  const bool ticked = now >= next_tick_ns_;
+  if (ticked) {
     next_tick_ns_ = now + interval;
     LookForControl();
     if (checkpoint_wishes_.allow_copying()) LookForUnhookedCommits();
@@ -182,6 +183,9 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   FollowReplicator();
   const auto current = control();
   ControlRegion& region = current->region();
+  // Also while frames are due: a writer without a pause, or a reader that holds the log, would keep
+  // plans waiting.
+  if (ticked) CapturePlans(*current);
 
   // What commits have told of the log, so that an idle one is not opened to be looked at.
   const std::uint64_t position = region.header().log_position.load(std::memory_order_relaxed);
