@@ -127,7 +127,10 @@ class Connection {
     std::optional<ReadMarks> marks;
     bool asker_reads = false;
   };
-  std::vector<MarksBefore> ReadMarksBefore() const;
+  std::vector<MarksBefore> ReadMarksBefore();
+  // The held read marks of a database in WAL mode now; also those of processes that the system's
+  // table does not show, where there are such.
+  std::optional<ReadMarks> FindReadMarks(const Schema& schema);
   // A table of ours is being read by a statement of this connection.
   void ReadsOwnTable() { meter_.ReadsOwnTable(); }
   // The plans that statements of this connection wait for, where no thread of ours has taken them.

@@ -46,13 +46,25 @@ void Connection::SetApplication(const std::string& name) {
   }
 }
 
-std::vector<Connection::MarksBefore> Connection::ReadMarksBefore() const {
+std::vector<Connection::MarksBefore> Connection::ReadMarksBefore() {
   std::vector<MarksBefore> before;
   for (const Log& log : logs_) {
-    before.push_back({log.database, log.database->FindReadMarks(),
-                      transaction_state(log.schema.c_str()) != TransactionState::kNone});
+    const bool reads = transaction_state(log.schema.c_str()) != TransactionState::kNone;
+    std::optional<HostConnection> host;
+    if (log.database->OthersAreHidden()) {
+      const WalFile file = WalFile::Ask(db_, log.schema.c_str());
+      if (ReadWalIndex(file)) host = HostConnection{db_, log.schema.c_str(), file};
+    }
+    before.push_back({log.database, log.database->FindReadMarks(host ? &*host : nullptr), reads});
   }
   return before;
+}
+
+std::optional<ReadMarks> Connection::FindReadMarks(const Schema& schema) {
+  Database& database = *schema.database;
+  if (observed_ || !database.OthersAreHidden()) return database.FindReadMarks();
+  const HostConnection host = AsHost(schema);
+  return database.FindReadMarks(&host);
 }
 
 void Connection::CapturePlans() {

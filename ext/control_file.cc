@@ -51,14 +51,16 @@ bool LockWithin(int fd, short type, std::int64_t byte, std::uint64_t wait_ns) {
   return true;
 }
 
-// Whether another process holds the byte.
-bool HeldByAnother(int fd, std::int64_t byte) {
+// The other process that holds the byte, as the PID namespace of this one numbers it; 0: it is of a
+// namespace that this one does not show. nullopt: no other process holds it.
+std::optional<std::int64_t> OtherHolder(int fd, std::int64_t byte) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   lock.l_start = byte;
   lock.l_len = 1;
-  return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  if (fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return std::nullopt;
+  return std::max<std::int64_t>(lock.l_pid, 0);
 }
 
 std::string Words(const std::string& what, int error) { return what + ": " + strerror(error); }
@@ -519,6 +521,7 @@ std::size_t ControlFile::ClaimSlab() {
     layout::ConnectionSlab& slab = region_.slab(i);
     slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
     slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
+    slab.pid_namespace.store(ThisProcess().pid_namespace, std::memory_order_relaxed);
     ClearConnection(slab.info);
     // Of one that was killed, which in private memory nobody was.
     if (fd_ >= 0) QueryStatistics(memory_).ReleaseHot(i);
@@ -549,7 +552,7 @@ void ControlFile::ReleaseSlab(std::size_t slab) {
 std::int64_t ControlFile::CountProcesses() const {
   if (fd_ < 0) return 1;
   std::set<std::uint64_t> tokens = {ThisProcess().token};
-  EachOwnedSlab([&](const layout::ConnectionSlab& slab) {
+  EachOwnedSlab([&](const layout::ConnectionSlab& slab, const auto&) {
     tokens.insert(slab.owner.load(std::memory_order_relaxed));
   });
   return static_cast<std::int64_t>(tokens.size());
@@ -557,22 +560,36 @@ std::int64_t ControlFile::CountProcesses() const {
 
 std::vector<ConnectionEntry> ControlFile::Connections() const {
   std::vector<ConnectionEntry> connections;
-  EachOwnedSlab([&](const layout::ConnectionSlab& slab) {
+  EachOwnedSlab([&](const layout::ConnectionSlab& slab, std::optional<std::int64_t> pid) {
     ConnectionEntry entry = ReadConnection(slab);
+    entry.pid = pid;
     if (entry.id != 0) connections.push_back(std::move(entry));
   });
   return connections;
 }
 
+std::optional<std::int64_t> ControlFile::PidHere(std::int64_t pid,
+                                                 std::uint64_t pid_namespace) const {
+  if (pid_namespace == 0 || pid_namespace == ThisProcess().pid_namespace) return pid;
+  std::optional<std::int64_t> here;
+  EachOwnedSlab([&](const layout::ConnectionSlab& slab, std::optional<std::int64_t> owner) {
+    if (static_cast<std::int64_t>(slab.pid.load(std::memory_order_relaxed)) == pid &&
+        slab.pid_namespace.load(std::memory_order_relaxed) == pid_namespace) {
+      here = owner;
+    }
+  });
+  return here;
+}
+
 void ControlFile::WatchStatements(std::uint64_t now_ns) {
-  EachOwnedSlab([&](layout::ConnectionSlab& slab) {
+  EachOwnedSlab([&](layout::ConnectionSlab& slab, const auto&) {
     if (slab.info.id.load(std::memory_order_relaxed) != 0) WatchStatement(slab.info, now_ns);
   });
 }
 
 std::int64_t ControlFile::ForgetConnections() {
   std::int64_t forgotten = 0;
-  EachOwnedSlab([&](layout::ConnectionSlab& slab) {
+  EachOwnedSlab([&](layout::ConnectionSlab& slab, const auto&) {
     // An owner that counts meanwhile may go on from what it had: a moment's work is lost or kept.
     if (slab.info.id.load(std::memory_order_relaxed) == 0) return;
     ForgetCounts(slab.info);
@@ -590,9 +607,11 @@ void ControlFile::EachOwnedSlab(Each each) const {
     layout::ConnectionSlab& slab = memory_->slabs[i];
     if (slab.owner.load(std::memory_order_relaxed) == 0) continue;
     // Held by this process, or by another that is alive.
-    if (owned_[i] ||
-        (fd_ >= 0 && HeldByAnother(fd_, layout::kLockSlab + static_cast<std::int64_t>(i)))) {
-      each(slab);
+    if (owned_[i]) {
+      each(slab, std::optional(ThisProcess().pid));
+    } else if (fd_ >= 0) {
+      const auto holder = OtherHolder(fd_, layout::kLockSlab + static_cast<std::int64_t>(i));
+      if (holder) each(slab, *holder > 0 ? holder : std::nullopt);
     }
   }
 }

@@ -82,6 +82,9 @@ class ControlFile {
   std::int64_t CountProcesses() const;
   // The connections that are open, of all processes.
   std::vector<ConnectionEntry> Connections() const;
+  // A pid that a process of another PID namespace wrote, as this one numbers it; nullopt where the
+  // process is gone, or this namespace does not show it.
+  std::optional<std::int64_t> PidHere(std::int64_t pid, std::uint64_t pid_namespace) const;
   // Looks at their statements, once per sample: does one stand still?
   void WatchStatements(std::uint64_t now_ns);
   // Forgets what was counted of them; how many they are.
@@ -124,7 +127,7 @@ class ControlFile {
   std::string TakeOver(int fd, const std::string& database_path, const struct stat& database,
                        bool make);
   void MoveCounts(ControlFile& heir);
-  // `each(slab)` for those whose owner is alive; with slab_mutex_ held.
+  // `each(slab, pid)` for those whose owner is alive, pid as in ConnectionEntry. Takes slab_mutex_.
   template <typename Each>
   void EachOwnedSlab(Each each) const;
 

@@ -143,6 +143,7 @@ void Database::RecordClose() {
   CheckpointEntry entry;
   entry.at_ms = UnixMs();
   entry.pid = ThisProcess().pid;
+  entry.pid_namespace = ThisProcess().pid_namespace;
   entry.origin = CheckpointOrigin::kClose;
   entry.result = CheckpointResult::kComplete;
   entry.wal_frames = entry.checkpointed_frames = index_at_close_->max_frame;
@@ -353,10 +354,24 @@ std::string Database::StrategyError() const {
   return strategy_error_;
 }
 
-std::optional<ReadMarks> Database::FindReadMarks() {
+bool Database::OthersAreHidden() const {
+  const auto connections = control()->Connections();
+  return std::any_of(connections.begin(), connections.end(),
+                     [](const ConnectionEntry& connection) { return !connection.pid; });
+}
+
+std::optional<ReadMarks> Database::FindReadMarks(const HostConnection* host) {
   // The table before the lock: commits that find it taken go on without looking at the log.
   auto marks = ReadMarksOfLockTable(shm_path_);
-  if (!checkpointer_.open()) return marks;
+  if (!checkpointer_.open()) {
+    if (!host) return marks;
+    const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) return marks;
+    const bool was_open = checkpointer_.open();
+    if (OpenFor(*host)) AddTriedMarks(marks);
+    if (!was_open) checkpointer_.Close();
+    return marks;
+  }
   {
     const OnlyLooks looks(watch_looks_);
     const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
@@ -383,10 +398,29 @@ std::optional<ReadMarks> Database::FindReadMarksLocked() {
 }
 
 void Database::AddTriedMarks(std::optional<ReadMarks>& marks) {
-  const auto held = checkpointer_.TryReadMarks();
-  if (!held) return;
-  if (!marks) marks.emplace();
-  marks->held = *held;
+  // A reader can come between the two looks: only a mark that is held at the try after the second
+  // look at the table, which does not show its holder either, is held by a process that is hidden.
+  constexpr int kLooks = 3;
+  for (int look = 1;; ++look) {
+    const auto held = checkpointer_.TryReadMarks();
+    if (!held) return;
+    if (!marks) marks.emplace();
+    marks->held = *held;
+    bool all_named = true;
+    for (std::size_t mark = 0; mark < held->size(); ++mark) {
+      if (!marks->held[mark] || !marks->pids[mark].empty()) continue;
+      // A checkpoint of another process, which copies, is no reader.
+      if (marks->held_alone[mark]) {
+        marks->held[mark] = false;
+      } else {
+        all_named = false;
+      }
+    }
+    if (all_named || !marks->knows_pids || look == kLooks) return;
+    const auto again = ReadMarksOfLockTable(shm_path_);
+    if (!again) return;
+    *marks = *again;
+  }
 }
 
 std::optional<WalIndex> Database::LastLook() {
@@ -427,11 +461,13 @@ std::optional<std::int64_t> Database::CountUnmanagedProcesses() const {
   const auto control_file = control();
   const auto connections = control_file->Connections();
   if (connections.size() >= layout::kConnections) return std::nullopt;  // there may be more
-  // One in a container has another pid there than here.
+  // The system says how this PID namespace numbers the processes that have the control file.
   if (control_file->shared()) {
     for (const std::int64_t pid : LockHolders(control_file->path())) managed.insert(pid);
   }
-  for (const ConnectionEntry& connection : connections) managed.insert(connection.pid);
+  for (const ConnectionEntry& connection : connections) {
+    if (connection.pid) managed.insert(*connection.pid);
+  }
   return std::count_if(marks->open_by.begin(), marks->open_by.end(),
                        [&](std::int64_t pid) { return managed.count(pid) == 0; });
 }

@@ -187,7 +187,11 @@ class Database {
   }
 
   // Held read marks; nullopt where they cannot be known. Does not wait for a running checkpoint.
-  std::optional<ReadMarks> FindReadMarks();
+  // `host`, in WAL mode, in a call of the user's: where no connections of ours are open they are
+  // opened for the moment, since the lock table does not show readers of other PID namespaces.
+  std::optional<ReadMarks> FindReadMarks(const HostConnection* host = nullptr);
+  // Whether a managed connection is of a PID namespace that this process's does not show.
+  bool OthersAreHidden() const;
   // The mark on which the guard of a checkpoint of this process sits now.
   std::optional<int> GuardMark() const { return checkpointer_.guard_mark(); }
   // Whether some process copies frames now: then a guard of its holds a mark.
@@ -295,12 +299,12 @@ class Database {
   // Whether connections of ours are open, or could be opened, in a host's commit.
   bool OpenFor(const HostConnection& host);
   // With connections of ours open: looks for a replicator, once per sample interval. Whether the
-  // checkpoints are its own.
-  bool LookForReplicator(std::uint64_t now_ns);
+  // checkpoints are its own. `asked`: within a statement of the host's, which may read by itself.
+  bool LookForReplicator(std::uint64_t now_ns, bool asked = false);
   // Takes from the control file what the looks of all processes found.
   void FollowReplicator();
   // The held read marks for which no managed connection accounts.
-  std::vector<UnknownReader> UnknownReaders();
+  std::vector<UnknownReader> UnknownReaders(bool asked);
   // Gives back what the -wal file has beyond its limit, a little at a time, while the log in it is
   // short and nobody reads. Ours are open. In a committing thread, since it takes the write lock.
   void Shrink(const WalIndex& index);

@@ -152,7 +152,7 @@ void Database::FollowReplicator() {
   replicated_.store(has_table && IsReplicators(wish, state), std::memory_order_relaxed);
 }
 
-std::vector<UnknownReader> Database::UnknownReaders() {
+std::vector<UnknownReader> Database::UnknownReaders(bool asked) {
   const auto index = checkpointer_.Look();
   const auto marks = FindReadMarksLocked();
   if (!index || !marks) return {};
@@ -162,6 +162,7 @@ std::vector<UnknownReader> Database::UnknownReaders() {
   seen.knows_pids = marks->knows_pids;
   seen.checkpoint_runs = CheckpointRuns();
   seen.own_pid = ThisProcess().pid;
+  seen.asking_reads = asked;
   const auto connections = control()->Connections();
   std::vector<UnknownReader> unknown;
   for (const Reader& reader : AttributeReaders(seen, connections)) {
@@ -174,7 +175,7 @@ std::vector<UnknownReader> Database::UnknownReaders() {
   return unknown;
 }
 
-bool Database::LookForReplicator(std::uint64_t now_ns) {
+bool Database::LookForReplicator(std::uint64_t now_ns, bool asked) {
   const auto wish = static_cast<ReplicatorWish>(values_[Setting::kReplicator]);
   if (wish == ReplicatorWish::kNever || now_ns < next_replicator_look_ns_) return replicated();
   next_replicator_look_ns_ = now_ns + sample_interval_ns_;
@@ -183,7 +184,7 @@ bool Database::LookForReplicator(std::uint64_t now_ns) {
   ReplicatorLook look;
   look.table = table->exists;
   look.content = table->content;
-  if (look.table && wish == ReplicatorWish::kAuto) look.readers = UnknownReaders();
+  if (look.table && wish == ReplicatorWish::kAuto) look.readers = UnknownReaders(asked);
   const auto current = control();
   ControlRegion& region = current->region();
   const auto [state, changed] =
@@ -211,7 +212,7 @@ void Database::LookForReplicator(const HostConnection& host) {
   const std::uint64_t now = MonotonicNs();
   if (now < next_replicator_look_ns_) return;
   const bool was_open = checkpointer_.open();
-  if (OpenFor(host)) (void)LookForReplicator(now);
+  if (OpenFor(host)) (void)LookForReplicator(now, /*asked=*/true);
   if (!was_open) checkpointer_.Close();
 }
 
@@ -361,6 +362,7 @@ void Database::WriteRecord(CheckpointEntry entry, const CheckpointOutcome& outco
                            std::uint64_t end_ns) {
   entry.at_ms = UnixMs();
   entry.pid = ThisProcess().pid;
+  entry.pid_namespace = ThisProcess().pid_namespace;
   entry.result = outcome.result;
   entry.wal_frames = outcome.wal_frames;
   entry.checkpointed_frames = outcome.checkpointed_frames;

@@ -50,6 +50,12 @@ std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
     const bool writes = lock.exclusive && lock.first_byte <= kWriter && kWriter <= lock.last_byte;
     if (writes && lock.pid > 0 && lock.pid != ThisProcess().pid) marks.writer = lock.pid;
     marks.written_here = marks.written_here || (writes && lock.pid == ThisProcess().pid);
+    for (int mark = 0; lock.exclusive && mark < kReadMarks; ++mark) {
+      const int byte = kShmLockBase + kReadLock0 + mark;
+      if (lock.first_byte <= byte && byte <= lock.last_byte) {
+        marks.held_alone[static_cast<std::size_t>(mark)] = true;
+      }
+    }
     if (lock.exclusive) continue;  // one who moves frames or starts the log over, not a reader
     if (lock.first_byte <= kShmOpenByte && kShmOpenByte <= lock.last_byte) {
       note(marks.open_by, lock.pid);

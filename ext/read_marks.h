@@ -16,6 +16,9 @@ namespace walmanager {
 struct ReadMarks {
   std::array<bool, kReadMarks> held{};
   std::array<bool, kReadMarks> held_by_others{};  // by another process; false where unknown
+  // A checkpoint or a restart of the log has it exclusively, for moments; as far as the table
+  // shows.
+  std::array<bool, kReadMarks> held_alone{};
   // The processes that hold each, and those that have the log open, each once. 0: one of another
   // pid namespace.
   std::array<std::vector<std::int64_t>, kReadMarks> pids;

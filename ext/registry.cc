@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -64,6 +65,8 @@ std::string FirstLine(const char* path) {
 ProcessIdentity ReadProcess() {
   ProcessIdentity process;
   process.pid = getpid();
+  struct stat space {};
+  if (stat("/proc/self/ns/pid", &space) == 0) process.pid_namespace = space.st_ino;
   process.name = WithoutControlCharacters(FirstLine("/proc/self/comm"));
   process.boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
   if (getrandom(&process.token, sizeof process.token, GRND_NONBLOCK) != sizeof process.token) {

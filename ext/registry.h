@@ -28,9 +28,10 @@ class HostTurn;
 // This process, as others see it in the control file.
 struct ProcessIdentity {
   std::int64_t pid = 0;
-  std::string name;         // as in /proc/self/comm
-  std::string boot_id;      // empty where the system has none
-  std::uint64_t token = 0;  // random, never 0
+  std::uint64_t pid_namespace = 0;  // the inode of /proc/self/ns/pid; 0: unknown
+  std::string name;                 // as in /proc/self/comm
+  std::string boot_id;              // empty where the system has none
+  std::uint64_t token = 0;          // random, never 0
 };
 
 struct Registry {
@@ -40,10 +41,18 @@ struct Registry {
   std::map<FileKey, std::weak_ptr<Database>> databases;
   std::map<sqlite3*, Connection*> connections;
   // The pid and a number of five digits that counts up: unique on this machine, and in the files of
-  // all databases that a connection has.
+  // all databases that a connection has. In a PID namespace other than the machine's first one, as
+  // a container has it, a number of that namespace comes before: each container has a process 1.
+  // Below 2^53, so that programs that keep all numbers as doubles keep it.
   std::uint64_t NewConnectionId() {
-    constexpr std::uint64_t kNumbers = 100'000;
-    return static_cast<std::uint64_t>(process.pid) * kNumbers + ++last_connection % kNumbers;
+    constexpr std::uint64_t kNumbers = 100'000, kNamespaces = (1 << 14) - 1;
+    constexpr std::uint64_t kFirstNamespace = 0xEFFFFFFC;  // of Linux: PROC_PID_INIT_INO
+    constexpr int kPidBits = 39;  // of the largest pid of Linux, 2^22, with five digits
+    const std::uint64_t space = process.pid_namespace;
+    const std::uint64_t prefix =
+        space == 0 || space == kFirstNamespace ? 0 : 1 + space % kNamespaces;
+    return (prefix << kPidBits) + static_cast<std::uint64_t>(process.pid) * kNumbers +
+           ++last_connection % kNumbers;
   }
 
   std::atomic<std::uint64_t> last_connection{0};

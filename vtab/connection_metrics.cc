@@ -25,7 +25,8 @@ bool KnowsMore(const Row& a, const Row& b) {
 
 Result<std::vector<Row>> Read(Connection& connection) {
   connection.PublishMemory();
-  std::map<std::pair<std::int64_t, std::uint64_t>, Row> known;  // by pid and connection_id
+  // By process and connection_id: a pid is not enough, as each container has a process 1.
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Row> known;
   auto databases = connection.Schemas();
   if (!databases.ok()) return databases.error();
   for (const Schema& schema : databases.value()) {
@@ -37,12 +38,15 @@ Result<std::vector<Row>> Read(Connection& connection) {
       row.query = statistics.TextOf(entry.query_id);
       row.now_ns = MonotonicNs();
       row.entry = std::move(entry);
-      const auto [found, is_new] = known.try_emplace({row.entry.pid, row.entry.id}, row);
+      const auto [found, is_new] = known.try_emplace({row.entry.owner, row.entry.id}, row);
       if (!is_new && KnowsMore(row, found->second)) found->second = std::move(row);
     }
   }
   std::vector<Row> rows;
   for (auto& [key, row] : known) rows.push_back(std::move(row));
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    return std::pair(a.entry.pid, a.entry.id) < std::pair(b.entry.pid, b.entry.id);
+  });
   return rows;
 }
 
@@ -105,8 +109,8 @@ const Table& ConnectionMetricsTable() {
       "connection_metrics", "One row per open connection of every process that has loaded the extension.",
       Read, /*reveals_others=*/true,
       {
-          {"connection_id", kInteger, "the pid and five digits that count up", [](const Row& r) -> Value { return r.entry.id; }},
-          {"pid", kInteger, "its process", [](const Row& r) -> Value { return r.entry.pid; }},
+          {"connection_id", kInteger, "the pid and five digits that count up; of a process in a container, a number of that before them", [](const Row& r) -> Value { return r.entry.id; }},
+          {"pid", kInteger, "its process, as this process's PID namespace numbers it; NULL where that does not show it", [](const Row& r) -> Value { return r.entry.pid; }},
           {"process", kText, "its name", [](const Row& r) -> Value { return OrNull(r.entry.process); }},
           {"application", kText, "as wal_application_name() said", [](const Row& r) -> Value { return OrNull(r.entry.application); }},
           {"role", kText, "application, checkpointer, reader or backup", [](const Row& r) -> Value { return RoleName(r.entry.role); }},

@@ -11,12 +11,20 @@ namespace {
 struct Row {
   std::string schema;
   CheckpointEntry entry;
+  std::optional<std::int64_t> pid, blocked_by_pid;  // as this process's PID namespace numbers them
 };
 
 Result<std::vector<Row>> Read(Connection& connection) {
   auto rows = RowsOfEachDatabase<Row>(connection, [](const Schema& schema, std::vector<Row>& all) {
-    for (CheckpointEntry& entry : schema.database->control()->region().ReadCheckpointLog()) {
-      all.push_back({schema.name, std::move(entry)});
+    const auto control = schema.database->control();
+    for (CheckpointEntry& entry : control->region().ReadCheckpointLog()) {
+      Row row{schema.name, std::move(entry), {}, {}};
+      const auto here = [&](std::int64_t pid) {
+        return control->PidHere(pid, row.entry.pid_namespace);
+      };
+      row.pid = here(row.entry.pid);
+      if (row.entry.blocked_by_pid) row.blocked_by_pid = here(*row.entry.blocked_by_pid);
+      all.push_back(std::move(row));
     }
   });
   if (!rows.ok()) return rows;
@@ -39,7 +47,7 @@ const Table& WalCheckpointsTable() {
           {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
           {"id", kInteger, "counts up from 1", [](const Row& r) -> Value { return r.entry.id; }},
           {"at", kText, "UTC, when it ended", [](const Row& r) -> Value { return UtcText(r.entry.at_ms); }},
-          {"pid", kInteger, "the process that ran it", [](const Row& r) -> Value { return r.entry.pid; }},
+          {"pid", kInteger, "the process that ran it; NULL where it was of a PID namespace that this process's does not show", [](const Row& r) -> Value { return r.pid; }},
           {"mode", kText, "PASSIVE, FULL, RESTART or TRUNCATE", [](const Row& r) -> Value { return ModeName(r.entry.mode); }},
           {"origin", kText, "inline, background, manual, close, or application: a PRAGMA wal_checkpoint of the program's own", [](const Row& r) -> Value { return OriginName(r.entry.origin); }},
           {"rule", kText, "the rule that called for it; NULL where somebody asked", [](const Row& r) -> Value { return OrNull(r.entry.rule); }},
@@ -49,7 +57,7 @@ const Table& WalCheckpointsTable() {
           {"moved_frames", kInteger, "those that this one moved", [](const Row& r) -> Value { return r.entry.moved_frames; }},
           {"wal_bytes", kInteger, "size of the -wal file afterwards", [](const Row& r) -> Value { return r.entry.wal_bytes; }},
           {"duration_ms", kReal, "how long it took", [](const Row& r) -> Value { return static_cast<double>(r.entry.duration_ns) / 1e6; }},
-          {"blocked_by_pid", kInteger, "who was in the way", [](const Row& r) -> Value { return r.entry.blocked_by_pid; }},
+          {"blocked_by_pid", kInteger, "who was in the way", [](const Row& r) -> Value { return r.blocked_by_pid; }},
           {"error", kText, "the engine's words where it failed or was busy", [](const Row& r) -> Value { return OrNull(r.entry.error); }},
       });
   // clang-format on

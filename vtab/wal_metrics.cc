@@ -40,7 +40,7 @@ void CountReaders(Connection& connection, const std::vector<Connection::MarksBef
   const auto known = std::find_if(before.begin(), before.end(), [&](const auto& each) {
     return each.database == row.schema.database && each.marks && !each.asker_reads;
   });
-  auto marks = known != before.end() ? known->marks : row.schema.database->FindReadMarks();
+  auto marks = known != before.end() ? known->marks : connection.FindReadMarks(row.schema);
   if (!marks || !row.index) return;
   const auto& values = row.index->read_marks;
   if (known == before.end() && connection.in_autocommit() &&

@@ -36,7 +36,7 @@ std::set<std::uint64_t> StandingStill(const ControlFile& control,
   nanosleep(&pause, nullptr);
   for (const ConnectionEntry& now : control.Connections()) {
     for (const ConnectionEntry& then : before) {
-      if (now.id == then.id && now.pid == then.pid && may_be(then) &&
+      if (now.id == then.id && now.owner == then.owner && may_be(then) &&
           now.started_ns == then.started_ns && now.statement_rows == then.statement_rows) {
         still.insert(now.id);
       }
@@ -52,7 +52,7 @@ void ReadDatabase(Connection& connection, const Schema& schema,
   const auto known = std::find_if(before.begin(), before.end(), [&](const auto& each) {
     return each.database == schema.database && each.marks;
   });
-  const auto marks = known != before.end() ? known->marks : schema.database->FindReadMarks();
+  const auto marks = known != before.end() ? known->marks : connection.FindReadMarks(schema);
   if (!index || !marks) return;
   const auto control = schema.database->control();
   const std::vector<ConnectionEntry> connections = control->Connections();
@@ -126,7 +126,7 @@ const Table& WalReadersTable() {
           {"frame", kInteger, "the last frame that the reader sees", [](const Row& r) -> Value { return Frame(r); }},
           {"lag_frames", kInteger, "frames in the log after it", [](const Row& r) -> Value { return Lag(r); }},
           {"lag_bytes", kInteger, "the same in bytes of the log", [](const Row& r) -> Value { return Lag(r) * (r.index.page_size + kFrameHeaderBytes); }},
-          {"pid", kInteger, "NULL where it is of another pid namespace, or nobody knows", [](const Row& r) -> Value { return r.reader.pid; }},
+          {"pid", kInteger, "as this process's PID namespace numbers it; NULL where that does not show it, or nobody knows", [](const Row& r) -> Value { return r.reader.pid; }},
           {"process", kText, "its name", [](const Row& r) -> Value { return OrNull(r.process); }},
           {"connection_id", kInteger, "as in connection_metrics; NULL where the extension is not loaded there", [](const Row& r) -> Value { return r.reader.connection ? Value(r.reader.connection->id) : Value(); }},
           {"application", kText, "as wal_application_name() said", [](const Row& r) -> Value { return r.reader.connection ? OrNull(r.reader.connection->application) : Value(); }},
@@ -134,7 +134,7 @@ const Table& WalReadersTable() {
           {"transaction_ms", kReal, "since its transaction, or the statement outside of one, began", [](const Row& r) -> Value { return r.reader.since_ns ? Value(static_cast<double>(r.now_ns - std::min(r.now_ns, *r.reader.since_ns)) / 1e6) : Value(); }},
           {"blocks", kText, "checkpoint: frames after this one cannot be moved; reset: the log cannot start over; NULL: nothing", [](const Row& r) -> Value { const char* what = BlockedBy(r.reader.mark, r.index); return what ? Value(what) : Value(); }},
           {"verdict", kText, "running query, unfinished statement (returned a row, and none in 30 ms), open transaction or unmanaged process", [](const Row& r) -> Value { return r.reader.verdict ? Value(VerdictName(*r.reader.verdict)) : Value(); }},
-          {"certain", kInteger, "1: no other connection can be the one", [](const Row& r) -> Value { return r.reader.certain; }},
+          {"certain", kInteger, "1: no other connection can be the one; 0 also where the system does not name the process", [](const Row& r) -> Value { return r.reader.certain; }},
       });
   // clang-format on
   return kTable;

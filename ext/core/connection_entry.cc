@@ -16,7 +16,9 @@ Enum Bounded(std::uint64_t word, Enum most) {
 ConnectionEntry ReadFields(const layout::ConnectionSlab& slab) {
   const layout::ConnectionInfo& info = slab.info;
   ConnectionEntry entry;
-  entry.pid = static_cast<std::int64_t>(Get(slab.pid));
+  entry.owner = Get(slab.owner);
+  entry.own_pid = static_cast<std::int64_t>(Get(slab.pid));
+  entry.pid_namespace = Get(slab.pid_namespace);
   entry.main = Get(info.main) != 0;
   entry.role = Bounded(Get(info.role), ConnectionRole::kBackup);
   entry.trace = Bounded(Get(info.trace), TraceState::kOff);

@@ -39,8 +39,13 @@ void DescribeConnection(layout::ConnectionInfo& info, const ConnectionIdentity& 
 // As read. What is read is not trusted: texts end at their field's end, numbers are bounded.
 struct ConnectionEntry {
   std::uint64_t id = 0;
-  std::int64_t pid = 0;
-  bool main = false;  // the file's database is its main one
+  std::uint64_t owner = 0;  // a random number of its process, which with the id names a connection
+  // Its process, as the PID namespace of the process that asks numbers it; nullopt: that one does
+  // not show it. A pid names no process to another: two may have the same one in two namespaces.
+  std::optional<std::int64_t> pid;
+  std::int64_t own_pid = 0;         // as its process itself says, of the namespace
+  std::uint64_t pid_namespace = 0;  // with this inode; 0: unknown
+  bool main = false;                // the file's database is its main one
   ConnectionRole role = ConnectionRole::kApplication;
   TraceState trace = TraceState::kActive;
   std::int64_t opened_ms = 0, last_active_ms = 0;  // Unix time
@@ -62,7 +67,8 @@ struct ConnectionEntry {
   std::uint64_t pages_done = 0, pages_total = 0;  // of a backup or a restore; total 0: not known
 };
 
-// All fields are of one owner; id 0 where owners changed at each look.
+// All fields are of one owner; id 0 where owners changed at each look. Its pid is not read: the
+// system says it of the lock on the slab.
 ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab);
 
 // Looks at the statement of a connection once per sample: one that has returned rows, and none

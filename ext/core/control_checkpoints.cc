@@ -57,6 +57,7 @@ void ControlRegion::AppendToLog(const CheckpointEntry& entry) {
   layout::CheckpointRecord record{};
   record.at_ms = entry.at_ms;
   record.pid = entry.pid;
+  record.pid_namespace = entry.pid_namespace;
   record.mode = static_cast<std::uint64_t>(entry.mode);
   record.origin = static_cast<std::uint64_t>(entry.origin);
   record.result = static_cast<std::uint64_t>(entry.result);
@@ -196,6 +197,7 @@ std::vector<CheckpointEntry> ControlRegion::ReadCheckpointLog() const {
     entry.id = id;
     entry.at_ms = record.at_ms;
     entry.pid = record.pid;
+    entry.pid_namespace = record.pid_namespace;
     entry.mode = static_cast<CheckpointMode>(record.mode);
     entry.origin = static_cast<CheckpointOrigin>(record.origin);
     entry.result = static_cast<CheckpointResult>(record.result);

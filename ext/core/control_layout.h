@@ -151,8 +151,9 @@ struct CheckpointCounters {
 };
 
 struct CheckpointRecord {
-  std::int64_t at_ms;  // Unix time of its end
-  std::int64_t pid;
+  std::int64_t at_ms;           // Unix time of its end
+  std::int64_t pid;             // as its process itself says, of the namespace below
+  std::uint64_t pid_namespace;  // as in ConnectionSlab; also of blocked_by_pid
   std::uint64_t mode;
   std::uint64_t origin;
   std::uint64_t result;
@@ -165,7 +166,7 @@ struct CheckpointRecord {
   char rule[64];
   char error[96];
 };
-static_assert(sizeof(CheckpointRecord) == 248);
+static_assert(sizeof(CheckpointRecord) == 256);
 
 struct CheckpointSlot {
   Counter id;  // 0: empty or being written
@@ -211,8 +212,9 @@ struct ConnectionInfo {
 
 // One connection's counters for one database, on cache lines of its own.
 struct alignas(64) ConnectionSlab {
-  Counter owner;  // a random number of the process that has it; 0: free
-  Counter pid;
+  Counter owner;          // a random number of the process that has it; 0: free
+  Counter pid;            // as that process itself says
+  Counter pid_namespace;  // of that pid: the inode of /proc/self/ns/pid; 0: unknown
   ConnectionInfo info;
   Counter reset_generation;
   Counter commits;

@@ -44,7 +44,8 @@ const char* ResultName(CheckpointResult result);
 struct CheckpointEntry {
   std::uint64_t id = 0;  // given by the region
   std::int64_t at_ms = 0;
-  std::int64_t pid = 0;
+  std::int64_t pid = 0;             // as its process itself says
+  std::uint64_t pid_namespace = 0;  // of both pids; 0: unknown
   CheckpointMode mode = CheckpointMode::kPassive;
   CheckpointOrigin origin = CheckpointOrigin::kInline;
   CheckpointResult result = CheckpointResult::kSkipped;

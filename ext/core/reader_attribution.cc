@@ -54,17 +54,22 @@ std::vector<Reader> AttributeReaders(const ReadersSeen& seen,
   for (int mark = 0; mark < kReadMarks; ++mark) {
     const auto at = static_cast<std::size_t>(mark);
     if (!seen.held[at]) continue;
-    std::vector<std::int64_t> pids = seen.pids[at];
+    // nullopt: a process of a PID namespace that this one does not show, or of which nobody knows.
+    std::vector<std::optional<std::int64_t>> pids;
+    const auto note = [&](std::optional<std::int64_t> pid) {
+      if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
+    };
+    for (const std::int64_t pid : seen.pids[at]) note(pid ? std::optional(pid) : std::nullopt);
+    if (seen.knows_pids && pids.empty()) note(std::nullopt);
     if (!seen.knows_pids) {
       // Any managed process whose connections read.
       for (const ConnectionEntry& connection : connections) {
-        if (Reads(connection) && std::find(pids.begin(), pids.end(), connection.pid) == pids.end())
-          pids.push_back(connection.pid);
+        if (Reads(connection)) note(connection.pid);
       }
     }
     const std::size_t before = readers.size();
     bool own = false;  // held by the asker or by a guard of ours
-    for (const std::int64_t pid : pids) {
+    for (const std::optional<std::int64_t> pid : pids) {
       std::vector<Reader> candidates;
       bool managed = pid == seen.own_pid;
       for (const auto& counts : {Reads, MayRead}) {
@@ -92,11 +97,13 @@ std::vector<Reader> AttributeReaders(const ReadersSeen& seen,
         }
         Reader reader;
         reader.mark = mark;
-        if (pid != 0) reader.pid = pid;
+        reader.pid = pid;
         // On a connection without us of a managed process, or in a process without us.
-        if (managed) reader.verdict = ReaderVerdict::kOpenTransaction;
-        if (!managed && !seen.some_are_hidden) reader.verdict = ReaderVerdict::kUnmanagedProcess;
-        reader.certain = seen.knows_pids && pid != 0 && !managed && !seen.some_are_hidden;
+        if (pid && managed) reader.verdict = ReaderVerdict::kOpenTransaction;
+        if (pid && !managed && !seen.some_are_hidden) {
+          reader.verdict = ReaderVerdict::kUnmanagedProcess;
+        }
+        reader.certain = seen.knows_pids && pid && !managed && !seen.some_are_hidden;
         candidates.push_back(std::move(reader));
       } else {
         // The asker may be the one that holds it, too.
@@ -104,7 +111,7 @@ std::vector<Reader> AttributeReaders(const ReadersSeen& seen,
             connections.begin(), connections.end(), [&](const ConnectionEntry& connection) {
               return connection.pid == pid && connection.id != seen.asking && MayRead(connection);
             });
-        const bool alone = candidates.size() == 1 && seen.knows_pids && !other &&
+        const bool alone = candidates.size() == 1 && seen.knows_pids && pid && !other &&
                            !(pid == seen.own_pid && seen.asking_reads &&
                              (!seen.asking_mark || seen.asking_mark == mark));
         for (Reader& reader : candidates) reader.certain = alone;
@@ -122,7 +129,7 @@ std::vector<Reader> AttributeReaders(const ReadersSeen& seen,
     if (!reader.connection) continue;
     const auto same = [&](const Reader& other) {
       return other.connection && other.connection->id == reader.connection->id &&
-             other.pid == reader.pid;
+             other.connection->owner == reader.connection->owner;
     };
     if (std::count_if(readers.begin(), readers.end(), same) > 1) reader.certain = false;
   }

@@ -39,7 +39,8 @@ struct Reader {
 
 struct ReadersSeen {
   std::array<bool, kReadMarks> held{};
-  // By mark; without them, `knows_pids` is false.
+  // By mark; without them, `knows_pids` is false. A mark that is held and has none here is held by
+  // a process of a PID namespace that this one does not show, as one with 0 is.
   std::array<std::vector<std::int64_t>, kReadMarks> pids;
   bool knows_pids = false;
   std::optional<int> guard_mark;  // that a checkpoint of this process holds for itself

@@ -57,7 +57,7 @@ waited AS (
   WHERE nth = 1 + n / 20
 ),
 application AS (
-  SELECT *, coalesce(application || ' (pid ' || pid || ')', process || ' (pid ' || pid || ')', 'pid ' || pid) AS who
+  SELECT *, coalesce(coalesce(application, process) || coalesce(' (pid ' || pid || ')', ' (of another PID namespace)'), 'pid ' || pid, 'a process of another PID namespace') AS who
   FROM connection_metrics WHERE role = 'application'
 ),
 -- A check's `state` is its status where no threshold decides; `lower` is 1 where lower is worse.
@@ -76,11 +76,11 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE synchronous WHEN 'off' THEN 'PRAGMA ' || here || 'synchronous=NORMAL: with OFF a power failure can corrupt the database' END
   FROM asking e
   UNION ALL
-  SELECT e.schema, 'foreign_keys', 'configuration', CASE WHEN tables_with_references IS NOT NULL THEN count(a.pid) END, 'connections', 0,
-         CASE WHEN tables_with_references IS NULL THEN NULL WHEN count(a.pid) > 0 AND tables_with_references > 0 THEN 'warning' ELSE 'ok' END,
+  SELECT e.schema, 'foreign_keys', 'configuration', CASE WHEN tables_with_references IS NOT NULL THEN count(a.connection_id) END, 'connections', 0,
+         CASE WHEN tables_with_references IS NULL THEN NULL WHEN count(a.connection_id) > 0 AND tables_with_references > 0 THEN 'warning' ELSE 'ok' END,
          CASE WHEN tables_with_references IS NULL THEN 'the schema is not known here'
               WHEN tables_with_references = 0 THEN 'no table declares any'
-              WHEN count(a.pid) = 0 THEN 'every connection that writes enforces them'
+              WHEN count(a.connection_id) = 0 THEN 'every connection that writes enforces them'
               ELSE printf('%d %s some, which are not enforced on connections that write: %s', tables_with_references, iif(tables_with_references = 1, 'table declares', 'tables declare'), group_concat(a.who, ', ')) END,
          'PRAGMA foreign_keys=ON on every connection: SQLite does not enforce them otherwise'
   FROM asking e JOIN database m USING (schema)
@@ -103,11 +103,11 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
                    WHEN 'off' THEN 'PRAGMA wal_autocheckpoint=1000' END
   FROM log WHERE hook IS NOT NULL
   UNION ALL
-  SELECT m.schema, 'trace', 'configuration', count(a.pid), 'connections', 0,
-         CASE WHEN count(a.pid) > 0 THEN 'warning' ELSE 'ok' END,
-         CASE WHEN count(a.pid) > 0 THEN 'statements are not measured where something else has SQLite''s one trace slot: ' || group_concat(a.who, ', ')
+  SELECT m.schema, 'trace', 'configuration', count(a.connection_id), 'connections', 0,
+         CASE WHEN count(a.connection_id) > 0 THEN 'warning' ELSE 'ok' END,
+         CASE WHEN count(a.connection_id) > 0 THEN 'statements are not measured where something else has SQLite''s one trace slot: ' || group_concat(a.who, ', ')
               ELSE 'SQLite''s trace slot is ours wherever it is wanted' END,
-         CASE WHEN count(a.pid) > 0 THEN 'SELECT wal_trace(''take'') on that connection' END
+         CASE WHEN count(a.connection_id) > 0 THEN 'SELECT wal_trace(''take'') on that connection' END
   FROM log m LEFT JOIN application a ON a.trace = 'displaced' AND a.file = m.file GROUP BY m.schema
   UNION ALL
   SELECT e.schema, 'shadowing', 'configuration', NULL, NULL, 0,
@@ -296,20 +296,20 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   -- connections
   UNION ALL
   SELECT m.schema, 'idle_in_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
-         CASE WHEN count(a.pid) = 0 THEN 'no connection is idle in a transaction'
-              ELSE printf('%d %s idle in a transaction, the longest for %.1f s: %s', count(a.pid), iif(count(a.pid) = 1, 'connection is', 'connections are'), max(transaction_ms) / 1000, (SELECT who FROM application b WHERE b.file = m.file AND b.state = 'idle in transaction' ORDER BY transaction_ms DESC LIMIT 1)) END,
+         CASE WHEN count(a.connection_id) = 0 THEN 'no connection is idle in a transaction'
+              ELSE printf('%d %s idle in a transaction, the longest for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'connection is', 'connections are'), max(transaction_ms) / 1000, (SELECT who FROM application b WHERE b.file = m.file AND b.state = 'idle in transaction' ORDER BY transaction_ms DESC LIMIT 1)) END,
          'commit or roll back as soon as the work is done'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.state = 'idle in transaction' WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'long_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
-         CASE WHEN count(a.pid) = 0 THEN 'no transaction is open'
-              ELSE printf('the oldest of %d %s is open for %.1f s: %s', count(a.pid), iif(count(a.pid) = 1, 'transaction', 'transactions'), max(transaction_ms) / 1000, (SELECT who || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
+         CASE WHEN count(a.connection_id) = 0 THEN 'no transaction is open'
+              ELSE printf('the oldest of %d %s is open for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'transaction', 'transactions'), max(transaction_ms) / 1000, (SELECT who || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
          'shorter transactions: a reader keeps the log from starting over, a writer keeps all other writers out'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.transaction_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'unfinished_statement', 'connections', coalesce(max(still_ms), 0.0), 'ms', 0, NULL,
-         CASE WHEN count(a.pid) = 0 THEN 'every statement is fetched from or has ended'
-              ELSE printf('%d %s returned rows and %s neither fetched from nor ended, the longest for %.1f s: %s', count(a.pid), iif(count(a.pid) = 1, 'statement has', 'statements have'), iif(count(a.pid) = 1, 'is', 'are'), max(still_ms) / 1000, (SELECT who || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
+         CASE WHEN count(a.connection_id) = 0 THEN 'every statement is fetched from or has ended'
+              ELSE printf('%d %s returned rows and %s neither fetched from nor ended, the longest for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'statement has', 'statements have'), iif(count(a.connection_id) = 1, 'is', 'are'), max(still_ms) / 1000, (SELECT who || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
          'fetch all rows, or reset the statement (close the cursor): it pins the log until then'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.still_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL

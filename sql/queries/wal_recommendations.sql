@@ -103,7 +103,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   -- the log grows
   UNION ALL
   SELECT r.schema, 'readers',
-         printf('%s of %s %s the log from %s', coalesce(r.verdict, 'a reader'), coalesce(r.application || ' (pid ' || r.pid || ')', r.process || ' (pid ' || r.pid || ')', 'pid ' || r.pid, 'a process that is not known'), iif(r.certain, 'keeps', 'may keep'), iif(r.blocks = 'reset', 'starting over', 'being moved')),
+         printf('%s of %s %s the log from %s', coalesce(r.verdict, 'a reader'), coalesce(coalesce(r.application, r.process) || coalesce(' (pid ' || r.pid || ')', ' (of another PID namespace)'), 'pid ' || r.pid, 'a process that is not known'), iif(r.certain, 'keeps', 'may keep'), iif(r.blocks = 'reset', 'starting over', 'being moved')),
          printf('%d frames behind (%.1f MB)%s%s', r.lag_frames, r.lag_bytes / 1e6, iif(r.transaction_ms IS NULL, '', printf(', for %.1f s', r.transaction_ms / 1000)), coalesce(': ' || r.query, '')),
          CASE r.verdict WHEN 'unfinished statement' THEN 'fetch all its rows, or reset the statement (close the cursor)'
                         WHEN 'open transaction' THEN 'commit or roll back when the reading is done'

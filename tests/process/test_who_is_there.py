@@ -8,7 +8,7 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
-from workers import fast_path, poll, worker  # noqa: F401 (fixtures)
+from workers import fast_path, namespaces, poll, worker  # noqa: F401 (fixtures)
 
 
 def rows(db, sql, *parameters):
@@ -605,3 +605,94 @@ def test_other_drivers_are_seen_with_exact_counts_and_their_leaked_cursor(shell,
         host.wait(20)
         host.stdout.close()
     assert readers(shell) == []
+
+
+# --- other PID namespaces, as containers on one volume have them
+
+ROWS = ("[dict(zip([c[0] for c in cursor.description], row)) for cursor in [db.execute(\"SELECT * FROM {}\")]"
+        " for row in cursor]")
+
+
+def contained(worker, path, name):
+    """A process that is pid 1 of a namespace of its own."""
+    process = worker(path, namespace=True)
+    assert process.call("os.getpid()") == 1
+    process.run(f"db.execute(\"SELECT wal_application_name('{name}')\").fetchall()")
+    return process
+
+
+def pid_here(process):
+    with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
+        return int(children.read())
+
+
+def test_bug_a_reader_of_another_pid_namespace_had_no_row(fast_path, worker, namespaces):
+    reader, writer = contained(worker, fast_path, "report"), contained(worker, fast_path, "writer")
+    reader.run("for i in range(50): db.execute('INSERT INTO t(payload) VALUES (1)')")
+    reader.run("leaked = db.execute('SELECT id FROM t'); leaked.fetchone()")
+    writer.run("for i in range(1500): db.execute('INSERT INTO t(payload) VALUES (1)')")
+    def rows_of(asker):
+        return asker.call(ROWS.format("wal_readers"))
+    # While connections of ours are open, and when they are closed; also of an operator who only looks.
+    operator = contained(worker, fast_path, "operator")
+    for asker in (writer, operator, writer):
+        row, = rows_of(asker)
+        assert (row["application"], row["query"], row["verdict"], row["pid"], row["certain"]) == \
+            ("report", "SELECT id FROM t", "unfinished statement", None, 0)
+        assert (row["frame"], row["blocks"]) == (50, "checkpoint")
+        assert asker.call("metrics(db)['active_readers']") == 1
+        time.sleep(1.2)
+    finding = operator.call("one(db, \"SELECT finding FROM wal_recommendations WHERE area = 'readers'\")")
+    assert finding.startswith("unfinished statement of report (of another PID namespace) may keep the log")
+    reader.run("leaked.close()")
+    assert rows_of(writer) == []
+
+
+def test_bug_two_processes_with_the_same_pid_were_one(fast_path, worker, namespaces):
+    first, second = contained(worker, fast_path, "first"), contained(worker, fast_path, "second")
+    for process in (first, second):
+        process.run("for i in range(10): db.execute('INSERT INTO t(payload) VALUES (1)')")
+    for asker, other in ((first, "second"), (second, "first")):
+        own = "first" if other == "second" else "second"
+        found = {row["application"]: row for row in asker.call(ROWS.format("connection_metrics"))
+                 if row["role"] == "application"}
+        assert set(found) == {"first", "second"}
+        assert (found[own]["pid"], found[other]["pid"]) == (1, None)
+        assert found[own]["commits"] == found[other]["commits"] == 10
+        assert found[own]["connection_id"] != found[other]["connection_id"]
+        assert all(0 < row["connection_id"] < 2**53 for row in found.values())
+        row = asker.call("metrics(db)")
+        assert (row["processes"], row["unmanaged_processes"], row["commits"]) == (2, 0, 20)
+
+
+def test_bug_a_managed_process_in_a_container_was_called_unmanaged(shell, fast_path, worker, namespaces):
+    """Seen from the machine's own namespace, which shows all processes: by the pid that they have there."""
+    process = contained(worker, fast_path, "report")
+    process.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    process.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()")
+    shell.execute("INSERT INTO t(payload) VALUES (2)")
+    row, = readers(shell)
+    pid = pid_here(process)
+    assert (row["pid"], row["application"], row["verdict"], row["certain"]) == (pid, "report", "open transaction", 1)
+    assert connection_of(shell, pid)["application"] == "report"
+    assert metrics(shell)["unmanaged_processes"] == 0
+    health = dict(shell.execute("SELECT check_name, status FROM system_health"))
+    assert health["unmanaged_processes"] == "ok"
+    # A checkpoint of a process of another namespace has its pid of here, while that lives.
+    process.run("db.execute('COMMIT')")
+    process.run("db.execute(\"SELECT wal_checkpoint('passive')\").fetchall()")
+    newest = "SELECT pid FROM wal_checkpoints WHERE origin = 'manual' ORDER BY id DESC LIMIT 1"
+    assert one(shell, newest) == pid
+    assert process.call(f"one(db, {newest!r})") == 1
+    process.end()
+    assert one(shell, newest) is None
+
+
+def test_who_is_idle_in_a_transaction_is_told_from_another_namespace(fast_path, worker, namespaces):
+    first, second = contained(worker, fast_path, "first"), contained(worker, fast_path, "second")
+    second.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    first.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    first.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()")
+    detail = second.call("one(db, \"SELECT detail FROM system_health WHERE check_name = 'idle_in_transaction'\")")
+    assert detail.startswith("1 connection is idle in a transaction")
+    assert detail.endswith("first (of another PID namespace)")

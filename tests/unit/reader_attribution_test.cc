@@ -90,6 +90,42 @@ TEST(ReaderAttribution, OneOfAnotherPidNamespaceHasNoPid) {
   EXPECT_FALSE(readers[0].certain);
 }
 
+ConnectionEntry Hidden(ConnectionEntry entry, std::uint64_t owner) {
+  entry.pid = std::nullopt;
+  entry.owner = owner;
+  return entry;
+}
+
+TEST(ReaderAttribution, BugAReaderOfAnotherPidNamespaceHadNoRow) {
+  Seen seen;
+  seen.held[2] = true;  // the system's table leaves its holder out
+  const auto one = AttributeReaders(
+      seen, std::vector{Hidden(Reading(1, 70, 40), 5), Hidden(Of(1, 71), 5), Reading(8, 80, 1)});
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].connection->id, 70u);
+  EXPECT_EQ(one[0].verdict, ReaderVerdict::kOpenTransaction);
+  EXPECT_FALSE(one[0].pid);
+  EXPECT_FALSE(one[0].certain) << "a process without us may be hidden, too";
+  const auto none = AttributeReaders(seen, std::vector{Reading(8, 80, 1)});
+  ASSERT_EQ(none.size(), 1u);
+  EXPECT_FALSE(none[0].connection);
+  EXPECT_FALSE(none[0].verdict);
+  seen.checkpoint_runs = true;
+  EXPECT_TRUE(AttributeReaders(seen, std::vector{Hidden(Of(1, 71), 5)}).empty()) << "its guard";
+}
+
+TEST(ReaderAttribution, BugTheSamePidOfTwoNamespacesCountedAsOneProcess) {
+  // Process 1 here has an idle connection, process 1 there reads: the mark here is another's.
+  Seen seen;
+  seen.own_pid = 9;
+  seen.Mark(1, {1});
+  const auto readers =
+      AttributeReaders(seen, std::vector{Of(1, 70), Hidden(Reading(1, 70, 40), 5)});
+  ASSERT_EQ(readers.size(), 1u);
+  EXPECT_EQ(readers[0].pid, 1);
+  EXPECT_FALSE(readers[0].connection);
+}
+
 TEST(ReaderAttribution, TheAskerAndTheGuardAreNotCounted) {
   Seen asking;
   asking.Mark(1, {1});
