@@ -219,6 +219,8 @@ class Connection {
   [[gnu::cold]] void CatchUp();
   // What it is about to do.
   [[gnu::cold]] void Foresee(StatementKind kind, sqlite3_stmt* stmt, const char* sql);
+  // What a program asks for by PRAGMA page_size or auto_vacuum: SQLite may ignore it.
+  void KeepLayoutWish(const char* sql);
   // After PRAGMA wal_autocheckpoint=N: takes the hook back and keeps N as a wish.
   void FollowAutocheckpoint(const char* sql);
   void FollowZero(const char* sql);

@@ -4,6 +4,8 @@
 #include "ext/checkpointer.h"
 #include "ext/clock.h"
 #include "ext/connection.h"
+#include "ext/core/evidence.h"
+#include "ext/core/layout_pragma.h"
 #include "ext/core/shared_words.h"
 #include "ext/sqlite.h"
 #include "ext/wal_index.h"
@@ -55,6 +57,16 @@ int Connection::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
   return 0;
 }
 
+void Connection::KeepLayoutWish(const char* sql) {
+  const auto pragma = ParseLayoutPragma(sql);
+  if (!pragma) return;
+  const char* schema = pragma->schema.c_str();
+  Log* log = FindLog(schema, sqlite3_db_filename(db_, schema));
+  if (!log) return;
+  KeepLayout(log->database->control()->memory()->evidence,
+             {pragma->page_size, pragma->auto_vacuum, std::nullopt});
+}
+
 void Connection::Foresee(StatementKind kind, sqlite3_stmt* stmt, const char* sql) {
   switch (kind) {
     case StatementKind::kSetsAutocheckpoint:
@@ -74,6 +86,9 @@ void Connection::Foresee(StatementKind kind, sqlite3_stmt* stmt, const char* sql
       break;
     case StatementKind::kSetsSynchronous:
       ForgetSynchronous();
+      break;
+    case StatementKind::kSetsLayout:
+      KeepLayoutWish(sql);
       break;
     case StatementKind::kDetach:
       CloseOwnConnections();

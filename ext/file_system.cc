@@ -24,6 +24,7 @@ FileSystemFacts FileSystemOf(const std::string& path) {
     std::ostringstream text;
     text << mounts.rdbuf();
     facts.type = MountType(text.str(), major(file.st_dev), minor(file.st_dev));
+    facts.is_mount_point = IsMountPoint(text.str(), path);
   }
   return facts;
 }

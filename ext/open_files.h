@@ -9,6 +9,8 @@
 
 #include <sys/stat.h>
 
+#include <optional>
+
 namespace walmanager {
 
 enum class OpenAs {
@@ -21,5 +23,8 @@ enum class OpenAs {
 // What the process has the file open as that `file` describes (stat or fstat). `except`: a
 // descriptor that does not count. Opens nothing but the directory /proc/self/fd.
 OpenAs OpenInThisProcess(const struct stat& file, int except = -1);
+
+// The descriptors that this process has of the file; nullopt: the system does not say.
+std::optional<int> CountDescriptors(const struct stat& file);
 
 }  // namespace walmanager

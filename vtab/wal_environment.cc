@@ -1,5 +1,7 @@
 // wal_environment: one row per database: what it is kept on, how this connection uses it, and what
 // somebody once found out about it. The facts that system_health asks for and no other table has.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <set>
 
@@ -8,6 +10,7 @@
 #include "ext/core/sql_names.h"
 #include "ext/core/time_text.h"
 #include "ext/file_system.h"
+#include "ext/open_files.h"
 #include "ext/replaced_files.h"
 #include "vtab/each_database.h"
 #include "vtab/table.h"
@@ -30,6 +33,10 @@ struct Row {
   std::optional<IntegrityEvidence> integrity;
   std::optional<BackupEvidence> backup;
   std::optional<ReplacedFiles> replaced;
+  LayoutEvidence layout;
+  std::optional<bool> mounted_alone;
+  std::optional<int> engine_copies;
+  std::optional<ReplicatorState> replicator;
 };
 
 std::optional<std::int64_t> Number(Connection& connection, const std::string& sql) {
@@ -147,9 +154,25 @@ Result<std::vector<Row>> Read(Connection& connection) {
     row.integrity = ReadIntegrity(evidence);
     row.backup = ReadBackup(evidence);
     if (schema.is_wal()) row.replaced = schema.database->FindReplacedFiles();
+    KeepLayout(evidence, {std::nullopt, std::nullopt, row.auto_vacuum});
+    row.layout = ReadLayout(evidence);
+    if (!row.page_size) row.page_size = connection.PageSize(schema);
+    const std::string& path = schema.database->path();
+    struct stat status {};
+    row.mounted_alone = row.file_system.is_mount_point;
+    if (row.mounted_alone.value_or(false)) {
+      row.mounted_alone = !FileSystemOf(path + "-wal").is_mount_point.value_or(false);
+    }
+    // One copy of SQLite opens the shared memory once, for all its connections to the database.
+    if (schema.is_wal() && stat((path + "-shm").c_str(), &status) == 0) {
+      row.engine_copies = CountDescriptors(status);
+    }
+    row.replicator = connection.FindReplicator(schema);
   }
   return rows;
 }
+
+constexpr const char* kAutoVacuumNames[] = {"none", "full", "incremental"};
 
 Value SynchronousName(const Row& row) {
   constexpr const char* kNames[] = {"off", "normal", "full", "extra"};
@@ -158,9 +181,25 @@ Value SynchronousName(const Row& row) {
 }
 
 Value AutoVacuumName(const Row& row) {
-  constexpr const char* kNames[] = {"none", "full", "incremental"};
   if (!row.auto_vacuum || *row.auto_vacuum < 0 || *row.auto_vacuum > 2) return {};
-  return kNames[*row.auto_vacuum];
+  return kAutoVacuumNames[*row.auto_vacuum];
+}
+
+Value PageSizeWished(const Row& row) {
+  const auto& wished = row.layout.page_size_wished;
+  return wished && row.page_size && *wished != *row.page_size ? Value(*wished) : Value();
+}
+
+Value AutoVacuumWished(const Row& row) {
+  const auto& wished = row.layout.auto_vacuum_wished;
+  const auto& actual = row.layout.auto_vacuum;
+  if (!wished || !actual || *wished == *actual) return {};
+  return kAutoVacuumNames[*wished];
+}
+
+Value ReplicatorName(const Row& row) {
+  if (!row.replicator) return {};
+  return *row.replicator == ReplicatorState::kGone ? "gone" : "there";
 }
 
 // PRAGMA cache_size counts pages, and KiB where it is negative.
@@ -222,6 +261,11 @@ const Table& WalEnvironmentTable() {
           {"connection_id", kInteger, "of this connection, as in connection_metrics; NULL where it has no file", [](const Row& r) -> Value { return r.connection_id ? Value(r.connection_id) : Value(); }},
           {"replaced_files_processes", kInteger, "processes that have a -wal or -shm file open that is no longer the one at its path; NULL where the system does not say, and outside of WAL mode", [](const Row& r) -> Value { return Of(r.replaced, [](const auto& f) { return f.processes; }); }},
           {"replaced_files", kText, "which process has which; NULL where there is none", [](const Row& r) -> Value { return r.replaced && !r.replaced->detail.empty() ? Value(r.replaced->detail) : Value(); }},
+          {"mounted_alone", kInteger, "1: the database file is mounted by itself, without its directory and its log; NULL where the system does not say", [](const Row& r) -> Value { return r.mounted_alone ? Value(*r.mounted_alone) : Value(); }},
+          {"page_size_wished", kInteger, "what a program set with PRAGMA page_size where the database has another; NULL where none did", [](const Row& r) -> Value { return PageSizeWished(r); }},
+          {"auto_vacuum_wished", kText, "likewise none, full or incremental of PRAGMA auto_vacuum", [](const Row& r) -> Value { return AutoVacuumWished(r); }},
+          {"engine_copies", kInteger, "copies of SQLite in this process that have the log open; NULL where the system does not say, and outside of WAL mode", [](const Row& r) -> Value { return r.engine_copies ? Value(*r.engine_copies) : Value(); }},
+          {"replicator", kText, "where the table of a replicator such as Litestream is in the schema: there, or gone, after 60 s without a sign of it", [](const Row& r) -> Value { return ReplicatorName(r); }},
       });
   // clang-format on
   return kTable;

@@ -398,6 +398,9 @@ struct Evidence {
   char backup_path[256];
   Counter storage_ms;  // Unix time, when the next two were asked for
   Counter page_count, freelist_pages;
+  // As a program last set PRAGMA page_size and auto_vacuum, + 1; 0: no program has.
+  Counter page_size_wished, auto_vacuum_wished;
+  Counter auto_vacuum;  // as a connection last found it, + 1; 0: none has looked
 };
 
 struct ControlFile {

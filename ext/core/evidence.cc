@@ -52,6 +52,25 @@ std::optional<StorageEvidence> ReadStorage(const layout::Evidence& evidence) {
   return StorageEvidence{at_ms, GetSigned(evidence.page_count), GetSigned(evidence.freelist_pages)};
 }
 
+void KeepLayout(layout::Evidence& evidence, const LayoutEvidence& found) {
+  const auto keep = [](layout::Counter& word, const std::optional<std::int64_t>& value) {
+    if (value) PutSigned(word, *value + 1);
+  };
+  keep(evidence.page_size_wished, found.page_size_wished);
+  keep(evidence.auto_vacuum_wished, found.auto_vacuum_wished);
+  keep(evidence.auto_vacuum, found.auto_vacuum);
+}
+
+LayoutEvidence ReadLayout(const layout::Evidence& evidence) {
+  const auto read = [](const layout::Counter& word, std::uint64_t most) {
+    const std::uint64_t value = Get(word);
+    return value >= 1 && value <= most + 1 ? std::optional(static_cast<std::int64_t>(value) - 1)
+                                           : std::nullopt;
+  };
+  return {read(evidence.page_size_wished, 65'536), read(evidence.auto_vacuum_wished, 2),
+          read(evidence.auto_vacuum, 2)};
+}
+
 void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to) {
   const auto is_newer = [](const auto& one, const auto& other) {
     return one && (!other || one->at_ms > other->at_ms);
@@ -62,12 +81,17 @@ void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to) {
   if (is_newer(backup, ReadBackup(to))) KeepBackup(to, *backup);
   const auto storage = ReadStorage(from);
   if (is_newer(storage, ReadStorage(to))) KeepStorage(to, *storage);
+  KeepLayout(to, ReadLayout(from));
 }
 
 void ForgetEvidence(layout::Evidence& evidence) {
   Put(evidence.integrity_ms, 0);
   Put(evidence.backup_ms, 0);
   Put(evidence.storage_ms, 0);
+  for (layout::Counter* word :
+       {&evidence.page_size_wished, &evidence.auto_vacuum_wished, &evidence.auto_vacuum}) {
+    Put(*word, 0);
+  }
 }
 
 }  // namespace walmanager

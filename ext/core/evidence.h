@@ -36,6 +36,15 @@ struct StorageEvidence {
 void KeepStorage(layout::Evidence& evidence, const StorageEvidence& storage);
 std::optional<StorageEvidence> ReadStorage(const layout::Evidence& evidence);
 
+// What a program asked for by PRAGMA, whether or not SQLite did it; nullopt: nothing yet.
+struct LayoutEvidence {
+  std::optional<std::int64_t> page_size_wished, auto_vacuum_wished;
+  std::optional<std::int64_t> auto_vacuum;  // as it was last found
+};
+// Keeps those that are known; the others stay as they were.
+void KeepLayout(layout::Evidence& evidence, const LayoutEvidence& found);
+LayoutEvidence ReadLayout(const layout::Evidence& evidence);
+
 // What is newer in `from` is taken over.
 void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to);
 

@@ -90,6 +90,9 @@ StatementKind ClassifyStatement(const char* sql) {
       }
       if (Mentions(sql, "wal_checkpoint")) return StatementKind::kCheckpoints;
       if (ValueOf(sql, "synchronous")) return StatementKind::kSetsSynchronous;
+      if (ValueOf(sql, "page_size") || ValueOf(sql, "auto_vacuum")) {
+        return StatementKind::kSetsLayout;
+      }
       return StatementKind::kOther;
     default:
       return StatementKind::kOther;

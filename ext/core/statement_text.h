@@ -17,6 +17,7 @@ enum class StatementKind : std::uint8_t {
   kWantsDatabase,
   kCheckpoints,      // PRAGMA wal_checkpoint: likewise
   kSetsSynchronous,  // PRAGMA synchronous=X
+  kSetsLayout,       // PRAGMA page_size=N, auto_vacuum=X: as layout_pragma.h
   kAttach,
   kDetach,
   kEndsTransaction,  // COMMIT, END, RELEASE

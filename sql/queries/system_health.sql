@@ -131,12 +131,23 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               WHEN strategy = 'off' THEN 'strategy off: nothing is checkpointed, the log grows'
               WHEN checkpointer = 'off' THEN 'this connection asked for no automatic checkpoints'
               WHEN checkpointer = 'replicator' THEN 'a replicator checkpoints, walmanager only looks'
-              ELSE 'strategy ' || strategy || ', checkpointer ' || checkpointer || iif(fell_back, ', so commits wait for the copying: ' || inline_because, '') END,
+              ELSE 'strategy ' || strategy || ', checkpointer ' || checkpointer || iif(fell_back, ', so commits wait for the copying: ' || inline_because, '') || iif(replicator = 'gone', '; no look for 60 s found a sign of the replicator whose table _litestream_seq is there', '') END,
          CASE WHEN strategy_error IS NOT NULL THEN 'define it anew with wal_strategy_define(), or choose another with wal_strategy()'
               WHEN strategy = 'off' THEN 'SELECT wal_strategy(''conversation_workload''' || schema_argument || ')'
               WHEN checkpointer = 'off' THEN 'PRAGMA wal_autocheckpoint=1000'
               WHEN fell_back THEN 'a thread of ours copies in the background where the host uses one of SQLite''s own unix VFSes without a key and leaves the trace to walmanager' END
-  FROM (SELECT *, coalesce(inline_because NOT LIKE 'every rule%' AND inline_because NOT LIKE 'locking_mode%', 0) AS fell_back FROM log)
+  FROM (SELECT *, coalesce(inline_because NOT LIKE 'every rule%' AND inline_because NOT LIKE 'locking_mode%', 0) AS fell_back FROM log JOIN (SELECT schema, replicator FROM wal_environment) USING (schema))
+  UNION ALL
+  SELECT e.schema, 'page_layout', 'configuration', NULL, NULL, 0,
+         CASE WHEN page_size_wished IS NOT NULL OR auto_vacuum_wished IS NOT NULL THEN 'warning' ELSE 'ok' END,
+         CASE WHEN page_size_wished IS NOT NULL THEN printf('a program set PRAGMA page_size=%d, the pages of the database have %d bytes', page_size_wished, m.page_size)
+                     || coalesce('; and PRAGMA auto_vacuum=' || auto_vacuum_wished || ', which had no effect, either', '')
+              WHEN auto_vacuum_wished IS NOT NULL THEN 'a program set PRAGMA auto_vacuum=' || auto_vacuum_wished || ', which had no effect'
+              ELSE 'page_size and auto_vacuum are as they were last set' END,
+         'SQLite ignores them once the database has pages: set them before journal_mode=WAL and the first table. To change them now: PRAGMA ' || here || 'journal_mode=DELETE, '
+           || iif(page_size_wished IS NULL, '', printf('PRAGMA %spage_size=%d, ', here, page_size_wished)) || iif(auto_vacuum_wished IS NULL, '', printf('PRAGMA %sauto_vacuum=%s, ', here, auto_vacuum_wished))
+           || 'VACUUM' || iif(here = '', '', printf(' "%w"', e.schema)) || ', PRAGMA ' || here || 'journal_mode=WAL'
+  FROM wal_environment e JOIN database m USING (schema)
   UNION ALL
   SELECT schema, 'checkpoint_guard', 'configuration', NULL, NULL, 0,
          CASE WHEN unguarded_because IS NULL THEN 'ok' ELSE 'warning' END,
@@ -267,6 +278,13 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN file_system NOT IN ('ext4') THEN 'WAL needs shared memory and locks that work between all who open the database: put it on a disk of this machine' END
   FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
   UNION ALL
+  SELECT e.schema, 'mounted_alone', 'storage', NULL, NULL, 0,
+         CASE mounted_alone WHEN 1 THEN 'critical' WHEN 0 THEN 'ok' END,
+         CASE mounted_alone WHEN 1 THEN 'only the database file is mounted at ' || m.file || ': its log lies in the directory around it, and is lost with the container, with all commits that are not in the database yet'
+                            WHEN 0 THEN 'the database and its log are in one directory' ELSE 'the system does not say what is mounted' END,
+         'mount the directory that holds the database, not the file'
+  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
+  UNION ALL
   SELECT e.schema, 'probe_read', 'storage', probe_ms, 'ms', 0, CASE WHEN probe_error IS NOT NULL THEN 'critical' END,
          CASE WHEN probe_error IS NOT NULL THEN 'reading the schema failed: ' || probe_error
               ELSE printf('reading the schema took %.2f ms', probe_ms) END,
@@ -342,6 +360,13 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN count(DISTINCT a.sqlite_version) > 1 THEN 'the processes run several versions of SQLite: ' ELSE 'all processes run SQLite ' END || coalesce(group_concat(DISTINCT a.sqlite_version), 'of one version'),
          CASE WHEN count(DISTINCT a.sqlite_version) > 1 THEN 'the oldest decides what is safe: bring them to one version' END
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file WHERE m.file IS NOT NULL GROUP BY m.schema
+  UNION ALL
+  SELECT e.schema, 'engine_copies', 'engine', engine_copies, 'copies', 0, CASE WHEN engine_copies > 1 THEN 'critical' WHEN engine_copies IS NOT NULL THEN 'ok' END,
+         CASE WHEN engine_copies > 1 THEN printf('%d copies of SQLite in this process have the log open: neither sees the locks of the other, and POSIX drops the locks of both when one closes the database', engine_copies)
+              WHEN engine_copies IS NOT NULL THEN 'one copy of SQLite in this process has the log open'
+              ELSE 'the system does not say what this process has open' END,
+         'link all of the program to one SQLite, or let one part of it alone open this database: otherwise it can be corrupted (https://www.sqlite.org/howtocorrupt.html, section 2.2)'
+  FROM wal_environment e JOIN log USING (schema)
 
   -- backup
   UNION ALL

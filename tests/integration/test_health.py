@@ -1,5 +1,6 @@
 """system_health, wal_integrity_check and wal_environment: each fault for real, and exactly the right check."""
 
+import json
 import os
 import sqlite3
 import struct
@@ -617,3 +618,114 @@ print("ready", flush=True); sys.stdin.readline()
     assert (metrics(db)["processes"], metrics(db)["unmanaged_processes"]) == (2, 0)
     assert bad(db) == set()
     child.communicate("\n")
+
+
+# --- what a program asked for and SQLite ignored
+
+def test_page_size_and_auto_vacuum_that_had_no_effect(wal_path):
+    db = connect(wal_path)
+    write(db, 5)
+    assert health(db)["page_layout"]["status"] == "ok"
+    db.execute("PRAGMA page_size=4096")  # as it is
+    db.execute("PRAGMA auto_vacuum=NONE")
+    assert health(db)["page_layout"]["status"] == "ok"
+    db.execute("PRAGMA page_size=8192")
+    row = health(db)["page_layout"]
+    assert (row["status"], row["detail"]) == \
+        ("warning", "a program set PRAGMA page_size=8192, the pages of the database have 4096 bytes")
+    assert "PRAGMA journal_mode=DELETE, PRAGMA page_size=8192, VACUUM, PRAGMA journal_mode=WAL" in row["recommendation"]
+    db.execute("PRAGMA main.auto_vacuum = 'incremental'")
+    assert health(db)["page_layout"]["detail"].endswith("PRAGMA auto_vacuum=incremental, which had no effect, either")
+    # Whoever looks later sees it, too.
+    other = connect(wal_path)
+    assert other.execute("SELECT page_size_wished, auto_vacuum_wished FROM wal_environment").fetchall() == \
+        [(8192, "incremental")]
+    other.close()
+    # What is recommended cures it.
+    for sql in ("journal_mode=DELETE", "page_size=8192", "auto_vacuum=incremental"):
+        db.execute(f"PRAGMA {sql}").fetchall()
+    db.execute("VACUUM")
+    assert db.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
+    assert health(db)["page_layout"]["status"] == "ok"
+    assert one(db, "PRAGMA page_size") == 8192 and one(db, "PRAGMA auto_vacuum") == 2
+    db.close()
+
+
+def test_page_size_set_before_the_first_page_is_no_finding(tmp_path):
+    db = connect(tmp_path / "new.db")
+    for sql in ("page_size=8192", "auto_vacuum=FULL", "journal_mode=WAL"):
+        db.execute(f"PRAGMA {sql}").fetchall()
+    db.execute("CREATE TABLE t(payload)")
+    assert health(db)["page_layout"]["status"] == "ok"
+    db.close()
+    late = connect(tmp_path / "late.db")
+    for sql in ("journal_mode=WAL", "page_size=8192", "auto_vacuum=FULL"):
+        late.execute(f"PRAGMA {sql}").fetchall()
+    late.execute("CREATE TABLE t(payload)")
+    assert late.execute("SELECT page_size_wished, auto_vacuum_wished FROM wal_environment").fetchall() == [(8192, "full")]
+    late.close()
+
+
+# --- what surrounds the database
+
+def test_a_database_file_that_is_mounted_without_its_directory(tmp_path):
+    outside, inside = tmp_path / "outside.db", tmp_path / "container" / "my data.db"
+    inside.parent.mkdir()
+    outside.touch()
+    inside.touch()
+    made = subprocess.run(["mount", "--bind", outside, inside], capture_output=True, text=True)
+    if made.returncode != 0:
+        pytest.skip("no bind mount can be made here: " + made.stderr.strip())
+    try:
+        db = connect(inside)
+        db.execute("PRAGMA journal_mode=WAL").fetchall()
+        db.execute("CREATE TABLE t(payload)")
+        row = health(db)["mounted_alone"]
+        assert (row["status"], row["area"]) == ("critical", "storage")
+        assert row["detail"].startswith(f"only the database file is mounted at {inside}: its log lies in the directory")
+        assert row["recommendation"] == "mount the directory that holds the database, not the file"
+        assert one(db, "SELECT mounted_alone FROM wal_environment") == 1
+        db.close()
+    finally:
+        subprocess.run(["umount", "-l", inside], check=True)
+
+
+def test_a_database_in_a_directory_that_is_mounted_is_no_finding(db):
+    write(db, 1)
+    assert (one(db, "SELECT mounted_alone FROM wal_environment"), health(db)["mounted_alone"]["status"]) == (0, "ok")
+
+
+TWO_COPIES = """
+import ctypes, json, shutil, sqlite3, sys
+path, extension, directory = sys.argv[1:]
+def health(db):
+    return db.execute("SELECT status, value, detail FROM system_health WHERE check_name = 'engine_copies'").fetchone()
+db = sqlite3.connect(path, isolation_level=None)
+db.enable_load_extension(True)
+db.load_extension(extension)
+db.execute("INSERT INTO t(payload) VALUES (1)")
+# Several connections of one copy are one copy.
+others = [sqlite3.connect(path) for _ in range(3)]
+for other in others: other.execute("SELECT count(*) FROM t").fetchall()
+one_copy = health(db)
+library = next(line.split()[-1] for line in open("/proc/self/maps") if "libsqlite3" in line)
+shutil.copy(library, directory + "/copy.so")
+copy = ctypes.CDLL(directory + "/copy.so")
+handle = ctypes.c_void_p()
+assert copy.sqlite3_open(path.encode(), ctypes.byref(handle)) == 0
+assert copy.sqlite3_exec(handle, b"SELECT count(*) FROM t", None, None, None) == 0
+print(json.dumps([one_copy, health(db)]))
+sys.stdout.flush()
+import os; os._exit(0)
+"""
+
+
+def test_two_copies_of_sqlite_in_one_process_have_the_database_open(wal_path, tmp_path):
+    ran = subprocess.run([sys.executable, "-c", TWO_COPIES, str(wal_path), EXTENSION, str(tmp_path)],
+                         capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    one_copy, two_copies = json.loads(ran.stdout)
+    assert one_copy == ["ok", 1, "one copy of SQLite in this process has the log open"]
+    assert two_copies[:2] == ["critical", 2]
+    assert two_copies[2].startswith("2 copies of SQLite in this process have the log open")
+

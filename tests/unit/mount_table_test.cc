@@ -20,6 +20,16 @@ TEST(MountTable, FindsTheTypeByDevice) {
   EXPECT_EQ(MountType(kTable, 0, 41), "fuse.sshfs");
 }
 
+TEST(MountTable, AMountPointIsAWholePath) {
+  EXPECT_TRUE(IsMountPoint(kTable, "/dev"));
+  EXPECT_TRUE(IsMountPoint(kTable, "/mnt/with blank"));
+  EXPECT_TRUE(IsMountPoint(kTable, "/mnt/odd"));
+  for (const char* path : {"", "/mnt", "/mnt/with", "/dev/", "/mnt/with\\040blank", "garbage"}) {
+    EXPECT_FALSE(IsMountPoint(kTable, path)) << path;
+  }
+  EXPECT_FALSE(IsMountPoint("", "/"));
+}
+
 TEST(MountTable, WhatIsNotThereOrDoesNotParseIsUnknown) {
   EXPECT_EQ(MountType(kTable, 254, 1), std::nullopt);
   EXPECT_EQ(MountType(kTable, 0, 42), std::nullopt);
