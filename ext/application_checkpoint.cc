@@ -11,6 +11,7 @@ void ApplicationCheckpoint::Begin(sqlite3_stmt* stmt, CheckpointMode mode) {
   stmt_ = stmt;
   mode_ = mode;
   start_ns_ = MonotonicNs();
+  in_transaction_ = sqlite3_get_autocommit(db_) == 0;
 }
 
 void ApplicationCheckpoint::Add(const std::string& schema,
@@ -63,13 +64,14 @@ void ApplicationCheckpoint::EndWithRow() {
 }
 
 void ApplicationCheckpoint::EndWithError() {
-  const std::uint64_t end_ns = MonotonicNs();
   for (const Target& target : targets_) {
     CheckpointOutcome outcome;
     outcome.result = CheckpointResult::kFailed;
-    outcome.message = "the PRAGMA failed: SQLite refuses it within a transaction";
+    outcome.message = in_transaction_ ? "the PRAGMA failed: SQLite refuses it within a transaction"
+                                      : "the PRAGMA failed";
+    // It is noticed at the next statement: how long it took is not known.
     target.database->RecordOfApplication(mode_, std::move(outcome), target.before, start_ns_,
-                                         end_ns);
+                                         start_ns_);
   }
   End();
 }

@@ -48,6 +48,7 @@ class ApplicationCheckpoint {
   sqlite3_stmt* stmt_ = nullptr;
   CheckpointMode mode_ = CheckpointMode::kPassive;
   std::uint64_t start_ns_ = 0;
+  bool in_transaction_ = false;  // the connection was, when the PRAGMA began
   std::vector<Target> targets_;
 };
 

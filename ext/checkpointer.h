@@ -103,8 +103,10 @@ class Checkpointer {
   std::int64_t ShrinkLog(std::int64_t limit, std::int64_t step, std::uint64_t deadline_ns);
   // Makes a log start over of which all is moved and that no reader uses, and leaves the size of
   // its file to ShrinkLog(): SQLite's own TRUNCATE cuts all of it at once, under the write lock.
-  // This one holds that lock for one sync. Returns whether it did.
+  // Returns whether it did; then KeepLogWithoutHeader() is due before the file can be cut.
   bool StartLogOver();
+  // Syncs the header that StartLogOver() has taken away. Holds no lock.
+  void KeepLogWithoutHeader();
   // The table of a replicator; nullopt where that cannot be read now. Ours are open.
   struct ReplicatorTable {
     bool exists = false;

@@ -46,12 +46,13 @@ bool CopyFrames(const WalIndex& index, sqlite3_file* log, sqlite3_file* database
 }
 
 // Stands in for the log's xTruncate while TRUNCATE runs: takes the log its header, so that after a
-// crash recovery finds no log, and leaves the frames behind it. The size of the file stays.
+// crash recovery finds no log, and leaves the frames behind it. The size of the file stays. Not
+// synced, since TRUNCATE holds the write lock: until it is, the old header with all of its frames
+// replays what the database has already.
 int ForgetHeader(sqlite3_file* log, sqlite3_int64 size) {
   if (size != 0) return SQLITE_IOERR_TRUNCATE;
   constexpr unsigned char kZeros[kLogHeaderBytes] = {};
-  const int rc = log->pMethods->xWrite(log, kZeros, sizeof kZeros, 0);
-  return rc == SQLITE_OK ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : rc;
+  return log->pMethods->xWrite(log, kZeros, sizeof kZeros, 0);
 }
 
 // Whether the file's header belongs to the log of the wal-index. Until the first commit to a log
@@ -151,9 +152,15 @@ bool Checkpointer::StartLogOver() {
   const std::unique_ptr<sqlite3_file, decltype(put_back)> until_then(log, put_back);
   log_without_header_ = 0;
   if (RunGuarded(CheckpointMode::kTruncate, 0).result != CheckpointResult::kComplete) return false;
+  return true;
+}
+
+void Checkpointer::KeepLogWithoutHeader() {
+  sqlite3_file* log = LogFile(checkpoint_.get());
   const auto index = Look();
-  if (index && index->max_frame == 0) log_without_header_ = index->salt1;
-  return log_without_header_ != 0;
+  if (!log || !index || index->max_frame != 0) return;
+  if (log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK)
+    log_without_header_ = index->salt1;
 }
 
 void Checkpointer::Explain(const std::function<void(sqlite3*, std::uint32_t)>& ask) {

@@ -137,7 +137,10 @@ void Connection::LookAndPlaceHook() {
   if (!frames.ok()) {
     // For a moment (interrupted, no memory), or the program's authorizer forbids it.
     const ErrorCode code = frames.error().code;
-    if (code == ErrorCode::kInterrupt || code == ErrorCode::kNoMemory) return;
+    if (code == ErrorCode::kInterrupt || code == ErrorCode::kNoMemory ||
+        code == ErrorCode::kLocked || code == ErrorCode::kBusy) {
+      return;
+    }
     hook_wanted_ = false;
     return PublishWish();
   }
@@ -243,9 +246,10 @@ void Connection::PublishWish() {
 void Connection::SetWish(Log& log, CheckpointWish wish) {
   if (log.wish == wish) return;
   CheckpointWishes& wishes = log.database->checkpoint_wishes();
+  const bool allowed = wishes.allow_copying();
   wishes.Change(std::exchange(log.wish, wish), wish);
   // What a thread of ours copies just now ends here.
-  if (wish == CheckpointWish::kUnwanted && !wishes.allow_copying()) {
+  if (allowed && !wishes.allow_copying()) {
     log.database->CloseOwnConnections();
   }
 }

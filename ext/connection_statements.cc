@@ -177,6 +177,9 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     }
     statement_start_ns_ = QuickMonotonicNs();
   }
+  for (const Log& log : logs_) {
+    if (log.control) Database::WaitWhileLogIsCut(log.control->region());
+  }
   may_commit_ = !reads_only || kind == StatementKind::kEndsTransaction;
   wants_database_ = kind == StatementKind::kWantsDatabase || kind == StatementKind::kCheckpoints ||
                     kind == StatementKind::kDetach;
@@ -189,9 +192,6 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (meter_.wants_plans()) HandOverPlans();
   // A statement that returns rows can be left half-way, and then commits without the hook.
   if (reads_only) return;
-  for (const Log& log : logs_) {
-    if (log.control) Database::WaitWhileLogIsCut(log.control->region());
-  }
   if (sqlite3_column_count(stmt) == 0) {
     if (plain_writes_++ != plain_writes_at_hook_) [[unlikely]]
       DoubtHook();

@@ -29,6 +29,7 @@ constexpr std::size_t kSharedSlab = layout::kConnections;
 constexpr auto kFileBytes = static_cast<std::int64_t>(layout::kFileBytes);
 constexpr std::uint64_t kMakeWaitNs = 10'000'000;  // another process is making the file
 constexpr std::uint64_t kSettingsWaitNs = 1'000'000'000;
+constexpr std::uint64_t kCloseWaitNs = 100'000'000;  // the same, before this process may end
 constexpr useconds_t kPollMicroseconds = 200;
 constexpr char kOtherDatabase[] = "it belongs to another database and is in use";
 
@@ -102,7 +103,8 @@ bool EachHole(int fd, Each each) {
     if (hole < 0 || hole >= kFileBytes) return true;
     const off_t data = lseek(fd, hole, SEEK_DATA);
     at = data < 0 ? kFileBytes : std::min<off_t>(data, kFileBytes);
-    if (!each(hole, at)) return false;
+    // Another process may have filled it between the two looks.
+    if (at > hole && !each(hole, at)) return false;
   }
   return true;
 }
@@ -153,6 +155,9 @@ bool MayBeLockedHere(const std::string& path) {
   return std::find(holders.begin(), holders.end(), ThisProcess().pid) != holders.end();
 }
 
+// The same of the file behind a descriptor, whatever is at its path now.
+bool HasLocksHere(int fd) { return MayBeLockedHere("/proc/self/fd/" + std::to_string(fd)); }
+
 mode_t ModeFor(const struct stat& database) { return database.st_mode & 0666; }
 
 // Gives the file the owner and permissions that the database has now. Empty, or why the file cannot
@@ -200,9 +205,14 @@ class ControlFile::Descriptor {
   void Close() {
     if (fd_ < 0) return;
     const std::lock_guard lock(registry_.control_mutex);
+    // Nothing of this attempt stays locked, even where the descriptor has to.
+    Lock(fd_, F_UNLCK, layout::kLockMake);
+    Lock(fd_, F_UNLCK, layout::kLockAttached);
+    // A close drops the locks of another part of this process that has the file open. A descriptor
+    // that a fork has left has none.
     struct stat status {};
-    // One that another part of this process has open keeps that one's locks: it is not closed.
-    if (made_ || (fstat(fd_, &status) == 0 && !IsOpenElsewhere(status, fd_))) close(fd_);
+    const bool may_be_locked = !made_ && HasLocksHere(fd_);
+    if (!may_be_locked || (fstat(fd_, &status) == 0 && !IsOpenElsewhere(status, fd_))) close(fd_);
     fd_ = -1;
     entry_ = registry_.control_files.extract(key_);
     entry_.mapped().reset();
@@ -414,12 +424,14 @@ std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFi
 
 std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path,
                                                const FileId& database, Wish wish) {
-  const std::uint64_t deadline =
-      MonotonicNs() + (wish == Wish::kMakeAndWait ? kSettingsWaitNs : kMakeWaitNs);
+  const bool make = wish == Wish::kMake || wish == Wish::kMakeAndWait;
+  const std::uint64_t deadline = MonotonicNs() + (wish == Wish::kMakeAndWait     ? kSettingsWaitNs
+                                                  : wish == Wish::kAttachAndWait ? kCloseWaitNs
+                                                                                 : kMakeWaitNs);
   // Goes without a lock held, since Close takes one.
   std::shared_ptr<ControlFile> file(new ControlFile(PathFor(database_path), database), Close);
   for (;;) {
-    if (auto attached = file->Attach(file, database_path, wish != Wish::kAttach)) return attached;
+    if (auto attached = file->Attach(file, database_path, make)) return attached;
     if (!file->being_made_ || MonotonicNs() >= deadline) break;
     usleep(kPollMicroseconds);
   }

@@ -43,7 +43,7 @@ bool IsQuiet(const ControlFile& file) {
          std::all_of(connections.begin(), connections.end(), [](const ConnectionEntry& entry) {
            return entry.role != ConnectionRole::kApplication ||
                   (entry.trace == TraceState::kActive && entry.started_ns == 0 &&
-                   entry.transaction != TransactionState::kWrite);
+                   entry.transaction == TransactionState::kNone);
          });
 }
 
@@ -91,7 +91,12 @@ void Database::FollowRoom(std::uint64_t now_ns) {
   if (now_ns < next_room_look_ns_) return;
   next_room_look_ns_ = now_ns + kEveryNs;
   most_wal_bytes_ = WalLimitInForce(std::numeric_limits<std::int64_t>::max());
-  const std::int64_t growth = values_[Setting::kWalLimitBytes] - wal_bytes_;
+  // As long as the log may get in the usual course, which a large limit is far beyond.
+  constexpr std::int64_t kTimesDue = 4;
+  const std::int64_t usual =
+      kTimesDue * DueFrames(values_, std::max(last_index_.page_size, 4096u)) *
+      (std::int64_t{std::max(last_index_.page_size, 4096u)} + kFrameHeaderBytes);
+  const std::int64_t growth = std::min(values_[Setting::kWalLimitBytes], usual) - wal_bytes_;
   // A disk quota shows only where it is used up: where it left no room for the control file.
   is_short_of_room_ =
       control()->lacks_room() || !LeavesReserve(path_, std::max<std::int64_t>(0, growth));
@@ -240,7 +245,7 @@ std::optional<std::uint64_t> Database::ShrinkWhileIdle(ControlFile& current, std
     return no_shrink_before_ns_;
   }
   const auto index = LookInBackground();
-  if (!index) return no_shrink_before_ns_;
+  if (!index || LookForReplicator(now_ns)) return no_shrink_before_ns_;
   const std::int64_t log_bytes =
       std::int64_t{index->max_frame} * (index->page_size + kFrameHeaderBytes) + kLogHeaderBytes;
   const bool must_start_over = log_bytes >= limit;
@@ -251,7 +256,7 @@ std::optional<std::uint64_t> Database::ShrinkWhileIdle(ControlFile& current, std
     Put(*word, 0);
     current.EndLease();
   };
-  const std::unique_ptr<layout::Counter, decltype(end)> cutting(&cut_until_ns, end);
+  std::unique_ptr<layout::Counter, decltype(end)> cutting(&cut_until_ns, end);
   // A statement that writes shows itself first and looks at this word then. So after the pause,
   // which is far longer than a store takes to be seen by other processors, each one that has not
   // seen the word is seen here.
@@ -276,6 +281,8 @@ std::optional<std::uint64_t> Database::ShrinkWhileIdle(ControlFile& current, std
     done = checkpointer_.ShrinkLog(limit, kShrinkStepBytes, began + kStepNs) < before;
   }
   const std::uint64_t ended = MonotonicNs();
+  cutting.reset();  // no statement waits for the sync
+  if (done && must_start_over) checkpointer_.KeepLogWithoutHeader();
   wal_stamp_ = StampOf(wal_path_);
   wal_bytes_ = wal_stamp_.bytes;
   if (done) {

@@ -16,17 +16,20 @@ bool ReadAt(sqlite3_file* file, std::int64_t at, std::array<std::byte, kBytes>& 
 
 LogMatch Compare(const WalIndex& index, sqlite3_file* log) {
   std::array<std::byte, kLogHeaderBytes> header{};
-  if (!ReadAt(log, 0, header)) return LogMatch::kUnknown;
+  if (!ReadAt(log, 0, header)) return LogMatch::kUnreadable;
   const LogHeader log_header = DecodeLogHeader(header);
   if (index.max_frame == 0) {
     sqlite3_int64 bytes = 0;
-    if (log->pMethods->xFileSize(log, &bytes) != SQLITE_OK) return LogMatch::kUnknown;
+    if (log->pMethods->xFileSize(log, &bytes) != SQLITE_OK) return LogMatch::kUnreadable;
     // Checkpointer::StartLogOver() takes a log its header and leaves the rest.
     if (bytes == 0 || (log_header.salt1 == 0 && log_header.salt2 == 0)) return LogMatch::kEmpty;
-    return IsEmptyLogOf(index, log_header) ? LogMatch::kSame : LogMatch::kOther;
+    // A transaction that has begun to write its frames, or was rolled back, leaves a header with
+    // new salts, of which the wal-index does not know. Nothing in such a log is ever copied.
+    return IsEmptyLogOf(index, log_header) ? LogMatch::kSame : LogMatch::kEmpty;
   }
   std::array<std::byte, kFrameHeaderBytes> newest{};
-  if (!ReadAt(log, FramePlace(index.max_frame, index.page_size), newest)) return LogMatch::kUnknown;
+  if (!ReadAt(log, FramePlace(index.max_frame, index.page_size), newest))
+    return LogMatch::kUnreadable;
   return IsLogOf(index, log_header, DecodeFrameHeader(newest)) ? LogMatch::kSame : LogMatch::kOther;
 }
 

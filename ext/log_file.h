@@ -17,10 +17,11 @@ namespace walmanager {
 sqlite3_file* LogFile(sqlite3* db);
 
 enum class LogMatch {
-  kSame,     // the file holds what the wal-index counts
-  kOther,    // it does not
-  kEmpty,    // the file has no header, and the wal-index counts nothing: it may be this or another
-  kUnknown,  // for the moment the wal-index or the file cannot be read
+  kSame,        // the file holds what the wal-index counts
+  kOther,       // it does not
+  kEmpty,       // the wal-index counts nothing, and the file has no header that tells
+  kUnknown,     // for the moment the wal-index cannot be read
+  kUnreadable,  // the system cannot read the file
 };
 // Compares `log` with the wal-index that `database` has mapped. Two reads, of 32 and 24 bytes. The
 // answer lasts as long as nobody can start the log over: the caller holds the write lock, or a read

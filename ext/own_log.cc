@@ -23,11 +23,14 @@ int OwnLog::Look(const WalFile& database, bool* empty) {
       return SQLITE_OK;
     case LogMatch::kEmpty:
       *empty = true;
+      differs = false;
       return SQLITE_OK;
     case LogMatch::kOther:
       return Refuse();
     case LogMatch::kUnknown:
       return SQLITE_BUSY;
+    case LogMatch::kUnreadable:  // for BUSY the engine would try again for seconds
+      return SQLITE_IOERR_READ;
   }
   return SQLITE_BUSY;
 }
@@ -42,8 +45,13 @@ int OwnLog::BeforeWriting(const WalFile& database) {
   const int rc = Look(database, &empty);
   if (rc != SQLITE_OK || !empty || seen) return rc;
   // Nothing in it tells: what this process has open under its name does.
-  if (!HasReplaced(path)) return SQLITE_OK;
-  return Refuse();
+  bool replaced = false;
+  const int looked = AtCEdge([&] {
+    replaced = HasReplaced(path);
+    return SQLITE_OK;
+  });
+  if (looked != SQLITE_OK) return SQLITE_BUSY;
+  return replaced ? Refuse() : SQLITE_OK;
 }
 
 }  // namespace walmanager

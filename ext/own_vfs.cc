@@ -149,8 +149,11 @@ int ShmLock(sqlite3_file* f, int offset, int n, int flags) {
   if (rc != SQLITE_OK) return rc;
   if (take) {
     if (const int match = LookAtLog(own, offset, exclusive); match != SQLITE_OK) {
-      own->real->pMethods->xShmLock(own->real, offset, n,
-                                    (flags & ~SQLITE_SHM_LOCK) | SQLITE_SHM_UNLOCK);
+      // A pin stays.
+      if (exclusive || (own->pinned_locks & locks) == 0) {
+        own->real->pMethods->xShmLock(own->real, offset, n,
+                                      (flags & ~SQLITE_SHM_LOCK) | SQLITE_SHM_UNLOCK);
+      }
       return match;
     }
   }

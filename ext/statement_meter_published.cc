@@ -39,10 +39,8 @@ void StatementMeter::PublishOldest() {
 }
 
 bool StatementMeter::IsFailedUpgrade(const Known& known) const {
-  if (known.reads_only ||
-      (known.query_kind != QueryKind::kWrite && known.query_kind != QueryKind::kSchema)) {
-    return false;
-  }
+  // Not of the schema: CREATE ... IF NOT EXISTS and DROP ... IF EXISTS may only read.
+  if (known.reads_only || known.query_kind != QueryKind::kWrite) return false;
   // The first thing such a statement does is to begin to write, be it to a TEMP table or an
   // attached database; SQLite rolls back where a write cannot be undone alone. Of a database that
   // nobody may write it is no conflict.

@@ -178,3 +178,23 @@ def test_work_goes_on_where_the_files_agree_again(fast_path, managed):
     assert check(again)[0] == "ok"
     again.close()
     assert rows_of(fast_path, "a") == 600
+
+
+def test_bug_a_log_that_a_transaction_had_begun_to_write_was_taken_for_another(fast_path, worker):
+    """Its frames are in the file and not in the wal-index, and the first one brought new salts."""
+    writer, other = worker(fast_path), worker(fast_path)
+    writer.call("one(db, \"SELECT wal_checkpoint('TRUNCATE')\")")
+    writer.run(
+        """
+        db.execute("PRAGMA cache_size=10")
+        db.execute("BEGIN")
+        for _ in range(200): db.execute("INSERT INTO t(payload) VALUES (randomblob(4000))")
+        """
+    )
+    other.call("one(db, \"SELECT wal_checkpoint('RESTART')\")")
+    writer.run("db.execute('ROLLBACK')")
+    other.call("one(db, \"SELECT wal_checkpoint('RESTART')\")")
+    row = other.call("metrics(db)")
+    assert (row["unguarded_because"], row["inline_because"]) == (None, None)
+    writer.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    assert integrity(fast_path) == "ok"

@@ -87,13 +87,17 @@ def test_a_statement_that_comes_while_the_log_is_cut_waits_instead_of_busy(write
     assert shrunk(fast_path)
 
 
-@pytest.mark.parametrize("how", ["an open statement", "a transaction that writes", "a trace of the driver's"])
+@pytest.mark.parametrize("how", ["an open statement", "a transaction that reads", "a transaction that writes", "a trace of the driver's"])
 def test_it_is_not_cut_beside_a_managed_connection_that_may_need_the_write_lock(writer, fast_path, how):
     other = connect(fast_path, timeout=0)
     burst(writer)
     if how == "an open statement":  # that reads no table, so it pins nothing
         cursor = other.execute("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c")
         assert cursor.fetchone() == (1,)
+    elif how == "a transaction that reads":
+        poll(lambda: metrics(writer)["pending_frames"], 0, 20)  # so that it reads the database alone, and pins nothing
+        other.execute("BEGIN")
+        assert one(other, "SELECT count(*) FROM t") == 3000
     elif how == "a transaction that writes":
         other.execute("BEGIN IMMEDIATE")
     else:
@@ -107,6 +111,9 @@ def test_it_is_not_cut_beside_a_managed_connection_that_may_need_the_write_lock(
     assert log_bytes(fast_path) == size
     if how == "an open statement":
         cursor.close()
+    if how == "a transaction that reads":  # a log that started over meanwhile would refuse it: SQLITE_BUSY_SNAPSHOT
+        other.execute("INSERT INTO t(payload) VALUES (1)")
+        other.execute("COMMIT")
     other.close()
     writer.execute("INSERT INTO t(payload) VALUES (1)")  # connections of ours are permitted again
     assert how == "a trace of the driver's" or shrunk(fast_path)  # after that one only ten seconds later
