@@ -102,7 +102,7 @@ void Database::FollowRoom(std::uint64_t now_ns) {
       control()->lacks_room() || !LeavesReserve(path_, std::max<std::int64_t>(0, growth));
   if (is_short_of_room_) {
     GoInline(now_ns,
-             "the disk has no room for a log of wal_limit_bytes beside what stays free: 5 % of it, "
+             "the disk has no room for a log as long as usual beside what stays free: 5 % of it, "
              "or 256 MB",
              kInlineAgainNs);
   }

@@ -888,6 +888,26 @@ def test_bug_commits_waited_for_a_setting_that_waited_for_the_file(worker, wal_p
     assert poll(lambda: commit(process) or process.call("metrics(db)")["private_because"], None) is None
 
 
+def test_bug_a_last_close_waited_a_second_for_a_process_that_made_the_file(worker, wal_path):
+    """Each of them, where that process stood still. What was counted by then is not worth it."""
+    control_of(wal_path).write_bytes(b"")
+    maker = os.open(control_of(wal_path), os.O_RDWR)
+    try:
+        fcntl.lockf(maker, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LOCK_MAKE)
+        process = worker(wal_path)
+        process.run(
+            """
+            db.execute("INSERT INTO t(payload) VALUES (1)")
+            start = time.monotonic()
+            db.close()
+            took = time.monotonic() - start
+            """
+        )
+    finally:
+        os.close(maker)
+    assert process.call("took") < 0.6
+
+
 SECOND_COPY = """
 import os, sqlite3, sys
 path, extension, copy = sys.argv[1:4]
