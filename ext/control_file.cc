@@ -29,7 +29,7 @@ constexpr std::size_t kSharedSlab = layout::kConnections;
 constexpr auto kFileBytes = static_cast<std::int64_t>(layout::kFileBytes);
 constexpr std::uint64_t kMakeWaitNs = 10'000'000;  // another process is making the file
 constexpr std::uint64_t kSettingsWaitNs = 1'000'000'000;
-constexpr std::uint64_t kCloseWaitNs = 100'000'000;  // the same, before this process may end
+constexpr std::uint64_t kCloseWaitNs = 400'000'000;  // the same, before this process may end
 constexpr useconds_t kPollMicroseconds = 200;
 constexpr char kOtherDatabase[] = "it belongs to another database and is in use";
 

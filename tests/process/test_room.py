@@ -92,7 +92,7 @@ def test_a_reserve_stays_free_beside_the_control_file(disk, worker):
 @needs_root
 def test_where_room_is_short_committing_threads_keep_the_log_as_sqlite_does(disk, worker):
     """Else it may grow to twice as much while the thread copies."""
-    process = worker(disk(100, 40) / "test.db")  # less than a log of 64 MB and the reserve
+    process = worker(disk(100, 32) / "test.db")  # less than the file, a log of 16 MB and the reserve
     process.run(
         """
         db.execute("PRAGMA journal_mode=WAL")
@@ -106,7 +106,8 @@ def test_where_room_is_short_committing_threads_keep_the_log_as_sqlite_does(disk
     assert row["checkpointer"] == "inline"
     assert "no room for a log" in row["inline_because"]
     assert row["checkpoints_background"] == 0 and row["checkpoints_inline"] >= 3
-    assert row["wal_bytes"] < 1600 * (row["page_size"] + 24)  # one look may find the watch at work
+    # All together are over 4000 frames. A look may find the watch at work.
+    assert row["wal_bytes"] < 2500 * (row["page_size"] + 24)
 
 
 def in_child(code, path):
