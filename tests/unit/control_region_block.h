@@ -17,7 +17,8 @@ namespace walmanager {
 
 inline constexpr std::size_t kShared = layout::kConnections;
 inline constexpr std::size_t kRing = layout::kCheckpointRecords;
-inline const ControlRegion::Identity kIdentity{{7, 42, 1'000'000'000, 99}, "b0075a5e-0000-4000-8000-000000000001"};
+inline const ControlRegion::Identity kIdentity{{7, 42, 1'000'000'000, 99},
+                                               "b0075a5e-0000-4000-8000-000000000001"};
 
 struct Free {
   void operator()(void* memory) const { std::free(memory); }
