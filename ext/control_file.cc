@@ -424,10 +424,10 @@ std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFi
 
 std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path,
                                                const FileId& database, Wish wish) {
-  const bool make = wish == Wish::kMake || wish == Wish::kMakeAndWait;
-  const std::uint64_t deadline = MonotonicNs() + (wish == Wish::kMakeAndWait     ? kSettingsWaitNs
-                                                  : wish == Wish::kAttachAndWait ? kCloseWaitNs
-                                                                                 : kMakeWaitNs);
+  const bool make = wish != Wish::kAttach;
+  const std::uint64_t deadline = MonotonicNs() + (wish == Wish::kMakeAndWait       ? kSettingsWaitNs
+                                                  : wish == Wish::kMakeBeforeClose ? kCloseWaitNs
+                                                                                   : kMakeWaitNs);
   // Goes without a lock held, since Close takes one.
   std::shared_ptr<ControlFile> file(new ControlFile(PathFor(database_path), database), Close);
   for (;;) {

@@ -32,7 +32,7 @@ class ControlFile {
  public:
   // How far to go to have it: look only; make it where it is not there; the same, and wait up to a
   // second for another process that is making it.
-  enum class Wish { kAttach, kAttachAndWait, kMake, kMakeAndWait };
+  enum class Wish { kAttach, kMakeBeforeClose, kMake, kMakeAndWait };
 
   // Never fails: private memory where the file cannot be had; nullptr only without memory. All who
   // ask for the same file while it is open get the same object.

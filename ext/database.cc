@@ -126,7 +126,7 @@ Database::~Database() {
   AtCEdge([this] {
     const auto current = control();
     if (control_wanted() || current->shared()) return SQLITE_OK;
-    (void)MakeControl(current->being_made() ? ControlFile::Wish::kAttachAndWait
+    (void)MakeControl(current->being_made() ? ControlFile::Wish::kMakeBeforeClose
                                             : ControlFile::Wish::kAttach);
     return SQLITE_OK;
   });

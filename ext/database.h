@@ -128,13 +128,6 @@ class Database {
                                std::uint64_t now_ns);
   // Whether AfterCommit would do anything; a few loads. `region`: of the control file in use.
   bool IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now_ns) const;
-  // Before a statement that writes: waits, 10 ms at most, while some process cuts the -wal file
-  // under the write lock, since the host may have no busy handler. One load where none does.
-  static void WaitWhileLogIsCut(ControlRegion& region) {
-    layout::Counter& until_ns = region.header().cut_until_ns;
-    if (until_ns.load(std::memory_order_relaxed) != 0) [[unlikely]]
-      WaitUntilCut(until_ns);
-  }
   // Evaluates the strategy now, in a call of the user's.
   CheckpointReport AutoCheckpoint(const HostConnection& host, const WalIndex& index);
   CheckpointReport ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
@@ -227,7 +220,6 @@ class Database {
   std::unique_lock<std::mutex> LockForCaller();
   CheckpointReport LookAfterCommit(const HostConnection& host, ControlRegion& region,
                                    WalIndex* index, std::uint64_t now_ns);
-  static void WaitUntilCut(layout::Counter& until_ns);
   // Lets the thread that copies catch up; whether time has passed.
   bool Brake(std::uint64_t now_ns);
 
@@ -308,10 +300,6 @@ class Database {
   // Gives back what the -wal file has beyond its limit, a little at a time, while the log in it is
   // short and nobody reads. Ours are open. In a committing thread, since it takes the write lock.
   void Shrink(const WalIndex& index);
-  // The same while no process commits, one step at a time, in our thread: where no managed
-  // connection is in a statement and no other process has the database open. MonotonicNs of the
-  // next step; nullopt where none is due. wal_stamp_ is fresh.
-  std::optional<std::uint64_t> ShrinkWhileIdle(ControlFile& current, std::uint64_t now_ns);
   // The next attempt after one that moved nothing. Whether attempts have been in vain for as long
   // as makes it worth a line in the checkpoint log: once until one moves something.
   bool BackOff(bool in_vain);

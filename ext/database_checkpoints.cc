@@ -31,21 +31,6 @@ double Milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
 
 constexpr std::int64_t kShrinkStepBytes = 1024 * 1024;
 constexpr std::uint64_t kShrinkSpacing = 50;  // times what a step took
-// How long statements that write wait for one step, at most.
-constexpr std::uint64_t kCutNs = 10 * kMs;
-
-// Whether each connection of the application's shows its statements, is in none and in no
-// transaction that writes. Nothing is known of a connection whose trace is displaced or off, nor of
-// more connections than the file can show. Other roles write only within a statement of these.
-bool IsQuiet(const ControlFile& file) {
-  const std::vector<ConnectionEntry> connections = file.Connections();
-  return connections.size() < layout::kConnections &&
-         std::all_of(connections.begin(), connections.end(), [](const ConnectionEntry& entry) {
-           return entry.role != ConnectionRole::kApplication ||
-                  (entry.trace == TraceState::kActive && entry.started_ns == 0 &&
-                   entry.transaction == TransactionState::kNone);
-         });
-}
 
 }  // namespace
 
@@ -230,79 +215,6 @@ void Database::Shrink(const WalIndex& index) {
   if (log_bytes < limit / 2)
     wal_bytes_ = checkpointer_.ShrinkLog(limit, kShrinkStepBytes, start + kMostNs);
   no_shrink_before_ns_ = MonotonicNs() + kShrinkSpacing * (MonotonicNs() - start);
-}
-
-std::optional<std::uint64_t> Database::ShrinkWhileIdle(ControlFile& current, std::uint64_t now_ns) {
-  constexpr std::uint64_t kRetryNs = 1000 * kMs;  // where something was in the way
-  constexpr std::uint64_t kLeastSpacingNs = 20 * kMs;
-  constexpr useconds_t kSettleUs = 1000;
-  constexpr std::uint64_t kStepNs = 1 * kMs;  // a step is begun within this
-  const std::int64_t limit = values_[Setting::kWalLimitBytes];
-  if (wal_stamp_.bytes <= limit || rules_->rules().empty() || replicated()) return std::nullopt;
-  if (now_ns < no_shrink_before_ns_) return no_shrink_before_ns_;
-  no_shrink_before_ns_ = now_ns + kRetryNs;
-  if (!IsQuiet(current) || CountUnmanagedProcesses() != 0 || checkpointer_.owes_sync()) {
-    return no_shrink_before_ns_;
-  }
-  const auto index = LookInBackground();
-  if (!index || LookForReplicator(now_ns)) return no_shrink_before_ns_;
-  const std::int64_t log_bytes =
-      std::int64_t{index->max_frame} * (index->page_size + kFrameHeaderBytes) + kLogHeaderBytes;
-  const bool must_start_over = log_bytes >= limit;
-  if ((must_start_over && !index->complete()) || !current.TryLease()) return no_shrink_before_ns_;
-  ControlRegion& region = current.region();
-  layout::Counter& cut_until_ns = region.header().cut_until_ns;
-  const auto end = [&](layout::Counter* word) {
-    Put(*word, 0);
-    current.EndLease();
-  };
-  std::unique_ptr<layout::Counter, decltype(end)> cutting(&cut_until_ns, end);
-  // A statement that writes shows itself first and looks at this word then. So after the pause,
-  // which is far longer than a store takes to be seen by other processors, each one that has not
-  // seen the word is seen here.
-  const std::uint64_t start = MonotonicNs();
-  Put(cut_until_ns, start + kCutNs);
-  usleep(kSettleUs);
-  if (!IsQuiet(current) || MonotonicNs() > start + kCutNs / 2) return no_shrink_before_ns_;
-  const std::uint64_t began = MonotonicNs();
-  const std::int64_t before = wal_stamp_.bytes;
-  bool done = false;
-  if (must_start_over) {
-    done = checkpointer_.StartLogOver();
-    // What commits have told of the log before is no longer so.
-    if (const auto now_there = checkpointer_.Look(); done && now_there) {
-      bool reset = false;
-      (void)region.AdvanceLog(now_there->salt1, now_there->max_frame, &reset);
-      if (reset) region.CountLogReset();
-      Keep(*now_there);
-      told_position_ = Get(region.header().log_position);
-    }
-  } else {
-    done = checkpointer_.ShrinkLog(limit, kShrinkStepBytes, began + kStepNs) < before;
-  }
-  const std::uint64_t ended = MonotonicNs();
-  cutting.reset();  // no statement waits for the sync
-  if (done && must_start_over) checkpointer_.KeepLogWithoutHeader();
-  wal_stamp_ = StampOf(wal_path_);
-  wal_bytes_ = wal_stamp_.bytes;
-  if (done) {
-    no_shrink_before_ns_ = ended + std::max(kShrinkSpacing * (ended - began), kLeastSpacingNs);
-  }
-  return no_shrink_before_ns_;
-}
-
-void Database::WaitUntilCut(layout::Counter& until_ns) {
-  constexpr useconds_t kPollUs = 50;
-  for (;;) {
-    const std::uint64_t until = until_ns.load(std::memory_order_relaxed);
-    if (until == 0) return;
-    // Also where the process that cuts was killed, or the word lies.
-    if (until - MonotonicNs() > kCutNs) {
-      Put(until_ns, 0);
-      return;
-    }
-    usleep(kPollUs);
-  }
 }
 
 void Database::CountFired(const Rule& rule) {

@@ -84,22 +84,9 @@ std::optional<std::vector<ReplacedFile>> ReplacedFilesOf(std::int64_t pid,
   return replaced;
 }
 
-// A child of a fork keeps its parent's descriptors. Where it has opened the database by itself
-// since, they mean nothing: it uses the -shm file at the path, and still has another.
-bool AreLeftByAFork(const std::vector<ReplacedFile>& replaced, const std::string& shm_path,
-                    std::int64_t pid) {
-  const bool has_other_shm = std::ranges::any_of(
-      replaced, [&](const ReplacedFile& file) { return file.path == shm_path; });
-  return has_other_shm && std::ranges::count(LockHolders(shm_path), pid) != 0;
-}
-
-bool HasReplaced(const std::string& wal_path) {
-  const std::string shm_path = wal_path.substr(0, wal_path.size() - 4) + "-shm";
-  const std::int64_t self = ThisProcess().pid;
-  const auto replaced = ReplacedFilesOf(self, {wal_path, shm_path});
-  return replaced && !AreLeftByAFork(*replaced, shm_path, self) &&
-         std::ranges::any_of(*replaced,
-                             [&](const ReplacedFile& file) { return file.path == wal_path; });
+bool HasReplaced(const char* path) {
+  const auto replaced = ReplacedFilesOf(ThisProcess().pid, {path});
+  return replaced && !replaced->empty();
 }
 
 std::optional<ReplacedFiles> FindReplacedFiles(const std::string& database_path) {
@@ -113,8 +100,7 @@ std::optional<ReplacedFiles> FindReplacedFiles(const std::string& database_path)
     ++found.processes;
     found.detail += (found.detail.empty() ? "" : "; ") + words;
   };
-  if (!own->empty() && !AreLeftByAFork(*own, paths[1], self))
-    add(Named(self) + " has " + Describe(*own));
+  if (!own->empty()) add(Named(self) + " has " + Describe(*own));
   std::set<std::int64_t> others;
   for (const std::int64_t pid : LockHolders(database_path)) {
     if (pid > 0 && pid != self && others.size() < kMostProcesses) others.insert(pid);
@@ -122,8 +108,7 @@ std::optional<ReplacedFiles> FindReplacedFiles(const std::string& database_path)
   std::optional<std::set<std::int64_t>> without;
   for (const std::int64_t pid : others) {
     if (const auto replaced = ReplacedFilesOf(pid, paths)) {
-      if (!replaced->empty() && !AreLeftByAFork(*replaced, paths[1], pid))
-        add(Named(pid) + " has " + Describe(*replaced));
+      if (!replaced->empty()) add(Named(pid) + " has " + Describe(*replaced));
       continue;
     }
     // One of another user: its locks tell, unless it is only about to open the -shm file.

@@ -24,9 +24,9 @@ struct ReplacedFile {
 // where that cannot be seen. A microsecond or two for each descriptor of the process.
 std::optional<std::vector<ReplacedFile>> ReplacedFilesOf(std::int64_t pid,
                                                          const std::vector<std::string>& paths);
-// Whether this process uses a -wal file that is no longer the one at `wal_path`. False where that
-// cannot be seen.
-bool HasReplaced(const std::string& wal_path);
+// Whether this process has a file open that is no longer the one at `path`. False where that cannot
+// be seen.
+bool HasReplaced(const char* path);
 
 struct ReplacedFiles {
   std::int64_t processes = 0;  // that have such a file open

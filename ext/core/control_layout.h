@@ -73,7 +73,6 @@ struct Header {
   Counter commits_at_checkpoint;            // all commits counted when the last checkpoint ended
   Counter slabs_used;                       // slabs from this one on were never owned
   Counter gate_until_ns;  // CLOCK_MONOTONIC: a commit finishes the remainder, others wait
-  Counter cut_until_ns;   // likewise: the log's file is being cut, statements that write wait
 };
 static_assert(sizeof(Header) <= 4096);
 

@@ -176,8 +176,8 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
   SetText(header.boot_id, identity.boot_id);
   // Times of another boot, and what another log or disk taught.
   layout::EngineState& engine = file_->engine;
-  for (Counter* word : {&engine.prepared, &engine.at_work_until_ns, &engine.brake_frame,
-                        &header.gate_until_ns, &header.cut_until_ns}) {
+  for (Counter* word :
+       {&engine.prepared, &engine.at_work_until_ns, &engine.brake_frame, &header.gate_until_ns}) {
     Put(*word, 0);
   }
   for (Counter& word : engine.learned) Put(word, 0);

@@ -357,31 +357,3 @@ def test_bug_a_child_leaked_a_descriptor_of_the_control_file_at_each_open(fast_p
     parent.run(f"path = {str(fast_path)!r}; db.execute('INSERT INTO t(payload) VALUES (1)')")
     parent.run(CHILD)
     assert parent.call("status") == 0
-
-
-def test_bug_files_that_a_fork_left_open_were_taken_for_replaced_ones(fast_path, worker):
-    """The parent opened the database before the fork and closed it: SQLite deleted the -wal and -shm files."""
-    parent = worker()
-    parent.run(
-        f"""
-        path = {str(fast_path)!r}
-        first = connect(path, None)
-        first.execute("INSERT INTO t(payload) VALUES (1)")
-        go, told = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                os.read(go, 1)
-                db = connect(path, timeout=20)
-                for _ in range(3): db.execute("INSERT INTO t(payload) VALUES (1)")
-                status = one(db, "SELECT status FROM system_health WHERE check_name = 'files_replaced'")
-                guarded = metrics(db)["unguarded_because"] is None and metrics(db)["inline_because"] is None
-                os._exit(0 if status == "ok" and guarded else 1)
-            except BaseException:
-                os._exit(2)
-        first.close()
-        os.write(told, b"x")
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        """
-    )
-    assert parent.call("status") == 0
