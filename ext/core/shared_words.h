@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "ext/core/control_layout.h"
+#include "ext/core/utf8.h"
 
 namespace walmanager {
 
@@ -25,9 +26,6 @@ inline void CopyWords(void* to, const void* from, std::size_t bytes) {
     __atomic_store_n(target + i, __atomic_load_n(source + i, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
   }
 }
-
-// Whether every sequence of UTF-8 in `text` is complete, as SQLite's text and JSON want it.
-bool IsUtf8(std::string_view text);
 
 template <std::size_t N>
 std::string Text(const char (&field)[N]) {

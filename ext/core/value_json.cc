@@ -5,31 +5,12 @@
 #include <map>
 #include <set>
 
+#include "ext/core/utf8.h"
+
 namespace walmanager {
 namespace {
 
 constexpr char kHexDigits[] = "0123456789abcdef";
-
-// The bytes of the character that begins here; 0 where that is none of UTF-8's (RFC 3629).
-std::size_t CharacterLength(std::string_view text) {
-  const auto byte = [&](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  const unsigned second = byte(1);
-  // Longer than need be, half of a surrogate pair, or beyond the last character.
-  if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
-      (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f)) {
-    return 0;
-  }
-  return length;
-}
 
 bool AppendQuoted(std::string& out, std::string_view text) {
   const std::size_t before = out.size();
@@ -38,7 +19,7 @@ bool AppendQuoted(std::string& out, std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto byte = static_cast<unsigned char>(text[i]);
     if (byte >= 0x80) {
-      const std::size_t length = CharacterLength(text.substr(i));
+      const std::size_t length = Utf8Bytes(text, i);
       if (length == 0) {
         out.resize(before);
         return false;

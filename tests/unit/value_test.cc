@@ -86,6 +86,21 @@ TEST(Value, ControlCharactersAreShownAndNotSent) {
   EXPECT_FALSE(HasControlCharacters("é \u20ac \U0001f600") || HasControlCharacters(""));
 }
 
+TEST(Value, BugCharactersThatTurnTheLineWereSentToTheTerminal) {
+  EXPECT_EQ(ShownText("a\u202eb\u2028"), "'a\\xe2\\x80\\xaeb\\xe2\\x80\\xa8'");
+  for (const char* text : {"\u061c", "\u200f", "\u2029", "\u202a", "\u2069", "\ufeff"}) {
+    EXPECT_TRUE(HasControlCharacters(text)) << ShownText(text);
+  }
+  EXPECT_EQ(WithoutControlCharacters("a\u202eb"), "a???b");
+  EXPECT_FALSE(HasControlCharacters("\u2010 \u2027 \u202f \u2065 \u206a"));
+}
+
+TEST(Value, BugAMessageHeldBytesThatAreNotUtf8) {
+  EXPECT_EQ(ShownText("a\xff\xc3"), "'a\\xff\\xc3'");
+  EXPECT_EQ(ShownText("\xed\xa0\x80"), "'\\xed\\xa0\\x80'");
+  EXPECT_EQ(ShownText("\xc2"), "'\\xc2'");
+}
+
 TEST(Value, LongTextsAreNotCutInsideACharacter) {
   std::string text(59, 'x');
   text += "é and more";
