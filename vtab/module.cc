@@ -3,6 +3,7 @@
 #include "vtab/module.h"
 
 #include <array>
+#include <cstring>
 
 #include "ext/connection.h"
 #include "ext/host_turn.h"
@@ -68,10 +69,20 @@ std::string CreateTable(const Table& table) {
   return sql + ")";
 }
 
-int Connect(sqlite3* db, void* aux, int, const char* const*, sqlite3_vtab** out, char**) {
+// SQLite's own words for a failure ("vtable constructor failed") say neither what failed nor that
+// it was the program's own interrupt.
+int DeclareTable(sqlite3* db, const std::string& sql, char** message) {
+  const int rc = sqlite3_declare_vtab(db, sql.c_str());
+  if (rc == SQLITE_OK) return rc;
+  const char* said = sqlite3_errmsg(db);
+  *message = sqlite3_mprintf("%s", said);
+  return std::strcmp(said, sqlite3_errstr(SQLITE_INTERRUPT)) == 0 ? SQLITE_INTERRUPT : rc;
+}
+
+int Connect(sqlite3* db, void* aux, int, const char* const*, sqlite3_vtab** out, char** message) {
   return AtCEdge([&] {
     const auto* context = static_cast<ModuleContext*>(aux);
-    const int rc = sqlite3_declare_vtab(db, CreateTable(*context->table).c_str());
+    const int rc = DeclareTable(db, CreateTable(*context->table), message);
     if (rc != SQLITE_OK) return rc;
     if (context->table->reveals_others()) sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
     auto* table = new VirtualTable{};

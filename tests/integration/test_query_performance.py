@@ -435,6 +435,21 @@ def test_bug_a_part_of_a_plan_was_kept_for_the_whole(wal_path):
     db.close()
 
 
+def test_bug_an_interrupt_while_a_table_was_declared_was_called_a_failed_constructor(wal_path):
+    """SQLite forgets an interrupt when a statement begins and none runs, so another one is open."""
+    db = connect(wal_path)
+    assert one(db, "SELECT count(*) FROM t") == 0  # the schema is read
+    running = db.execute("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c")
+    assert running.fetchone() == (1,)
+    db.set_authorizer(lambda *asked: db.interrupt() or sqlite3.SQLITE_OK)
+    with pytest.raises(sqlite3.OperationalError, match="^interrupted$"):
+        db.execute("SELECT count(*) FROM query_performance").fetchall()
+    db.set_authorizer(None)
+    running.close()
+    assert one(db, "SELECT count(*) > 0 FROM query_performance") == 1
+    db.close()
+
+
 def test_bug_one_connection_without_a_thread_lost_the_plans_that_others_waited_for(wal_path):
     """The thread does not come to them while it waits for a reader that holds the log, nor in the ten seconds after a
     commit of a connection whose trace somebody else has; in those it takes no more wishes, and those it had were gone."""
