@@ -16,7 +16,8 @@ using EntryPoint = int (*)(sqlite3*, char**, const sqlite3_api_routines*);
 struct OtherCopy {
   EntryPoint entry = nullptr;  // nullptr: there is none, this copy is the one from now on
 };
-// The copy that this process uses, with its entry point `name`. Errors: it has no such entry.
-Result<OtherCopy> FindOtherCopy(const char* name);
+// The copy that this process uses, with its entry point `name`, which is `own` here. Errors: it has
+// no such entry.
+Result<OtherCopy> FindOtherCopy(const char* name, EntryPoint own);
 
 }  // namespace walmanager

@@ -14,6 +14,13 @@
 #include "sql/function.h"
 #include "vtab/module.h"
 
+#define WALMANAGER_EXPORT extern "C" __attribute__((visibility("default")))
+
+WALMANAGER_EXPORT int sqlite3_walmanager_init(sqlite3* db, char** message,
+                                              const sqlite3_api_routines* api);
+WALMANAGER_EXPORT int sqlite3_walmanagerprocess_init(sqlite3* db, char** message,
+                                                     const sqlite3_api_routines* api);
+
 namespace walmanager {
 namespace {
 
@@ -68,7 +75,10 @@ int Load(sqlite3* db, char** message, const sqlite3_api_routines* api, bool proc
   return AtCEdge([&] {
     int rc = Accept(message, api);
     if (rc != SQLITE_OK) return rc;
-    const auto other = FindOtherCopy(process_wide ? kProcessWideEntry : kEntry);
+    const HostTurn turn;
+    const auto other = process_wide
+                           ? FindOtherCopy(kProcessWideEntry, sqlite3_walmanagerprocess_init)
+                           : FindOtherCopy(kEntry, sqlite3_walmanager_init);
     if (!other.ok()) return Refuse(message, api, other.error().message);
     if (other.value().entry) return other.value().entry(db, message, api);
     rc = Manage(db, message, api, Connection::At::kOpenConnection);
@@ -81,8 +91,6 @@ int Load(sqlite3* db, char** message, const sqlite3_api_routines* api, bool proc
 
 }  // namespace
 }  // namespace walmanager
-
-#define WALMANAGER_EXPORT extern "C" __attribute__((visibility("default")))
 
 // This connection is managed from now on. Not thread-safe on one handle, as nothing is.
 WALMANAGER_EXPORT int sqlite3_walmanager_init(sqlite3* db, char** message,
