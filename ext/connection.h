@@ -72,7 +72,8 @@ class Connection {
   Result<Schema> FindSchema(const char* function, std::string_view name);
   // A schema with a file.
   Result<Schema> DatabaseOf(const char* function, const Result<std::string>& name);
-  // The same for functions that change what belongs to it: not under PRAGMA query_only.
+  // The same for functions that change what belongs to it: not under PRAGMA query_only, and not on
+  // a connection that has opened it read-only.
   Result<Schema> DatabaseToChange(const char* function, const Result<std::string>& name);
   // The wal-index of a schema in WAL mode; nullopt where it cannot be looked at.
   std::optional<WalIndex> LookAtLog(const Schema& schema);

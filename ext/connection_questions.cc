@@ -137,6 +137,10 @@ Result<Schema> Connection::FindSchema(const char* function, std::string_view nam
 Result<Schema> Connection::DatabaseToChange(const char* function, const Result<std::string>& name) {
   auto schema = DatabaseOf(function, name);
   if (!schema.ok()) return schema;
+  if (sqlite3_db_readonly(db_, schema.value().name.c_str()) == 1) {
+    return Error{std::string(function) + ": this connection may not write: it has opened " +
+                 ShownText(schema.value().name) + " read-only"};
+  }
   const auto query_only = Query("PRAGMA query_only");
   if (!query_only.ok() || query_only.value().value_or("0") == "0") return schema;
   return Error{std::string(function) + ": this connection may not write: PRAGMA query_only is on"};

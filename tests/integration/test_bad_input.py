@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from conftest import connect, metrics, one
+from conftest import EXTENSION, connect, metrics, one
 from helpers import columns, error, frames, python
 
 PRIVATE = "walmanager_connection_lifetime"
@@ -439,6 +439,21 @@ def test_nothing_that_is_shared_changes_under_query_only(state, call):
     one(db, f"SELECT {call}")
 
 
+@pytest.mark.parametrize("call", ["wal_set('checkpoint_frames', 500)", "wal_strategy('off')", "wal_metrics_reset('all')",
+                                  f"wal_strategy_define('mine', '{RULES}')", "wal_strategy_drop('theirs')"])
+def test_bug_a_read_only_connection_changed_what_is_shared(state, wal_path, call):
+    _, look = state
+    before = look()
+    reader = sqlite3.connect(f"file:{wal_path}?mode=ro", uri=True, isolation_level=None)
+    reader.enable_load_extension(True)
+    reader.load_extension(EXTENSION)
+    name = call[:call.index("(")]
+    assert error(reader, f"SELECT {call}") == f"{name}: this connection may not write: it has opened 'main' read-only"
+    assert one(reader, "SELECT wal_strategy()") == "conversation_workload"
+    reader.close()
+    assert look() == before
+
+
 @pytest.mark.parametrize("field", ["rule", "condition", "mode", "runs"])
 def test_no_field_of_a_rule_is_cut_at_a_nul(state, field):
     """Bug: the rule 'r\\u0000x' was defined as 'r', and the condition '1\\u0000y' as '1'."""
@@ -459,7 +474,7 @@ def test_no_override_is_cut_at_a_nul(state, overrides):
     assert look() == before
 
 
-@pytest.mark.parametrize("name", ["a\x1b[31mred", "two\nlines", "tab\t", "\x7f", "\u009b31m", "nul\0"])
+@pytest.mark.parametrize("name", ["a\x1b[31mred", "two\nlines", "tab\t", "\x7f", "\u009b31m", "nul\0", "a\u202eb", "two\u2028lines"])
 def test_an_application_name_has_no_control_characters(db, name):
     """Bug: a terminal that shows connection_metrics or an alert obeyed them."""
     message = error(db, "SELECT wal_application_name(?)", name)
