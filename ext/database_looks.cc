@@ -283,8 +283,14 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
     }
   }
   const Facts facts = GatherFacts(index, report.wal_bytes, now);
-  if (origin == CheckpointOrigin::kInline && replicated() &&
-      (now < next_replicator_look_ns_ || !OpenFor(host) || LookForReplicator(now))) {
+  const auto replicator_is_there = [&] {
+    const bool is_stale = IsStale(control()->region().engine().replicator, now);
+    if (now < next_replicator_look_ns_ && !is_stale) return true;
+    if (OpenFor(host)) return LookForReplicator(now);
+    return !is_stale ||
+           static_cast<ReplicatorWish>(values_[Setting::kReplicator]) == ReplicatorWish::kAlways;
+  };
+  if (origin == CheckpointOrigin::kInline && replicated() && replicator_is_there()) {
     report.message = kReplicatorIsThere;
     return report;
   }

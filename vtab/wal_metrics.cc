@@ -1,6 +1,7 @@
 // wal_metrics: one row per database, live from the wal-index and the control file.
 #include <algorithm>
 
+#include "ext/clock.h"
 #include "ext/connection.h"
 #include "ext/core/query_statistics.h"
 #include "ext/core/time_text.h"
@@ -116,8 +117,12 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
   row.settings = control->region().ReadSettings().value_or(StoredSettings{});
   row.automatic = connection.automatic();
   if (const auto replicator = connection.FindReplicator(row.schema)) {
-    const std::int64_t wish = row.settings.Values()[Setting::kReplicator];
-    row.replicated = IsReplicators(static_cast<ReplicatorWish>(wish), *replicator);
+    const auto wish = static_cast<ReplicatorWish>(row.settings.Values()[Setting::kReplicator]);
+    // Where this connection lets ours take no look, an old one is not believed.
+    row.replicated =
+        IsReplicators(wish, *replicator) &&
+        (wish == ReplicatorWish::kAlways || connection.InlineBecause(row.schema).empty() ||
+         !IsStale(control->region().engine().replicator, MonotonicNs()));
   }
   row.optimized_ms = static_cast<std::int64_t>(control->region().engine().optimized_ms.load());
   row.commits = control->region().ReadCommits(/*with_histogram=*/true);

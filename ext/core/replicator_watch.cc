@@ -13,6 +13,11 @@ ReplicatorState ReadReplicatorState(const layout::ReplicatorWords& shared) {
   return static_cast<ReplicatorState>(word);
 }
 
+bool IsStale(const layout::ReplicatorWords& shared, std::uint64_t now_ns) {
+  const std::uint64_t looked_ns = Get(shared.looked_ns);
+  return looked_ns > now_ns || now_ns - looked_ns > ReplicatorWatch::kStaleNs;
+}
+
 bool IsReplicators(ReplicatorWish wish, ReplicatorState state) {
   switch (wish) {
     case ReplicatorWish::kAlways:

@@ -51,6 +51,7 @@ class ReplicatorWatch {
   static constexpr std::uint64_t kWaitNs = 60'000'000'000;
   // A process that looks seldom has looked at least so often before it calls a replicator gone.
   static constexpr std::uint64_t kLeastLooks = 3;
+  static constexpr std::uint64_t kStaleNs = 10 * kWaitNs;
   static constexpr std::uint64_t kApartNs = 500'000'000;  // two looks closer together are one
 
   struct Outcome {
@@ -71,6 +72,9 @@ class ReplicatorWatch {
 
 // As the last look of any process left it.
 ReplicatorState ReadReplicatorState(const layout::ReplicatorWords& shared);
+// Whether the state is too old to go by where no look can be taken: no process has looked for
+// kStaleNs.
+bool IsStale(const layout::ReplicatorWords& shared, std::uint64_t now_ns);
 // Whether the checkpoints are a replicator's, where its table is in the schema.
 bool IsReplicators(ReplicatorWish wish, ReplicatorState state);
 

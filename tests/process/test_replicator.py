@@ -1,6 +1,8 @@
 """Beside a replicator such as Litestream, and after one: who checkpoints, and who says so."""
 
+import mmap
 import os
+import struct
 import subprocess
 import time
 
@@ -165,3 +167,43 @@ def test_a_new_process_takes_over_what_others_found(fast_path, worker):
     one(db, "SELECT wal_set('replicator', 'never')")
     assert other.call("metrics(db)['checkpointer']") in ("background", "inline")
     db.close()
+
+
+def forget_looks(path):
+    """Makes the looks of all processes lie long ago: ReplicatorWords of ext/core/control_layout.h."""
+    there, now = 2, time.monotonic_ns()
+    with open(f"{path}-walmanager", "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        def is_recent(time_ns):
+            return now - 60_000_000_000 < time_ns <= now
+        at, = [at for at in range(0, len(memory) - 40, 8)
+               if struct.unpack_from("<Q", memory, at)[0] == there and all(map(is_recent, struct.unpack_from("<QQ", memory, at + 16)))]
+        struct.pack_into("<QQ", memory, at + 16, 1, 1)
+
+
+def test_bug_a_replicator_of_an_earlier_run_was_believed_for_ever_where_no_look_is_possible(fast_path, worker):
+    """Through a VFS of the program's, so that no connection of the extension can be opened."""
+    place = fast_path.parent / "replicated.db"
+    db = database(place)
+    insert(db)
+    assert poll(lambda: metrics(db)["checkpointer"], "replicator", 10) == "replicator"
+    program = worker()
+    program.run(
+        f"""
+        import apsw
+        vfs = apsw.VFS("mine", "unix")
+        host = apsw.Connection({str(place)!r}, vfs="mine")
+        host.enableloadextension(True)
+        host.loadextension(EXTENSION)
+        cursor = host.cursor()
+        def write():
+            for _ in range(3000): cursor.execute("INSERT INTO t(payload) VALUES (zeroblob(100))")
+            return cursor.execute("SELECT pending_frames, checkpointer FROM wal_metrics").fetchone()
+        """
+    )
+    frames, checkpointer = program.call("write()")
+    assert frames > 4000 and checkpointer == "replicator"  # what this process saw is believed
+    db.close()
+    forget_looks(place)
+    frames, checkpointer = program.call("write()")
+    assert frames < 2000 and checkpointer == "inline"
+    assert program.end() == 0

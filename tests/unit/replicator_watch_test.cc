@@ -39,6 +39,14 @@ TEST_F(ReplicatorWatchTest, WithoutItsTableThereIsNone) {
   EXPECT_EQ(changes_, 0);
 }
 
+TEST_F(ReplicatorWatchTest, AStateIsStaleTenMinutesAfterTheLastLookOfAnyProcess) {
+  EXPECT_TRUE(IsStale(shared_, now_ns_)) << "no look yet";
+  Look(Seen(5));
+  EXPECT_FALSE(IsStale(shared_, now_ns_ + 600 * kSecond));
+  EXPECT_TRUE(IsStale(shared_, now_ns_ + 601 * kSecond));
+  EXPECT_TRUE(IsStale(shared_, now_ns_ - kSecond)) << "of another boot";
+}
+
 TEST_F(ReplicatorWatchTest, BugItsTableAloneCountedAsAReplicatorForLife) {
   EXPECT_EQ(LookFor(60, Seen(5)), ReplicatorState::kThere) << "59 s after the first look";
   EXPECT_EQ(changes_, 0);
