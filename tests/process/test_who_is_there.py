@@ -597,6 +597,8 @@ def test_other_drivers_are_seen_with_exact_counts_and_their_leaked_cursor(shell,
         assert host.stdout.readline() == b"ready\n"
         shell.execute("INSERT INTO t(payload) VALUES (4)")
         assert one(shell, "SELECT calls FROM query_performance WHERE query = 'SELECT id FROM t WHERE payload = ?'") == 300
+        # The extension's own thread reads, too, for a moment: it asks for the plan.
+        poll(lambda: len(readers(shell)), 1, 10)
         row, = readers(shell)
         assert (row["pid"], row["application"], row["query"], row["verdict"], row["certain"]) == \
             (host.pid, name, "SELECT payload FROM t ORDER BY id", "unfinished statement", 1)
