@@ -45,6 +45,16 @@ bool CopyFrames(const WalIndex& index, sqlite3_file* log, sqlite3_file* database
          database->pMethods->xSync(database, SQLITE_SYNC_NORMAL) == SQLITE_OK;
 }
 
+// Stands in for the log's xTruncate while TRUNCATE runs: takes the log its header, so that after a
+// crash recovery finds no log, and leaves the frames behind it. The size of the file stays. Not
+// synced, since TRUNCATE holds the write lock: until it is, the old header with all of its frames
+// replays what the database has already.
+int ForgetHeader(sqlite3_file* log, sqlite3_int64 size) {
+  if (size != 0) return SQLITE_IOERR_TRUNCATE;
+  constexpr unsigned char kZeros[kLogHeaderBytes] = {};
+  return log->pMethods->xWrite(log, kZeros, sizeof kZeros, 0);
+}
+
 // Whether the file's header belongs to the log of the wal-index. Until the first commit to a log
 // that starts over the header of the one before stands in the file: to cut that one's frames would
 // make recovery replay a part of it.
@@ -116,7 +126,8 @@ std::int64_t Checkpointer::ShrinkLog(std::int64_t limit, std::int64_t step,
     own->may_write_lock = false;
     if (rc != SQLITE_OK) break;
     const auto index = Look();
-    const bool safe = index && HeaderBelongsTo(log, *index);
+    const bool safe = index && (HeaderBelongsTo(log, *index) ||
+                                (index->max_frame == 0 && index->salt1 == log_without_header_));
     const bool fits = safe && kLogHeaderBytes + std::int64_t{index->max_frame} *
                                                     (index->page_size + kFrameHeaderBytes) <
                                   limit;
@@ -127,6 +138,39 @@ std::int64_t Checkpointer::ShrinkLog(std::int64_t limit, std::int64_t step,
     if (!cut) break;
   }
   return bytes;
+}
+
+bool Checkpointer::StartLogOver() {
+  sqlite3_file* log = LogFile(checkpoint_.get());
+  if (!log || owes_sync()) return false;
+  last_used_ns_ = MonotonicNs();
+  const sqlite3_io_methods* const methods = log->pMethods;
+  sqlite3_io_methods forgetting = *methods;
+  forgetting.xTruncate = ForgetHeader;
+  log->pMethods = &forgetting;
+  const auto put_back = [&](sqlite3_file* file) { file->pMethods = methods; };
+  const std::unique_ptr<sqlite3_file, decltype(put_back)> until_then(log, put_back);
+  log_without_header_ = 0;
+  if (RunGuarded(CheckpointMode::kTruncate, 0).result != CheckpointResult::kComplete) return false;
+  return true;
+}
+
+void Checkpointer::KeepLogWithoutHeader() {
+  sqlite3_file* log = LogFile(checkpoint_.get());
+  const auto index = Look();
+  if (!log || !index || index->max_frame != 0) return;
+  if (log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK)
+    log_without_header_ = index->salt1;
+}
+
+Result<OwnedDb> Checkpointer::OpenSpare() {
+  if (!permitted()) return Error{unguarded_because_};
+  auto spare = OpenOwnConnection(
+      path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+      permitted_vfs_);
+  if (spare.ok())
+    sqlite3_db_config(spare.value().get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  return spare;
 }
 
 void Checkpointer::Explain(const std::function<void(sqlite3*, std::uint32_t)>& ask) {

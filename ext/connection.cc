@@ -18,8 +18,6 @@ namespace {
 constexpr std::uint64_t kNotBound = UINT64_MAX;  // no generation of a control file
 constexpr char kLifetimeFunction[] = "walmanager_connection_lifetime";
 
-std::uint64_t Position(const LogEnd& end) { return std::uint64_t{end.salt1} << 32 | end.max_frame; }
-
 // NULL stands for main, and saves SQLite a search by name.
 const char* FastName(const char* schema) {
   return std::strcmp(schema, "main") == 0 ? nullptr : schema;
@@ -359,7 +357,7 @@ void Connection::Committed(const char* schema, int frames) {
   CountCommit(*log, commit, seen_start, /*trace_lost=*/!seen_start && !made_up);
   region.header().last_commit_ns.store(end, std::memory_order_relaxed);
   log->statement = statement_;
-  if (log_end) log->log_position = Position(*log_end);
+  if (log_end) log->log_position = log_end->position();
   plain_writes_at_hook_ = plain_writes_;
   witness_.Disarm();
   // Where there is no thread to do it.

@@ -177,6 +177,9 @@ void Connection::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     }
     statement_start_ns_ = QuickMonotonicNs();
   }
+  for (const Log& log : logs_) {
+    if (log.control) Database::WaitWhileLogIsCut(log.control->region());
+  }
   may_commit_ = !reads_only || kind == StatementKind::kEndsTransaction;
   wants_database_ = kind == StatementKind::kWantsDatabase || kind == StatementKind::kCheckpoints ||
                     kind == StatementKind::kDetach;

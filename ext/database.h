@@ -128,6 +128,15 @@ class Database {
                                std::uint64_t now_ns);
   // Whether AfterCommit would do anything; a few loads. `region`: of the control file in use.
   bool IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now_ns) const;
+  // Before a statement that shows itself already: waits while a process cuts the -wal file under
+  // the write lock, since the host may have no busy handler. A few ms; a quarter of a second at
+  // most, where that process is killed or stopped. One load where none cuts.
+  static void WaitWhileLogIsCut(ControlRegion& region) {
+    layout::Counter& until_ns = region.header().cut_until_ns;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (until_ns.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      WaitUntilCut(until_ns);
+  }
   // Evaluates the strategy now, in a call of the user's.
   CheckpointReport AutoCheckpoint(const HostConnection& host, const WalIndex& index);
   CheckpointReport ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
@@ -220,6 +229,12 @@ class Database {
   std::unique_lock<std::mutex> LockForCaller();
   CheckpointReport LookAfterCommit(const HostConnection& host, ControlRegion& region,
                                    WalIndex* index, std::uint64_t now_ns);
+  static void WaitUntilCut(layout::Counter& until_ns);
+  // Also where the system does not say.
+  bool OthersHaveItOpen() const;
+  // Whether these, those of `spares` and the checkpointer's are all connections of this process. No
+  // also where that is not known. Opens spare ones to find out.
+  bool EachIsManaged(const std::vector<ConnectionEntry>& connections, std::vector<OwnedDb>& spares);
   // Lets the thread that copies catch up; whether time has passed.
   bool Brake(std::uint64_t now_ns);
 
@@ -300,6 +315,10 @@ class Database {
   // Gives back what the -wal file has beyond its limit, a little at a time, while the log in it is
   // short and nobody reads. Ours are open. In a committing thread, since it takes the write lock.
   void Shrink(const WalIndex& index);
+  // The same while nobody commits, one step at a time, in our thread: where this process alone has
+  // the database open, and each of its connections is managed and in no statement. MonotonicNs of
+  // the next step; nullopt where none is due. wal_stamp_ is fresh.
+  std::optional<std::uint64_t> ShrinkWhileIdle(ControlFile& current, std::uint64_t now_ns);
   // The next attempt after one that moved nothing. Whether attempts have been in vain for as long
   // as makes it worth a line in the checkpoint log: once until one moves something.
   bool BackOff(bool in_vain);
@@ -395,6 +414,7 @@ class Database {
   WalIndex last_index_;         // as somebody last saw it; written by Keep()
   std::int64_t wal_bytes_ = 0;  // size of the -wal file, as somebody last saw it
   std::uint64_t no_shrink_before_ns_ = 0;
+  LogEnd idle_end_;  // of the log, when ShrinkWhileIdle() looked last
   std::uint64_t next_replicator_look_ns_ = 0;
   ReplicatorWatch replicator_watch_;
   std::uint64_t next_tick_ns_ = 0;  // the thread's

@@ -226,10 +226,11 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
     if (checkpointer_.open() && checkpointer_.owes_sync()) {
       (void)checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
     }
+    const auto next_step = idle && may_copy ? ShrinkWhileIdle(*current, now) : std::nullopt;
     CloseIfIdle(last_commit, now);
     CapturePlans(*current);
     if (values_[Setting::kAutoOptimize] != 0) Optimize(*current, last_commit, now);
-    return next_tick_ns_;
+    return next_step ? std::min(*next_step, next_tick_ns_) : next_tick_ns_;
   }
   if (LookForReplicator(now)) return next_tick_ns_;
   if (!current->TryLease()) return now + kLeaseRetryNs;

@@ -1,5 +1,6 @@
 // The part of Database that its commits and its thread share: the strategy in force, the facts that
 // it asks for, who is in the way, running a checkpoint and recording it.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,8 @@
 #include "ext/core/value.h"
 #include "ext/database.h"
 #include "ext/disk_room.h"
+#include "ext/open_files.h"
+#include "ext/read_marks.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
 
@@ -31,6 +34,20 @@ double Milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
 
 constexpr std::int64_t kShrinkStepBytes = 1024 * 1024;
 constexpr std::uint64_t kShrinkSpacing = 50;  // times what a step took
+// How long a statement waits for one step, at most.
+constexpr std::uint64_t kCutNs = 250 * kMs;
+
+// Whether each connection of the application's shows its statements, and is in no statement and in
+// no transaction. Nothing is known of a connection whose trace is displaced or off, nor of more
+// connections than the file can show. Other roles write only within a statement of these.
+bool IsQuiet(const std::vector<ConnectionEntry>& connections) {
+  return connections.size() < layout::kConnections &&
+         std::all_of(connections.begin(), connections.end(), [](const ConnectionEntry& entry) {
+           return entry.role != ConnectionRole::kApplication ||
+                  (entry.trace == TraceState::kActive && entry.started_ns == 0 &&
+                   entry.transaction == TransactionState::kNone);
+         });
+}
 
 }  // namespace
 
@@ -81,6 +98,9 @@ void Database::FollowRoom(std::uint64_t now_ns) {
   const std::int64_t usual =
       kTimesDue * DueFrames(values_, std::max(last_index_.page_size, 4096u)) *
       (std::int64_t{std::max(last_index_.page_size, 4096u)} + kFrameHeaderBytes);
+  if (most_wal_bytes_ < usual) {
+    GoInline(now_ns, "RLIMIT_FSIZE leaves no room for a log as long as usual", kInlineAgainNs);
+  }
   const std::int64_t growth = std::min(values_[Setting::kWalLimitBytes], usual) - wal_bytes_;
   // A disk quota shows only where it is used up: where it left no room for the control file.
   is_short_of_room_ =
@@ -215,6 +235,127 @@ void Database::Shrink(const WalIndex& index) {
   if (log_bytes < limit / 2)
     wal_bytes_ = checkpointer_.ShrinkLog(limit, kShrinkStepBytes, start + kMostNs);
   no_shrink_before_ns_ = MonotonicNs() + kShrinkSpacing * (MonotonicNs() - start);
+}
+
+bool Database::OthersHaveItOpen() const {
+  const auto marks = ReadMarksOfLockTable(shm_path_);
+  return !marks || std::any_of(marks->open_by.begin(), marks->open_by.end(),
+                               [](std::int64_t pid) { return pid != ThisProcess().pid; });
+}
+
+bool Database::EachIsManaged(const std::vector<ConnectionEntry>& connections,
+                             std::vector<OwnedDb>& spares) {
+  constexpr std::size_t kMostSpares = 16;
+  struct stat file {};
+  if (stat(path_.c_str(), &file) != 0) return false;
+  std::size_t expected = spares.size();
+  for (const ConnectionEntry& entry : connections) {
+    // Two connections of the checkpointer share an entry.
+    expected += entry.role == ConnectionRole::kCheckpointer ? 2 : 1;
+  }
+  // SQLite opens the database's file once for each connection, and keeps the descriptors of closed
+  // connections for those to come. So each spare connection takes one of these, or makes one more
+  // where all that are left are of connections that nobody knows. Fewer than expected share a
+  // cache, and then some of them may be unmanaged.
+  for (;;) {
+    const auto open = CountDescriptors(file);
+    if (!open || *open < static_cast<int>(expected)) return false;
+    if (*open == static_cast<int>(expected)) return true;
+    if (spares.size() == kMostSpares) return false;
+    auto spare = checkpointer_.OpenSpare();
+    if (!spare.ok()) return false;
+    spares.push_back(std::move(spare.value()));
+    ++expected;
+    if (CountDescriptors(file) != open) return false;
+  }
+}
+
+std::optional<std::uint64_t> Database::ShrinkWhileIdle(ControlFile& current, std::uint64_t now_ns) {
+  constexpr std::uint64_t kRetryNs = 1000 * kMs;  // where something was in the way
+  constexpr std::uint64_t kLeastSpacingNs = 20 * kMs;
+  constexpr useconds_t kSettleUs = 100;
+  constexpr std::uint64_t kLookNs = 20 * kMs;  // from the looks to the step
+  constexpr std::uint64_t kStepNs = 1 * kMs;   // a step is begun within this
+  const std::int64_t limit = values_[Setting::kWalLimitBytes];
+  if (wal_stamp_.bytes <= limit || rules_->rules().empty() || replicated()) return std::nullopt;
+  if (now_ns < no_shrink_before_ns_) return no_shrink_before_ns_;
+  no_shrink_before_ns_ = now_ns + kRetryNs;
+  std::vector<OwnedDb> spares;
+  const auto is_alone = [&] {
+    const std::vector<ConnectionEntry> connections = current.Connections();
+    return IsQuiet(connections) && EachIsManaged(connections, spares) && !OthersHaveItOpen();
+  };
+  if (!IsQuiet(current.Connections()) || OthersHaveItOpen() || checkpointer_.owes_sync()) {
+    return no_shrink_before_ns_;
+  }
+  const auto index = LookInBackground();
+  if (!index || LookForReplicator(now_ns)) return no_shrink_before_ns_;
+  // A commit of an unmanaged connection has told nobody: a second without one is waited for, too.
+  const bool is_told = Get(current.region().header().log_position) == index->end().position();
+  if (std::exchange(idle_end_, index->end()) != index->end() && !is_told) {
+    return no_shrink_before_ns_;
+  }
+  if (!is_alone()) return no_shrink_before_ns_;
+  const std::int64_t log_bytes =
+      std::int64_t{index->max_frame} * (index->page_size + kFrameHeaderBytes) + kLogHeaderBytes;
+  const bool must_start_over = log_bytes >= limit;
+  if ((must_start_over && !index->complete()) || !current.TryLease()) return no_shrink_before_ns_;
+  ControlRegion& region = current.region();
+  layout::Counter& cut_until_ns = region.header().cut_until_ns;
+  const auto end = [&](layout::Counter* word) {
+    Put(*word, 0);
+    current.EndLease();
+  };
+  std::unique_ptr<layout::Counter, decltype(end)> cutting(&cut_until_ns, end);
+  // A statement shows itself first and looks at this word then. So after the pause, which is far
+  // longer than a store takes to be seen by other processors, each one that has not seen the word
+  // is seen here.
+  const std::uint64_t start = MonotonicNs();
+  Put(cut_until_ns, start + kCutNs);
+  usleep(kSettleUs);
+  if (!is_alone()) return no_shrink_before_ns_;
+  const std::uint64_t began = MonotonicNs();
+  // This thread did not run for a while: what it saw may no longer be so.
+  if (began > start + kLookNs) return no_shrink_before_ns_;
+  const std::int64_t before = wal_stamp_.bytes;
+  bool done = false;
+  if (must_start_over) {
+    done = checkpointer_.StartLogOver();
+    // What commits have told of the log before is no longer so.
+    if (const auto now_there = checkpointer_.Look(); done && now_there) {
+      bool reset = false;
+      (void)region.AdvanceLog(now_there->salt1, now_there->max_frame, &reset);
+      if (reset) region.CountLogReset();
+      Keep(*now_there);
+      told_position_ = Get(region.header().log_position);
+      idle_end_ = now_there->end();
+    }
+  } else {
+    done = checkpointer_.ShrinkLog(limit, kShrinkStepBytes, began + kStepNs) < before;
+  }
+  const std::uint64_t ended = MonotonicNs();
+  cutting.reset();  // no statement waits for the sync
+  if (done && must_start_over) checkpointer_.KeepLogWithoutHeader();
+  wal_stamp_ = StampOf(wal_path_);
+  wal_bytes_ = wal_stamp_.bytes;
+  if (done) {
+    no_shrink_before_ns_ = ended + std::max(kShrinkSpacing * (ended - began), kLeastSpacingNs);
+  }
+  return no_shrink_before_ns_;
+}
+
+void Database::WaitUntilCut(layout::Counter& until_ns) {
+  constexpr useconds_t kPollUs = 50;
+  for (;;) {
+    const std::uint64_t until = until_ns.load(std::memory_order_relaxed);
+    if (until == 0) return;
+    // Also where the process that cuts was killed, or the word lies.
+    if (until - MonotonicNs() > kCutNs) {
+      Put(until_ns, 0);
+      return;
+    }
+    usleep(kPollUs);
+  }
 }
 
 void Database::CountFired(const Rule& rule) {

@@ -67,11 +67,12 @@ struct Header {
   alignas(64) Counter settings_generation;  // its lowest bit names the copy in force
   Counter reset_generation;                 // slabs of another generation count as zero
   Counter query_generation;                 // likewise counters of statements
-  alignas(64) Counter log_position;         // salt1 << 32 | mxFrame, as of the last counted commit
-  Counter last_commit_ns;                   // CLOCK_MONOTONIC
-  Counter last_checkpoint_ns;               // CLOCK_MONOTONIC; at first the time of creation
-  Counter commits_at_checkpoint;            // all commits counted when the last checkpoint ended
-  Counter slabs_used;                       // slabs from this one on were never owned
+  Counter cut_until_ns;  // CLOCK_MONOTONIC: the log's file is being cut, statements wait
+  alignas(64) Counter log_position;  // salt1 << 32 | mxFrame, as of the last counted commit
+  Counter last_commit_ns;            // CLOCK_MONOTONIC
+  Counter last_checkpoint_ns;        // CLOCK_MONOTONIC; at first the time of creation
+  Counter commits_at_checkpoint;     // all commits counted when the last checkpoint ended
+  Counter slabs_used;                // slabs from this one on were never owned
   Counter gate_until_ns;  // CLOCK_MONOTONIC: a commit finishes the remainder, others wait
 };
 static_assert(sizeof(Header) <= 4096);

@@ -10,6 +10,7 @@
 #include "ext/core/history.h"
 #include "ext/core/query_statistics.h"
 #include "ext/core/shared_words.h"
+#include "ext/core/wal_index_format.h"
 
 namespace walmanager {
 namespace {
@@ -18,10 +19,6 @@ using layout::Counter;
 
 constexpr std::size_t kSharedSlab = layout::kConnections;
 constexpr std::uint32_t kLateLogs = 16;  // the random salt of a new log falls here once in 2^28
-
-std::uint64_t LogPosition(std::uint32_t salt1, std::uint32_t max_frame) {
-  return std::uint64_t{salt1} << 32 | max_frame;
-}
 
 void ClearFired(layout::RuleCounters& counters) {
   Put(counters.fired, 0);
@@ -176,8 +173,8 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
   SetText(header.boot_id, identity.boot_id);
   // Times of another boot, and what another log or disk taught.
   layout::EngineState& engine = file_->engine;
-  for (Counter* word :
-       {&engine.prepared, &engine.at_work_until_ns, &engine.brake_frame, &header.gate_until_ns}) {
+  for (Counter* word : {&engine.prepared, &engine.at_work_until_ns, &engine.brake_frame,
+                        &header.gate_until_ns, &header.cut_until_ns}) {
     Put(*word, 0);
   }
   for (Counter& word : engine.learned) Put(word, 0);
@@ -296,7 +293,7 @@ std::vector<RuleFired> ControlRegion::FiredUnder(const std::vector<Rule>& rules)
 
 std::uint64_t ControlRegion::AdvanceLog(std::uint32_t salt1, std::uint32_t max_frame, bool* reset) {
   Counter& position = file_->header.log_position;
-  const std::uint64_t now = LogPosition(salt1, max_frame);
+  const std::uint64_t now = LogEnd{salt1, max_frame}.position();
   std::uint64_t seen = Get(position);
   for (;;) {
     const auto seen_salt = static_cast<std::uint32_t>(seen >> 32);

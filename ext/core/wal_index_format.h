@@ -38,6 +38,9 @@ bool IsLogMagic(std::span<const std::byte> bytes);
 struct LogEnd {
   std::uint32_t salt1 = 0;
   std::uint32_t max_frame = 0;
+  // As the control file has it in one word.
+  std::uint64_t position() const { return std::uint64_t{salt1} << 32 | max_frame; }
+  bool operator==(const LogEnd&) const = default;
 };
 
 struct WalIndex {

@@ -141,6 +141,27 @@ def test_bug_the_first_commit_under_a_file_size_limit_ended_the_host(wal_path):
     assert not os.path.exists(f"{wal_path}-walmanager")
 
 
+@pytest.mark.parametrize("megabytes", [8, 20])
+def test_bug_a_fast_writer_lost_commits_where_the_file_size_limit_was_lowered(wal_path, megabytes):
+    """The thread copies too late for so short a log, so committing threads copy."""
+    failed, because = in_child(
+        f"""
+        db.execute("PRAGMA synchronous=NORMAL")
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        for i in range(20): db.execute("INSERT OR REPLACE INTO t VALUES (?, randomblob(9000))", (i % 50,))
+        limit({megabytes} * 1_000_000)
+        failed = 0
+        for i in range(2500):
+            try:
+                db.execute("INSERT OR REPLACE INTO t VALUES (?, randomblob(9000))", (i % 50,))
+            except sqlite3.Error:
+                failed += 1
+        print(json.dumps([failed, value("SELECT inline_because FROM wal_metrics")]))
+        """, wal_path)
+    assert failed == 0
+    assert because == "RLIMIT_FSIZE leaves no room for a log as long as usual"
+
+
 def test_bug_a_backup_beyond_the_file_size_limit_ended_the_host(wal_path, tmp_path):
     error, quiet = in_child(
         f"""

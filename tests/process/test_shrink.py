@@ -1,13 +1,18 @@
-"""The -wal file shrinks to wal_limit_bytes while commits go on."""
+"""The -wal file shrinks to wal_limit_bytes: in commits, and also where nobody commits any more."""
 
+import mmap
+import sqlite3
+import struct
 import time
 
 import pytest
 
-from conftest import connect
-from workers import fast_path, integrity  # noqa: F401 (fixtures)
+from conftest import connect, metrics, one
+from workers import fast_path, integrity, poll, worker  # noqa: F401 (fixtures)
 
+CUT_UNTIL_NS = 152  # in Header of ext/core/control_layout.h
 LIMIT = 2_000_000
+IDLE = 1.0  # seconds without a commit after which it begins
 
 
 def log_bytes(path):
@@ -31,6 +36,150 @@ def writer(fast_path):  # noqa: F811
     db.close()
 
 
+def shrunk(path, seconds=20):
+    return poll(lambda: log_bytes(path) <= LIMIT, True, seconds)
+
+
+def test_bug_the_log_kept_its_size_when_nobody_committed_any_more(writer, fast_path):
+    burst(writer)
+    begin = time.monotonic()
+    assert log_bytes(fast_path) > 6 * LIMIT
+    sizes = set()
+    while log_bytes(fast_path) > LIMIT and time.monotonic() < begin + 20:
+        sizes.add(log_bytes(fast_path))
+        time.sleep(0.002)
+    assert log_bytes(fast_path) == LIMIT
+    assert time.monotonic() - begin > 0.9 * IDLE
+    steps = sorted(sizes)
+    assert len(steps) >= 2, "it was cut all at once"
+    assert poll(lambda: one(writer, "SELECT count(*) FROM connection_metrics WHERE role = 'checkpointer'"), 0, 10) == 0
+    row = metrics(writer)
+    assert (row["pending_frames"], row["checkpoints_truncate"]) == (0, 0)
+    writer.execute("INSERT INTO t(payload) VALUES (1)")
+    assert one(writer, "SELECT count(*) FROM t") == 3001
+    assert integrity(fast_path) == "ok"
+
+
+def test_a_log_that_has_started_over_shrinks_too(writer, fast_path):
+    burst(writer)
+    wanted = lambda: metrics(writer)["pending_frames"]  # noqa: E731
+    assert poll(wanted, 0, 20) == 0
+    writer.execute("INSERT INTO t(payload) VALUES (1)")  # it starts over
+    assert metrics(writer)["wal_frames"] < 10
+    assert shrunk(fast_path)
+    assert one(writer, "SELECT count(*) FROM t") == 3001
+    assert integrity(fast_path) == "ok"
+
+
+def test_a_statement_that_comes_while_the_log_is_cut_waits_instead_of_busy(writer, fast_path):
+    burst(writer, 6000)
+    met = 0
+    with open(f"{fast_path}-walmanager", "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
+        for _ in range(8):
+            end = time.monotonic() + 5
+            while struct.unpack_from("<Q", memory, CUT_UNTIL_NS)[0] == 0 and time.monotonic() < end:
+                pass
+            if log_bytes(fast_path) <= LIMIT:
+                break
+            for _ in range(50):
+                writer.execute("INSERT INTO t(payload) VALUES (1)")
+            met += 1
+    assert met >= 3
+    assert shrunk(fast_path)
+
+
+@pytest.mark.parametrize("how", ["an open statement", "a transaction that reads", "a transaction that writes", "a trace of the driver's"])
+def test_it_is_not_cut_beside_a_managed_connection_that_may_need_the_write_lock(writer, fast_path, how):
+    other = connect(fast_path, timeout=0)
+    burst(writer)
+    if how == "an open statement":  # that reads no table, so it pins nothing
+        cursor = other.execute("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c")
+        assert cursor.fetchone() == (1,)
+    elif how == "a transaction that reads":
+        poll(lambda: metrics(writer)["pending_frames"], 0, 20)  # so that it reads the database alone, and pins nothing
+        other.execute("BEGIN")
+        assert one(other, "SELECT count(*) FROM t") == 3000
+    elif how == "a transaction that writes":
+        other.execute("BEGIN IMMEDIATE")
+    else:
+        other.execute("INSERT INTO t(payload) VALUES (1)")
+        other.set_trace_callback(lambda _: None)
+        for _ in range(4):  # it is noticed at the connection's next commits
+            other.execute("INSERT INTO t(payload) VALUES (1)")
+        assert one(writer, "SELECT count(*) FROM connection_metrics WHERE trace = 'displaced'") == 1
+    size = log_bytes(fast_path)
+    time.sleep(3 * IDLE)
+    assert log_bytes(fast_path) == size
+    if how == "a trace of the driver's":
+        return other.close()  # connections of ours are not opened for the next ten seconds
+    if how == "an open statement":
+        cursor.close()
+    elif how == "a transaction that reads":  # a log that started over meanwhile would refuse it: SQLITE_BUSY_SNAPSHOT
+        other.execute("INSERT INTO t(payload) VALUES (1)")
+        other.execute("COMMIT")
+    else:
+        other.execute("ROLLBACK")
+    writer.execute("INSERT INTO t(payload) VALUES (1)")  # connections of ours are permitted again
+    assert shrunk(fast_path)
+    other.close()
+
+
+def test_bug_an_unmanaged_connection_beside_a_managed_one_met_the_write_lock(writer, fast_path):
+    """It has no busy handler, and waits for no step."""
+    bare = sqlite3.connect(fast_path, timeout=0, isolation_level=None)
+    burst(writer)
+    assert bare.execute("SELECT count(*) FROM t").fetchone() == (3000,)
+    size = log_bytes(fast_path)
+    time.sleep(3 * IDLE)
+    assert log_bytes(fast_path) == size
+    bare.close()
+    assert shrunk(fast_path)  # the descriptor that SQLite keeps of it is known to be nobody's
+
+
+def test_it_is_cut_where_managed_connections_were_closed(writer, fast_path):
+    """SQLite keeps their descriptors as long as the process has a lock on the database."""
+    others = [connect(fast_path) for _ in range(5)]
+    burst(writer)
+    for other in others:
+        assert one(other, "SELECT count(*) FROM t") == 3000
+        other.close()
+    assert shrunk(fast_path)
+
+
+@pytest.mark.parametrize("managed", [False, True])
+def test_it_is_not_cut_beside_another_process(writer, fast_path, worker, managed):  # noqa: F811
+    other = worker(fast_path, load=managed)
+    other.call("one(db, 'SELECT count(*) FROM t')")
+    burst(writer)
+    size = log_bytes(fast_path)
+    time.sleep(3 * IDLE)
+    assert log_bytes(fast_path) == size
+    assert other.end() == 0
+    assert shrunk(fast_path)
+
+
+@pytest.mark.parametrize("cut", [1.2, 1.0, 0.6, 0.3])
+def test_kill_9_while_the_log_is_cut_loses_nothing(fast_path, worker, cut):  # noqa: F811
+    """The frames that were cut had been moved, and recovery must not replay those before them."""
+    process = worker(fast_path, timeout=0)
+    process.call(f"one(db, \"SELECT wal_set('wal_limit_bytes', {LIMIT})\")")
+    process.run(
+        """
+        db.execute("BEGIN")
+        for _ in range(3000): db.execute("INSERT INTO t(payload) VALUES (zeroblob(4000))")
+        db.execute("COMMIT")
+        for n in range(3): db.execute("UPDATE t SET payload = zeroblob(?) WHERE id % 50 = 0", (5000 + n,))
+        """
+    )
+    whole = log_bytes(fast_path)
+    assert poll(lambda: log_bytes(fast_path) < max(cut * whole, LIMIT + 1) or cut >= 1.2, True, 20)
+    process.kill()
+    assert integrity(fast_path) == "ok"
+    db = connect(fast_path, None)
+    assert db.execute("SELECT count(*), sum(length(payload)) FROM t").fetchone() == (3000, 3000 * 4000 + 60 * 1002)
+    db.close()
+
+
 def test_bug_the_log_stayed_between_once_and_twice_its_limit(writer, fast_path):
     """Commits go on, so nothing is idle: VACUUM leaves a log of its own size behind."""
     burst(writer, 700)
@@ -42,3 +191,14 @@ def test_bug_the_log_stayed_between_once_and_twice_its_limit(writer, fast_path):
         time.sleep(0.01)
     assert log_bytes(fast_path) == LIMIT
     assert integrity(fast_path) == "ok"
+
+
+@pytest.mark.parametrize("lie", [1, (1 << 64) - 1])
+def test_a_word_that_lies_stops_no_statement(writer, fast_path, lie):
+    with open(f"{fast_path}-walmanager", "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        begin = time.monotonic()
+        for _ in range(50):
+            struct.pack_into("<Q", memory, CUT_UNTIL_NS, lie)
+            writer.execute("INSERT INTO t(payload) VALUES (1)")
+        assert time.monotonic() - begin < 2
+        assert struct.unpack_from("<Q", memory, CUT_UNTIL_NS)[0] == 0
