@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <memory>
 
-#include "ext/checkpointer.h"
 #include "ext/clock.h"
 #include "ext/copied_file.h"
 #include "ext/core/evidence.h"
+#include "ext/own_connection.h"
 #include "ext/own_vfs.h"
 #include "ext/page_copy.h"
 #include "ext/size_signal.h"

@@ -26,6 +26,7 @@
 
 #include "ext/core/control_region.h"
 #include "ext/core/wal_index_format.h"
+#include "ext/own_connection.h"
 #include "ext/sqlite.h"
 #include "ext/wal_index.h"
 
@@ -44,14 +45,6 @@ struct CheckpointOutcome {
   std::string message;           // why it was skipped or failed
   bool commits_went_on = false;  // all that kept it from being complete: nobody was in the way
 };
-
-// Behaviour at the last close that the host asked of its own connection and ours must follow.
-struct CloseBehaviour {
-  bool checkpoint = true;    // SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE is off
-  bool persist_wal = false;  // SQLITE_FCNTL_PERSIST_WAL
-};
-
-CloseBehaviour CloseBehaviourOf(sqlite3* db, const char* schema);
 
 class Checkpointer {
  public:
@@ -207,23 +200,5 @@ class Checkpointer {
   std::uint64_t log_differs_ns_ = kGivenUpNs;  // how long nothing is opened where it does again
   sqlite3* optimizer_ = nullptr;               // guarded by interrupt_mutex_
 };
-
-// True on the calling thread while OpenOwnConnection() runs there: a process-wide load of ours must
-// not manage it. Other extensions of the process that load by themselves do see it.
-bool OpeningOwnConnection();
-Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char* vfs);
-// A database in memory, without a mutex. Its clock and its temporary files are those of SQLite's
-// own VFS where there is one: a default of the host's may be code that a thread of ours shall not
-// run.
-Result<OwnedDb> OpenInMemory();
-
-// Whether connections of ours may be opened on the database behind a schema of the host's, which is
-// in WAL mode. In the thread that uses the host's connection; true for the moment.
-struct OwnPermission {
-  const char* vfs = nullptr;             // to open them with; nullptr: they may not be
-  const volatile void* index = nullptr;  // the wal-index of the host's: ours must have the same
-  std::string because;                   // why they may not be
-};
-OwnPermission MayOpenOwn(sqlite3* host, const char* schema, const WalFile& log);
 
 }  // namespace walmanager

@@ -4,10 +4,10 @@
 #include <cstring>
 #include <string>
 
-#include "ext/checkpointer.h"
 #include "ext/clock.h"
 #include "ext/core/engine_version.h"
 #include "ext/core/shared_words.h"
+#include "ext/own_connection.h"
 #include "ext/registry.h"
 #include "ext/sqlite.h"
 #include "ext/wal_index.h"

@@ -2,13 +2,13 @@
 #include <algorithm>
 #include <string>
 
-#include "ext/checkpointer.h"
 #include "ext/clock.h"
 #include "ext/connection.h"
 #include "ext/core/engine_version.h"
 #include "ext/core/query_statistics.h"
 #include "ext/core/shared_words.h"
 #include "ext/engine_threads.h"
+#include "ext/own_connection.h"
 #include "ext/registry.h"
 #include "ext/sqlite.h"
 #include "ext/wal_index.h"
@@ -69,8 +69,8 @@ std::optional<ReadMarks> Connection::FindReadMarks(const Schema& schema) {
 
 void Connection::CapturePlans() {
   if (!main_ || !main_->control) return;
-  std::vector<StatementMeter::PlanWish> again;
-  for (const StatementMeter::PlanWish& wish : meter_.TakePlanWishes()) {
+  std::vector<PlanWish> again;
+  for (const PlanWish& wish : meter_.TakePlanWishes()) {
     QueryStatistics statistics(main_->control->memory());
     const auto entry = statistics.Find(wish.id);
     const auto version = Query("PRAGMA main.schema_version");

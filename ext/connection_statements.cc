@@ -1,12 +1,12 @@
 // The part of Connection that follows the host's statements: the events of its trace.
 #include <cstring>
 
-#include "ext/checkpointer.h"
 #include "ext/clock.h"
 #include "ext/connection.h"
 #include "ext/core/evidence.h"
 #include "ext/core/layout_pragma.h"
 #include "ext/core/shared_words.h"
+#include "ext/own_connection.h"
 #include "ext/sqlite.h"
 #include "ext/wal_index.h"
 

@@ -14,7 +14,6 @@
 #include "ext/core/setting_changes.h"
 #include "ext/engine_threads.h"
 #include "ext/file_id_at.h"
-#include "ext/read_pool.h"
 #include "ext/registry.h"
 #include "ext/rule_set.h"
 #include "ext/wal_index.h"
@@ -101,15 +100,14 @@ Database::Database(std::string path, const FileId& id)
       wal_path_(path_ + "-wal"),
       shm_path_(path_ + "-shm"),
       control_(ControlFile::Open(path_, id_, ControlFile::Wish::kAttach)),
-      checkpointer_(path_, id_, [this](bool open) { ShowOwnConnections(open); }),
-      read_pool_(std::make_shared<ReadPool>(path_, id_)) {
+      checkpointer_(path_, id_, [this](bool open) { ShowOwnConnections(open); }) {
   if (!control_) throw std::bad_alloc();
 }
 
 Database::~Database() {
   stopping_ = true;
   if (watch_thread_) watch_thread_->Stop();
-  read_pool_.reset();
+  kept_.reset();
   if (thread_) {
     checkpointer_.Cancel();
     thread_->Stop();
@@ -294,8 +292,23 @@ Status Database::Change(bool make_file, const std::function<Status(StoredSetting
   return Ok{};
 }
 
+std::shared_ptr<KeptConnections> Database::Kept(KeptConnectionsMaker make) {
+  const std::lock_guard lock(kept_mutex_);
+  if (!kept_) kept_ = make(path_, id_);
+  return kept_;
+}
+
+void Database::CloseKept() {
+  std::shared_ptr<KeptConnections> kept;
+  {
+    const std::lock_guard lock(kept_mutex_);
+    kept = kept_;
+  }
+  if (kept) kept->CloseConnections();
+}
+
 void Database::CloseOwnConnections() {
-  read_pool_->CloseConnections();
+  CloseKept();
   checkpointer_.Cancel();
   {
     const auto lock = LockForCaller();
@@ -306,7 +319,7 @@ void Database::CloseOwnConnections() {
 }
 
 void Database::StayOutOfTheWay(std::uint64_t now_ns) {
-  read_pool_->CloseConnections();
+  CloseKept();
   if (GoInline(now_ns,
                "something else has the trace of a connection that commits: its PRAGMA "
                "journal_mode would come unannounced")) {

@@ -32,16 +32,16 @@
 #include "ext/core/strategy.h"
 #include "ext/core/wal_index_format.h"
 #include "ext/health_watch.h"
+#include "ext/kept_connections.h"
+#include "ext/plan_wish.h"
 #include "ext/read_marks.h"
 #include "ext/replaced_files.h"
-#include "ext/statement_meter.h"
 #include "ext/wal_index.h"
 
 struct sqlite3;
 
 namespace walmanager {
 
-class ReadPool;
 class RuleSet;
 
 // A connection of the host's, in whose thread and name something runs. Valid for the call.
@@ -115,9 +115,9 @@ class Database {
   Status Change(bool make_file, const std::function<Status(StoredSettings&)>& change,
                 Patience patience = Patience::kSecond, const ChangeMark& mark = ThisChange());
 
-  // The connections on which read_pool() runs; whoever keeps it lets go before the last connection
-  // of the process closes.
-  const std::shared_ptr<ReadPool>& read_pool() const { return read_pool_; }
+  // What else keeps connections to this database, made at the first call. A caller that holds it
+  // lets go before the last connection of the host's closes.
+  std::shared_ptr<KeptConnections> Kept(KeptConnectionsMaker make);
 
   // --- checkpoints
   // What this process's connections want of them.
@@ -202,7 +202,7 @@ class Database {
   std::optional<std::int64_t> CountUnmanagedProcesses() const;
   // Statements of this process whose plan is wanted: the thread asks for them on a connection of
   // ours. False where it cannot; then the caller keeps them.
-  bool TakePlanWishes(const HostConnection& host, std::vector<StatementMeter::PlanWish> wishes);
+  bool TakePlanWishes(const HostConnection& host, std::vector<PlanWish> wishes);
   // The size of the -wal file, 0 where there is none; the largest that was seen is kept. nullopt:
   // unknown.
   std::optional<std::int64_t> WalBytes() const;
@@ -226,6 +226,7 @@ class Database {
   bool Replace(ControlFile::Wish wish);
 
   // checkpoint_mutex_ for a call of the user's, which the thread lets go first.
+  void CloseKept();
   std::unique_lock<std::mutex> LockForCaller();
   CheckpointReport LookAfterCommit(const HostConnection& host, ControlRegion& region,
                                    WalIndex* index, std::uint64_t now_ns);
@@ -437,7 +438,8 @@ class Database {
 
   ReplacedFilesWatch replaced_files_{path_};  // guards itself
   HealthWatch watch_{*this};
-  std::shared_ptr<ReadPool> read_pool_;  // constant; guards itself
+  std::mutex kept_mutex_;  // guards the one below, not what it keeps
+  std::shared_ptr<KeptConnections> kept_;
 
   std::mutex shown_mutex_;  // held for a copy; guards the next
   WalIndex shown_index_;    // last_index_ for those without checkpoint_mutex_
@@ -449,7 +451,7 @@ class Database {
   std::string strategy_error_;
   std::optional<CloseBehaviour> close_behaviour_;
   std::optional<WalIndex> index_at_close_;
-  std::vector<StatementMeter::PlanWish> plan_wishes_;
+  std::vector<PlanWish> plan_wishes_;
   std::uint64_t close_began_ns_ = 0;
   std::vector<AlertEntry> news_;
   std::atomic<bool> has_news_{false};  // changed with words_mutex_ held

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "ext/clock.h"
-#include "ext/connection.h"
 #include "ext/core/alerts.h"
+#include "ext/core/query_statistics.h"
 #include "ext/core/shared_words.h"
 #include "ext/database.h"
 #include "ext/engine_threads.h"
@@ -247,8 +247,7 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
 
 bool Database::WatchesByItself() { return EngineHasThreads(); }
 
-bool Database::TakePlanWishes(const HostConnection& host,
-                              std::vector<StatementMeter::PlanWish> wishes) {
+bool Database::TakePlanWishes(const HostConnection& host, std::vector<PlanWish> wishes) {
   constexpr std::size_t kMost = 64;
   const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
   // The thread that this wakes asks for the lock first: it finds the wishes.
@@ -261,7 +260,7 @@ bool Database::TakePlanWishes(const HostConnection& host,
 
 void Database::CapturePlans(ControlFile& current) {
   if (MonotonicNs() < inline_until_ns_) return;  // they stay
-  std::vector<StatementMeter::PlanWish> wishes;
+  std::vector<PlanWish> wishes;
   {
     const std::lock_guard lock(words_mutex_);
     wishes = std::exchange(plan_wishes_, {});
@@ -269,7 +268,7 @@ void Database::CapturePlans(ControlFile& current) {
   if (wishes.empty()) return;
   QueryStatistics statistics(current.memory());
   checkpointer_.Explain([&](sqlite3* db, std::uint32_t schema_version) {
-    for (const StatementMeter::PlanWish& wish : wishes) {
+    for (const PlanWish& wish : wishes) {
       const auto entry = statistics.Find(wish.id);
       if (!entry || statistics.PlanSchemaVersion(*entry) == schema_version) continue;
       // One that needs a temporary table, an attached database or a function of the host's cannot

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "ext/checkpointer.h"
+#include "ext/own_connection.h"
 #include "ext/sqlite.h"
 
 namespace walmanager {

@@ -29,4 +29,9 @@ FileSystemFacts FileSystemOf(const std::string& path) {
   return facts;
 }
 
+bool IsThere(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0;
+}
+
 }  // namespace walmanager

@@ -1,4 +1,4 @@
-// The file system that a file is on, as the system tells. Thread rules: none.
+// What the system tells of a file and of the file system that it is on. Thread rules: none.
 #pragma once
 
 #include <cstdint>
@@ -14,5 +14,8 @@ struct FileSystemFacts {
   std::optional<bool> is_mount_point;  // something is mounted at the path itself
 };
 FileSystemFacts FileSystemOf(const std::string& path);
+
+// Whether there is a file at the path. Opens nothing.
+bool IsThere(const std::string& path);
 
 }  // namespace walmanager

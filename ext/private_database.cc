@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ext/checkpointer.h"
+#include "ext/own_connection.h"
 
 namespace walmanager {
 namespace {

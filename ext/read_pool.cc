@@ -16,6 +16,13 @@ std::size_t Processors() {
 
 }  // namespace
 
+std::shared_ptr<ReadPool> ReadPool::Of(Database& database) {
+  const auto kept = database.Kept([](const std::string& path, const FileId& id) {
+    return std::static_pointer_cast<KeptConnections>(std::make_shared<ReadPool>(path, id));
+  });
+  return std::static_pointer_cast<ReadPool>(kept);
+}
+
 ReadPool::ReadPool(std::string path, const FileId& id) : path_(std::move(path)), id_(id) {}
 
 ReadPool::~ReadPool() {

@@ -23,13 +23,14 @@
 #include <vector>
 
 #include "ext/core/file_id.h"
+#include "ext/database.h"
 #include "ext/read_pool_call.h"
 
 namespace walmanager {
 
 class PoolReader;
 
-class ReadPool {
+class ReadPool final : public KeptConnections {
  public:
   // Since the process began to use the database.
   struct Figures {
@@ -40,9 +41,12 @@ class ReadPool {
     std::uint64_t calls = 0, waits = 0, timeouts = 0, retries = 0, replaced = 0;
   };
 
+  // The one of this process for the database.
+  static std::shared_ptr<ReadPool> Of(Database& database);
+
   // `id`: of the file at `path`.
   ReadPool(std::string path, const FileId& id);
-  ~ReadPool();
+  ~ReadPool() override;
   ReadPool(const ReadPool&) = delete;
   ReadPool& operator=(const ReadPool&) = delete;
 
@@ -62,7 +66,7 @@ class ReadPool {
   // connection left open.
   void End(const std::shared_ptr<PoolCall>& call, bool close);
   // Idle connections are closed now, those that work when they have done so.
-  void CloseConnections();
+  void CloseConnections() override;
 
   Figures figures() const;
   void CountCall() { ++calls_; }

@@ -15,9 +15,9 @@
 #include <string_view>
 #include <vector>
 
-#include "ext/checkpointer.h"
 #include "ext/control_file.h"
 #include "ext/core/pool_request.h"
+#include "ext/own_connection.h"
 
 namespace walmanager {
 

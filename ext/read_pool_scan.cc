@@ -229,9 +229,9 @@ Result<std::unique_ptr<ReadPoolScan>> StartReadPool(Connection& connection, cons
   const SettingValues values = (database ? database->settings() : StoredSettings{}).Values();
   const auto most = static_cast<std::size_t>(values[Setting::kReadPoolSize]);
   const std::int64_t timeout_ms = values[Setting::kReadPoolTimeoutMs];
-  if (database) database->read_pool()->CountCall();
+  if (database) ReadPool::Of(*database)->CountCall();
   if (auto host = most > 0 ? HostOf(connection, schema.value()) : std::nullopt) {
-    const auto pool = database->read_pool();
+    const auto pool = ReadPool::Of(*database);
     const auto call = std::make_shared<PoolCall>(request.value(), std::move(*host), timeout_ms);
     // Where a PRAGMA journal_mode of the host's comes unannounced nothing is left in its way.
     const bool close =

@@ -9,12 +9,12 @@
 #include <memory>
 
 #include "ext/backup_check.h"
-#include "ext/checkpointer.h"
 #include "ext/clock.h"
 #include "ext/copied_file.h"
 #include "ext/core/evidence.h"
 #include "ext/file_system.h"
 #include "ext/open_files.h"
+#include "ext/own_connection.h"
 #include "ext/own_vfs.h"
 #include "ext/page_copy.h"
 #include "ext/size_signal.h"

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "ext/checkpointer.h"
+#include "ext/own_connection.h"
 #include "ext/rule_check.h"
 
 namespace walmanager {

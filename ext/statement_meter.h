@@ -21,6 +21,7 @@
 #include "ext/control_file.h"
 #include "ext/core/query_statistics.h"
 #include "ext/core/statement_text.h"
+#include "ext/plan_wish.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -103,10 +104,6 @@ class StatementMeter {
   // The statement that ended last has committed to the log of `control`'s database.
   void Committed(ControlFile& control, std::uint64_t frames, std::uint64_t stall_ns);
   // The texts of statements whose plan is wanted, with their ids: taken once.
-  struct PlanWish {
-    std::uint64_t id;
-    std::string sql;
-  };
   // The statement that began last reads a table of ours: its plan is not wanted. A connection of
   // ours has no such table, and SQLite would tell the host's error log that there is none.
   void ReadsOwnTable();

@@ -5,11 +5,11 @@
 // into it.
 #include <string>
 
-#include "ext/checkpointer.h"
 #include "ext/connection.h"
 #include "ext/core/engine_version.h"
 #include "ext/host_turn.h"
 #include "ext/one_copy.h"
+#include "ext/own_connection.h"
 #include "ext/sqlite.h"
 #include "sql/function.h"
 #include "vtab/module.h"

@@ -1,7 +1,7 @@
 #include "vtab/query_room.h"
 
-#include "ext/checkpointer.h"
 #include "ext/connection.h"
+#include "ext/own_connection.h"
 #include "ext/sqlite.h"
 #include "vtab/module.h"
 

@@ -129,7 +129,7 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
   row.checkpoints = control->region().ReadCheckpointTotals();
   row.processes = control->CountProcesses();
   row.evictions = QueryStatistics(control->memory()).evictions();
-  row.pool = database.read_pool()->figures();
+  row.pool = ReadPool::Of(database)->figures();
   row.since_ms = static_cast<std::int64_t>(control->region().header().statistics_since_ms.load());
   if (control->shared()) row.statistics_file = control->path();
   if (!control->shared()) row.private_because = control->reason();
