@@ -5,14 +5,14 @@
 // into it.
 #include <string>
 
-#include "ext/connection.h"
-#include "ext/core/engine_version.h"
-#include "ext/host_turn.h"
-#include "ext/one_copy.h"
-#include "ext/own_connection.h"
-#include "ext/sqlite.h"
+#include "ext/connection/connection.h"
+#include "ext/core/base/engine_version.h"
+#include "ext/engine/one_copy.h"
+#include "ext/engine/own_connection.h"
+#include "ext/engine/sqlite.h"
+#include "ext/system/host_turn.h"
 #include "sql/function.h"
-#include "vtab/module.h"
+#include "vtab/module/module.h"
 
 #define WALMANAGER_EXPORT extern "C" __attribute__((visibility("default")))
 

@@ -1,9 +1,9 @@
 // wal_backup and wal_restore.
-#include "ext/backup.h"
-#include "ext/connection.h"
-#include "ext/core/json_reader.h"
-#include "ext/core/json_writer.h"
-#include "ext/restore.h"
+#include "ext/backup/backup.h"
+#include "ext/backup/restore.h"
+#include "ext/connection/connection.h"
+#include "ext/core/base/json_reader.h"
+#include "ext/core/base/json_writer.h"
 #include "sql/function.h"
 
 namespace walmanager {

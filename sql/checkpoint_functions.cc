@@ -1,7 +1,7 @@
 // wal_checkpoint_auto and wal_checkpoint.
-#include "ext/clock.h"
-#include "ext/connection.h"
-#include "ext/core/json_writer.h"
+#include "ext/connection/connection.h"
+#include "ext/core/base/json_writer.h"
+#include "ext/system/clock.h"
 #include "sql/function.h"
 
 namespace walmanager {

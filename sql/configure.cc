@@ -4,9 +4,9 @@
 #include <charconv>
 #include <vector>
 
-#include "ext/connection.h"
-#include "ext/core/json_reader.h"
-#include "ext/core/json_writer.h"
+#include "ext/connection/connection.h"
+#include "ext/core/base/json_reader.h"
+#include "ext/core/base/json_writer.h"
 #include "sql/function.h"
 
 namespace walmanager {

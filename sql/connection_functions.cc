@@ -1,6 +1,6 @@
 // wal_application_name, wal_trace: what a connection says of itself.
-#include "ext/connection.h"
-#include "ext/core/utf8.h"
+#include "ext/connection/connection.h"
+#include "ext/core/base/utf8.h"
 #include "sql/function.h"
 
 namespace walmanager {

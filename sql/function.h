@@ -5,8 +5,8 @@
 #include <span>
 #include <string>
 
-#include "ext/core/result.h"
-#include "ext/core/value.h"
+#include "ext/core/base/result.h"
+#include "ext/core/base/value.h"
 
 namespace walmanager {
 

@@ -1,9 +1,9 @@
 // wal_integrity_check.
 #include <algorithm>
 
-#include "ext/clock.h"
-#include "ext/connection.h"
-#include "ext/core/evidence.h"
+#include "ext/connection/connection.h"
+#include "ext/core/control/evidence.h"
+#include "ext/system/clock.h"
 #include "sql/function.h"
 
 namespace walmanager {

@@ -3,8 +3,8 @@
 #include <optional>
 #include <vector>
 
-#include "ext/connection.h"
-#include "ext/sqlite.h"
+#include "ext/connection/connection.h"
+#include "ext/engine/sqlite.h"
 #include "sql/function.h"
 #include "sql/top_level.h"
 

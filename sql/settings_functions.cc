@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <array>
 
-#include "ext/clock.h"
-#include "ext/connection.h"
-#include "ext/core/alerts.h"
-#include "ext/core/query_statistics.h"
+#include "ext/connection/connection.h"
+#include "ext/core/control/alerts.h"
+#include "ext/core/control/query_statistics.h"
+#include "ext/system/clock.h"
 #include "sql/function.h"
 
 namespace walmanager {

@@ -2,10 +2,10 @@
 #include <charconv>
 #include <set>
 
-#include "ext/connection.h"
-#include "ext/core/control_layout.h"
-#include "ext/core/json_reader.h"
-#include "ext/rule_check.h"
+#include "ext/checkpoint/rule_check.h"
+#include "ext/connection/connection.h"
+#include "ext/core/base/json_reader.h"
+#include "ext/core/control/control_layout.h"
 #include "sql/function.h"
 
 namespace walmanager {

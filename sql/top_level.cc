@@ -1,7 +1,7 @@
 #include "sql/top_level.h"
 
-#include "ext/core/sql_names.h"
-#include "ext/sqlite.h"
+#include "ext/core/text/sql_names.h"
+#include "ext/engine/sqlite.h"
 
 namespace walmanager {
 namespace {

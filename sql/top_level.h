@@ -9,7 +9,7 @@
 
 #include <string>
 
-#include "ext/connection.h"
+#include "ext/connection/connection.h"
 
 namespace walmanager {
 

@@ -1,6 +1,6 @@
 // wal_version: what this is and where it runs.
-#include "ext/connection.h"
-#include "ext/core/json_writer.h"
+#include "ext/connection/connection.h"
+#include "ext/core/base/json_writer.h"
 #include "sql/function.h"
 
 namespace walmanager {

@@ -3,11 +3,11 @@
 #include <map>
 #include <set>
 
-#include "ext/clock.h"
-#include "ext/core/query_statistics.h"
-#include "ext/core/time_text.h"
-#include "vtab/each_database.h"
-#include "vtab/table.h"
+#include "ext/core/base/time_text.h"
+#include "ext/core/control/query_statistics.h"
+#include "ext/system/clock.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

@@ -1,8 +1,8 @@
 // Reads system_health without a connection of the host's, for alerts.
-#include "ext/connection.h"
-#include "ext/health_watch.h"
-#include "vtab/module.h"
-#include "vtab/query_room.h"
+#include "ext/connection/connection.h"
+#include "ext/database/health_watch.h"
+#include "vtab/module/module.h"
+#include "vtab/module/query_room.h"
 
 namespace walmanager {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "ext/core/histogram.h"
-#include "ext/core/history.h"
-#include "vtab/table.h"
+#include "ext/core/base/histogram.h"
+#include "ext/core/control/history.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 

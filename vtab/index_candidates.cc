@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <optional>
 
-#include "ext/clock.h"
-#include "ext/core/hex.h"
-#include "ext/index_advisor.h"
-#include "vtab/each_database.h"
-#include "vtab/table.h"
+#include "ext/advisor/index_advisor.h"
+#include "ext/core/base/hex.h"
+#include "ext/system/clock.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

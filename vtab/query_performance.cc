@@ -2,12 +2,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ext/core/hex.h"
-#include "ext/core/histogram.h"
-#include "ext/core/query_statistics.h"
-#include "ext/core/time_text.h"
-#include "vtab/each_database.h"
-#include "vtab/table.h"
+#include "ext/core/base/hex.h"
+#include "ext/core/base/histogram.h"
+#include "ext/core/base/time_text.h"
+#include "ext/core/control/query_statistics.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

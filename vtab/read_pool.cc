@@ -1,7 +1,7 @@
 // read_pool(sql [, parameters_json]): statements at the same time on connections of the pool.
-#include "ext/connection.h"
-#include "ext/read_pool_scan.h"
-#include "vtab/streamed_table.h"
+#include "ext/connection/connection.h"
+#include "ext/read_pool/pool_scan.h"
+#include "vtab/module/streamed_table.h"
 
 namespace walmanager {
 namespace {

@@ -2,9 +2,9 @@
 // saw. Rows are counted no further than that takes.
 #include <cstdlib>
 
-#include "ext/clock.h"
-#include "vtab/each_database.h"
-#include "vtab/table.h"
+#include "ext/system/clock.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

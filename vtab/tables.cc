@@ -1,8 +1,8 @@
 // The list of tables: a line each, and the files of sql/queries.
 #include <vector>
 
-#include "vtab/query_table.h"
-#include "vtab/table.h"
+#include "vtab/module/query_table.h"
+#include "vtab/module/table.h"
 
 #define WALMANAGER_TABLES(TABLE) \
   TABLE(WalMetrics)              \

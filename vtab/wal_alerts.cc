@@ -1,10 +1,10 @@
 // wal_alerts: what became worse, and which settings and strategies somebody changed.
 #include <algorithm>
 
-#include "ext/core/alerts.h"
-#include "ext/core/time_text.h"
-#include "vtab/each_database.h"
-#include "vtab/table.h"
+#include "ext/core/base/time_text.h"
+#include "ext/core/control/alerts.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

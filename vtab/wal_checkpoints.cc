@@ -1,9 +1,9 @@
 // wal_checkpoints: the log of recent checkpoints of all processes, newest first.
 #include <algorithm>
 
-#include "ext/core/time_text.h"
-#include "vtab/each_database.h"
-#include "vtab/table.h"
+#include "ext/core/base/time_text.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

@@ -5,15 +5,15 @@
 #include <algorithm>
 #include <set>
 
-#include "ext/clock.h"
-#include "ext/core/evidence.h"
-#include "ext/core/sql_names.h"
-#include "ext/core/time_text.h"
-#include "ext/file_system.h"
-#include "ext/open_files.h"
-#include "ext/replaced_files.h"
-#include "vtab/each_database.h"
-#include "vtab/table.h"
+#include "ext/core/base/time_text.h"
+#include "ext/core/control/evidence.h"
+#include "ext/core/text/sql_names.h"
+#include "ext/system/clock.h"
+#include "ext/system/file_system.h"
+#include "ext/system/open_files.h"
+#include "ext/system/replaced_files.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

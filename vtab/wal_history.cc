@@ -1,8 +1,8 @@
 // wal_history: samples of what was counted, in three resolutions.
-#include "ext/core/time_text.h"
-#include "vtab/each_database.h"
+#include "ext/core/base/time_text.h"
 #include "vtab/history_columns.h"
-#include "vtab/table.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

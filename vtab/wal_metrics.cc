@@ -1,13 +1,13 @@
 // wal_metrics: one row per database, live from the wal-index and the control file.
 #include <algorithm>
 
-#include "ext/clock.h"
-#include "ext/connection.h"
-#include "ext/core/query_statistics.h"
-#include "ext/core/time_text.h"
-#include "ext/disk_room.h"
-#include "ext/read_pool.h"
-#include "vtab/table.h"
+#include "ext/connection/connection.h"
+#include "ext/core/base/time_text.h"
+#include "ext/core/control/query_statistics.h"
+#include "ext/read_pool/read_pool.h"
+#include "ext/system/clock.h"
+#include "ext/system/disk_room.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

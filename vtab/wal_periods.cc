@@ -2,11 +2,11 @@
 // before. Percentiles are of the merged histograms.
 #include <array>
 
-#include "ext/clock.h"
-#include "ext/core/time_text.h"
-#include "vtab/each_database.h"
+#include "ext/core/base/time_text.h"
+#include "ext/system/clock.h"
 #include "vtab/history_columns.h"
-#include "vtab/table.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "ext/clock.h"
-#include "ext/core/query_statistics.h"
-#include "ext/core/reader_attribution.h"
-#include "vtab/each_database.h"
-#include "vtab/table.h"
+#include "ext/core/control/query_statistics.h"
+#include "ext/core/control/reader_attribution.h"
+#include "ext/system/clock.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

@@ -1,7 +1,7 @@
 // wal_strategies: the rules of every strategy, built in and of the user's own.
-#include "ext/core/time_text.h"
-#include "vtab/each_database.h"
-#include "vtab/table.h"
+#include "ext/core/base/time_text.h"
+#include "vtab/module/each_database.h"
+#include "vtab/module/table.h"
 
 namespace walmanager {
 namespace {

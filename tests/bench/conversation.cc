@@ -6,8 +6,8 @@
 #include <iterator>
 #include <sstream>
 
-#include "ext/core/json_writer.h"
-#include "ext/core/time_text.h"
+#include "ext/core/base/json_writer.h"
+#include "ext/core/base/time_text.h"
 
 namespace walmanager::bench {
 namespace {

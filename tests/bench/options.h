@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "ext/core/result.h"
+#include "ext/core/base/result.h"
 
 namespace walmanager::bench {
 

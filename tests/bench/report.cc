@@ -10,7 +10,7 @@
 #include <fstream>
 #include <thread>
 
-#include "ext/core/json_writer.h"
+#include "ext/core/base/json_writer.h"
 
 namespace walmanager::bench {
 namespace {

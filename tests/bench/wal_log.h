@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "ext/core/wal_index_format.h"
+#include "ext/core/format/wal_index_format.h"
 #include "tests/bench/sqlite_db.h"
 
 namespace walmanager::bench {

@@ -8,12 +8,12 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "ext/core/alerts.h"
-#include "ext/core/connection_entry.h"
-#include "ext/core/control_region.h"
-#include "ext/core/history.h"
-#include "ext/core/query_statistics.h"
-#include "ext/core/time_text.h"
+#include "ext/core/base/time_text.h"
+#include "ext/core/control/alerts.h"
+#include "ext/core/control/connection_entry.h"
+#include "ext/core/control/control_region.h"
+#include "ext/core/control/history.h"
+#include "ext/core/control/query_statistics.h"
 
 namespace {
 

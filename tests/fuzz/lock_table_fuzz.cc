@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "ext/core/lock_table.h"
+#include "ext/core/format/lock_table.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view table(reinterpret_cast<const char*>(data), size);

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "ext/core/normalize.h"
-#include "ext/core/sql_tokens.h"
+#include "ext/core/text/normalize.h"
+#include "ext/core/text/sql_tokens.h"
 
 namespace {
 

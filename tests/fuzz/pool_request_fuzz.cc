@@ -4,9 +4,9 @@
 #include <optional>
 #include <string>
 
-#include "ext/core/json_reader.h"
-#include "ext/core/pool_request.h"
-#include "ext/core/value_json.h"
+#include "ext/core/base/json_reader.h"
+#include "ext/core/base/value_json.h"
+#include "ext/core/text/pool_request.h"
 
 using namespace walmanager;
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "ext/core/plan_text.h"
-#include "ext/core/preparable_text.h"
-#include "ext/core/sql_names.h"
+#include "ext/core/text/plan_text.h"
+#include "ext/core/text/preparable_text.h"
+#include "ext/core/text/sql_names.h"
 
 using namespace walmanager;
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "ext/core/wal_index_format.h"
+#include "ext/core/format/wal_index_format.h"
 
 namespace {
 

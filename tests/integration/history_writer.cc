@@ -31,8 +31,8 @@
 #include <string>
 #include <vector>
 
-#include "ext/core/histogram.h"
-#include "ext/core/history.h"
+#include "ext/core/base/histogram.h"
+#include "ext/core/control/history.h"
 
 namespace walmanager {
 namespace {

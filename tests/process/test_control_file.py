@@ -21,7 +21,7 @@ from conftest import BUILD, EXTENSION, connect
 from workers import NOBODY, integrity, poll, worker  # noqa: F401 (worker is a fixture)
 
 MAGIC = b"walmanager ctrl\0"
-# Offsets in the header (ext/core/control_layout.h).
+# Offsets in the header (ext/core/control/control_layout.h).
 LAYOUT_NUMBER, FILE_BYTES, READY, INODE, BOOT_ID = 16, 24, 32, 48, 56
 LAST_COMMIT_NS = 200  # and after it the time of the last checkpoint
 LOCK_MAKE = 1 << 40

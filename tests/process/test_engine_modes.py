@@ -14,7 +14,7 @@ from conftest import connect, one
 from workers import PATIENCE, copied_in_background, fast_path, integrity, poll, worker  # noqa: F401 (fixtures)
 
 FRAME = 4096 + 24
-# Offsets in the control file (ext/core/control_layout.h): in Header, and in EngineState.
+# Offsets in the control file (ext/core/control/control_layout.h): in Header, and in EngineState.
 GATE_UNTIL_NS = 232
 AT_WORK_UNTIL_NS, BRAKE_FRAME = 359680 + 16, 359680 + 24
 

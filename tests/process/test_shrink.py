@@ -10,7 +10,7 @@ import pytest
 from conftest import connect, metrics, one
 from workers import fast_path, integrity, poll, worker  # noqa: F401 (fixtures)
 
-CUT_UNTIL_NS = 152  # in Header of ext/core/control_layout.h
+CUT_UNTIL_NS = 152  # in Header of ext/core/control/control_layout.h
 LIMIT = 2_000_000
 IDLE = 1.0  # seconds without a commit after which it begins
 

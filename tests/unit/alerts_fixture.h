@@ -6,7 +6,7 @@
 #include <initializer_list>
 #include <string>
 
-#include "ext/core/alerts.h"
+#include "ext/core/control/alerts.h"
 #include "tests/unit/control_region_block.h"
 
 namespace walmanager {

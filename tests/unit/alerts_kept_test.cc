@@ -4,8 +4,8 @@
 #include <atomic>
 #include <cstring>
 
-#include "ext/core/alerts.h"
-#include "ext/core/shared_words.h"
+#include "ext/core/control/alerts.h"
+#include "ext/core/control/shared_words.h"
 #include "tests/unit/alerts_fixture.h"
 
 namespace walmanager {

@@ -1,5 +1,5 @@
 // When a check becomes an alert, and when it is over.
-#include "ext/core/alerts.h"
+#include "ext/core/control/alerts.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The wait of a commit beyond the limit: from nothing, smoothly, to a second.
-#include "ext/core/backpressure.h"
+#include "ext/core/policy/backpressure.h"
 
 #include <gtest/gtest.h>
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "ext/core/pool_request.h"
-#include "ext/core/value_json.h"
+#include "ext/core/base/value_json.h"
+#include "ext/core/text/pool_request.h"
 
 namespace walmanager {
 namespace {

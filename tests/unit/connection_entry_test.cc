@@ -1,5 +1,5 @@
 // A connection as those see it who ask who is there.
-#include "ext/core/connection_entry.h"
+#include "ext/core/control/connection_entry.h"
 
 #include <gtest/gtest.h>
 

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "ext/core/control_region.h"
+#include "ext/core/control/control_region.h"
 
 namespace walmanager {
 

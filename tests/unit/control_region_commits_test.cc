@@ -5,7 +5,7 @@
 #include <atomic>
 #include <barrier>
 
-#include "ext/core/control_region.h"
+#include "ext/core/control/control_region.h"
 #include "tests/unit/control_region_block.h"
 
 namespace walmanager {

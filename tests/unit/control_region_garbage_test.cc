@@ -4,12 +4,12 @@
 #include <cmath>
 #include <random>
 
-#include "ext/core/alerts.h"
-#include "ext/core/connection_entry.h"
-#include "ext/core/control_region.h"
-#include "ext/core/history.h"
-#include "ext/core/query_statistics.h"
-#include "ext/core/shared_words.h"
+#include "ext/core/control/alerts.h"
+#include "ext/core/control/connection_entry.h"
+#include "ext/core/control/control_region.h"
+#include "ext/core/control/history.h"
+#include "ext/core/control/query_statistics.h"
+#include "ext/core/control/shared_words.h"
 #include "tests/unit/control_region_block.h"
 
 namespace walmanager {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <functional>
 
-#include "ext/core/control_region.h"
+#include "ext/core/control/control_region.h"
 #include "tests/unit/control_region_block.h"
 
 namespace walmanager {

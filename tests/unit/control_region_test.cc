@@ -1,5 +1,5 @@
 // Whether a block of memory is a control file, and of what; what rules did is counted by rule.
-#include "ext/core/control_region.h"
+#include "ext/core/control/control_region.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Which releases of SQLite have the WAL-reset bug, by https://www.sqlite.org/wal.html.
-#include "ext/core/engine_version.h"
+#include "ext/core/base/engine_version.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Durations fall into the right bucket, and percentiles come back within the promised error.
-#include "ext/core/histogram.h"
+#include "ext/core/base/histogram.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // A control file's memory, and what a sampler sees: a database that counts, and two clocks.
 #pragma once
 
-#include "ext/core/history.h"
+#include "ext/core/control/history.h"
 #include "tests/unit/control_region_block.h"
 
 namespace walmanager {

@@ -1,5 +1,5 @@
 // A sample's numbers, and several made one: each is aggregated as its kind wants it.
-#include "ext/core/history_sample.h"
+#include "ext/core/control/history_sample.h"
 
 #include <algorithm>
 #include <cmath>

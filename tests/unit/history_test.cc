@@ -1,5 +1,5 @@
 // The rings: what was counted is in each resolution once, whatever clocks do, whoever is killed.
-#include "ext/core/history.h"
+#include "ext/core/control/history.h"
 
 #include <atomic>
 #include <numeric>

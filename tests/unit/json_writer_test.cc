@@ -1,5 +1,5 @@
 // JSON comes out as RFC 8259 has it, and kinds stay apart for json_type().
-#include "ext/core/json_writer.h"
+#include "ext/core/base/json_writer.h"
 
 #include <gtest/gtest.h>
 

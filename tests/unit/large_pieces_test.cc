@@ -1,4 +1,4 @@
-#include "ext/core/large_pieces.h"
+#include "ext/core/base/large_pieces.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // PRAGMA page_size and auto_vacuum are found in any spelling, and only what SQLite would take
 // counts.
-#include "ext/core/layout_pragma.h"
+#include "ext/core/text/layout_pragma.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // What the engine learns after ten cycles of injected costs, and what follows from it, within the
 // bounds of the settings.
-#include "ext/core/learned.h"
+#include "ext/core/policy/learned.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Locks are found in text as /proc/locks has it (proc_locks(5)); other lines are passed over.
-#include "ext/core/lock_table.h"
+#include "ext/core/format/lock_table.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // The headers of a log and of its frames are decoded as https://www.sqlite.org/fileformat.html,
 // section 4.1, lays them out, and a log is told from another by them.
-#include "ext/core/log_format.h"
+#include "ext/core/format/log_format.h"
 
 #include <gtest/gtest.h>
 

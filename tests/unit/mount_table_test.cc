@@ -1,5 +1,5 @@
 // The type of the file system that a file is on, from the system's table.
-#include "ext/core/mount_table.h"
+#include "ext/core/format/mount_table.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What a statement's fingerprint keeps and what it leaves out.
-#include "ext/core/normalize.h"
+#include "ext/core/text/normalize.h"
 
 #include <gtest/gtest.h>
 

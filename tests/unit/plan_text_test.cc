@@ -1,5 +1,5 @@
 // What a query plan costs that an index could save, in the wordings of SQLite's versions.
-#include "ext/core/plan_text.h"
+#include "ext/core/text/plan_text.h"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
 // The two arguments of read_pool(), and the values in them: exact, and wrong in words.
-#include "ext/core/pool_request.h"
+#include "ext/core/text/pool_request.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "ext/core/json_reader.h"
-#include "ext/core/value_json.h"
+#include "ext/core/base/json_reader.h"
+#include "ext/core/base/value_json.h"
 
 namespace walmanager {
 namespace {

@@ -1,9 +1,9 @@
 // A normalized text can be prepared again.
-#include "ext/core/preparable_text.h"
+#include "ext/core/text/preparable_text.h"
 
 #include <gtest/gtest.h>
 
-#include "ext/core/normalize.h"
+#include "ext/core/text/normalize.h"
 
 namespace walmanager {
 namespace {

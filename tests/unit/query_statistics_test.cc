@@ -1,5 +1,5 @@
 // The table of statements: what is counted is counted once, wherever it stands and whoever goes.
-#include "ext/core/query_statistics.h"
+#include "ext/core/control/query_statistics.h"
 
 #include <algorithm>
 

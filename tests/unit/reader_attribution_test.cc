@@ -1,5 +1,5 @@
 // Who holds a read mark, from what the lock table and the connections say.
-#include "ext/core/reader_attribution.h"
+#include "ext/core/control/reader_attribution.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // A replicator counts as gone after a minute without a sign of it, and as there at the first sign.
-#include "ext/core/replicator_watch.h"
+#include "ext/core/control/replicator_watch.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What a change of settings is called in wal_alerts.
-#include "ext/core/setting_changes.h"
+#include "ext/core/policy/setting_changes.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The list of settings is sound, and values out of range change nothing.
-#include "ext/core/settings.h"
+#include "ext/core/policy/settings.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <limits>
 #include <set>
 
-#include "ext/core/control_layout.h"
+#include "ext/core/control/control_layout.h"
 
 namespace walmanager {
 namespace {

@@ -1,5 +1,5 @@
 // The names in a text, in all the ways in which SQLite lets them be written.
-#include "ext/core/sql_names.h"
+#include "ext/core/text/sql_names.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Tokens are cut where SQLite cuts them, and any bytes make tokens.
-#include "ext/core/sql_tokens.h"
+#include "ext/core/text/sql_tokens.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The first words of a statement say what it is about to do.
-#include "ext/core/statement_text.h"
+#include "ext/core/text/statement_text.h"
 
 #include <gtest/gtest.h>
 

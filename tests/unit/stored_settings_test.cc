@@ -1,5 +1,5 @@
 // What may be changed in a database's settings, by whom, and the exact words where it may not.
-#include "ext/core/stored_settings.h"
+#include "ext/core/policy/stored_settings.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Names, modes and limits of rules, the built-in ones, and which rule of several decides.
-#include "ext/core/strategy.h"
+#include "ext/core/policy/strategy.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <set>
 #include <utility>
 
-#include "ext/core/control_layout.h"
-#include "ext/core/value.h"
+#include "ext/core/base/value.h"
+#include "ext/core/control/control_layout.h"
 
 namespace walmanager {
 namespace {

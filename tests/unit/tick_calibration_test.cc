@@ -1,5 +1,5 @@
 // The time that a processor's counter tells.
-#include "ext/core/tick_calibration.h"
+#include "ext/core/policy/tick_calibration.h"
 
 #include <gtest/gtest.h>
 

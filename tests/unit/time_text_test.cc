@@ -1,5 +1,5 @@
 // Points in time come out as SQLite's date functions write them.
-#include "ext/core/time_text.h"
+#include "ext/core/base/time_text.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What goes into a Value comes out of it, and messages show it as SQL would.
-#include "ext/core/value.h"
+#include "ext/core/base/value.h"
 
 #include <gtest/gtest.h>
 

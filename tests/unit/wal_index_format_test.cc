@@ -1,6 +1,6 @@
 // The wal-index is decoded as https://www.sqlite.org/walformat.html, section 2, lays it out; what
 // is torn, not initialised or short is refused.
-#include "ext/core/wal_index_format.h"
+#include "ext/core/format/wal_index_format.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,333 @@
+#include "ext/checkpoint/checkpointer.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "ext/engine/own_vfs.h"
+#include "ext/engine/wal_index.h"
+#include "ext/system/clock.h"
+#include "ext/system/read_marks.h"
+#include "ext/system/registry.h"
+#include "ext/system/size_signal.h"
+
+namespace walmanager {
+namespace {
+
+constexpr int kTriesWithoutDeadline = 4;  // torn headers, a log completed while we began
+constexpr useconds_t kPauseMicroseconds = 100;
+constexpr char kInterrupted[] = "interrupted: the host needs the database for itself";
+
+bool Blocking(CheckpointMode mode) { return mode != CheckpointMode::kPassive; }
+bool StartsOver(CheckpointMode mode) {
+  return mode == CheckpointMode::kRestart || mode == CheckpointMode::kTruncate;
+}
+
+CheckpointOutcome Complete(const WalIndex& index, std::int64_t moved) {
+  CheckpointOutcome outcome;
+  outcome.result = CheckpointResult::kComplete;
+  outcome.wal_frames = index.max_frame;
+  outcome.checkpointed_frames = index.backfill;
+  outcome.moved_frames = moved;
+  return outcome;
+}
+
+CheckpointOutcome Failed(const std::string& message) {
+  CheckpointOutcome outcome;
+  outcome.result = CheckpointResult::kFailed;
+  outcome.message = message;
+  return outcome;
+}
+
+}  // namespace
+
+std::optional<WalIndex> Checkpointer::Look() const {
+  return open() ? ReadWalIndex(OwnWalFile(checkpoint_.get())) : std::nullopt;
+}
+
+std::optional<std::array<bool, kReadMarks>> Checkpointer::TryReadMarks() {
+  if (!open()) return std::nullopt;
+  sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
+  std::array<bool, kReadMarks> held{};
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    constexpr int kExclusive = SQLITE_SHM_EXCLUSIVE;
+    const int rc =
+        file->pMethods->xShmLock(file, kReadLock0 + mark, 1, SQLITE_SHM_LOCK | kExclusive);
+    held[static_cast<std::size_t>(mark)] = rc == SQLITE_BUSY;
+    if (rc == SQLITE_OK) {
+      file->pMethods->xShmLock(file, kReadLock0 + mark, 1, SQLITE_SHM_UNLOCK | kExclusive);
+    }
+  }
+  return held;
+}
+
+CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
+                                    std::uint64_t deadline_ns, const WalIndex& before) {
+  Allowed allowed = Permit(host);
+  if (allowed == Allowed::kYes) allowed = Open();
+  switch (allowed) {
+    case Allowed::kYes: {
+      FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
+      CheckpointOutcome outcome = RunOpen(mode, deadline_ns);
+      if (open() || host.own_only) return outcome;
+      break;
+    }
+    case Allowed::kNotNow: {
+      // Somebody is in the way for a moment: an unguarded checkpoint is no answer to that.
+      CheckpointOutcome outcome;
+      outcome.result = CheckpointResult::kBusy;
+      outcome.busy = true;
+      outcome.message = unguarded_because_;
+      unguarded_because_.clear();
+      return outcome;
+    }
+    case Allowed::kNever:
+      if (host.own_only) {
+        CheckpointOutcome outcome;
+        outcome.message = unguarded_because_;
+        return outcome;
+      }
+      break;
+  }
+  return RunOnHost(host, mode, before);
+}
+
+CheckpointOutcome Checkpointer::RunOpen(CheckpointMode mode, std::uint64_t deadline_ns) {
+  last_used_ns_ = MonotonicNs();
+  const bool copied = sync_error_.empty() || CopyAgain();
+  CheckpointOutcome outcome = copied ? RunGuarded(mode, deadline_ns) : Failed(sync_error_);
+  if (CloseIfLogDiffers()) {
+    outcome.result = CheckpointResult::kSkipped;
+    outcome.message = unguarded_because_;
+  }
+  return outcome;
+}
+
+CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode,
+                                          const WalIndex& before) {
+  int log = -1, moved = -1;
+  const NoSizeSignal no_signal;
+  const int rc =
+      sqlite3_wal_checkpoint_v2(host.db, host.schema, static_cast<int>(mode), &log, &moved);
+  CheckpointOutcome outcome;
+  if (log >= 0) outcome.wal_frames = log;
+  if (moved >= 0) outcome.checkpointed_frames = moved;
+  outcome.busy = rc == SQLITE_BUSY;
+  // After TRUNCATE the log is empty: what was pending has been moved.
+  if (rc == SQLITE_OK && log == moved) {
+    outcome.moved_frames = before.pending();
+  } else if (moved >= 0) {
+    outcome.moved_frames = std::max<std::int64_t>(0, std::int64_t{moved} - before.backfill);
+  }
+  if (rc == SQLITE_OK) {
+    if (log < 0)
+      outcome.message = "the database is not in WAL mode";
+    else
+      outcome.result = log == moved ? CheckpointResult::kComplete : CheckpointResult::kPartial;
+  } else if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED) {
+    outcome.result = CheckpointResult::kBusy;
+    outcome.message =
+        rc == SQLITE_LOCKED ? "this connection has a statement open that reads the database" : "";
+  } else {
+    return Failed(EngineMessage(host.db));
+  }
+  return outcome;
+}
+
+bool Checkpointer::MustEnd() const {
+  return cancelled() || Registry::Get().forks_waiting.load(std::memory_order_relaxed) > 0;
+}
+
+// The busy handler of our checkpoint connection: waits for readers and writers until the deadline,
+// but never for our own guard.
+int Checkpointer::OnBusy(void* self, int) {
+  auto* checkpointer = static_cast<Checkpointer*>(self);
+  if (checkpointer->MustEnd() || MonotonicNs() >= checkpointer->busy_deadline_ns_) return 0;
+  const OwnFile* file = OwnFileOf(checkpointer->checkpoint_.get());
+  const OwnFile* guard = OwnFileOf(checkpointer->guard_.get());
+  if (file->HoldsWriteLock()) {
+    // Nobody can commit now. If somebody did before we had the lock, the guard is behind, and the
+    // engine would wait for it: give up and begin the guard again.
+    const auto index = checkpointer->Look();
+    const auto mark = guard->ReadMark();
+    if (index && mark && index->Snapshot(*mark) < index->max_frame) {
+      return 0;
+    }
+  }
+  usleep(kPauseMicroseconds);
+  return 1;
+}
+
+bool Checkpointer::NobodyPins() {
+  sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
+  const auto lock = [&](int flags) {
+    return file->pMethods->xShmLock(file, kReadLock0 + 1, kReadMarks - 1,
+                                    flags | SQLITE_SHM_EXCLUSIVE);
+  };
+  if (lock(SQLITE_SHM_LOCK) != SQLITE_OK) return false;
+  lock(SQLITE_SHM_UNLOCK);
+  return true;
+}
+
+std::optional<std::uint32_t> Checkpointer::ReaderInTheWay(CheckpointMode mode) {
+  const auto held = TryReadMarks();
+  const auto index = Look();
+  if (!held || !index) return std::nullopt;
+  // Where all is moved, what is left to do waits for every reader of the log, also of the newest
+  // frame. A reader on mark 0 reads none of it.
+  const bool starts_over = StartsOver(mode) && index->complete();
+  std::optional<std::uint32_t> oldest;
+  for (int mark = starts_over ? 1 : 0; mark < kReadMarks; ++mark) {
+    const std::uint32_t frame = index->Snapshot(mark);
+    if (!(*held)[static_cast<std::size_t>(mark)]) continue;
+    if (starts_over || frame < index->max_frame) oldest = std::min(oldest.value_or(frame), frame);
+  }
+  return oldest;
+}
+
+std::string Checkpointer::WhoIsInTheWay(CheckpointMode mode, int rc) {
+  auto reader = ReaderInTheWay(mode);
+  if (reader) {
+    // A commit holds a mark, too, for a moment.
+    usleep(kPauseMicroseconds);
+    const auto again = ReaderInTheWay(mode);
+    if (again != reader) reader.reset();
+  }
+  const auto index = Look();
+  if (rc == SQLITE_BUSY && Blocking(mode)) {
+    const auto locks = reader ? ReadMarksOfLockTable(path_ + "-shm") : std::nullopt;
+    if (!reader || (locks && (locks->writer || locks->written_here))) {
+      return "others wrote, or held the write lock";
+    }
+  }
+  if (!reader || !index) return "";
+  return "a reader holds frame " + std::to_string(*reader) + " of " +
+         std::to_string(index->max_frame);
+}
+
+// One checkpoint under one guard.
+struct Checkpointer::Step {
+  int rc = SQLITE_OK;
+  bool began = false;  // the guard stood as it must
+  bool nothing_to_move = false;
+  std::int64_t moved = 0;
+  bool started_over = false;
+  std::string message;
+};
+
+Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t deadline_ns) {
+  // Whatever happens, the guard's read transaction ends with this step.
+  const auto end = [this](sqlite3_stmt* stmt) {
+    sqlite3_reset(stmt);
+    guard_mark_.store(-1, std::memory_order_relaxed);
+  };
+  const std::unique_ptr<sqlite3_stmt, decltype(end)> end_of_guard(guard_read_.get(), end);
+  Step step;
+  const int guard_rc = sqlite3_step(guard_read_.get());
+  if (guard_rc != SQLITE_ROW) {
+    step.rc = sqlite3_reset(guard_read_.get());
+    if (step.rc == SQLITE_OK) step.rc = SQLITE_ERROR;
+    step.message = EngineMessage(guard_.get());
+    return step;
+  }
+  const auto mark = OwnFileOf(guard_.get())->ReadMark();
+  guard_mark_.store(mark.value_or(-1), std::memory_order_relaxed);
+  const auto before = Look();
+  if (mark && before) {
+    CheckpointMode now = mode;
+    if (before->complete()) {
+      // All is moved. RESTART and TRUNCATE have their last step to do, from mark 0.
+      step.nothing_to_move = !StartsOver(mode);
+      step.began = StartsOver(mode) && *mark == 0;
+    } else {
+      // On mark 0 with frames pending: the log moved on since the guard began. Begin again.
+      step.began = *mark > 0;
+      if (StartsOver(mode)) now = CheckpointMode::kFull;
+    }
+    if (step.began) {
+      OwnFileOf(checkpoint_.get())->may_write_lock = Blocking(now);
+      busy_deadline_ns_ = deadline_ns;
+      int log = 0, moved = 0;
+      const NoSizeSignal no_signal;
+      step.rc =
+          sqlite3_wal_checkpoint_v2(checkpoint_.get(), "main", static_cast<int>(now), &log, &moved);
+      OwnFileOf(checkpoint_.get())->may_write_lock = false;
+      if (step.rc != SQLITE_OK) step.message = EngineMessage(checkpoint_.get());
+      step.started_over = step.rc == SQLITE_OK && StartsOver(now);
+      const auto after = Look();
+      if (!step.started_over && after && after->salt1 == before->salt1) {
+        step.moved = std::int64_t{after->backfill} - before->backfill;
+      }
+    }
+  }
+  return step;
+}
+
+CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns) {
+  CheckpointOutcome outcome;
+  std::int64_t moved = 0;
+  int last_rc = SQLITE_OK;
+  std::string message;
+  const bool waits_for_readers = !Blocking(mode) && MonotonicNs() < deadline_ns;
+  if (cancelled()) {
+    outcome.result = CheckpointResult::kBusy;
+    outcome.busy = true;
+    outcome.message = kInterrupted;
+    return outcome;
+  }
+  for (int tries = 1;; ++tries) {
+    const Step step = RunStep(mode, deadline_ns);
+    moved += step.moved;
+    last_rc = step.rc & 0xff;
+    message = step.message;
+    const auto index = Look();
+    if (!index) {
+      outcome.result = CheckpointResult::kBusy;
+      outcome.busy = true;
+      outcome.message = "others write too fast to look at the wal-index";
+      return outcome;
+    }
+    if (last_rc != SQLITE_OK && last_rc != SQLITE_BUSY && last_rc != SQLITE_INTERRUPT)
+      return Failed(message);
+    const bool done = StartsOver(mode) ? step.started_over : index->complete();
+    const bool in_time = !MustEnd() && MonotonicNs() < deadline_ns;
+    const bool pinned = done && waits_for_readers && !NobodyPins();
+    if (done && (!pinned || !in_time)) {
+      outcome = Complete(*index, moved);
+      outcome.pinned = pinned;
+      if (mode == CheckpointMode::kTruncate) outcome.wal_frames = outcome.checkpointed_frames = 0;
+      if (step.nothing_to_move && tries == 1) {
+        outcome.result = CheckpointResult::kSkipped;
+        outcome.message = "nothing to move";
+      }
+      return outcome;
+    }
+    // All is moved and the log can start over: RESTART and TRUNCATE go on to that step at once.
+    const bool last_step_due = StartsOver(mode) && index->complete() && last_rc == SQLITE_OK;
+    // Past the deadline: again only where the attempt itself did not take place.
+    const bool tried = step.began && last_rc == SQLITE_OK && !last_step_due;
+    if (!in_time && (tried || cancelled() || tries >= kTriesWithoutDeadline)) {
+      outcome.pinned = waits_for_readers;
+      outcome.wal_frames = index->max_frame;
+      outcome.checkpointed_frames = index->backfill;
+      outcome.moved_frames = moved;
+      break;
+    }
+    if (!last_step_due) usleep(kPauseMicroseconds);
+  }
+  outcome.busy = last_rc == SQLITE_BUSY;
+  if (cancelled()) outcome.message = kInterrupted;
+  outcome.result = outcome.busy && Blocking(mode) ? CheckpointResult::kBusy
+                   : outcome.busy && moved == 0   ? CheckpointResult::kBusy
+                                                  : CheckpointResult::kPartial;
+  // A mode that waits for readers did not get what it waited for.
+  if (Blocking(mode)) outcome.busy = true;
+  if (outcome.message.empty()) {
+    outcome.message = WhoIsInTheWay(mode, last_rc);
+    outcome.commits_went_on = outcome.message.empty();
+    if (outcome.commits_went_on) outcome.message = "commits went on";
+  }
+  return outcome;
+}
+
+}  // namespace walmanager

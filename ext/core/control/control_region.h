@@ -1,0 +1,180 @@
+// Reading and writing the memory of a control file, shared or private; the layout is in
+// control_layout.h. This class knows no files, locks or clocks: those are
+// ext/database/control_file.h.
+//
+// The protocol, for all who touch this memory, in this process or another:
+// - Nobody waits and nobody can leave anything locked. Single words are relaxed atomics: they are
+//   counters, and no decision about data rests on their order.
+// - A slab is written by the one connection that owns it (load, add, store); readers sum the slabs.
+//   A slab is never emptied when its owner leaves: the next owner counts on, so totals survive
+//   kill -9. The last slab is shared and is added to with read-modify-write.
+// - A reset raises `reset_generation`. An owner that sees another generation than its slab's clears
+//   the slab first; readers take such a slab for empty.
+// - Settings stand twice; the lowest bit of `settings_generation` names the copy in force. A writer
+//   (there is one at a time: the caller holds the settings lock) fills the other copy and then
+//   stores the next generation with release. A reader loads the generation with acquire, copies,
+//   and looks again: only two changes in between can have touched what it copied. A writer killed
+//   half-way leaves the copy in force as it was.
+// - A checkpoint record is claimed by adding to `next_id`; its slot's id is 0 while it is written,
+//   and stored with release when it is done. A reader checks the id before and after it copies. A
+//   writer killed half-way leaves an empty slot.
+// - What is read is not trusted: counts are bounded, texts end at their field's end, numbers out of
+//   range fall back to defaults.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ext/core/control/control_layout.h"
+#include "ext/core/format/file_id.h"
+#include "ext/core/policy/learned.h"
+#include "ext/core/policy/stored_settings.h"
+
+namespace walmanager {
+
+enum class CheckpointOrigin : std::uint8_t { kInline, kBackground, kManual, kClose, kApplication };
+inline constexpr std::size_t kCheckpointOrigins = 5;
+const char* OriginName(CheckpointOrigin origin);
+enum class CheckpointResult : std::uint8_t { kComplete, kPartial, kBusy, kSkipped, kFailed };
+const char* ResultName(CheckpointResult result);
+
+// One checkpoint as it happened. Unknown is nullopt.
+struct CheckpointEntry {
+  std::uint64_t id = 0;  // given by the region
+  std::int64_t at_ms = 0;
+  std::int64_t pid = 0;             // as its process itself says
+  std::uint64_t pid_namespace = 0;  // of both pids; 0: unknown
+  CheckpointMode mode = CheckpointMode::kPassive;
+  CheckpointOrigin origin = CheckpointOrigin::kInline;
+  CheckpointResult result = CheckpointResult::kSkipped;
+  std::optional<std::int64_t> wal_frames, checkpointed_frames, moved_frames, wal_bytes,
+      blocked_by_pid;
+  std::int64_t duration_ns = 0;
+  std::string rule;   // empty: none
+  std::string error;  // empty: none
+};
+
+struct CommitTotals {
+  std::uint64_t commits = 0, frames_written = 0, timed_commits = 0, commit_ns = 0,
+                commit_max_ns = 0, stall_ns = 0;
+  std::vector<std::uint64_t> histogram;  // DurationScale::kBuckets
+};
+
+struct CheckpointTotals {
+  std::uint64_t by_mode[4] = {}, by_origin[kCheckpointOrigins] = {}, by_result[5] = {};
+  std::uint64_t frames = 0, total_ns = 0, max_ns = 0, last_ns = 0, wal_resets = 0,
+                wal_bytes_max = 0;
+  std::int64_t last_ms = 0;
+  std::optional<CheckpointMode> last_mode;
+  std::vector<std::uint64_t> histogram;
+};
+
+struct RuleFired {
+  std::uint64_t fired = 0;
+  std::int64_t last_fired_ms = 0;
+};
+
+class ControlRegion {
+ public:
+  // `file` must outlive this object; kFileBytes long, aligned to a page.
+  explicit ControlRegion(layout::ControlFile* file) : file_(file) {}
+
+  struct Identity {
+    FileId database;
+    std::string boot_id;
+  };
+  // Makes zeroed memory a control file. The caller alone has it.
+  void Initialize(const Identity& identity, std::int64_t unix_ms, std::uint64_t monotonic_ns);
+  // Empty where this is a control file of this layout, complete and of this database; else why not.
+  enum class Fit { kFits, kNotOurs, kOtherLayout, kUnfinished, kOtherDatabase, kOtherBoot };
+  Fit Check(const Identity& identity) const;
+  // Whether it is of this database.
+  bool IsOf(const FileId& database) const;
+  // The caller alone has it: takes it over for another database or after another boot.
+  void Adopt(const Identity& identity, std::int64_t unix_ms, std::uint64_t monotonic_ns);
+  // The caller alone has it: words that nothing would put right later, and that say what cannot be.
+  void Repair(std::uint64_t monotonic_ns);
+
+  // --- settings
+  std::uint64_t settings_generation() const {
+    return file_->header.settings_generation.load(std::memory_order_relaxed);
+  }
+  const layout::Counter& settings_generation_word() const {
+    return file_->header.settings_generation;
+  }
+  // nullopt only where somebody changed them twice at each of many tries: keep what you had.
+  std::optional<StoredSettings> ReadSettings() const;
+  // The caller holds the settings lock. Error where there is no room.
+  Status WriteSettings(const StoredSettings& settings);
+
+  // --- commits
+  // Frames that this look adds to what was counted, given the log as it is now; `reset`: the log
+  // started over since. Each frame is given to exactly one caller.
+  std::uint64_t AdvanceLog(std::uint32_t salt1, std::uint32_t max_frame, bool* reset);
+  struct Commit {
+    std::uint64_t frames = 0;
+    std::optional<std::uint64_t> duration_ns;  // nullopt where its start was not seen
+    std::uint64_t stall_ns = 0;
+  };
+  void RecordCommit(std::size_t slab, const Commit& commit);
+  // Frames of commits that nobody saw.
+  void AddFrames(std::size_t slab, std::uint64_t frames);
+  // Moves a slab's commits here, from private memory whose owner now has this. `with_frames`: here
+  // nobody has counted the log's frames yet; else they were, by the log's position.
+  void TakeOver(std::size_t slab, ControlRegion& before, std::size_t slab_before, bool with_frames);
+  // Likewise those of a slab that nobody owns any more, to the shared one.
+  void TakeOverLeft(ControlRegion& before, std::size_t slab_before, bool with_frames);
+  CommitTotals ReadCommits(bool with_histogram) const;
+  layout::ConnectionSlab& slab(std::size_t index) { return file_->slabs[index]; }
+  layout::Header& header() { return file_->header; }
+  const layout::Header& header() const { return file_->header; }
+  const layout::CheckpointCounters& checkpoints() const { return file_->checkpoints; }
+
+  // --- checkpoints
+  void RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t monotonic_ns);
+  // Moves what was counted and recorded of checkpoints and rules here, from private memory.
+  void TakeOverCheckpoints(ControlRegion& before, bool with_resets);
+  void CountSkippedCheckpoint();
+  void CountLogReset();
+  void RaiseWalBytesMax(std::uint64_t bytes);
+  CheckpointTotals ReadCheckpointTotals() const;
+  std::vector<CheckpointEntry> ReadCheckpointLog() const;  // newest first
+
+  // --- the engine. All words that may be out of date by a moment: whoever acts on one looks at the
+  // wal-index first.
+
+  // A remainder of so many frames of the log with this salt is a commit's to finish.
+  struct Prepared {
+    std::uint32_t salt1 = 0;
+    std::uint32_t frames = 0;  // 0: nothing is prepared
+    std::size_t rule = 0;      // index + 1 into the rules of the active strategy
+  };
+  Prepared prepared() const;
+  void SetPrepared(const Prepared& prepared);
+  layout::EngineState& engine() { return file_->engine; }
+  Learned learned() const;
+  void SetLearned(const Learned& learned);
+
+  // --- rules: `index` into BuiltinRules() or into StoredSettings::rules
+  void CountFired(bool builtin, std::size_t index, std::int64_t unix_ms);
+  RuleFired ReadFired(bool builtin, std::size_t index) const;
+
+  // Forgets commits and checkpoints; settings and rules stay. The number of checkpoint records
+  // that went.
+  std::int64_t ResetWalStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
+
+ private:
+  void SetDatabase(const FileId& database);
+  layout::ConnectionSlab& OwnSlab(std::size_t index);
+  void ClearStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
+  void AppendToLog(const CheckpointEntry& entry);
+  void BeginStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
+  // How often each of `rules`, which are about to replace those in force, has fired until now.
+  std::vector<RuleFired> FiredUnder(const std::vector<Rule>& rules) const;
+  layout::ControlFile* file_;
+};
+
+}  // namespace walmanager

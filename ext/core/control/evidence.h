@@ -1,0 +1,54 @@
+// What somebody once found out about a database or did to it (layout::Evidence): kept in the
+// control file, for system_health and those who ask later. Single words and texts; who writes at
+// the same time as another leaves a mixture of the two, and the next one mends it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "ext/core/control/control_layout.h"
+
+namespace walmanager {
+
+struct IntegrityEvidence {
+  std::int64_t at_ms = 0;  // Unix time
+  bool full = false;
+  std::int64_t findings = 0;
+  std::int64_t duration_ns = 0;
+  std::string first;  // finding; empty where there is none
+};
+void KeepIntegrity(layout::Evidence& evidence, const IntegrityEvidence& integrity);
+std::optional<IntegrityEvidence> ReadIntegrity(const layout::Evidence& evidence);
+
+struct BackupEvidence {
+  std::int64_t at_ms = 0;  // Unix time
+  std::int64_t bytes = 0;
+  std::string path;
+};
+void KeepBackup(layout::Evidence& evidence, const BackupEvidence& backup);
+std::optional<BackupEvidence> ReadBackup(const layout::Evidence& evidence);
+
+struct StorageEvidence {
+  std::int64_t at_ms = 0;  // Unix time
+  std::int64_t page_count = 0, freelist_pages = 0;
+};
+void KeepStorage(layout::Evidence& evidence, const StorageEvidence& storage);
+std::optional<StorageEvidence> ReadStorage(const layout::Evidence& evidence);
+
+// What a program asked for by PRAGMA, whether or not SQLite did it; nullopt: nothing yet.
+struct LayoutEvidence {
+  std::optional<std::int64_t> page_size_wished, auto_vacuum_wished;
+  std::optional<std::int64_t> auto_vacuum;  // as it was last found
+};
+// Keeps those that are known; the others stay as they were.
+void KeepLayout(layout::Evidence& evidence, const LayoutEvidence& found);
+LayoutEvidence ReadLayout(const layout::Evidence& evidence);
+
+// What is newer in `from` is taken over.
+void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to);
+
+// Another database: nothing is known of it.
+void ForgetEvidence(layout::Evidence& evidence);
+
+}  // namespace walmanager

@@ -1,0 +1,299 @@
+#include "ext/core/control/history.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <limits>
+#include <span>
+#include <type_traits>
+
+#include "ext/core/control/shared_words.h"
+
+namespace walmanager {
+namespace {
+
+using layout::HistoryHead;
+using layout::HistoryRecord;
+using layout::HistorySlot;
+using layout::HistoryState;
+using layout::HistorySums;
+
+// The rings, and what the arrays of HistoryState are in the order of.
+enum Ring : std::size_t { kSamples, kMinutes, kHours, kRings };
+constexpr std::array<std::int64_t, kRings> kRingMs = {0, 60'000, 3'600'000};
+static_assert(std::tuple_size_v<decltype(HistoryState::last_ids)> == kRings);
+
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+constexpr std::uint64_t kAnotherBoot = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint64_t kMostId = std::uint64_t{1} << 62;  // none is ever that large
+
+std::span<HistorySlot> SlotsOf(layout::History& history, std::size_t ring) {
+  if (ring == kSamples) return history.samples;
+  return ring == kMinutes ? std::span<HistorySlot>(history.minutes) : history.hours;
+}
+
+// Copies of what is in the file, made word by word.
+template <typename T>
+T Load(const T& shared) {
+  static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % 8 == 0);
+  T value;
+  CopyWords(&value, &shared, sizeof(T));
+  return value;
+}
+template <typename T>
+void Store(T& shared, const T& value) {
+  CopyWords(&shared, &value, sizeof(T));
+}
+
+// --- reading
+
+std::optional<HistoryState> ReadState(const layout::History& history) {
+  constexpr int kTries = 100;
+  for (int i = 0; i < kTries; ++i) {
+    // Acquire: pairs with the writer's release, so the state in force is seen whole.
+    const std::uint64_t generation = history.generation.load(std::memory_order_acquire);
+    const HistoryState state = Load(history.states[generation & 1]);
+    // Keeps the copying above before the second look.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (Get(history.generation) == generation) return state;
+  }
+  return std::nullopt;
+}
+
+// A sample, minute or hour, and the ids of the samples that it is of.
+struct Place {
+  std::uint64_t id = 0;
+  std::uint64_t first = 0, last = 0;
+  std::int64_t at_ms = 0;
+  const HistorySlot* slot = nullptr;
+  const HistorySums* open = nullptr;  // not over yet: in no slot
+};
+
+Place PlaceOf(std::uint64_t id, const HistoryHead& head) {
+  Place place;
+  place.id = id;
+  place.first = head.last_id - head.samples + 1;
+  place.last = head.last_id;
+  place.at_ms = head.at_ms;
+  return place;
+}
+
+// What the ring has, oldest first.
+std::vector<Place> PlacesOf(layout::History& history, const HistoryState& state, std::size_t ring) {
+  std::vector<Place> places;
+  const std::span<HistorySlot> slots = SlotsOf(history, ring);
+  places.reserve(slots.size() + 1);
+  const std::uint64_t last = state.last_ids[ring];
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    // Acquire: pairs with the writer's release of the id.
+    const std::uint64_t id = slots[i].id.load(std::memory_order_acquire);
+    if (id == 0 || id <= state.forgotten_ids[ring] || id > last) continue;
+    if (last - id >= slots.size() || id % slots.size() != i) continue;
+    Place place = PlaceOf(id, Load(slots[i].record.head));
+    // Keeps the copying above before the second look.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (Get(slots[i].id) != id) continue;
+    place.slot = &slots[i];
+    places.push_back(place);
+  }
+  std::sort(places.begin(), places.end(),
+            [](const Place& a, const Place& b) { return a.id < b.id; });
+  return places;
+}
+
+// nullopt: another sample has taken the place since.
+std::optional<HistorySums> SumsOf(const Place& place) {
+  if (place.open) return *place.open;
+  const HistoryRecord record = Load(place.slot->record);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (Get(place.slot->id) != place.id) return std::nullopt;
+  return UnpackSample(record);
+}
+
+// Whether the finer ring has all samples of the place that ended after `from_ms`.
+bool FinerHas(const std::vector<Place>& finer, const Place& place, std::int64_t from_ms) {
+  if (finer.empty() || place.last < finer.front().first) return false;
+  return place.first >= finer.front().first || finer.front().at_ms <= from_ms;
+}
+
+// --- writing; the caller is the only one
+
+// Only its writers change the state, so theirs needs no second look.
+HistoryState StateInForce(const layout::History& history) {
+  const HistoryState state = Load(history.states[Get(history.generation) & 1]);
+  for (std::size_t ring = 0; ring < kRings; ++ring) {
+    const std::uint64_t last = state.last_ids[ring];
+    // No writer left such ids: begin anew.
+    if (last >= kMostId || state.forgotten_ids[ring] > last) return HistoryState{};
+  }
+  return state;
+}
+
+void PutInForce(layout::History& history, const HistoryState& state) {
+  const std::uint64_t next = Get(history.generation) + 1;
+  // Keeps the storing below after the state in force became the other one: a reader that still
+  // copies this one sees that its generation is gone.
+  std::atomic_thread_fence(std::memory_order_release);
+  Store(history.states[next & 1], state);
+  // Release: whoever sees the new generation sees the state that it names, and the slots.
+  history.generation.store(next, std::memory_order_release);
+}
+
+void Publish(layout::History& history, HistoryState& state, std::size_t ring,
+             const HistorySums& sums) {
+  const std::span<HistorySlot> slots = SlotsOf(history, ring);
+  const std::uint64_t id = ++state.last_ids[ring];
+  HistorySlot& slot = slots[id % slots.size()];
+  Put(slot.id, 0);
+  // Keeps the storing below after the slot was marked empty.
+  std::atomic_thread_fence(std::memory_order_release);
+  Store(slot.record, PackSample(sums));
+  // Release: whoever sees the id sees the record.
+  slot.id.store(id, std::memory_order_release);
+}
+
+// Adds the sample to the minute or hour that is not over, after closing it where the sample is of
+// another one.
+void AddToOpen(layout::History& history, HistoryState& state, std::size_t ring,
+               const HistorySums& sample) {
+  HistorySums& open = ring == kMinutes ? state.minute : state.hour;
+  const std::int64_t length_ms = kRingMs[ring];
+  if (open.head.samples != 0 && open.head.at_ms / length_ms != sample.head.at_ms / length_ms) {
+    open.head.resolution_ms = static_cast<std::uint32_t>(length_ms);
+    Publish(history, state, ring, open);
+    open = HistorySums{};
+  }
+  AddSample(sample, open);
+}
+
+std::uint64_t CoveredMs(const layout::HistoryBaseline& baseline, std::int64_t unix_ms,
+                        std::uint64_t monotonic_ns) {
+  if (baseline.known != 1) return 0;
+  if (monotonic_ns >= baseline.monotonic_ns) {
+    return (monotonic_ns - baseline.monotonic_ns + kNsPerMs / 2) / kNsPerMs;
+  }
+  return unix_ms > baseline.at_ms
+             ? static_cast<std::uint64_t>(unix_ms) - static_cast<std::uint64_t>(baseline.at_ms)
+             : 0;
+}
+
+// One word of the baseline in force. A writer may be about to change it: it is that much out of
+// date.
+template <typename T>
+T Word(T& word) {
+  return std::atomic_ref<T>(word).load(std::memory_order_relaxed);
+}
+layout::HistoryBaseline& BaselineOf(layout::History& history) {
+  return history.states[history.generation.load(std::memory_order_acquire) & 1].baseline;
+}
+
+}  // namespace
+
+void History::Add(std::int64_t unix_ms, std::uint64_t monotonic_ns, std::int64_t interval_ms,
+                  const HistoryTotals& totals, const HistoryGauges& gauges) {
+  HistoryState state = StateInForce(history_);
+  HistorySums sample{};
+  sample.head.at_ms = std::max<std::int64_t>(unix_ms, 0);
+  sample.head.covers_ms = CoveredMs(state.baseline, unix_ms, monotonic_ns);
+  sample.head.last_id = state.last_ids[kSamples] + 1;
+  sample.head.resolution_ms = static_cast<std::uint32_t>(
+      std::clamp<std::int64_t>(interval_ms, 0, std::numeric_limits<std::uint32_t>::max()));
+  sample.head.samples = 1;
+  AddCounted(totals, state.baseline, sample);
+  state.baseline.at_ms = sample.head.at_ms;
+  state.baseline.monotonic_ns = monotonic_ns;
+  SetGauges(gauges, sample);
+  for (const std::size_t ring : {kMinutes, kHours}) AddToOpen(history_, state, ring, sample);
+  Publish(history_, state, kSamples, sample);
+  PutInForce(history_, state);
+}
+
+void History::Begin(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
+  HistoryState state = StateInForce(history_);
+  state.baseline = {};
+  state.baseline.known = 1;
+  state.baseline.at_ms = std::max<std::int64_t>(unix_ms, 0);
+  state.baseline.monotonic_ns = monotonic_ns;
+  PutInForce(history_, state);
+}
+
+void History::BeginAnew(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
+  layout::HistoryBaseline& baseline = history_.states[0].baseline;
+  baseline.known = 1;
+  baseline.at_ms = std::max<std::int64_t>(unix_ms, 0);
+  baseline.monotonic_ns = monotonic_ns;
+}
+
+std::uint64_t History::DueInNs(std::uint64_t monotonic_ns, std::int64_t interval_ms) const {
+  layout::HistoryBaseline& baseline = BaselineOf(history_);
+  const std::uint64_t last = Word(baseline.monotonic_ns);
+  if (Word(baseline.known) != 1 || monotonic_ns < last) return 0;
+  const auto interval_ns =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(interval_ms, 0)) * kNsPerMs;
+  const std::uint64_t passed = monotonic_ns - last;
+  return passed < interval_ns ? interval_ns - passed : 0;
+}
+
+std::optional<std::int64_t> History::last_ms() const {
+  layout::HistoryBaseline& baseline = BaselineOf(history_);
+  if (Word(baseline.known) != 1) return std::nullopt;
+  return Word(baseline.at_ms);
+}
+
+std::vector<HistorySample> History::Read() const {
+  std::vector<HistorySample> samples;
+  const auto state = ReadState(history_);
+  if (!state) return samples;
+  for (const std::size_t ring : {kHours, kMinutes, kSamples}) {
+    for (const Place& place : PlacesOf(history_, *state, ring)) {
+      if (const auto sums = SumsOf(place)) samples.push_back(ReadSample(*sums));
+    }
+  }
+  return samples;
+}
+
+std::optional<HistorySample> History::Merge(std::int64_t from_ms, std::int64_t to_ms) const {
+  const auto state = ReadState(history_);
+  if (!state) return std::nullopt;
+  std::array<std::vector<Place>, kRings> places;
+  for (std::size_t ring = 0; ring < kRings; ++ring) {
+    places[ring] = PlacesOf(history_, *state, ring);
+    if (ring == kSamples) continue;
+    const HistorySums& open = ring == kMinutes ? state->minute : state->hour;
+    if (open.head.samples == 0) continue;
+    places[ring].push_back(PlaceOf(state->last_ids[ring] + 1, open.head));
+    places[ring].back().open = &open;
+  }
+  HistorySums merged{};
+  std::uint64_t covered = 0;  // samples up to this one are in
+  for (const std::size_t ring : {kHours, kMinutes, kSamples}) {
+    for (const Place& place : places[ring]) {
+      if (place.at_ms <= from_ms || place.at_ms > to_ms || place.first <= covered) continue;
+      if (ring != kSamples && FinerHas(places[ring - 1], place, from_ms)) continue;
+      covered = std::max(covered, place.last);
+      if (const auto sums = SumsOf(place)) AddSample(*sums, merged);
+    }
+  }
+  if (merged.head.samples == 0) return std::nullopt;
+  return ReadSample(merged);
+}
+
+std::int64_t History::Reset() {
+  HistoryState state = StateInForce(history_);
+  std::int64_t gone = 0;
+  for (std::size_t ring = 0; ring < kRings; ++ring) {
+    gone += static_cast<std::int64_t>(PlacesOf(history_, state, ring).size());
+  }
+  HistoryState empty{};
+  empty.last_ids = empty.forgotten_ids = state.last_ids;
+  PutInForce(history_, empty);
+  return gone;
+}
+
+void History::ForgetMonotonicTime() {
+  HistoryState state = StateInForce(history_);
+  state.baseline.monotonic_ns = kAnotherBoot;
+  PutInForce(history_, state);
+}
+
+}  // namespace walmanager

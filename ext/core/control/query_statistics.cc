@@ -1,0 +1,320 @@
+#include "ext/core/control/query_statistics.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "ext/core/control/shared_words.h"
+
+namespace walmanager {
+namespace {
+
+using layout::Counter;
+using layout::HotQuery;
+
+constexpr std::size_t kShareThatMakesRoom = 16;
+
+// FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/); never 0.
+std::uint64_t Check(std::string_view text) {
+  std::uint64_t hash = 14695981039346656037u;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return hash | 1;
+}
+
+}  // namespace
+
+std::optional<std::size_t> QueryStatistics::Find(std::uint64_t id) const {
+  for (std::size_t i = 0; i < layout::kQueries; ++i) {
+    if (Get(table_.ids[i]) == id) return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> QueryStatistics::FindOrMake(const NormalizedQuery& query,
+                                                       std::int64_t unix_ms,
+                                                       std::size_t max_queries) {
+  constexpr int kTries = 4;
+  for (int i = 0; i < kTries; ++i) {
+    if (const auto found = Find(query.id)) {
+      Describe(*found, query, unix_ms);
+      return found;
+    }
+    MakeRoom(max_queries);
+    // All who make the same statement look for a place from the same point on, so that two seldom
+    // make it twice; readers add up what has the same id.
+    for (std::size_t step = 0; step < layout::kQueries; ++step) {
+      const std::size_t entry = (query.id + step) % layout::kQueries;
+      std::uint64_t seen = 0;
+      // Asked before it is claimed: from then on others may count there for the new statement.
+      const bool left_behind = !IsEmpty(table_.entries[entry].counters);
+      if (Get(table_.ids[entry]) == 0 &&
+          table_.ids[entry].compare_exchange_strong(seen, query.id, std::memory_order_relaxed)) {
+        // What late writers left there.
+        if (left_behind) Move(table_.entries[entry].counters, table_.evicted);
+        // Not the first to go, before its first execution has ended.
+        Put(table_.entries[entry].counters.last_seen_ms, static_cast<std::uint64_t>(unix_ms));
+        Describe(entry, query, unix_ms);
+        return entry;
+      }
+      if (seen == query.id) break;
+    }
+  }
+  return std::nullopt;
+}
+
+void QueryStatistics::Describe(std::size_t place, const NormalizedQuery& query,
+                               std::int64_t unix_ms) {
+  layout::QueryEntry& entry = table_.entries[place];
+  // Acquire: pairs with the release below, so the text is seen whole.
+  if (entry.described.load(std::memory_order_acquire) == query.id) return;
+  if (!Holds(place, query.id)) return;  // gone again
+  Put(entry.kind, static_cast<std::uint64_t>(query.kind));
+  Put(entry.first_seen_ms, static_cast<std::uint64_t>(unix_ms));
+  Put(entry.plan_check, 0);
+  Put(entry.plan_schema, 0);
+  Put(entry.last_text, 0);
+  Put(entry.texts, 0);
+  PutText(entry.text, query.text);
+  entry.described.store(query.id, std::memory_order_release);
+}
+
+void QueryStatistics::SawText(std::size_t place, std::uint64_t hash) {
+  layout::QueryEntry& entry = table_.entries[place];
+  if (entry.last_text.exchange(hash, std::memory_order_relaxed) != hash) {
+    walmanager::Add(entry.texts, 1);
+  }
+}
+
+void QueryStatistics::MakeRoom(std::size_t max_queries) {
+  max_queries = std::clamp<std::size_t>(max_queries, 1, layout::kQueries);
+  std::size_t there = 0;
+  for (const Counter& id : table_.ids) there += Get(id) != 0 ? 1 : 0;
+  if (there < max_queries) return;
+  std::vector<std::pair<std::uint64_t, std::size_t>> used;  // when last seen, and where
+  std::unordered_map<std::uint64_t, std::size_t> place;     // in `used`, by id
+  for (std::size_t i = 0; i < layout::kQueries; ++i) {
+    const std::uint64_t id = Get(table_.ids[i]);
+    if (id == 0) continue;
+    place[id] = used.size();
+    used.emplace_back(Get(table_.entries[i].counters.last_seen_ms), i);
+  }
+  if (used.size() < max_queries) return;
+  const std::uint64_t slabs =
+      std::min<std::uint64_t>(Get(file_->header.slabs_used), layout::kConnections);
+  for (std::size_t slab = 0; slab < slabs; ++slab) {
+    // What still runs stays.
+    const layout::ConnectionInfo& info = file_->slabs[slab].info;
+    const auto running = Get(info.started_ns) != 0 ? place.find(Get(info.query_id)) : place.end();
+    if (running != place.end()) used[running->second].first = ~std::uint64_t{0};
+    for (const HotQuery& hot : table_.hot[slab]) {
+      const auto found = place.find(Get(hot.id));
+      if (found == place.end()) continue;
+      auto& last = used[found->second].first;
+      last = std::max(last, Get(hot.counters.last_seen_ms));
+    }
+  }
+  const std::size_t leaving =
+      std::min(used.size(), used.size() - max_queries +
+                                std::max<std::size_t>(1, max_queries / kShareThatMakesRoom));
+  std::nth_element(used.begin(), used.begin() + static_cast<std::ptrdiff_t>(leaving - 1),
+                   used.end());
+  for (std::size_t i = 0; i < leaving; ++i) {
+    const std::size_t entry = used[i].second;
+    if (table_.ids[entry].exchange(0, std::memory_order_relaxed) == 0) continue;
+    Put(table_.entries[entry].described, 0);
+    Move(table_.entries[entry].counters, table_.evicted);
+    walmanager::Add(table_.evictions, 1);
+  }
+}
+
+HotQuery* QueryStatistics::ClaimHot(std::size_t slab, std::size_t entry, std::uint64_t id) {
+  if (slab >= layout::kConnections) return nullptr;
+  const std::uint64_t generation = Get(file_->header.query_generation);
+  HotQuery* free = nullptr;
+  for (HotQuery& hot : table_.hot[slab]) {
+    const std::uint64_t of = Get(hot.id);
+    const bool current = of != 0 && Get(hot.generation) == generation;
+    if (current && of == id) {
+      Put(hot.entry, entry);
+      return &hot;
+    }
+    const std::size_t at = std::min<std::size_t>(Get(hot.entry), layout::kQueries - 1);
+    if (!current || !Holds(at, of)) free = &hot;
+  }
+  if (!free) return nullptr;
+  if (Get(free->generation) == generation) Move(free->counters, table_.evicted);
+  Put(free->id, 0);
+  Clear(free->counters);
+  Put(free->entry, entry);
+  Put(free->generation, generation);
+  Put(free->id, id);
+  return free;
+}
+
+void QueryStatistics::ReleaseHot(std::size_t slab) {
+  if (slab >= layout::kConnections) return;
+  const std::uint64_t generation = Get(file_->header.query_generation);
+  for (HotQuery& hot : table_.hot[slab]) {
+    const std::uint64_t id = Get(hot.id);
+    if (id == 0) continue;
+    if (Get(hot.generation) == generation) {
+      const std::size_t entry = std::min<std::size_t>(Get(hot.entry), layout::kQueries - 1);
+      Move(hot.counters, Holds(entry, id) ? table_.entries[entry].counters : table_.evicted);
+    }
+    Put(hot.id, 0);
+  }
+}
+
+void QueryStatistics::MoveTo(QueryStatistics& other, std::size_t max_queries) {
+  for (std::size_t i = 0; i < layout::kQueries; ++i) {
+    layout::QueryEntry& entry = table_.entries[i];
+    const std::uint64_t id = Get(table_.ids[i]);
+    if (id == 0 || IsEmpty(entry.counters)) continue;
+    std::string text = ReadText(i, id);
+    if (text.empty()) {
+      Move(entry.counters, other.table_.evicted);
+      continue;
+    }
+    const auto kind =
+        std::min<std::uint64_t>(Get(entry.kind), static_cast<std::uint64_t>(QueryKind::kOther));
+    const auto place =
+        other.FindOrMake({id, static_cast<QueryKind>(kind), std::move(text)},
+                         static_cast<std::int64_t>(Get(entry.first_seen_ms)), max_queries);
+    Move(entry.counters, place ? other.table_.entries[*place].counters : other.table_.evicted);
+  }
+  Move(table_.evicted, other.table_.evicted);
+}
+
+void QueryStatistics::Add(HotQuery& hot, const Execution& execution) {
+  AddExecution(hot.counters, execution, CountedBy::kOwner);
+}
+
+void QueryStatistics::Add(std::size_t entry, const Execution& execution) {
+  AddExecution(table_.entries[entry].counters, execution, CountedBy::kAll);
+}
+
+void QueryStatistics::TakeBack(HotQuery* hot, std::size_t entry, const Execution& execution) {
+  hot ? SubtractExecution(hot->counters, execution, CountedBy::kOwner)
+      : SubtractExecution(table_.entries[entry].counters, execution, CountedBy::kAll);
+}
+
+void QueryStatistics::AddCommit(HotQuery* hot, std::size_t entry, std::uint64_t frames,
+                                std::uint64_t stall_ns) {
+  hot ? walmanager::AddCommit(hot->counters, frames, stall_ns, CountedBy::kOwner)
+      : walmanager::AddCommit(table_.entries[entry].counters, frames, stall_ns, CountedBy::kAll);
+}
+
+void QueryStatistics::SetPlan(std::size_t place, std::uint64_t id, std::string_view plan,
+                              std::uint32_t schema_version) {
+  layout::QueryEntry& entry = table_.entries[place];
+  if (!Holds(place, id)) return;
+  char cut[sizeof entry.plan];
+  SetText(cut, plan);
+  Put(entry.plan_check, 0);
+  PutText(entry.plan, cut);
+  Put(entry.plan_schema, std::uint64_t{schema_version} + 1);
+  // Release: whoever sees the hash sees the text that it is of.
+  entry.plan_check.store(Check(cut), std::memory_order_release);
+}
+
+std::optional<std::uint32_t> QueryStatistics::PlanSchemaVersion(std::size_t entry) const {
+  const std::uint64_t version = Get(table_.entries[entry].plan_schema);
+  return version == 0 ? std::nullopt : std::optional(static_cast<std::uint32_t>(version - 1));
+}
+
+std::string QueryStatistics::ReadText(std::size_t place, std::uint64_t id) const {
+  const layout::QueryEntry& entry = table_.entries[place];
+  if (entry.described.load(std::memory_order_acquire) != id) return "";
+  std::string text = GetText(entry.text);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return Holds(place, id) && Get(entry.described) == id ? text : "";
+}
+
+std::optional<std::string> QueryStatistics::TextOf(std::uint64_t id) const {
+  const auto entry = id == 0 ? std::nullopt : Find(id);
+  if (!entry) return std::nullopt;
+  std::string text = ReadText(*entry, id);
+  return text.empty() ? std::nullopt : std::optional(std::move(text));
+}
+
+std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
+  std::vector<QueryRow> rows;
+  rows.reserve(layout::kQueries);
+  std::unordered_map<std::uint64_t, std::size_t> place;  // in `rows`, by id
+  QueryRow evicted;
+  evicted.text = "(evicted)";
+  Sum(table_.evicted, evicted.totals);
+  for (std::size_t i = 0; i < layout::kQueries; ++i) {
+    const std::uint64_t id = Get(table_.ids[i]);
+    const layout::QueryEntry& entry = table_.entries[i];
+    std::string text = id == 0 ? "" : ReadText(i, id);
+    if (text.empty()) {
+      // Left by late writers, or about to come or to go.
+      if (!IsEmpty(entry.counters)) Sum(entry.counters, evicted.totals);
+      continue;
+    }
+    const auto [found, is_new] = place.try_emplace(id, rows.size());
+    if (is_new) {
+      QueryRow& row = rows.emplace_back();
+      row.id = id;
+      row.kind = static_cast<QueryKind>(
+          std::min<std::uint64_t>(Get(entry.kind), static_cast<std::uint64_t>(QueryKind::kOther)));
+      row.text = std::move(text);
+      row.first_seen_ms = static_cast<std::int64_t>(Get(entry.first_seen_ms));
+      row.texts = Get(entry.texts);
+      const std::uint64_t check = entry.plan_check.load(std::memory_order_acquire);
+      if (with_plans && check != 0) {
+        row.plan = GetText(entry.plan);
+        if (Check(row.plan) != check) row.plan.clear();
+      }
+    }
+    Sum(entry.counters, rows[found->second].totals);
+  }
+  const std::uint64_t generation = Get(file_->header.query_generation);
+  const std::uint64_t slabs =
+      std::min<std::uint64_t>(Get(file_->header.slabs_used), layout::kConnections);
+  for (std::size_t slab = 0; slab < slabs; ++slab) {
+    for (const HotQuery& hot : table_.hot[slab]) {
+      const std::uint64_t id = Get(hot.id);
+      if (id == 0 || Get(hot.generation) != generation) continue;
+      const auto found = place.find(id);
+      Sum(hot.counters, found == place.end() ? evicted.totals : rows[found->second].totals);
+    }
+  }
+  if (evicted.totals.calls != 0 || evictions() != 0) rows.push_back(std::move(evicted));
+  return rows;
+}
+
+QueryTotals QueryStatistics::ReadTotals() const {
+  QueryTotals totals;
+  Sum(table_.evicted, totals);
+  for (const layout::QueryEntry& entry : table_.entries) {
+    if (!IsEmpty(entry.counters)) Sum(entry.counters, totals);
+  }
+  const std::uint64_t generation = Get(file_->header.query_generation);
+  const std::uint64_t slabs =
+      std::min<std::uint64_t>(Get(file_->header.slabs_used), layout::kConnections);
+  for (std::size_t slab = 0; slab < slabs; ++slab) {
+    for (const HotQuery& hot : table_.hot[slab]) {
+      if (Get(hot.id) != 0 && Get(hot.generation) == generation) Sum(hot.counters, totals);
+    }
+  }
+  return totals;
+}
+
+std::int64_t QueryStatistics::Reset() {
+  // The generation first: what connections still add to counters of their own no longer counts.
+  walmanager::Add(file_->header.query_generation, 1);
+  std::int64_t gone = 0;
+  for (std::size_t i = 0; i < layout::kQueries; ++i) {
+    Clear(table_.entries[i].counters);
+    if (table_.ids[i].exchange(0, std::memory_order_relaxed) == 0) continue;
+    Put(table_.entries[i].described, 0);
+    ++gone;
+  }
+  Clear(table_.evicted);
+  Put(table_.evictions, 0);
+  return gone;
+}
+
+}  // namespace walmanager

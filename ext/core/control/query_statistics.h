@@ -1,0 +1,121 @@
+// The table of statements in the memory of a control file: who is in it, and what was counted.
+// The layout is in control_layout.h (QueryTable).
+//
+// The protocol, for all who touch this memory, in this process or another:
+// - Nobody waits, and nobody can leave anything locked. A place belongs to the statement whose id
+//   stands in `ids`; it is claimed by compare-exchange, and described (kind, text) by anybody who
+//   finds it claimed and not described: all write the same.
+// - A connection adds to counters of its own for the statements that it runs most (HotQuery; load,
+//   add, store), else to those of the entry (read-modify-write). Readers add both. Counters of a
+//   connection that is gone, also by kill -9, stay where they are until the slab's next owner moves
+//   them to the entry.
+// - Where `max_queries` are there, the sixteenth part of them makes room: those that nobody has run
+//   for the longest time. What was counted moves to `evicted`; what a connection still counts for a
+//   statement that is gone belongs there, too.
+// - A reset raises header.query_generation and empties ids and entries; counters of connections
+//   that have another generation count as zero.
+// - While counters move, a reader may see them at neither place: for a moment, totals are too low.
+// - What is read is not trusted: places are bounded, texts end at their field's end.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ext/core/control/control_layout.h"
+#include "ext/core/control/query_counters.h"
+#include "ext/core/text/normalize.h"
+
+namespace walmanager {
+
+struct QueryRow {
+  std::uint64_t id = 0;  // 0: the evicted ones together
+  QueryKind kind = QueryKind::kOther;
+  std::string text, plan;  // plan: empty where there is none
+  std::int64_t first_seen_ms = 0;
+  std::uint64_t texts = 0;  // different ones, as given, about
+  QueryTotals totals;
+};
+
+class QueryStatistics {
+ public:
+  // `file` must outlive this object.
+  explicit QueryStatistics(layout::ControlFile* file) : file_(file), table_(file->queries) {}
+
+  // The place of a statement, made where it is not there. nullopt only where others take every
+  // place that is made free.
+  std::optional<std::size_t> FindOrMake(const NormalizedQuery& query, std::int64_t unix_ms,
+                                        std::size_t max_queries);
+  std::optional<std::size_t> Find(std::uint64_t id) const;
+  // A text with this hash, as it was given, was seen for the first time by somebody.
+  void SawText(std::size_t entry, std::uint64_t hash);
+  // Whether the place is still that statement's.
+  bool Holds(std::size_t entry, std::uint64_t id) const {
+    return table_.ids[entry].load(std::memory_order_relaxed) == id;
+  }
+
+  // Counters of the slab's owner, and of nobody else, for a statement; nullptr where all it has are
+  // taken. `slab` < kConnections is the caller's.
+  layout::HotQuery* ClaimHot(std::size_t slab, std::size_t entry, std::uint64_t id);
+  // Whether the counters are still of this statement and count.
+  bool IsCurrent(const layout::HotQuery& hot, std::uint64_t id) const {
+    return hot.id.load(std::memory_order_relaxed) == id &&
+           hot.generation.load(std::memory_order_relaxed) ==
+               file_->header.query_generation.load(std::memory_order_relaxed);
+  }
+  // Moves what the slab's connection has counted to the entries: when it leaves, and when it comes,
+  // for one that was killed.
+  void ReleaseHot(std::size_t slab);
+
+  // What an execution as long as `likely_ns` will add to is fetched while it runs: among many
+  // connections the counters of each are far away, and waiting for them costs more than counting.
+  static void Prefetch(const layout::HotQuery& hot, std::uint64_t likely_ns) {
+    constexpr int kToWrite = 1;
+    __builtin_prefetch(&hot.id, kToWrite);
+    __builtin_prefetch(&hot.counters.max_ns, kToWrite);
+    __builtin_prefetch(&hot.counters.histogram[StatementScale::Bucket(likely_ns)], kToWrite);
+  }
+  void Add(layout::HotQuery& hot, const Execution& execution);
+  void Add(std::size_t entry, const Execution& execution);
+  // The shortest so far; 0: none. `hot` may be nullptr.
+  std::uint64_t LeastNs(const layout::HotQuery* hot, std::size_t entry) const {
+    const auto& counters = hot ? hot->counters : table_.entries[entry].counters;
+    return counters.min_ns.load(std::memory_order_relaxed);
+  }
+  // Takes back an execution that was only the beginning of another: SQLite prepared the statement
+  // anew and ran it again.
+  void TakeBack(layout::HotQuery* hot, std::size_t entry, const Execution& execution);
+  // Frames and stall of a commit; `hot` may be nullptr.
+  void AddCommit(layout::HotQuery* hot, std::size_t entry, std::uint64_t frames,
+                 std::uint64_t stall_ns);
+
+  // Moves everything to another table: from private memory to a file that was made.
+  void MoveTo(QueryStatistics& other, std::size_t max_queries);
+
+  // The plan of a statement, as of a version of the schema.
+  void SetPlan(std::size_t entry, std::uint64_t id, std::string_view plan,
+               std::uint32_t schema_version);
+  // nullopt: there is none.
+  std::optional<std::uint32_t> PlanSchemaVersion(std::size_t entry) const;
+
+  // All statements, the evicted ones together last where there are any.
+  std::vector<QueryRow> Read(bool with_plans) const;
+  // What all of them together have counted.
+  QueryTotals ReadTotals() const;
+  std::optional<std::string> TextOf(std::uint64_t id) const;
+  std::uint64_t evictions() const { return table_.evictions.load(std::memory_order_relaxed); }
+  // Forgets all; the number of statements that went.
+  std::int64_t Reset();
+
+ private:
+  void Describe(std::size_t entry, const NormalizedQuery& query, std::int64_t unix_ms);
+  void MakeRoom(std::size_t max_queries);
+  std::string ReadText(std::size_t entry, std::uint64_t id) const;
+
+  layout::ControlFile* file_;
+  layout::QueryTable& table_;
+};
+
+}  // namespace walmanager

@@ -1,0 +1,63 @@
+// Who pins the log: read marks, the processes that hold them and the connections of those that may
+// be the ones, put together.
+//
+// A mark is known to be held by a process, not by one of its connections; where several of them
+// read, each is a candidate. Pure: what was seen comes in as arguments.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "ext/core/control/connection_entry.h"
+#include "ext/core/format/wal_index_format.h"
+
+namespace walmanager {
+
+enum class ReaderVerdict : std::uint8_t {
+  kRunningQuery,
+  kUnfinishedStatement,  // a cursor neither finished nor reset, from which nobody fetches
+  kOpenTransaction,
+  kUnmanagedProcess,
+};
+const char* VerdictName(ReaderVerdict verdict);
+
+// What readers of a mark are in the way of. 'checkpoint', 'reset' or nullptr.
+const char* BlockedBy(int mark, const WalIndex& index);
+
+struct Reader {
+  int mark = 0;
+  std::optional<std::int64_t> pid;  // nullopt: of another pid namespace, or nobody knows
+  std::optional<ConnectionEntry> connection;
+  std::optional<std::uint64_t> since_ns;  // CLOCK_MONOTONIC, of its transaction
+  std::optional<ReaderVerdict> verdict;
+  bool certain = false;
+};
+
+struct ReadersSeen {
+  std::array<bool, kReadMarks> held{};
+  // By mark; without them, `knows_pids` is false. A mark that is held and has none here is held by
+  // a process of a PID namespace that this one does not show, as one with 0 is.
+  std::array<std::vector<std::int64_t>, kReadMarks> pids;
+  bool knows_pids = false;
+  std::optional<int> guard_mark;  // that a checkpoint of this process holds for itself
+  bool checkpoint_runs = false;   // of some managed process
+  std::int64_t own_pid = 0;
+  std::uint64_t asking = 0;   // the connection that asks, which is not counted
+  bool asking_reads = false;  // it may hold a mark by itself
+  // The one that it holds, and the time (CLOCK_MONOTONIC) from which on others came to the same:
+  // that of the last commit. nullopt: not known.
+  std::optional<int> asking_mark;
+  std::uint64_t asking_mark_since_ns = 0;
+  bool some_are_hidden = false;            // there are more connections than can be described
+  std::set<std::uint64_t> standing_still;  // whose statements have returned no row for a while
+};
+
+// `connections`: of all managed processes, those that have this database open.
+std::vector<Reader> AttributeReaders(const ReadersSeen& seen,
+                                     std::span<const ConnectionEntry> connections);
+
+}  // namespace walmanager

@@ -1,0 +1,93 @@
+#include "ext/core/policy/learned.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace walmanager {
+namespace {
+
+constexpr double kSmoothing = 0.25;
+// A pass of fewer frames says what a sync costs, one of more what a frame costs.
+constexpr std::uint32_t kFewFrames = 64;
+constexpr std::uint32_t kManyFrames = 256;
+constexpr double kFinishTargetUs = 500;
+constexpr double kLongReaderMs = 1000;
+constexpr double kMultiple = 4;
+constexpr double kDearFrameUs = 7;
+constexpr std::uint64_t kShortFinishNs = 3'000'000;
+constexpr double kLeastFinishFrames = 16;
+constexpr double kMostFinishFrames = 256;
+constexpr double kFinishFramesAtFirst = 48;
+
+constexpr std::array<LearnedSpec, kLearnedCount> kSpecs = {{
+    {"write_rate", "frames/s", "Frames that commits add while a background checkpoint works."},
+    {"frame_us", "us",
+     "Copying a frame into the database in the background, with its share of the sync."},
+    {"sync_ms", "ms", "Syncing log and database in the background after little was written."},
+    {"reader_ms", "ms", "How long a reader in the way holds its mark."},
+    {"finish_ms", "ms", "What a commit takes to finish the remainder so that the log starts over."},
+    {"multiple", "x checkpoint_frames",
+     "Under synchronous=FULL and EXTRA, the length at which the log starts over: 1 to 4."},
+}};
+
+}  // namespace
+
+std::span<const LearnedSpec> LearnedSpecs() { return kSpecs; }
+
+void Learned::Set(std::size_t index, double value) {
+  if (index >= values_.size() || !std::isfinite(value) || value <= 0) return;
+  values_[index] = value;
+}
+
+void Learned::Smooth(LearnedValue value, double sample) {
+  auto& known = values_[static_cast<std::size_t>(value)];
+  known = known ? *known + kSmoothing * (sample - *known) : sample;
+}
+
+void Learned::PassEnded(const Pass& pass) {
+  if (pass.duration_ns == 0 || pass.moved_frames == 0) return;
+  const auto ns = static_cast<double>(pass.duration_ns);
+  Smooth(LearnedValue::kWriteRate, pass.added_frames * 1e9 / ns);
+  if (pass.moved_frames <= kFewFrames) Smooth(LearnedValue::kSyncMs, ns / 1e6);
+  if (pass.moved_frames >= kManyFrames) {
+    Smooth(LearnedValue::kFrameUs, ns / 1e3 / pass.moved_frames);
+  }
+}
+
+void Learned::Finished(std::uint64_t duration_ns) {
+  Smooth(LearnedValue::kFinishMs, static_cast<double>(duration_ns) / 1e6);
+}
+
+void Learned::SyncedBeside() {
+  if ((*this)[LearnedValue::kFrameUs].value_or(0) <= kDearFrameUs) return;
+  Set(static_cast<std::size_t>(LearnedValue::kMultiple), kMultiple);
+}
+
+void Learned::FinishedWithSync(std::uint64_t duration_ns) {
+  Finished(duration_ns);
+  if (duration_ns < kShortFinishNs) Set(static_cast<std::size_t>(LearnedValue::kMultiple), 1);
+}
+
+std::uint32_t Learned::Multiple() const {
+  return static_cast<std::uint32_t>(
+      std::clamp((*this)[LearnedValue::kMultiple].value_or(1), 1.0, kMultiple));
+}
+
+void Learned::ReaderLeft(std::uint64_t held_ns) {
+  Smooth(LearnedValue::kReaderMs, std::min(static_cast<double>(held_ns) / 1e6, kLongReaderMs));
+}
+
+std::uint32_t Learned::FinishFrames(const SettingValues& settings) const {
+  const auto frame_us = (*this)[LearnedValue::kFrameUs];
+  const double wanted = frame_us ? kFinishTargetUs / *frame_us : kFinishFramesAtFirst;
+  const double frames = std::clamp(wanted, kLeastFinishFrames, kMostFinishFrames);
+  const auto most = static_cast<double>(settings[Setting::kCheckpointFrames]);
+  return static_cast<std::uint32_t>(std::min(frames, most));
+}
+
+bool Learned::WaitPays(std::uint64_t budget_ns) const {
+  const auto reader_ms = (*this)[LearnedValue::kReaderMs];
+  return !reader_ms || *reader_ms * 1e6 <= static_cast<double>(budget_ns);
+}
+
+}  // namespace walmanager

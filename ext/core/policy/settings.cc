@@ -1,0 +1,191 @@
+#include "ext/core/policy/settings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <iterator>
+#include <string_view>
+
+namespace walmanager {
+namespace {
+
+constexpr std::int64_t kMiB = 1024 * 1024;
+
+// In the order of ReplicatorWish.
+constexpr const char* kReplicatorChoices[] = {"auto", "always", "never"};
+
+constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
+    {"wal_limit_bytes", SettingKind::kInteger, 64 * kMiB, 64 * 1024, kMiB* kMiB, "bytes",
+     "The size that the write-ahead log should not outgrow."},
+    {"checkpoint_frames", SettingKind::kInteger, 1000, 1, 100'000'000, "frames",
+     "Frames not yet in the database at which a checkpoint is due; of this and wal_limit_bytes the "
+     "smaller in bytes wins. Follows PRAGMA wal_autocheckpoint=N until it is set here."},
+    {"checkpoint_interval_ms", SettingKind::kInteger, 60'000, 100, 86'400'000, "ms",
+     "Time after the last checkpoint at which one is due if there is anything to move."},
+    {"stall_budget_ms", SettingKind::kInteger, 50, 0, 10'000, "ms",
+     "The most that a commit waits for readers under a built-in strategy, whose rules say 10 to "
+     "50; "
+     "rules of your own say it themselves. 0: it never waits."},
+    {"backpressure", SettingKind::kSwitch, 0, 0, 1, "",
+     "Commits wait as the log grows past its limit: 1 ms each at 10 % beyond it, 100 ms at twice "
+     "the "
+     "limit, so that the disk does not fill."},
+    {"slow_query_ms", SettingKind::kInteger, 100, 0, 3'600'000, "ms",
+     "From here on a statement counts as slow, and its plan is kept."},
+    {"statement_metrics", SettingKind::kSwitch, 1, 0, 1, "",
+     "Statements are measured: query_performance."},
+    {"sample_interval_ms", SettingKind::kInteger, 1000, 10, 3'600'000, "ms",
+     "Time between two looks at what changed without a commit of ours: settings, the control file, "
+     "rules that depend on time."},
+    {"max_queries", SettingKind::kInteger, 1000, 10, 1024, "",
+     "Statements that are told apart in query_performance; those not seen for the longest time "
+     "make "
+     "room."},
+    {"auto_optimize", SettingKind::kSwitch, 0, 0, 1, "",
+     "PRAGMA optimize is run on a connection of ours when nobody has committed for ten seconds, at "
+     "most once an hour. While it writes, others find the database locked for a moment."},
+    {"read_pool_size", SettingKind::kInteger, 20, 0, 256, "",
+     "The most connections that read_pool() opens per process; 0: its statements run on the "
+     "caller's connection, one after the other."},
+    {"read_pool_timeout_ms", SettingKind::kInteger, 30'000, 1, 3'600'000, "ms",
+     "The most that a call of read_pool() takes, with the time that its caller takes to fetch "
+     "rows. On the caller's own connection it is looked at between two rows."},
+    {"alert_interval_ms", SettingKind::kInteger, 5000, 50, 3'600'000, "ms",
+     "Time between two evaluations of system_health for wal_alerts."},
+    {"alert_samples", SettingKind::kInteger, 3, 1, 100, "",
+     "Evaluations in a row that must find a check worse before an alert is raised."},
+    {"replicator", SettingKind::kChoice, 0, 0, std::size(kReplicatorChoices) - 1, "",
+     "Who checkpoints a database with Litestream's table _litestream_seq. auto: Litestream, until "
+     "every look for 60 s found no sign of it; then this extension, until it is there again. "
+     "always: Litestream. never: the table is ignored.",
+     kReplicatorChoices},
+}};
+
+constexpr SettingSpec SpecOf(const ThresholdSetting& setting) {
+  const HealthThreshold& threshold = *setting.threshold;
+  return {setting.name.text,
+          SettingKind::kReal,
+          std::bit_cast<std::int64_t>(setting.default_value),
+          std::bit_cast<std::int64_t>(threshold.minimum),
+          std::bit_cast<std::int64_t>(threshold.maximum),
+          threshold.unit,
+          setting.description.text};
+}
+
+constexpr std::array<SettingSpec, kSettingCount> AllSpecs() {
+  std::array<SettingSpec, kSettingCount> all{};
+  std::copy(kNamedSpecs.begin(), kNamedSpecs.end(), all.begin());
+  std::transform(kThresholdSettings.begin(), kThresholdSettings.end(),
+                 all.begin() + kNamedSpecs.size(), SpecOf);
+  return all;
+}
+
+constexpr std::array<SettingSpec, kSettingCount> kSpecs = AllSpecs();
+
+// 0.5, 3600000: without an exponent, and without ".0" as in text.
+std::string NumberText(double number) {
+  char buffer[64];
+  const auto written =
+      std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::fixed);
+  return written.ec == std::errc() ? std::string(buffer, written.ptr) : Value(number).Shown();
+}
+
+std::optional<std::int64_t> GivenNumber(const SettingSpec& spec, const Value& value) {
+  std::optional<double> real;
+  if (value.real()) real = *value.real();
+  if (spec.kind == SettingKind::kReal) {
+    if (value.integer()) real = static_cast<double>(*value.integer());
+    // Zero has one sign.
+    return real ? std::optional(std::bit_cast<std::int64_t>(*real + 0.0)) : std::nullopt;
+  }
+  if (value.integer()) return *value.integer();
+  const bool whole = real && std::floor(*real) == *real && std::abs(*real) < 9e15;
+  return whole ? std::optional(static_cast<std::int64_t>(*real)) : std::nullopt;
+}
+
+std::optional<std::int64_t> GivenChoice(const SettingSpec& spec, const Value& value) {
+  if (!value.text()) return std::nullopt;
+  const auto found = std::find(spec.choices.begin(), spec.choices.end(), *value.text());
+  return found == spec.choices.end() ? std::nullopt
+                                     : std::optional<std::int64_t>(found - spec.choices.begin());
+}
+
+std::optional<std::int64_t> GivenSwitch(const Value& value) {
+  const std::string text = value.text() ? *value.text() : "";
+  if (text == "on" || (value.integer() && *value.integer() == 1)) return 1;
+  if (text == "off" || (value.integer() && *value.integer() == 0)) return 0;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::span<const SettingSpec> SettingSpecs() { return kSpecs; }
+
+std::span<const SettingSpec> NamedSettingSpecs() {
+  return SettingSpecs().first(kNamedSettingCount);
+}
+
+std::optional<std::size_t> FindSetting(std::string_view name) {
+  for (std::size_t i = 0; i < kSpecs.size(); ++i) {
+    if (name == kSpecs[i].name) return i;
+  }
+  return std::nullopt;
+}
+
+std::string AllowedValues(const SettingSpec& spec) {
+  if (spec.kind == SettingKind::kSwitch) return "'on' or 'off'";
+  if (spec.kind == SettingKind::kChoice) {
+    std::string all;
+    for (std::size_t i = 0; i < spec.choices.size(); ++i) {
+      all += (i == 0                        ? "'"
+              : i + 1 < spec.choices.size() ? ", '"
+                                            : " or '") +
+             std::string(spec.choices[i]) + "'";
+    }
+    return all;
+  }
+  if (spec.kind == SettingKind::kReal) {
+    return "a number from " + NumberText(std::bit_cast<double>(spec.minimum)) + " to " +
+           NumberText(std::bit_cast<double>(spec.maximum));
+  }
+  return "an integer from " + std::to_string(spec.minimum) + " to " + std::to_string(spec.maximum);
+}
+
+bool IsInRange(const SettingSpec& spec, std::int64_t value) {
+  if (spec.kind != SettingKind::kReal) return value >= spec.minimum && value <= spec.maximum;
+  const auto real = std::bit_cast<double>(value);
+  // Not so of a NaN.
+  return real >= std::bit_cast<double>(spec.minimum) && real <= std::bit_cast<double>(spec.maximum);
+}
+
+Value ShownSetting(const SettingSpec& spec, std::int64_t value) {
+  switch (spec.kind) {
+    case SettingKind::kSwitch:
+      return value != 0 ? "on" : "off";
+    case SettingKind::kReal:
+      return std::bit_cast<double>(value);
+    case SettingKind::kChoice:
+      return spec
+          .choices[static_cast<std::size_t>(IsInRange(spec, value) ? value : spec.default_value)];
+    default:
+      return value;
+  }
+}
+
+std::optional<std::int64_t> GivenSetting(const SettingSpec& spec, const Value& value) {
+  const auto given = spec.kind == SettingKind::kSwitch   ? GivenSwitch(value)
+                     : spec.kind == SettingKind::kChoice ? GivenChoice(spec, value)
+                                                         : GivenNumber(spec, value);
+  return given && IsInRange(spec, *given) ? given : std::nullopt;
+}
+
+SettingValues::SettingValues() {
+  for (std::size_t i = 0; i < kSpecs.size(); ++i) values_[i] = kSpecs[i].default_value;
+}
+
+void SettingValues::Set(std::size_t index, std::int64_t value) {
+  if (index >= kSpecs.size()) return;
+  if (IsInRange(kSpecs[index], value)) values_[index] = value;
+}
+
+}  // namespace walmanager

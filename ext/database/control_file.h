@@ -1,0 +1,157 @@
+// The control file `<db>-walmanager` of one database as this process has it: found, made, mapped,
+// or, where it cannot be had, private memory of the same layout and the reason.
+//
+// The rule that is easy to break: a process has at most one descriptor on a control file, and it
+// keeps it until it lets go of the database, since POSIX drops all of a process's locks on a file
+// when any of its descriptors is closed. Every lock here is a try; the only waiting is for the
+// settings lock, in a call of the user's, and briefly for another process that is making the file,
+// or for a thread of this one that is opening or closing it. No wait is without an end.
+// No part of a file that is mapped is without its place on the disk (a store there would be a
+// SIGBUS), so what the file is (size, holes, owner, permissions) is looked at at each adoption, and
+// only a process that is alone with it, and has not mapped it, makes it shorter.
+// Thread rules: all members may be called from any thread.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ext/core/control/connection_entry.h"
+#include "ext/core/control/control_region.h"
+
+namespace walmanager {
+
+class ControlFile {
+ public:
+  // How far to go to have it: look only; make it where it is not there; the same, and wait up to a
+  // second for another process that is making it.
+  enum class Wish { kAttach, kMakeBeforeClose, kMake, kMakeAndWait };
+
+  // Never fails: private memory where the file cannot be had; nullptr only without memory. All who
+  // ask for the same file while it is open get the same object.
+  // `database_path` is absolute, as sqlite3_db_filename gives it; `database`: the file that the
+  // caller means. Where another one is at that path the memory is private.
+  static std::shared_ptr<ControlFile> Open(const std::string& database_path, const FileId& database,
+                                           Wish wish);
+  static std::string PathFor(const std::string& database_path) {
+    return database_path + "-walmanager";
+  }
+  ~ControlFile();
+  ControlFile(const ControlFile&) = delete;
+  ControlFile& operator=(const ControlFile&) = delete;
+
+  ControlRegion& region() { return region_; }
+  // For those parts of it that have a class of their own.
+  layout::ControlFile* memory() { return memory_; }
+  bool shared() const { return fd_ >= 0; }
+  const std::string& path() const { return path_; }
+  // Why the memory is private; empty where it is not.
+  std::string reason() const;
+  // A later attempt to have the file failed, for the reason that `later` has.
+  void TakeReason(const ControlFile& later);
+  // Another process was making it, and had not finished.
+  bool being_made() const { return being_made_.load(std::memory_order_relaxed); }
+  // There is no room for it on the disk, or none that this process may have.
+  bool lacks_room() const { return lacks_room_.load(std::memory_order_relaxed); }
+  // True where nobody had settings or statistics in it before this process.
+  bool made_here() const { return made_here_; }
+
+  // For private memory of a process that has the file now: what was measured here is added there,
+  // at once as far as no open connection counts here any more, and the rest when the last one has
+  // left this memory.
+  void MoveCountsTo(const std::shared_ptr<ControlFile>& heir);
+  // Whether the frames that were counted here belong there, too: no process had counted the log's
+  // frames there before. Else they were, by the log's position.
+  bool frames_go_along() const { return frames_go_along_.load(std::memory_order_acquire); }
+
+  // Whether the mapped file is still the one at its path. A stat; true for private memory.
+  bool StillThere() const;
+
+  // A slab that this process alone writes, until ReleaseSlab; the shared one where all are taken.
+  // It describes no connection yet.
+  std::size_t ClaimSlab();
+  void ReleaseSlab(std::size_t slab);
+  // Processes with at least one connection in this file; 1 for private memory.
+  std::int64_t CountProcesses() const;
+  // The connections that are open, of all processes.
+  std::vector<ConnectionEntry> Connections() const;
+  // A pid that a process of another PID namespace wrote, as this one numbers it; nullopt where the
+  // process is gone, or this namespace does not show it.
+  std::optional<std::int64_t> PidHere(std::int64_t pid, std::uint64_t pid_namespace) const;
+  // Looks at their statements, once per sample: does one stand still?
+  void WatchStatements(std::uint64_t now_ns);
+  // Forgets what was counted of them; how many they are.
+  std::int64_t ForgetConnections();
+
+  // The right to copy in the background, of one process at a time; it goes with its holder. Never
+  // waits. True in private memory.
+  bool TryLease();
+  void EndLease();
+  // Likewise the right to take samples and to evaluate alerts; of one thread of this process, too:
+  // where a database is closed and opened again at once, two objects have this one.
+  bool TrySampler();
+  void EndSampler();
+
+  // Holds the settings lock while it lives. `held` is false where another process kept it for
+  // longer than a second, or, where this one `waits` not, had it.
+  class SettingsLock {
+   public:
+    SettingsLock(ControlFile* file, bool waits);
+    ~SettingsLock();
+    SettingsLock(const SettingsLock&) = delete;
+    SettingsLock& operator=(const SettingsLock&) = delete;
+    bool held() const { return held_; }
+
+   private:
+    ControlFile* file_;
+    std::unique_lock<std::mutex> in_process_;
+    bool held_ = false;
+  };
+
+ private:
+  class Descriptor;
+  ControlFile(std::string path, const FileId& database);
+  static void Close(ControlFile* file);
+  // Before the object is known to anybody else.
+  std::shared_ptr<ControlFile> Attach(const std::shared_ptr<ControlFile>& file,
+                                      const std::string& database_path, bool make);
+  std::string OpenFile(const std::string& database_path, const struct stat& database, bool make,
+                       Descriptor* descriptor, std::shared_ptr<ControlFile>* known);
+  std::string TakeOver(int fd, const std::string& database_path, const struct stat& database,
+                       bool make);
+  void MoveCounts(ControlFile& heir);
+  // `each(slab, pid)` for those whose owner is alive, pid as in ConnectionEntry. Takes slab_mutex_.
+  template <typename Each>
+  void EachOwnedSlab(Each each) const;
+
+  const std::string path_;
+  const FileId database_;
+  // Of a file that cannot be had yet: with these private memory begins.
+  std::optional<StoredSettings> begins_with_;
+  // Constant once the object is known to others.
+  layout::ControlFile* memory_ = nullptr;
+  int fd_ = -1;
+  std::pair<std::uint64_t, std::uint64_t> key_;  // device and inode of the file
+  bool made_here_ = false;
+  ControlRegion region_;
+
+  std::atomic<bool> being_made_{false};
+  std::atomic<bool> lacks_room_{false};
+  std::atomic_flag sampling_;
+  std::mutex settings_mutex_;
+  mutable std::mutex reason_mutex_;
+  std::string reason_;                 // guarded by reason_mutex_
+  std::shared_ptr<ControlFile> heir_;  // of private memory; guarded by slab_mutex_
+  std::atomic<bool> frames_go_along_{false};
+  mutable std::mutex slab_mutex_;
+  std::vector<bool> owned_;  // slabs of this process; guarded by slab_mutex_
+};
+
+}  // namespace walmanager

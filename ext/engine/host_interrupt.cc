@@ -1,0 +1,60 @@
+#include "ext/engine/host_interrupt.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "ext/system/clock.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::uint64_t kAskEveryNs = 10 * kMs;
+
+// Long enough that a host's progress handler for every thousand instructions is called.
+constexpr char kQuestion[] =
+    "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 200) "
+    "SELECT max(i) FROM n";
+
+}  // namespace
+
+HostInterrupt::HostInterrupt(sqlite3* host, HostTurn* turn) : turn_(turn) {
+  auto question = Prepare(host, std::string(kOwnSql) + kQuestion);
+  if (question.ok()) question_ = std::move(question.value());
+}
+
+bool HostInterrupt::Asked() {
+  if (turn_) turn_->GiveWay();
+  const std::uint64_t now = MonotonicNs();
+  if (asked_ || !question_ || now < next_ns_) return asked_;
+  next_ns_ = now + kAskEveryNs;
+  // Our caller's statement runs: so an interrupt of before stays in force for this one.
+  int rc = SQLITE_ROW;
+  while (rc == SQLITE_ROW) rc = sqlite3_step(question_.get());
+  sqlite3_reset(question_.get());
+  asked_ = rc == SQLITE_INTERRUPT;
+  return asked_;
+}
+
+bool HostInterrupt::Pause(std::int64_t milliseconds) {
+  const std::uint64_t end = MonotonicNs() + static_cast<std::uint64_t>(milliseconds) * kMs;
+  for (std::uint64_t now = MonotonicNs(); now < end; now = MonotonicNs()) {
+    if (Asked()) return false;
+    std::optional<HostTurn::Outside> outside;
+    if (turn_) outside.emplace(*turn_);
+    usleep(static_cast<useconds_t>(std::min(end - now, kAskEveryNs) / 1000));
+  }
+  return true;
+}
+
+void HostInterrupt::Follow(sqlite3* own) {
+  constexpr int kInstructions = 1000;
+  sqlite3_progress_handler(
+      own, kInstructions,
+      [](void* self) { return static_cast<HostInterrupt*>(self)->Asked() ? 1 : 0; }, this);
+}
+
+}  // namespace walmanager

@@ -1,0 +1,322 @@
+#include "ext/engine/own_vfs.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "ext/core/format/wal_index_format.h"
+#include "ext/system/registry.h"
+
+extern "C" {
+int sqlite3_walmanager_init(sqlite3*, char**, const sqlite3_api_routines*);
+int sqlite3_walmanagerprocess_init(sqlite3*, char**, const sqlite3_api_routines*);
+}
+
+namespace walmanager {
+namespace {
+
+// What another copy of this library asks for.
+constexpr std::pair<const char*, int (*)(sqlite3*, char**, const sqlite3_api_routines*)>
+    kEntryPoints[] = {{"sqlite3_walmanager_init", sqlite3_walmanager_init},
+                      {"sqlite3_walmanagerprocess_init", sqlite3_walmanagerprocess_init}};
+
+struct OwnVfs {
+  sqlite3_vfs base;
+  char name[64];
+};
+
+OwnFile* Own(sqlite3_file* file) { return reinterpret_cast<OwnFile*>(file); }
+sqlite3_file* Real(sqlite3_file* file) { return Own(file)->real; }
+sqlite3_vfs* Host(sqlite3_vfs* vfs) { return static_cast<sqlite3_vfs*>(vfs->pAppData); }
+
+// To look at the wal-index without the locks of this file in between.
+WalFile IndexOf(const OwnFile* own) {
+  return own->index_mapped ? WalFile::InWalMode(own->real) : WalFile();
+}
+
+struct RealFile final : PagedFile {
+  explicit RealFile(sqlite3_file* the_file) : file(the_file) {}
+  int Read(void* to, int bytes, std::int64_t at) override {
+    return file->pMethods->xRead(file, to, bytes, at);
+  }
+  int Write(const void* from, int bytes, std::int64_t at) override {
+    return file->pMethods->xWrite(file, from, bytes, at);
+  }
+  int Truncate(std::int64_t size) override { return file->pMethods->xTruncate(file, size); }
+  int Size(std::int64_t* size) override {
+    sqlite3_int64 bytes = 0;
+    const int rc = file->pMethods->xFileSize(file, &bytes);
+    *size = bytes;
+    return rc;
+  }
+  sqlite3_file* const file;
+};
+
+// --- the file: all but xShmLock and xClose pass on; what was gathered goes first where the content
+// or the size of the file matters
+
+int Close(sqlite3_file* file) {
+  const int flushed = Own(file)->Flush();
+  delete Own(file)->pieces;
+  const int rc = Real(file)->pMethods ? Real(file)->pMethods->xClose(Real(file)) : SQLITE_OK;
+  file->pMethods = nullptr;
+  return rc != SQLITE_OK ? rc : flushed;
+}
+int Read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
+  LargePieces* pieces = Own(f)->pieces;
+  return pieces ? pieces->Read(to, n, at) : Real(f)->pMethods->xRead(Real(f), to, n, at);
+}
+int Write(sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
+  LargePieces* pieces = Own(f)->pieces;
+  return pieces ? pieces->Write(from, n, at) : Real(f)->pMethods->xWrite(Real(f), from, n, at);
+}
+int Truncate(sqlite3_file* f, sqlite3_int64 size) {
+  LargePieces* pieces = Own(f)->pieces;
+  return pieces ? pieces->Truncate(size) : Real(f)->pMethods->xTruncate(Real(f), size);
+}
+int Sync(sqlite3_file* f, int flags) {
+  const int rc = Own(f)->Flush();
+  return rc != SQLITE_OK ? rc : Real(f)->pMethods->xSync(Real(f), flags);
+}
+int FileSize(sqlite3_file* f, sqlite3_int64* size) {
+  const int rc = Own(f)->Flush();
+  return rc != SQLITE_OK ? rc : Real(f)->pMethods->xFileSize(Real(f), size);
+}
+int Lock(sqlite3_file* f, int level) {
+  // In WAL mode the engine asks for it at the last close alone: then it copies the log, and deletes
+  // what is at its path.
+  OwnFile* own = Own(f);
+  if (level == SQLITE_LOCK_EXCLUSIVE && own->log.BeforeWriting(IndexOf(own)) != SQLITE_OK) {
+    return SQLITE_BUSY;
+  }
+  return Real(f)->pMethods->xLock(Real(f), level);
+}
+int Unlock(sqlite3_file* f, int level) { return Real(f)->pMethods->xUnlock(Real(f), level); }
+int CheckReservedLock(sqlite3_file* f, int* held) {
+  return Real(f)->pMethods->xCheckReservedLock(Real(f), held);
+}
+int FileControl(sqlite3_file* f, int op, void* arg) {
+  // How large it will be is said again and again while it grows.
+  const int rc = op == SQLITE_FCNTL_SIZE_HINT ? SQLITE_OK : Own(f)->Flush();
+  if (rc != SQLITE_OK) return rc;
+  return Real(f)->pMethods->xFileControl(Real(f), op, arg);
+}
+int SectorSize(sqlite3_file* f) { return Real(f)->pMethods->xSectorSize(Real(f)); }
+int DeviceCharacteristics(sqlite3_file* f) {
+  return Real(f)->pMethods->xDeviceCharacteristics(Real(f));
+}
+int ShmMap(sqlite3_file* f, int region, int bytes, int extend, void volatile** memory) {
+  const int rc = Real(f)->pMethods->xShmMap(Real(f), region, bytes, extend, memory);
+  if (rc == SQLITE_OK) Own(f)->index_mapped = true;
+  return rc;
+}
+void ShmBarrier(sqlite3_file* f) { Real(f)->pMethods->xShmBarrier(Real(f)); }
+int ShmUnmap(sqlite3_file* f, int remove) {
+  Own(f)->shared_locks = Own(f)->exclusive_locks = Own(f)->pinned_locks = 0;
+  Own(f)->index_mapped = false;
+  Own(f)->log.file = nullptr;  // the engine closes it next
+  return Real(f)->pMethods->xShmUnmap(Real(f), remove);
+}
+int Fetch(sqlite3_file* f, sqlite3_int64 at, int n, void** memory) {
+  if (const int rc = Own(f)->Flush(); rc != SQLITE_OK) return rc;
+  return Real(f)->pMethods->xFetch(Real(f), at, n, memory);
+}
+int Unfetch(sqlite3_file* f, sqlite3_int64 at, void* memory) {
+  return Real(f)->pMethods->xUnfetch(Real(f), at, memory);
+}
+
+// Whether what begins with this lock, which is held, may begin.
+int LookAtLog(OwnFile* own, int lock, bool exclusive) {
+  // On mark 0 all is read from the database.
+  if (!exclusive && lock > kReadLock0) return own->log.BeforeReading(IndexOf(own));
+  if (exclusive && lock == kCheckpointLock) return own->log.BeforeReading(IndexOf(own));
+  if (exclusive && lock == kWriteLock) return own->log.BeforeWriting(IndexOf(own));
+  return SQLITE_OK;
+}
+
+int ShmLock(sqlite3_file* f, int offset, int n, int flags) {
+  OwnFile* own = Own(f);
+  const bool take = (flags & SQLITE_SHM_LOCK) != 0;
+  const bool exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
+  const std::uint32_t locks = ((1u << n) - 1u) << offset;
+  if (take && exclusive && offset == kWriteLock && !own->may_write_lock) return SQLITE_BUSY;
+  // The engine expects that a connection never asks for what it holds itself.
+  if (take && exclusive && (own->shared_locks & locks) != 0) return SQLITE_BUSY;
+  if (!take && !exclusive && (own->pinned_locks & locks) != 0) return SQLITE_OK;
+  const int rc = own->real->pMethods->xShmLock(own->real, offset, n, flags);
+  if (rc != SQLITE_OK) return rc;
+  if (take) {
+    if (const int match = LookAtLog(own, offset, exclusive); match != SQLITE_OK) {
+      // A pin stays.
+      if (exclusive || (own->pinned_locks & locks) == 0) {
+        own->real->pMethods->xShmLock(own->real, offset, n,
+                                      (flags & ~SQLITE_SHM_LOCK) | SQLITE_SHM_UNLOCK);
+      }
+      return match;
+    }
+  }
+  std::uint32_t& held = exclusive ? own->exclusive_locks : own->shared_locks;
+  held = take ? held | locks : held & ~locks;
+  return rc;
+}
+
+constexpr sqlite3_io_methods kMethods = {3,
+                                         Close,
+                                         Read,
+                                         Write,
+                                         Truncate,
+                                         Sync,
+                                         FileSize,
+                                         Lock,
+                                         Unlock,
+                                         CheckReservedLock,
+                                         FileControl,
+                                         SectorSize,
+                                         DeviceCharacteristics,
+                                         ShmMap,
+                                         ShmLock,
+                                         ShmBarrier,
+                                         ShmUnmap,
+                                         Fetch,
+                                         Unfetch};
+
+// --- the VFS: xOpen wraps the database file, the rest passes on to the host's
+
+std::size_t RealOffset() { return (sizeof(OwnFile) + 7) / 8 * 8; }
+
+int OpenLog(sqlite3_vfs* host, const char* name, sqlite3_file* file, int flags, int* out_flags) {
+  OwnFile* own = Own(sqlite3_database_file_object(name));
+  if (!own->makes_log) flags &= ~SQLITE_OPEN_CREATE;
+  const int rc = host->xOpen(host, name, file, flags, out_flags);
+  own->log = {};
+  // One of which it is the only user needs no comparison.
+  if (rc == SQLITE_OK && !own->makes_log) own->log.file = file;
+  own->log.path = name;
+  return rc;
+}
+
+int Open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out_flags) {
+  sqlite3_vfs* host = Host(vfs);
+  // The log and temporary files are the host's own objects.
+  if ((flags & SQLITE_OPEN_WAL) != 0 && name) return OpenLog(host, name, file, flags, out_flags);
+  if ((flags & SQLITE_OPEN_MAIN_DB) == 0) return host->xOpen(host, name, file, flags, out_flags);
+  OwnFile* own = Own(file);
+  std::memset(static_cast<void*>(own), 0, sizeof *own);
+  own->real = reinterpret_cast<sqlite3_file*>(reinterpret_cast<char*>(own) + RealOffset());
+  const int rc = host->xOpen(host, name, own->real, flags, out_flags);
+  if (!own->real->pMethods) return rc;
+  own->methods = kMethods;
+  own->methods.iVersion = std::min(kMethods.iVersion, own->real->pMethods->iVersion);
+  own->base.pMethods = &own->methods;
+  return rc;
+}
+int Delete(sqlite3_vfs* v, const char* name, int sync) {
+  return Host(v)->xDelete(Host(v), name, sync);
+}
+int Access(sqlite3_vfs* v, const char* name, int flags, int* out) {
+  return Host(v)->xAccess(Host(v), name, flags, out);
+}
+int FullPathname(sqlite3_vfs* v, const char* name, int n, char* out) {
+  return Host(v)->xFullPathname(Host(v), name, n, out);
+}
+int Randomness(sqlite3_vfs* v, int n, char* out) { return Host(v)->xRandomness(Host(v), n, out); }
+int Sleep(sqlite3_vfs* v, int microseconds) { return Host(v)->xSleep(Host(v), microseconds); }
+int CurrentTime(sqlite3_vfs* v, double* out) { return Host(v)->xCurrentTime(Host(v), out); }
+int GetLastError(sqlite3_vfs* v, int n, char* out) {
+  return Host(v)->xGetLastError(Host(v), n, out);
+}
+int CurrentTimeInt64(sqlite3_vfs* v, sqlite3_int64* out) {
+  return Host(v)->xCurrentTimeInt64(Host(v), out);
+}
+
+void* DlOpen(sqlite3_vfs* v, const char* name) { return Host(v)->xDlOpen(Host(v), name); }
+void DlError(sqlite3_vfs* v, int n, char* out) { Host(v)->xDlError(Host(v), n, out); }
+void (*DlSym(sqlite3_vfs* v, void* library, const char* symbol))(void) {
+  if (!library) {
+    for (const auto& [name, entry] : kEntryPoints) {
+      if (std::strcmp(symbol, name) == 0) return reinterpret_cast<void (*)()>(entry);
+    }
+  }
+  return Host(v)->xDlSym(Host(v), library, symbol);
+}
+void DlClose(sqlite3_vfs* v, void* library) { Host(v)->xDlClose(Host(v), library); }
+
+constexpr std::array<const char*, 3> kUnixFamily = {"unix", "unix-excl", "unix-posix"};
+
+}  // namespace
+
+std::optional<int> OwnFile::ReadMark() const {
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    if (shared_locks & (1u << (kReadLock0 + mark))) return mark;
+  }
+  return std::nullopt;
+}
+
+bool OwnFile::Pin(int lock) {
+  if (ShmLock(&base, lock, 1, SQLITE_SHM_LOCK | SQLITE_SHM_SHARED) != SQLITE_OK) return false;
+  pinned_locks |= 1u << lock;
+  return true;
+}
+
+void OwnFile::Unpin(int lock) {
+  pinned_locks &= ~(1u << lock);
+  ShmLock(&base, lock, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);
+}
+
+void OwnFile::UseLargePieces() {
+  if (!pieces) pieces = new LargePieces(std::make_unique<RealFile>(real));
+}
+
+const char* OwnVfsFor(sqlite3_vfs* host) {
+  static std::array<OwnVfs*, kUnixFamily.size()> registered{};
+  if (!host || !host->zName) return nullptr;
+  for (std::size_t i = 0; i < kUnixFamily.size(); ++i) {
+    if (std::strcmp(host->zName, kUnixFamily[i]) != 0) continue;
+    // A VFS of somebody else's may bear the name without being the engine's.
+    if (sqlite3_vfs_find(kUnixFamily[i]) != host) return nullptr;
+    const std::lock_guard lock(Registry::Get().opening_mutex);
+    if (registered[i]) return registered[i]->name;
+    auto* vfs = new OwnVfs{};
+    std::snprintf(vfs->name, sizeof vfs->name, "walmanager-%s", host->zName);
+    vfs->base.iVersion = 2;
+    vfs->base.szOsFile = static_cast<int>(RealOffset()) + host->szOsFile;
+    vfs->base.mxPathname = host->mxPathname;
+    vfs->base.zName = vfs->name;
+    vfs->base.pAppData = host;
+    vfs->base.xOpen = Open;
+    vfs->base.xDelete = Delete;
+    vfs->base.xAccess = Access;
+    vfs->base.xFullPathname = FullPathname;
+    vfs->base.xDlOpen = DlOpen;
+    vfs->base.xDlError = DlError;
+    vfs->base.xDlSym = DlSym;
+    vfs->base.xDlClose = DlClose;
+    vfs->base.xRandomness = Randomness;
+    vfs->base.xSleep = Sleep;
+    vfs->base.xCurrentTime = CurrentTime;
+    vfs->base.xGetLastError = GetLastError;
+    vfs->base.xCurrentTimeInt64 = CurrentTimeInt64;
+    if (sqlite3_vfs_register(&vfs->base, /*makeDflt=*/0) != SQLITE_OK) {
+      delete vfs;
+      return nullptr;
+    }
+    registered[i] = vfs;
+    return vfs->name;
+  }
+  return nullptr;
+}
+
+bool IsOwnVfs(const sqlite3_vfs* vfs) { return vfs->xOpen == Open; }
+
+OwnFile* OwnFileOf(sqlite3* own_connection) {
+  return reinterpret_cast<OwnFile*>(DatabaseFile(own_connection, "main"));
+}
+
+WalFile OwnWalFile(sqlite3* own_connection) {
+  OwnFile* own = OwnFileOf(own_connection);
+  return own && own->index_mapped ? WalFile::InWalMode(&own->base) : WalFile();
+}
+
+}  // namespace walmanager

@@ -1,0 +1,101 @@
+// SQLite as this project uses it: the only file that includes its header. Owned handles, result
+// codes to Status, and the guard that every callback from C stands behind.
+//
+// Every call goes through the API table of the host that loaded us, and none is newer than 3.34.
+#pragma once
+
+#include <sqlite3ext.h>
+
+#include <cerrno>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "ext/core/base/result.h"
+#include "ext/core/base/value.h"
+
+SQLITE_EXTENSION_INIT3
+
+namespace walmanager {
+
+struct DbCloser {
+  void operator()(sqlite3* db) const { sqlite3_close_v2(db); }
+};
+struct StmtFinalizer {
+  void operator()(sqlite3_stmt* stmt) const { sqlite3_finalize(stmt); }
+};
+using OwnedDb = std::unique_ptr<sqlite3, DbCloser>;
+using OwnedStmt = std::unique_ptr<sqlite3_stmt, StmtFinalizer>;
+
+// Statements of ours on the host's connection begin with this, so that our own trace knows them.
+inline constexpr char kOwnSql[] = "/*walmanager*/ ";
+
+// The engine's words for what just failed on `db`; a disk quota that is used up is told as a disk
+// that is full, which SQLite calls an I/O error.
+std::string EngineMessage(sqlite3* db);
+inline Error EngineError(sqlite3* db) {
+  const int rc = sqlite3_errcode(db) & 0xff;
+  // What the system said of the process's effective rights, where it said so.
+  const int system = rc == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
+  const bool not_permitted = system == EACCES || system == EPERM || system == EROFS;
+  const ErrorCode code = not_permitted                                ? ErrorCode::kNotPermitted
+                         : rc == SQLITE_BUSY || rc == SQLITE_PROTOCOL ? ErrorCode::kBusy
+                         : rc == SQLITE_LOCKED                        ? ErrorCode::kLocked
+                         : rc == SQLITE_NOMEM                         ? ErrorCode::kNoMemory
+                         : rc == SQLITE_INTERRUPT                     ? ErrorCode::kInterrupt
+                         : rc == SQLITE_IOERR                         ? ErrorCode::kInputOutput
+                         : rc == SQLITE_CORRUPT                       ? ErrorCode::kCorrupt
+                         : rc == SQLITE_NOTADB                        ? ErrorCode::kNotADatabase
+                                                                      : ErrorCode::kError;
+  return Error{EngineMessage(db), code};
+}
+
+// A statement ready to step. The error names nothing but what the engine said.
+inline Result<OwnedStmt> Prepare(sqlite3* db, const std::string& sql) {
+  sqlite3_stmt* stmt = nullptr;
+  if (sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()), &stmt, nullptr) !=
+      SQLITE_OK) {
+    return EngineError(db);
+  }
+  return OwnedStmt(stmt);
+}
+
+inline std::string ColumnText(sqlite3_stmt* stmt, int column) {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(stmt, column));
+  return text ? std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(stmt, column)))
+              : "";
+}
+
+// The first column of the first row, nullopt where there is no row. The statement is stepped to its
+// end and gone before this returns.
+Result<std::optional<std::string>> QueryText(sqlite3* db, const std::string& sql);
+
+// What EXPLAIN QUERY PLAN says of `sql`, a line each, indented by two blanks per level; all of it,
+// or an error.
+Result<std::string> QueryPlan(sqlite3* db, const std::string& sql);
+
+// A figure of sqlite3_db_status, which is not set back.
+std::uint32_t DatabaseStatus(sqlite3* db, int what);
+
+// A value of ours as the result of a function or the content of a column, and SQLite's as ours.
+void SetResult(sqlite3_context* context, const Value& value);
+Value FromSqlite(sqlite3_value* value);
+
+// "main" with quotes, fit for SQL.
+std::string QuoteName(const std::string& name);
+
+// Runs `body`, which returns a result code, and lets no exception out to C.
+template <typename Body>
+int AtCEdge(Body&& body) noexcept {
+  try {
+    return std::forward<Body>(body)();
+  } catch (const std::bad_alloc&) {
+    return SQLITE_NOMEM;
+  } catch (...) {
+    return SQLITE_INTERNAL;
+  }
+}
+
+}  // namespace walmanager

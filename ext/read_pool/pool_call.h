@@ -1,0 +1,136 @@
+// One call of read_pool() as its caller and the readers of the pool share it: the statements that
+// are still to be run, and the rows on their way, of which there are never more than a few.
+//
+// Thread rules: any thread. Its mutex is the innermost of all: nothing is done under it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ext/core/text/pool_request.h"
+#include "ext/database/control_file.h"
+#include "ext/engine/own_connection.h"
+
+namespace walmanager {
+
+struct PoolRow {
+  std::size_t statement = 0;  // from 0
+  std::int64_t number = 0;    // of its statement's rows, from 1
+  std::uint64_t connection_id = 0;
+  double wait_ms = 0;               // from the call to the start of the statement
+  double query_ms = 0;              // from there to this row
+  std::size_t begin = 0, size = 0;  // of its data in the text of its rows
+};
+
+// Rows that go together. Their data is one text: a piece of memory for each row, which one thread
+// takes and another gives back, would have both wait for each other.
+struct PoolRows {
+  std::vector<PoolRow> rows;
+  std::string text;
+
+  bool empty() const { return rows.empty(); }
+  // Takes over the others, which are none then.
+  void Append(PoolRows& others);
+  // A JSON object.
+  std::string_view Data(const PoolRow& row) const {
+    return std::string_view(text).substr(row.begin, row.size);
+  }
+};
+
+// How the database of the caller is to be opened, as its own connection has it now.
+struct PoolHost {
+  const void* connection = nullptr;      // whose calls the same thread fetches rows from
+  std::string vfs;                       // of own_vfs.h
+  const volatile void* index = nullptr;  // MapWalIndex() of the caller's file
+  bool read_only = false;
+  std::int64_t mmap_size = 0;
+  CloseBehaviour close;
+  std::array<int, 11> limits{};  // by SQLITE_LIMIT_*, but that of threads
+  // Of the options that change what a SELECT means or may do: kPoolOptions of read_pool_reader.h.
+  std::array<int, 3> options{};
+  std::shared_ptr<ControlFile> control;  // where connections are described
+};
+
+class PoolCall {
+ public:
+  // `timeout_ms`: where the request has none of its own.
+  PoolCall(PoolRequest request, PoolHost host, std::int64_t timeout_ms);
+
+  const PoolRequest& request() const { return request_; }
+  const PoolHost& host() const { return host_; }
+  std::uint64_t began_ns() const { return began_ns_; }
+  std::uint64_t deadline_ns() const { return deadline_ns_; }  // MonotonicNs
+  // An error or the caller has ended it: whoever works for it stops.
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+  bool HasUntaken() const { return untaken_.load() > 0; }
+  std::size_t untaken() const { return untaken_.load(); }
+  Error TimedOut() const;
+  // When the statement that began at `began_ns` is to be done: MonotonicNs.
+  std::uint64_t StatementDeadline(std::uint64_t began_ns) const;
+  // The error of one that was not: of the call's time or its own.
+  Error StatementTimedOut(std::size_t index) const;
+
+  // --- readers
+
+  // The next statement to run; nullopt: none, or it was stopped.
+  std::optional<std::size_t> TakeStatement();
+  void StatementEnded();  // all its rows are handed over
+  void WakeCaller();      // after the last of its rows
+  // It was taken by one that cannot run it: another's.
+  void PutBack(std::size_t statement);
+  // Hands rows over and leaves `rows` empty; waits while there are too many on their way, but not
+  // in `Push::kIfRoom`; wakes the caller, but in `Push::kQuietly`. False where it was stopped, or
+  // the time is over.
+  enum class Push { kWait, kQuietly, kIfRoom };
+  bool HandOver(PoolRows& rows, Push push);
+  // So many readers wait for the caller to take rows.
+  int waiting_for_room() const { return waiting_for_room_.load(std::memory_order_relaxed); }
+  // The processors on which its readers began, a bit for each of the first 64.
+  std::atomic<std::uint64_t>& processors() { return processors_; }
+  // The caller waits for a row just now.
+  bool IsHungry() const { return hungry_.load(std::memory_order_relaxed); }
+  void Fail(Error error);  // the first one counts
+  // Sleeps, but not beyond the end of the call.
+  void Pause(std::uint64_t nanoseconds);
+
+  // --- the caller
+
+  enum class State { kRows, kNothingYet, kEnd };
+  // Moves what is there to `rows`, each with a row at least; waits for it so long at most.
+  Result<State> Receive(std::vector<PoolRows>& rows, std::uint64_t wait_ns);
+  void Stop();
+
+  // --- the pool, under its mutex
+  int readers = 0;       // that work for it
+  bool waiting = false;  // for a reader
+
+ private:
+  bool MayHandOver() const;
+
+  const PoolRequest request_;
+  const PoolHost host_;
+  const std::int64_t timeout_ms_;
+  const std::uint64_t began_ns_, deadline_ns_;
+  std::atomic<bool> stopped_{false}, hungry_{false};
+  std::atomic<std::size_t> untaken_;
+  std::atomic<int> waiting_for_room_{0};
+  std::atomic<std::uint64_t> processors_{0};
+
+  std::mutex mutex_;  // guards those below
+  std::condition_variable for_caller_, for_readers_;
+  std::size_t next_ = 0, ended_ = 0;  // statements
+  std::vector<std::size_t> put_back_;
+  std::vector<PoolRows> rows_;
+  std::size_t count_ = 0, bytes_ = 0;  // of rows_
+  std::optional<Error> error_;
+};
+
+}  // namespace walmanager

@@ -1,0 +1,129 @@
+// The pool of connections of one database file and process on which read_pool() runs statements at
+// the same time: opened when they are needed, closed when nobody has used them for two seconds, and
+// at once when the host needs the database for itself.
+//
+// A reader is a thread with a connection of ours, which reads and does nothing else. It works for
+// one call at a time, until no statement of that is left; the one that became idle last is used
+// first, so that few are warm and the rest may go.
+//
+// Thread rules: any thread. Lock order: the registry's engine_mutex (readers alone), mutex_, the
+// mutex of a call; never back. A reader's connection is used by its thread while it works, and
+// under mutex_ by anybody while it is idle.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ext/core/format/file_id.h"
+#include "ext/database/database.h"
+#include "ext/read_pool/pool_call.h"
+
+namespace walmanager {
+
+class PoolReader;
+
+class ReadPool final : public KeptConnections {
+ public:
+  // Since the process began to use the database.
+  struct Figures {
+    std::uint64_t connections = 0;  // open now
+    // Of the time that they have been open, the part in which statements ran: 0 to 1; nullopt: none
+    // has been.
+    std::optional<double> utilization;
+    std::uint64_t calls = 0, waits = 0, timeouts = 0, retries = 0, replaced = 0;
+  };
+
+  // The one of this process for the database.
+  static std::shared_ptr<ReadPool> Of(Database& database);
+
+  // `id`: of the file at `path`.
+  ReadPool(std::string path, const FileId& id);
+  ~ReadPool() override;
+  ReadPool(const ReadPool&) = delete;
+  ReadPool& operator=(const ReadPool&) = delete;
+
+  // Makes sure that there is a reader, whose connection is opened here and now where there is none
+  // yet. False where there can be none: a key is needed, the file is another one, no thread.
+  bool Begin(const std::shared_ptr<PoolCall>& call);
+  // One more reader for the call, of `most` in all; the next that is free where none is. Those that
+  // may soon help it are there then, too.
+  void Want(const std::shared_ptr<PoolCall>& call, std::size_t most);
+  // One more reader for a call, as long as there are processors and idle ones. From a reader that
+  // has begun: a caller who wakes two sees both put on the processor that it does not run on
+  // itself, and there they stay for milliseconds.
+  void Help(const std::shared_ptr<PoolCall>& call);
+  // Whether it has no reader, since all work for others.
+  bool IsWaiting(const PoolCall& call) const;
+  // Stops the call. None of the pool's works for it when this returns; `close`: nor is any idle
+  // connection left open.
+  void End(const std::shared_ptr<PoolCall>& call, bool close);
+  // Idle connections are closed now, those that work when they have done so.
+  void CloseConnections() override;
+
+  Figures figures() const;
+  void CountCall() { ++calls_; }
+  void CountTimeout() { ++timeouts_; }
+  // What a reader tells: its connection was opened or closed, a statement begins or ends.
+  void CountOpen(bool open) { open_.Count(open); }
+  bool HasOpen() const { return open_.now() != 0; }
+  void CountRunning(bool runs) { running_.Count(runs); }
+
+ private:
+  friend class PoolReader;
+
+  // How many are so now, and for how long altogether: the sum of all ends, those not yet there
+  // being now, less the sum of all beginnings. A reading beside a change is off by a moment.
+  class Spans {
+   public:
+    void Count(bool begins);
+    std::uint64_t now() const { return static_cast<std::uint64_t>(count_); }
+    std::int64_t TotalNs() const;
+
+   private:
+    std::atomic<std::int64_t> count_{0}, balance_ns_{0};
+  };
+
+  // All but the last few with mutex_ held.
+  PoolReader* TakeIdle();
+  // Whether every reader waits for the thread that now waits for one: until it is given one more
+  // than there should be, nothing moves.
+  bool WaitsForItself(const PoolCall& call) const;
+  PoolReader* MakeReader() noexcept;  // nullptr where there is no thread or no memory for it
+  void Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call);
+  // What a reader that has nothing to do does next: another call's, or nullptr.
+  std::shared_ptr<PoolCall> NextWaiting();
+  void CloseIdle();
+  // It works for another call, or is idle.
+  void BecomesFree(PoolReader& reader);
+  // Without mutex_. More readers for a snapshot: those that are idle, and new ones, `count` at
+  // most. They stand still until one of the two others.
+  std::vector<PoolReader*> Recruit(std::size_t count);
+  void AssignAll(const std::vector<PoolReader*>& readers, const std::shared_ptr<PoolCall>& call);
+  void GiveBack(std::span<PoolReader* const> readers);
+  void JoinEnded();
+
+  const std::string path_;
+  const FileId id_;
+  std::atomic<std::uint64_t> calls_{0}, waits_{0}, timeouts_{0}, retries_{0}, replaced_{0};
+  Spans open_, running_;
+  std::atomic<std::uint64_t> generation_{0};  // older connections are to be closed
+
+  mutable std::mutex mutex_;  // guards those below
+  std::condition_variable call_left_;
+  std::list<std::unique_ptr<PoolReader>> readers_;
+  std::list<std::unique_ptr<PoolReader>> ended_;  // threads to be joined
+  std::vector<PoolReader*> idle_;                 // the last one is used first
+  std::deque<std::shared_ptr<PoolCall>> waiting_;
+  std::size_t most_ = 0;  // read_pool_size, as last asked for
+  bool stopping_ = false;
+};
+
+}  // namespace walmanager

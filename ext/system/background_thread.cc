@@ -1,0 +1,97 @@
+#include "ext/system/background_thread.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "ext/system/clock.h"
+#include "ext/system/system_calls.h"
+
+namespace walmanager {
+namespace {
+
+constexpr int kNice = 10;
+
+// linux/ioprio.h: the idle class gets the disk when nobody else wants it; 0 is what the CPU's
+// priority says. Both may be chosen freely.
+constexpr int kIoWhoProcess = 1;
+constexpr int kIoIdle = 3 << 13;
+constexpr int kIoNormal = 0;
+
+}  // namespace
+
+void BackgroundThread::SetPriority(bool low) {
+  const int id = id_;
+  if (id == 0) return;
+  if (low && stays_) {
+    if (raised_.exchange(true)) return;
+    low = false;
+  } else if (low_.exchange(low) == low) {
+    return;
+  }
+  if (SystemCallsAreFiltered()) {
+    // A thread that waits cannot raise it. It raises itself, where it may, and stays so.
+    stays_ = true;
+    return;
+  }
+  syscall(SYS_ioprio_set, kIoWhoProcess, id, low ? kIoIdle : kIoNormal);
+  if (may_raise_) setpriority(PRIO_PROCESS, static_cast<id_t>(id), low ? kNice : 0);
+}
+
+bool BackgroundThread::Start() noexcept {
+  return thread_.Start(
+      "walmanager", [](void* self) { static_cast<BackgroundThread*>(self)->Run(); }, this);
+}
+
+void BackgroundThread::Wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (woken_) return;
+    woken_ = true;
+  }
+  changed_.notify_one();
+}
+
+void BackgroundThread::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  // Somebody waits for it from here on.
+  if (thread_.running()) Hurry();
+  changed_.notify_one();
+  thread_.Join();
+}
+
+void BackgroundThread::Run() {
+  if (!SystemCallsAreFiltered()) Prepare();
+  std::unique_lock lock(mutex_);
+  while (!stopped_) {
+    woken_ = false;
+    lock.unlock();
+    const std::uint64_t next = work_();
+    lock.lock();
+    const std::uint64_t now = MonotonicNs();
+    if (next > now) {
+      changed_.wait_for(lock, std::chrono::nanoseconds(next - now),
+                        [&] { return woken_ || stopped_; });
+    }
+  }
+}
+
+void BackgroundThread::Prepare() {
+  const auto id = static_cast<int>(syscall(SYS_gettid));
+  // What the host gave its own threads stays the measure.
+  const bool plain = getpriority(PRIO_PROCESS, static_cast<id_t>(id)) == 0;
+  may_raise_ = plain && setpriority(PRIO_PROCESS, static_cast<id_t>(id), 1) == 0 &&
+               setpriority(PRIO_PROCESS, static_cast<id_t>(id), 0) == 0;
+  const sched_param none{};
+  sched_setscheduler(0, SCHED_BATCH, &none);
+  id_ = id;
+  Relax();
+}
+
+}  // namespace walmanager

@@ -1,0 +1,63 @@
+// A thread that does a piece of work when it is woken or when a time has come.
+//
+// Its priority for CPU and disk is low, until somebody waits for it: then it is that of any other
+// thread, or on a busy machine those who wait would get their turn, and it would not. Where a
+// process may not raise what it has lowered (RLIMIT_NICE, https://man7.org/linux/man-pages/man2/
+// setpriority.2.html), the thread only lets others run first when it wakes (SCHED_BATCH); where
+// system calls are filtered (system_calls.h), it is as any other; where they come to be filtered
+// later, it keeps the priority that it has then.
+//
+// Thread rules: Wake and Hurry may be called from any thread, also while another starts or stops
+// it; Start and Stop by one at a time. The work runs in the thread alone and must return soon after
+// it was told to stop, which is its owner's business. After a fork the child has no such thread and
+// must not touch this object.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <utility>
+
+#include "ext/system/own_thread.h"
+
+namespace walmanager {
+
+class BackgroundThread {
+ public:
+  // `work` returns when it wants to run next, in MonotonicNs. It must not throw.
+  explicit BackgroundThread(std::function<std::uint64_t()> work) : work_(std::move(work)) {}
+  ~BackgroundThread() { Stop(); }
+  BackgroundThread(const BackgroundThread&) = delete;
+  BackgroundThread& operator=(const BackgroundThread&) = delete;
+
+  // False where the system gives no thread. The first run of the work comes at once.
+  bool Start() noexcept;
+  // The work runs as soon as the thread can; once for all that come before it does.
+  void Wake();
+  // Priority as of any other thread, and low again.
+  void Hurry() { SetPriority(/*low=*/false); }
+  void Relax() { SetPriority(/*low=*/true); }
+  // Returns when the work has ended; it does not run again.
+  void Stop();
+
+ private:
+  void Run();
+  void Prepare();
+  void SetPriority(bool low);
+
+  const std::function<std::uint64_t()> work_;
+  std::mutex mutex_;  // guards the three below
+  std::condition_variable changed_;
+  bool woken_ = false;
+  bool stopped_ = false;
+  OwnThread thread_;
+  std::atomic<int> id_{0};  // the system's, 0 before it runs
+  std::atomic<bool> may_raise_{false};
+  std::atomic<bool> low_{false};
+  std::atomic<bool> stays_{false};  // as any other from now on: a thread that waits cannot raise it
+  std::atomic<bool> raised_{false};  // and has tried to be that
+};
+
+}  // namespace walmanager

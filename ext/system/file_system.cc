@@ -1,0 +1,37 @@
+#include "ext/system/file_system.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "ext/core/format/mount_table.h"
+
+namespace walmanager {
+
+FileSystemFacts FileSystemOf(const std::string& path) {
+  FileSystemFacts facts;
+  struct statvfs space;
+  if (statvfs(path.c_str(), &space) == 0) {
+    facts.free_bytes = static_cast<std::int64_t>(space.f_bavail * space.f_frsize);
+    facts.bytes = static_cast<std::int64_t>(space.f_blocks * space.f_frsize);
+  }
+  struct stat file;
+  std::ifstream mounts("/proc/self/mountinfo");
+  if (stat(path.c_str(), &file) == 0 && mounts) {
+    std::ostringstream text;
+    text << mounts.rdbuf();
+    facts.type = MountType(text.str(), major(file.st_dev), minor(file.st_dev));
+    facts.is_mount_point = IsMountPoint(text.str(), path);
+  }
+  return facts;
+}
+
+bool IsThere(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,90 @@
+#include "ext/system/read_marks.h"
+
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "ext/core/base/value.h"
+#include "ext/core/format/lock_table.h"
+#include "ext/system/registry.h"
+
+namespace walmanager {
+namespace {
+
+// Every connection holds it shared as long as it has the log open (os_unix.c, UNIX_SHM_DMS).
+constexpr std::int64_t kShmOpenByte = 128;
+
+// nullopt where the system has no such table, or there is no such file.
+std::optional<std::vector<FileLock>> LocksOn(const std::string& path) {
+  struct stat status {};
+  std::ifstream file("/proc/locks");
+  if (!file || stat(path.c_str(), &status) != 0) return std::nullopt;
+  std::stringstream table;
+  table << file.rdbuf();
+  return ParseLockTable(table.str(), {major(status.st_dev), minor(status.st_dev), status.st_ino});
+}
+
+}  // namespace
+
+std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
+  const auto found = LocksOn(shm_path);
+  if (!found) return std::nullopt;
+  const std::vector<FileLock>& locks = *found;
+  // This process has the file mapped, and so holds a lock on it: a table that does not show it
+  // names the file otherwise, as those of some file systems do, and says nothing about readers
+  // either.
+  const bool shows_us = std::any_of(locks.begin(), locks.end(), [](const FileLock& lock) {
+    return lock.pid == ThisProcess().pid;
+  });
+  if (!shows_us) return std::nullopt;
+  ReadMarks marks;
+  marks.knows_pids = true;
+  const auto note = [](std::vector<std::int64_t>& pids, std::int64_t pid) {
+    if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
+  };
+  for (const FileLock& lock : locks) {
+    constexpr std::int64_t kWriter = kShmLockBase + kWriteLock;
+    const bool writes = lock.exclusive && lock.first_byte <= kWriter && kWriter <= lock.last_byte;
+    if (writes && lock.pid > 0 && lock.pid != ThisProcess().pid) marks.writer = lock.pid;
+    marks.written_here = marks.written_here || (writes && lock.pid == ThisProcess().pid);
+    for (int mark = 0; lock.exclusive && mark < kReadMarks; ++mark) {
+      const int byte = kShmLockBase + kReadLock0 + mark;
+      if (lock.first_byte <= byte && byte <= lock.last_byte) {
+        marks.held_alone[static_cast<std::size_t>(mark)] = true;
+      }
+    }
+    if (lock.exclusive) continue;  // one who moves frames or starts the log over, not a reader
+    if (lock.first_byte <= kShmOpenByte && kShmOpenByte <= lock.last_byte) {
+      note(marks.open_by, lock.pid);
+    }
+    for (int mark = 0; mark < kReadMarks; ++mark) {
+      const int byte = kShmLockBase + kReadLock0 + mark;
+      if (byte < lock.first_byte || byte > lock.last_byte) continue;
+      marks.held[static_cast<std::size_t>(mark)] = true;
+      note(marks.pids[static_cast<std::size_t>(mark)], lock.pid);
+      if (lock.pid != ThisProcess().pid)
+        marks.held_by_others[static_cast<std::size_t>(mark)] = true;
+    }
+  }
+  return marks;
+}
+
+std::vector<std::int64_t> LockHolders(const std::string& path) {
+  std::vector<std::int64_t> pids;
+  for (const FileLock& lock : LocksOn(path).value_or(std::vector<FileLock>())) {
+    pids.push_back(lock.pid);
+  }
+  return pids;
+}
+
+std::string ProcessName(std::int64_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+  std::string name;
+  std::getline(file, name);
+  return WithoutControlCharacters(name);
+}
+
+}  // namespace walmanager

@@ -1,0 +1,94 @@
+#include "ext/system/registry.h"
+
+#include <pthread.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+
+#include "ext/core/base/value.h"
+#include "ext/system/clock.h"
+#include "ext/system/host_turn.h"
+
+namespace walmanager {
+namespace {
+
+std::atomic<bool> watching_forks{false};
+
+// A thread of ours may itself wait, inside the engine, for something that the forking thread holds
+// (a host's log callback that wants an interpreter's lock): then the fork goes on without it, as it
+// would beside any other thread that uses SQLite.
+constexpr std::chrono::seconds kLongestWaitForThreads{10};
+// A thread of the host's more likely so: in a call of ours it calls what the host has registered.
+constexpr std::chrono::milliseconds kLongestWaitForHosts{500};
+
+void BeforeFork() {
+  Registry* registry = Registry::current.load(std::memory_order_acquire);
+  if (!registry) return;
+  const std::thread::id self = std::this_thread::get_id();
+  ++registry->forks_waiting;
+  HostTurn::LeaveForFork(*registry);
+  if (registry->host_mutex.try_lock_for(kLongestWaitForHosts)) registry->forks_with_hosts = self;
+  if (registry->engine_mutex.try_lock_for(kLongestWaitForThreads)) {
+    registry->forks_with_engine = self;
+  }
+  --registry->forks_waiting;
+}
+
+void AfterForkInParent() {
+  // Another one than before where this thread did not find any: it holds nothing of that.
+  Registry* registry = Registry::current.load(std::memory_order_acquire);
+  if (!registry) return;
+  const std::thread::id self = std::this_thread::get_id();
+  if (registry->forks_with_engine == self) {
+    registry->forks_with_engine = std::thread::id();
+    registry->engine_mutex.unlock();
+  }
+  if (registry->forks_with_hosts == self) {
+    registry->forks_with_hosts = std::thread::id();
+    registry->host_mutex.unlock();
+  }
+  HostTurn::ReturnAfterFork(*registry);
+}
+
+void ForgetInChild() { Registry::current.store(nullptr, std::memory_order_relaxed); }
+
+std::string FirstLine(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+ProcessIdentity ReadProcess() {
+  ProcessIdentity process;
+  process.pid = getpid();
+  struct stat space {};
+  if (stat("/proc/self/ns/pid", &space) == 0) process.pid_namespace = space.st_ino;
+  process.name = WithoutControlCharacters(FirstLine("/proc/self/comm"));
+  process.boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
+  if (getrandom(&process.token, sizeof process.token, GRND_NONBLOCK) != sizeof process.token) {
+    process.token = MonotonicNs() ^ static_cast<std::uint64_t>(process.pid) << 40;
+  }
+  if (process.token == 0) process.token = 1;
+  return process;
+}
+
+}  // namespace
+
+Registry::Registry() : process(ReadProcess()) {}
+
+std::atomic<Registry*> Registry::current{nullptr};
+
+Registry& Registry::Make() {
+  Registry* registry = nullptr;
+  if (!watching_forks.exchange(true)) pthread_atfork(BeforeFork, AfterForkInParent, ForgetInChild);
+  auto* made = new Registry;  // lives as long as the process
+  if (current.compare_exchange_strong(registry, made, std::memory_order_acq_rel)) return *made;
+  delete made;
+  return *registry;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,28 @@
+// Makes the tables of tables.cc known to a connection.
+#pragma once
+
+#include <memory>
+
+#include "ext/core/base/result.h"
+
+struct sqlite3;
+
+namespace walmanager {
+
+class Connection;
+class Database;
+class HealthObserver;
+class QueryRoom;
+
+// On the host's connection, telling of it. The error names the table that failed. Called once per
+// connection.
+Status RegisterTables(Connection* connection);
+
+// Reads system_health for the watch over a database (ext/database/health_watch.h). nullptr without
+// memory.
+std::unique_ptr<HealthObserver> MakeHealthObserver(Database& database);
+
+// On the private connection of a room, telling of the room's connection; `room` must outlive `db`.
+Status RegisterTables(sqlite3* db, QueryRoom& room);
+
+}  // namespace walmanager
