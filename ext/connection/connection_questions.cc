@@ -138,8 +138,8 @@ Result<Schema> Connection::DatabaseToChange(const char* function, const Result<s
   auto schema = DatabaseOf(function, name);
   if (!schema.ok()) return schema;
   if (sqlite3_db_readonly(db_, schema.value().name.c_str()) == 1) {
-    return Error{std::string(function) + ": this connection may not write: it has opened " +
-                 ShownText(schema.value().name) + " read-only"};
+    return Error{std::string(function) + ": schema " + ShownText(schema.value().name) +
+                 " is read-only on this connection"};
   }
   const auto query_only = Query("PRAGMA query_only");
   if (!query_only.ok() || query_only.value().value_or("0") == "0") return schema;
