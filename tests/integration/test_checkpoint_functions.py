@@ -1,6 +1,7 @@
 """wal_checkpoint and wal_checkpoint_auto: values, JSON, the log of checkpoints, readers in the way, refusals."""
 
 import os
+import sqlite3
 import threading
 import time
 
@@ -535,3 +536,19 @@ def test_the_log_keeps_the_last_512(fast):
     assert metrics(fast)["checkpoints"] == 520
     ids = [row[0] for row in fast.execute("SELECT id FROM wal_checkpoints")]
     assert ids == sorted(ids, reverse=True)
+
+
+def test_bug_a_failed_pragma_was_recorded_with_the_time_until_the_next_statement(wal_path):
+    db = connect(wal_path)
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    with pytest.raises(sqlite3.OperationalError, match="database table is locked"):
+        db.execute("PRAGMA wal_checkpoint").fetchall()
+    time.sleep(0.5)
+    db.execute("COMMIT")
+    rows = db.execute("SELECT result, duration_ms FROM wal_checkpoints WHERE origin = 'application'").fetchall()
+    assert len(rows) == 1
+    result, duration_ms = rows[0]
+    assert result == "failed" and (duration_ms is None or duration_ms < 250)
+    db.close()

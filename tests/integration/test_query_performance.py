@@ -312,6 +312,18 @@ def test_bug_upgrades_that_failed_were_not_counted(db, wal_path):
     other.close()
 
 
+@pytest.mark.parametrize("statement", ["CREATE TABLE IF NOT EXISTS t(a)", "DROP TABLE IF EXISTS absent", "CREATE INDEX IF NOT EXISTS i ON t(payload)"])
+def test_bug_a_statement_that_found_nothing_to_make_was_a_failed_upgrade(db, statement):
+    db.execute("CREATE INDEX i ON t(payload)")
+    db.execute("BEGIN")
+    assert one(db, "SELECT count(*) FROM t") == 0
+    db.execute(statement)
+    db.execute("COMMIT")
+    assert one(db, "SELECT sum(upgrades_failed) FROM query_performance") == 0
+    assert one(db, "SELECT sum(upgrades_failed) FROM connection_metrics") == 0
+
+
+
 def test_upgraded_transactions(db):
     for statement in ("SELECT count(*) FROM t", "UPDATE t SET payload = 1"):
         db.execute("BEGIN")

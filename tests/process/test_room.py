@@ -110,6 +110,15 @@ def test_where_room_is_short_committing_threads_keep_the_log_as_sqlite_does(disk
     assert row["wal_bytes"] < 2500 * (row["page_size"] + 24)
 
 
+def test_bug_a_large_limit_of_the_log_ended_background_copying(wal_path, worker):
+    """A limit beyond what the disk has free was taken for room that the log needs."""
+    process = worker(wal_path)
+    process.call(f"one(db, \"SELECT wal_set('wal_limit_bytes', {1 << 40})\")")
+    process.run("for _ in range(3000): db.execute('INSERT INTO t(payload) VALUES (randomblob(2000))')")
+    row = process.call("metrics(db)")
+    assert (row["checkpointer"], row["inline_because"]) == ("background", None)
+
+
 def in_child(code, path):
     """Runs Python on a managed connection to the database, where SIGXFSZ is what the system makes of it: the end."""
     program = "import resource, signal, sqlite3, sys, json, os\nsignal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
