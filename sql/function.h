@@ -47,7 +47,7 @@ struct Function {
   Result<Value> (*call)(Connection&, const Arguments&);
 };
 
-// All functions, in the order of the README.
+// All functions, in the order of sql/README.md.
 std::span<const Function> AllFunctions();
 
 // Makes them known to a connection; the error names the one that failed.

@@ -1,5 +1,5 @@
 // The one place from which a checkpoint is run, guarded against the WAL-reset bug
-// (https://www.sqlite.org/wal.html, DESIGN.md decision 6).
+// (https://www.sqlite.org/wal.html; ext/README.md, decision 6).
 //
 // Two connections of our own, opened through OwnVfsFor(): one checkpoints while the other holds a
 // read transaction begun before it. On a read mark of 1 or more nobody can start the log over, so

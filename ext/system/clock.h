@@ -1,4 +1,4 @@
-// The clocks of DESIGN.md, decision 10: monotonic for durations, wall clock for display.
+// The clocks of ext/README.md, decision 11: monotonic for durations, wall clock for display.
 #pragma once
 
 #include <time.h>

@@ -624,8 +624,8 @@ def test_settings_are_in_effect(db):
     assert not db.execute("SELECT name FROM wal_config WHERE name GLOB 'read_pool*' AND description GLOB '*Not in effect*'").fetchall()
 
 
-def test_the_session_of_the_readme(wal_path):
-    session = (ROOT / "README.md").read_text().split("## Reads at the same time")[1].split("```")[1]
+def test_the_session_that_is_shown(wal_path):
+    session = (ROOT / "ext/read_pool/README.md").read_text().split("```")[1]
     lines = session.strip().splitlines()
     sql = "\n".join(line[8:] for line in lines if line.startswith(("sqlite> ", "   ...> ")))
     db = connect(wal_path)

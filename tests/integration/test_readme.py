@@ -1,5 +1,7 @@
-"""The README's promises: its reference, its commands and its session."""
+"""What the READMEs promise: their reference, commands, queries, links and size. The sessions that they show
+are in test_sessions.py."""
 
+import json
 import re
 import sqlite3
 import subprocess
@@ -9,6 +11,10 @@ import pytest
 from conftest import EXTENSION, ROOT, connect, one
 
 README = (ROOT / "README.md").read_text()
+SQL_README = (ROOT / "sql/README.md").read_text()
+# All documents that there are.
+DOCUMENTS = ["README.md", "ext/README.md", "ext/backup/README.md", "ext/read_pool/README.md", "sql/README.md",
+             "tests/bench/README.md", "vtab/README.md"]
 REFERENCE = subprocess.run([str(ROOT / "scripts" / "reference")], check=True, text=True,
                            capture_output=True).stdout
 TABLES = ["wal_metrics", "query_performance", "index_candidates", "connection_metrics", "wal_readers", "wal_checkpoints",
@@ -22,13 +28,13 @@ def test_reference_is_that_of_the_declarations():
 
 @pytest.mark.parametrize("table", TABLES)
 def test_columns_of_the_reference_are_those_of_the_table(db, table):
-    section = REFERENCE.split(f"**`{table}`**")[1].split("**`")[0].split("### ")[0]
+    section = REFERENCE.split(f"### `{table}`")[1].split("### ")[0]
     documented = re.findall(r"^\| `(\w+)` \| (TEXT|INTEGER|REAL) \| .+ \|$", section, re.MULTILINE)
     assert documented == [(row[1], row[2]) for row in db.execute(f"PRAGMA table_xinfo({table})")]
 
 
 def test_functions_of_the_reference_are_those_that_a_load_adds(db):
-    section = REFERENCE.split("### Tables")[0]
+    section = REFERENCE.split("### Functions")[1].split("### ")[0]
     documented = sorted(re.findall(r"^\| `(\w+)\(", section, re.MULTILINE))
     there = sorted(name for (name,) in db.execute(
         "SELECT name FROM pragma_function_list WHERE name LIKE 'wal\\_%' ESCAPE '\\'"))
@@ -42,55 +48,50 @@ def test_settings_of_the_reference_are_those_of_wal_config(db):
         "SELECT name, CAST(default_value AS TEXT), unit FROM wal_config WHERE name NOT LIKE 'learned.%'").fetchall()
 
 
-def test_facts_of_a_condition_are_named_in_the_readme(db):
+def test_facts_of_a_condition_are_named(db):
     with pytest.raises(sqlite3.OperationalError) as error:
         db.execute("""SELECT wal_strategy_define('x', '[{"rule":"r","priority":1,"condition":"nope"}]')""")
     names = str(error.value).split("an expression over ")[1].split(", ")
-    assert [name for name in names if f"`{name}`" not in README] == []
+    assert [name for name in names if f"`{name}`" not in SQL_README] == []
 
 
-def test_the_strategy_of_the_readme_can_be_defined(db):
-    block = re.search(r"```sql\n(SELECT wal_strategy_define.*?)```", README, re.DOTALL)[1]
+def test_the_strategy_shown_can_be_defined(db):
+    block = re.search(r"```sql\n(SELECT wal_strategy_define.*?)```", SQL_README, re.DOTALL)[1]
     db.executescript(block)
     assert one(db, "SELECT wal_strategy()") == "nightly"
 
 
-def test_every_statement_of_the_session_runs(wal_path):
-    connect(wal_path).close()
-    session = re.search(r"```\n(\$ sqlite3 app.db.*?)```", README, re.DOTALL)[1]
-    statements = re.findall(r"^sqlite> (SELECT .*)$", session, re.MULTILINE)
-    assert len(statements) == 6
-    db = connect(wal_path)
-    for statement in statements[:-1]:
-        db.execute(statement).fetchall()
-    with pytest.raises(sqlite3.OperationalError) as error:
-        db.execute(statements[-1])
-    assert "Runtime error: " + str(error.value) in session
-    db.close()
-
-
-def test_every_statement_about_who_is_in_the_way_runs(db):
-    session = README.split("## Statements, connections")[1].split("## ")[0]
-    statements = re.findall(r"^sqlite> (SELECT .*)$", session, re.MULTILINE)
-    assert len(statements) == 4
-    for statement in statements:
-        db.execute(statement).fetchall()
-
-
-def test_the_query_that_prints_the_settings_prints_sql_that_sets_them(db, tmp_path):
-    query = re.search(r"`(SELECT printf\('SELECT wal_set.*?)`", README)[1]
+def test_what_the_upgrade_keeps_is_sql_that_sets_it_again(db, tmp_path):
+    block = re.search(r"```sql\n(   SELECT printf.*?)```", README, re.DOTALL)[1]
+    queries = [query for query in block.split(";\n") if query.strip()]
+    assert len(queries) == 3
     db.execute("SELECT wal_set('checkpoint_frames', 321)").fetchall()
     db.execute("SELECT wal_set('sample_interval_ms', 20)").fetchall()
     db.execute("SELECT wal_set('backpressure', 'on')").fetchall()
-    printed = [row[0] for row in db.execute(query)]
+    rules = [{"priority": 2, "rule": "late", "condition": "wal_frames > 5", "mode": "FULL", "stall_budget_ms": 3.5},
+             {"priority": 1, "rule": "early", "condition": "idle_ms > 7", "mode": "PASSIVE", "runs": "background"}]
+    db.execute("SELECT wal_strategy_define('mine', ?)", (json.dumps(rules),)).fetchall()
+    db.execute("SELECT wal_strategy('mine')").fetchall()
+    printed = [row[0] for query in queries for row in db.execute(query)]
     other = connect(tmp_path / "other.db")
     other.execute("PRAGMA journal_mode=WAL")
     for statement in printed:
         other.execute(statement).fetchall()
-    wanted = "SELECT name, value FROM wal_config WHERE changed_at IS NOT NULL ORDER BY name"
-    assert other.execute(wanted).fetchall() == db.execute(wanted).fetchall() == [
+    settings = "SELECT name, value FROM wal_config WHERE changed_at IS NOT NULL ORDER BY name"
+    assert other.execute(settings).fetchall() == db.execute(settings).fetchall() == [
         ("backpressure", "on"), ("checkpoint_frames", 321), ("sample_interval_ms", 20)]
+    strategy = ("SELECT strategy, priority, rule, condition, mode, runs, stall_budget_ms, active FROM wal_strategies "
+                "WHERE NOT builtin ORDER BY priority")
+    assert other.execute(strategy).fetchall() == db.execute(strategy).fetchall() == [
+        ("mine", 1, "early", "idle_ms > 7", "PASSIVE", "background", 0.0, 1),
+        ("mine", 2, "late", "wal_frames > 5", "FULL", "inline", 3.5, 1)]
     other.close()
+
+
+def test_the_number_of_checks_is_that_of_system_health(db):
+    checks = one(db, "SELECT count(*) FROM system_health WHERE check_name <> 'overall'")
+    assert f"{checks} health checks" in README
+    assert f"has {checks} checks" in (ROOT / "vtab/README.md").read_text()
 
 
 def test_profiles_of_the_readme_are_those_of_the_function(db):
@@ -107,3 +108,48 @@ def test_the_python_line_loads(wal_path):
     exec(line.replace("./walmanager", EXTENSION), {"db": db})
     assert one(db, "SELECT count(*) FROM wal_metrics") == 1
     db.close()
+
+
+def test_the_readme_is_short():
+    lines = README.splitlines()
+    assert len(lines) <= 300
+    assert [(number, len(line)) for number, line in enumerate(lines, 1) if len(line) > 160] == []
+
+
+def test_there_are_no_other_documents():
+    texts = {".md", ".rst", ".adoc", ".html", ".pdf", ".org"}
+    found = [str(path.relative_to(ROOT)) for top in ("*", "ext/**/*", "vtab/**/*", "sql/**/*", "tests/**/*", "scripts/**/*")
+             for path in ROOT.glob(top) if path.suffix in texts]
+    assert sorted(found) == DOCUMENTS
+
+
+def anchors(text):
+    """The anchors of a document's headings, as GitHub makes them."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_to_something(document):
+    path = ROOT / document
+    text = path.read_text()
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        if not there.exists() or (anchor and anchor not in anchors(there.read_text())):
+            dead.append(target)
+    assert dead == []
+
+
+def test_decisions_that_sources_cite_are_in_the_architecture():
+    decisions = set(re.findall(r"^\*\*(\d+)\. ", (ROOT / "ext/README.md").read_text(), re.MULTILINE))
+    cited = set()
+    for top in ("ext", "vtab", "sql", "tests"):
+        for path in (ROOT / top).rglob("*"):
+            if path.suffix in (".h", ".cc", ".py", ".sql"):
+                cited |= set(re.findall(r"ext/README\.md,\s+(?:// )?decision (\d+)", path.read_text()))
+    assert cited and cited <= decisions

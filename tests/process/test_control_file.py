@@ -1,5 +1,5 @@
 """The control file `<db>-walmanager`: when it is made, how it looks, and that where it cannot be had
-memory is private, the reason is told and everything else goes on (DESIGN.md, decision 1)."""
+memory is private, the reason is told and everything else goes on (ext/README.md, decision 1)."""
 
 import ctypes
 import fcntl

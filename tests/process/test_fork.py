@@ -1,5 +1,5 @@
 """fork() with a managed connection open. SQLite forbids using that connection in the child; the child
-may open its own, and the parent must not notice (DESIGN.md, decision 8)."""
+may open its own, and the parent must not notice (ext/README.md, decision 8)."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 """Several processes on one database: settings and strategies live, statistics that add up, and what
-is left of a process after kill -9 (DESIGN.md, decision 1)."""
+is left of a process after kill -9 (ext/README.md, decision 1)."""
 
 import fcntl
 import json
@@ -437,7 +437,7 @@ def test_killed_holder_of_the_last_connection_leaves_a_usable_database(worker, f
 
 def test_a_new_connection_keeps_its_slot_while_the_last_one_closes(worker, fast_path):
     """POSIX drops a process's locks on a file at any close: a Database that is being destroyed and
-    one that is being made must not meet on one control file (DESIGN.md, decision 1)."""
+    one that is being made must not meet on one control file (ext/README.md, decision 1)."""
     churning, other = worker(), worker(fast_path)
     other.run(INSERTS.format(1, 1))
     churning.run(

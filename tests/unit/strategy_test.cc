@@ -117,7 +117,7 @@ TEST(Strategy, BuiltinRulesAreSound) {
     } else {
       EXPECT_TRUE(strategies.insert(rule.strategy).second) << rule.strategy << " is not together";
     }
-    // DESIGN.md, decision 5: the other modes make writers see SQLITE_BUSY.
+    // ext/README.md, decision 5: the other modes make writers see SQLITE_BUSY.
     EXPECT_EQ(rule.mode, CheckpointMode::kPassive) << rule.strategy << " " << rule.name;
     last = &rule;
   }

@@ -1,6 +1,6 @@
 // A table as data: a name, a sentence, columns with name, type, sentence and accessor on one line,
-// and a function that makes the rows. CREATE TABLE, xColumn and the reference in the README come
-// from it. To add a table: one file, and one line in tables.cc.
+// and a function that makes the rows. CREATE TABLE, xColumn and the reference in vtab/README.md
+// come from it. To add a table: one file, and one line in tables.cc.
 //
 // Rows are made whole when a scan begins; nothing is locked between them. Tables with arguments
 // make them one by one: streamed_table.h.
@@ -121,7 +121,7 @@ class TableOf final : public Table {
   std::vector<Column<Row>> columns_;
 };
 
-// All tables, in the order of the README.
+// All tables, in the order of vtab/README.md.
 std::span<const Table* const> AllTables();
 
 }  // namespace walmanager
