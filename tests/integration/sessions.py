@@ -97,10 +97,14 @@ def table(lines):
     return header, rows
 
 
+def without_numbers(text):
+    return re.sub(r"\d+(?:\.\d+)*", "#", text)
+
+
 def masked(statement, header, row):
     """The row without what changes from run to run: its numbers, except in stable columns."""
     stable = set() if "wal_history" in statement else STABLE
-    return [cell if name in stable else re.sub(r"\d+(?:\.\d+)*", "#", cell).replace("# warnings", "# warning")
+    return [cell if name in stable else without_numbers(cell).replace("# warnings", "# warning")
             for name, cell in zip(header, row)]
 
 

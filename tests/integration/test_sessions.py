@@ -2,6 +2,7 @@
 tell of, and what the shell shows is compared, but for numbers and times that change."""
 
 import json
+import re
 
 import pytest
 
@@ -44,6 +45,26 @@ def test_the_shell_shows_what_the_document_shows(program, document):
             documented = without_the_bug(documented)
         differences.append(sessions.difference(statement, documented, shown))
     assert "".join(differences) == ""
+
+
+def test_the_backup_that_is_shown(wal_path, tmp_path):
+    lines = (ROOT / "ext/backup/README.md").read_text().split("```")[1].strip().splitlines()
+    statements, answers = [line[len(sessions.PROMPT):] for line in lines[::2]], lines[1::2]
+    assert len(statements) == len(answers) == 2
+    copy = str(tmp_path / "backup.db")
+    for statement, documented in zip(statements, answers):
+        shown = sessions.play(wal_path, [".load ./walmanager"], statement.replace("/tmp/load/backup.db", copy))
+        shown = [line.replace(copy, "/tmp/load/backup.db") for line in shown]
+        assert sessions.without_numbers("\n".join(shown)) == sessions.without_numbers(documented)
+
+
+def test_the_first_look_of_the_installation_runs(wal_path):
+    commands = re.findall(r"^sqlite> (.*)$", (ROOT / "README.md").read_text().split("## Load")[0], re.MULTILINE)
+    assert commands[0] == ".load build/walmanager" and len(commands) == 3
+    shown = sessions.play(wal_path, [".load ./walmanager"], "\n".join([".mode box"] + commands[1:]))
+    assert sessions.cells(shown[3]) == ["wal"]
+    assert sessions.cells(shown[6])[:2] == ["check_name", "status"]
+    assert any(sessions.cells(line)[0] == "overall" for line in shown[7:-1])
 
 
 def test_a_word_that_drifts_is_found():
