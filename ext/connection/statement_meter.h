@@ -20,8 +20,8 @@
 
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/text/statement_text.h"
-#include "ext/database/control_file.h"
 #include "ext/database/plan_wish.h"
+#include "ext/system/control_file.h"
 
 struct sqlite3;
 struct sqlite3_stmt;

@@ -1,31 +1,21 @@
 #include "ext/database/database.h"
 
 #include <errno.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <set>
 #include <vector>
 
 #include "ext/checkpoint/rule_set.h"
-#include "ext/core/control/alerts.h"
-#include "ext/core/control/evidence.h"
-#include "ext/core/policy/setting_changes.h"
 #include "ext/engine/engine_threads.h"
 #include "ext/engine/wal_index.h"
 #include "ext/system/clock.h"
 #include "ext/system/file_id_at.h"
+#include "ext/system/file_system.h"
 #include "ext/system/registry.h"
 
 namespace walmanager {
 namespace {
-
-constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kFirstAttemptNs = 10 * kMs;
-constexpr std::uint64_t kLongestAttemptNs = 60'000 * kMs;
-constexpr std::uint64_t kMakingWaitNs = 1'000 * kMs;
-constexpr std::uint64_t kLookingWaitNs = 10 * kMs;
 
 // True while it lives.
 struct OnlyLooks {
@@ -36,37 +26,7 @@ struct OnlyLooks {
   std::atomic<bool>& flag;
 };
 
-// No longer than that, and not at all for 0.
-bool LockWithin(std::unique_lock<std::mutex>& lock, std::uint64_t wait_ns) {
-  constexpr useconds_t kPollUs = 200;
-  if (lock.try_lock()) return true;
-  const std::uint64_t deadline = MonotonicNs() + wait_ns;
-  while (MonotonicNs() < deadline) {
-    usleep(kPollUs);
-    if (lock.try_lock()) return true;
-  }
-  return false;
-}
-
-std::optional<std::int64_t> FileBytes(const std::string& path) {
-  struct stat status {};
-  if (stat(path.c_str(), &status) != 0) return std::nullopt;
-  return status.st_size;
-}
-
 }  // namespace
-
-FileStamp StampOf(const std::string& path) {
-  struct stat status {};
-  if (stat(path.c_str(), &status) != 0) return {};
-  return {status.st_size, std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 +
-                              std::int64_t{status.st_mtim.tv_nsec}};
-}
-
-ChangeMark ThisChange() {
-  const ProcessIdentity& process = ThisProcess();
-  return {process.name + " (pid " + std::to_string(process.pid) + ")", UnixMs()};
-}
 
 std::shared_ptr<Database> Database::ForFile(const std::string& path) {
   const auto id = path.empty() ? std::nullopt : FileIdAt(path);
@@ -99,10 +59,8 @@ Database::Database(std::string path, const FileId& id)
       id_(id),
       wal_path_(path_ + "-wal"),
       shm_path_(path_ + "-shm"),
-      control_(ControlFile::Open(path_, id_, ControlFile::Wish::kAttach)),
-      checkpointer_(path_, id_, [this](bool open) { ShowOwnConnections(open); }) {
-  if (!control_) throw std::bad_alloc();
-}
+      control_(path_, id_),
+      checkpointer_(path_, id_, [this](bool open) { ShowOwnConnections(open); }) {}
 
 Database::~Database() {
   stopping_ = true;
@@ -122,10 +80,7 @@ Database::~Database() {
   }
   // What this process has measured by itself is added before it may end.
   AtCEdge([this] {
-    const auto current = control();
-    if (control_wanted() || current->shared()) return SQLITE_OK;
-    (void)MakeControl(current->being_made() ? ControlFile::Wish::kMakeBeforeClose
-                                            : ControlFile::Wish::kAttach);
+    control_.BeforeClose();
     return SQLITE_OK;
   });
   (void)AtCEdge([this] {  // where memory ends it is not recorded
@@ -148,7 +103,7 @@ void Database::RecordClose() {
   entry.moved_frames = index_at_close_->pending();
   entry.wal_bytes = 0;
   entry.duration_ns = static_cast<std::int64_t>(end - close_began_ns_);
-  control_->region().RecordCheckpoint(entry, end);
+  control()->region().RecordCheckpoint(entry, end);
 }
 
 void Database::ShowOwnConnections(bool open) {
@@ -172,124 +127,8 @@ void Database::ShowOwnConnections(bool open) {
                       .file = path_});
 }
 
-std::shared_ptr<ControlFile> Database::control() const {
-  const std::lock_guard lock(control_mutex_);
-  return control_;
-}
-
-bool Database::IsReplaced() const { return IsAtPath(path_, id_) == AtPath::kOther; }
-
-bool Database::MakeControl(ControlFile::Wish wish) {
-  // A commit goes on in private memory while another thread is at it.
-  std::unique_lock making(making_mutex_, std::defer_lock);
-  const bool waits = wish == ControlFile::Wish::kMakeAndWait;
-  if (!LockWithin(making, waits ? kMakingWaitNs : 0)) return false;
-  control_wanted_.store(false, std::memory_order_relaxed);
-  const auto current = control();
-  if (current->shared() && current->StillThere() && !IsReplaced()) return true;
-  return Replace(wish);
-}
-
-void Database::LookForControl() {
-  const auto current = control();
-  if (current->shared() && current->StillThere() && !IsReplaced()) return;
-  std::unique_lock making(making_mutex_, std::defer_lock);
-  if (!LockWithin(making, kLookingWaitNs)) return;
-  // Another thread may have found it meanwhile.
-  if (control() != current) return;
-  if (control_wanted()) {
-    // To a hundred readers, each of which asks once a second, opening what is not there would be a
-    // hundred times a whole file in memory.
-    if (!current->shared() && control_missing_ && !FileBytes(ControlFile::PathFor(path_))) return;
-    Replace(ControlFile::Wish::kAttach);
-    return;
-  }
-  // To try costs the writing of a whole file where the disk is full: ever more seldom.
-  const std::uint64_t now = MonotonicNs();
-  if (now < next_attempt_ns_) return;
-  Replace(ControlFile::Wish::kMake);
-  attempt_interval_ns_ = control()->shared() ? 0
-                                             : std::clamp(2 * attempt_interval_ns_, kFirstAttemptNs,
-                                                          kLongestAttemptNs);
-  next_attempt_ns_ = now + attempt_interval_ns_;
-}
-
-bool Database::Replace(ControlFile::Wish wish) {
-  control_missing_ = !FileBytes(ControlFile::PathFor(path_));
-  auto made = ControlFile::Open(path_, id_, wish);
-  if (!made) return true;
-  const auto before = control();
-  if (!made->shared() && !before->shared()) {
-    before->TakeReason(*made);
-    return !made->being_made();
-  }
-  // What was set while the memory was private goes along into a file that is new.
-  if (made->shared() && made->made_here() && !before->shared()) {
-    const auto stored = before->region().ReadSettings();
-    const ControlFile::SettingsLock lock(made.get(), /*waits=*/false);
-    if (lock.held() && stored && stored->generation > 0) {
-      (void)made->region().WriteSettings(*stored);
-    }
-  }
-  // It lets go of the file, which is that of another database now.
-  if (!made->shared() && before->shared()) {
-    if (const auto stored = before->region().ReadSettings()) {
-      (void)made->region().WriteSettings(*stored);
-    }
-  }
-  // And what was found out, into any: the private memory is gone with this process.
-  if (made->shared() && !before->shared()) {
-    TakeOverEvidence(before->memory()->evidence, made->memory()->evidence);
-  }
-  // Where the file was deleted, the log is as far as the one before it knew: the tick must see what
-  // is pending there.
-  const std::uint64_t position =
-      before->region().header().log_position.load(std::memory_order_relaxed);
-  if (made->shared() && before->shared() && position != 0) {
-    bool reset = false;
-    (void)made->region().AdvanceLog(static_cast<std::uint32_t>(position >> 32),
-                                    static_cast<std::uint32_t>(position), &reset);
-  }
-  {
-    const std::lock_guard lock(control_mutex_);
-    control_ = made;
-  }
-  // Release: whoever sees the new generation finds the new file.
-  control_generation_.fetch_add(1, std::memory_order_release);
-  // And what was measured there.
-  if (made->shared() && !before->shared()) before->MoveCountsTo(made);
-  return true;
-}
-
 StoredSettings Database::settings() const {
   return control()->region().ReadSettings().value_or(StoredSettings{});
-}
-
-Status Database::Change(bool make_file, const std::function<Status(StoredSettings&)>& change,
-                        Patience patience, const ChangeMark& mark) {
-  const bool waits = patience == Patience::kSecond;
-  const auto wish = waits ? ControlFile::Wish::kMakeAndWait : ControlFile::Wish::kMake;
-  if (make_file && !MakeControl(wish)) {
-    return Error{"another process has been making the control file for over a second",
-                 ErrorCode::kBusy};
-  }
-  const auto current = control();
-  const ControlFile::SettingsLock lock(current.get(), waits);
-  if (!lock.held()) {
-    return Error{
-        "another process has been changing the settings of this database for over a second",
-        ErrorCode::kBusy};
-  }
-  auto stored = current->region().ReadSettings();
-  if (!stored) return Error{"the settings cannot be read: they change too fast", ErrorCode::kBusy};
-  const StoredSettings before = *stored;
-  if (Status status = change(*stored); !status.ok()) return status;
-  if (Status status = current->region().WriteSettings(*stored); !status.ok()) return status;
-  for (const SettingChange& changed : ChangesBetween(before, *stored)) {
-    Alerts(current->memory())
-        .RecordChange(changed.what, changed.detail + ", by " + mark.by, mark.at_ms);
-  }
-  return Ok{};
 }
 
 std::shared_ptr<KeptConnections> Database::Kept(KeptConnectionsMaker make) {
@@ -320,9 +159,9 @@ void Database::CloseOwnConnections() {
 
 void Database::StayOutOfTheWay(std::uint64_t now_ns) {
   CloseKept();
-  if (GoInline(now_ns,
-               "something else has the trace of a connection that commits: its PRAGMA "
-               "journal_mode would come unannounced")) {
+  if (inline_.Begin(now_ns,
+                    "something else has the trace of a connection that commits: its PRAGMA "
+                    "journal_mode would come unannounced")) {
     CloseOwnConnections();
   } else if (checkpointer_.open()) {
     // Another commit may be at work on them: it comes here, too, when it is done.
@@ -339,22 +178,13 @@ void Database::BeforeLastClose(const CloseBehaviour& behaviour, const WalFile& l
   close_began_ns_ = MonotonicNs();
 }
 
-bool Database::GoInline(std::uint64_t now_ns, const char* because, std::uint64_t for_ns) {
-  if (inline_until_ns_ >= now_ns + for_ns) return false;
-  const bool is_new = inline_until_ns_.exchange(now_ns + for_ns) < now_ns;
-  if (is_new) {
-    const std::lock_guard lock(words_mutex_);
-    inline_because_ = because;
-  }
-  return is_new;
-}
-
 std::string Database::InlineBecause() const {
   if (!EngineHasThreads()) return "SQLite was built or started single-threaded";
-  const std::lock_guard lock(words_mutex_);
-  if (no_thread_) return "the system gave no thread";
-  if (MonotonicNs() < inline_until_ns_) return inline_because_;
-  return unguarded_because_;
+  {
+    const std::lock_guard lock(words_mutex_);
+    if (no_thread_) return "the system gave no thread";
+  }
+  return inline_.LastsAt(MonotonicNs()) ? inline_.because() : UnguardedBecause();
 }
 
 std::string Database::UnguardedBecause() const {

@@ -9,9 +9,10 @@
 // database_checkpoints.cc what both need.
 //
 // Thread rules: all members may be called from any thread. Lock order: a host's handle,
-// checkpoint_mutex_, the registry's engine_mutex (our thread alone), making_mutex_, control_mutex_,
-// then one of the mutexes of registry.h and control_file.h, of which no two are held together;
-// never back. The commit path takes checkpoint_mutex_ only by try-lock: who loses goes on.
+// checkpoint_mutex_, the registry's engine_mutex (our thread alone), those of ControlOwner and of
+// ControlInUse, then one of the mutexes of registry.h and control_file.h, of which no two are held
+// together; never back. The commit path takes checkpoint_mutex_ only by try-lock: who loses goes
+// on.
 #pragma once
 
 #include <atomic>
@@ -27,14 +28,19 @@
 #include "ext/checkpoint/checkpointer.h"
 #include "ext/core/control/replicator_watch.h"
 #include "ext/core/format/wal_index_format.h"
+#include "ext/core/policy/inline_period.h"
 #include "ext/core/policy/learned.h"
+#include "ext/core/policy/oldest_reader.h"
+#include "ext/core/policy/retry_delay.h"
 #include "ext/core/policy/strategy.h"
-#include "ext/database/control_file.h"
+#include "ext/database/alert_news.h"
+#include "ext/database/control_owner.h"
 #include "ext/database/health_watch.h"
 #include "ext/database/kept_connections.h"
 #include "ext/database/plan_wish.h"
 #include "ext/engine/wal_index.h"
 #include "ext/system/background_thread.h"
+#include "ext/system/file_system.h"
 #include "ext/system/read_marks.h"
 #include "ext/system/replaced_files.h"
 
@@ -70,16 +76,6 @@ struct CheckpointReport {
   std::string message;  // why it was skipped, was busy or failed
 };
 
-// The size of a file and the time of its last change; both 0 where there is none.
-struct FileStamp {
-  std::int64_t bytes = 0, changed_ns = 0;
-  bool operator==(const FileStamp&) const = default;
-};
-FileStamp StampOf(const std::string& path);
-
-// This process and this moment, for what it changes.
-ChangeMark ThisChange();
-
 class Database {
  public:
   // The process's object for the database file at `path`; nullptr where the file cannot be found.
@@ -93,27 +89,24 @@ class Database {
 
   // The control file in use. It can be replaced by a newer one; whoever keeps the pointer compares
   // `control_generation`, which is cheap, and asks again.
-  std::shared_ptr<ControlFile> control() const;
-  std::uint64_t control_generation() const {
-    return control_generation_.load(std::memory_order_acquire);
+  std::shared_ptr<ControlFile> control() const { return control_.in_use().Get(); }
+  std::uint64_t control_generation() const { return control_.in_use().generation(); }
+  const std::atomic<std::uint64_t>& control_generation_word() const {
+    return control_.in_use().generation_word();
   }
-  const std::atomic<std::uint64_t>& control_generation_word() const { return control_generation_; }
-  // Makes the file if it is not there: at the first commit to the log and at the first setting.
-  void MakeControl() { (void)MakeControl(ControlFile::Wish::kMake); }
-  // Whether nobody has asked for it to be made yet; one load.
-  bool control_wanted() const { return control_wanted_.load(std::memory_order_relaxed); }
-  // Has the file been deleted, can it be had by now? At calls of the user's, and once per sample
-  // interval at commits.
-  void LookForControl();
+  // As ControlOwner has them.
+  void MakeControl() { (void)control_.Make(ControlFile::Wish::kMake); }
+  bool control_wanted() const { return control_.is_wanted(); }
+  void LookForControl() { control_.Look(); }
 
   // --- settings
   StoredSettings settings() const;
-  // Lets `change` edit the settings of all processes. What it returns is what this returns; after
-  // an error nothing is changed. `make_file`: false in a read-only or rollback-mode database.
-  // `patience`: a call of the user's waits up to a second for other processes, a commit does not.
-  enum class Patience { kNone, kSecond };
+  // ControlOwner::ChangeSettings().
+  using Patience = ControlOwner::Patience;
   Status Change(bool make_file, const std::function<Status(StoredSettings&)>& change,
-                Patience patience = Patience::kSecond, const ChangeMark& mark = ThisChange());
+                Patience patience = Patience::kSecond, const ChangeMark& mark = ThisChange()) {
+    return control_.ChangeSettings(make_file, change, patience, mark);
+  }
 
   // What else keeps connections to this database, made at the first call. A caller that holds it
   // lets go before the last connection of the host's closes.
@@ -181,12 +174,8 @@ class Database {
   // Forgets the samples of wal_history; how many they were.
   std::int64_t ForgetHistory() { return watch_.ForgetHistory(); }
   void Watch(Watching what);
-  // Tells the host's error log what became worse. In a thread of the host's alone: its callback may
-  // want a lock of its own (an interpreter's), which who closes the database or forks may hold
-  // while it waits for a thread of ours.
-  void TellNews() {
-    if (has_news_.load(std::memory_order_relaxed)) TellNewsNow();
-  }
+  // Writes to the host's error log what became worse. In a thread of the host's alone.
+  void TellNews() { news_.Write(); }
 
   // Held read marks; nullopt where they cannot be known. Does not wait for a running checkpoint.
   // `host`, in WAL mode, in a call of the user's: where no connections of ours are open they are
@@ -211,22 +200,14 @@ class Database {
   std::optional<ReplacedFiles> FindReplacedFiles() { return replaced_files_.Find(); }
 
  private:
-  static constexpr std::uint64_t kInlineNs = 10'000'000'000;  // as inline_until_ns_
-  static constexpr std::uint64_t kIdleNs = 1'000'000'000;     // then connections of ours are closed
+  static constexpr std::uint64_t kIdleNs = 1'000'000'000;  // then connections of ours are closed
   // What a checkpointer that was killed, or a word that lies, is believed: no pass takes longer on
   // a disk that works.
   static constexpr std::uint64_t kAtWorkNs = 1'000'000'000;
 
   Database(std::string path, const FileId& id);
-  // Whether another file is at its path now.
-  bool IsReplaced() const;
-  // False where another process, or another thread of this one, is still making the file.
-  bool MakeControl(ControlFile::Wish wish);
-  // Likewise; with making_mutex_ held.
-  bool Replace(ControlFile::Wish wish);
-
-  // checkpoint_mutex_ for a call of the user's, which the thread lets go first.
   void CloseKept();
+  // checkpoint_mutex_ for a call of the user's, which the thread lets go first.
   std::unique_lock<std::mutex> LockForCaller();
   CheckpointReport LookAfterCommit(const HostConnection& host, ControlRegion& region,
                                    WalIndex* index, std::uint64_t now_ns);
@@ -302,8 +283,6 @@ class Database {
   bool IsEarly(const WalIndex& index, std::uint64_t now_ns) const;
   // In connection_metrics, while they are open.
   void ShowOwnConnections(bool open);
-  // From now on, for so long, committing threads do it all; whether that is new.
-  bool GoInline(std::uint64_t now_ns, const char* because, std::uint64_t for_ns = kInlineNs);
   // Whether connections of ours are open, or could be opened, in a host's commit.
   bool OpenFor(const HostConnection& host);
   // With connections of ours open: looks for a replicator, once per sample interval. Whether the
@@ -320,9 +299,8 @@ class Database {
   // the database open, and each of its connections is managed and in no statement. MonotonicNs of
   // the next step; nullopt where none is due. wal_stamp_ is fresh.
   std::optional<std::uint64_t> ShrinkWhileIdle(ControlFile& current, std::uint64_t now_ns);
-  // The next attempt after one that moved nothing. Whether attempts have been in vain for as long
-  // as makes it worth a line in the checkpoint log: once until one moves something.
-  bool BackOff(bool in_vain);
+  // After an attempt: sets when the next one may be. RetryDelay says what is returned.
+  bool DelayRetry(bool moved_nothing);
   // Closes connections of ours that nobody has used for a second.
   void CloseIfIdle(std::uint64_t last_commit_ns, std::uint64_t now_ns);
   // Whether the log is over twice the length at which it is to start over.
@@ -337,8 +315,6 @@ class Database {
   // The thread of the watch; with checkpoint_mutex_ held.
   void StartWatch();
   std::uint64_t WorkOfWatch();
-  void KeepNews(std::vector<AlertEntry> alerts);
-  void TellNewsNow();
   void CapturePlans(ControlFile& current);
   void Optimize(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns);
   // Of the process's last connection, after ours are closed.
@@ -358,16 +334,7 @@ class Database {
   const std::string wal_path_;
   const std::string shm_path_;
 
-  // Held while the file is looked for or made, which may take a second; taken by try-lock, for no
-  // longer than its user can wait. Guards the next three.
-  std::mutex making_mutex_;
-  std::uint64_t next_attempt_ns_ = 0;
-  std::uint64_t attempt_interval_ns_ = 0;  // doubles while the file cannot be made
-  bool control_missing_ = false;           // there was none when it was last looked for
-  mutable std::mutex control_mutex_;       // held for a copy of the pointer
-  std::shared_ptr<ControlFile> control_;   // guarded by control_mutex_
-  std::atomic<std::uint64_t> control_generation_{0};
-  std::atomic<bool> control_wanted_{true};
+  ControlOwner control_;
 
   // When to look next. Written under checkpoint_mutex_, read by every commit; a stale value makes a
   // look early or late by one commit.
@@ -381,11 +348,8 @@ class Database {
   std::atomic<std::uint64_t> wait_ns_{0};
   // Likewise: from this frame on commits are slowed; all ones: never.
   std::atomic<std::uint64_t> pressure_frame_{~std::uint64_t{0}};
-  std::atomic<std::uint64_t> not_before_ns_{0};
   std::atomic<std::uint64_t> no_stall_before_ns_{0};
-  // Until then committing threads do it all: a connection whose statements we do not see would find
-  // ours in its way, or ours cannot be opened.
-  std::atomic<std::uint64_t> inline_until_ns_{0};
+  InlinePeriod inline_;
   std::atomic<std::int64_t> pause_debt_ns_{0};
   std::atomic<int> callers_waiting_{0};  // for checkpoint_mutex_, in calls of the user's
   std::atomic<bool> stopping_{false};
@@ -394,6 +358,8 @@ class Database {
   std::atomic<bool> replicated_{false};
   CheckpointWishes checkpoint_wishes_;
   std::atomic<bool> watch_looks_{false};  // checkpoint_mutex_ is held for microseconds
+
+  RetryDelay retry_delay_;  // changed with checkpoint_mutex_ held
 
   std::mutex checkpoint_mutex_;            // guards all below
   std::shared_ptr<ControlFile> shown_in_;  // where connections of ours are described, and at which
@@ -411,7 +377,6 @@ class Database {
   std::uint64_t rate_commits_ = 0;
   std::uint64_t rate_ns_ = 0;
   std::optional<double> commit_rate_;
-  std::uint64_t backoff_ns_ = 0;
   WalIndex last_index_;         // as somebody last saw it; written by Keep()
   std::int64_t wal_bytes_ = 0;  // size of the -wal file, as somebody last saw it
   std::uint64_t no_shrink_before_ns_ = 0;
@@ -428,16 +393,11 @@ class Database {
   bool left_to_the_commit_ = false;  // what the thread copied last was not synced
   int missed_ = 0;                   // remainders in a row that grew before a commit could finish
   std::size_t missed_rule_ = 0;      // index + 1 of the rule whose remainder is to be copied again
-  // The oldest reader in the way: its mark, what stands there, and since when it was seen. No mark:
-  // there was none.
-  struct OldestReader {
-    std::optional<int> mark;
-    std::uint32_t frame = 0;
-    std::uint64_t since_ns = 0;
-  } oldest_reader_;
+  OldestReader oldest_reader_;
 
   ReplacedFilesWatch replaced_files_{path_};  // guards itself
   HealthWatch watch_{*this};
+  AlertNews news_{path_};
   std::mutex kept_mutex_;  // guards the one below, not what it keeps
   std::shared_ptr<KeptConnections> kept_;
 
@@ -446,15 +406,12 @@ class Database {
 
   mutable std::mutex words_mutex_;  // held for moments; guards those below
   std::string unguarded_because_;
-  std::string inline_because_;  // as of inline_until_ns_
-  bool no_thread_ = false;      // the system gave none
+  bool no_thread_ = false;  // the system gave none
   std::string strategy_error_;
   std::optional<CloseBehaviour> close_behaviour_;
   std::optional<WalIndex> index_at_close_;
   std::vector<PlanWish> plan_wishes_;
   std::uint64_t close_began_ns_ = 0;
-  std::vector<AlertEntry> news_;
-  std::atomic<bool> has_news_{false};  // changed with words_mutex_ held
 
   bool watched_ = false;  // the thread of the watch has run
   // Last, so that they go first: they use all of the above. Made under checkpoint_mutex_.

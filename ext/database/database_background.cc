@@ -51,7 +51,7 @@ struct Database::Inside {
 
 bool Database::HandOver(const HostConnection& host, std::uint64_t rest_ns) {
   if (stopping_) return false;
-  if (!host.traced || MonotonicNs() < inline_until_ns_ || !EngineHasThreads()) return false;
+  if (!host.traced || inline_.LastsAt(MonotonicNs()) || !EngineHasThreads()) return false;
   if (checkpointer_.Permit({host.db, host.schema, host.log, host.own_only}) !=
       Checkpointer::Allowed::kYes) {
     return false;
@@ -106,45 +106,23 @@ std::uint64_t Database::WorkOfWatch() {
   AtCEdge([&] {
     // Whoever forks waits; commits and calls find the database free.
     const std::shared_lock engine(Registry::Get().engine_mutex);
-    if (!stopping_) KeepNews(watch_.Tick(evaluates));
+    if (!stopping_) news_.Add(watch_.Tick(evaluates));
     return SQLITE_OK;
   });
   return MonotonicNs() + sample_interval_ns_;
 }
 
 void Database::Watch(Watching what) {
-  KeepNews(watch_.Tick(/*alerts=*/what == Watching::kSampleAndAlerts));
+  news_.Add(watch_.Tick(/*alerts=*/what == Watching::kSampleAndAlerts));
   TellNews();
-}
-
-void Database::KeepNews(std::vector<AlertEntry> alerts) {
-  constexpr std::size_t kMost = 256;  // as many as wal_alerts has
-  if (alerts.empty()) return;
-  const std::lock_guard lock(words_mutex_);
-  std::move(alerts.begin(), alerts.end(), std::back_inserter(news_));
-  if (news_.size() > kMost) news_.erase(news_.begin(), news_.end() - kMost);
-  has_news_.store(true, std::memory_order_relaxed);
-}
-
-void Database::TellNewsNow() {
-  std::vector<AlertEntry> alerts;
-  {
-    const std::lock_guard lock(words_mutex_);
-    alerts.swap(news_);
-    has_news_.store(false, std::memory_order_relaxed);
-  }
-  for (const AlertEntry& alert : alerts) {
-    sqlite3_log(SQLITE_WARNING, "walmanager: %s: %s: %s: %s", path_.c_str(), alert.check.c_str(),
-                AlertStatusName(alert.status), alert.detail.c_str());
-  }
 }
 
 std::optional<WalIndex> Database::LookInBackground() {
   if (!checkpointer_.open()) {
-    if (MonotonicNs() < inline_until_ns_) return std::nullopt;
+    if (inline_.LastsAt(MonotonicNs())) return std::nullopt;
     const auto opened = checkpointer_.Open();
     if (opened == Checkpointer::Allowed::kNever)
-      GoInline(MonotonicNs(), checkpointer_.unguarded_because().c_str());
+      inline_.Begin(MonotonicNs(), checkpointer_.unguarded_because().c_str());
     if (opened != Checkpointer::Allowed::kYes) return std::nullopt;
   }
   const auto index = checkpointer_.Look();
@@ -215,14 +193,14 @@ std::uint64_t Database::Tick(std::uint64_t now, Inside& inside) {
   const bool may_copy = checkpoint_wishes_.allow_copying();
   auto rule = !may_copy || last_index_.complete() ? std::nullopt : decide(last_index_);
   if (rule || (may_copy && again != 0)) {
-    if (now < not_before_ns_) return not_before_ns_;
+    if (now < retry_delay_.not_before_ns()) return retry_delay_.not_before_ns();
     index = LookInBackground();
     const bool left = index && !index->complete();
     rule = left ? decide(*index) : std::nullopt;
     if (!rule && left && again != 0 && again <= rules_->rules().size()) rule = again - 1;
   }
   if (!rule) {
-    BackOff(false);
+    retry_delay_.Reset();
     if (checkpointer_.open() && checkpointer_.owes_sync()) {
       (void)checkpointer_.RunOpen(CheckpointMode::kPassive, 0);
     }
@@ -259,7 +237,7 @@ bool Database::TakePlanWishes(const HostConnection& host, std::vector<PlanWish> 
 }
 
 void Database::CapturePlans(ControlFile& current) {
-  if (MonotonicNs() < inline_until_ns_) return;  // they stay
+  if (inline_.LastsAt(MonotonicNs())) return;  // they stay
   std::vector<PlanWish> wishes;
   {
     const std::lock_guard lock(words_mutex_);
@@ -284,7 +262,7 @@ void Database::Optimize(ControlFile& current, std::uint64_t last_commit, std::ui
   const auto optimized = static_cast<std::int64_t>(optimized_ms.load(std::memory_order_relaxed));
   if (last_commit == 0 || now < last_commit + kIdleBeforeOptimizeNs || stopping_ ||
       (optimized <= UnixMs() && UnixMs() - optimized < kOptimizeEveryMs) || replicated() ||
-      MonotonicNs() < inline_until_ns_ || !current.TryLease()) {
+      inline_.LastsAt(MonotonicNs()) || !current.TryLease()) {
     return;
   }
   Put(optimized_ms, static_cast<std::uint64_t>(UnixMs()));
@@ -318,8 +296,9 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
     const auto budget = static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
     const CheckpointOutcome outcome = checkpointer_.RunOpen(rule.mode, start + budget);
     Record(rule.mode, CheckpointOrigin::kBackground, rule.name, outcome, start, MonotonicNs());
-    BackOff(outcome.result != CheckpointResult::kComplete && outcome.moved_frames.value_or(0) == 0);
-    return std::max<std::uint64_t>(not_before_ns_, MonotonicNs() + kMs);
+    DelayRetry(outcome.result != CheckpointResult::kComplete &&
+               outcome.moved_frames.value_or(0) == 0);
+    return std::max(retry_delay_.not_before_ns(), MonotonicNs() + kMs);
   }
   // Commits pause from the limit on and never before it. One writer needs no pause: at the limit
   // its commit waits for this pass. Several writers without a gap do: without any pause they
@@ -331,9 +310,9 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
   };
   // While a reader holds the log, as it did at the last attempt, which moved nothing, no pause of a
   // commit lets it start over.
-  if (backoff_ns_ > 0) WatchReaders(index, start);
-  const bool held =
-      backoff_ns_ > 0 && oldest_reader_.mark && oldest_reader_.frame <= index.backfill;
+  if (retry_delay_.lasts()) WatchReaders(index, start);
+  const auto oldest = oldest_reader_.frame();
+  const bool held = retry_delay_.lasts() && oldest && *oldest <= index.backfill;
   if (!held) pull_brake();
   CheckpointOutcome whole;
   std::int64_t moved = 0;
@@ -395,13 +374,13 @@ std::uint64_t Database::CopyInPasses(Inside& inside, std::size_t number, WalInde
   // Interrupted, since the host needed the database: that says nothing about readers.
   if (checkpointer_.cancelled()) in_vain = false;
   // A reader that is soon gone is no news, and one line tells as much as one for each attempt.
-  const bool worth_a_line = BackOff(in_vain) || moved > 0 || !in_vain;
+  const bool worth_a_line = DelayRetry(in_vain) || moved > 0 || !in_vain;
   if (worth_a_line) {
     Record(CheckpointMode::kPassive, CheckpointOrigin::kBackground, rule.name, whole, start, end);
   } else {
     region.CountSkippedCheckpoint();
   }
-  return in_vain ? not_before_ns_.load() : end + sample_interval_ns_;
+  return in_vain ? retry_delay_.not_before_ns() : end + sample_interval_ns_;
 }
 
 }  // namespace walmanager

@@ -24,8 +24,6 @@ namespace walmanager {
 namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kFirstBackoffNs = 5 * kMs;
-constexpr std::uint64_t kLongestBackoffNs = 100 * kMs;
 constexpr double kRateSmoothing = 0.3;
 
 double Milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
@@ -82,7 +80,7 @@ Status Database::FollowSettings() {
   wal_limit_ = wal_limit;
   compiled_ = std::move(*stored);
   compiled_control_ = control_now;
-  backoff_ns_ = not_before_ns_ = 0;
+  retry_delay_.Reset();
   next_replicator_look_ns_ = 0;
   return Ok{};
 }
@@ -99,27 +97,25 @@ void Database::FollowRoom(std::uint64_t now_ns) {
       kTimesDue * DueFrames(values_, std::max(last_index_.page_size, 4096u)) *
       (std::int64_t{std::max(last_index_.page_size, 4096u)} + kFrameHeaderBytes);
   if (most_wal_bytes_ < usual) {
-    GoInline(now_ns, "RLIMIT_FSIZE leaves no room for a log as long as usual", kInlineAgainNs);
+    inline_.Begin(now_ns, "RLIMIT_FSIZE leaves no room for a log as long as usual", kInlineAgainNs);
   }
   const std::int64_t growth = std::min(values_[Setting::kWalLimitBytes], usual) - wal_bytes_;
   // A disk quota shows only where it is used up: where it left no room for the control file.
   is_short_of_room_ =
       control()->lacks_room() || !LeavesReserve(path_, std::max<std::int64_t>(0, growth));
   if (is_short_of_room_) {
-    GoInline(now_ns,
-             "the disk has no room for a log as long as usual beside what stays free: 5 % of it, "
-             "or 256 MB",
-             kInlineAgainNs);
+    inline_.Begin(
+        now_ns,
+        "the disk has no room for a log as long as usual beside what stays free: 5 % of it, "
+        "or 256 MB",
+        kInlineAgainNs);
   }
 }
 
-bool Database::BackOff(bool in_vain) {
-  const std::uint64_t before = backoff_ns_;
-  backoff_ns_ = !in_vain      ? 0
-                : before == 0 ? kFirstBackoffNs
-                              : std::min(2 * before, kLongestBackoffNs);
-  not_before_ns_ = in_vain ? MonotonicNs() + backoff_ns_ : 0;
-  return backoff_ns_ == kLongestBackoffNs && before < kLongestBackoffNs;
+bool Database::DelayRetry(bool moved_nothing) {
+  if (moved_nothing) return retry_delay_.MovedNothing(MonotonicNs());
+  retry_delay_.Reset();
+  return false;
 }
 
 void Database::CloseIfIdle(std::uint64_t last_commit_ns, std::uint64_t now_ns) {
@@ -138,20 +134,12 @@ bool Database::IsOverTwiceItsTarget(const WalIndex& index, const Learned& learne
 void Database::WatchReaders(const WalIndex& index, std::uint64_t now_ns) {
   const auto held = checkpointer_.TryReadMarks();
   if (!held) return;
-  OldestReader oldest;
-  for (int mark = 0; mark < kReadMarks; ++mark) {
-    if (!(*held)[static_cast<std::size_t>(mark)]) continue;
-    const std::uint32_t frame = index.Snapshot(mark);
-    if (!oldest.mark || frame < oldest.frame) oldest = {mark, frame, now_ns};
-  }
-  if (oldest.mark == oldest_reader_.mark && oldest.frame == oldest_reader_.frame) return;
-  if (oldest_reader_.mark) {
-    const auto current = control();
-    Learned learned = current->region().learned();
-    learned.ReaderLeft(now_ns - oldest_reader_.since_ns);
-    current->region().SetLearned(learned);
-  }
-  oldest_reader_ = oldest;
+  const auto lasted = oldest_reader_.See(*held, index, now_ns);
+  if (!lasted) return;
+  const auto current = control();
+  Learned learned = current->region().learned();
+  learned.ReaderLeft(*lasted);
+  current->region().SetLearned(learned);
 }
 
 void Database::FollowReplicator() {

@@ -186,7 +186,7 @@ CheckpointReport Database::LookAfterCommit(const HostConnection& host, ControlRe
     if (index.max_frame < limit) return {};
     if (thread_running_.load(std::memory_order_acquire)) thread_->Hurry();
     if (index.max_frame / 2 > limit || host_is_busy || waits == 0 || now_ns < no_stall_before_ns_ ||
-        now_ns < not_before_ns_) {
+        now_ns < retry_delay_.not_before_ns()) {
       return {};
     }
     while (!lock.try_lock()) {
@@ -331,7 +331,7 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
                      ", which would wait for the transaction of this very connection";
     return report;
   }
-  if (hurried && now < not_before_ns_) {
+  if (hurried && now < retry_delay_.not_before_ns()) {
     control()->region().CountSkippedCheckpoint();
     report.message = "the last attempts moved nothing: waiting before the next";
     return report;
@@ -373,7 +373,7 @@ CheckpointReport Database::AutoCheckpointLocked(const HostConnection& host, WalI
     const std::uint64_t spacing = (pays ? kStallSpacing : kLongStallSpacing) / (far_beyond ? 4 : 1);
     no_stall_before_ns_ = MonotonicNs() + spacing * budget;
   }
-  BackOff(ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0);
+  DelayRetry(ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0);
   WalIndex after = index;
   if (ran.wal_frames) after.max_frame = static_cast<std::uint32_t>(*ran.wal_frames);
   if (ran.checkpointed_frames)
@@ -387,7 +387,7 @@ std::uint64_t Database::StallNs(const Rule& rule, std::uint64_t now_ns, const Wa
   const auto most = static_cast<std::uint64_t>(StallBudgetMs(rule, values_) * 1e6);
   if (now_ns < no_stall_before_ns_) return 0;
   if (checkpointer_.open()) WatchReaders(index, now_ns);
-  if (oldest_reader_.mark && now_ns - oldest_reader_.since_ns > most) return 0;
+  if (oldest_reader_.IsOlderThan(most, now_ns)) return 0;
   return most;
 }
 
@@ -435,7 +435,7 @@ std::optional<CheckpointReport> Database::FinishLocked(const HostConnection& hos
   report.rule = rule;
   if (outcome.result == CheckpointResult::kFailed || outcome.result == CheckpointResult::kBusy) {
     region.SetPrepared({});
-    BackOff(true);
+    DelayRetry(true);
   }
   // Others commit while this one copies, and each would try, and sync, in vain, as long as there is
   // no gate.

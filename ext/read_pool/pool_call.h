@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "ext/core/text/pool_request.h"
-#include "ext/database/control_file.h"
 #include "ext/engine/own_connection.h"
+#include "ext/system/control_file.h"
 
 namespace walmanager {
 

@@ -17,5 +17,14 @@ FileSystemFacts FileSystemOf(const std::string& path);
 
 // Whether there is a file at the path. Opens nothing.
 bool IsThere(const std::string& path);
+// The size of a file; nullopt, with errno, where the system does not say.
+std::optional<std::int64_t> FileBytes(const std::string& path);
+
+// The size of a file and the time of its last change; both 0 where there is none.
+struct FileStamp {
+  std::int64_t bytes = 0, changed_ns = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+FileStamp StampOf(const std::string& path);
 
 }  // namespace walmanager

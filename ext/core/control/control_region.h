@@ -1,6 +1,6 @@
 // Reading and writing the memory of a control file, shared or private; the layout is in
 // control_layout.h. This class knows no files, locks or clocks: those are
-// ext/database/control_file.h.
+// ext/system/control_file.h.
 //
 // The protocol, for all who touch this memory, in this process or another:
 // - Nobody waits and nobody can leave anything locked. Single words are relaxed atomics: they are

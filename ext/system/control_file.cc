@@ -1,4 +1,4 @@
-#include "ext/database/control_file.h"
+#include "ext/system/control_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,11 +10,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <new>
 #include <set>
 #include <utility>
 
 #include "ext/core/control/query_statistics.h"
-#include "ext/engine/sqlite.h"
 #include "ext/system/clock.h"
 #include "ext/system/disk_room.h"
 #include "ext/system/open_files.h"
@@ -461,10 +461,10 @@ ControlFile::ControlFile(std::string path, const FileId& database)
 
 ControlFile::~ControlFile() {
   // Only where memory ends is what was counted lost.
-  AtCEdge([this] {
+  try {
     if (heir_) MoveCounts(*heir_);
-    return SQLITE_OK;
-  });
+  } catch (const std::bad_alloc&) {
+  }
   Unmap(memory_);
   if (fd_ >= 0) close(fd_);
 }
