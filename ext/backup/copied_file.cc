@@ -57,7 +57,7 @@ bool IsOpenHere(const std::string& path) {
   if (!status) return false;
   if (OpenInThisProcess(*status) == OpenAs::kDatabase) return true;
   Registry& registry = Registry::Get();
-  const std::lock_guard lock(registry.mutex);
+  const MutexLock lock(registry.mutex);
   const auto found = registry.databases.find({status->st_dev, status->st_ino});
   return found != registry.databases.end() && !found->second.expired();
 }
@@ -135,7 +135,7 @@ class LeftOver {
     if (path_ < 0 || fstat(path_, &status) != 0) return false;
     if (!S_ISREG(status.st_mode) || status.st_nlink != 1) return false;
     Registry& registry = Registry::Get();
-    const std::lock_guard lock(registry.backups_mutex);
+    const MutexLock lock(registry.backups_mutex);
     if (registry.backups.count({status.st_dev, status.st_ino}) != 0) return false;
     const bool alive = writer != getpid() && (kill(writer, 0) == 0 || errno != ESRCH);
     return !alive && OpenInThisProcess(status, path_) == OpenAs::kNothing && !IsLocked();
@@ -250,7 +250,7 @@ Status CopiedFile::Create(mode_t mode) {
         target_ + kMark + std::to_string(getpid()) + "-" + std::to_string(++number);
     if (IsTaken(name)) continue;
     Registry& registry = Registry::Get();
-    const std::lock_guard lock(registry.backups_mutex);
+    const MutexLock lock(registry.backups_mutex);
     const int fd =
         open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode | S_IWUSR);
     if (fd < 0 && errno == EEXIST) continue;
@@ -291,7 +291,7 @@ CopiedFile::~CopiedFile() {
   if (temporary_.empty()) return;
   RemoveCopy(temporary_);
   Registry& registry = Registry::Get();
-  const std::lock_guard lock(registry.backups_mutex);
+  const MutexLock lock(registry.backups_mutex);
   registry.backups.erase(key_);
 }
 

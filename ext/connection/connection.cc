@@ -30,7 +30,7 @@ void Nothing(sqlite3_context*, int, sqlite3_value**) {}
 Result<Connection*> Connection::Attach(sqlite3* db, bool* made) {
   Registry& registry = Registry::Get();
   {
-    const std::lock_guard lock(registry.mutex);
+    const MutexLock lock(registry.mutex);
     const auto found = registry.connections.find(db);
     if (found != registry.connections.end()) {
       // Quiet the second time, but for a load that failed half-way: that is begun again.
@@ -45,7 +45,7 @@ Result<Connection*> Connection::Attach(sqlite3* db, bool* made) {
                                  connection, Nothing, nullptr, nullptr, Detach);
   if (rc != SQLITE_OK) return EngineError(db);
   {
-    const std::lock_guard lock(registry.mutex);
+    const MutexLock lock(registry.mutex);
     registry.connections[db] = connection;
   }
   *made = true;
@@ -82,7 +82,7 @@ void Connection::Detach(void* self) {
   if (&Registry::Get() != connection->registry_) return;  // a forked child: leave all as it is
   AtCEdge([&] {
     {
-      const std::lock_guard lock(connection->registry_->mutex);
+      const MutexLock lock(connection->registry_->mutex);
       connection->registry_->connections.erase(connection->db_);
     }
     delete connection;

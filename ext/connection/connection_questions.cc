@@ -244,7 +244,7 @@ bool Connection::AnotherMayRead(const Schema& schema) const {
   // An engine without threads has no mutexes, not even the functions, and all connections are this
   // thread's.
   const bool threads = EngineHasThreads();
-  const std::lock_guard lock(registry_->mutex);
+  const MutexLock lock(registry_->mutex);
   for (const auto& [handle, connection] : registry_->connections) {
     const Connection* other = connection;  // Clang 14 captures no part of a binding
     if (other == this) continue;

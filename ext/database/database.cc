@@ -35,6 +35,7 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
   Registry& registry = Registry::Get();
   std::vector<std::shared_ptr<Database>> others;  // let go of without the lock
   const auto find = [&]() -> std::shared_ptr<Database> {
+    registry.mutex.AssertHeld();
     const auto found = registry.databases.find(key);
     auto database = found == registry.databases.end() ? nullptr : found->second.lock();
     if (!database || database->id_.IsSame(*id)) return database;
@@ -42,12 +43,12 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
     return nullptr;
   };
   {
-    const std::lock_guard lock(registry.mutex);
+    const MutexLock lock(registry.mutex);
     if (auto database = find()) return database;
   }
   // Made without the lock: it looks for files. Who comes second takes the first one's.
   std::shared_ptr<Database> made(new Database(path, *id));
-  const std::lock_guard lock(registry.mutex);
+  const MutexLock lock(registry.mutex);
   if (auto database = find()) return database;
   std::erase_if(registry.databases, [](const auto& entry) { return entry.second.expired(); });
   registry.databases[key] = made;

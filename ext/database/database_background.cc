@@ -46,7 +46,7 @@ struct Database::Inside {
   Database& database;
   Registry& registry;
   std::unique_lock<std::mutex> lock;
-  std::shared_lock<std::shared_timed_mutex> engine;
+  std::shared_lock<SharedTimedMutex> engine;
 };
 
 bool Database::HandOver(const HostConnection& host, std::uint64_t rest_ns) {

@@ -1,6 +1,5 @@
 #include "ext/engine/own_connection.h"
 
-#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -15,7 +14,7 @@ bool OpeningOwnConnection() {
 
 Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char* vfs) {
   Registry& registry = Registry::Get();
-  const std::lock_guard lock(registry.opening_mutex);
+  const MutexLock lock(registry.opening_mutex);
   registry.opening_thread = std::this_thread::get_id();
   sqlite3* db = nullptr;
   const int rc = sqlite3_open_v2(path.c_str(), &db, flags, vfs);

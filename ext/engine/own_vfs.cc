@@ -276,7 +276,7 @@ const char* OwnVfsFor(sqlite3_vfs* host) {
     if (std::strcmp(host->zName, kUnixFamily[i]) != 0) continue;
     // A VFS of somebody else's may bear the name without being the engine's.
     if (sqlite3_vfs_find(kUnixFamily[i]) != host) return nullptr;
-    const std::lock_guard lock(Registry::Get().opening_mutex);
+    const MutexLock lock(Registry::Get().opening_mutex);
     if (registered[i]) return registered[i]->name;
     auto* vfs = new OwnVfs{};
     std::snprintf(vfs->name, sizeof vfs->name, "walmanager-%s", host->zName);

@@ -15,9 +15,10 @@ constexpr std::size_t kMostBytes = 4 << 20;
 // So much goes into one text; more is not copied once again.
 constexpr std::size_t kTogetherBytes = 16 << 10;
 
-std::chrono::nanoseconds Until(std::uint64_t deadline_ns) {
+std::chrono::steady_clock::time_point Moment(std::uint64_t deadline_ns) {
   const std::uint64_t now = MonotonicNs();
-  return std::chrono::nanoseconds(deadline_ns > now ? deadline_ns - now : 0);
+  return std::chrono::steady_clock::now() +
+         std::chrono::nanoseconds(deadline_ns > now ? deadline_ns - now : 0);
 }
 
 }  // namespace
@@ -59,7 +60,7 @@ Error PoolCall::StatementTimedOut(std::size_t index) const {
 }
 
 std::optional<std::size_t> PoolCall::TakeStatement() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (stopped() || untaken_ == 0) return std::nullopt;
   --untaken_;
   if (put_back_.empty()) return next_++;
@@ -69,15 +70,20 @@ std::optional<std::size_t> PoolCall::TakeStatement() {
 }
 
 void PoolCall::PutBack(std::size_t statement) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   put_back_.push_back(statement);
   ++untaken_;
 }
 
 void PoolCall::StatementEnded() {
-  const std::lock_guard lock(mutex_);
-  if (++ended_ == request_.statements.size()) for_caller_.notify_one();
+  const MutexLock lock(mutex_);
+  ++ended_;
+  if (IsDone()) for_caller_.notify_one();
 }
+
+bool PoolCall::IsDone() const { return ended_ == request_.statements.size(); }
+
+bool PoolCall::HasNews() const { return error_ || !rows_.empty() || IsDone(); }
 
 bool PoolCall::MayHandOver() const {
   return count_ == 0 || (count_ < kMostRows && bytes_ < kMostBytes);
@@ -85,10 +91,13 @@ bool PoolCall::MayHandOver() const {
 
 bool PoolCall::HandOver(PoolRows& rows, Push push) {
   if (rows.empty()) return !stopped();
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   if (push == Push::kIfRoom && !MayHandOver()) return !stopped();
   ++waiting_for_room_;
-  for_readers_.wait_for(lock, Until(deadline_ns_), [&] { return stopped() || MayHandOver(); });
+  const auto deadline = Moment(deadline_ns_);
+  while (!stopped() && !MayHandOver()) {
+    if (for_readers_.WaitUntil(mutex_, deadline) == std::cv_status::timeout) break;
+  }
   --waiting_for_room_;
   if (stopped() || !MayHandOver()) return false;
   const std::size_t count = rows.rows.size(), bytes = rows.text.size();
@@ -104,12 +113,12 @@ bool PoolCall::HandOver(PoolRows& rows, Push push) {
 }
 
 void PoolCall::WakeCaller() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (hungry_.exchange(false)) for_caller_.notify_one();
 }
 
 void PoolCall::Fail(Error error) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (!error_) error_ = std::move(error);
   stopped_ = true;
   for_caller_.notify_one();
@@ -117,23 +126,26 @@ void PoolCall::Fail(Error error) {
 }
 
 void PoolCall::Pause(std::uint64_t nanoseconds) {
-  std::unique_lock lock(mutex_);
-  const std::uint64_t until = std::min(deadline_ns_, MonotonicNs() + nanoseconds);
-  for_readers_.wait_for(lock, Until(until), [&] { return stopped(); });
+  const MutexLock lock(mutex_);
+  const auto until = Moment(std::min(deadline_ns_, MonotonicNs() + nanoseconds));
+  while (!stopped()) {
+    if (for_readers_.WaitUntil(mutex_, until) == std::cv_status::timeout) break;
+  }
 }
 
 Result<PoolCall::State> PoolCall::Receive(std::vector<PoolRows>& rows, std::uint64_t wait_ns) {
-  std::unique_lock lock(mutex_);
-  const auto done = [&] { return ended_ == request_.statements.size(); };
-  const auto ready = [&] { return error_ || !rows_.empty() || done(); };
-  if (!ready()) {
+  const MutexLock lock(mutex_);
+  if (!HasNews()) {
     hungry_ = true;
-    for_caller_.wait_for(lock, std::chrono::nanoseconds(wait_ns), ready);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(wait_ns);
+    while (!HasNews()) {
+      if (for_caller_.WaitUntil(mutex_, until) == std::cv_status::timeout) break;
+    }
     hungry_ = false;
   }
   if (error_) return *error_;
-  if (MonotonicNs() >= deadline_ns_ && !(done() && rows_.empty())) return TimedOut();
-  if (rows_.empty()) return done() ? State::kEnd : State::kNothingYet;
+  if (MonotonicNs() >= deadline_ns_ && !(IsDone() && rows_.empty())) return TimedOut();
+  if (rows_.empty()) return IsDone() ? State::kEnd : State::kNothingYet;
   rows.swap(rows_);
   rows_.clear();
   count_ = bytes_ = 0;
@@ -142,7 +154,7 @@ Result<PoolCall::State> PoolCall::Receive(std::vector<PoolRows>& rows, std::uint
 }
 
 void PoolCall::Stop() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   stopped_ = true;
   for_readers_.notify_all();
 }

@@ -6,15 +6,14 @@
 
 #include <array>
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ext/core/base/mutex.h"
 #include "ext/core/text/pool_request.h"
 #include "ext/engine/own_connection.h"
 #include "ext/system/control_file.h"
@@ -108,12 +107,14 @@ class PoolCall {
   Result<State> Receive(std::vector<PoolRows>& rows, std::uint64_t wait_ns);
   void Stop();
 
-  // --- the pool, under its mutex
+  // --- the pool, under its mutex. Not annotated: a call does not know its pool.
   int readers = 0;       // that work for it
   bool waiting = false;  // for a reader
 
  private:
-  bool MayHandOver() const;
+  bool MayHandOver() const REQUIRES(mutex_);
+  bool IsDone() const REQUIRES(mutex_);
+  bool HasNews() const REQUIRES(mutex_);  // for the caller: rows, an error, the end
 
   const PoolRequest request_;
   const PoolHost host_;
@@ -124,13 +125,13 @@ class PoolCall {
   std::atomic<int> waiting_for_room_{0};
   std::atomic<std::uint64_t> processors_{0};
 
-  std::mutex mutex_;  // guards those below
-  std::condition_variable for_caller_, for_readers_;
-  std::size_t next_ = 0, ended_ = 0;  // statements
-  std::vector<std::size_t> put_back_;
-  std::vector<PoolRows> rows_;
-  std::size_t count_ = 0, bytes_ = 0;  // of rows_
-  std::optional<Error> error_;
+  Mutex mutex_;
+  Condition for_caller_, for_readers_;
+  std::size_t next_ GUARDED_BY(mutex_) = 0, ended_ GUARDED_BY(mutex_) = 0;  // statements
+  std::vector<std::size_t> put_back_ GUARDED_BY(mutex_);
+  std::vector<PoolRows> rows_ GUARDED_BY(mutex_);
+  std::size_t count_ GUARDED_BY(mutex_) = 0, bytes_ GUARDED_BY(mutex_) = 0;  // of rows_
+  std::optional<Error> error_ GUARDED_BY(mutex_);
 };
 
 }  // namespace walmanager

@@ -22,7 +22,7 @@ Status PoolConnection::Open(const std::string& path, const FileId& id, const Poo
   auto opened = OpenOwnConnection(path, flags, host.vfs.c_str());
   if (!opened.ok()) return opened.error();
   {
-    const std::lock_guard lock(interrupt_mutex_);
+    const MutexLock lock(interrupt_mutex_);
     db_ = std::move(opened.value());
   }
   // One that is not configured may write.
@@ -73,14 +73,14 @@ void PoolConnection::Follow(const PoolHost& host) {
 }
 
 void PoolConnection::Interrupt() {
-  const std::lock_guard lock(interrupt_mutex_);
+  const MutexLock lock(interrupt_mutex_);
   if (db_) sqlite3_interrupt(db_.get());
 }
 
 void PoolConnection::Reset() {
   kept_.Clear();
   OwnedDb closed;
-  const std::lock_guard lock(interrupt_mutex_);
+  const MutexLock lock(interrupt_mutex_);
   closed = std::exchange(db_, nullptr);
 }
 

@@ -40,12 +40,15 @@ bool PoolReader::Start() noexcept {
 
 void PoolReader::Run() {
   engine_ = std::shared_lock(Registry::Get().engine_mutex, std::defer_lock);
-  std::unique_lock lock(pool_.mutex_);
+  MutexLock lock(pool_.mutex_);
   for (;;) {
     if (!call) {
       // One that has been taken from among the idle ones waits for its call, however long.
-      const bool timed_out =
-          !changed.wait_for(lock, kIdle, [&] { return call || pool_.stopping_ || was_used; });
+      const auto until = std::chrono::steady_clock::now() + kIdle;
+      while (!call && !pool_.stopping_ && !was_used) {
+        if (changed.WaitUntil(pool_.mutex_, until) == std::cv_status::timeout) break;
+      }
+      const bool timed_out = !call && !pool_.stopping_ && !was_used;
       was_used = false;
       if (pool_.stopping_) break;
       if (call) continue;
@@ -71,7 +74,7 @@ void PoolReader::Run() {
 
 bool PoolReader::EndIfIdle() {
   GiveWay();
-  const std::lock_guard lock(pool_.mutex_);
+  const MutexLock lock(pool_.mutex_);
   const bool ends = is_idle && !call && !pool_.stopping_;
   if (ends) {
     std::erase(pool_.idle_, this);

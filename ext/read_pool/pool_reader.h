@@ -6,15 +6,14 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <random>
 #include <shared_mutex>
 #include <vector>
 
+#include "ext/core/base/mutex.h"
 #include "ext/core/format/file_id.h"
 #include "ext/read_pool/pool_call.h"
 #include "ext/read_pool/pool_statement.h"
@@ -60,7 +59,9 @@ class PoolConnection {
   void Reset();
   void Show(const PoolHost& host, const std::string& path);
 
-  std::mutex interrupt_mutex_;  // held while db_ changes, and while another thread uses it
+  // Held while db_ changes, and while a thread other than the reader's uses it. Not annotated: the
+  // reader's thread, which alone changes db_, reads it without.
+  Mutex interrupt_mutex_;
   OwnedDb db_;
   ReadGuard guard_;
   KeptStatements kept_;                    // goes before db_
@@ -81,9 +82,10 @@ class PoolReader {
   void Interrupt() { connection_.Interrupt(); }
   bool in_transaction() const;
 
-  // --- under the pool's mutex
+  // --- under the pool's mutex. Not annotated: to the checker the pool of a reader of a pool is
+  // another one.
   std::shared_ptr<PoolCall> call;  // that it works for
-  std::condition_variable changed;
+  Condition changed;
   bool is_idle = false;          // stands among the idle ones
   bool was_used = false;         // its connection was just opened: its idle time begins anew
   std::uint64_t generation = 0;  // the pool's when its connection was opened
@@ -122,7 +124,9 @@ class PoolReader {
   std::uint64_t statement_deadline_ns_ = 0;
   std::uint64_t handed_over_ns_ = 0;
   std::minstd_rand random_;  // for pauses
-  std::shared_lock<std::shared_timed_mutex> engine_;
+  // Of the registry's engine_mutex: a lock without annotations, since it is held from one function
+  // to another.
+  std::shared_lock<SharedTimedMutex> engine_;
   OwnThread thread_;  // the last: it ends before the others go
 };
 

@@ -27,7 +27,7 @@ ReadPool::ReadPool(std::string path, const FileId& id) : path_(std::move(path)),
 
 ReadPool::~ReadPool() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
     CloseIdle();
     for (const auto& reader : readers_) reader->changed.notify_one();
@@ -39,7 +39,7 @@ ReadPool::~ReadPool() {
 
 bool ReadPool::Begin(const std::shared_ptr<PoolCall>& call) {
   JoinEnded();
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (idle_.empty() && !readers_.empty()) return true;  // they work: they could be opened
   if (idle_.empty()) {
     PoolReader* made = MakeReader();
@@ -68,6 +68,7 @@ PoolReader* ReadPool::TakeIdle() {
 PoolReader* ReadPool::MakeReader() noexcept {
   PoolReader* started = nullptr;
   (void)AtCEdge([&] {
+    mutex_.AssertHeld();  // to the checker a lambda is a function of its own
     std::list<std::unique_ptr<PoolReader>> made;
     made.push_back(std::make_unique<PoolReader>(*this));
     idle_.reserve(readers_.size() + 1);  // that it becomes idle does not fail
@@ -86,7 +87,7 @@ void ReadPool::Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call)
 }
 
 void ReadPool::Want(const std::shared_ptr<PoolCall>& call, std::size_t most) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   most_ = most;
   // A snapshot's first reader finds its own company.
   if (call->request().snapshot && call->readers != 0) return;
@@ -117,7 +118,7 @@ void ReadPool::Want(const std::shared_ptr<PoolCall>& call, std::size_t most) {
 
 void ReadPool::Help(const std::shared_ptr<PoolCall>& call) {
   if (!call->HasUntaken()) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (static_cast<std::size_t>(call->readers) >= Processors()) return;
   // None is made: a thread has the processors of who makes it, and this one has bound itself.
   if (PoolReader* reader = TakeIdle()) Assign(*reader, call);
@@ -133,7 +134,7 @@ bool ReadPool::WaitsForItself(const PoolCall& call) const {
 }
 
 bool ReadPool::IsWaiting(const PoolCall& call) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return call.waiting && call.readers == 0;
 }
 
@@ -148,7 +149,7 @@ std::shared_ptr<PoolCall> ReadPool::NextWaiting() {
 }
 
 std::vector<PoolReader*> ReadPool::Recruit(std::size_t count) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   std::vector<PoolReader*> recruits;
   recruits.reserve(count);
   while (recruits.size() < count) {
@@ -162,12 +163,12 @@ std::vector<PoolReader*> ReadPool::Recruit(std::size_t count) {
 
 void ReadPool::AssignAll(const std::vector<PoolReader*>& readers,
                          const std::shared_ptr<PoolCall>& call) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (PoolReader* reader : readers) Assign(*reader, call);
 }
 
 void ReadPool::GiveBack(std::span<PoolReader* const> readers) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   for (PoolReader* reader : readers) {
     if (reader->generation != generation_ || reader->in_transaction()) reader->CloseConnection();
     BecomesFree(*reader);
@@ -189,14 +190,17 @@ void ReadPool::BecomesFree(PoolReader& reader) {
 void ReadPool::End(const std::shared_ptr<PoolCall>& call, bool close) {
   call->Stop();
   {
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     std::erase(waiting_, call);
     // Again and again: one that is just about to begin has not heard it.
     constexpr std::chrono::milliseconds kAgain{5};
-    while (!call_left_.wait_for(lock, kAgain, [&] { return call->readers == 0; })) {
+    auto again = std::chrono::steady_clock::now() + kAgain;
+    while (call->readers != 0) {
+      if (call_left_.WaitUntil(mutex_, again) != std::cv_status::timeout) continue;
       for (const auto& reader : readers_) {
         if (reader->call == call) reader->Interrupt();
       }
+      again = std::chrono::steady_clock::now() + kAgain;
     }
     if (close) CloseIdle();
   }
@@ -212,14 +216,14 @@ void ReadPool::CloseIdle() {
 
 void ReadPool::CloseConnections() {
   if (!HasOpen()) return;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   CloseIdle();
 }
 
 void ReadPool::JoinEnded() {
   std::list<std::unique_ptr<PoolReader>> ended;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ended.swap(ended_);
   }
 }

@@ -16,12 +16,12 @@
 #include <deque>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "ext/core/base/mutex.h"
 #include "ext/core/format/file_id.h"
 #include "ext/database/database.h"
 #include "ext/read_pool/pool_call.h"
@@ -91,24 +91,25 @@ class ReadPool final : public KeptConnections {
     std::atomic<std::int64_t> count_{0}, balance_ns_{0};
   };
 
-  // All but the last few with mutex_ held.
-  PoolReader* TakeIdle();
+  PoolReader* TakeIdle() REQUIRES(mutex_);
   // Whether every reader waits for the thread that now waits for one: until it is given one more
   // than there should be, nothing moves.
-  bool WaitsForItself(const PoolCall& call) const;
-  PoolReader* MakeReader() noexcept;  // nullptr where there is no thread or no memory for it
-  void Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call);
+  bool WaitsForItself(const PoolCall& call) const REQUIRES(mutex_);
+  // nullptr where there is no thread or no memory for it.
+  PoolReader* MakeReader() noexcept REQUIRES(mutex_);
+  void Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call) REQUIRES(mutex_);
   // What a reader that has nothing to do does next: another call's, or nullptr.
-  std::shared_ptr<PoolCall> NextWaiting();
-  void CloseIdle();
+  std::shared_ptr<PoolCall> NextWaiting() REQUIRES(mutex_);
+  void CloseIdle() REQUIRES(mutex_);
   // It works for another call, or is idle.
-  void BecomesFree(PoolReader& reader);
-  // Without mutex_. More readers for a snapshot: those that are idle, and new ones, `count` at
+  void BecomesFree(PoolReader& reader) REQUIRES(mutex_);
+  // More readers for a snapshot: those that are idle, and new ones, `count` at
   // most. They stand still until one of the two others.
-  std::vector<PoolReader*> Recruit(std::size_t count);
-  void AssignAll(const std::vector<PoolReader*>& readers, const std::shared_ptr<PoolCall>& call);
-  void GiveBack(std::span<PoolReader* const> readers);
-  void JoinEnded();
+  std::vector<PoolReader*> Recruit(std::size_t count) EXCLUDES(mutex_);
+  void AssignAll(const std::vector<PoolReader*>& readers, const std::shared_ptr<PoolCall>& call)
+      EXCLUDES(mutex_);
+  void GiveBack(std::span<PoolReader* const> readers) EXCLUDES(mutex_);
+  void JoinEnded() EXCLUDES(mutex_);
 
   const std::string path_;
   const FileId id_;
@@ -116,14 +117,14 @@ class ReadPool final : public KeptConnections {
   Spans open_, running_;
   std::atomic<std::uint64_t> generation_{0};  // older connections are to be closed
 
-  mutable std::mutex mutex_;  // guards those below
-  std::condition_variable call_left_;
-  std::list<std::unique_ptr<PoolReader>> readers_;
-  std::list<std::unique_ptr<PoolReader>> ended_;  // threads to be joined
-  std::vector<PoolReader*> idle_;                 // the last one is used first
-  std::deque<std::shared_ptr<PoolCall>> waiting_;
-  std::size_t most_ = 0;  // read_pool_size, as last asked for
-  bool stopping_ = false;
+  mutable Mutex mutex_;
+  Condition call_left_;
+  std::list<std::unique_ptr<PoolReader>> readers_ GUARDED_BY(mutex_);
+  std::list<std::unique_ptr<PoolReader>> ended_ GUARDED_BY(mutex_);  // threads to be joined
+  std::vector<PoolReader*> idle_ GUARDED_BY(mutex_);                 // the last one is used first
+  std::deque<std::shared_ptr<PoolCall>> waiting_ GUARDED_BY(mutex_);
+  std::size_t most_ GUARDED_BY(mutex_) = 0;  // read_pool_size, as last asked for
+  bool stopping_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace walmanager

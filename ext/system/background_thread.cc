@@ -48,7 +48,7 @@ bool BackgroundThread::Start() noexcept {
 
 void BackgroundThread::Wake() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (woken_) return;
     woken_ = true;
   }
@@ -57,7 +57,7 @@ void BackgroundThread::Wake() {
 
 void BackgroundThread::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopped_ = true;
   }
   // Somebody waits for it from here on.
@@ -68,16 +68,17 @@ void BackgroundThread::Stop() {
 
 void BackgroundThread::Run() {
   if (!SystemCallsAreFiltered()) Prepare();
-  std::unique_lock lock(mutex_);
+  MutexLock lock(mutex_);
   while (!stopped_) {
     woken_ = false;
     lock.unlock();
     const std::uint64_t next = work_();
     lock.lock();
     const std::uint64_t now = MonotonicNs();
-    if (next > now) {
-      changed_.wait_for(lock, std::chrono::nanoseconds(next - now),
-                        [&] { return woken_ || stopped_; });
+    if (next <= now) continue;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(next - now);
+    while (!woken_ && !stopped_) {
+      if (changed_.WaitUntil(mutex_, until) == std::cv_status::timeout) break;
     }
   }
 }

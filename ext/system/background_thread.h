@@ -14,12 +14,11 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <utility>
 
+#include "ext/core/base/mutex.h"
 #include "ext/system/own_thread.h"
 
 namespace walmanager {
@@ -35,23 +34,23 @@ class BackgroundThread {
   // False where the system gives no thread. The first run of the work comes at once.
   bool Start() noexcept;
   // The work runs as soon as the thread can; once for all that come before it does.
-  void Wake();
+  void Wake() EXCLUDES(mutex_);
   // Priority as of any other thread, and low again.
   void Hurry() { SetPriority(/*low=*/false); }
   void Relax() { SetPriority(/*low=*/true); }
   // Returns when the work has ended; it does not run again.
-  void Stop();
+  void Stop() EXCLUDES(mutex_);
 
  private:
-  void Run();
+  void Run() EXCLUDES(mutex_);
   void Prepare();
   void SetPriority(bool low);
 
   const std::function<std::uint64_t()> work_;
-  std::mutex mutex_;  // guards the three below
-  std::condition_variable changed_;
-  bool woken_ = false;
-  bool stopped_ = false;
+  Mutex mutex_;
+  Condition changed_;  // of the two below
+  bool woken_ GUARDED_BY(mutex_) = false;
+  bool stopped_ GUARDED_BY(mutex_) = false;
   OwnThread thread_;
   std::atomic<int> id_{0};  // the system's, 0 before it runs
   std::atomic<bool> may_raise_{false};

@@ -196,6 +196,7 @@ class ControlFile::Descriptor {
   const Registry::FileKey& key() const { return key_; }
   // With control_mutex held. `made`: there was no such file before.
   void Enter(int fd, const struct stat& status, bool made) {
+    registry_.control_mutex.AssertHeld();
     fd_ = fd;
     made_ = made;
     key_ = {status.st_dev, status.st_ino};
@@ -204,7 +205,7 @@ class ControlFile::Descriptor {
   }
   void Close() {
     if (fd_ < 0) return;
-    const std::lock_guard lock(registry_.control_mutex);
+    const MutexLock lock(registry_.control_mutex);
     // Nothing of this attempt stays locked, even where the descriptor has to.
     Lock(fd_, F_UNLCK, layout::kLockMake);
     Lock(fd_, F_UNLCK, layout::kLockAttached);
@@ -219,7 +220,7 @@ class ControlFile::Descriptor {
   }
   // All who ask from now on get `file`, which has the descriptor.
   int HandTo(const std::shared_ptr<ControlFile>& file) {
-    const std::lock_guard lock(registry_.control_mutex);
+    const MutexLock lock(registry_.control_mutex);
     registry_.control_files.find(key_)->second = file;
     return std::exchange(fd_, -1);
   }
@@ -320,6 +321,7 @@ std::string ControlFile::OpenFile(const std::string& database_path, const struct
   }
   if (exists) {
     const Registry& registry = Registry::Get();
+    registry.control_mutex.AssertHeld();
     const auto found = registry.control_files.find({before.st_dev, before.st_ino});
     if (found != registry.control_files.end()) {
       *known = found->second.lock();
@@ -385,7 +387,7 @@ std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFi
   Descriptor descriptor(registry);
   {
     std::shared_ptr<ControlFile> known;
-    const std::lock_guard lock(registry.control_mutex);
+    const MutexLock lock(registry.control_mutex);
     reason_ = OpenFile(database_path, database, make, &descriptor, &known);
     if (known && known->region().IsOf(database_)) return known;
     if (known) begins_with_ = known->region().ReadSettings();
@@ -451,7 +453,7 @@ void ControlFile::Close(ControlFile* file) {
   }
   // The entry goes with the descriptor, and by what was known when it was opened: nothing here can
   // fail half-way.
-  const std::lock_guard lock(registry.control_mutex);
+  const MutexLock lock(registry.control_mutex);
   registry.control_files.erase(file->key_);
   delete file;
 }

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <mutex>
 
 #include "ext/system/clock.h"
 #include "ext/system/registry.h"
@@ -18,7 +17,7 @@ constexpr useconds_t kLookUs = 50;
 
 HostTurn::HostTurn() : registry_(Registry::Get()), thread_(std::this_thread::get_id()) {
   {
-    const std::lock_guard lock(registry_.turns_mutex);
+    const MutexLock lock(registry_.turns_mutex);
     outer_ = Find(registry_, thread_);
     if (outer_) return;
     next_ = registry_.turns;
@@ -30,7 +29,7 @@ HostTurn::HostTurn() : registry_(Registry::Get()), thread_(std::this_thread::get
 HostTurn::~HostTurn() {
   if (outer_ || !BelongsHere()) return;
   Leave();
-  const std::lock_guard lock(registry_.turns_mutex);
+  const MutexLock lock(registry_.turns_mutex);
   HostTurn** link = &registry_.turns;
   while (*link != this) link = &(*link)->next_;
   *link = next_;
@@ -67,14 +66,14 @@ void HostTurn::GiveWay() {
 }
 
 void HostTurn::LeaveForFork(Registry& registry) {
-  const std::lock_guard lock(registry.turns_mutex);
+  const MutexLock lock(registry.turns_mutex);
   if (HostTurn* turn = Find(registry, std::this_thread::get_id())) turn->Leave();
 }
 
 void HostTurn::ReturnAfterFork(Registry& registry) {
   HostTurn* turn = nullptr;
   {
-    const std::lock_guard lock(registry.turns_mutex);
+    const MutexLock lock(registry.turns_mutex);
     turn = Find(registry, std::this_thread::get_id());
   }
   if (turn) turn->Enter();

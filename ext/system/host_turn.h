@@ -17,9 +17,10 @@
 
 #include <thread>
 
-namespace walmanager {
+#include "ext/core/base/mutex.h"
+#include "ext/system/registry.h"
 
-struct Registry;
+namespace walmanager {
 
 class HostTurn {
  public:
@@ -51,15 +52,18 @@ class HostTurn {
  private:
   // A call of ours may run within another: then the outer one's turn is the thread's.
   HostTurn& Whole() { return outer_ ? *outer_ : *this; }
-  static HostTurn* Find(Registry& registry, std::thread::id thread);
+  static HostTurn* Find(Registry& registry, std::thread::id thread) REQUIRES(registry.turns_mutex);
   bool BelongsHere() const;
-  void Enter();
-  void Leave();
+  // Not checked for locks: `holds_` says whether the thread holds the registry's host_mutex.
+  void Enter() NO_THREAD_SAFETY_ANALYSIS;
+  void Leave() NO_THREAD_SAFETY_ANALYSIS;
 
   Registry& registry_;
   const std::thread::id thread_;
   HostTurn* outer_ = nullptr;
-  HostTurn* next_ = nullptr;  // guarded by the registry's turns_mutex
+  // Under the registry's turns_mutex. Not annotated: to the checker each turn of the list has a
+  // registry of its own.
+  HostTurn* next_ = nullptr;
   bool holds_ = false;
   bool gave_up_ = false;  // a wait for a fork has come to its end: no more turns in this call
 };

@@ -24,7 +24,8 @@ constexpr std::chrono::seconds kLongestWaitForThreads{10};
 // A thread of the host's more likely so: in a call of ours it calls what the host has registered.
 constexpr std::chrono::milliseconds kLongestWaitForHosts{500};
 
-void BeforeFork() {
+// Not checked for locks: between the two calls the forking thread holds what it has noted.
+void BeforeFork() NO_THREAD_SAFETY_ANALYSIS {
   Registry* registry = Registry::current.load(std::memory_order_acquire);
   if (!registry) return;
   const std::thread::id self = std::this_thread::get_id();
@@ -37,7 +38,7 @@ void BeforeFork() {
   --registry->forks_waiting;
 }
 
-void AfterForkInParent() {
+void AfterForkInParent() NO_THREAD_SAFETY_ANALYSIS {
   // Another one than before where this thread did not find any: it holds nothing of that.
   Registry* registry = Registry::current.load(std::memory_order_acquire);
   if (!registry) return;

@@ -9,12 +9,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
-#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <utility>
+
+#include "ext/core/base/mutex.h"
 
 struct sqlite3;
 
@@ -37,9 +37,9 @@ struct ProcessIdentity {
 struct Registry {
   using FileKey = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
 
-  std::mutex mutex;  // guards the two below; held for look-ups only, nothing is done under it
-  std::map<FileKey, std::weak_ptr<Database>> databases;
-  std::map<sqlite3*, Connection*> connections;
+  Mutex mutex;  // held for look-ups only, nothing is done under it
+  std::map<FileKey, std::weak_ptr<Database>> databases GUARDED_BY(mutex);
+  std::map<sqlite3*, Connection*> connections GUARDED_BY(mutex);
   // The pid and a number of five digits that counts up: unique on this machine, and in the files of
   // all databases that a connection has. In a PID namespace other than the machine's first one, as
   // a container has it, a number of that namespace comes before: each container has a process 1.
@@ -59,27 +59,28 @@ struct Registry {
   const ProcessIdentity process;  // constant while this registry is the current one
 
   // The control files that this process has a descriptor of: an entry stays until that is closed.
-  // Held while one is opened or closed, not while it is made; guards the next. An entry without an
+  // The mutex is held while one is opened or closed, not while it is made. An entry without an
   // object is of a file that is being made, or about to be closed.
-  std::mutex control_mutex;
-  std::map<FileKey, std::weak_ptr<ControlFile>> control_files;
+  Mutex control_mutex;
+  std::map<FileKey, std::weak_ptr<ControlFile>> control_files GUARDED_BY(control_mutex);
 
   // Held while a connection of ours is opened, by the thread named beside it.
-  std::mutex opening_mutex;
+  Mutex opening_mutex;
   std::atomic<std::thread::id> opening_thread;
 
   // The unfinished copies of wal_backup() that this process writes.
-  std::mutex backups_mutex;
-  std::set<FileKey> backups;
+  Mutex backups_mutex;
+  std::set<FileKey> backups GUARDED_BY(backups_mutex);
 
   // Held shared by a thread of ours while it is inside the engine, and alone while the process
   // forks: else the child could begin with a lock of the engine's that nobody there can release.
-  std::shared_timed_mutex engine_mutex;
+  SharedTimedMutex engine_mutex;
   // Likewise by threads of the host's in long calls of ours: host_turn.h. A fork takes it first.
-  std::shared_timed_mutex host_mutex;
-  std::atomic<int> forks_waiting{0};  // for the two: who holds them lets forks go first
-  std::mutex turns_mutex;             // guards the list, held for a look
-  HostTurn* turns = nullptr;
+  SharedTimedMutex host_mutex;
+  // Forks that wait for the two: a thread that holds one of them lets forks go first.
+  std::atomic<int> forks_waiting{0};
+  Mutex turns_mutex;  // held for a look at the list
+  HostTurn* turns GUARDED_BY(turns_mutex) = nullptr;
   // The threads that hold the two alone while they fork.
   std::atomic<std::thread::id> forks_with_engine, forks_with_hosts;
 

@@ -142,11 +142,11 @@ ReplacedFilesWatch::FileNumbers ReplacedFilesWatch::AtPaths() const {
 std::optional<ReplacedFiles> ReplacedFilesWatch::Find() {
   const FileNumbers before = AtPaths();
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (before != FileNumbers{} && before == good_) return ReplacedFiles{};
   }
   auto found = FindReplacedFiles(path_);
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   good_ = found && found->processes == 0 && before == AtPaths() ? before : FileNumbers{};
   return found;
 }

@@ -8,10 +8,11 @@
 
 #include <array>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "ext/core/base/mutex.h"
 
 namespace walmanager {
 
@@ -47,8 +48,8 @@ class ReplacedFilesWatch {
   FileNumbers AtPaths() const;
 
   const std::string path_;
-  std::mutex mutex_;
-  FileNumbers good_{};  // guarded by mutex_; zeros: not known
+  Mutex mutex_;
+  FileNumbers good_ GUARDED_BY(mutex_){};  // zeros: not known
 };
 
 }  // namespace walmanager
