@@ -18,7 +18,8 @@
   TABLE(WalPeriods)              \
   TABLE(WalEnvironment)          \
   TABLE(StaleStatistics)         \
-  TABLE(ReadPool)
+  TABLE(ReadPool)                \
+  TABLE(WalHelp)
 
 namespace walmanager {
 

@@ -12,7 +12,7 @@ from helpers import columns, error, frames, python
 PRIVATE = "walmanager_connection_lifetime"
 TABLES = ["wal_metrics", "query_performance", "index_candidates", "connection_metrics", "wal_readers", "wal_checkpoints",
           "wal_strategies", "wal_config", "wal_alerts", "wal_history", "wal_periods",
-          "wal_environment", "stale_statistics", "system_health", "wal_recommendations", "wal_trends"]
+          "wal_environment", "stale_statistics", "wal_help", "system_health", "wal_recommendations", "wal_trends"]
 RULES = '[{"rule":"r","condition":"0","mode":"PASSIVE","runs":"inline","priority":1}]'
 # name: least and most arguments, arguments that are right.
 CALLS = {
@@ -251,9 +251,9 @@ def test_an_argument_is_compared_with_the_hidden_column(db):
     assert db.execute("SELECT * FROM query_performance('no such plan')").fetchall() == []
 
 
-# connection_metrics has no schema; some have rows only where something is wrong; to query_performance each look adds
+# connection_metrics and wal_help have no schema; some have rows only where something is wrong; to query_performance each look adds
 # one, and what is measured at each look differs.
-CHANGING = {"query_performance", "connection_metrics", "wal_environment", "system_health", "wal_history", "wal_periods",
+CHANGING = {"query_performance", "connection_metrics", "wal_help", "wal_environment", "system_health", "wal_history", "wal_periods",
             "wal_trends", "wal_recommendations"}
 SELDOM = {"wal_readers", "index_candidates", "stale_statistics", "wal_alerts"}
 

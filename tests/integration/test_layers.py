@@ -20,8 +20,8 @@ SUBJECTS = ["ext/read_pool", "ext/backup", "ext/advisor"]
 for room in SUBJECTS:
     ROOMS[room] = list(below)
 ROOMS["vtab/module"] = below + SUBJECTS
-ROOMS["vtab"] = ROOMS["vtab/module"] + ["vtab/module"]
 ROOMS["sql"] = below + SUBJECTS
+ROOMS["vtab"] = ROOMS["vtab/module"] + ["vtab/module", "sql"]  # wal_help lists the functions
 ROOMS["ext/process_wide"] = []
 ROOMS["ext"] = [room for room in ROOMS if room != "ext"]
 

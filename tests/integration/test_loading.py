@@ -20,7 +20,7 @@ FUNCTIONS = {
     "walmanager_connection_lifetime",  # private: its destructor is how we learn of the close
 }
 TABLES = {"wal_metrics", "query_performance", "index_candidates", "connection_metrics", "wal_readers", "wal_checkpoints", "wal_strategies",
-          "wal_config", "wal_alerts", "wal_history", "wal_periods", "wal_environment", "stale_statistics",
+          "wal_config", "wal_alerts", "wal_history", "wal_periods", "wal_environment", "stale_statistics", "wal_help",
           "system_health", "wal_recommendations", "wal_trends"}
 WITH_ARGUMENTS = {"read_pool"}  # tables, too
 

@@ -19,7 +19,7 @@ REFERENCE = subprocess.run([str(ROOT / "scripts" / "reference")], check=True, te
                            capture_output=True).stdout
 TABLES = ["wal_metrics", "query_performance", "index_candidates", "connection_metrics", "wal_readers", "wal_checkpoints",
           "wal_strategies", "wal_config", "wal_alerts", "wal_history", "wal_periods",
-          "wal_environment", "stale_statistics", "read_pool", "system_health", "wal_recommendations", "wal_trends"]
+          "wal_environment", "stale_statistics", "read_pool", "wal_help", "system_health", "wal_recommendations", "wal_trends"]
 
 
 def test_reference_is_that_of_the_declarations():

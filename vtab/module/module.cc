@@ -46,18 +46,6 @@ int Fail(VirtualTable* table, const Error& error) {
   return static_cast<int>(error.code);
 }
 
-const char* TypeName(ColumnType type) {
-  switch (type) {
-    case ColumnType::kText:
-      return "TEXT";
-    case ColumnType::kInteger:
-      return "INTEGER";
-    case ColumnType::kReal:
-      return "REAL";
-  }
-  return "";
-}
-
 std::string CreateTable(const Table& table) {
   std::string sql = "CREATE TABLE x(";
   const char* comma = "";

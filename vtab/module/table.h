@@ -28,6 +28,10 @@ Connection& ConnectionOf(QueryRoom& room);
 enum class ColumnType { kText, kInteger, kReal };
 using enum ColumnType;
 
+constexpr const char* TypeName(ColumnType type) {
+  return type == kText ? "TEXT" : type == kInteger ? "INTEGER" : "REAL";
+}
+
 // A hidden column is not in SELECT *.
 enum class ColumnShown { kShown, kHidden };
 using enum ColumnShown;

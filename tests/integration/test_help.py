@@ -1,0 +1,83 @@
+"""wal_help: each function, table, column and setting once, with the sentence of its declaration."""
+
+import sqlite3
+
+import pytest
+
+from conftest import connect, one
+
+MODULES = "SELECT name FROM pragma_module_list"
+
+
+@pytest.fixture
+def added(db):
+    """The tables that the load has added."""
+    plain = {name for (name,) in sqlite3.connect(":memory:").execute(MODULES)}
+    return sorted({name for (name,) in db.execute(MODULES)} - plain)
+
+
+def test_columns_and_kinds(db):
+    assert [(row[1], row[2]) for row in db.execute("PRAGMA table_info(wal_help)")] == [
+        (name, "TEXT") for name in ("kind", "name", "member", "type", "about")]
+    assert {kind for (kind,) in db.execute("SELECT kind FROM wal_help")} == {
+        "function", "table", "column", "hidden column", "setting"}
+
+
+def test_functions_are_those_that_a_load_adds(db):
+    rows = db.execute("SELECT name, member, type FROM wal_help WHERE kind = 'function' ORDER BY name").fetchall()
+    assert [name for name, _, _ in rows] == [name for (name,) in db.execute(
+        "SELECT DISTINCT name FROM pragma_function_list WHERE name LIKE 'wal\\_%' ESCAPE '\\' ORDER BY name")]
+    assert all(call.startswith(f"{name}(") and call.endswith(")") and kind is None for name, call, kind in rows)
+    assert db.execute("SELECT member, about FROM wal_help WHERE kind = 'function' AND name = 'wal_set'").fetchall() == [
+        ("wal_set(name, value [, schema])", "Changes a setting for all processes at once; NULL: back to the default.")]
+
+
+def test_tables_are_those_that_a_load_adds(db, added):
+    assert [name for (name,) in db.execute("SELECT name FROM wal_help WHERE kind = 'table' ORDER BY name")] == added
+    assert db.execute("SELECT * FROM wal_help WHERE kind = 'table' AND name = 'wal_config'").fetchall() == [
+        ("table", "wal_config", None, None, "The settings of each database; wal_set() changes them.")]
+
+
+def test_columns_are_those_of_the_tables(db, added):
+    for table in added:
+        there = [(row[1], row[2], "hidden column" if row[6] else "column")
+                 for row in db.execute(f"PRAGMA table_xinfo({table})")]
+        assert db.execute("SELECT member, type, kind FROM wal_help WHERE kind LIKE '%column' AND name = ?",
+                          (table,)).fetchall() == there
+
+
+def test_settings_are_those_of_wal_config(db):
+    rows = db.execute("SELECT name, type, member, about FROM wal_help WHERE kind = 'setting'").fetchall()
+    config = db.execute("""SELECT name, upper(typeof(default_value)), description FROM wal_config
+                           WHERE name NOT LIKE 'learned.%'""").fetchall()
+    assert [(name, kind) for name, kind, _, _ in rows] == [(name, kind) for name, kind, _ in config]
+    for (_, _, member, about), (_, _, description) in zip(rows, config):
+        assert member is None and description.startswith(about + " Allowed: ")
+
+
+def test_each_is_there_once_and_has_a_sentence(db):
+    rows = db.execute("SELECT kind, name, member, about FROM wal_help").fetchall()
+    assert len({row[:3] for row in rows}) == len(rows)
+    assert [row for row in rows if not row[3]] == []
+
+
+def test_a_table_of_a_query_tells_its_columns(db):
+    """The sentences of a .sql file."""
+    assert db.execute("SELECT type, about FROM wal_help WHERE name = 'wal_trends' AND member = 'samples'").fetchall() == [
+        ("INTEGER", "through which the line goes")]
+
+
+def test_a_shell_user_asks_what_a_table_has(db):
+    """As README says: SELECT member, about FROM wal_help WHERE name = 'wal_metrics'."""
+    rows = db.execute("SELECT member, about FROM wal_help WHERE name = 'wal_metrics'").fetchall()
+    assert rows[0][0] is None and len(rows) == 1 + len(db.execute("PRAGMA table_info(wal_metrics)").fetchall())
+    assert dict(rows)["schema"] == "main, or the name given to ATTACH"
+
+
+def test_it_needs_no_database_in_wal_mode_and_may_stand_in_a_view(db):
+    memory = connect(":memory:")
+    count = one(memory, "SELECT count(*) FROM wal_help")
+    assert count == one(db, "SELECT count(*) FROM wal_help")
+    memory.execute("CREATE VIEW help AS SELECT member, about FROM wal_help")
+    assert one(memory, "SELECT count(*) FROM help") == count
+    memory.close()

@@ -1,0 +1,62 @@
+// wal_help: what there is, with the sentence of each declaration.
+#include "ext/core/policy/settings.h"
+#include "sql/function.h"
+#include "vtab/module/table.h"
+
+namespace walmanager {
+namespace {
+
+// Texts of declarations, which live as long as the process; nullptr: NULL.
+struct Row {
+  const char* kind;
+  const char* name;
+  const char* member;
+  const char* type;
+  const char* about;
+};
+
+Value Text(const char* text) { return text ? Value(text) : Value(); }
+
+const char* TypeOf(const SettingSpec& spec) {
+  const Value shown = ShownSetting(spec, spec.default_value);
+  return TypeName(shown.integer() ? kInteger : shown.real() ? kReal : kText);
+}
+
+Result<std::vector<Row>> Read(Connection&) {
+  std::vector<Row> rows;
+  for (const Function& function : AllFunctions()) {
+    rows.push_back({"function", function.name, function.signature, nullptr, function.about});
+  }
+  for (const Table* table : AllTables()) {
+    rows.push_back({"table", table->name(), nullptr, nullptr, table->about()});
+    for (const ColumnInfo& column : table->columns()) {
+      const char* kind = column.shown == kShown ? "column" : "hidden column";
+      rows.push_back({kind, table->name(), column.name, TypeName(column.type), column.about});
+    }
+  }
+  for (const SettingSpec& spec : SettingSpecs()) {
+    rows.push_back({"setting", spec.name, nullptr, TypeOf(spec), spec.description});
+  }
+  return rows;
+}
+
+}  // namespace
+
+const Table& WalHelpTable() {
+  // A column is a line.
+  // clang-format off
+  static const auto& kTable = *new TableOf<Row>(
+      "wal_help", "Every function, table, column and setting, with a sentence about it.",
+      Read, /*reveals_others=*/false,
+      {
+          {"kind", kText, "function, table, column, hidden column (not in SELECT *) or setting", [](const Row& r) -> Value { return Text(r.kind); }},
+          {"name", kText, "of the function, the table or the setting", [](const Row& r) -> Value { return Text(r.name); }},
+          {"member", kText, "the column; of a function the call with its arguments; NULL for a table or a setting", [](const Row& r) -> Value { return Text(r.member); }},
+          {"type", kText, "INTEGER, REAL or TEXT; NULL for a function or a table", [](const Row& r) -> Value { return Text(r.type); }},
+          {"about", kText, "what it does or tells", [](const Row& r) -> Value { return Text(r.about); }},
+      });
+  // clang-format on
+  return kTable;
+}
+
+}  // namespace walmanager
