@@ -321,7 +321,8 @@ def run(db, options):
         sys.exit(f"the workload failed: {messages:,} of {progress.total:,} messages were written")
     commits = total(COMMITS) + 1
     print(f"{len(projects)} projects, {len(conversations)} conversations, {messages:,} messages, "
-          f"{tool_uses:,} tool uses: {commits:,} commits and {total(READ):,} reads in {seconds:.1f} s "
+          f"{tool_uses:,} tool uses:\n"
+          f"{commits:,} commits and {total(READ):,} reads in {seconds:.1f} s "
           f"({commits / seconds:,.0f} commits/s), largest -wal {largest_wal / 2**20:.1f} MiB "
           f"{'with' if options.extension else 'without'} walmanager", flush=True)
 
