@@ -94,12 +94,12 @@ class Checkpointer {
   // the size in bytes then. Each step holds the write lock: call it in a committing thread, or
   // where no managed connection is in a statement.
   std::int64_t ShrinkLog(std::int64_t limit, std::int64_t step, std::uint64_t deadline_ns);
-  // Makes a log start over of which all is moved and that no reader uses, and leaves the size of
-  // its file to ShrinkLog(): SQLite's own TRUNCATE cuts all of it at once, under the write lock.
-  // Returns whether it did; then KeepLogWithoutHeader() is due before the file can be cut.
+  // Makes a log start over of which all is moved and that no connection reads, and leaves the size
+  // of its file to ShrinkLog(): SQLite's own TRUNCATE cuts all of it at once, under the write lock.
+  // Returns whether it did; then SyncNewHeader() is due before the file can be cut.
   bool StartLogOver();
-  // Syncs the header that StartLogOver() has taken away. Holds no lock.
-  void KeepLogWithoutHeader();
+  // Syncs the header that StartLogOver() has written. Holds no lock of SQLite's.
+  void SyncNewHeader();
   // The table of a replicator; nullopt where that cannot be read now. Ours are open.
   struct ReplicatorTable {
     bool exists = false;
@@ -192,8 +192,8 @@ class Checkpointer {
   std::string unguarded_because_;
   std::string sync_error_;  // empty: all syncs succeeded, or what they were for was copied again
   bool pinned_ = false;     // a lock of ours on mark 1 keeps the log from starting over
-  // salt1 of the log that StartLogOver() began, whose file has no header yet; 0: none.
-  std::uint32_t log_without_header_ = 0;
+  // salt1 of the log that StartLogOver() began, once its header is synced; 0: none.
+  std::uint32_t log_started_over_ = 0;
   std::uint64_t failing_since_ns_ = 0;  // opening them; 0: it does not fail
   std::uint64_t given_up_until_ns_ = 0;
   std::string given_up_because_;

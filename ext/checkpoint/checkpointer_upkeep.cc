@@ -45,15 +45,29 @@ bool CopyFrames(const WalIndex& index, sqlite3_file* log, sqlite3_file* database
          database->pMethods->xSync(database, SQLITE_SYNC_NORMAL) == SQLITE_OK;
 }
 
-// Stands in for the log's xTruncate while TRUNCATE runs: takes the log its header, so that after a
-// crash recovery finds no log, and leaves the frames behind it. The size of the file stays. Not
-// synced, since TRUNCATE holds the write lock: until it is, the old header with all of its frames
-// replays what the database has already.
-int ForgetHeader(sqlite3_file* log, sqlite3_int64 size) {
-  if (size != 0) return SQLITE_IOERR_TRUNCATE;
-  constexpr unsigned char kZeros[kLogHeaderBytes] = {};
-  return log->pMethods->xWrite(log, kZeros, sizeof kZeros, 0);
-}
+// Stands in for the log's xTruncate while TRUNCATE runs: the log gets the header with which it
+// starts over, and keeps the frames of the log before behind it. After a crash recovery finds a log
+// without a frame, since theirs have other salts. The size of the file stays.
+// Not synced, since TRUNCATE holds the write lock: until it is, the old header with all of its
+// frames replays what the database has already.
+struct StartingOver {
+  sqlite3_io_methods methods;  // first: the log's pMethods point here
+  WalFile database;
+
+  static int WriteHeader(sqlite3_file* log, sqlite3_int64 size) {
+    const auto& self = *reinterpret_cast<const StartingOver*>(log->pMethods);
+    std::array<std::byte, kLogHeaderBytes> before;
+    // SQLite has put the new salts into the wal-index by now.
+    const auto index = ReadWalIndex(self.database);
+    if (size != 0 || !index || index->max_frame != 0 ||
+        log->pMethods->xRead(log, before.data(), static_cast<int>(before.size()), 0) != SQLITE_OK) {
+      return SQLITE_IOERR_TRUNCATE;
+    }
+    const auto next = NextLogHeader(before, {index->salt1, index->salt2});
+    if (!next) return SQLITE_IOERR_TRUNCATE;
+    return log->pMethods->xWrite(log, next->data(), static_cast<int>(next->size()), 0);
+  }
+};
 
 // Whether the file's header belongs to the log of the wal-index. Until the first commit to a log
 // that starts over the header of the one before stands in the file: to cut that one's frames would
@@ -126,8 +140,10 @@ std::int64_t Checkpointer::ShrinkLog(std::int64_t limit, std::int64_t step,
     own->may_write_lock = false;
     if (rc != SQLITE_OK) break;
     const auto index = Look();
-    const bool safe = index && (HeaderBelongsTo(log, *index) ||
-                                (index->max_frame == 0 && index->salt1 == log_without_header_));
+    const bool safe =
+        index &&
+        (HeaderBelongsTo(log, *index) ||
+         (index->max_frame == 0 && log_started_over_ != 0 && index->salt1 == log_started_over_));
     const bool fits = safe && kLogHeaderBytes + std::int64_t{index->max_frame} *
                                                     (index->page_size + kFrameHeaderBytes) <
                                   limit;
@@ -144,23 +160,26 @@ bool Checkpointer::StartLogOver() {
   sqlite3_file* log = LogFile(checkpoint_.get());
   if (!log || owes_sync()) return false;
   last_used_ns_ = MonotonicNs();
+  // A connection that reads the database alone is on mark 0. It does not keep the log from starting
+  // over, but after that it could not write any more: SQLITE_BUSY_SNAPSHOT.
+  const auto held = TryReadMarks();
+  if (!held || (*held)[0]) return false;
   const sqlite3_io_methods* const methods = log->pMethods;
-  sqlite3_io_methods forgetting = *methods;
-  forgetting.xTruncate = ForgetHeader;
-  log->pMethods = &forgetting;
+  StartingOver instead{*methods, OwnWalFile(checkpoint_.get())};
+  instead.methods.xTruncate = StartingOver::WriteHeader;
+  log->pMethods = &instead.methods;
   const auto put_back = [&](sqlite3_file* file) { file->pMethods = methods; };
   const std::unique_ptr<sqlite3_file, decltype(put_back)> until_then(log, put_back);
-  log_without_header_ = 0;
+  log_started_over_ = 0;
   if (RunGuarded(CheckpointMode::kTruncate, 0).result != CheckpointResult::kComplete) return false;
   return true;
 }
 
-void Checkpointer::KeepLogWithoutHeader() {
+void Checkpointer::SyncNewHeader() {
   sqlite3_file* log = LogFile(checkpoint_.get());
   const auto index = Look();
   if (!log || !index || index->max_frame != 0) return;
-  if (log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK)
-    log_without_header_ = index->salt1;
+  if (log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK) log_started_over_ = index->salt1;
 }
 
 Result<OwnedDb> Checkpointer::OpenSpare() {

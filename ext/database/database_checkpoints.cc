@@ -323,7 +323,7 @@ std::optional<std::uint64_t> Database::ShrinkWhileIdle(ControlFile& current, std
   }
   const std::uint64_t ended = MonotonicNs();
   cutting.reset();  // no statement waits for the sync
-  if (done && must_start_over) checkpointer_.KeepLogWithoutHeader();
+  if (done && must_start_over) checkpointer_.SyncNewHeader();
   wal_stamp_ = StampOf(wal_path_);
   wal_bytes_ = wal_stamp_.bytes;
   if (done) {

@@ -21,8 +21,7 @@ LogMatch Compare(const WalIndex& index, sqlite3_file* log) {
   if (index.max_frame == 0) {
     sqlite3_int64 bytes = 0;
     if (log->pMethods->xFileSize(log, &bytes) != SQLITE_OK) return LogMatch::kUnreadable;
-    // Checkpointer::StartLogOver() takes a log its header and leaves the rest.
-    if (bytes == 0 || (log_header.salt1 == 0 && log_header.salt2 == 0)) return LogMatch::kEmpty;
+    if (bytes == 0) return LogMatch::kEmpty;
     // A transaction that has begun to write its frames, or was rolled back, leaves a header with
     // new salts, of which the wal-index does not know. Nothing in such a log is ever copied.
     return IsEmptyLogOf(index, log_header) ? LogMatch::kSame : LogMatch::kEmpty;

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import connect, metrics, one
+from conftest import EXTENSION, connect, metrics, one
 from workers import fast_path, integrity, poll, worker  # noqa: F401 (fixtures)
 
 CUT_UNTIL_NS = 152  # in Header of ext/core/control/control_layout.h
@@ -134,6 +134,34 @@ def test_bug_an_unmanaged_connection_beside_a_managed_one_met_the_write_lock(wri
     assert log_bytes(fast_path) == size
     bare.close()
     assert shrunk(fast_path)  # the descriptor that SQLite keeps of it is known to be nobody's
+
+
+HIDDEN_READS = {
+    "of a second database": "db.execute('ATTACH ? AS aux', (path,)); db.execute('BEGIN'); db.execute('SELECT count(*) FROM sqlite_schema').fetchall();"
+                            " db.execute('SELECT count(*) FROM aux.t').fetchall()",
+    "of a blob": "db.execute('BEGIN'); blob = db.blobopen('t', 'payload', 1, readonly=True)",
+    "of a connection whose trace the program has": "db.set_trace_callback(lambda _: None); db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()",
+}
+
+
+@pytest.mark.parametrize("read", HIDDEN_READS)
+def test_bug_a_read_that_does_not_show_could_not_write_after_an_idle_log_had_started_over(writer, fast_path, tmp_path, read):
+    """SQLITE_BUSY_SNAPSHOT, though no connection had committed. Such a read holds mark 0."""
+    burst(writer)
+    poll(lambda: metrics(writer)["pending_frames"], 0, 20)
+    place = "main"
+    if "second" in read:
+        other = sqlite3.connect(tmp_path / "first.db", isolation_level=None, timeout=0)
+        other.enable_load_extension(True)
+        other.load_extension(EXTENSION)
+        other.execute("PRAGMA journal_mode=WAL")
+        place = "aux"
+    else:
+        other = connect(fast_path, timeout=0)
+    exec(HIDDEN_READS[read], {"db": other, "path": str(fast_path)})
+    time.sleep(3 * IDLE)
+    other.execute(f"INSERT INTO {place}.t(payload) VALUES (1)")
+    other.execute("COMMIT")
 
 
 def test_it_is_cut_where_managed_connections_were_closed(writer, fast_path):

@@ -44,6 +44,29 @@ TEST(LogFormat, HeadersAreBigEndian) {
   EXPECT_EQ(frame.checksum, (std::array<std::uint32_t, 2>{0x386ab30e, 0x77b20c08}));
 }
 
+// Two headers that SQLite 3.40.1 wrote, the second after PRAGMA wal_checkpoint(RESTART).
+constexpr unsigned char kBefore[32] = {
+    0x37, 0x7f, 0x06, 0x82, 0x00, 0x2d, 0xe2, 0x18, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0xcf, 0x5e, 0x14, 0xe8, 0x63, 0x40, 0xe2, 0xda, 0xbc, 0xfb, 0x61, 0xe2, 0x4f, 0xc5, 0x79, 0xea};
+constexpr unsigned char kAfter[32] = {
+    0x37, 0x7f, 0x06, 0x82, 0x00, 0x2d, 0xe2, 0x18, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x00, 0x01,
+    0xcf, 0x5e, 0x14, 0xe9, 0xe3, 0x7a, 0x21, 0x05, 0xbe, 0xfb, 0x61, 0xe2, 0x7d, 0x04, 0xb4, 0x6a};
+
+TEST(LogFormat, TheNextHeaderIsTheOneThatSqliteWrites) {
+  const auto next = NextLogHeader(Bytes(kBefore), {0xcf5e14e9, 0xe37a2105});
+  ASSERT_TRUE(next.has_value());
+  EXPECT_EQ(*next, Bytes(kAfter));
+}
+
+TEST(LogFormat, WhatIsNoHeaderHasNoNext) {
+  EXPECT_FALSE(NextLogHeader(std::array<std::byte, 32>{}, {1, 2}).has_value());
+  for (std::size_t at = 0; at < 32; ++at) {
+    auto torn = Bytes(kBefore);
+    torn[at] ^= std::byte{0x10};
+    EXPECT_FALSE(NextLogHeader(torn, {1, 2}).has_value()) << at;
+  }
+}
+
 TEST(LogFormat, FramesFollowTheHeader) {
   EXPECT_EQ(FramePlace(1, 4096), 32);
   EXPECT_EQ(FramePlace(3, 4096), 32 + 2 * 4120);

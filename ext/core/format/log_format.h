@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "ext/core/format/wal_index_format.h"
@@ -22,6 +23,11 @@ struct FrameHeader {
 };
 LogHeader DecodeLogHeader(std::span<const std::byte, kLogHeaderBytes> bytes);
 FrameHeader DecodeFrameHeader(std::span<const std::byte, kFrameHeaderBytes> bytes);
+
+// The header that a log gets when it starts over with these salts: that of the log before, with the
+// next checkpoint sequence number. nullopt where `before` is no header of a log.
+std::optional<std::array<std::byte, kLogHeaderBytes>> NextLogHeader(
+    std::span<const std::byte, kLogHeaderBytes> before, const LogHeader& salts);
 
 // Where a frame (the first is 1) begins in the file.
 constexpr std::int64_t FramePlace(std::uint32_t frame, std::uint32_t page_size) {
