@@ -5,6 +5,8 @@
 
 #include <limits>
 
+#include "ext/core/base/value_json.h"
+
 namespace walmanager {
 namespace {
 
@@ -31,6 +33,18 @@ TEST(JsonObject, WhatMustBeEscapedIs) {
   EXPECT_EQ(JsonObject().Add("t", std::string_view("\0", 1)).text(), R"({"t":"\u0000"})");
   EXPECT_EQ(JsonObject().Add("t", "é€𝄞").text(), "{\"t\":\"é€𝄞\"}");
   EXPECT_EQ(JsonObject().Add("a\"b", true).text(), R"({"a\"b":true})");
+}
+
+TEST(JsonObject, BytesThatAreNotUtf8StandAsTheyAre) {
+  EXPECT_EQ(JsonObject().Add("t", "a\xff\"\xc3").text(), "{\"t\":\"a\xff\\\"\xc3\"}");
+}
+
+TEST(AppendJsonString, TellsWhetherItIsUtf8) {
+  std::string out;
+  EXPECT_TRUE(AppendJsonString(out, "é\n"));
+  EXPECT_EQ(out, "\"é\\u000a\"");
+  EXPECT_FALSE(AppendJsonString(out, "\xe2\x82"));
+  EXPECT_EQ(out, "\"é\\u000a\"\"\xe2\x82\"");
 }
 
 TEST(JsonObject, Integers) {

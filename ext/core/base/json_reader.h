@@ -24,7 +24,7 @@ struct Json {
   std::string_view source = {};
   // The value under that name, the last one where it stands twice; nullptr: none.
   const Json* Find(std::string_view name) const;
-  // As json_type() of SQLite's names them: null, true, false, integer, real, text, array, object.
+  // As SQLite's json_type names them: null, true, false, integer, real, text, array, object.
   const char* Type() const;
   // A string's content; anything else as it stands in the parsed text.
   std::string Text() const;

@@ -1,5 +1,6 @@
-// One JSON object, written field by field (RFC 8259). Ours rather than SQLite's json_object(),
-// which hosts before 3.38 may lack. Text must be UTF-8, as all text from SQLite is.
+// One JSON object, written field by field (RFC 8259). Ours rather than SQLite's JSON functions,
+// which hosts before 3.38 may lack. Text is UTF-8, as nearly all text from SQLite is; bytes that
+// are not stand there as they are.
 #pragma once
 
 #include <cstdint>

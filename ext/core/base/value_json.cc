@@ -1,5 +1,6 @@
 #include "ext/core/base/value_json.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <map>
@@ -11,37 +12,6 @@ namespace walmanager {
 namespace {
 
 constexpr char kHexDigits[] = "0123456789abcdef";
-
-bool AppendQuoted(std::string& out, std::string_view text) {
-  const std::size_t before = out.size();
-  out += '"';
-  std::size_t plain = 0;  // what was looked at and not written yet begins here
-  for (std::size_t i = 0; i < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte >= 0x80) {
-      const std::size_t length = Utf8Bytes(text, i);
-      if (length == 0) {
-        out.resize(before);
-        return false;
-      }
-      i += length;
-      continue;
-    }
-    if (byte < 0x20 || byte == '"' || byte == '\\') {
-      out.append(text, plain, i - plain);
-      plain = i + 1;
-      if (byte < 0x20) {
-        ((out += "\\u00") += kHexDigits[byte >> 4]) += kHexDigits[byte & 15];
-      } else {
-        (out += '\\') += text[i];
-      }
-    }
-    ++i;
-  }
-  out.append(text, plain, text.size() - plain);
-  out += '"';
-  return true;
-}
 
 void AppendHex(std::string& out, const char* name, std::string_view bytes) {
   ((out += "{\"") += name) += "\":\"";
@@ -74,6 +44,34 @@ Result<std::string> BytesOfHex(const char* name, const Json& json) {
 
 }  // namespace
 
+bool AppendJsonString(std::string& out, std::string_view text) {
+  bool is_utf8 = true;
+  out += '"';
+  std::size_t plain = 0;  // what was looked at and not written yet begins here
+  for (std::size_t i = 0; i < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte >= 0x80) {
+      const std::size_t length = Utf8Bytes(text, i);
+      is_utf8 = is_utf8 && length != 0;
+      i += std::max<std::size_t>(length, 1);
+      continue;
+    }
+    if (byte < 0x20 || byte == '"' || byte == '\\') {
+      out.append(text, plain, i - plain);
+      plain = i + 1;
+      if (byte < 0x20) {
+        ((out += "\\u00") += kHexDigits[byte >> 4]) += kHexDigits[byte & 15];
+      } else {
+        (out += '\\') += text[i];
+      }
+    }
+    ++i;
+  }
+  out.append(text, plain, text.size() - plain);
+  out += '"';
+  return is_utf8;
+}
+
 void AppendJsonInteger(std::string& out, std::int64_t number) {
   char buffer[24];
   out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, number).ptr);
@@ -96,7 +94,10 @@ void AppendJsonReal(std::string& out, double number) {
 }
 
 void AppendJsonText(std::string& out, std::string_view text) {
-  if (!AppendQuoted(out, text)) AppendHex(out, "$text", text);
+  const std::size_t before = out.size();
+  if (AppendJsonString(out, text)) return;
+  out.resize(before);
+  AppendHex(out, "$text", text);
 }
 
 void AppendJsonBlob(std::string& out, std::string_view bytes) { AppendHex(out, "$blob", bytes); }
@@ -116,10 +117,11 @@ std::vector<std::string> JsonFieldNames(const std::vector<std::string>& columns)
     taken.insert(name);
     std::string& field = fields.emplace_back();
     // A name that is not UTF-8 cannot be a field's: its bytes as digits are.
-    if (!AppendQuoted(field, name)) {
+    if (!AppendJsonString(field, name)) {
       std::string hex;
       AppendHex(hex, "$text", name);
-      AppendQuoted(field, hex);
+      field.clear();
+      AppendJsonString(field, hex);
     }
     field += ':';
   }
