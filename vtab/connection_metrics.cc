@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "ext/connection/connection.h"
 #include "ext/core/base/time_text.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/system/clock.h"
@@ -23,11 +24,11 @@ bool KnowsMore(const Row& a, const Row& b) {
   return std::pair(a.entry.main, a.entry.statements) > std::pair(b.entry.main, b.entry.statements);
 }
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  connection.PublishMemory();
+Result<std::vector<Row>> Read(TableSource& source) {
+  if (Connection* host = source.host()) host->PublishMemory();
   // By process and connection_id: a pid is not enough, as each container has a process 1.
   std::map<std::pair<std::uint64_t, std::uint64_t>, Row> known;
-  auto databases = connection.Schemas();
+  auto databases = source.Schemas();
   if (!databases.ok()) return databases.error();
   for (const Schema& schema : databases.value()) {
     if (!schema.database) continue;

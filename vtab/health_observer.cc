@@ -1,5 +1,5 @@
 // Reads system_health without a connection of the host's, for alerts.
-#include "ext/connection/connection.h"
+#include "ext/connection/observed_database.h"
 #include "ext/database/health_watch.h"
 #include "vtab/module/module.h"
 #include "vtab/module/query_room.h"
@@ -25,8 +25,7 @@ std::string Words(const Value& value) { return value.text() ? *value.text() : ""
 
 class Observer final : public HealthObserver {
  public:
-  explicit Observer(std::unique_ptr<Connection> connection)
-      : connection_(std::move(connection)), room_(*connection_) {}
+  explicit Observer(Database& database) : source_(database), room_(source_) {}
 
   Result<std::vector<Check>> Read() override {
     constexpr char kSql[] =
@@ -34,7 +33,7 @@ class Observer final : public HealthObserver {
         "FROM system_health";
     const auto rows = room_.Run(kSql, 7);
     if (!rows.ok()) return rows.error();
-    if (connection_->observation_is_over()) return Error{"the database is being closed"};
+    if (source_.is_over()) return Error{"the database is being closed"};
     std::vector<Check> checks;
     for (const auto& row : rows.value()) {
       Check& check = checks.emplace_back();
@@ -50,16 +49,14 @@ class Observer final : public HealthObserver {
   }
 
  private:
-  const std::unique_ptr<Connection> connection_;
+  ObservedDatabase source_;
   QueryRoom room_;
 };
 
 }  // namespace
 
 std::unique_ptr<HealthObserver> MakeHealthObserver(Database& database) {
-  auto connection = Connection::Observe(database);
-  if (!connection) return nullptr;
-  return std::make_unique<Observer>(std::move(connection));
+  return std::make_unique<Observer>(database);
 }
 
 }  // namespace walmanager

@@ -32,10 +32,12 @@ void ForgetOldPlans(Connection& connection, const Schema& schema, const QuerySta
   }
 }
 
-Result<std::vector<Row>> Read(Connection& connection) {
+Result<std::vector<Row>> Read(TableSource& source) {
   const std::uint64_t deadline_ns = MonotonicNs() + kMostNs;
+  if (!source.host()) return std::vector<Row>{};  // only a connection knows the schema
+  Connection& connection = *source.host();
   connection.CapturePlans();
-  auto rows = RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& all) {
+  auto rows = RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& all) {
     const auto control = schema.database->control();
     const QueryStatistics statistics(control->memory());
     auto queries = statistics.Read(/*with_plans=*/true);

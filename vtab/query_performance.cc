@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ext/connection/connection.h"
 #include "ext/core/base/hex.h"
 #include "ext/core/base/histogram.h"
 #include "ext/core/base/time_text.h"
@@ -17,9 +18,9 @@ struct Row {
   QueryRow query;
 };
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  connection.CapturePlans();
-  auto rows = RowsOfEachDatabase<Row>(connection, [](const Schema& schema, std::vector<Row>& all) {
+Result<std::vector<Row>> Read(TableSource& source) {
+  if (Connection* host = source.host()) host->CapturePlans();
+  auto rows = RowsOfEachDatabase<Row>(source, [](const Schema& schema, std::vector<Row>& all) {
     const auto control = schema.database->control();
     for (QueryRow& query : QueryStatistics(control->memory()).Read(/*with_plans=*/true)) {
       all.push_back({schema.name, std::move(query)});

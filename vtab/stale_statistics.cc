@@ -2,6 +2,7 @@
 // saw. Rows are counted no further than that takes.
 #include <cstdlib>
 
+#include "ext/connection/connection.h"
 #include "ext/system/clock.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"
@@ -27,10 +28,11 @@ std::optional<std::int64_t> Count(Connection& connection, const std::string& tab
   return std::strtoll(count.value()->c_str(), nullptr, 10);
 }
 
-Result<std::vector<Row>> Read(Connection& connection) {
+Result<std::vector<Row>> Read(TableSource& source) {
   const std::uint64_t deadline = MonotonicNs() + kMostNs;
-  return RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& rows) {
-    if (connection.observes()) return;
+  if (!source.host()) return std::vector<Row>{};  // only a connection can count rows
+  Connection& connection = *source.host();
+  return RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& rows) {
     const std::string name = Connection::Quoted(schema.name);
     // Asked for first: SQLite tells the host's error log of a table that is not there.
     const auto there =

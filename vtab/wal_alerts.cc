@@ -14,9 +14,9 @@ struct Row {
   AlertEntry alert;
 };
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  auto rows = RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& all) {
-    connection.Watch(schema, Database::Watching::kSampleAndAlerts);
+Result<std::vector<Row>> Read(TableSource& source) {
+  auto rows = RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& all) {
+    source.Watch(schema, Database::Watching::kSampleAndAlerts);
     for (AlertEntry& alert : Alerts(schema.database->control()->memory()).Read()) {
       all.push_back({schema.name, std::move(alert)});
     }

@@ -14,8 +14,8 @@ struct Row {
   std::optional<std::int64_t> pid, blocked_by_pid;  // as this process's PID namespace numbers them
 };
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  auto rows = RowsOfEachDatabase<Row>(connection, [](const Schema& schema, std::vector<Row>& all) {
+Result<std::vector<Row>> Read(TableSource& source) {
+  auto rows = RowsOfEachDatabase<Row>(source, [](const Schema& schema, std::vector<Row>& all) {
     const auto control = schema.database->control();
     for (CheckpointEntry& entry : control->region().ReadCheckpointLog()) {
       Row row{schema.name, std::move(entry), {}, {}};

@@ -34,8 +34,8 @@ void Append(const Schema& schema, std::vector<Row>& rows) {
   }
 }
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  return RowsOfEachDatabase<Row>(connection, Append);
+Result<std::vector<Row>> Read(TableSource& source) {
+  return RowsOfEachDatabase<Row>(source, Append);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ext/connection/connection.h"
 #include "ext/core/base/time_text.h"
 #include "ext/core/control/evidence.h"
 #include "ext/core/text/sql_names.h"
@@ -130,22 +131,22 @@ void AskConnection(Connection& connection, const Schema& schema, Row& row) {
   if (pages && free) row.storage = StorageEvidence{UnixMs(), *pages, *free};
 }
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  auto schemas = connection.Schemas();
+Result<std::vector<Row>> Read(TableSource& source) {
+  auto schemas = source.Schemas();
   if (!schemas.ok()) return schemas.error();
   static const auto& engine = *new Connection::EngineFacts(Connection::Engine());
   std::vector<Row> rows;
   for (const Schema& schema : schemas.value()) {
     Row& row = rows.emplace_back();
     row.schema = schema.name;
-    row.connection_id = connection.id();
+    row.connection_id = source.id();
     row.engine = engine;
-    if (!connection.observes()) AskConnection(connection, schema, row);
+    if (Connection* host = source.host()) AskConnection(*host, schema, row);
     if (!schema.database) continue;
     row.file_system = FileSystemOf(schema.database->path());
     const auto control = schema.database->control();
     layout::Evidence& evidence = control->memory()->evidence;
-    // For those who have no connection to ask.
+    // For the health watch, which has no connection to ask.
     if (row.storage) {
       KeepStorage(evidence, *row.storage);
     } else {
@@ -156,7 +157,7 @@ Result<std::vector<Row>> Read(Connection& connection) {
     if (schema.is_wal()) row.replaced = schema.database->FindReplacedFiles();
     KeepLayout(evidence, {std::nullopt, std::nullopt, row.auto_vacuum});
     row.layout = ReadLayout(evidence);
-    if (!row.page_size) row.page_size = connection.PageSize(schema);
+    if (!row.page_size) row.page_size = source.PageSize(schema);
     const std::string& path = schema.database->path();
     struct stat status {};
     row.mounted_alone = row.file_system.is_mount_point;
@@ -167,7 +168,7 @@ Result<std::vector<Row>> Read(Connection& connection) {
     if (schema.is_wal() && stat((path + "-shm").c_str(), &status) == 0) {
       row.engine_copies = CountDescriptors(status);
     }
-    row.replicator = connection.FindReplicator(schema);
+    row.replicator = source.FindReplicator(schema);
   }
   return rows;
 }

@@ -12,9 +12,9 @@ struct Row {
   HistorySample sample;
 };
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  return RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& rows) {
-    connection.Watch(schema, Database::Watching::kSample);
+Result<std::vector<Row>> Read(TableSource& source) {
+  return RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& rows) {
+    source.Watch(schema, Database::Watching::kSample);
     for (HistorySample& sample : History(schema.database->control()->memory()).Read()) {
       rows.push_back({schema.name, std::move(sample)});
     }

@@ -4,6 +4,7 @@
 #include "ext/connection/connection.h"
 #include "ext/core/base/time_text.h"
 #include "ext/core/control/query_statistics.h"
+#include "ext/core/control/reader_attribution.h"
 #include "ext/read_pool/read_pool.h"
 #include "ext/system/clock.h"
 #include "ext/system/disk_room.h"
@@ -34,37 +35,39 @@ struct Row {
   std::int64_t since_ms = 0;
 };
 
-// How many read marks are held, and the oldest. The statement that asks holds one itself while it
-// runs outside of a transaction: that one is left out, unless somebody else holds the same.
-void CountReaders(Connection& connection, const std::vector<Connection::MarksBefore>& before,
-                  Row& row) {
+// Whether another connection of this process, besides the asking one, may have come to the newest
+// mark: it has begun to read since the last commit.
+bool SharesNewestMark(Connection& host, const Schema& schema) {
+  const auto control = schema.database->control();
+  const std::uint64_t since = control->region().header().last_commit_ns.load();
+  const auto connections = control->Connections();
+  return std::any_of(connections.begin(), connections.end(), [&](const ConnectionEntry& other) {
+    if (other.pid != ThisProcess().pid || other.id == host.id()) return false;
+    if (other.role != ConnectionRole::kApplication) return false;
+    if (other.trace != TraceState::kActive) return host.AnotherMayRead(schema);
+    const bool held = other.transaction != TransactionState::kNone;
+    const std::uint64_t began = held ? other.transaction_ns : other.started_ns;
+    return began != 0 && began >= since;
+  });
+}
+
+// How many read marks are held, and the oldest. Where the asking statement runs outside of a
+// transaction, its own mark is left out, unless another reader holds the same.
+void CountReaders(TableSource& source, const std::vector<MarksBefore>& before, Row& row) {
   const auto known = std::find_if(before.begin(), before.end(), [&](const auto& each) {
     return each.database == row.schema.database && each.marks && !each.asker_reads;
   });
-  auto marks = known != before.end() ? known->marks : connection.FindReadMarks(row.schema);
+  auto marks = known != before.end() ? known->marks : source.FindReadMarks(row.schema);
   if (!marks || !row.index) return;
-  const auto& values = row.index->read_marks;
-  if (known == before.end() && connection.in_autocommit() &&
-      connection.transaction_state(row.schema.name.c_str()) == TransactionState::kRead) {
-    // It began a moment ago: on the newest mark, or on 0 where all had been moved.
-    std::optional<std::size_t> own;
-    for (std::size_t i = 0; i < marks->held.size(); ++i) {
-      if (marks->held[i] && (!own || values[i] > values[*own])) own = i;
+  const AskersTransaction asker = source.TransactionOf(row.schema);
+  Connection* host = source.host();
+  if (host && known == before.end() && !asker.is_explicit &&
+      asker.state == TransactionState::kRead) {
+    const auto mark = NewestHeldMark(marks->held, *row.index);
+    const auto own = static_cast<std::size_t>(mark.value_or(0));
+    if (mark && !marks->held_by_others[own] && !SharesNewestMark(*host, row.schema)) {
+      marks->held[own] = false;
     }
-    // Another connection of this process may have come to the same mark, since the last commit.
-    const auto control = row.schema.database->control();
-    const std::uint64_t since = control->region().header().last_commit_ns.load();
-    const auto connections = control->Connections();
-    const bool shared =
-        std::any_of(connections.begin(), connections.end(), [&](const ConnectionEntry& other) {
-          if (other.pid != ThisProcess().pid || other.id == connection.id()) return false;
-          if (other.role != ConnectionRole::kApplication) return false;
-          if (other.trace != TraceState::kActive) return connection.AnotherMayRead(row.schema);
-          const bool held = other.transaction != TransactionState::kNone;
-          const std::uint64_t began = held ? other.transaction_ns : other.started_ns;
-          return began != 0 && began >= since;
-        });
-    if (own && !marks->held_by_others[*own] && !shared) marks->held[*own] = false;
   }
   row.active_readers = static_cast<int>(std::count(marks->held.begin(), marks->held.end(), true));
   for (std::size_t i = 0; i < marks->held.size(); ++i) {
@@ -105,8 +108,7 @@ const char* HookName(HookState state) {
   return "";
 }
 
-Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& before,
-            Schema schema) {
+Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema schema) {
   Row row;
   row.schema = std::move(schema);
   if (!row.schema.database) return row;
@@ -115,13 +117,13 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
   const auto control = database.control();
   row.measured = true;
   row.settings = control->region().ReadSettings().value_or(StoredSettings{});
-  row.automatic = connection.automatic();
-  if (const auto replicator = connection.FindReplicator(row.schema)) {
+  row.automatic = source.automatic();
+  if (const auto replicator = source.FindReplicator(row.schema)) {
     const auto wish = static_cast<ReplicatorWish>(row.settings.Values()[Setting::kReplicator]);
-    // Where this connection lets ours take no look, an old one is not believed.
+    // Where this connection lets the background thread take no look, an old one is not believed.
     row.replicated =
         IsReplicators(wish, *replicator) &&
-        (wish == ReplicatorWish::kAlways || connection.InlineBecause(row.schema).empty() ||
+        (wish == ReplicatorWish::kAlways || source.InlineBecause(row.schema).empty() ||
          !IsStale(control->region().engine().replicator, MonotonicNs()));
   }
   row.optimized_ms = static_cast<std::int64_t>(control->region().engine().optimized_ms.load());
@@ -133,15 +135,15 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
   row.since_ms = static_cast<std::int64_t>(control->region().header().statistics_since_ms.load());
   if (control->shared()) row.statistics_file = control->path();
   if (!control->shared()) row.private_because = control->reason();
-  const auto page_size = connection.PageSize(row.schema);
+  const auto page_size = source.PageSize(row.schema);
   row.page_size = page_size;
   row.database_bytes = database.DatabaseBytes();
   if (row.schema.is_wal()) {
-    row.index = connection.LookAtLog(row.schema);
+    row.index = source.LookAtLog(row.schema);
     row.wal_bytes = database.WalBytes();
-    if (!connection.observes()) row.hook = HookName(connection.ProbeHook());
-    CountReaders(connection, before, row);
-    row.inline_because = connection.InlineBecause(row.schema);
+    if (Connection* host = source.host()) row.hook = HookName(host->ProbeHook());
+    CountReaders(source, before, row);
+    row.inline_because = source.InlineBecause(row.schema);
     row.unmanaged = database.CountUnmanagedProcesses();
   }
   const std::string unguarded = database.UnguardedBecause();
@@ -151,13 +153,13 @@ Row ReadRow(Connection& connection, const std::vector<Connection::MarksBefore>& 
   return row;
 }
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  const auto before = connection.ReadMarksBefore();
-  auto schemas = connection.Schemas();
+Result<std::vector<Row>> Read(TableSource& source) {
+  const auto before = source.ReadMarksBefore();
+  auto schemas = source.Schemas();
   if (!schemas.ok()) return schemas.error();
   std::vector<Row> rows;
   for (Schema& schema : schemas.value()) {
-    rows.push_back(ReadRow(connection, before, std::move(schema)));
+    rows.push_back(ReadRow(source, before, std::move(schema)));
   }
   return rows;
 }

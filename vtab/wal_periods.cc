@@ -39,10 +39,10 @@ constexpr std::array kPeriods = {
     Period{"week", "previous", 7 * kDayMs, 7 * kDayMs},
 };
 
-Result<std::vector<Row>> Read(Connection& connection) {
+Result<std::vector<Row>> Read(TableSource& source) {
   const std::int64_t now = UnixMs();
-  return RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& rows) {
-    connection.Watch(schema, Database::Watching::kSample);
+  return RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& rows) {
+    source.Watch(schema, Database::Watching::kSample);
     const auto control = schema.database->control();
     const History history(control->memory());
     for (const Period& period : kPeriods) {

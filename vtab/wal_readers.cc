@@ -6,6 +6,7 @@
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/reader_attribution.h"
 #include "ext/system/clock.h"
+#include "ext/system/registry.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"
 
@@ -45,14 +46,14 @@ std::set<std::uint64_t> StandingStill(const ControlFile& control,
   return still;
 }
 
-void ReadDatabase(Connection& connection, const Schema& schema,
-                  const std::vector<Connection::MarksBefore>& before, std::vector<Row>& rows) {
+void ReadDatabase(TableSource& source, const Schema& schema, const std::vector<MarksBefore>& before,
+                  std::vector<Row>& rows) {
   if (!schema.is_wal()) return;
-  const auto index = connection.LookAtLog(schema);
+  const auto index = source.LookAtLog(schema);
   const auto known = std::find_if(before.begin(), before.end(), [&](const auto& each) {
     return each.database == schema.database && each.marks;
   });
-  const auto marks = known != before.end() ? known->marks : connection.FindReadMarks(schema);
+  const auto marks = known != before.end() ? known->marks : source.FindReadMarks(schema);
   if (!index || !marks) return;
   const auto control = schema.database->control();
   const std::vector<ConnectionEntry> connections = control->Connections();
@@ -64,20 +65,12 @@ void ReadDatabase(Connection& connection, const Schema& schema,
   seen.guard_mark = schema.database->GuardMark();
   seen.checkpoint_runs = schema.database->CheckpointRuns();
   seen.own_pid = ThisProcess().pid;
-  seen.asking = connection.id();
-  seen.asking_reads = known != before.end() ? known->asker_reads
-                                            : connection.transaction_state(schema.name.c_str()) !=
-                                                  TransactionState::kNone;
-  if (seen.asking_reads && connection.in_autocommit()) {
-    // It began a moment ago: on the newest mark, or on 0 where all had been moved.
-    for (int mark = 0; mark < kReadMarks; ++mark) {
-      if (seen.held[static_cast<std::size_t>(mark)] &&
-          (!seen.asking_mark ||
-           index->read_marks[static_cast<std::size_t>(mark)] >
-               index->read_marks[static_cast<std::size_t>(*seen.asking_mark)])) {
-        seen.asking_mark = mark;
-      }
-    }
+  seen.asking = source.id();
+  const AskersTransaction transaction = source.TransactionOf(schema);
+  seen.asking_reads =
+      known != before.end() ? known->asker_reads : transaction.state != TransactionState::kNone;
+  if (seen.asking_reads && !transaction.is_explicit) {
+    seen.asking_mark = NewestHeldMark(seen.held, *index);
     seen.asking_mark_since_ns =
         control->region().header().last_commit_ns.load(std::memory_order_relaxed);
   }
@@ -99,10 +92,10 @@ void ReadDatabase(Connection& connection, const Schema& schema,
   }
 }
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  const auto before = connection.ReadMarksBefore();
-  return RowsOfEachDatabase<Row>(connection, [&](const Schema& schema, std::vector<Row>& rows) {
-    ReadDatabase(connection, schema, before, rows);
+Result<std::vector<Row>> Read(TableSource& source) {
+  const auto before = source.ReadMarksBefore();
+  return RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& rows) {
+    ReadDatabase(source, schema, before, rows);
   });
 }
 

@@ -29,8 +29,8 @@ void Append(const Schema& schema, std::vector<Row>& rows) {
   add(settings.rules);
 }
 
-Result<std::vector<Row>> Read(Connection& connection) {
-  return RowsOfEachDatabase<Row>(connection, Append);
+Result<std::vector<Row>> Read(TableSource& source) {
+  return RowsOfEachDatabase<Row>(source, Append);
 }
 
 }  // namespace

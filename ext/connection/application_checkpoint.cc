@@ -6,13 +6,12 @@
 
 namespace walmanager {
 
-void ApplicationCheckpoint::Begin(sqlite3_stmt* stmt, CheckpointMode mode) {
-  End();
-  stmt_ = stmt;
-  mode_ = mode;
-  start_ns_ = MonotonicNs();
-  in_transaction_ = sqlite3_get_autocommit(db_) == 0;
-}
+ApplicationCheckpoint::ApplicationCheckpoint(sqlite3* db, sqlite3_stmt* stmt, CheckpointMode mode)
+    : db_(db),
+      stmt_(stmt),
+      mode_(mode),
+      start_ns_(MonotonicNs()),
+      in_transaction_(sqlite3_get_autocommit(db) == 0) {}
 
 void ApplicationCheckpoint::Add(const std::string& schema,
                                 const std::shared_ptr<Database>& database) {
@@ -47,7 +46,7 @@ void ApplicationCheckpoint::EndWithRow() {
     const auto after = ReadWalIndex(WalFile::Ask(db_, target.schema.c_str()));
     if (!after) continue;
     CheckpointOutcome outcome = Outcome(target, *after, busy);
-    // The row is of the first: others may have committed since.
+    // The row is of the first database: other threads may have committed since.
     if (&target == targets_.data() && frames >= 0) {
       outcome.wal_frames = frames;
       outcome.checkpointed_frames = moved;
@@ -60,7 +59,6 @@ void ApplicationCheckpoint::EndWithRow() {
     }
     target.database->RecordOfApplication(mode_, std::move(outcome), *after, start_ns_, end_ns);
   }
-  End();
 }
 
 void ApplicationCheckpoint::EndWithError() {
@@ -73,7 +71,6 @@ void ApplicationCheckpoint::EndWithError() {
     target.database->RecordOfApplication(mode_, std::move(outcome), target.before, start_ns_,
                                          start_ns_);
   }
-  End();
 }
 
 }  // namespace walmanager

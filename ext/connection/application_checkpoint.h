@@ -18,17 +18,14 @@ namespace walmanager {
 
 class ApplicationCheckpoint {
  public:
-  explicit ApplicationCheckpoint(sqlite3* db) : db_(db) {}
-
   // `stmt` begins. Add() the databases that it is for.
-  void Begin(sqlite3_stmt* stmt, CheckpointMode mode);
+  ApplicationCheckpoint(sqlite3* db, sqlite3_stmt* stmt, CheckpointMode mode);
   // One in WAL mode; any other is passed over.
   void Add(const std::string& schema, const std::shared_ptr<Database>& database);
-  bool runs() const { return stmt_ != nullptr; }
   bool runs(const sqlite3_stmt* stmt) const { return stmt_ == stmt; }
-  // It has its row, which is looked at: busy, frames in the log, frames moved.
+  // It has its row, which is looked at: busy, frames in the log, frames moved. Once.
   void EndWithRow();
-  // It ended without one.
+  // It ended without one. Once.
   void EndWithError();
 
  private:
@@ -39,16 +36,12 @@ class ApplicationCheckpoint {
   };
   // What it did to this one, as the wal-index shows.
   CheckpointOutcome Outcome(const Target& target, const WalIndex& after, bool busy) const;
-  void End() {
-    stmt_ = nullptr;
-    targets_.clear();
-  }
 
   sqlite3* const db_;
-  sqlite3_stmt* stmt_ = nullptr;
-  CheckpointMode mode_ = CheckpointMode::kPassive;
-  std::uint64_t start_ns_ = 0;
-  bool in_transaction_ = false;  // the connection was, when the PRAGMA began
+  sqlite3_stmt* const stmt_;
+  const CheckpointMode mode_;
+  const std::uint64_t start_ns_;
+  const bool in_transaction_;  // the connection was, when the PRAGMA began
   std::vector<Target> targets_;
 };
 

@@ -33,6 +33,28 @@ Result<std::optional<std::string>> QueryText(sqlite3* db, const std::string& sql
   return text;
 }
 
+Result<std::vector<TextRow>> QueryRows(sqlite3* db, const std::string& sql,
+                                       const std::string& parameter, std::size_t most) {
+  auto stmt = Prepare(db, kOwnSql + sql);
+  if (!stmt.ok()) return stmt.error();
+  sqlite3_stmt* raw = stmt.value().get();
+  sqlite3_bind_text(raw, 1, parameter.c_str(), static_cast<int>(parameter.size()),
+                    SQLITE_TRANSIENT);
+  std::vector<TextRow> rows;
+  int rc = SQLITE_OK;
+  while ((rc = sqlite3_step(raw)) == SQLITE_ROW) {
+    TextRow row;
+    for (int column = 0; column < sqlite3_column_count(raw); ++column) {
+      const bool null = sqlite3_column_type(raw, column) == SQLITE_NULL;
+      row.push_back(null ? std::nullopt : std::optional(ColumnText(raw, column)));
+    }
+    rows.push_back(std::move(row));
+    if (rows.size() >= most) return rows;
+  }
+  if (rc != SQLITE_DONE) return EngineError(db);
+  return rows;
+}
+
 void SetResult(sqlite3_context* context, const Value& value) {
   if (const auto* integer = value.integer()) {
     sqlite3_result_int64(context, *integer);

@@ -7,11 +7,13 @@
 #include <sqlite3ext.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "ext/core/base/result.h"
 #include "ext/core/base/value.h"
@@ -71,6 +73,11 @@ inline std::string ColumnText(sqlite3_stmt* stmt, int column) {
 // The first column of the first row, nullopt where there is no row. The statement is stepped to its
 // end and gone before this returns.
 Result<std::optional<std::string>> QueryText(sqlite3* db, const std::string& sql);
+
+// Rows of text, NULL as nullopt, of a statement with one text parameter; the first `most`.
+using TextRow = std::vector<std::optional<std::string>>;
+Result<std::vector<TextRow>> QueryRows(sqlite3* db, const std::string& sql,
+                                       const std::string& parameter, std::size_t most = SIZE_MAX);
 
 // What EXPLAIN QUERY PLAN says of `sql`, a line each, indented by two blanks per level; all of it,
 // or an error.

@@ -18,7 +18,8 @@ namespace {
 struct ModuleContext {
   const Table* table;
   QueryRoom* room;
-  // On the host's connection, which has the room; nullptr on the room's own.
+  // On the host's connection: that, and its room. Both nullptr on the room's own connection.
+  Connection* host;
   std::shared_ptr<QueryRoom> owned;
 };
 
@@ -134,7 +135,7 @@ int Open(sqlite3_vtab*, sqlite3_vtab_cursor** out) {
 }
 
 // Begun before a fork, in the parent: what it holds is the parent's.
-bool IsForeign(const ModuleContext& context) { return !context.room->connection().belongs_here(); }
+bool IsForeign(const ModuleContext& context) { return !context.room->source().belongs_here(); }
 const Error& ForeignError() {
   // Never destroyed: a host may close its connections in destructors that run at its exit.
   static const auto& kError = *new Error{"this connection was opened before a fork, in the parent"};
@@ -150,9 +151,9 @@ int Close(sqlite3_vtab_cursor* base) {
 
 Result<std::shared_ptr<const Rows>> ReadRows(const ModuleContext& context) {
   if (IsForeign(context)) return ForeignError();
-  if (!context.owned) return context.room->ReadOnce(*context.table);
+  if (!context.host) return context.room->ReadOnce(*context.table);
   const HostTurn turn;
-  context.room->connection().ReadsOwnTable();
+  context.host->ReadsOwnTable();
   auto rows = context.table->Read(*context.room);
   if (!rows.ok()) return rows.error();
   return std::shared_ptr<const Rows>(std::move(rows.value()));
@@ -173,13 +174,13 @@ int Advance(VirtualTable* table, Cursor* cursor) {
 
 int StartStream(VirtualTable* table, Cursor* cursor, int given, sqlite3_value** values) {
   if (IsForeign(*table->context)) return Fail(table, ForeignError());
-  table->context->room->connection().ReadsOwnTable();
+  table->context->host->ReadsOwnTable();
   cursor->stream.reset();
   cursor->arguments.assign(table->arguments, Value());
   for (std::size_t i = 0; i < table->arguments; ++i) {
     if ((given & 1 << i) != 0) cursor->arguments[i] = FromSqlite(*values++);
   }
-  auto stream = table->streamed->Start(table->context->room->connection(), cursor->arguments);
+  auto stream = table->streamed->Start(*table->context->host, cursor->arguments);
   if (!stream.ok()) return Fail(table, stream.error());
   cursor->stream = std::move(stream.value());
   cursor->row = 0;
@@ -249,11 +250,12 @@ const sqlite3_module kModule = [] {
   return module;
 }();
 
-Status Register(sqlite3* db, QueryRoom& room, const std::shared_ptr<QueryRoom>& owned) {
+Status Register(sqlite3* db, QueryRoom& room, Connection* host,
+                const std::shared_ptr<QueryRoom>& owned) {
   for (const Table* table : AllTables()) {
-    // In a room nobody calls one with arguments: it would act for the room's connection.
-    if (table->streamed() && !owned) continue;
-    auto* context = new ModuleContext{table, &room, owned};
+    // In a room no query calls one with arguments: it would act on the host's connection.
+    if (table->streamed() && !host) continue;
+    auto* context = new ModuleContext{table, &room, host, owned};
     // SQLite owns the context from here on, also where the call fails.
     const int rc = sqlite3_create_module_v2(db, table->name(), &kModule, context, [](void* aux) {
       delete static_cast<ModuleContext*>(aux);
@@ -268,9 +270,9 @@ Status Register(sqlite3* db, QueryRoom& room, const std::shared_ptr<QueryRoom>& 
 
 Status RegisterTables(Connection* connection) {
   const auto room = std::make_shared<QueryRoom>(*connection);
-  return Register(connection->db(), *room, room);
+  return Register(connection->db(), *room, connection, room);
 }
 
-Status RegisterTables(sqlite3* db, QueryRoom& room) { return Register(db, room, nullptr); }
+Status RegisterTables(sqlite3* db, QueryRoom& room) { return Register(db, room, nullptr, nullptr); }
 
 }  // namespace walmanager

@@ -14,15 +14,14 @@ class Database;
 class HealthObserver;
 class QueryRoom;
 
-// On the host's connection, telling of it. The error names the table that failed. Called once per
+// On the host's connection, describing it. The error names the table that failed. Called once per
 // connection.
 Status RegisterTables(Connection* connection);
 
-// Reads system_health for the watch over a database (ext/database/health_watch.h). nullptr without
-// memory.
+// Reads system_health for the watch over a database (ext/database/health_watch.h).
 std::unique_ptr<HealthObserver> MakeHealthObserver(Database& database);
 
-// On the private connection of a room, telling of the room's connection; `room` must outlive `db`.
+// On the private connection of a room, describing the room's source; `room` must outlive `db`.
 Status RegisterTables(sqlite3* db, QueryRoom& room);
 
 }  // namespace walmanager

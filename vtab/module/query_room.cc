@@ -1,6 +1,6 @@
 #include "vtab/module/query_room.h"
 
-#include "ext/connection/connection.h"
+#include "ext/connection/table_source.h"
 #include "ext/engine/own_connection.h"
 #include "ext/engine/sqlite.h"
 #include "vtab/module/module.h"
@@ -16,7 +16,7 @@ struct NoRows final : Rows {
 
 }  // namespace
 
-Connection& ConnectionOf(QueryRoom& room) { return room.connection(); }
+TableSource& SourceOf(QueryRoom& room) { return room.source(); }
 
 QueryRoom::~QueryRoom() {
   for (const auto& [sql, stmt] : prepared_) sqlite3_finalize(stmt);
@@ -69,9 +69,9 @@ Result<QueryRoom::Table2D> QueryRoom::Run(const std::string& sql, std::size_t co
 
 Result<std::shared_ptr<const Rows>> QueryRoom::ReadOnce(const Table& table) {
   if (const auto found = read_.find(&table); found != read_.end()) return found->second;
-  // Nobody waits for an answer of the watch's when the database is being closed. An interrupt would
-  // be told to the host's error log, in a thread of ours.
-  if (connection_.observation_is_over()) {
+  // Where the database is being closed nobody waits for the answer of its health watch. An
+  // interrupt would be written to the host's error log, from the background thread.
+  if (source_.is_over()) {
     return std::shared_ptr<const Rows>(std::make_shared<const NoRows>());
   }
   auto rows = table.Read(*this);

@@ -11,6 +11,8 @@
 
 namespace walmanager {
 
+class Connection;
+
 // One scan. It may hold resources; they go with it.
 class RowStream {
  public:

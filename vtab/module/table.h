@@ -18,12 +18,12 @@
 
 namespace walmanager {
 
-class Connection;
 class QueryRoom;
 class StreamedTable;
+class TableSource;
 
-// A room's connection, for those that need no more than its declaration.
-Connection& ConnectionOf(QueryRoom& room);
+// What the tables of a room describe, for callers that need no more than its declaration.
+TableSource& SourceOf(QueryRoom& room);
 
 enum class ColumnType { kText, kInteger, kReal };
 using enum ColumnType;
@@ -77,8 +77,8 @@ class Table {
   // database.
   virtual bool reveals_others() const = 0;
   virtual std::vector<ColumnInfo> columns() const = 0;
-  // What it tells of the room's connection, inside a statement of that, in its thread. An error
-  // becomes the statement's.
+  // What it says of the room's source, inside a statement of that, in its thread. An error becomes
+  // the statement's.
   virtual Result<std::unique_ptr<Rows>> Read(QueryRoom& room) const = 0;
   // The table as one with arguments (streamed_table.h); nullptr for one that is read whole.
   virtual const StreamedTable* streamed() const { return nullptr; }
@@ -87,7 +87,7 @@ class Table {
 template <typename Row>
 class TableOf final : public Table {
  public:
-  using Reader = Result<std::vector<Row>> (*)(Connection&);
+  using Reader = Result<std::vector<Row>> (*)(TableSource&);
   TableOf(const char* name, const char* about, Reader reader, bool reveals_others,
           std::vector<Column<Row>> columns)
       : name_(name),
@@ -101,7 +101,7 @@ class TableOf final : public Table {
   bool reveals_others() const override { return reveals_others_; }
   std::vector<ColumnInfo> columns() const override { return InfosOf(columns_); }
   Result<std::unique_ptr<Rows>> Read(QueryRoom& room) const override {
-    auto rows = reader_(ConnectionOf(room));
+    auto rows = reader_(SourceOf(room));
     if (!rows.ok()) return rows.error();
     return std::unique_ptr<Rows>(new Snapshot(columns_, std::move(rows.value())));
   }

@@ -42,6 +42,16 @@ const char* VerdictName(ReaderVerdict verdict) {
   return kNames[static_cast<std::size_t>(verdict)];
 }
 
+std::optional<int> NewestHeldMark(const std::array<bool, kReadMarks>& held, const WalIndex& index) {
+  std::optional<int> newest;
+  const auto value = [&](int mark) { return index.read_marks[static_cast<std::size_t>(mark)]; };
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    if (!held[static_cast<std::size_t>(mark)]) continue;
+    if (!newest || value(mark) > value(*newest)) newest = mark;
+  }
+  return newest;
+}
+
 const char* BlockedBy(int mark, const WalIndex& index) {
   // A reader on mark 0 reads the database file alone: nothing may be copied into that.
   if (mark == 0) return index.complete() ? nullptr : "checkpoint";

@@ -25,6 +25,11 @@ enum class ReaderVerdict : std::uint8_t {
 };
 const char* VerdictName(ReaderVerdict verdict);
 
+// The mark of a reader that began a moment ago: the newest of those that are held, or 0 where the
+// log had been copied whole. nullopt: none is held. A statement that asks who reads, outside of a
+// transaction, is such a reader itself.
+std::optional<int> NewestHeldMark(const std::array<bool, kReadMarks>& held, const WalIndex& index);
+
 // What readers of a mark are in the way of. 'checkpoint', 'reset' or nullptr.
 const char* BlockedBy(int mark, const WalIndex& index);
 

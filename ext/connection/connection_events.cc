@@ -1,0 +1,378 @@
+#include "ext/connection/connection_events.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "ext/connection/commit_path.h"
+#include "ext/core/control/evidence.h"
+#include "ext/core/control/shared_words.h"
+#include "ext/core/text/layout_pragma.h"
+#include "ext/engine/own_connection.h"
+#include "ext/engine/sqlite.h"
+#include "ext/engine/wal_index.h"
+#include "ext/system/clock.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kSecondNs = 1'000'000'000;
+
+// Triggers, and statements within another, come as comments that are not the statement's own text.
+bool IsComment(const char* sql) { return sql[0] == '-' && sql[1] == '-'; }
+bool IsOurs(const char* sql) {
+  return sql[0] == '/' && std::strncmp(sql, kOwnSql, sizeof kOwnSql - 1) == 0;
+}
+
+}  // namespace
+
+void ConnectionEvents::Start(At at) {
+  if (at == At::kOpenConnection) {
+    hook_.ReadAtLoad();
+  } else {
+    // If another trace takes the slot before the first statement, the first commit places the hook.
+    // No program can have a commit hook on a connection that is only being opened.
+    sqlite3_commit_hook(db_, OnFirstCommit, this);
+  }
+  // Before the first statement of a connection that is only being opened none can have been set.
+  may_have_profile_ = at == At::kOpenConnection;
+  logs_.LookForMain();
+  logs_.main() ? FollowMain() : PlaceTrace();
+}
+
+// --- the callbacks
+
+int ConnectionEvents::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
+  auto* events = static_cast<ConnectionEvents*>(self);
+  auto* statement = static_cast<sqlite3_stmt*>(stmt);
+  if (event == SQLITE_TRACE_ROW) {  // the most frequent by far, and it allocates nothing
+    if (!events->belongs_here()) return 0;
+    events->meter_.Row(statement);
+    if (events->application_checkpoint_) [[unlikely]] {
+      AtCEdge([&] {
+        if (!events->application_checkpoint_->runs(statement)) return SQLITE_OK;
+        events->application_checkpoint_->EndWithRow();
+        events->application_checkpoint_.reset();
+        events->PlaceTrace();
+        return SQLITE_OK;
+      });
+    }
+    return 0;
+  }
+  AtCEdge([&] {
+    switch (event) {
+      case SQLITE_TRACE_STMT:
+        if (sql) events->BeforeStatement(statement, static_cast<const char*>(sql));
+        break;
+      case SQLITE_TRACE_PROFILE:
+        if (events->belongs_here()) events->meter_.Ended(statement, QuickMonotonicNs());
+        break;
+      case SQLITE_TRACE_CLOSE:
+        events->BeforeClose();
+        break;
+      default:
+        break;
+    }
+    return SQLITE_OK;
+  });
+  return 0;
+}
+
+int ConnectionEvents::OnWal(void* self, sqlite3*, const char* schema, int frames) {
+  // The commit has succeeded: whatever goes wrong here is not the host's error.
+  AtCEdge([&] {
+    auto* events = static_cast<ConnectionEvents*>(self);
+    if (!events->belongs_here()) return SQLITE_OK;
+    CommitPath(events->db_, events->statement_, events->hook_, events->logs_, events->meter_)
+        .Committed(schema, frames);
+    return SQLITE_OK;
+  });
+  return SQLITE_OK;
+}
+
+int ConnectionEvents::OnFirstCommit(void* self) {
+  auto* events = static_cast<ConnectionEvents*>(self);
+  if (events->belongs_here()) {
+    if (events->hook_.is_to_be_placed()) {
+      AtCEdge([&] {
+        events->hook_.LookAndPlace();
+        return SQLITE_OK;
+      });
+    }
+    sqlite3_commit_hook(events->db_, nullptr, nullptr);
+  }
+  return 0;
+}
+
+void ConnectionEvents::BeforeClose() {
+  if (!belongs_here()) return;
+  for (ManagedLog& log : logs_) {
+    log.database->TellNews();
+    // Where no other connection of this process has the database, the host's close does to the log
+    // what a close does.
+    const auto of_this_file = [&](const ManagedLog& other) {
+      return other.database == log.database;
+    };
+    if (log.database.use_count() == std::count_if(logs_.begin(), logs_.end(), of_this_file)) {
+      const char* schema = log.schema.c_str();
+      log.database->BeforeLastClose(CloseBehaviourOf(db_, schema), WalFile::Ask(db_, schema));
+    }
+  }
+}
+
+// --- a statement begins
+
+void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
+  trace_is_ours_ = true;  // ProbeTrace() wants to know
+  if (!belongs_here()) return;
+  __builtin_prefetch(followed_settings_);
+  __builtin_prefetch(followed_control_);
+  meter_.Prefetch();
+  if (meter_.Knows(stmt, sql)) [[likely]] {
+    if (meter_.runs_and_writes(stmt)) return;
+  } else if (IsOurs(sql) || IsComment(sql)) {
+    if (IsPartOfAnother(stmt, sql)) return;
+  }
+  statement_.traced = true;
+  ++statement_.serial;
+  if (logs_.wants_look() | (application_checkpoint_ != nullptr)) [[unlikely]]
+    CatchUp();
+  if (logs_.main() && MainHasChanged()) FollowMain();
+  if (statement_.start_ns >= next_control_look_ns_) LookForControls();
+  StatementKind kind = StatementKind::kOther;
+  bool reads_only = false;
+  if (meter_.bound()) [[likely]] {
+    statement_.start_ns = QuickMonotonicNs();
+    kind = meter_.Started(stmt, sql, statement_.start_ns);
+    reads_only = meter_.started_reads_only();
+  } else {
+    kind = ClassifyStatement(sql);
+    reads_only = sqlite3_stmt_readonly(stmt) != 0;
+    // What neither is measured nor can commit needs no clock.
+    if (kind == StatementKind::kOther && reads_only && !hook_.is_to_be_placed()) {
+      statement_.may_commit = false;
+      return;
+    }
+    statement_.start_ns = QuickMonotonicNs();
+  }
+  for (const ManagedLog& log : logs_) {
+    if (log.control) Database::WaitWhileLogIsCut(log.control->region());
+  }
+  statement_.may_commit = !reads_only || kind == StatementKind::kEndsTransaction;
+  statement_.wants_database = kind == StatementKind::kWantsDatabase ||
+                              kind == StatementKind::kCheckpoints || kind == StatementKind::kDetach;
+  if (kind != StatementKind::kOther) Foresee(kind, stmt, sql);
+  // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After
+  // the look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
+  if (hook_.is_to_be_placed()) hook_.LookAndPlace();
+  // Our connections have just been closed for this one.
+  if (statement_.wants_database) return;
+  if (meter_.wants_plans()) HandOverPlans();
+  if (reads_only) return;
+  if (sqlite3_column_count(stmt) == 0) {
+    hook_.PlainWriteBegins(statement_.serial);
+    return;
+  }
+  // It can be left half-way, and then commits without the hook. Looked for also before the first:
+  // the background thread needs one look to begin.
+  statement_.hook_is_owed = true;
+  if (hook_.RowWriteBegins()) CommitPath(db_, statement_, hook_, logs_, meter_).LookForUnhooked();
+}
+
+bool ConnectionEvents::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
+  const char* own = sqlite3_sql(stmt);
+  if (!own || IsOurs(own)) {
+    // A statement that is gone may be known by this handle, and ours runs as often as that has.
+    meter_.ForgetText(stmt);
+    return true;
+  }
+  if (own == sql) return false;          // a comment of its own
+  if (std::strcmp(sql + 3, own) == 0) {  // that another statement runs
+    if (!sqlite3_stmt_readonly(stmt)) statement_.may_commit = true;
+    const StatementKind kind = ClassifyStatement(own);
+    if (kind == StatementKind::kSetsAutocheckpoint || kind == StatementKind::kReadsAutocheckpoint) {
+      Foresee(kind, stmt, own);
+    }
+    if (meter_.bound()) meter_.Started(stmt, own, QuickMonotonicNs());
+  } else {
+    meter_.RanTrigger(stmt);
+  }
+  return true;
+}
+
+void ConnectionEvents::CatchUp() {
+  if (application_checkpoint_) {
+    application_checkpoint_->EndWithError();
+    application_checkpoint_.reset();
+    PlaceTrace();
+  }
+  if (logs_.shown_displaced()) {
+    logs_.ForgetDisplaced();
+    meter_.ForgetActive();
+    logs_.PublishTrace(meter_.bound() ? TraceState::kActive : TraceState::kOff);
+  }
+  if (logs_.may_be_detached()) {
+    logs_.ForgetDetached();
+    logs_.LookForAttached();
+  }
+  if (!logs_.main()) logs_.LookForMain();
+}
+
+void ConnectionEvents::Foresee(StatementKind kind, sqlite3_stmt* stmt, const char* sql) {
+  switch (kind) {
+    case StatementKind::kSetsAutocheckpoint:
+      hook_.FollowAutocheckpoint(sql);
+      break;
+    case StatementKind::kReadsAutocheckpoint:
+      hook_.AutocheckpointIsRead();
+      break;
+    case StatementKind::kWantsDatabase:
+      logs_.CloseOwnConnections();
+      hook_.ForgetWitness();  // it may end WAL mode
+      break;
+    case StatementKind::kCheckpoints:
+      logs_.CloseOwnConnections();
+      BeginCheckpoint(stmt, sql);
+      break;
+    case StatementKind::kSetsSynchronous:
+      logs_.ForgetSynchronous();
+      break;
+    case StatementKind::kSetsLayout:
+      KeepLayoutWish(sql);
+      break;
+    case StatementKind::kDetach:
+      logs_.CloseOwnConnections();
+      logs_.ExpectDetach();
+      break;
+    case StatementKind::kAttach:
+      logs_.ExpectDetach();  // sqlite3_deserialize() attaches over main
+      break;
+    case StatementKind::kEndsTransaction:
+      hook_.TransactionEnds();
+      break;
+    case StatementKind::kRollback:
+    case StatementKind::kOther:
+      break;
+  }
+}
+
+void ConnectionEvents::KeepLayoutWish(const char* sql) {
+  const auto pragma = ParseLayoutPragma(sql);
+  if (!pragma) return;
+  const char* schema = pragma->schema.c_str();
+  const ManagedLog* log = logs_.Find(schema, sqlite3_db_filename(db_, schema));
+  if (!log) return;
+  KeepLayout(log->database->control()->memory()->evidence,
+             {pragma->page_size, pragma->auto_vacuum, std::nullopt});
+}
+
+void ConnectionEvents::BeginCheckpoint(sqlite3_stmt* stmt, const char* sql) {
+  const CheckpointPragma pragma = ReadCheckpointPragma(sql);
+  constexpr char kOnlyLooks[] = "NOOP";  // of newer versions of SQLite
+  const std::string word(pragma.mode), schema(pragma.schema);
+  if (sqlite3_stricmp(word.c_str(), kOnlyLooks) == 0) return;
+  // What SQLite does not know is PASSIVE to it.
+  application_checkpoint_ = std::make_unique<ApplicationCheckpoint>(
+      db_, stmt, ParseMode(word).value_or(CheckpointMode::kPassive));
+  for (ManagedLog& log : logs_) {
+    if (!schema.empty() && sqlite3_stricmp(schema.c_str(), log.schema.c_str()) != 0) continue;
+    logs_.BindIfChanged(log);
+    application_checkpoint_->Add(log.schema, log.database);
+  }
+  PlaceTrace();
+}
+
+void ConnectionEvents::LookForControls() {
+  next_control_look_ns_ = statement_.start_ns + kSecondNs;
+  logs_.LookForControls();
+}
+
+void ConnectionEvents::HandOverPlans() {
+  // Once a second: where it cannot be done, it most likely cannot at the next statement either.
+  if (!logs_.main() || !hook_.automatic() || sqlite3_db_readonly(db_, "main") != 0 ||
+      statement_.start_ns < next_plans_ns_ || sqlite3_get_autocommit(db_) == 0 ||
+      sqlite3_txn_state(db_, nullptr) != SQLITE_TXN_NONE) {
+    return;
+  }
+  next_plans_ns_ = statement_.start_ns + kSecondNs;
+  const WalFile log = WalFile::Ask(db_, "main");
+  if (!log.file()) return;
+  HostConnection host{db_, "main", log, /*own_only=*/true};
+  auto wishes = meter_.TakePlanWishes();
+  if (!logs_.main()->database->TakePlanWishes(host, wishes)) meter_.PutBack(std::move(wishes));
+}
+
+// --- the trace
+
+void ConnectionEvents::FollowMain() {
+  ManagedLog& main = *logs_.main();
+  const ControlRegion* region = main.control ? &main.control->region() : nullptr;
+  const bool rebind = !region || main.control_generation != main.database->control_generation();
+  if (!rebind && region->settings_generation() == metered_settings_) {
+    followed_settings_ = &region->settings_generation_word();
+    followed_generation_ = main.control_generation;
+    followed_control_ = &main.database->control_generation_word();
+    followed_bindings_ = logs_.bindings();
+    return;
+  }
+  // So that other processes see that this one is there, also before it writes.
+  logs_.BindIfChanged(main);
+  const StoredSettings stored = main.database->settings();
+  metered_settings_ = stored.generation;
+  const SettingValues values = stored.Values();
+  meter_.SetLimits(static_cast<std::uint64_t>(values[Setting::kSlowQueryMs]) * 1'000'000,
+                   static_cast<std::size_t>(values[Setting::kMaxQueries]));
+  const bool measure = values[Setting::kStatementMetrics] != 0;
+  if (measure && !meter_.bound()) {
+    // First: where memory ends it is not bound, and the next statement tries again.
+    logs_.SetPlaces();
+    meter_.Bind(main.control, main.slab);
+    // It may be in a transaction that began before it was loaded, or while nothing was measured.
+    meter_.PublishTransactionNow(QuickMonotonicNs());
+  } else if (!measure && meter_.bound()) {
+    meter_.Unbind();
+  }
+  logs_.PublishTrace(meter_.bound() ? TraceState::kActive : TraceState::kOff);
+  PlaceTrace();
+}
+
+void ConnectionEvents::PlaceTrace() {
+  // Some builds of SQLite have no trace: then commits are counted, but not timed.
+  if (!sqlite3_api->trace_v2) return;
+  // Internal to SQLite: an older interface's callback, which works as long as this bit stays.
+  constexpr unsigned kOlderProfile = 0x80;
+  unsigned mask = SQLITE_TRACE_STMT | SQLITE_TRACE_CLOSE;
+  if (meter_.bound()) {
+    mask |= SQLITE_TRACE_PROFILE | SQLITE_TRACE_ROW;
+  } else if (may_have_profile_) {
+    mask |= kOlderProfile;
+  }
+  if (application_checkpoint_) mask |= SQLITE_TRACE_ROW;
+  if (mask == trace_mask_) return;
+  trace_mask_ = mask;
+  may_have_profile_ = true;  // a driver may set one as soon as ours is there
+  sqlite3_trace_v2(db_, mask, OnTrace, this);
+  meter_.ForgetTexts();  // of statements that may have come and gone while it was another's
+}
+
+TraceState ConnectionEvents::ProbeTrace(bool take) {
+  const auto ours = [&] { return meter_.bound() ? TraceState::kActive : TraceState::kOff; };
+  TraceState state = TraceState::kOff;
+  if (sqlite3_api->trace_v2) {
+    trace_is_ours_ = false;
+    (void)QueryText(db_, "SELECT 1");
+    state = trace_is_ours_ ? ours() : TraceState::kDisplaced;
+    if (state == TraceState::kDisplaced && take) {
+      meter_.ForgetActive();
+      trace_mask_ = 0;
+      PlaceTrace();
+      if (meter_.bound()) meter_.PublishTransactionNow(MonotonicNs());
+      state = ours();
+    }
+  }
+  logs_.PublishTrace(state);
+  return state;
+}
+
+}  // namespace walmanager

@@ -1,0 +1,41 @@
+// One database as tables describe it for its health watch: without a connection of the host's, so
+// without SQL, hooks or a place in the control file, and without opening a file. What belongs to
+// one connection it does not know.
+//
+// Thread rules: all but is_over() in the thread that evaluates the health checks.
+#pragma once
+
+#include "ext/connection/table_source.h"
+#include "ext/system/registry.h"
+
+namespace walmanager {
+
+class ObservedDatabase final : public TableSource {
+ public:
+  // `database` must outlive this object.
+  explicit ObservedDatabase(Database& database)
+      : database_(database), registry_(&Registry::Get()) {}
+
+  Connection* host() override { return nullptr; }
+  bool belongs_here() const override { return &Registry::Get() == registry_; }
+  bool is_over() const override { return database_.stopping(); }
+  std::uint64_t id() const override { return 0; }
+  Result<std::vector<Schema>> Schemas() override;
+  std::optional<WalIndex> LookAtLog(const Schema& schema) override;
+  std::optional<std::int64_t> PageSize(const Schema& schema) override;
+  std::string InlineBecause(const Schema& schema) override;
+  bool automatic() const override { return true; }
+  // As a connection has last found it.
+  std::optional<ReplicatorState> FindReplicator(const Schema& schema) override;
+  std::vector<MarksBefore> ReadMarksBefore() override { return {}; }
+  std::optional<ReadMarks> FindReadMarks(const Schema& schema) override;
+  AskersTransaction TransactionOf(const Schema&) const override { return {}; }
+  // The watch itself asks.
+  void Watch(const Schema&, Database::Watching) override {}
+
+ private:
+  Database& database_;
+  const Registry* const registry_;
+};
+
+}  // namespace walmanager

@@ -1,0 +1,23 @@
+// What the trace of a connection knows of the statement that runs, for the commit that the
+// statement may end with.
+//
+// Part of the first cache lines of ConnectionEvents, since every statement writes it.
+// Thread rules: in the thread that uses the connection.
+#pragma once
+
+#include <cstdint>
+
+namespace walmanager {
+
+struct RunningStatement {
+  std::uint64_t start_ns = 0;
+  std::uint64_t serial = 0;     // of the statement on its connection; 0: none was seen
+  bool traced = false;          // our trace callback has been called at least once
+  bool may_commit = false;      // it writes, or ends a transaction
+  bool wants_database = false;  // nothing of ours may be open in its way
+  // Since the last call of the WAL hook a write that returns rows has begun: left half-way it
+  // commits without the hook, and SQLite calls the hook when the next statement ends.
+  bool hook_is_owed = false;
+};
+
+}  // namespace walmanager
