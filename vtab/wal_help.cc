@@ -22,7 +22,7 @@ const char* TypeOf(const SettingSpec& spec) {
   return TypeName(shown.integer() ? kInteger : shown.real() ? kReal : kText);
 }
 
-Result<std::vector<Row>> Read(Connection&) {
+Result<std::vector<Row>> Read(TableSource&) {
   std::vector<Row> rows;
   for (const Function& function : AllFunctions()) {
     rows.push_back({"function", function.name, function.signature, nullptr, function.about});

@@ -264,8 +264,9 @@ void Connection::CloseOwnConnectionsIfUntraced() {
 }
 
 void Connection::PublishMemory() {
-  events_.meter().PublishMemory(/*all=*/true);
-  events_.meter().PublishForeignKeys();
+  PublishedConnection& published = events_.meter().published();
+  published.ShowMemory(/*all=*/true);
+  published.ShowForeignKeys();
 }
 
 void Connection::CapturePlans() {

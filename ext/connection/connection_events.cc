@@ -329,7 +329,7 @@ void ConnectionEvents::FollowMain() {
     logs_.SetPlaces();
     meter_.Bind(main.control, main.slab);
     // It may be in a transaction that began before it was loaded, or while nothing was measured.
-    meter_.PublishTransactionNow(QuickMonotonicNs());
+    meter_.published().ShowTransactionNow(QuickMonotonicNs());
   } else if (!measure && meter_.bound()) {
     meter_.Unbind();
   }
@@ -367,7 +367,7 @@ TraceState ConnectionEvents::ProbeTrace(bool take) {
       meter_.ForgetActive();
       trace_mask_ = 0;
       PlaceTrace();
-      if (meter_.bound()) meter_.PublishTransactionNow(MonotonicNs());
+      if (meter_.bound()) meter_.published().ShowTransactionNow(MonotonicNs());
       state = ours();
     }
   }

@@ -135,7 +135,7 @@ void ManagedLogs::Introduce(ManagedLog& log) {
 }
 
 void ManagedLogs::SetPlaces() {
-  std::vector<StatementMeter::Place> places;
+  std::vector<PublishedConnection::Place> places;
   for (const ManagedLog& log : logs_) {
     if (!log.control || log.slab >= layout::kConnections) continue;
     places.push_back({&log.control->region().slab(log.slab).info, log.schema});

@@ -25,9 +25,6 @@ constexpr std::uint64_t kLooksBetweenAll = 30;
 // SQLite ran OP_Init and OP_Transaction, saw another schema, and began again.
 constexpr std::uint32_t kStepsOfFalseStart = 4;
 
-constexpr std::array kStatusOps = {SQLITE_STMTSTATUS_FULLSCAN_STEP, SQLITE_STMTSTATUS_SORT,
-                                   SQLITE_STMTSTATUS_AUTOINDEX, SQLITE_STMTSTATUS_VM_STEP,
-                                   SQLITE_STMTSTATUS_REPREPARE};
 constexpr std::array kCacheOps = {SQLITE_DBSTATUS_CACHE_HIT, SQLITE_DBSTATUS_CACHE_MISS,
                                   SQLITE_DBSTATUS_CACHE_WRITE, SQLITE_DBSTATUS_CACHE_SPILL};
 
@@ -36,11 +33,6 @@ bool TellsTwice() {
   constexpr int kTellsOnce = 3039000;
   static const bool twice = sqlite3_libversion_number() < kTellsOnce;
   return twice;
-}
-
-// The counters may have been set back by the host.
-std::uint64_t Since(std::uint32_t before, std::uint32_t now) {
-  return now >= before ? now - before : now;
 }
 
 }  // namespace
@@ -62,13 +54,47 @@ void StatementMeter::Bind(std::shared_ptr<ControlFile> control, std::size_t slab
 
 void StatementMeter::Unbind() {
   ForgetActive();
-  PublishTransaction(0, 0);
+  published_.ForgetTransaction();
+  published_.SetPlaces({});
   control_.reset();
   memory_ = nullptr;
-  main_ = nullptr;
-  places_.clear();
   known_.clear();
   last_ = ended_ = met_ = nullptr;
+}
+
+void StatementMeter::SetPlaces(std::vector<PublishedConnection::Place> places) {
+  published_.SetPlaces(std::move(places));
+  if (!bound()) return;
+  published_.ShowTransactionAgain();
+  ShowOldest();
+}
+
+void StatementMeter::ForgetActive() {
+  for (auto& [stmt, known] : known_) known.start_ns = 0;
+  active_ = 0;
+  oldest_ = nullptr;
+  published_.ShowIdle();
+}
+
+void StatementMeter::ShowBegin(Known& known) {
+  if (active_++ != 0 && oldest_) return;
+  oldest_ = active_ == 1 ? &known : oldest_;
+  if (!oldest_) return ShowOldest();
+  published_.ShowStatement(oldest_->id, oldest_->rows, oldest_->start_ns);
+}
+
+void StatementMeter::ShowOldest() {
+  oldest_ = nullptr;
+  if (active_ != 0) {
+    for (auto& [stmt, known] : known_) {
+      if (known.runs_now() && (!oldest_ || known.start_ns < oldest_->start_ns)) oldest_ = &known;
+    }
+  }
+  if (oldest_) {
+    published_.ShowStatement(oldest_->id, oldest_->rows, oldest_->start_ns);
+  } else {
+    published_.ShowIdle();
+  }
 }
 
 void StatementMeter::SetLimits(std::uint64_t slow_ns, std::size_t max_queries) {
@@ -79,12 +105,6 @@ void StatementMeter::SetLimits(std::uint64_t slow_ns, std::size_t max_queries) {
 
 std::int64_t StatementMeter::UnixMsAt(std::uint64_t now_ns) {
   return unix_offset_ms_ + static_cast<std::int64_t>(now_ns / 1'000'000);
-}
-
-bool StatementMeter::IsSame(const Known& known, const char* sql) {
-  if (known.long_hash == 0) [[likely]]
-    return std::strcmp(known.sql.c_str(), sql) == 0;
-  return std::hash<std::string_view>()(sql) == known.long_hash;
 }
 
 StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql) {
@@ -120,14 +140,11 @@ StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql
     if (entry) statistics.SawText(*entry, hash);
   }
   known.id = found->second.id;
-  known.query_kind = found->second.kind;
-  known.kind = found->second.statement_kind;
-  known.reads_only = sqlite3_stmt_readonly(stmt) != 0;
-  known.counts_changes = known.query_kind == QueryKind::kWrite && sqlite3_column_count(stmt) == 0;
-  for (int i = 0; i < kStatuses; ++i) {
-    known.status[static_cast<std::size_t>(i)] = ReadStatus(known, static_cast<Status>(i));
-  }
-  known.steps_seen = known.status[kVmSteps];
+  known.nature = {found->second.statement_kind, found->second.kind,
+                  sqlite3_stmt_readonly(stmt) != 0};
+  known.counts_changes =
+      known.nature.query_kind == QueryKind::kWrite && sqlite3_column_count(stmt) == 0;
+  known.ReadAll();
   last_ = &known;
   return known;
 }
@@ -160,62 +177,37 @@ std::uint32_t StatementMeter::RunsOf(sqlite3_stmt* stmt) {
   return static_cast<std::uint32_t>(sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_RUN, 0));
 }
 
-std::uint32_t StatementMeter::ReadStatus(const Known& known, Status status) const {
-  return static_cast<std::uint32_t>(
-      sqlite3_stmt_status(known.stmt, kStatusOps[static_cast<std::size_t>(status)], 0));
-}
-
-void StatementMeter::ReadStatuses(Known& known, Looked& looked) {
-  std::array<std::uint64_t, kStatuses> since{};
-  for (std::size_t i = 0; i < kStatuses; ++i) {
-    const std::uint32_t now = ReadStatus(known, static_cast<Status>(i));
-    since[i] = Since(known.status[i], now);
-    known.status[i] = now;
-  }
-  looked.fullscan_steps = since[kFullscanSteps];
-  looked.sorts = since[kSorts];
-  looked.auto_index_rows = since[kAutoIndexRows];
-  looked.vm_steps = since[kVmSteps];
-  looked.reprepares = since[kReprepares];
-  looked.scan_calls = known.uncovered;
-  known.uncovered = 0;
-}
-
-std::array<std::uint32_t, StatementMeter::kCaches> StatementMeter::ReadCache() const {
-  std::array<std::uint32_t, kCaches> cache;
-  for (std::size_t i = 0; i < kCaches; ++i) cache[i] = DatabaseStatus(db_, kCacheOps[i]);
+std::array<std::uint32_t, KnownStatement::kCaches> StatementMeter::ReadCache() const {
+  std::array<std::uint32_t, Known::kCaches> cache;
+  for (std::size_t i = 0; i < Known::kCaches; ++i) cache[i] = DatabaseStatus(db_, kCacheOps[i]);
   return cache;
 }
 
 const Looked& StatementMeter::LookAt(Known& known, std::uint64_t duration_ns) {
   looked_ = Looked();
-  ReadStatuses(known, looked_);
+  known.LookAgain(looked_);
   if (!known.cache_is_watched) return looked_;
   const auto after = ReadCache();
   // A short one stands for those before it that were not watched.
   const std::uint32_t weight = duration_ns >= kExactNs ? 1 : known.cache_uncovered;
-  const auto part = [&](Cache which) {
-    return Since(known.cache_before[which], after[which]) * weight;
+  const auto part = [&](Known::Cache which) {
+    return CountedSince(known.cache_before[which], after[which]) * weight;
   };
   looked_.cache_calls = 1;
-  looked_.cache_hits = part(kHits);
-  looked_.cache_misses = part(kMisses);
-  looked_.cache_writes = part(kWrites);
-  looked_.cache_spills = part(kSpills);
+  looked_.cache_hits = part(Known::kHits);
+  looked_.cache_misses = part(Known::kMisses);
+  looked_.cache_writes = part(Known::kWrites);
+  looked_.cache_spills = part(Known::kSpills);
   known.cache_uncovered -= weight;
   return looked_;
 }
 
 StatementMeter::Known& StatementMeter::Meet(sqlite3_stmt* stmt, const char* sql) {
   Known* known = Find(stmt);
-  if (!known || !IsSame(*known, sql)) {
+  if (!known || !known->IsOf(sql)) {
     known = &Learn(stmt, sql);
-  } else if (ReadStatus(*known, kVmSteps) < known->status[kVmSteps]) {
-    // A new one of the same text, where the one before stood.
-    known->status = {};
-    known->steps_seen = known->reprepares_seen = 0;
-    known->uncovered = 0;
-    known->runs = 0;
+  } else if (known->Read(Known::kVmSteps) < known->status[Known::kVmSteps]) {
+    known->BeginAnew();
   }
   known->text = sql;
   known->next_run = RunsOf(stmt) + 1;
@@ -231,7 +223,7 @@ bool StatementMeter::IsSecondTry(const Known& known, bool told) const {
   if (&known != ended_ || known.last_had_rows || (told && !TellsTwice())) return false;
   // Prepared anew after an execution that was whole, it is not the same: that had more steps.
   return (!told || known.last_may_be_false) &&
-         ReadStatus(known, kReprepares) != known.reprepares_seen;
+         known.Read(Known::kReprepares) != known.reprepares_seen;
 }
 
 void StatementMeter::GoOn(Known& known) {
@@ -244,41 +236,34 @@ void StatementMeter::GoOn(Known& known) {
     const bool own = known.hot && statistics.IsCurrent(*known.hot, known.id);
     statistics.TakeBack(own ? known.hot : nullptr, known.entry, beginning);
   }
-  ForPlaces([](layout::ConnectionInfo& info) { AddOwn(info.statements, ~std::uint64_t{0}); });
+  published_.ForPlaces(
+      [](layout::ConnectionInfo& info) { AddOwn(info.statements, ~std::uint64_t{0}); });
   --known.runs;
   known.start_ns = known.last_start_ns;
   known.last_had_rows = true;  // what it was is known now
   known.rows = 0;
-  Publish(known);
+  ShowBegin(known);
 }
 
 void StatementMeter::Begin(Known& known) {
   known.rows = 0;
-  started_reads_only_ = known.reads_only;
+  started_reads_only_ = known.nature.reads_only;
   if (known.counts_changes) known.changes_before = sqlite3_total_changes(db_);
   known.cache_is_watched = known.runs % kCacheSampled == 0 || known.last_ns >= kExactNs / 2;
   if (known.cache_is_watched) known.cache_before = ReadCache();
-  Publish(known);
+  ShowBegin(known);
   if (known.hot) QueryStatistics::Prefetch(*known.hot, known.last_ns);
-}
-
-bool StatementMeter::TransactionStays(const Known& known) const {
-  // Nothing else begins one, and what SQLite ends by itself is a transaction that was known.
-  if (transaction_ == 0) return known.query_kind != QueryKind::kTransaction;
-  if (sqlite3_get_autocommit(db_) != 0) return false;
-  return (transaction_ & kExplicitTransaction) != 0 && transaction_ != kExplicitTransaction &&
-         known.query_kind != QueryKind::kTransaction;
 }
 
 bool StatementMeter::EndedAsMost(Known& known, std::uint64_t now_ns) {
   const std::uint64_t start_ns = known.start_ns, ns = now_ns - start_ns;
   // One branch for all that is seldom: none of them has been foreseen where many take turns.
   const bool seldom = (ns >= most_take_ns_) | (now_ns < start_ns) | (start_ns == 0) |
-                      (now_ns >= next_look_ns_) | (known.rows == 0) | !known.reads_only |
-                      (known.query_kind == QueryKind::kOther) | known.cache_is_watched |
+                      (now_ns >= next_look_ns_) | (known.rows == 0) | !known.nature.reads_only |
+                      (known.nature.query_kind == QueryKind::kOther) | known.cache_is_watched |
                       (known.runs % kSampled == 0) | (active_ != 1) | (oldest_ != &known) |
                       (known.epoch != epoch_) | !known.hot;
-  if (seldom || !TransactionStays(known)) return false;
+  if (seldom || !published_.TransactionStays(known.nature.query_kind)) return false;
   QueryStatistics statistics(memory_);
   if (!statistics.Holds(known.entry, known.id) || !statistics.IsCurrent(*known.hot, known.id)) {
     return false;
@@ -300,7 +285,7 @@ bool StatementMeter::EndedAsMost(Known& known, std::uint64_t now_ns) {
   known.last_ns = ns;
   known.last_start_ns = start_ns;
   ended_ = &known;
-  ForPlaces([&](layout::ConnectionInfo& info) {
+  published_.ForPlaces([&](layout::ConnectionInfo& info) {
     AddOwn(info.statements, 1);
     AddOwn(info.rows, execution.rows);
     Put(info.last_active_ms, static_cast<std::uint64_t>(execution.at_ms));
@@ -314,81 +299,102 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   if (known && !EndedAsMost(*known, now_ns)) EndedAsAny(*known, now_ns);
 }
 
-void StatementMeter::EndedAsAny(Known& ended, std::uint64_t now_ns) {
-  Known* known = &ended;
-  if (known->start_ns == 0) {
-    if (!IsSecondTry(*known, /*told=*/false)) return;
-    GoOn(*known);
+void StatementMeter::EndedAsAny(Known& known, std::uint64_t now_ns) {
+  if (!known.runs_now()) {
+    if (!IsSecondTry(known, /*told=*/false)) return;
+    GoOn(known);
   }
-  const std::uint64_t start_ns = known->start_ns;
+  Execution execution = Measure(known, now_ns);
+  // A PRAGMA may have changed it.
+  if (known.nature.query_kind == QueryKind::kOther) published_.ShowForeignKeys();
+  if (now_ns >= next_look_ns_) LookOnceASecond(now_ns);
+  execution.at_ms = UnixMsAt(now_ns);
+  known.last_start_ns = std::exchange(known.start_ns, 0);
+  --active_;
+  ++known.uncovered;
+  ++known.cache_uncovered;
+  known.last_had_rows = execution.rows != 0;
+  Sample(known, execution);
+  const PublishedConnection::Upgrade upgrade = FollowTransaction(known);
+  execution.upgraded = upgrade == PublishedConnection::Upgrade::kDone;
+  execution.upgrade_failed = upgrade == PublishedConnection::Upgrade::kFailed;
+  ++known.runs;
+  if (Locate(known, execution.at_ms, known.stmt)) Count(known, execution, now_ns);
+  known.last_ns = execution.duration_ns;
+  known.last_was_slow = execution.slow;
+  ended_ = &known;
+  ShowEnd(known, execution);
+}
+
+Execution StatementMeter::Measure(const Known& known, std::uint64_t now_ns) const {
   Execution execution;
-  execution.duration_ns = now_ns > start_ns ? now_ns - start_ns : 0;
-  execution.rows = known->rows;
-  if (known->counts_changes) {
+  execution.duration_ns = now_ns > known.start_ns ? now_ns - known.start_ns : 0;
+  execution.rows = known.rows;
+  if (known.counts_changes) {
     // One that failed at its start leaves the count of the one before.
-    const bool changed = sqlite3_total_changes(db_) != known->changes_before;
+    const bool changed = sqlite3_total_changes(db_) != known.changes_before;
     execution.rows = changed ? static_cast<std::uint64_t>(sqlite3_changes(db_)) : 0;
   }
   execution.slow = execution.duration_ns >= slow_ns_;
-  // A PRAGMA may have changed it.
-  if (known->query_kind == QueryKind::kOther) PublishForeignKeys();
-  if (now_ns >= next_look_ns_) {
-    // A second is over: the wall clock may have been set.
-    unix_offset_ms_ = UnixMs() - static_cast<std::int64_t>(now_ns / 1'000'000);
-    // Not all connections in one moment that begin in one.
-    constexpr std::uint64_t kStepNs = 37'000'000;
-    next_look_ns_ = now_ns + kSecondNs + (next_look_ns_ == 0 ? slab_ * kStepNs % kSecondNs : 0);
-    PublishMemory(looks_++ % kLooksBetweenAll == 1);
-    PublishForeignKeys();
-  }
-  execution.at_ms = UnixMsAt(now_ns);
-  known->start_ns = 0;
-  --active_;
-  ++known->uncovered;
-  ++known->cache_uncovered;
-  known->last_had_rows = execution.rows != 0;
-  if (execution.duration_ns >= kExactNs || known->cache_is_watched || known->runs % kSampled == 0)
+  return execution;
+}
+
+void StatementMeter::LookOnceASecond(std::uint64_t now_ns) {
+  // The wall clock may have been set.
+  unix_offset_ms_ = UnixMs() - static_cast<std::int64_t>(now_ns / 1'000'000);
+  // Connections that begin in one moment do not all look in one moment.
+  constexpr std::uint64_t kStepNs = 37'000'000;
+  next_look_ns_ = now_ns + kSecondNs + (next_look_ns_ == 0 ? slab_ * kStepNs % kSecondNs : 0);
+  published_.ShowMemory(looks_++ % kLooksBetweenAll == 1);
+  published_.ShowForeignKeys();
+}
+
+void StatementMeter::Sample(Known& known, Execution& execution) {
+  if (execution.duration_ns >= kExactNs || known.cache_is_watched || known.runs % kSampled == 0)
       [[unlikely]] {
-    execution.looked = &LookAt(*known, execution.duration_ns);
+    execution.looked = &LookAt(known, execution.duration_ns);
   }
-  if (execution.rows == 0) known->reprepares_seen = ReadStatus(*known, kReprepares);
+  if (execution.rows == 0) known.reprepares_seen = known.Read(Known::kReprepares);
   if (TellsTwice()) {
-    const std::uint32_t steps = ReadStatus(*known, kVmSteps);
-    known->last_may_be_false = Since(known->steps_seen, steps) <= kStepsOfFalseStart;
-    known->steps_seen = steps;
+    const std::uint32_t steps = known.Read(Known::kVmSteps);
+    known.last_may_be_false = CountedSince(known.steps_seen, steps) <= kStepsOfFalseStart;
+    known.steps_seen = steps;
   }
-  const Upgrade upgrade = FollowTransaction(*known, start_ns);
-  execution.upgraded = upgrade == Upgrade::kDone;
-  execution.upgrade_failed = upgrade == Upgrade::kFailed;
-  ++known->runs;
-  if (Locate(*known, execution.at_ms, known->stmt)) {
-    QueryStatistics statistics(memory_);
-    if (!known->hot && known->runs % kRunsUntilHot == 0) {
-      known->hot = statistics.ClaimHot(slab_, known->entry, known->id);
-    }
-    known->min_before_ns = statistics.LeastNs(known->hot, known->entry);
-    known->hot ? statistics.Add(*known->hot, execution) : statistics.Add(known->entry, execution);
-    // Where the schema has changed, the plan may have.
-    const bool other_plan = execution.looked && execution.looked->reprepares != 0 &&
-                            statistics.PlanSchemaVersion(known->entry);
-    if (other_plan) known->plan_looked_ns = 0;
-    if (other_plan || execution.slow ||
-        (execution.looked && execution.looked->fullscan_steps != 0)) {
-      WishForPlan(*known, now_ns);
-    }
+}
+
+PublishedConnection::Upgrade StatementMeter::FollowTransaction(const Known& known) {
+  const bool other_has_read = active_ != 0 && !known.nature.reads_only && published_.only_begun() &&
+                              std::any_of(known_.begin(), known_.end(), [](const auto& entry) {
+                                return entry.second.runs_now() && entry.second.rows != 0;
+                              });
+  return published_.FollowTransaction(known.nature, known.last_start_ns, active_, other_has_read);
+}
+
+void StatementMeter::Count(Known& known, const Execution& execution, std::uint64_t now_ns) {
+  QueryStatistics statistics(memory_);
+  if (!known.hot && known.runs % kRunsUntilHot == 0) {
+    known.hot = statistics.ClaimHot(slab_, known.entry, known.id);
   }
-  known->last_ns = execution.duration_ns;
-  known->last_was_slow = execution.slow;
-  known->last_start_ns = start_ns;
-  ended_ = known;
-  if (known == oldest_ || !oldest_) {
+  known.min_before_ns = statistics.LeastNs(known.hot, known.entry);
+  known.hot ? statistics.Add(*known.hot, execution) : statistics.Add(known.entry, execution);
+  // Where the schema has changed, the plan may have.
+  const bool other_plan = execution.looked && execution.looked->reprepares != 0 &&
+                          statistics.PlanSchemaVersion(known.entry);
+  if (other_plan) known.plan_looked_ns = 0;
+  if (other_plan || execution.slow || (execution.looked && execution.looked->fullscan_steps != 0)) {
+    WishForPlan(known, now_ns);
+  }
+}
+
+void StatementMeter::ShowEnd(const Known& known, const Execution& execution) {
+  if (&known == oldest_ || !oldest_) {
     if (active_ != 0) {
-      PublishOldest();
+      ShowOldest();
     } else {
       oldest_ = nullptr;
     }
   }
-  ForPlaces([&](layout::ConnectionInfo& info) {
+  published_.ForPlaces([&](layout::ConnectionInfo& info) {
     AddOwn(info.statements, 1);
     if (execution.rows != 0) AddOwn(info.rows, execution.rows);
     if (execution.upgraded) AddOwn(info.upgraded, 1);
@@ -427,7 +433,9 @@ void StatementMeter::ReadsOwnTable() {
 void StatementMeter::WishForPlan(Known& known, std::uint64_t now_ns) {
   if (known.plan_looked_ns != 0 && now_ns < known.plan_looked_ns + kPlanLookNs) return;
   known.plan_looked_ns = now_ns;
-  if (known.query_kind != QueryKind::kRead && known.query_kind != QueryKind::kWrite) return;
+  if (known.nature.query_kind != QueryKind::kRead && known.nature.query_kind != QueryKind::kWrite) {
+    return;
+  }
   if (known.long_hash != 0 || known.reads_own_tables) return;
   if (plan_wishes_.size() < kMostPlanWishes) plan_wishes_.push_back({known.id, known.sql});
 }

@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "ext/connection/known_statement.h"
+#include "ext/connection/published_connection.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/text/statement_text.h"
 #include "ext/database/plan_wish.h"
@@ -30,20 +32,15 @@ namespace walmanager {
 
 class StatementMeter {
  public:
-  explicit StatementMeter(sqlite3* db) : db_(db) {}
+  explicit StatementMeter(sqlite3* db) : db_(db), published_(db) {}
 
   // Where statements are counted from now on; nothing is before. What was counted in private memory
   // goes along. `slab` is this connection's there.
   void Bind(std::shared_ptr<ControlFile> control, std::size_t slab);
   void Unbind();
-  // The slabs of this connection in the control files of all its databases, the main one first, and
-  // the schema that each is of.
-  struct Place {
-    layout::ConnectionInfo* info;
-    std::string schema;
-  };
-  // What is going on is said there at once.
-  void SetPlaces(std::vector<Place> places);
+  // The slabs of this connection in the control files of all its databases. What is going on is
+  // shown there at once.
+  void SetPlaces(std::vector<PublishedConnection::Place> places);
   bool bound() const { return control_ != nullptr; }
   void SetLimits(std::uint64_t slow_ns, std::size_t max_queries);
 
@@ -56,11 +53,11 @@ class StatementMeter {
     // As a number: there may be no last one, and nothing may be added to a null pointer.
     __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(last_) + 64),
                        kToWrite);
-    __builtin_prefetch(main_, kToWrite);
+    __builtin_prefetch(published_.first(), kToWrite);
   }
   // A statement begins. `sql` is its own text. What it is about to do is what this returns.
   [[gnu::hot]] StatementKind Started(sqlite3_stmt* stmt, const char* sql, std::uint64_t now_ns) {
-    Known* known = std::exchange(met_, nullptr);
+    KnownStatement* known = std::exchange(met_, nullptr);
     if (!known) [[unlikely]]
       known = &Meet(stmt, sql);
     if (known->start_ns != 0) [[unlikely]]
@@ -71,7 +68,7 @@ class StatementMeter {
     } else {
       Begin(*known);
     }
-    return known->kind;
+    return known->nature.kind;
   }
   // Whether it is one that has run before, told without a look at the text: another at the same
   // place in memory, with its text at the same place, has not run as often; whoever runs without
@@ -79,7 +76,7 @@ class StatementMeter {
   bool Knows(sqlite3_stmt* stmt, const char* sql) {
     met_ = nullptr;
     if (!bound()) return false;
-    Known* known = Find(stmt);
+    KnownStatement* known = Find(stmt);
     if (!known || known->text != sql || RunsOf(stmt) != known->next_run) return false;
     ++known->next_run;
     met_ = known;
@@ -88,7 +85,7 @@ class StatementMeter {
   // Whether the one that began last writes nothing.
   bool started_reads_only() const { return started_reads_only_; }
   void Row(sqlite3_stmt* stmt) {
-    Known* known = Find(stmt);
+    KnownStatement* known = Find(stmt);
     if (!known) return;
     if (known->start_ns == 0) [[unlikely]] {
       if (!IsSecondTry(*known, /*told=*/false)) return;
@@ -96,9 +93,7 @@ class StatementMeter {
     }
     ++known->rows;
     if (known != oldest_) return;
-    ForPlaces([&](layout::ConnectionInfo& info) {
-      info.statement_rows.store(known->rows, std::memory_order_relaxed);
-    });
+    published_.ShowRows(known->rows);
   }
   [[gnu::hot]] void Ended(sqlite3_stmt* stmt, std::uint64_t now_ns);
   // The statement that ended last has committed to the log of `control`'s database.
@@ -110,75 +105,30 @@ class StatementMeter {
   bool wants_plans() const { return !plan_wishes_.empty(); }
   std::vector<PlanWish> TakePlanWishes() { return std::exchange(plan_wishes_, {}); }
   void PutBack(std::vector<PlanWish> wishes) { plan_wishes_ = std::move(wishes); }
-  // Somebody else has had the trace: what was begun may have ended unseen, and what Knows() may be
+  // Another trace has had the slot: what was begun may have ended unseen, and what Knows() may be
   // gone.
   void ForgetActive();
   void ForgetTexts() {
     for (auto& [stmt, known] : known_) known.text = nullptr;
   }
   void ForgetText(sqlite3_stmt* stmt) {
-    if (Known* known = Find(stmt)) known->text = nullptr;
+    if (KnownStatement* known = Find(stmt)) known->text = nullptr;
   }
   // Whether it writes and runs, so that what SQLite announces is a part of it: the action of a
   // foreign key, which has no name.
   bool runs_and_writes(sqlite3_stmt* stmt) {
-    const Known* known = Find(stmt);
-    return known && known->start_ns != 0 && !known->reads_only;
+    const KnownStatement* known = Find(stmt);
+    return known && known->start_ns != 0 && !known->nature.reads_only;
   }
   // A trigger of the statement is about to run; SQLite counts it as a run.
   void RanTrigger(sqlite3_stmt* stmt) {
-    Known* known = Find(stmt);
+    KnownStatement* known = Find(stmt);
     if (known && known->start_ns != 0 && RunsOf(stmt) == known->next_run) ++known->next_run;
   }
-  // The transaction as it is now, where it was not seen to begin.
-  void PublishTransactionNow(std::uint64_t now_ns);
-  // Asks SQLite for the memory of this connection. Not within a callback of its own.
-  void PublishMemory(bool all);
-  // Whether this connection enforces foreign keys; a call without SQL.
-  void PublishForeignKeys();
+  PublishedConnection& published() { return published_; }
 
  private:
-  // Of sqlite3_stmt_status, which counts up over a statement's life.
-  enum Status { kFullscanSteps, kSorts, kAutoIndexRows, kVmSteps, kReprepares, kStatuses };
-  // Of sqlite3_db_status, which counts up over the connection's life.
-  enum Cache { kHits, kMisses, kWrites, kSpills, kCaches };
-
-  // Among many connections each execution finds all this far from the processor: what every one
-  // needs stands together, on as few cache lines as it can.
-  struct alignas(64) Known {
-    sqlite3_stmt* stmt = nullptr;
-    const char* text = nullptr;  // SQLite's, as long as `stmt` is there; nullptr: not to be trusted
-    std::uint64_t start_ns = 0;  // of the execution that runs; 0: none
-    std::uint64_t rows = 0;
-    layout::HotQuery* hot = nullptr;
-    std::uint64_t id = 0;
-    std::uint32_t entry = 0;
-    std::uint32_t epoch = 0;      // as epoch_: entry and hot are of the control file in use
-    std::uint32_t next_run = 0;   // what SQLite will have counted of its runs at its next start
-    std::uint32_t uncovered = 0;  // executions since its statuses were read
-    std::uint64_t runs = 0;
-    std::uint64_t last_start_ns = 0, last_ns = 0;
-    std::uint64_t min_before_ns = 0;    // of its counters, before the last
-    std::uint32_t cache_uncovered = 0;  // executions since its cache was watched
-    std::uint32_t reprepares_seen = 0;  // at the end of the last that had no rows
-    int changes_before = 0;             // sqlite3_total_changes(), where it counts them
-    StatementKind kind = StatementKind::kOther;
-    QueryKind query_kind = QueryKind::kOther;
-    bool reads_only = false;
-    bool counts_changes = false;  // its rows are those that it changes
-    bool cache_is_watched = false;
-    bool last_was_slow = false;
-    bool last_may_be_false = false;  // it may have been the beginning of another
-    bool last_had_rows = false;
-    bool reads_own_tables = false;
-
-    std::string sql;            // empty where it is long:
-    std::size_t long_hash = 0;  // then this is of it
-    std::uint64_t plan_looked_ns = 0;
-    std::array<std::uint32_t, kStatuses> status{};
-    std::uint32_t steps_seen = 0;  // at its end
-    std::array<std::uint32_t, kCaches> cache_before{};
-  };
+  using Known = KnownStatement;
   struct Fingerprint {
     std::uint64_t id;
     QueryKind kind;
@@ -190,24 +140,14 @@ class StatementMeter {
     const auto found = known_.find(stmt);
     return found == known_.end() ? nullptr : (last_ = &found->second);
   }
-  // Most connections have one place, which is known without looking into a vector.
-  template <typename Body>
-  void ForPlaces(const Body& body) {
-    if (main_) [[likely]]
-      body(*main_);
-    for (std::size_t i = 1; i < places_.size(); ++i) body(*places_[i].info);
-  }
   [[gnu::cold]] Known& Meet(sqlite3_stmt* stmt, const char* sql);
   [[gnu::cold]] void EndUnseen(Known& known);
   Known& Learn(sqlite3_stmt* stmt, const char* sql);
-  static bool IsSame(const Known& known, const char* sql);
   // `stmt`: the statement's handle, for its text; nullptr where it may be gone.
   bool Locate(Known& known, std::int64_t unix_ms, sqlite3_stmt* stmt);
   std::optional<std::size_t> FindOrMake(QueryStatistics& statistics, const Known& known,
                                         std::int64_t unix_ms, sqlite3_stmt* stmt);
-  std::uint32_t ReadStatus(const Known& known, Status status) const;
   static std::uint32_t RunsOf(sqlite3_stmt* stmt);
-  void ReadStatuses(Known& known, Looked& looked);
   const Looked& LookAt(Known& known, std::uint64_t duration_ns);
   // Whether its last execution was only the beginning of one: SQLite found another schema, prepared
   // it anew and runs it again. `told`: that it begins, which SQLite did up to 3.38 alone.
@@ -218,43 +158,44 @@ class StatementMeter {
   // Ended() for most: one statement alone that has read, is short and has counters of its own.
   // False: nothing was done.
   [[gnu::hot]] bool EndedAsMost(Known& known, std::uint64_t now_ns);
+  // Ended() for any other, in steps.
   void EndedAsAny(Known& known, std::uint64_t now_ns);
-  bool TransactionStays(const Known& known) const;
-  [[gnu::hot]] void Publish(Known& known);
-  std::array<std::uint32_t, kCaches> ReadCache() const;
+  Execution Measure(const Known& known, std::uint64_t now_ns) const;
+  // Once a second: the wall clock, and what only SQLite knows of the connection.
+  void LookOnceASecond(std::uint64_t now_ns);
+  // Reads SQLite's counters where the execution is long or sampled.
+  void Sample(Known& known, Execution& execution);
+  PublishedConnection::Upgrade FollowTransaction(const Known& known);
+  // Adds it to the counters of its query.
+  void Count(Known& known, const Execution& execution, std::uint64_t now_ns);
+  void ShowEnd(const Known& known, const Execution& execution);
+  [[gnu::hot]] void ShowBegin(Known& known);
+  std::array<std::uint32_t, Known::kCaches> ReadCache() const;
   // At most once in ten seconds; whether the plan is there already is seen where it is made.
   void WishForPlan(Known& known, std::uint64_t now_ns);
-  // Whether it has written in a transaction that had read, or failed to.
-  enum class Upgrade { kNone, kDone, kFailed };
-  Upgrade FollowTransaction(const Known& known, std::uint64_t start_ns);
-  // Of a statement that writes, in a transaction that has read.
-  bool IsFailedUpgrade(const Known& known) const;
-  void PublishTransaction(std::uint64_t state, std::uint64_t start_ns);
-  void PublishOldest();
+  // Of those that run, the one that began first; oldest_ becomes it.
+  void ShowOldest();
   std::int64_t UnixMsAt(std::uint64_t now_ns);
 
-  // As for Known.
+  // As for KnownStatement: three cache lines.
   alignas(64) sqlite3* const db_;
-  Known* met_ = nullptr;                    // that Knows() has told of
-  Known* last_ = nullptr;                   // found last
-  Known* ended_ = nullptr;                  // the last that ended
-  Known* oldest_ = nullptr;                 // of those that have not ended; nullptr: all have
-  layout::ConnectionInfo* main_ = nullptr;  // of the first place; nullptr: there is none
-  std::size_t active_ = 0;                  // of those that have not ended
-  std::uint64_t transaction_ = 0;
+  Known* met_ = nullptr;     // that Knows() has told of
+  Known* last_ = nullptr;    // found last
+  Known* ended_ = nullptr;   // the last that ended
+  Known* oldest_ = nullptr;  // of those that have not ended; nullptr: all have
+  std::size_t active_ = 0;   // of those that have not ended
   std::uint32_t epoch_ = 0;
   bool started_reads_only_ = false;
+  layout::ControlFile* memory_ = nullptr;  // of control_
   std::shared_ptr<ControlFile> control_;
-  layout::ControlFile* memory_ = nullptr;  // its
   std::uint64_t next_look_ns_ = 0;
   std::int64_t unix_offset_ms_ = 0;
   std::uint64_t slow_ns_ = 100'000'000;
   std::uint64_t most_take_ns_ = 0;  // what takes as long is looked at
-  std::vector<Place> places_;
-
   std::size_t slab_ = 0;
   std::size_t max_queries_ = 1000;
-  std::uint64_t transaction_ns_ = 0;  // its start
+  PublishedConnection published_;
+
   std::unordered_map<sqlite3_stmt*, Known> known_;
   std::unordered_map<std::size_t, Fingerprint> fingerprints_;  // by a hash of the text
   std::vector<PlanWish> plan_wishes_;

@@ -200,6 +200,15 @@ TEST(ReaderAttribution, WithoutALockTableAllThatReadAreCandidates) {
   EXPECT_FALSE(AttributeReaders(seen, {})[0].verdict);
 }
 
+TEST(ReaderAttribution, AStatementThatBeganJustNowHoldsTheNewestHeldMark) {
+  WalIndex index;
+  index.read_marks = {0, 100, 60, 100, 900};
+  EXPECT_EQ(NewestHeldMark({}, index), std::nullopt);
+  EXPECT_EQ(NewestHeldMark({true}, index), 0);
+  EXPECT_EQ(NewestHeldMark({true, false, true}, index), 2);
+  EXPECT_EQ(NewestHeldMark({true, true, true, true}, index), 1);
+}
+
 TEST(ReaderAttribution, WhatAMarkBlocks) {
   WalIndex index;
   index.max_frame = 100;
