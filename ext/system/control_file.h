@@ -6,13 +6,9 @@
 // when any of its descriptors is closed. Every lock here is a try; the only waiting is for the
 // settings lock, in a call of the user's, and briefly for another process that is making the file,
 // or for a thread of this one that is opening or closing it. No wait is without an end.
-// No part of a file that is mapped is without its place on the disk (a store there would be a
-// SIGBUS), so what the file is (size, holes, owner, permissions) is looked at at each adoption, and
-// only a process that is alone with it, and has not mapped it, makes it shorter.
+// How it is opened is in control_descriptor.h, how it is made and repaired in control_memory.h.
 // Thread rules: all members may be called from any thread.
 #pragma once
-
-#include <sys/stat.h>
 
 #include <atomic>
 #include <cstdint>
@@ -25,6 +21,8 @@
 
 #include "ext/core/control/connection_entry.h"
 #include "ext/core/control/control_region.h"
+#include "ext/system/control_memory.h"
+#include "ext/system/registry.h"
 
 namespace walmanager {
 
@@ -34,8 +32,8 @@ class ControlFile {
   // second for another process that is making it.
   enum class Wish { kAttach, kMakeBeforeClose, kMake, kMakeAndWait };
 
-  // Never fails: private memory where the file cannot be had; nullptr only without memory. All who
-  // ask for the same file while it is open get the same object.
+  // Never fails: private memory where the file cannot be had; nullptr only without memory. While
+  // the file is open every caller gets the same object.
   // `database_path` is absolute, as sqlite3_db_filename gives it; `database`: the file that the
   // caller means. Where another one is at that path the memory is private.
   static std::shared_ptr<ControlFile> Open(const std::string& database_path, const FileId& database,
@@ -49,7 +47,7 @@ class ControlFile {
 
   ControlRegion& region() { return region_; }
   // For those parts of it that have a class of their own.
-  layout::ControlFile* memory() { return memory_; }
+  layout::ControlFile* memory() { return memory_.get(); }
   bool shared() const { return fd_ >= 0; }
   const std::string& path() const { return path_; }
   // Why the memory is private; empty where it is not.
@@ -60,7 +58,7 @@ class ControlFile {
   bool being_made() const { return being_made_.load(std::memory_order_relaxed); }
   // There is no room for it on the disk, or none that this process may have.
   bool lacks_room() const { return lacks_room_.load(std::memory_order_relaxed); }
-  // True where nobody had settings or statistics in it before this process.
+  // True where no process had settings or statistics in it before this one.
   bool made_here() const { return made_here_; }
 
   // For private memory of a process that has the file now: what was measured here is added there,
@@ -116,16 +114,13 @@ class ControlFile {
   };
 
  private:
-  class Descriptor;
   ControlFile(std::string path, const FileId& database);
   static void Close(ControlFile* file);
-  // Before the object is known to anybody else.
+  // Before any other thread knows the object. Returns the one that this process has of the file.
   std::shared_ptr<ControlFile> Attach(const std::shared_ptr<ControlFile>& file,
                                       const std::string& database_path, bool make);
-  std::string OpenFile(const std::string& database_path, const struct stat& database, bool make,
-                       Descriptor* descriptor, std::shared_ptr<ControlFile>* known);
-  std::string TakeOver(int fd, const std::string& database_path, const struct stat& database,
-                       bool make);
+  // Leaves memory_ empty where it fails, and says why in reason_.
+  void TakeOver(int fd, const std::string& database_path, const struct stat& database, bool make);
   void MoveCounts(ControlFile& heir);
   // `each(slab, pid)` for those whose owner is alive, pid as in ConnectionEntry. Takes slab_mutex_.
   template <typename Each>
@@ -136,9 +131,9 @@ class ControlFile {
   // Of a file that cannot be had yet: with these private memory begins.
   std::optional<StoredSettings> begins_with_;
   // Constant once the object is known to others.
-  layout::ControlFile* memory_ = nullptr;
+  ControlMemory memory_;
   int fd_ = -1;
-  std::pair<std::uint64_t, std::uint64_t> key_;  // device and inode of the file
+  Registry::FileKey key_;  // of the file
   bool made_here_ = false;
   ControlRegion region_;
 

@@ -1,0 +1,143 @@
+#include "ext/system/control_descriptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "ext/core/control/control_layout.h"
+#include "ext/system/byte_lock.h"
+#include "ext/system/disk_room.h"
+#include "ext/system/open_files.h"
+#include "ext/system/read_marks.h"
+
+namespace walmanager {
+namespace {
+
+constexpr auto kFileBytes = static_cast<std::int64_t>(layout::kFileBytes);
+
+// Whether another part of this process has a descriptor of the file: a close would drop its locks.
+bool IsOpenElsewhere(const struct stat& file, int except = -1) {
+  const OpenAs open = OpenInThisProcess(file, except);
+  return open == OpenAs::kDatabase || open == OpenAs::kOther;
+}
+
+// Whether a lock of this process is on the file, or one of a process with its pid in another
+// container. Cheaper to know than which files this process has open.
+bool MayBeLockedHere(const std::string& path) {
+  const std::vector<std::int64_t> holders = LockHolders(path);
+  return std::find(holders.begin(), holders.end(), ThisProcess().pid) != holders.end();
+}
+
+// The same of the file behind a descriptor, whatever is at its path now.
+bool HasLocksHere(int fd) { return MayBeLockedHere("/proc/self/fd/" + std::to_string(fd)); }
+
+// Why a path with this status is not one that may be opened; empty where it may.
+std::string WhyNoControlFile(const struct stat& status) {
+  if (S_ISLNK(status.st_mode)) return "it is a symbolic link";
+  if (S_ISDIR(status.st_mode)) return "it is a directory";
+  if (!S_ISREG(status.st_mode) || status.st_nlink != 1) {
+    return "it is not a regular file with one name";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string ErrnoText(const std::string& what, int error) { return what + ": " + strerror(error); }
+
+ControlDescriptor::ControlDescriptor(Registry& registry) : registry_(registry) {
+  Entries one;
+  one.emplace();
+  entry_ = one.extract(one.begin());
+}
+
+ControlDescriptor::Outcome ControlDescriptor::Open(const std::string& path,
+                                                   const std::string& database_path,
+                                                   const struct stat& database, bool make) {
+  const MutexLock lock(registry_.control_mutex);
+  return OpenLocked(path, database_path, database, make);
+}
+
+ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path,
+                                                         const std::string& database_path,
+                                                         const struct stat& database, bool make) {
+  // What it is must be known before it is opened: if it were another name of a file of SQLite's,
+  // closing it would drop the locks that this process holds there.
+  struct stat before {};
+  const bool exists = lstat(path.c_str(), &before) == 0;
+  if (!exists && errno != ENOENT) return {ErrnoText("stat", errno)};
+  if (!exists && !make) return {"it is made at the first commit to the log or setting"};
+  if (exists) {
+    if (std::string why = WhyNoControlFile(before); !why.empty()) return {why};
+    const auto found = registry_.control_files.find({before.st_dev, before.st_ino});
+    if (found != registry_.control_files.end()) {
+      auto known = found->second.lock();
+      const bool being_made = !known;
+      return {"this process is opening or closing it", being_made, false, std::move(known)};
+    }
+    // Its close here would drop the locks of another part of this process that has it open: as a
+    // database under that name, or as a copy of this library with a registry of its own, whose
+    // mapping no lock would show.
+    if ((before.st_size != kFileBytes || MayBeLockedHere(path)) && IsOpenElsewhere(before)) {
+      return {"another part of this process has it open"};
+    }
+  } else if (std::string why = NoRoomBecause(database_path, kFileBytes, kFileBytes); !why.empty()) {
+    return {why, false, /*lacks_room=*/!LeavesReserve(database_path, kFileBytes)};
+  }
+  const int create = exists ? 0 : O_CREAT | O_EXCL;
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | create,
+                      database.st_mode & 0666);
+  if (fd < 0) {
+    if (errno == EEXIST) return {"another process is making it", /*being_made=*/true};
+    return {ErrnoText("open", errno)};
+  }
+  struct stat status {};
+  if (fstat(fd, &status) != 0) {
+    // One that was there may be anything by now, so it is not even closed.
+    const int error = errno;
+    if (!exists) close(fd);
+    return {ErrnoText("stat", error)};
+  }
+  if (exists && (status.st_dev != before.st_dev || status.st_ino != before.st_ino)) {
+    return {"it was replaced while it was opened"};  // likewise
+  }
+  Enter(fd, status, /*made=*/!exists);
+  return {};
+}
+
+void ControlDescriptor::Enter(int fd, const struct stat& status, bool made) {
+  fd_ = fd;
+  made_ = made;
+  key_ = {status.st_dev, status.st_ino};
+  entry_.key() = key_;
+  registry_.control_files.insert(std::move(entry_));
+}
+
+void ControlDescriptor::Close() {
+  if (fd_ < 0) return;
+  const MutexLock lock(registry_.control_mutex);
+  // Nothing of this attempt stays locked, even where the descriptor has to stay open.
+  SetByteLock(fd_, ByteLock::kNone, layout::kLockMake);
+  SetByteLock(fd_, ByteLock::kNone, layout::kLockAttached);
+  // A close drops the locks of another part of this process that has the file open. A descriptor
+  // that a fork has left has none.
+  struct stat status {};
+  const bool may_be_locked = !made_ && HasLocksHere(fd_);
+  if (!may_be_locked || (fstat(fd_, &status) == 0 && !IsOpenElsewhere(status, fd_))) close(fd_);
+  fd_ = -1;
+  entry_ = registry_.control_files.extract(key_);
+  entry_.mapped().reset();
+}
+
+int ControlDescriptor::HandTo(const std::shared_ptr<ControlFile>& file) {
+  const MutexLock lock(registry_.control_mutex);
+  registry_.control_files.find(key_)->second = file;
+  return std::exchange(fd_, -1);
+}
+
+}  // namespace walmanager
