@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from conftest import connect, one
-from helpers import error, poll, report
+from helpers import error, report
+from waiting import wait_for
 
 @pytest.fixture
 def target(tmp_path):
@@ -59,4 +60,4 @@ def copying(db):
     """Waits until a copy has begun; its row of connection_metrics."""
     db.row_factory = sqlite3.Row
     sql = "SELECT * FROM connection_metrics WHERE role = 'backup' AND pages_done > 0"
-    return dict(poll(lambda: db.execute(sql).fetchone()))
+    return dict(wait_for(lambda: db.execute(sql).fetchone()))

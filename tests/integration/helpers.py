@@ -10,6 +10,7 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics
+from waiting import wait_for
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 STRANGE = """it's "odd" [ü] %s"""  # a name
@@ -82,25 +83,6 @@ def frames(db, commits):
         db.execute("REPLACE INTO t VALUES (1, randomblob(8))")
 
 
-def poll(condition, seconds=10):
-    """Waits until the condition holds, and gives what it returned."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.002)
-
-
-def copied_in_background(db, times=1, schema="main", seconds=30):
-    """Waits until the thread has copied frames so often; the row of wal_metrics then."""
-    def row_then():
-        row = metrics(db, schema)
-        return row if row["checkpoints_background"] >= times else None
-    return poll(row_then, seconds)
-
-
 def started_over(db, resets=1, seconds=30):
     """Commits one row after the other until the log has started over so often; the row of wal_metrics then."""
     def row_then():
@@ -109,7 +91,7 @@ def started_over(db, resets=1, seconds=30):
             return row
         time.sleep(0.002)
         db.execute("INSERT INTO t(payload) VALUES (1)")
-    return poll(row_then, seconds)
+    return wait_for(row_then, seconds)
 
 
 def environment(**variables):

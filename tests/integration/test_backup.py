@@ -10,7 +10,8 @@ import pytest
 
 from backups import Background, backup, content, copying, refusal, slow, target  # noqa: F401 (a fixture among them)
 from conftest import connect, one
-from helpers import apsw_connect, error, poll, rows_into
+from helpers import apsw_connect, error, rows_into
+from waiting import wait_for
 
 FIELDS = ["path", "pages", "bytes", "duration_ms", "verified", "wal_growth_bytes"]
 
@@ -144,7 +145,7 @@ def test_a_writer_that_commits_all_the_time_does_not_starve_it(db, wal_path, tar
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        poll(lambda: commits[0] > 10)
+        wait_for(lambda: commits[0] > 10)
         first = commits[0]
         done = backup(db, target, pages_per_step=5, pause_ms=1)
         last = commits[0]
@@ -190,11 +191,11 @@ def test_pages_that_are_read_along_are_of_the_snapshot(db, wal_path, target):
     for thread in threads:
         thread.start()
     try:
-        assert poll(lambda: moved[0] > 0)  # the first copy has some of it, too
+        assert wait_for(lambda: moved[0] > 0)  # the first copy has some of it, too
         for pages_per_step in (30, 100, 1000, 30):
             before = list(moved)
             backup(db, target, pages_per_step=pages_per_step, pause_ms=1, overwrite=True)
-            assert poll(lambda: moved[0] > before[0] and moved[1] > before[1])
+            assert wait_for(lambda: moved[0] > before[0] and moved[1] > before[1])
             copy = connect(target, load=None)
             assert copy.execute("SELECT sum(amount), sum(id > 2000) FROM account").fetchone() == (0, 2000)
             assert copy.execute("SELECT sum(abs(amount)) FROM account").fetchone()[0] > 0

@@ -12,7 +12,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
-from helpers import Holder, error, poll, rows_into, snapshot, write
+from helpers import Holder, error, rows_into, snapshot, write
+from waiting import wait_for
 
 # What is wrong with the engine of this machine, and with the machine.
 ENGINE = {"wal_reset_bug"}
@@ -162,7 +163,7 @@ def test_foreign_keys_are_judged_on_connections_that_write(sampled, wal_path):
     write(db, 5)
     db.execute("PRAGMA synchronous=NORMAL")
     onlooker = connect(wal_path)
-    poll(lambda: (db.execute("SELECT 1").fetchall(), bad(onlooker) == set())[1])  # told once a second
+    wait_for(lambda: (db.execute("SELECT 1").fetchall(), bad(onlooker) == set())[1])  # told once a second
     onlooker.execute("INSERT INTO t(payload) VALUES (1)")
     assert bad(onlooker) == {"foreign_keys"}
     assert bad(db) == {"foreign_keys"}
@@ -236,16 +237,16 @@ def test_a_log_beyond_its_limit_and_who_pins_it(db, wal_path):
         assert found <= {"wal_size", "log_pinned", "unmanaged_processes", "checkpoint_partial"}
         assert health(db)["wal_size"]["status"] == "critical"
         assert "frames behind" in health(db)["log_pinned"]["detail"]
-    poll(lambda: (write(db, 1), bad(db) == set())[1])
+    wait_for(lambda: (write(db, 1), bad(db) == set())[1])
 
 
 def test_frames_that_do_not_shrink(db, wal_path):
     db.execute("SELECT wal_set('checkpoint_frames', 10), wal_set('checkpoint_progress.warning', 0.2)")
     reader = snapshot(wal_path)
     write(db, 99, 1000)
-    poll(lambda: "checkpoint_progress" in bad(db))
+    wait_for(lambda: "checkpoint_progress" in bad(db))
     reader.close()
-    poll(lambda: (write(db, 1), "checkpoint_progress" not in bad(db))[1])
+    wait_for(lambda: (write(db, 1), "checkpoint_progress" not in bad(db))[1])
 
 
 def test_slow_statements(sampled):
@@ -255,7 +256,7 @@ def test_slow_statements(sampled):
     db.create_function("pause", 1, lambda ms: time.sleep(ms / 1000))
     for _ in range(40):
         db.execute("SELECT pause(10)").fetchall()
-    poll(lambda: "query_latency" in bad(db))
+    wait_for(lambda: "query_latency" in bad(db))
     assert 8.8 < health(db)["query_latency"]["value"] < 1000
 
 
@@ -266,7 +267,7 @@ def test_slow_commits(sampled):
     db.create_function("pause", 1, lambda ms: time.sleep(ms / 1000))
     for _ in range(20):
         db.execute("INSERT INTO t(payload) SELECT pause(10)")
-    poll(lambda: "commit_latency" in bad(db))
+    wait_for(lambda: "commit_latency" in bad(db))
 
 
 def test_connections(db, wal_path):
@@ -276,7 +277,7 @@ def test_connections(db, wal_path):
     other.execute("SELECT wal_application_name('the sleeper')").fetchall()
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM t").fetchall()
-    poll(lambda: bad(db) == {"idle_in_transaction", "long_transaction"})
+    wait_for(lambda: bad(db) == {"idle_in_transaction", "long_transaction"})
     assert "the sleeper" in health(db)["idle_in_transaction"]["detail"]
     other.execute("COMMIT")
     assert bad(db) == set()
@@ -290,12 +291,12 @@ def test_an_unfinished_statement(sampled, wal_path):
     other = connect(wal_path)
     cursor = other.execute("SELECT id FROM t")
     cursor.fetchone()
-    poll(lambda: bad(db) == {"unfinished_statement"})
+    wait_for(lambda: bad(db) == {"unfinished_statement"})
     assert "SELECT id FROM t" in health(db)["unfinished_statement"]["detail"]
     cursor.fetchone()
-    poll(lambda: bad(db) == set())
+    wait_for(lambda: bad(db) == set())
     cursor.close()
-    poll(lambda: bad(db) == set())
+    wait_for(lambda: bad(db) == set())
     other.close()
 
 
@@ -315,7 +316,7 @@ def test_upgrades(sampled, wal_path):
         db.execute("SELECT count(*) FROM t").fetchall()
         db.execute("INSERT INTO t(payload) VALUES (1)")
         db.execute("COMMIT")
-    poll(lambda: bad(db) == {"transactions_upgraded"})
+    wait_for(lambda: bad(db) == {"transactions_upgraded"})
 
 
 def test_free_pages(db):
@@ -495,7 +496,7 @@ def test_a_log_that_starts_over_at_the_next_commit_is_well(db):
     db.execute("SELECT wal_set('wal_limit_bytes', 65536), wal_set('checkpoint_frames', 100000000)")
     db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300) "
                "INSERT INTO t(payload) SELECT zeroblob(3000) FROM n")
-    poll(lambda: metrics(db)["pending_frames"] == 0)
+    wait_for(lambda: metrics(db)["pending_frames"] == 0)
     assert metrics(db)["wal_frames"] > 200
     row = health(db)["wal_size"]
     assert row["status"] == "ok" and "the next commit starts it over" in row["detail"], row
@@ -505,15 +506,15 @@ def test_a_log_that_starts_over_at_the_next_commit_is_well(db):
 def test_frames_have_not_waited_since_before_they_were_written(db, wal_path):
     db.execute("SELECT wal_set('checkpoint_frames', 10), wal_set('checkpoint_progress.warning', 2)")
     write(db, 99, 1000)
-    poll(lambda: metrics(db)["pending_frames"] <= 10)
+    wait_for(lambda: metrics(db)["pending_frames"] <= 10)
     time.sleep(2.5)
     reader = snapshot(wal_path)
     db.execute("INSERT INTO t(payload) SELECT zeroblob(3000) FROM t")
     assert metrics(db)["pending_frames"] > 10
     # Until a checkpoint has met the reader nobody knows since when.
-    poll(lambda: one(db, "SELECT result FROM wal_checkpoints LIMIT 1") == "partial" and
+    wait_for(lambda: one(db, "SELECT result FROM wal_checkpoints LIMIT 1") == "partial" and
          health(db)["checkpoint_progress"]["status"] == "ok", seconds=1.9)
-    poll(lambda: "checkpoint_progress" in bad(db))
+    wait_for(lambda: "checkpoint_progress" in bad(db))
     reader.close()
 
 
@@ -522,8 +523,8 @@ def test_one_slow_statement_or_commit_is_no_percentile(sampled):
     db.execute("SELECT wal_set('query_latency.warning', 5), wal_set('commit_latency.warning', 5)")
     db.create_function("pause", 1, lambda ms: time.sleep(ms / 1000))
     db.execute("INSERT INTO t(payload) SELECT pause(20)")
-    poll(lambda: health(db)["commit_latency"]["status"] != "unknown")
-    poll(lambda: "fewer than 10" in health(db)["commit_latency"]["detail"])
+    wait_for(lambda: health(db)["commit_latency"]["status"] != "unknown")
+    wait_for(lambda: "fewer than 10" in health(db)["commit_latency"]["detail"])
     assert not bad(db) & {"commit_latency", "query_latency"}
 
 
@@ -532,7 +533,7 @@ def test_the_history_has_the_score_that_is_shown(sampled):
     db.execute("PRAGMA synchronous=NORMAL")
     write(db, 50)
     db.execute("PRAGMA synchronous=NORMAL")
-    poll(lambda: health(db)["overall"]["score"] ==
+    wait_for(lambda: health(db)["overall"]["score"] ==
          one(db, "SELECT (SELECT health_score FROM wal_history WHERE resolution_ms = 20 ORDER BY at DESC LIMIT 1)"))
 
 

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, inline, metrics, one
-from helpers import apsw_connect, copied_in_background, frames, poll, python, wal_bytes, write
+from helpers import apsw_connect, frames, python, wal_bytes, write
+from waiting import copied_in_background, wait_for
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ def test_after_pragma_0_the_thread_does_not_copy_for_this_connection(fast, wal_p
     other = connect(wal_path)
     write(other, 1)
     copied_in_background(other)
-    poll(lambda: write(other, 1) or metrics(other)["wal_frames"] < 1000)
+    wait_for(lambda: write(other, 1) or metrics(other)["wal_frames"] < 1000)
     other.close()
 
 
@@ -257,7 +258,7 @@ def test_bug_a_reader_that_wants_a_plan_let_a_thread_copy_for_a_writer_that_set_
     scan(reader)
     assert nothing_is_copied(fast)["checkpoints"] == 0
     plan = "SELECT plan FROM query_performance WHERE query = 'SELECT count(*) FROM t WHERE payload = ?'"
-    assert poll(lambda: one(fast, plan)).startswith("SCAN")  # its plan is had all the same
+    assert wait_for(lambda: one(fast, plan)).startswith("SCAN")  # its plan is had all the same
     reader.close()
 
 
@@ -271,7 +272,7 @@ def test_bug_after_pragma_0_a_thread_of_earlier_commits_went_on(fast):
     fast.execute("PRAGMA wal_autocheckpoint=1000").fetchall()
     before = metrics(fast)["checkpoints"]
     frames(fast, 1)
-    poll(lambda: frames(fast, 1) or metrics(fast)["checkpoints"] > before)
+    wait_for(lambda: frames(fast, 1) or metrics(fast)["checkpoints"] > before)
 
 
 # --- what the PRAGMA reads, put back
@@ -491,7 +492,7 @@ def test_bug_the_thread_copied_where_the_program_turned_its_hook_off(wal_path):
     insert = "INSERT INTO t(payload) VALUES (zeroblob(100))"
     for _ in range(1100):
         db.cursor().execute(insert)
-    poll(lambda: apsw_metrics(db, "checkpoints_background")[0] > 0)
+    wait_for(lambda: apsw_metrics(db, "checkpoints_background")[0] > 0)
     db.wal_autocheckpoint(0)
     for _ in range(8):
         db.cursor().execute(insert)
@@ -655,7 +656,7 @@ def test_a_look_catches_up_with_returning_statements(fast):
             returning_and_reset(fast, 1)
             fast.execute("SELECT 1").fetchall()
         return metrics(fast)["checkpoints_inline"]
-    poll(caught_up)
+    wait_for(caught_up)
     row = metrics(fast)
     assert (row["pending_frames"], row["checkpoints_inline"]) == (0, 1)
 
@@ -677,7 +678,7 @@ def test_returning_statements_alone_are_copied_in_the_background(fast, wal_path)
     returning_and_reset(fast, 5000)
     assert wal_bytes(wal_path) < 2 * limit
     row = copied_in_background(fast)
-    poll(lambda: returning_and_reset(fast, 64) or metrics(fast)["wal_resets"] > row["wal_resets"], 30)
+    wait_for(lambda: returning_and_reset(fast, 64) or metrics(fast)["wal_resets"] > row["wal_resets"], 30)
 
 
 def test_a_returning_statement_read_to_its_end_calls_the_hook(db):

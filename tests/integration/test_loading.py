@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from conftest import BUILD, EXTENSION, PROCESS_EXTENSION, connect, inline, metrics, one
-from helpers import apsw_connect, copied_in_background, error, files_beside, python, wal_bytes, write
+from helpers import apsw_connect, error, files_beside, python, wal_bytes, write
+from waiting import copied_in_background
 
 LIBRARY = BUILD / "walmanager.so"
 
@@ -143,7 +144,7 @@ before = metrics(second)
 second.execute("SELECT wal_strategy('conversation_workload')").fetchall()
 for _ in range(1200):
     second.execute("INSERT INTO t(payload) VALUES (zeroblob(10))")
-from helpers import copied_in_background
+from waiting import copied_in_background
 row = copied_in_background(second)
 assert (row["commits"], row["processes"]) == (before["commits"] + 1200, 1), row
 second.close(); third.close()

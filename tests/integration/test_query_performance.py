@@ -7,7 +7,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
-from helpers import columns, error, poll
+from helpers import columns, error
+from waiting import wait_for
 
 
 def row(db, query, schema="main"):
@@ -421,7 +422,7 @@ def test_the_plan_of_a_scanning_statement_is_kept(db):
     query = "SELECT id FROM t WHERE payload = ?"
     def plan():
         return row(db, query)["plan"]
-    assert poll(plan) == "SCAN t"
+    assert wait_for(plan) == "SCAN t"
     assert one(db, "SELECT plan FROM query_performance WHERE query = 'INSERT INTO t (payload) VALUES (?), ...'") is None
 
 
@@ -489,7 +490,7 @@ def test_bug_one_connection_without_a_thread_lost_the_plans_that_others_waited_f
     def plan():
         db.execute("INSERT INTO t(payload) VALUES (1)")
         return one(asks, "SELECT plan FROM query_performance WHERE query LIKE 'SELECT id AS waits%'")
-    assert poll(plan, 20) == "SCAN t"
+    assert wait_for(plan, 20) == "SCAN t"
     for connection in (db, waits, late, asks):
         connection.close()
 
@@ -502,7 +503,7 @@ def test_the_thread_captures_a_plan_of_a_process_that_does_not_ask(wal_path):
         db.execute("SELECT 1").fetchall()
         rows = asker.execute("SELECT plan FROM query_performance WHERE query LIKE 'SELECT id FROM t WHERE payload = ? UNION%'").fetchall()
         return rows and rows[0][0]
-    assert poll(plan, 20).splitlines() == ["COMPOUND QUERY", "  LEFT-MOST SUBQUERY", "    SCAN t",
+    assert wait_for(plan, 20).splitlines() == ["COMPOUND QUERY", "  LEFT-MOST SUBQUERY", "    SCAN t",
                                            "  UNION USING TEMP B-TREE", "    SEARCH t"]
     db.close(), asker.close()
 
@@ -511,11 +512,11 @@ def test_a_plan_is_made_again_when_the_schema_changed(db):
     db.execute("INSERT INTO t(payload) VALUES (1), (2)")
     query = "SELECT id FROM t WHERE payload = ?"
     db.execute("SELECT id FROM t WHERE payload = 1").fetchall()
-    assert poll(lambda: row(db, query)["plan"]) == "SCAN t"
+    assert wait_for(lambda: row(db, query)["plan"]) == "SCAN t"
     db.execute("CREATE INDEX i ON t(payload)")
     db.execute("SELECT wal_set('slow_query_ms', 0)").fetchall()
     db.execute("SELECT id FROM t WHERE payload  = 1").fetchall()
-    assert poll(lambda: row(db, query)["plan"] != "SCAN t")
+    assert wait_for(lambda: row(db, query)["plan"] != "SCAN t")
     assert row(db, query)["plan"] == "SEARCH t USING COVERING INDEX i (payload=?)"
 
 
@@ -523,13 +524,13 @@ def test_a_plan_is_renewed_where_the_new_one_scans_nothing(db):
     db.executemany("INSERT INTO t(payload) VALUES (?)", [(i,) for i in range(100)])
     query = "SELECT id FROM t WHERE payload = ?"
     db.execute("SELECT id FROM t WHERE payload = ?", (7,)).fetchall()
-    assert poll(lambda: row(db, query)["plan"]) == "SCAN t"
+    assert wait_for(lambda: row(db, query)["plan"]) == "SCAN t"
     db.execute("CREATE INDEX i ON t(payload)")
     def renewed():
         for _ in range(20):
             db.execute("SELECT id FROM t WHERE payload = ?", (7,)).fetchall()
         return row(db, query)["plan"] != "SCAN t"
-    assert poll(renewed)
+    assert wait_for(renewed)
     assert row(db, query)["plan"] == "SEARCH t USING COVERING INDEX i (payload=?)"
 
 

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, one
-from helpers import STRANGE, Holder, columns, environment, error, files_beside, poll, quoted, rows_into, write
+from helpers import STRANGE, Holder, columns, environment, error, files_beside, quoted, rows_into, write
+from waiting import wait_for
 
 COLUMNS = [("schema", "TEXT"), ("priority", "INTEGER"), ("area", "TEXT"), ("finding", "TEXT"), ("evidence", "TEXT"),
            ("action", "TEXT"), ("sql_to_run", "TEXT"), ("total_ms", "REAL")]
@@ -94,7 +95,7 @@ def test_a_healthy_database_has_the_engine_s_row_alone(db, wal_path):
         other.execute("SELECT max(id) FROM t").fetchall()
         other.execute("UPDATE t SET payload = 0 WHERE id = ?", (i,))
         other.execute("COMMIT")
-    poll(lambda: one(db, "SELECT count(*) FROM wal_history"))
+    wait_for(lambda: one(db, "SELECT count(*) FROM wal_history"))
     rows = advice(db, engine=True)
     if one(db, "SELECT wal_reset_bug FROM wal_environment"):
         row = rows.pop()
@@ -380,7 +381,7 @@ def larger_than_a_cache(db):
     """Twelve megabytes, in the database's file and not in its log."""
     sample(db)
     rows_into(db, 3000, payload="zeroblob(3000)")
-    poll(lambda: '"complete":true' in one(db, "SELECT wal_checkpoint('full')"))
+    wait_for(lambda: '"complete":true' in one(db, "SELECT wal_checkpoint('full')"))
 
 
 def random_reads(db, pages=120_000):
@@ -390,7 +391,7 @@ def random_reads(db, pages=120_000):
         db.execute(f"WITH RECURSIVE n(i, k) AS (SELECT 1, 1 UNION ALL SELECT i + 1, (i * 7919) % {rows} + 1 FROM n "
                    "WHERE i < 15000) SELECT count((SELECT payload FROM t WHERE t.id = n.k)) FROM n").fetchall()
         return hour(db, "cache_pages") >= pages
-    poll(wanted)
+    wait_for(wanted)
 
 
 CACHE, MMAP = "the page cache is too small for the work", "pages are copied into each connection's cache"
@@ -528,14 +529,14 @@ def pinned_by_a_reader(db, wal_path):
 def test_commits_that_wait_for_checkpoints(pinned_by_a_reader):
     db = pinned_by_a_reader
     sample(db)
-    poll(lambda: hour(db, "samples"))  # what came before is not counted
+    wait_for(lambda: hour(db, "samples"))  # what came before is not counted
     db.execute("""SELECT wal_strategy_define('waits', '[{"rule": "each", "priority": 1, "mode": "RESTART",
                   "condition": "pending_frames > 0", "runs": "inline", "stall_budget_ms": 1200}]')""")
     db.execute("SELECT wal_strategy('waits')")
     write(db, 1)
     assert one(db, "SELECT checkpoint_stall_ms FROM wal_metrics") >= 1200
     waits = "commits wait for checkpoints"
-    poll(lambda: waits in found(db))
+    wait_for(lambda: waits in found(db))
     row, = (row for row in advice(db) if row["finding"] == waits)
     assert row["area"] == "configuration"
     assert row["sql_to_run"] == "SELECT wal_strategy('low_latency', 'main')"
@@ -571,13 +572,13 @@ def one_large_transaction(db):
     """A megabyte where 64 KiB are the limit."""
     sample(db, wal_limit_bytes=65_536)
     write(db, 1)
-    poll(lambda: hour(db, "samples"))  # what came before is not counted
+    wait_for(lambda: hour(db, "samples"))  # what came before is not counted
     rows_into(db, 1000, first=10, payload="zeroblob(1000)")
 
 
 def test_a_log_beyond_its_limit_though_nobody_pins_it(db, wal_path):
     one_large_transaction(db)
-    poll(lambda: BEYOND in found(db))
+    wait_for(lambda: BEYOND in found(db))
     row, = (row for row in advice(db) if row["finding"] == BEYOND)
     largest = hour(db, "wal_bytes_max")
     assert largest > 1_000_000
@@ -591,7 +592,7 @@ def test_a_log_beyond_its_limit_though_nobody_pins_it(db, wal_path):
 def test_a_setting_of_an_attached_database(attached):
     db, schema, there = attached
     one_large_transaction(there)
-    poll(lambda: BEYOND in found(db, schema))
+    wait_for(lambda: BEYOND in found(db, schema))
     assert BEYOND not in found(db)
     row, = (row for row in advice(db, schema) if row["finding"] == BEYOND)
     follow(db, row)
@@ -662,7 +663,7 @@ def pinned(db, action):
     """The row of the readers, when it is there."""
     def rows_now():
         return [row for row in advice(db) if row["area"] == "readers"]
-    row, = poll(rows_now)
+    row, = wait_for(rows_now)
     assert row["action"].startswith(action)
     assert row["sql_to_run"] is None
     return row

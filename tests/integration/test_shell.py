@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from conftest import EXTENSION, PROCESS_EXTENSION, connect, metrics, one
-from helpers import copied_in_background, environment, files_beside, poll
+from helpers import environment, files_beside
+from waiting import copied_in_background, wait_for
 
 SHELL = shutil.which("sqlite3") or "/usr/bin/sqlite3"
 
@@ -100,7 +101,7 @@ def test_a_shell_at_its_prompt_has_a_thread_that_copies(wal_path):
     say(f".load {EXTENSION}\nPRAGMA synchronous=OFF;\n{insert * 3000}")
     looker = connect(wal_path)
     row = copied_in_background(looker)
-    poll(lambda: say(insert) or metrics(looker)["wal_resets"] > row["wal_resets"], 30)
+    wait_for(lambda: say(insert) or metrics(looker)["wal_resets"] > row["wal_resets"], 30)
     assert {pid for (pid,) in looker.execute("SELECT pid FROM wal_checkpoints")} == {process.pid}
     looker.close()
     assert process.communicate(timeout=60) == ("", "")

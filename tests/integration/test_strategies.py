@@ -6,8 +6,8 @@ import time
 import pytest
 
 from conftest import connect, inline, metrics, one
-from helpers import (columns, copied_in_background, error, frames, poll, python, report, snapshot, started_over,
-                     wal_bytes, write)
+from helpers import columns, error, frames, python, report, snapshot, started_over, wal_bytes, write
+from waiting import copied_in_background, wait_for
 
 FACTS = ("pending_frames, pending_bytes, wal_frames, wal_bytes, page_size, readers, oldest_reader_lag, idle_ms, "
          "since_checkpoint_ms, last_checkpoint_ms, commits_since_checkpoint, commit_rate").split(", ")
@@ -528,7 +528,7 @@ def test_the_thread_begins_at_half_of_a_limit_that_is_smaller(by_default):
     time.sleep(0.1)
     assert metrics(by_default)["checkpoints"] == 0
     frames(by_default, 1)
-    poll(lambda: metrics(by_default)["checkpoints"] > 0)
+    wait_for(lambda: metrics(by_default)["checkpoints"] > 0)
     assert by_default.execute("SELECT rule, origin, moved_frames FROM wal_checkpoints").fetchall() == \
         [("frames", "background", 100)]
 
@@ -540,7 +540,7 @@ def test_a_log_beyond_the_limit_is_looked_at_again_and_again(by_default, wal_pat
     reader = snapshot(wal_path)
     frames(by_default, 300)
     reader.close()
-    poll(lambda: frames(by_default, 1) or metrics(by_default)["wal_frames"] < 100)
+    wait_for(lambda: frames(by_default, 1) or metrics(by_default)["wal_frames"] < 100)
 
 
 @pytest.mark.parametrize("strategy, origin", [("conversation_workload", "background"), ("mine", "inline")])
@@ -550,7 +550,7 @@ def test_the_interval_rule(fast, strategy, origin):
     fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
     fast.execute("SELECT wal_set('checkpoint_interval_ms', 100)").fetchall()
     log = "SELECT rule, origin, mode FROM wal_checkpoints ORDER BY id"
-    first = poll(lambda: frames(fast, 1) or fast.execute(log).fetchall())[0]
+    first = wait_for(lambda: frames(fast, 1) or fast.execute(log).fetchall())[0]
     assert first == ("interval", origin, "PASSIVE")
     assert fired(fast, strategy)["interval"] >= 1
     assert metrics(fast)["wal_frames"] < 1000
@@ -694,7 +694,7 @@ def test_sqlite_default_tries_on_while_a_reader_pins_the_log(fast, wal_path):
     frames(fast, 1500)
     assert metrics(fast)["checkpointed_frames"] == 10
     reader.close()
-    poll(lambda: frames(fast, 1) or metrics(fast)["wal_frames"] < 1000)
+    wait_for(lambda: frames(fast, 1) or metrics(fast)["wal_frames"] < 1000)
 
 
 def test_settings_in_conditions(fast):

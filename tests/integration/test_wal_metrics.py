@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from conftest import EXTENSION, connect, inline, metrics, one
-from helpers import (Holder, apsw_connect, columns, copied_in_background, environment, poll, python, report,
-                     snapshot, started_over, wal_bytes, write)
+from helpers import (Holder, apsw_connect, columns, environment, python, report, snapshot, started_over, wal_bytes,
+                     write)
+from waiting import copied_in_background, wait_for
 
 # As the contract has it, in its order.
 CONTRACT = """
@@ -349,7 +350,7 @@ def test_our_own_connections_are_no_readers_while_the_thread_copies(fast):
     seen = set()
     for round in range(1, 11):
         write(fast, 1100)
-        poll(lambda: seen.add(readers(fast)) or metrics(fast)["checkpoints_background"] >= round, 30)
+        wait_for(lambda: seen.add(readers(fast)) or metrics(fast)["checkpoints_background"] >= round, 30)
         started_over(fast, round)
     assert seen == {(0, None)}
 
@@ -462,7 +463,7 @@ def test_background_checkpoints_that_a_reader_hinders(fast, wal_path):
     fast.execute("SELECT wal_set('checkpoint_frames', 10)").fetchall()
     reader = snapshot(wal_path)
     write(fast, 300)
-    row = poll(lambda: (row := metrics(fast))["checkpoints_skipped"] >= 3 and row["checkpoints"] >= 1 and row, 30)
+    row = wait_for(lambda: (row := metrics(fast))["checkpoints_skipped"] >= 3 and row["checkpoints"] >= 1 and row, 30)
     assert row["checkpoints_partial"] + row["checkpoints_busy"] == row["checkpoints"]
     assert one(fast, "SELECT count(*) FROM wal_checkpoints WHERE error LIKE 'a reader holds frame 1 of %'") >= 1
     assert (row["checkpoints_failed"], row["wal_resets"]) == (0, 0)

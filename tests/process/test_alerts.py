@@ -12,7 +12,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, one
-from workers import WorkerError, fast_path, integrity, poll, worker  # noqa: F401 (fixtures among them)
+from waiting import poll
+from workers import WorkerError, fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
 # What is wrong with the engine of this machine.
 ENGINE = {"wal_reset_bug"}

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from conftest import connect, one
-from workers import NOBODY, WorkerError, fast_path, poll, small_disk, worker  # noqa: F401 (fixtures among them)
+from waiting import poll
+from workers import NOBODY, WorkerError, fast_path, small_disk, worker  # noqa: F401 (fixtures among them)
 
 ROWS = 3000  # of a thousand bytes
 

@@ -18,7 +18,8 @@ import tempfile
 import pytest
 
 from conftest import BUILD, EXTENSION, connect
-from workers import NOBODY, integrity, poll, worker  # noqa: F401 (worker is a fixture)
+from waiting import poll
+from workers import NOBODY, integrity, worker  # noqa: F401 (worker is a fixture)
 
 MAGIC = b"walmanager ctrl\0"
 # Offsets in the header (ext/core/control/control_layout.h).

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
-from workers import fast_path, integrity, poll, worker  # noqa: F401 (fixtures among them)
+from waiting import poll
+from workers import fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
 # A row is acknowledged after its commit: its key and the length of its payload.
 WRITE = """

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from conftest import connect, one
-from workers import PATIENCE, copied_in_background, fast_path, integrity, poll, worker  # noqa: F401 (fixtures)
+from waiting import copied_in_background, poll
+from workers import PATIENCE, fast_path, integrity, worker  # noqa: F401 (fixtures)
 
 FRAME = 4096 + 24
 # Offsets in the control file (ext/core/control/control_layout.h): in Header, and in EngineState.

@@ -3,7 +3,8 @@ may open its own, and the parent must not notice (ext/README.md, decision 8)."""
 
 import pytest
 
-from workers import copied_in_background, fast_path, integrity, worker  # noqa: F401 (fixtures among them)
+from waiting import copied_in_background
+from workers import fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
 # `in_child(function)` runs it in a fork and returns what it returned; `hold(function)` the same, and
 # the child stays until `release()`.

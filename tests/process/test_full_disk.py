@@ -5,7 +5,8 @@ import os
 import pytest
 
 from conftest import connect, one
-from workers import integrity, poll, small_disk, worker  # noqa: F401 (fixtures among them)
+from waiting import poll
+from workers import integrity, small_disk, worker  # noqa: F401 (fixtures among them)
 
 CHECKS = "SELECT status, detail FROM system_health WHERE check_name = ?"
 

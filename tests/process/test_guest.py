@@ -8,7 +8,8 @@ import pathlib
 import pytest
 
 from conftest import EXTENSION, connect, inline, metrics, one
-from workers import NOBODY, copied_in_background, fast_path, poll, worker  # noqa: F401 (fixtures among them)
+from waiting import copied_in_background, poll
+from workers import NOBODY, fast_path, worker  # noqa: F401 (fixtures among them)
 
 LOG_OF_1000_FRAMES = 1000 * (4096 + 24) + 32
 BOUND = 2 * LOG_OF_1000_FRAMES  # checkpoints at 1000 frames keep the log below this

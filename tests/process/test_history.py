@@ -13,7 +13,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, one
-from workers import TESTS, fast_path, integrity, poll, worker  # noqa: F401 (fixtures among them)
+from waiting import poll
+from workers import TESTS, fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
 INTERVAL = 20
 FINEST = "resolution_ms < 60000"

@@ -7,7 +7,8 @@ import pathlib
 import pytest
 
 from conftest import connect, metrics, one
-from workers import poll, worker  # noqa: F401 (fixtures among them)
+from waiting import poll
+from workers import worker  # noqa: F401 (fixtures among them)
 
 
 def delete(path):

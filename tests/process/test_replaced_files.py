@@ -9,7 +9,8 @@ import time
 import pytest
 
 from conftest import connect, metrics, one
-from workers import fast_path, integrity, poll, worker  # noqa: F401 (fixtures among them)
+from waiting import poll
+from workers import fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
 SECOND_PROCESS = """
 db.execute("PRAGMA wal_autocheckpoint=0")

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from conftest import connect, metrics, one
-from workers import fast_path, integrity, namespaces, poll, worker  # noqa: F401 (fixtures)
+from waiting import poll
+from workers import fast_path, integrity, namespaces, worker  # noqa: F401 (fixtures)
 
 # As Litestream works: a read transaction keeps the log, and is given up for a moment at each of its checkpoints,
 # after which its table changes.

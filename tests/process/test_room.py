@@ -9,7 +9,8 @@ import textwrap
 import pytest
 
 from conftest import BUILD, EXTENSION, connect, one
-from workers import integrity, poll, worker  # noqa: F401 (worker is a fixture)
+from waiting import poll
+from workers import integrity, worker  # noqa: F401 (worker is a fixture)
 
 MB = 1_000_000
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")

@@ -13,7 +13,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
-from workers import copied_in_background, fast_path, integrity, poll, worker  # noqa: F401 (fixtures among them)
+from waiting import copied_in_background, poll
+from workers import fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
 SLABS = 256  # layout::kConnections
 

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
-from workers import fast_path, integrity, poll, worker  # noqa: F401 (fixtures)
+from waiting import poll
+from workers import fast_path, integrity, worker  # noqa: F401 (fixtures)
 
 CUT_UNTIL_NS = 152  # in Header of ext/core/control/control_layout.h
 LIMIT = 2_000_000

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
-from workers import fast_path, namespaces, poll, worker  # noqa: F401 (fixtures)
+from waiting import poll
+from workers import fast_path, namespaces, worker  # noqa: F401 (fixtures)
 
 
 def rows(db, sql, *parameters):

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 
 import pytest
 
@@ -99,6 +98,10 @@ class Worker:
     def run(self, statements):
         self.start("run", statements)
         self.finish()
+
+    def metrics(self):
+        """The row of wal_metrics that its connection `db` sees."""
+        return self.call("metrics(db)")
 
     def read_line(self):
         """The next line that the worker prints; None at its end."""
@@ -191,22 +194,6 @@ def fast_path(tmp_path):
     db.close()
     yield path
     shutil.rmtree(directory)
-
-
-def poll(question, wanted=True, seconds=4):
-    """Asks until the answer is `wanted`; returns the last answer."""
-    deadline = time.monotonic() + seconds
-    while (answer := question()) != wanted and time.monotonic() < deadline:
-        time.sleep(0.002)
-    return answer
-
-
-def copied_in_background(process, times=1):
-    """Waits until the thread of some process has copied frames so often; the row of wal_metrics then."""
-    poll(lambda: process.call("metrics(db)['checkpoints_background']") >= times, True, seconds=PATIENCE)
-    row = process.call("metrics(db)")
-    assert row["checkpoints_background"] >= times
-    return row
 
 
 @pytest.fixture
