@@ -121,10 +121,9 @@ Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema 
   if (const auto replicator = source.FindReplicator(row.schema)) {
     const auto wish = static_cast<ReplicatorWish>(row.settings.Values()[Setting::kReplicator]);
     // Where this connection lets the background thread take no look, an old one is not believed.
-    row.replicated =
-        IsReplicators(wish, *replicator) &&
-        (wish == ReplicatorWish::kAlways || source.InlineBecause(row.schema).empty() ||
-         !IsStale(control->region().engine().replicator, MonotonicNs()));
+    row.replicated = IsReplicators(wish, *replicator) &&
+                     (wish == ReplicatorWish::kAlways || source.InlineBecause(row.schema).empty() ||
+                      !IsStale(control->region().engine().replicator, MonotonicNs()));
   }
   row.optimized_ms = static_cast<std::int64_t>(control->region().engine().optimized_ms.load());
   row.commits = control->region().ReadCommits(/*with_histogram=*/true);
