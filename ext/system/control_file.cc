@@ -153,13 +153,13 @@ ControlFile::~ControlFile() {
 }
 
 std::string ControlFile::reason() const {
-  const std::lock_guard lock(reason_mutex_);
+  const MutexLock lock(reason_mutex_);
   return reason_;
 }
 
 void ControlFile::TakeReason(const ControlFile& later) {
   const std::string reason = later.reason();
-  const std::lock_guard lock(reason_mutex_);
+  const MutexLock lock(reason_mutex_);
   reason_ = reason;
   being_made_ = later.being_made();
   lacks_room_ = later.lacks_room();
@@ -177,7 +177,7 @@ void ControlFile::MoveCountsTo(const std::shared_ptr<ControlFile>& heir) {
   const bool first = frames != 0 && frames == max_frame && !reset;
   if (!first) heir->region_.AddFrames(kSharedSlab, frames);
   {
-    const std::lock_guard lock(slab_mutex_);
+    const MutexLock lock(slab_mutex_);
     frames_go_along_.store(first, std::memory_order_release);
     heir_ = heir;
   }
@@ -190,7 +190,7 @@ void ControlFile::MoveCounts(ControlFile& heir) {
   const bool with_frames = frames_go_along();
   QueryStatistics before(memory_.get()), now(heir.memory_.get());
   {
-    const std::lock_guard lock(slab_mutex_);
+    const MutexLock lock(slab_mutex_);
     heir.region_.TakeOverLeft(region_, kSharedSlab, with_frames);
   }
   heir.region_.TakeOverCheckpoints(region_, with_frames);
@@ -206,7 +206,7 @@ bool ControlFile::StillThere() const {
 }
 
 std::size_t ControlFile::ClaimSlab() {
-  const std::lock_guard lock(slab_mutex_);
+  const MutexLock lock(slab_mutex_);
   layout::Header& header = region_.header();
   for (std::size_t i = 0; i < layout::kConnections; ++i) {
     // The lock is the truth: it is free only where no live process owns the slab.
@@ -230,7 +230,7 @@ std::size_t ControlFile::ClaimSlab() {
 
 void ControlFile::ReleaseSlab(std::size_t slab) {
   if (slab >= kSharedSlab) return;
-  const std::lock_guard lock(slab_mutex_);
+  const MutexLock lock(slab_mutex_);
   QueryStatistics(memory_.get()).ReleaseHot(slab);
   region_.slab(slab).info.id.store(0, std::memory_order_relaxed);
   region_.slab(slab).owner.store(0, std::memory_order_relaxed);
@@ -295,7 +295,7 @@ std::int64_t ControlFile::ForgetConnections() {
 
 template <typename Each>
 void ControlFile::EachOwnedSlab(Each each) const {
-  const std::lock_guard lock(slab_mutex_);
+  const MutexLock lock(slab_mutex_);
   const std::uint64_t used = std::min<std::uint64_t>(
       memory_->header.slabs_used.load(std::memory_order_relaxed), layout::kConnections);
   for (std::size_t i = 0; i < used; ++i) {

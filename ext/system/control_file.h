@@ -13,12 +13,12 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "ext/core/base/mutex.h"
 #include "ext/core/control/connection_entry.h"
 #include "ext/core/control/control_region.h"
 #include "ext/system/control_memory.h"
@@ -109,22 +109,26 @@ class ControlFile {
 
    private:
     ControlFile* file_;
-    std::unique_lock<std::mutex> in_process_;
+    // Without annotations: the constructor decides whether it takes the mutex.
+    std::unique_lock<Mutex> in_process_;
     bool held_ = false;
   };
 
  private:
   ControlFile(std::string path, const FileId& database);
   static void Close(ControlFile* file);
-  // Before any other thread knows the object. Returns the one that this process has of the file.
+  // The two run before any other thread knows the object, so they take no lock of it and are not
+  // checked for one. Returns the one that this process has of the file.
   std::shared_ptr<ControlFile> Attach(const std::shared_ptr<ControlFile>& file,
-                                      const std::string& database_path, bool make);
+                                      const std::string& database_path,
+                                      bool make) NO_THREAD_SAFETY_ANALYSIS;
   // Leaves memory_ empty where it fails, and says why in reason_.
-  void TakeOver(int fd, const std::string& database_path, const struct stat& database, bool make);
-  void MoveCounts(ControlFile& heir);
-  // `each(slab, pid)` for those whose owner is alive, pid as in ConnectionEntry. Takes slab_mutex_.
+  void TakeOver(int fd, const std::string& database_path, const struct stat& database,
+                bool make) NO_THREAD_SAFETY_ANALYSIS;
+  void MoveCounts(ControlFile& heir) EXCLUDES(slab_mutex_);
+  // `each(slab, pid)` for those whose owner is alive, pid as in ConnectionEntry.
   template <typename Each>
-  void EachOwnedSlab(Each each) const;
+  void EachOwnedSlab(Each each) const EXCLUDES(slab_mutex_);
 
   const std::string path_;
   const FileId database_;
@@ -140,13 +144,13 @@ class ControlFile {
   std::atomic<bool> being_made_{false};
   std::atomic<bool> lacks_room_{false};
   std::atomic_flag sampling_;
-  std::mutex settings_mutex_;
-  mutable std::mutex reason_mutex_;
-  std::string reason_;                 // guarded by reason_mutex_
-  std::shared_ptr<ControlFile> heir_;  // of private memory; guarded by slab_mutex_
+  Mutex settings_mutex_;  // held while this process holds or tries the settings lock of the file
+  mutable Mutex reason_mutex_;
+  std::string reason_ GUARDED_BY(reason_mutex_);
+  mutable Mutex slab_mutex_;
+  std::shared_ptr<ControlFile> heir_ GUARDED_BY(slab_mutex_);  // of private memory
   std::atomic<bool> frames_go_along_{false};
-  mutable std::mutex slab_mutex_;
-  std::vector<bool> owned_;  // slabs of this process; guarded by slab_mutex_
+  std::vector<bool> owned_ GUARDED_BY(slab_mutex_);  // slabs of this process
 };
 
 }  // namespace walmanager
