@@ -139,7 +139,7 @@ Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema 
   row.database_bytes = database.DatabaseBytes();
   if (row.schema.is_wal()) {
     row.index = source.LookAtLog(row.schema);
-    row.wal_bytes = database.WalBytes();
+    row.wal_bytes = database.MeasureWal();
     if (Connection* host = source.host()) row.hook = HookName(host->ProbeHook());
     CountReaders(source, before, row);
     row.inline_because = source.InlineBecause(row.schema);

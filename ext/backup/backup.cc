@@ -160,7 +160,7 @@ class LogGrowth {
   std::int64_t growth() const { return growth_; }
 
  private:
-  std::int64_t Bytes() const { return database_ ? database_->WalBytes().value_or(0) : 0; }
+  std::int64_t Bytes() const { return database_ ? database_->MeasureWal().value_or(0) : 0; }
   const Database* database_;
   const std::optional<std::int64_t> most_;
   const std::int64_t before_;

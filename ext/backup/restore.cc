@@ -111,7 +111,7 @@ Status CheckRoom(sqlite3* backup, sqlite3* database, const Database& of, std::in
       std::max<std::int64_t>(0, pages * page_size - of.DatabaseBytes().value_or(0));
   // A log that was not moved as a whole cannot start over.
   const std::int64_t used = index.complete() ? 0 : kLogHeaderBytes + index.max_frame * frame;
-  const std::int64_t reused = std::max<std::int64_t>(0, of.WalBytes().value_or(0) - used);
+  const std::int64_t reused = std::max<std::int64_t>(0, of.MeasureWal().value_or(0) - used);
   if (log + growth <= *disk.free_bytes + reused) return Ok{};
   return Error{"needs " + std::to_string(log) + " bytes in the log and " + std::to_string(growth) +
                " more in the database; " + std::to_string(*disk.free_bytes) +

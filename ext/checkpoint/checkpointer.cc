@@ -61,7 +61,7 @@ std::optional<std::array<bool, kReadMarks>> Checkpointer::TryReadMarks() {
   return held;
 }
 
-CheckpointOutcome Checkpointer::Run(const Host& host, CheckpointMode mode,
+CheckpointOutcome Checkpointer::Run(const HostConnection& host, CheckpointMode mode,
                                     std::uint64_t deadline_ns, const WalIndex& before) {
   Allowed allowed = Permit(host);
   if (allowed == Allowed::kYes) allowed = Open();
@@ -103,7 +103,7 @@ CheckpointOutcome Checkpointer::RunOpen(CheckpointMode mode, std::uint64_t deadl
   return outcome;
 }
 
-CheckpointOutcome Checkpointer::RunOnHost(const Host& host, CheckpointMode mode,
+CheckpointOutcome Checkpointer::RunOnHost(const HostConnection& host, CheckpointMode mode,
                                           const WalIndex& before) {
   int log = -1, moved = -1;
   const NoSizeSignal no_signal;

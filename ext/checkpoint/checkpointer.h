@@ -24,6 +24,7 @@
 #include <optional>
 #include <string>
 
+#include "ext/checkpoint/host_connection.h"
 #include "ext/core/control/control_region.h"
 #include "ext/core/format/wal_index_format.h"
 #include "ext/engine/own_connection.h"
@@ -48,14 +49,6 @@ struct CheckpointOutcome {
 
 class Checkpointer {
  public:
-  // The host's connection in whose name a checkpoint runs; valid for the call.
-  struct Host {
-    sqlite3* db;
-    const char* schema;
-    WalFile log;
-    bool own_only;  // nothing may run on `db`
-  };
-
   // `path` of the database file, and which file is meant. `on_change(open)` when ours were opened
   // and when they were closed.
   Checkpointer(std::string path, const FileId& id, std::function<void(bool)> on_change)
@@ -67,7 +60,7 @@ class Checkpointer {
   // Not now for over a second: never, for ten seconds; a log without end is worse than an unguarded
   // checkpoint.
   enum class Allowed { kYes, kNever, kNotNow };
-  Allowed Permit(const Host& host);
+  Allowed Permit(const HostConnection& host);
   void Revoke() { permitted_vfs_ = nullptr; }
   bool permitted() const { return permitted_vfs_ != nullptr; }
   // Opens them where that is permitted and they are not open.
@@ -77,7 +70,7 @@ class Checkpointer {
   // the future PASSIVE is repeated until everything is moved and nobody pins the log, so that the
   // next commit starts it over; nobody else waits for that. The host's connection is in WAL mode.
   // `before`: the log before, where ours cannot look.
-  CheckpointOutcome Run(const Host& host, CheckpointMode mode, std::uint64_t deadline_ns,
+  CheckpointOutcome Run(const HostConnection& host, CheckpointMode mode, std::uint64_t deadline_ns,
                         const WalIndex& before);
   // The same on connections of ours that are open, without a host.
   CheckpointOutcome RunOpen(CheckpointMode mode, std::uint64_t deadline_ns);
@@ -164,7 +157,8 @@ class Checkpointer {
   // Whether what runs must end: cancelled, or the process waits to fork.
   bool MustEnd() const;
   CheckpointOutcome RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns);
-  static CheckpointOutcome RunOnHost(const Host& host, CheckpointMode mode, const WalIndex& before);
+  static CheckpointOutcome RunOnHost(const HostConnection& host, CheckpointMode mode,
+                                     const WalIndex& before);
   // Empty where nobody is: commits went on.
   std::string WhoIsInTheWay(CheckpointMode mode, int rc);
   // The last frame of the oldest reader that keeps this mode from what it wants; nullopt: none

@@ -22,7 +22,7 @@ bool LogDiffers(sqlite3* own) { return own && OwnFileOf(own) && OwnFileOf(own)->
 
 }  // namespace
 
-Checkpointer::Allowed Checkpointer::Permit(const Host& host) {
+Checkpointer::Allowed Checkpointer::Permit(const HostConnection& host) {
   if (open()) {
     const volatile void* host_index = MapWalIndex(host.log);
     // The same memory means the same file: nobody moved or replaced the database since.

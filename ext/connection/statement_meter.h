@@ -22,7 +22,7 @@
 #include "ext/connection/published_connection.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/text/statement_text.h"
-#include "ext/database/plan_wish.h"
+#include "ext/checkpoint/plan_wish.h"
 #include "ext/system/control_file.h"
 
 struct sqlite3;

@@ -1,12 +1,7 @@
 #include "ext/database/database.h"
 
-#include <errno.h>
+#include <utility>
 
-#include <algorithm>
-#include <set>
-#include <vector>
-
-#include "ext/checkpoint/rule_set.h"
 #include "ext/engine/engine_threads.h"
 #include "ext/engine/wal_index.h"
 #include "ext/system/clock.h"
@@ -15,18 +10,6 @@
 #include "ext/system/registry.h"
 
 namespace walmanager {
-namespace {
-
-// True while it lives.
-struct OnlyLooks {
-  explicit OnlyLooks(std::atomic<bool>& the_flag) : flag(the_flag) {
-    flag.store(true, std::memory_order_relaxed);
-  }
-  ~OnlyLooks() { flag.store(false, std::memory_order_relaxed); }
-  std::atomic<bool>& flag;
-};
-
-}  // namespace
 
 std::shared_ptr<Database> Database::ForFile(const std::string& path) {
   const auto id = path.empty() ? std::nullopt : FileIdAt(path);
@@ -46,7 +29,7 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
     const MutexLock lock(registry.mutex);
     if (auto database = find()) return database;
   }
-  // Made without the lock: it looks for files. Who comes second takes the first one's.
+  // Made without the lock: it looks for files. The thread that comes second takes the first one's.
   std::shared_ptr<Database> made(new Database(path, *id));
   const MutexLock lock(registry.mutex);
   if (auto database = find()) return database;
@@ -58,26 +41,39 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
 Database::Database(std::string path, const FileId& id)
     : path_(std::move(path)),
       id_(id),
-      wal_path_(path_ + "-wal"),
-      shm_path_(path_ + "-shm"),
       control_(path_, id_),
-      checkpointer_(path_, id_, [this](bool open) { ShowOwnConnections(open); }) {}
+      checkpoints_(path_, id_, control_.in_use()),
+      copier_(checkpoints_, RequestsToControl()),
+      engine_(checkpoints_, copier_, RequestsToControl().look),
+      replaced_files_(path_),
+      news_(path_) {}
+
+ControlRequests Database::RequestsToControl() {
+  return {.look = [this] { control_.Look(); },
+          .make_if_wanted =
+              [this] {
+                if (control_.is_wanted()) (void)control_.Make(ControlFile::Wish::kMake);
+              }};
+}
 
 Database::~Database() {
-  stopping_ = true;
+  checkpoints_.stopping = true;
   if (watch_thread_) watch_thread_->Stop();
-  kept_.reset();
-  if (thread_) {
-    checkpointer_.Cancel();
-    thread_->Stop();
-    checkpointer_.Resume();
+  std::shared_ptr<KeptConnections> kept;
+  {
+    const MutexLock lock(kept_mutex_);
+    kept.swap(kept_);
   }
-  if (checkpointer_.open()) {
-    // A close of the host's that we did not see come.
-    if (close_behaviour_) checkpointer_.FollowCloseBehaviour(*close_behaviour_);
-    index_at_close_ = checkpointer_.Look();
-    close_began_ns_ = MonotonicNs();
-    checkpointer_.Close();
+  kept.reset();
+  copier_.Stop();
+  Checkpointer& checkpointer = checkpoints_.checkpointer;
+  if (checkpointer.open()) {
+    // A close of the host's that was not announced by BeforeLastClose().
+    const MutexLock lock(close_mutex_);
+    if (last_close_.behaviour) checkpointer.FollowCloseBehaviour(*last_close_.behaviour);
+    last_close_.index = checkpointer.Look();
+    last_close_.began_ns = MonotonicNs();
+    checkpointer.Close();
   }
   // What this process has measured by itself is added before it may end.
   AtCEdge([this] {
@@ -91,41 +87,10 @@ Database::~Database() {
 }
 
 void Database::RecordClose() {
-  // Was it the last close of all, then it moved the rest of the log and removed it.
-  if (!index_at_close_ || index_at_close_->pending() == 0 || FileBytes(wal_path_)) return;
-  const std::uint64_t end = MonotonicNs();
-  CheckpointEntry entry;
-  entry.at_ms = UnixMs();
-  entry.pid = ThisProcess().pid;
-  entry.pid_namespace = ThisProcess().pid_namespace;
-  entry.origin = CheckpointOrigin::kClose;
-  entry.result = CheckpointResult::kComplete;
-  entry.wal_frames = entry.checkpointed_frames = index_at_close_->max_frame;
-  entry.moved_frames = index_at_close_->pending();
-  entry.wal_bytes = 0;
-  entry.duration_ns = static_cast<std::int64_t>(end - close_began_ns_);
-  control()->region().RecordCheckpoint(entry, end);
-}
-
-void Database::ShowOwnConnections(bool open) {
-  if (shown_in_) shown_in_->ReleaseSlab(shown_slab_);
-  shown_in_.reset();
-  if (!open) return;
-  const auto current = control();
-  const std::size_t slab = current->ClaimSlab();
-  if (slab >= layout::kConnections) return;
-  shown_in_ = current;
-  shown_slab_ = slab;
-  if (shown_id_ == 0) shown_id_ = Registry::Get().NewConnectionId();
-  DescribeConnection(current->region().slab(slab).info,
-                     {.id = shown_id_,
-                      .main = true,
-                      .role = ConnectionRole::kCheckpointer,
-                      .opened_ms = UnixMs(),
-                      .sqlite_version = sqlite3_libversion_number(),
-                      .application = "walmanager",
-                      .process = ThisProcess().name,
-                      .file = path_});
+  const MutexLock lock(close_mutex_);
+  const auto& index = last_close_.index;
+  if (!index || index->pending() == 0 || FileBytes(checkpoints_.wal_path)) return;
+  checkpoints_.records.WriteLastClose(*index, last_close_.began_ns, MonotonicNs());
 }
 
 StoredSettings Database::settings() const {
@@ -133,7 +98,7 @@ StoredSettings Database::settings() const {
 }
 
 std::shared_ptr<KeptConnections> Database::Kept(KeptConnectionsMaker make) {
-  const std::lock_guard lock(kept_mutex_);
+  const MutexLock lock(kept_mutex_);
   if (!kept_) kept_ = make(path_, id_);
   return kept_;
 }
@@ -141,187 +106,89 @@ std::shared_ptr<KeptConnections> Database::Kept(KeptConnectionsMaker make) {
 void Database::CloseKept() {
   std::shared_ptr<KeptConnections> kept;
   {
-    const std::lock_guard lock(kept_mutex_);
+    const MutexLock lock(kept_mutex_);
     kept = kept_;
   }
   if (kept) kept->CloseConnections();
 }
 
+CheckpointReport Database::AfterCommit(const HostConnection& host, ControlRegion& region,
+                                       const WalIndex& index, std::uint64_t now_ns) {
+  if (!watch_started_.load(std::memory_order_relaxed)) StartWatch();
+  return engine_.AfterCommit(host, region, index, now_ns);
+}
+
+void Database::RecordOfApplication(CheckpointMode mode, const CheckpointOutcome& outcome,
+                                   const WalIndex& index, std::uint64_t start_ns,
+                                   std::uint64_t end_ns) {
+  CheckpointEntry entry;
+  entry.mode = mode;
+  entry.origin = CheckpointOrigin::kApplication;
+  entry.wal_bytes = MeasureWal();
+  checkpoints_.records.Write(std::move(entry), outcome, index, start_ns, end_ns);
+}
+
 void Database::CloseOwnConnections() {
   CloseKept();
-  checkpointer_.Cancel();
-  {
-    const auto lock = LockForCaller();
-    checkpointer_.Close();
-    checkpointer_.Revoke();
-  }
-  checkpointer_.Resume();
+  engine_.CloseOwnConnections();
 }
 
 void Database::StayOutOfTheWay(std::uint64_t now_ns) {
   CloseKept();
-  if (inline_.Begin(now_ns,
-                    "something else has the trace of a connection that commits: its PRAGMA "
-                    "journal_mode would come unannounced")) {
-    CloseOwnConnections();
-  } else if (checkpointer_.open()) {
-    // Another commit may be at work on them: it comes here, too, when it is done.
-    const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-    if (lock.owns_lock()) checkpointer_.Close();
-  }
+  engine_.StayOutOfTheWay(now_ns);
 }
 
 void Database::BeforeLastClose(const CloseBehaviour& behaviour, const WalFile& log) {
   CloseOwnConnections();
-  const std::lock_guard lock(words_mutex_);
-  close_behaviour_ = behaviour;
-  index_at_close_ = ReadWalIndex(log);
-  close_began_ns_ = MonotonicNs();
+  const MutexLock lock(close_mutex_);
+  last_close_ = {.behaviour = behaviour, .index = ReadWalIndex(log), .began_ns = MonotonicNs()};
 }
 
 std::string Database::InlineBecause() const {
   if (!EngineHasThreads()) return "SQLite was built or started single-threaded";
-  {
-    const std::lock_guard lock(words_mutex_);
-    if (no_thread_) return "the system gave no thread";
-  }
-  return inline_.LastsAt(MonotonicNs()) ? inline_.because() : UnguardedBecause();
-}
-
-std::string Database::UnguardedBecause() const {
-  const std::lock_guard lock(words_mutex_);
-  return unguarded_because_;
-}
-
-std::string Database::StrategyError() const {
-  const std::lock_guard lock(words_mutex_);
-  return strategy_error_;
-}
-
-bool Database::OthersAreHidden() const {
-  const auto connections = control()->Connections();
-  return std::any_of(connections.begin(), connections.end(),
-                     [](const ConnectionEntry& connection) { return !connection.pid; });
-}
-
-std::optional<ReadMarks> Database::FindReadMarks(const HostConnection* host) {
-  // The table before the lock: commits that find it taken go on without looking at the log.
-  auto marks = ReadMarksOfLockTable(shm_path_);
-  if (!checkpointer_.open()) {
-    if (!host) return marks;
-    const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-    if (!lock.owns_lock()) return marks;
-    const bool was_open = checkpointer_.open();
-    if (OpenFor(*host)) AddTriedMarks(marks);
-    if (!was_open) checkpointer_.Close();
-    return marks;
-  }
-  {
-    const OnlyLooks looks(watch_looks_);
-    const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-    if (lock.owns_lock()) {
-      AddTriedMarks(marks);
-      return marks;
-    }
-  }
-  // A checkpoint runs, and its guard reads: that is nobody who pins the log. The table has one
-  // entry for all of a process's connections on a mark.
-  const auto guard = checkpointer_.guard_mark();
-  if (marks && guard && !marks->held_by_others[static_cast<std::size_t>(*guard)]) {
-    marks->held[static_cast<std::size_t>(*guard)] = false;
-  }
-  return marks;
-}
-
-std::optional<ReadMarks> Database::FindReadMarksLocked() {
-  // The system's table knows whose lock it is, but shows only processes of this pid namespace; a
-  // try-lock on a connection of ours, where there is one, sees all.
-  std::optional<ReadMarks> marks = ReadMarksOfLockTable(shm_path_);
-  AddTriedMarks(marks);
-  return marks;
-}
-
-void Database::AddTriedMarks(std::optional<ReadMarks>& marks) {
-  // A reader can come between the two looks: only a mark that is held at the try after the second
-  // look at the table, which does not show its holder either, is held by a process that is hidden.
-  constexpr int kLooks = 3;
-  for (int look = 1;; ++look) {
-    const auto held = checkpointer_.TryReadMarks();
-    if (!held) return;
-    if (!marks) marks.emplace();
-    marks->held = *held;
-    bool all_named = true;
-    for (std::size_t mark = 0; mark < held->size(); ++mark) {
-      if (!marks->held[mark] || !marks->pids[mark].empty()) continue;
-      // A checkpoint of another process, which copies, is no reader.
-      if (marks->held_alone[mark]) {
-        marks->held[mark] = false;
-      } else {
-        all_named = false;
-      }
-    }
-    if (all_named || !marks->knows_pids || look == kLooks) return;
-    const auto again = ReadMarksOfLockTable(shm_path_);
-    if (!again) return;
-    *marks = *again;
-  }
-}
-
-std::optional<WalIndex> Database::LastLook() {
-  if (checkpointer_.open()) {
-    const OnlyLooks looks(watch_looks_);
-    const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-    if (!lock.owns_lock()) return std::nullopt;
-    if (const auto index = checkpointer_.open() ? checkpointer_.Look() : std::nullopt) return index;
-  }
-  // A commit that would look meanwhile does.
-  const std::lock_guard lock(shown_mutex_);
-  return shown_index_.page_size != 0 ? std::optional(shown_index_) : std::nullopt;
-}
-
-void Database::Keep(const WalIndex& index) {
-  last_index_ = index;
-  // A commit does not wait for who reads it, and shows the next.
-  const std::unique_lock lock(shown_mutex_, std::try_to_lock);
-  if (lock.owns_lock()) shown_index_ = index;
+  if (copier_.lacks_thread()) return "the system gave no thread";
+  const InlinePeriod& period = checkpoints_.inline_period;
+  return period.LastsAt(MonotonicNs()) ? period.because() : UnguardedBecause();
 }
 
 void Database::SawLog(const WalIndex& index) {
-  // Who has it locked looks by itself.
-  const std::unique_lock lock(checkpoint_mutex_, std::try_to_lock);
-  if (lock.owns_lock()) Keep(index);
+  // The thread that has the mutex looks by itself.
+  if (!checkpoints_.mutex.try_lock()) return;
+  const MutexLock lock(checkpoints_.mutex, std::adopt_lock);
+  checkpoints_.RememberLog(index);
 }
 
-bool Database::CheckpointRuns() const {
-  const std::uint64_t now = MonotonicNs();
-  const std::uint64_t until = control()->region().engine().at_work_until_ns.load();
-  return GuardMark().has_value() || (until > now && until - now <= kAtWorkNs);
-}
-
-std::optional<std::int64_t> Database::CountUnmanagedProcesses() const {
-  const auto marks = ReadMarksOfLockTable(shm_path_);
-  if (!marks) return std::nullopt;
-  std::set<std::int64_t> managed = {ThisProcess().pid};
-  const auto control_file = control();
-  const auto connections = control_file->Connections();
-  if (connections.size() >= layout::kConnections) return std::nullopt;  // there may be more
-  // The system says how this PID namespace numbers the processes that have the control file.
-  if (control_file->shared()) {
-    for (const std::int64_t pid : LockHolders(control_file->path())) managed.insert(pid);
-  }
-  for (const ConnectionEntry& connection : connections) {
-    if (connection.pid) managed.insert(*connection.pid);
-  }
-  return std::count_if(marks->open_by.begin(), marks->open_by.end(),
-                       [&](std::int64_t pid) { return managed.count(pid) == 0; });
-}
-
-std::optional<std::int64_t> Database::WalBytes() const {
-  const auto bytes = FileBytes(wal_path_);
-  if (!bytes) return errno == ENOENT ? std::optional<std::int64_t>(0) : std::nullopt;
-  control()->region().RaiseWalBytesMax(static_cast<std::uint64_t>(*bytes));
-  return bytes;
-}
 std::optional<std::int64_t> Database::DatabaseBytes() const { return FileBytes(path_); }
+
+bool Database::WatchesByItself() { return EngineHasThreads(); }
+
+void Database::StartWatch() {
+  // A thread of its own: the thread that copies frames is not to wait for it, and it is also there
+  // where nothing is copied in the background. Without it calls of the user's do what it would do.
+  if (stopping() || !EngineHasThreads()) return;
+  auto made = std::make_unique<BackgroundThread>([this] { return WorkOfWatch(); });
+  if (watch_started_.exchange(true)) return;
+  watch_thread_ = std::move(made);
+  (void)watch_thread_->Start();
+}
+
+std::uint64_t Database::WorkOfWatch() {
+  // At first only where a process has sampled lately: a process that is soon gone shall not wait
+  // for an evaluation at its close, unless there are many such, of which none stays for a second
+  // run.
+  const bool evaluates = std::exchange(watch_ran_, true) || watch_.SampledLately();
+  AtCEdge([&] {
+    // A thread that forks waits; commits and calls find the database free.
+    const SharedLock engine(Registry::Get().engine_mutex);
+    if (!stopping()) news_.Add(watch_.Tick(evaluates));
+    return SQLITE_OK;
+  });
+  return MonotonicNs() + checkpoints_.gate.sample_interval_ns();
+}
+
+void Database::Watch(Watching what) {
+  news_.Add(watch_.Tick(/*alerts=*/what == Watching::kSampleAndAlerts));
+  TellNews();
+}
 
 }  // namespace walmanager

@@ -54,7 +54,7 @@ HistoryTotals ReadTotals(ControlFile& control, QueryTotals queries) {
 
 HistoryGauges ReadGauges(Database& database, ControlFile& control) {
   HistoryGauges gauges;
-  gauges.wal_bytes = database.WalBytes();
+  gauges.wal_bytes = database.MeasureWal();
   gauges.database_bytes = database.DatabaseBytes();
   if (const auto index = database.LastLook()) gauges.pending_frames = index->pending();
   if (const auto marks = database.FindReadMarks()) {

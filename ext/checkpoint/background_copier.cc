@@ -1,0 +1,404 @@
+#include "ext/checkpoint/background_copier.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+#include <shared_mutex>
+
+#include "ext/core/control/shared_words.h"
+#include "ext/engine/engine_threads.h"
+#include "ext/system/clock.h"
+#include "ext/system/registry.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::uint64_t kIdleNs = 1'000 * kMs;
+constexpr std::uint64_t kLeaseRetryNs = 5 * kMs;
+constexpr std::uint32_t kMostPreparedFrames = 384;
+
+}  // namespace
+
+class BackgroundCopier::EngineGuard {
+ public:
+  // The engine last: a thread that forks never waits for one that waits for the database.
+  explicit EngineGuard(BackgroundCopier& copier)
+      : copier_(copier),
+        registry_(Registry::Get()),
+        lock_(copier.state_.mutex),
+        engine_(registry_.engine_mutex) {}
+  // Lets others go first: a fork, a call of the user's, a commit that tries.
+  void GiveWay() {
+    constexpr useconds_t kGiveWayUs = 50;
+    engine_.unlock();
+    lock_.unlock();
+    while (registry_.forks_waiting > 0 || copier_.state_.callers_waiting > 0) usleep(kGiveWayUs);
+    lock_.lock();
+    engine_.lock();
+  }
+
+ private:
+  BackgroundCopier& copier_;
+  Registry& registry_;
+  std::unique_lock<Mutex> lock_;
+  std::shared_lock<SharedTimedMutex> engine_;
+};
+
+bool BackgroundCopier::HandOver(const HostConnection& host, std::uint64_t rest_ns) {
+  state_.mutex.AssertHeld();
+  if (state_.stopping) return false;
+  if (!host.traced || state_.inline_period.LastsAt(MonotonicNs()) || !EngineHasThreads()) {
+    return false;
+  }
+  if (state_.checkpointer.Permit(host) != Checkpointer::Allowed::kYes) return false;
+  state_.checkpointer.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
+  if (rest_ns == 0) {
+    rests_until_ns_ = 0;
+  } else if (!thread_) {
+    rests_until_ns_ = MonotonicNs() + rest_ns;
+  }
+  if (!thread_) {
+    auto made = std::make_unique<BackgroundThread>([this] { return Work(); });
+    lacks_thread_ = !made->Start();
+    if (lacks_thread_) return false;
+    thread_ = std::move(made);
+    // Release: a thread that sees it, sees thread_.
+    thread_runs_.store(true, std::memory_order_release);
+  }
+  if (rest_ns == 0) thread_->Wake();
+  return true;
+}
+
+void BackgroundCopier::Stop() {
+  if (!thread_) return;
+  state_.checkpointer.Cancel();
+  thread_->Stop();
+  state_.checkpointer.Resume();
+}
+
+void BackgroundCopier::RemainderGrew(ControlRegion& region, std::size_t rule) {
+  constexpr int kMostInARow = 3;
+  state_.mutex.AssertHeld();
+  region.SetPrepared({});
+  if (thread_ && ++grown_in_a_row_ <= kMostInARow) {
+    rule_to_repeat_ = rule;
+    thread_->Wake();
+  }
+}
+
+bool BackgroundCopier::TakePlanWishes(const HostConnection& host,
+                                      const std::vector<PlanWish>& wishes) {
+  if (!state_.mutex.try_lock()) return false;
+  const MutexLock lock(state_.mutex, std::adopt_lock);
+  // The thread that this wakes asks for the mutex first: it finds the wishes.
+  return HandOver(host) && upkeep_.Request(wishes);
+}
+
+std::uint64_t BackgroundCopier::Work() {
+  const std::uint64_t rests_until = rests_until_ns_;
+  if (MonotonicNs() < rests_until) return rests_until;
+  // An exception (there is only bad_alloc) must not end the host: the next tick tries again.
+  std::uint64_t next = MonotonicNs() + kIdleNs;
+  AtCEdge([&] {
+    EngineGuard guard(*this);
+    state_.mutex.AssertHeld();
+    next = Tick(MonotonicNs(), guard);
+    return SQLITE_OK;
+  });
+  return next;
+}
+
+std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
+  const std::uint64_t interval = state_.gate.sample_interval_ns();
+  if (state_.stopping) return now + interval;
+  const bool ticked = now >= next_tick_ns_;
+  if (ticked) {
+    next_tick_ns_ = now + interval;
+    control_requests_.look();
+    if (state_.wishes.allow_copying()) CountUnhookedCommits();
+  }
+  if (!state_.FollowSettings().ok()) return next_tick_ns_;
+  state_.replicator.Follow(state_.replicator_wish());
+  const auto current = state_.control.Get();
+  ControlRegion& region = current->region();
+  // Also while frames are due: a writer without a pause, or a reader that holds the log, would keep
+  // plans waiting.
+  if (ticked && !state_.inline_period.LastsAt(MonotonicNs())) upkeep_.CapturePlans(*current);
+  TakeRecordedLog(region);
+  const std::uint64_t last_commit = Get(region.header().last_commit_ns);
+  const bool idle = now > last_commit + std::max(interval, kIdleNs);
+  const Due due = FindWork(idle, now);
+  if (due.not_before_ns != 0) return due.not_before_ns;
+  if (!due.rule) return Rest(*current, last_commit, idle, now);
+  if (state_.LookForReplicator(now)) return next_tick_ns_;
+  if (!current->TryLease()) return now + kLeaseRetryNs;
+  // Also where memory ends.
+  const auto end = [&](layout::EngineState* engine) {
+    Put(engine->brake_frame, 0);
+    Put(engine->at_work_until_ns, 0);
+    current->EndLease();
+    thread_->Relax();
+  };
+  const std::unique_ptr<layout::EngineState, decltype(end)> at_work(&region.engine(), end);
+  return CopyInPasses(guard, *due.rule, due.index);
+}
+
+void BackgroundCopier::TakeRecordedLog(const ControlRegion& region) {
+  const std::uint64_t position = Get(region.header().log_position);
+  const auto salt1 = static_cast<std::uint32_t>(position >> 32);
+  WalIndex recorded = state_.last_index;
+  if (salt1 != recorded.salt1) {
+    recorded.salt1 = salt1;
+    recorded.backfill = 0;
+  }
+  recorded.max_frame = static_cast<std::uint32_t>(position);
+  state_.RememberLog(recorded);
+}
+
+void BackgroundCopier::CountUnhookedCommits() {
+  const std::uint64_t recorded = Get(state_.control.Get()->region().header().log_position);
+  const FileStamp stamp = StampOf(state_.wal_path);
+  const bool unrecorded = stamp != wal_stamp_ && recorded == recorded_position_;
+  wal_stamp_ = stamp;
+  recorded_position_ = recorded;
+  if (!unrecorded || stamp.bytes == 0) return;
+  const auto index = OpenAndLook();
+  if (!index || index->max_frame == 0) return;
+  control_requests_.make_if_wanted();
+  const auto current = state_.control.Get();
+  ControlRegion& region = current->region();
+  bool reset = false;
+  const std::uint64_t frames = region.AdvanceLog(index->salt1, index->max_frame, &reset);
+  if (reset) region.CountLogReset();
+  region.AddFrames(layout::kConnections, frames);
+  recorded_position_ = Get(region.header().log_position);
+}
+
+std::optional<WalIndex> BackgroundCopier::OpenAndLook() {
+  Checkpointer& checkpointer = state_.checkpointer;
+  if (!checkpointer.open()) {
+    if (state_.inline_period.LastsAt(MonotonicNs())) return std::nullopt;
+    const auto opened = checkpointer.Open();
+    if (opened == Checkpointer::Allowed::kNever) {
+      state_.inline_period.Begin(MonotonicNs(), checkpointer.unguarded_because().c_str());
+    }
+    if (opened != Checkpointer::Allowed::kYes) return std::nullopt;
+  }
+  const auto index = checkpointer.Look();
+  if (index) state_.RememberLog(*index);
+  return index;
+}
+
+std::optional<std::size_t> BackgroundCopier::Decide(const WalIndex& log, bool idle,
+                                                    std::uint64_t now) {
+  const bool early = !idle && state_.IsEarly(log, now);
+  const auto is_for_thread = [&](const Rule& rule) {
+    // A rule that runs inline is a commit's to run, while there are any.
+    return rule.runs == RuleRuns::kInline ? idle : !(rule.builtin && early);
+  };
+  const auto wal_bytes =
+      state_.strategy.Asks(&Facts::wal_bytes) ? state_.MeasureWal() : std::nullopt;
+  return state_.strategy.DecideAmong(state_.facts.Gather(log, wal_bytes, now), is_for_thread);
+}
+
+BackgroundCopier::Due BackgroundCopier::FindWork(bool idle, std::uint64_t now) {
+  const std::size_t repeated = std::exchange(rule_to_repeat_, 0);
+  Due due;
+  // Whatever started this thread, it copies nothing that no connection wants copied.
+  if (!state_.wishes.allow_copying()) return due;
+  if (!state_.last_index.complete()) due.rule = Decide(state_.last_index, idle, now);
+  if (!due.rule && repeated == 0) return due;
+  if (now < state_.retry_delay.not_before_ns()) {
+    due.not_before_ns = state_.retry_delay.not_before_ns();
+    return due;
+  }
+  const auto index = OpenAndLook();
+  due.rule.reset();
+  if (!index || index->complete()) return due;
+  due.index = *index;
+  due.rule = Decide(*index, idle, now);
+  if (!due.rule && repeated != 0 && repeated <= state_.strategy.rules().size()) {
+    due.rule = repeated - 1;
+  }
+  return due;
+}
+
+std::uint64_t BackgroundCopier::Rest(ControlFile& current, std::uint64_t last_commit, bool idle,
+                                     std::uint64_t now) {
+  Checkpointer& checkpointer = state_.checkpointer;
+  state_.retry_delay.Reset();
+  if (checkpointer.open() && checkpointer.owes_sync()) {
+    (void)checkpointer.RunOpen(CheckpointMode::kPassive, 0);
+  }
+  const auto next_step =
+      idle && state_.wishes.allow_copying() ? ShrinkWhileIdle(current, now) : std::nullopt;
+  state_.CloseIfIdle(last_commit, now);
+  if (!state_.inline_period.LastsAt(MonotonicNs())) {
+    upkeep_.CapturePlans(current);
+    if (state_.strategy[Setting::kAutoOptimize] != 0 && !state_.stopping &&
+        !state_.replicator.is_there()) {
+      upkeep_.OptimizeIfDue(current, last_commit, now);
+    }
+  }
+  return next_step ? std::min(*next_step, next_tick_ns_) : next_tick_ns_;
+}
+
+std::optional<std::uint64_t> BackgroundCopier::ShrinkWhileIdle(ControlFile& current,
+                                                               std::uint64_t now) {
+  LogShrinker& shrinker = state_.shrinker;
+  const std::int64_t limit = state_.strategy[Setting::kWalLimitBytes];
+  if (wal_stamp_.bytes <= limit || state_.strategy.rules().empty() ||
+      state_.replicator.is_there()) {
+    return std::nullopt;
+  }
+  if (!shrinker.IsDueWhileIdle(current, now)) return shrinker.not_before_ns();
+  const auto index = OpenAndLook();
+  if (!index || state_.LookForReplicator(now)) return shrinker.not_before_ns();
+  const auto step = shrinker.ShrinkWhileIdle(current, *index, limit, wal_stamp_.bytes);
+  if (step.log) {
+    state_.RememberLog(*step.log);
+    recorded_position_ = step.log_position;
+  }
+  if (step.taken) {
+    wal_stamp_ = StampOf(state_.wal_path);
+    state_.wal_bytes = wal_stamp_.bytes;
+  }
+  return shrinker.not_before_ns();
+}
+
+std::uint64_t BackgroundCopier::CopyInPasses(EngineGuard& guard, std::size_t number,
+                                             const WalIndex& index) {
+  Copying copying{.rule = state_.strategy.rules()[number],
+                  .number = number,
+                  .settings_generation = state_.strategy.generation(),
+                  .index = index};
+  const auto current = state_.control.Get();
+  ControlRegion& region = current->region();
+  state_.strategy.CountFired(copying.rule);
+  (void)state_.MeasureWal();
+  if (copying.rule.mode != CheckpointMode::kPassive) return RunBlocking(copying.rule);
+  const std::uint64_t start = MonotonicNs();
+  // While a reader holds the log, as it did at the last attempt, which moved nothing, no pause of a
+  // commit lets it start over.
+  const bool retries = state_.retry_delay.lasts();
+  if (retries) state_.WatchReaders(index, start);
+  const auto oldest = state_.oldest_reader.frame();
+  const bool held = retries && oldest && *oldest <= index.backfill;
+  if (!held) PullBrake(region);
+  while (CopyOnce(region, copying)) {
+    guard.GiveWay();
+    if (!MayGoOn(copying)) break;
+  }
+  Put(region.engine().brake_frame, 0);
+  return RecordPasses(region, copying, start);
+}
+
+std::uint64_t BackgroundCopier::RunBlocking(const Rule& rule) {
+  const std::uint64_t start = MonotonicNs();
+  const auto budget =
+      static_cast<std::uint64_t>(StallBudgetMs(rule, state_.strategy.values()) * 1e6);
+  const CheckpointOutcome outcome = state_.checkpointer.RunOpen(rule.mode, start + budget);
+  state_.Record(rule.mode, CheckpointOrigin::kBackground, rule.name, outcome, start, MonotonicNs());
+  state_.DelayRetry(outcome.result != CheckpointResult::kComplete &&
+                    outcome.moved_frames.value_or(0) == 0);
+  return std::max(state_.retry_delay.not_before_ns(), MonotonicNs() + kMs);
+}
+
+void BackgroundCopier::PullBrake(ControlRegion& region) {
+  // Commits pause from the limit on and never before it. One writer needs no pause: at the limit
+  // its commit waits for this pass. Several writers without a gap do: without any pause they
+  // outgrow the limit manyfold on a busy machine.
+  const std::uint64_t brake = state_.gate.wait_frame();
+  Put(region.engine().brake_frame, brake);
+  state_.gate.LookFrom(brake);
+}
+
+bool BackgroundCopier::CopyOnce(ControlRegion& region, Copying& copying) {
+  Checkpointer& checkpointer = state_.checkpointer;
+  const std::uint64_t before_ns = MonotonicNs();
+  Put(region.engine().at_work_until_ns, before_ns + LogReaders::kLongestPassNs);
+  copying.last_pass = checkpointer.RunOpen(CheckpointMode::kPassive, 0);
+  const auto moved = static_cast<std::uint32_t>(copying.last_pass.moved_frames.value_or(0));
+  copying.moved_frames += moved;
+  if (moved > 0) PullBrake(region);
+  Learned learned = region.learned();
+  const bool left_to_commit = state_.commits_sync && learned.Multiple() > 1;
+  if (moved > 0 && !left_to_commit) checkpointer.Sync();
+  const auto after = checkpointer.Look();
+  const std::uint64_t after_ns = MonotonicNs();
+  if (!after) return false;
+  const WalIndex& before = copying.index;
+  learned.PassEnded({.moved_frames = moved,
+                     .added_frames = after->salt1 == before.salt1
+                                         ? after->max_frame - before.max_frame
+                                         : after->max_frame,
+                     .duration_ns = after_ns - before_ns});
+  if (state_.commits_sync && !left_to_commit) learned.SyncedBeside();
+  state_.left_to_commit = left_to_commit;
+  region.SetLearned(learned);
+  copying.index = *after;
+  state_.RememberLog(*after);
+  if (!after->complete()) state_.WatchReaders(*after, after_ns);
+  const std::uint32_t finish = learned.FinishFrames(state_.strategy.values());
+  copying.in_vain = moved == 0 && !after->complete();
+  if (copying.in_vain && !state_.commits_sync) SyncGrownLog(*after);
+  if (after->pending() <= finish) {
+    // The next commit may have made it a little more.
+    const std::uint32_t frames =
+        std::clamp(2 * after->pending(), finish, std::max(finish, kMostPreparedFrames));
+    region.SetPrepared({after->salt1, frames, copying.number + 1});
+    state_.gate.LookAtNextCommit();
+    return false;
+  }
+  return !copying.in_vain && !state_.stopping && !checkpointer.cancelled() &&
+         copying.last_pass.result != CheckpointResult::kFailed;
+}
+
+bool BackgroundCopier::MayGoOn(const Copying& copying) {
+  return state_.checkpointer.open() && state_.strategy.is_compiled() &&
+         state_.strategy.generation() == copying.settings_generation &&
+         state_.wishes.allow_copying() && !state_.LookForReplicator(MonotonicNs());
+}
+
+void BackgroundCopier::SyncGrownLog(const WalIndex& index) {
+  // While a reader is in the way the log grows. What is synced by now need not be when it leaves:
+  // then the log is copied that much sooner.
+  constexpr std::uint32_t kFrames = 4000;
+  if (index.salt1 != synced_salt_) {
+    synced_salt_ = index.salt1;
+    synced_frame_ = 0;
+  }
+  if (index.max_frame < synced_frame_ + kFrames) return;
+  state_.checkpointer.SyncLog();
+  synced_frame_ = index.max_frame;
+}
+
+std::uint64_t BackgroundCopier::RecordPasses(ControlRegion& region, Copying& copying,
+                                             std::uint64_t start_ns) {
+  const std::uint64_t end = MonotonicNs();
+  CheckpointOutcome whole = copying.last_pass;
+  whole.moved_frames = copying.moved_frames;
+  // What all passes together did, where the last one had nothing to do or a reader was in its way.
+  if (copying.moved_frames > 0 && whole.result != CheckpointResult::kFailed) {
+    whole.result =
+        copying.index.complete() ? CheckpointResult::kComplete : CheckpointResult::kPartial;
+    whole.wal_frames = copying.index.max_frame;
+    whole.checkpointed_frames = copying.index.backfill;
+    if (whole.message.empty()) whole.commits_went_on = true;
+  }
+  // Interrupted, since the host needed the database: that says nothing about readers.
+  const bool in_vain = copying.in_vain && !state_.checkpointer.cancelled();
+  // A reader that is soon gone is no news, and one line tells as much as one for each attempt.
+  const bool worth_a_line = state_.DelayRetry(in_vain) || copying.moved_frames > 0 || !in_vain;
+  if (worth_a_line) {
+    state_.Record(CheckpointMode::kPassive, CheckpointOrigin::kBackground, copying.rule.name, whole,
+                  start_ns, end);
+  } else {
+    region.CountSkippedCheckpoint();
+  }
+  return in_vain ? state_.retry_delay.not_before_ns() : end + state_.gate.sample_interval_ns();
+}
+
+}  // namespace walmanager

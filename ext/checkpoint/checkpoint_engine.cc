@@ -1,0 +1,429 @@
+#include "ext/checkpoint/checkpoint_engine.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "ext/core/control/shared_words.h"
+#include "ext/core/policy/look_plan.h"
+#include "ext/engine/sqlite.h"
+#include "ext/system/clock.h"
+#include "ext/system/disk_room.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+
+constexpr char kReplicatorIsThere[] =
+    "a replicator checkpoints this database: walmanager only looks";
+constexpr char kHandedOver[] = "handed to the background thread";
+constexpr char kNoRuleHolds[] = "no rule of the strategy holds";
+
+bool IsBusy(const HostConnection& host) {
+  return sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE;
+}
+
+std::uint64_t LongestBudgetNs(const Rule& rule, const SettingValues& values) {
+  return static_cast<std::uint64_t>(StallBudgetMs(rule, values) * 1e6);
+}
+
+bool CommitsSync(const HostConnection& host) {
+  const auto synchronous = QueryText(host.db, "PRAGMA " + QuoteName(host.schema) + ".synchronous");
+  return synchronous.ok() && synchronous.value() &&
+         (*synchronous.value() == "2" || *synchronous.value() == "3");
+}
+
+}  // namespace
+
+CheckpointReport CheckpointEngine::AfterCommit(const HostConnection& host, ControlRegion& region,
+                                               WalIndex index, std::uint64_t now_ns) {
+  const CheckpointReport report = LookAfterCommit(host, region, &index, now_ns);
+  state_.gate.SlowDown(host.log, index.max_frame);
+  return report;
+}
+
+CheckpointReport CheckpointEngine::LookAfterCommit(const HostConnection& host,
+                                                   ControlRegion& region, WalIndex* seen,
+                                                   std::uint64_t now_ns) {
+  WalIndex& index = *seen;
+  CommitGate& gate = state_.gate;
+  layout::EngineState& engine = region.engine();
+  layout::Counter& gate_until_ns = region.header().gate_until_ns;
+  const bool host_is_busy = IsBusy(host);
+  const auto look_again = [&] {
+    if (const auto now = ReadWalIndex(host.log)) index = *now;
+  };
+  // A connection that still reads would wait for a commit that waits for it.
+  if (const std::uint64_t until = Get(gate_until_ns); until > now_ns && !host_is_busy) {
+    gate.WaitAtGate(gate_until_ns, until, now_ns);
+    look_again();
+  } else if (const std::uint64_t brake = Get(engine.brake_frame);
+             brake != 0 && index.max_frame >= brake &&
+             Get(engine.at_work_until_ns) - now_ns < LogReaders::kLongestPassNs) {
+    copier_.Hurry();
+    if (gate.PauseForCopier(now_ns)) look_again();
+  }
+  bool waited = false;
+  if (!LockInCommit(index.max_frame, host_is_busy, now_ns, &waited)) return {};
+  const MutexLock lock(state_.mutex, std::adopt_lock);
+  if (waited) look_again();
+  if (!copier_.has_thread() && now_ns - gate.last_look_ns() >= gate.sample_interval_ns()) {
+    look_for_control_();
+    state_.CloseIfIdle(/*last_commit_ns=*/0, now_ns);
+  }
+  return Evaluate({.host = host,
+                   .origin = CheckpointOrigin::kInline,
+                   .hurried = true,
+                   .began_ns = now_ns,
+                   .now_ns = MonotonicNs()},
+                  index);
+}
+
+bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
+                                    std::uint64_t now_ns, bool* waited) {
+  if (state_.mutex.try_lock()) return true;
+  if (state_.only_looks()) {
+    // A look of microseconds, once in a second, has it: no reason to go on without one's own.
+    CommitGate::Pause();
+    if (state_.mutex.try_lock()) return true;
+  }
+  // The background thread is at work, or another commit. Beyond the limit this one waits for it:
+  // what is left then is little, and the log can start over. Far beyond it a reader has been in the
+  // way, and there is too much to copy to wait for that.
+  const std::uint64_t waits = state_.gate.wait_ns();
+  const std::uint64_t limit = state_.gate.wait_frame();
+  if (max_frame < limit) return false;
+  copier_.Hurry();
+  if (max_frame / 2 > limit || host_is_busy || waits == 0 || now_ns < no_stall_before_ns_ ||
+      now_ns < state_.retry_delay.not_before_ns()) {
+    return false;
+  }
+  while (!state_.mutex.try_lock()) {
+    if (MonotonicNs() >= now_ns + waits) return false;
+    CommitGate::Pause();
+  }
+  *waited = true;
+  return true;
+}
+
+void CheckpointEngine::LockForCaller() {
+  ++state_.callers_waiting;
+  copier_.Hurry();
+  state_.mutex.lock();
+  --state_.callers_waiting;
+}
+
+CheckpointReport CheckpointEngine::AutoCheckpoint(const HostConnection& host,
+                                                  const WalIndex& index) {
+  LockForCaller();
+  const MutexLock lock(state_.mutex, std::adopt_lock);
+  const std::uint64_t now = MonotonicNs();
+  return Evaluate({.host = host,
+                   .origin = CheckpointOrigin::kManual,
+                   .hurried = false,
+                   .began_ns = now,
+                   .now_ns = now},
+                  index);
+}
+
+CheckpointReport CheckpointEngine::ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
+                                                    const WalIndex& index,
+                                                    std::uint64_t deadline_ns) {
+  LockForCaller();
+  const MutexLock lock(state_.mutex, std::adopt_lock);
+  CheckpointReport report = Run(host, mode, index, deadline_ns, CheckpointOrigin::kManual, "");
+  report.strategy =
+      state_.control.Get()->region().ReadSettings().value_or(StoredSettings{}).strategy;
+  return report;
+}
+
+void CheckpointEngine::CloseOwnConnections() {
+  state_.checkpointer.Cancel();
+  {
+    LockForCaller();
+    const MutexLock lock(state_.mutex, std::adopt_lock);
+    state_.checkpointer.Close();
+    state_.checkpointer.Revoke();
+  }
+  state_.checkpointer.Resume();
+}
+
+void CheckpointEngine::StayOutOfTheWay(std::uint64_t now_ns) {
+  if (state_.inline_period.Begin(
+          now_ns,
+          "something else has the trace of a connection that commits: its PRAGMA "
+          "journal_mode would come unannounced")) {
+    CloseOwnConnections();
+  } else if (state_.checkpointer.open()) {
+    // Another commit may be at work on them: it comes here, too, when it is done.
+    if (!state_.mutex.try_lock()) return;
+    const MutexLock lock(state_.mutex, std::adopt_lock);
+    state_.checkpointer.Close();
+  }
+}
+
+bool CheckpointEngine::RulesCanWait(const HostConnection& host, const WalIndex& index,
+                                    std::uint64_t now_ns) {
+  // Before a thread that is made for rules about time first looks.
+  constexpr std::uint64_t kRestNs = 20 * kMs;
+  const auto current = state_.control.Get();
+  if (current->region().prepared().frames != 0) return false;
+  auto stored = current->region().ReadSettings();
+  if (!stored) return false;
+  SettingValues values = stored->Values();
+  values.Lower(Setting::kWalLimitBytes, WalLimitInForce(values[Setting::kWalLimitBytes]));
+  const std::vector<Rule> rules = stored->RulesOf(stored->strategy);
+  const auto can_wait = [](const Rule& rule) {
+    return rule.builtin && (rule.runs == RuleRuns::kBackground || !AsksForTime(rule));
+  };
+  if (index.max_frame >= DueFrames(values, index.page_size) ||
+      !std::all_of(rules.begin(), rules.end(), can_wait) ||
+      std::none_of(rules.begin(), rules.end(), AsksForTime)) {
+    return false;
+  }
+  state_.strategy.TakeUncompiled(std::move(*stored), values);
+  state_.PlanNextLook(index, now_ns, rules);
+  // The thread compiles them, if the database is still open then. Without one, commits must.
+  return copier_.has_thread() ||
+         copier_.HandOver(host, std::min(kRestNs, state_.gate.sample_interval_ns()));
+}
+
+CheckpointReport CheckpointEngine::Evaluate(const Ask& ask, const WalIndex& index) {
+  StrategyInForce& strategy = state_.strategy;
+  CheckpointReport report;
+  state_.RememberLog(index);
+  if (ask.hurried && !strategy.is_compiled() && RulesCanWait(ask.host, index, ask.now_ns)) {
+    report.message = kNoRuleHolds;
+    return report;
+  }
+  if (Status status = state_.FollowSettings(); !status.ok()) {
+    state_.PlanNextLook(index, ask.now_ns);
+    report.message = status.error().message;
+    return report;
+  }
+  report.strategy = strategy.name();
+  report.wal_frames = index.max_frame;
+  report.checkpointed_frames = index.backfill;
+  // At commits a stat only where a rule wants to know.
+  if (!ask.hurried || strategy.Asks(&Facts::wal_bytes)) report.wal_bytes = state_.MeasureWal();
+  state_.PlanNextLook(index, ask.now_ns);
+  state_.replicator.Follow(state_.replicator_wish());
+  if (ask.hurried && !state_.replicator.is_there()) {
+    const auto current = state_.control.Get();
+    if (auto finished = FinishRemainder(ask.host, index, current->region())) return *finished;
+    const std::int64_t limit = strategy[Setting::kWalLimitBytes];
+    if (state_.wal_bytes > limit && ask.now_ns >= state_.shrinker.not_before_ns() &&
+        state_.OpenFor(ask.host)) {
+      state_.wal_bytes = state_.shrinker.ShrinkInCommit(index, limit).value_or(state_.wal_bytes);
+    }
+  }
+  return Decide(ask, index, std::move(report));
+}
+
+CheckpointReport CheckpointEngine::Decide(const Ask& ask, const WalIndex& index,
+                                          CheckpointReport report) {
+  StrategyInForce& strategy = state_.strategy;
+  const Facts facts = state_.facts.Gather(index, report.wal_bytes, ask.now_ns);
+  if (ask.origin == CheckpointOrigin::kInline && state_.replicator.is_there() &&
+      ReplicatorIsThere(ask)) {
+    report.message = kReplicatorIsThere;
+    return report;
+  }
+  const auto decision = strategy.Decide(facts);
+  // Rules about time hold while no connection commits.
+  if (ask.hurried && !copier_.has_thread() &&
+      (strategy.Asks(&Facts::idle_ms) || strategy.Asks(&Facts::since_checkpoint_ms))) {
+    copier_.HandOver(ask.host);
+  }
+  if (!decision) {
+    report.message = kNoRuleHolds;
+    return report;
+  }
+  const Rule& rule = strategy.rules()[*decision];
+  if (auto why = Postpone(ask, rule, index)) {
+    report.message = std::move(*why);
+    return report;
+  }
+  // No wait for itself: a connection with a statement open reads.
+  const bool may_wait = !IsBusy(ask.host) && LongestBudgetNs(rule, strategy.values()) > 0;
+  const std::uint64_t budget = may_wait ? BudgetNs(ask, rule, index) : 0;
+  if (ask.hurried && may_wait) {
+    // Not the moment to wait, or more to copy than the budget is for: that is the thread's, and the
+    // commits to come wait for it.
+    if (rule.builtin && CopyingNs(index) >= static_cast<double>(budget) &&
+        copier_.HandOver(ask.host)) {
+      report.message = kHandedOver;
+      return report;
+    }
+  }
+  return RunRule(ask, rule, index, budget);
+}
+
+double CheckpointEngine::CopyingNs(const WalIndex& index) const {
+  constexpr double kUsualFrameUs = 5;  // to copy a frame, until that is learned
+  const Learned learned = state_.control.Get()->region().learned();
+  return index.pending() * learned[LearnedValue::kFrameUs].value_or(kUsualFrameUs) * 1e3;
+}
+
+bool CheckpointEngine::ReplicatorIsThere(const Ask& ask) {
+  const bool is_stale = IsStale(state_.control.Get()->region().engine().replicator, ask.now_ns);
+  if (!state_.replicator.IsDue(ask.now_ns) && !is_stale) return true;
+  if (state_.OpenFor(ask.host)) return state_.LookForReplicator(ask.now_ns);
+  return !is_stale || state_.replicator_wish() == ReplicatorWish::kAlways;
+}
+
+std::optional<std::string> CheckpointEngine::Postpone(const Ask& ask, const Rule& rule,
+                                                      const WalIndex& index) {
+  const bool starts_over =
+      rule.mode == CheckpointMode::kRestart || rule.mode == CheckpointMode::kTruncate;
+  if (index.complete() && !starts_over) return "nothing to move";
+  const bool is_for_thread = ask.hurried && rule.runs == RuleRuns::kBackground;
+  if (is_for_thread && rule.builtin && !ask.host.own_only) {
+    LearnWhetherCommitsSync(ask.host);
+    if (state_.IsEarly(index, ask.now_ns)) return "commits sync by themselves: later";
+  }
+  if (is_for_thread && copier_.HandOver(ask.host)) return kHandedOver;
+  if (rule.mode != CheckpointMode::kPassive && IsBusy(ask.host)) {
+    return "rule '" + rule.name + "' asks for " + ModeName(rule.mode) +
+           ", which would wait for the transaction of this very connection";
+  }
+  if (ask.hurried && ask.now_ns < state_.retry_delay.not_before_ns()) {
+    state_.control.Get()->region().CountSkippedCheckpoint();
+    return "the last attempts moved nothing: waiting before the next";
+  }
+  if (ask.origin == CheckpointOrigin::kInline && state_.OpenFor(ask.host) &&
+      state_.LookForReplicator(ask.now_ns)) {
+    return kReplicatorIsThere;
+  }
+  return std::nullopt;
+}
+
+void CheckpointEngine::LearnWhetherCommitsSync(const HostConnection& host) {
+  if (!host.commits_sync) return;
+  if (!*host.commits_sync) *host.commits_sync = CommitsSync(host);
+  state_.commits_sync = **host.commits_sync;
+}
+
+std::uint64_t CheckpointEngine::BudgetNs(const Ask& ask, const Rule& rule, const WalIndex& index) {
+  const std::uint64_t most = LongestBudgetNs(rule, state_.strategy.values());
+  if (!ask.hurried) return most;
+  if (ask.now_ns < no_stall_before_ns_) return 0;
+  // Not for a reader that has been there for longer than the wait would be.
+  if (state_.checkpointer.open()) state_.WatchReaders(index, ask.now_ns);
+  if (state_.oldest_reader.IsOlderThan(most, ask.now_ns)) return 0;
+  // What this commit has waited already counts.
+  return most - std::min(most, ask.now_ns - ask.began_ns);
+}
+
+CheckpointReport CheckpointEngine::RunRule(const Ask& ask, const Rule& rule, const WalIndex& index,
+                                           std::uint64_t budget) {
+  // Budgets between one spent in vain and the next, and where readers are known to last longer.
+  constexpr std::uint64_t kStallSpacing = 50;
+  constexpr std::uint64_t kLongStallSpacing = 200;
+  const auto current = state_.control.Get();
+  layout::Counter& gate_until_ns = current->region().header().gate_until_ns;
+  if (budget > 0) Put(gate_until_ns, ask.now_ns + budget);
+  CheckpointReport ran =
+      Run(ask.host, rule.mode, index, ask.now_ns + budget, ask.origin, rule.name);
+  if (budget > 0) Put(gate_until_ns, 0);
+  ran.strategy = state_.strategy.name();
+  ran.rule = rule.name;
+  state_.strategy.CountFired(rule);
+  if (ran.pinned) {
+    if (const auto now_there = state_.checkpointer.Look()) {
+      state_.WatchReaders(*now_there, MonotonicNs());
+    }
+    const bool pays = current->region().learned().WaitPays(budget);
+    // Far beyond the limit, more of the time.
+    const bool far_beyond = index.max_frame > state_.gate.wait_frame() * 3 / 2;
+    const std::uint64_t spacing = (pays ? kStallSpacing : kLongStallSpacing) / (far_beyond ? 4 : 1);
+    no_stall_before_ns_ = MonotonicNs() + spacing * budget;
+  }
+  state_.DelayRetry(ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0);
+  WalIndex after = index;
+  if (ran.wal_frames) after.max_frame = static_cast<std::uint32_t>(*ran.wal_frames);
+  if (ran.checkpointed_frames)
+    after.backfill = static_cast<std::uint32_t>(*ran.checkpointed_frames);
+  state_.PlanNextLook(after, MonotonicNs());
+  return ran;
+}
+
+CheckpointReport CheckpointEngine::Run(const HostConnection& host, CheckpointMode mode,
+                                       const WalIndex& index, std::uint64_t deadline_ns,
+                                       CheckpointOrigin origin, const std::string& rule) {
+  (void)state_.MeasureWal();  // its largest size may be the one before
+  const std::uint64_t start = MonotonicNs();
+  const CheckpointOutcome outcome = state_.checkpointer.Run(host, mode, deadline_ns, index);
+  return state_.Record(mode, origin, rule, outcome, start, MonotonicNs());
+}
+
+std::optional<CheckpointReport> CheckpointEngine::FinishRemainder(const HostConnection& host,
+                                                                  const WalIndex& index,
+                                                                  ControlRegion& region) {
+  const ControlRegion::Prepared prepared = region.prepared();
+  if (prepared.frames == 0 || prepared.salt1 != index.salt1 || index.complete()) {
+    return std::nullopt;
+  }
+  if (!host.traced) return std::nullopt;
+  if (index.pending() > prepared.frames) {
+    // Commits were faster than the thread could say so.
+    copier_.RemainderGrew(region, prepared.rule);
+    return std::nullopt;
+  }
+  if (!state_.OpenFor(host)) return std::nullopt;
+  // The next commit tries again: a reader that lasts no longer than a commit is soon gone.
+  state_.gate.LookAtNextCommit();
+  if (IsBusy(host) || !state_.checkpointer.NobodyPins()) return std::nullopt;
+  const std::uint64_t start = MonotonicNs();
+  layout::Counter& gate_until_ns = region.header().gate_until_ns;
+  const bool gated = IsOverTwiceItsTarget(index, region.learned());
+  if (gated) Put(gate_until_ns, start + CommitGate::kGateNs);
+  const std::span<const Rule> rules = state_.strategy.rules();
+  const std::string rule =
+      prepared.rule >= 1 && prepared.rule <= rules.size() ? rules[prepared.rule - 1].name : "";
+  // A connection that was about to commit as the gate closed still does: again, until none is left.
+  const CheckpointOutcome outcome = state_.checkpointer.RunOpen(
+      CheckpointMode::kPassive, gated ? start + CommitGate::kGateNs : 0);
+  if (gated) Put(gate_until_ns, 0);
+  const std::uint64_t end = MonotonicNs();
+  CheckpointReport report =
+      state_.Record(CheckpointMode::kPassive, CheckpointOrigin::kInline, rule, outcome, start, end);
+  report.strategy = state_.strategy.name();
+  report.rule = rule;
+  if (outcome.result == CheckpointResult::kFailed || outcome.result == CheckpointResult::kBusy) {
+    region.SetPrepared({});
+    state_.DelayRetry(true);
+  }
+  // Others commit while this one copies, and each would try, and sync, in vain, as long as there is
+  // no gate.
+  if (outcome.result == CheckpointResult::kPartial && !gated) {
+    copier_.RemainderGrew(region, prepared.rule);
+  }
+  if (outcome.result == CheckpointResult::kComplete) LearnFromFinish(region, start, end);
+  return report;
+}
+
+void CheckpointEngine::LearnFromFinish(ControlRegion& region, std::uint64_t start_ns,
+                                       std::uint64_t end_ns) {
+  region.SetPrepared({});
+  copier_.RemainderFinished();
+  Learned learned = region.learned();
+  if (state_.left_to_commit) {
+    learned.FinishedWithSync(end_ns - start_ns);
+  } else {
+    learned.Finished(end_ns - start_ns);
+  }
+  region.SetLearned(learned);
+  WalIndex finished = state_.last_index;
+  finished.backfill = finished.max_frame;
+  state_.RememberLog(finished);
+  state_.PlanNextLook(finished, end_ns);
+}
+
+bool CheckpointEngine::IsOverTwiceItsTarget(const WalIndex& index, const Learned& learned) const {
+  const std::int64_t multiple = state_.commits_sync ? learned.Multiple() : 1;
+  return index.max_frame > 2 * multiple * DueFrames(state_.strategy.values(), index.page_size);
+}
+
+}  // namespace walmanager

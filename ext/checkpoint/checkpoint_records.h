@@ -1,0 +1,33 @@
+// Writes what checkpoints did to the checkpoint log of the control file, with the process that was
+// in the way.
+// Thread rules: any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "ext/checkpoint/checkpointer.h"
+#include "ext/checkpoint/log_readers.h"
+#include "ext/core/control/control_region.h"
+#include "ext/system/control_in_use.h"
+
+namespace walmanager {
+
+class CheckpointRecords {
+ public:
+  CheckpointRecords(const ControlInUse& control, const LogReaders& readers)
+      : control_(control), readers_(readers) {}
+
+  // `entry` has mode, origin, rule and size of the -wal file. `index`: the log after the
+  // checkpoint, where that is known.
+  void Write(CheckpointEntry entry, const CheckpointOutcome& outcome,
+             const std::optional<WalIndex>& index, std::uint64_t start_ns, std::uint64_t end_ns);
+  // SQLite itself moved the rest of the log, `index`, and removed it at the last close of all.
+  void WriteLastClose(const WalIndex& index, std::uint64_t start_ns, std::uint64_t end_ns);
+
+ private:
+  const ControlInUse& control_;
+  const LogReaders& readers_;
+};
+
+}  // namespace walmanager

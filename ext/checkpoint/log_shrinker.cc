@@ -1,0 +1,161 @@
+#include "ext/checkpoint/log_shrinker.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "ext/core/control/shared_words.h"
+#include "ext/system/clock.h"
+#include "ext/system/open_files.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::int64_t kStepBytes = 1024 * 1024;
+constexpr std::uint64_t kSpacing = 50;  // times what a step took
+// How long a statement waits for one step, at most.
+constexpr std::uint64_t kCutNs = 250 * kMs;
+
+std::int64_t LogBytes(const WalIndex& index) {
+  return std::int64_t{index.max_frame} * (index.page_size + kFrameHeaderBytes) + kLogHeaderBytes;
+}
+
+// Whether each connection of the application's shows its statements, and is in no statement and in
+// no transaction. Nothing is known of a connection whose trace is displaced or off, nor of more
+// connections than the file can show. Other roles write only within a statement of these.
+bool IsQuiet(const std::vector<ConnectionEntry>& connections) {
+  return connections.size() < layout::kConnections &&
+         std::all_of(connections.begin(), connections.end(), [](const ConnectionEntry& entry) {
+           return entry.role != ConnectionRole::kApplication ||
+                  (entry.trace == TraceState::kActive && entry.started_ns == 0 &&
+                   entry.transaction == TransactionState::kNone);
+         });
+}
+
+}  // namespace
+
+std::optional<std::int64_t> LogShrinker::ShrinkInCommit(const WalIndex& index, std::int64_t limit) {
+  constexpr std::uint64_t kMostNs = 2 * kMs;
+  const std::uint64_t start = MonotonicNs();
+  std::optional<std::int64_t> bytes;
+  if (LogBytes(index) < limit / 2) {
+    bytes = checkpointer_.ShrinkLog(limit, kStepBytes, start + kMostNs);
+  }
+  not_before_ns_ = MonotonicNs() + kSpacing * (MonotonicNs() - start);
+  return bytes;
+}
+
+bool LogShrinker::IsDueWhileIdle(ControlFile& current, std::uint64_t now_ns) {
+  constexpr std::uint64_t kRetryNs = 1000 * kMs;  // where something was in the way
+  if (now_ns < not_before_ns_) return false;
+  not_before_ns_ = now_ns + kRetryNs;
+  return IsQuiet(current.Connections()) && !readers_.OthersHaveItOpen() &&
+         !checkpointer_.owes_sync();
+}
+
+bool LogShrinker::IsAlone(ControlFile& current, std::vector<OwnedDb>& spares) const {
+  const std::vector<ConnectionEntry> connections = current.Connections();
+  return IsQuiet(connections) && EachIsManaged(connections, spares) && !readers_.OthersHaveItOpen();
+}
+
+bool LogShrinker::EachIsManaged(const std::vector<ConnectionEntry>& connections,
+                                std::vector<OwnedDb>& spares) const {
+  constexpr std::size_t kMostSpares = 16;
+  struct stat file {};
+  if (stat(path_.c_str(), &file) != 0) return false;
+  std::size_t expected = spares.size();
+  for (const ConnectionEntry& entry : connections) {
+    // Two connections of the checkpointer share an entry.
+    expected += entry.role == ConnectionRole::kCheckpointer ? 2 : 1;
+  }
+  // SQLite opens the database's file once for each connection, and keeps the descriptors of closed
+  // connections for those to come. So each spare connection takes one of these, or makes one more
+  // where all that are left belong to connections that are not managed. Fewer than expected share a
+  // cache, and then some of them may be unmanaged.
+  for (;;) {
+    const auto open = CountDescriptors(file);
+    if (!open || *open < static_cast<int>(expected)) return false;
+    if (*open == static_cast<int>(expected)) return true;
+    if (spares.size() == kMostSpares) return false;
+    auto spare = checkpointer_.OpenSpare();
+    if (!spare.ok()) return false;
+    spares.push_back(std::move(spare.value()));
+    ++expected;
+    if (CountDescriptors(file) != open) return false;
+  }
+}
+
+LogShrinker::IdleStep LogShrinker::ShrinkWhileIdle(ControlFile& current, const WalIndex& index,
+                                                   std::int64_t limit, std::int64_t wal_bytes) {
+  constexpr std::uint64_t kLeastSpacingNs = 20 * kMs;
+  constexpr useconds_t kSettleUs = 100;
+  constexpr std::uint64_t kLookNs = 20 * kMs;  // from the looks to the step
+  constexpr std::uint64_t kStepNs = 1 * kMs;   // a step is begun within this
+  IdleStep step;
+  ControlRegion& region = current.region();
+  // A commit of an unmanaged connection is in no record: wait for a second without one, too.
+  const bool is_recorded = Get(region.header().log_position) == index.end().position();
+  if (std::exchange(idle_end_, index.end()) != index.end() && !is_recorded) return step;
+  std::vector<OwnedDb> spares;
+  if (!IsAlone(current, spares)) return step;
+  const bool must_start_over = LogBytes(index) >= limit;
+  if ((must_start_over && !index.complete()) || !current.TryLease()) return step;
+  layout::Counter& cut_until_ns = region.header().cut_until_ns;
+  const auto end = [&](layout::Counter* word) {
+    Put(*word, 0);
+    current.EndLease();
+  };
+  std::unique_ptr<layout::Counter, decltype(end)> cutting(&cut_until_ns, end);
+  // A statement shows itself first and looks at this word then. So after the pause, which is far
+  // longer than a store takes to be seen by other processors, each one that has not seen the word
+  // is seen here.
+  const std::uint64_t start = MonotonicNs();
+  Put(cut_until_ns, start + kCutNs);
+  usleep(kSettleUs);
+  if (!IsAlone(current, spares)) return step;
+  const std::uint64_t began = MonotonicNs();
+  // This thread did not run for a while: what it saw may no longer be so.
+  if (began > start + kLookNs) return step;
+  step.taken = true;
+  const bool done = must_start_over
+                        ? StartOver(region, step)
+                        : checkpointer_.ShrinkLog(limit, kStepBytes, began + kStepNs) < wal_bytes;
+  const std::uint64_t ended = MonotonicNs();
+  cutting.reset();  // no statement waits for the sync
+  if (done && must_start_over) checkpointer_.SyncNewHeader();
+  if (done) not_before_ns_ = ended + std::max(kSpacing * (ended - began), kLeastSpacingNs);
+  return step;
+}
+
+bool LogShrinker::StartOver(ControlRegion& region, IdleStep& step) {
+  if (!checkpointer_.StartLogOver()) return false;
+  // What commits have recorded of the log before is no longer so.
+  step.log = checkpointer_.Look();
+  if (!step.log) return true;
+  bool reset = false;
+  (void)region.AdvanceLog(step.log->salt1, step.log->max_frame, &reset);
+  if (reset) region.CountLogReset();
+  step.log_position = Get(region.header().log_position);
+  idle_end_ = step.log->end();
+  return true;
+}
+
+void LogShrinker::WaitUntilCut(layout::Counter& until_ns) {
+  constexpr useconds_t kPollUs = 50;
+  for (;;) {
+    const std::uint64_t until = until_ns.load(std::memory_order_relaxed);
+    if (until == 0) return;
+    // The process that cuts was killed, or the word is corrupt.
+    if (until - MonotonicNs() > kCutNs) {
+      Put(until_ns, 0);
+      return;
+    }
+    usleep(kPollUs);
+  }
+}
+
+}  // namespace walmanager

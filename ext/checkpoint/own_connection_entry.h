@@ -1,0 +1,32 @@
+// Shows the checkpointer's connections in connection_metrics while they are open: one entry for
+// both.
+// Thread rules: the caller serializes (it holds the mutex of the checkpointer).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "ext/system/control_in_use.h"
+
+namespace walmanager {
+
+class OwnConnectionEntry {
+ public:
+  OwnConnectionEntry(std::string database_path, const ControlInUse& control)
+      : path_(std::move(database_path)), control_(control) {}
+
+  void Show();
+  void Hide();
+
+ private:
+  const std::string path_;
+  const ControlInUse& control_;
+  std::shared_ptr<ControlFile> shown_in_;  // nullptr: nowhere
+  std::size_t slab_ = 0;
+  std::uint64_t id_ = 0;  // the same each time
+};
+
+}  // namespace walmanager

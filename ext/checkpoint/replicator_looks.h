@@ -1,0 +1,43 @@
+// Looks whether a replicator such as Litestream checkpoints this database: then this extension only
+// watches. What the looks of all processes found stands in the control file (replicator_watch.h).
+//
+// Thread rules: the caller serializes (it holds the mutex of the checkpointer), but for is_there().
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "ext/checkpoint/checkpointer.h"
+#include "ext/checkpoint/log_readers.h"
+#include "ext/core/control/replicator_watch.h"
+#include "ext/system/control_in_use.h"
+
+namespace walmanager {
+
+class ReplicatorLooks {
+ public:
+  ReplicatorLooks(Checkpointer& checkpointer, const LogReaders& readers,
+                  const ControlInUse& control)
+      : checkpointer_(checkpointer), readers_(readers), control_(control) {}
+
+  bool is_there() const { return is_there_.load(std::memory_order_relaxed); }
+  // Takes from the control file what the looks of all processes found.
+  void Follow(ReplicatorWish wish);
+  // Looks, once per `interval_ns`, with connections of the checkpointer's open. Returns is_there().
+  // `asked`: within a statement of the host's, which may read by itself.
+  bool Look(ReplicatorWish wish, std::uint64_t now_ns, std::uint64_t interval_ns,
+            bool asked = false);
+  bool IsDue(std::uint64_t now_ns) const { return now_ns >= next_look_ns_; }
+  // The next Look() does not wait for the interval.
+  void LookAtOnce() { next_look_ns_ = 0; }
+
+ private:
+  Checkpointer& checkpointer_;
+  const LogReaders& readers_;
+  const ControlInUse& control_;
+  std::atomic<bool> is_there_{false};
+  std::uint64_t next_look_ns_ = 0;
+  ReplicatorWatch watch_;
+};
+
+}  // namespace walmanager

@@ -1,0 +1,39 @@
+#include "ext/checkpoint/room_watch.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "ext/core/format/wal_index_format.h"
+#include "ext/core/policy/look_plan.h"
+#include "ext/system/disk_room.h"
+
+namespace walmanager {
+
+void RoomWatch::Look(const SettingValues& values, std::uint32_t page_size, std::int64_t wal_bytes,
+                     std::uint64_t now_ns) {
+  constexpr std::uint64_t kEveryNs = 50'000'000;
+  constexpr std::uint64_t kInlineForNs = 1'000'000'000;
+  if (now_ns < next_look_ns_) return;
+  next_look_ns_ = now_ns + kEveryNs;
+  most_wal_bytes_ = WalLimitInForce(std::numeric_limits<std::int64_t>::max());
+  // As long as the log may get in the usual course, which a large limit is far beyond.
+  constexpr std::int64_t kTimesDue = 4;
+  const std::uint32_t page = std::max(page_size, 4096u);
+  const std::int64_t usual =
+      kTimesDue * DueFrames(values, page) * (std::int64_t{page} + kFrameHeaderBytes);
+  if (most_wal_bytes_ < usual) {
+    inline_.Begin(now_ns, "RLIMIT_FSIZE leaves no room for a log as long as usual", kInlineForNs);
+  }
+  const std::int64_t growth = std::min(values[Setting::kWalLimitBytes], usual) - wal_bytes;
+  // A disk quota shows only where it is used up: where it left no room for the control file.
+  is_short_ =
+      control_.Get()->lacks_room() || !LeavesReserve(path_, std::max<std::int64_t>(0, growth));
+  if (is_short_) {
+    inline_.Begin(now_ns,
+                  "the disk has no room for a log as long as usual beside what stays free: 5 % of "
+                  "it, or 256 MB",
+                  kInlineForNs);
+  }
+}
+
+}  // namespace walmanager

@@ -1,0 +1,60 @@
+#include "ext/checkpoint/strategy_in_force.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ext/core/base/value.h"
+#include "ext/system/clock.h"
+
+namespace walmanager {
+
+Result<bool> StrategyInForce::Follow(std::int64_t most_wal_bytes) {
+  const auto current = control_.Get();
+  const std::uint64_t control_generation = control_.generation();
+  if (rules_ && control_generation_ == control_generation &&
+      stored_.generation == current->region().settings_generation() &&
+      values_[Setting::kWalLimitBytes] == std::min(stored_wal_limit_, most_wal_bytes)) {
+    return false;
+  }
+  auto stored = current->region().ReadSettings();
+  if (!stored) return Error{"the settings cannot be read: they change too fast"};
+  SettingValues values = stored->Values();
+  const std::int64_t wal_limit = values[Setting::kWalLimitBytes];
+  values.Lower(Setting::kWalLimitBytes, most_wal_bytes);
+  auto rules = RuleSet::Compile(stored->RulesOf(stored->strategy), values);
+  std::string error;
+  if (!rules.ok()) {
+    // It was checked when it was defined, so another program has written it. The log must not grow
+    // for that.
+    error = "strategy " + ShownText(stored->strategy) + ": " + rules.error().message;
+    rules = RuleSet::Compile(stored->RulesOf(kDefaultStrategy), values);
+    if (!rules.ok()) return rules.error();
+  }
+  {
+    const MutexLock lock(error_mutex_);
+    error_ = error;
+  }
+  rules_ = std::make_unique<RuleSet>(std::move(rules.value()));
+  values_ = values;
+  stored_wal_limit_ = wal_limit;
+  stored_ = std::move(*stored);
+  control_generation_ = control_generation;
+  return true;
+}
+
+void StrategyInForce::TakeUncompiled(StoredSettings stored, const SettingValues& values) {
+  values_ = values;
+  stored_ = std::move(stored);
+}
+
+void StrategyInForce::CountFired(const Rule& rule) const {
+  const std::span<const Rule> all =
+      rule.builtin ? BuiltinRules() : std::span<const Rule>(stored_.rules);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].strategy == rule.strategy && all[i].name == rule.name) {
+      control_.Get()->region().CountFired(rule.builtin, i, UnixMs());
+    }
+  }
+}
+
+}  // namespace walmanager

@@ -1,0 +1,35 @@
+// What the background thread does besides checkpoints, on a connection of its own: the query plans
+// that statements of this process asked for, and PRAGMA optimize while no connection commits.
+//
+// Thread rules: Request() may be called from any thread; the others by the background thread, which
+// holds the mutex of the checkpointer.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ext/checkpoint/checkpointer.h"
+#include "ext/checkpoint/plan_wish.h"
+#include "ext/core/base/mutex.h"
+#include "ext/system/control_file.h"
+
+namespace walmanager {
+
+class Upkeep {
+ public:
+  explicit Upkeep(Checkpointer& checkpointer) : checkpointer_(checkpointer) {}
+
+  // False where as many wait already as are kept; then the caller keeps them.
+  bool Request(const std::vector<PlanWish>& wishes);
+  // Asks for the plans that were requested.
+  void CapturePlans(ControlFile& current);
+  // Runs PRAGMA optimize once per hour, ten seconds after the last commit.
+  void OptimizeIfDue(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns);
+
+ private:
+  Checkpointer& checkpointer_;
+  Mutex mutex_;
+  std::vector<PlanWish> wishes_ GUARDED_BY(mutex_);
+};
+
+}  // namespace walmanager

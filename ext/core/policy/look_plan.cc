@@ -1,0 +1,68 @@
+#include "ext/core/policy/look_plan.h"
+
+#include <algorithm>
+#include <string>
+
+namespace walmanager {
+namespace {
+
+constexpr std::int64_t kMostFramesBetweenLooks = 64;
+
+std::int64_t NextLookFrame(const WalIndex& index, const SettingValues& values,
+                           std::span<const Rule> rules, std::int64_t limit) {
+  const std::int64_t due = DueFrames(values, index.page_size);
+  const std::int64_t step = std::clamp<std::int64_t>(values[Setting::kCheckpointFrames] / 16, 1,
+                                                     kMostFramesBetweenLooks);
+  // No built-in rule but the one for time can hold while the log itself is shorter than what is
+  // due.
+  const bool nothing_before_due =
+      !rules.empty() &&
+      std::all_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.builtin; });
+  std::int64_t next = index.max_frame + step;
+  if (nothing_before_due && index.max_frame < due) next = due;
+  // Land exactly on the frame at which a threshold is reached.
+  for (const std::int64_t frames : {due, values[Setting::kCheckpointFrames], limit}) {
+    for (const std::int64_t threshold : {frames, index.backfill + frames}) {
+      if (threshold > index.max_frame) next = std::min(next, threshold);
+    }
+  }
+  return next;
+}
+
+}  // namespace
+
+std::int64_t DueFrames(const SettingValues& values, std::uint32_t page_size) {
+  const std::int64_t by_limit =
+      values[Setting::kWalLimitBytes] / 4 / (page_size + kFrameHeaderBytes);
+  return std::max<std::int64_t>(1, std::min(values[Setting::kCheckpointFrames], by_limit));
+}
+
+bool AsksForTime(const Rule& rule) {
+  return rule.condition.find("since_checkpoint_ms") != std::string::npos ||
+         rule.condition.find("idle_ms") != std::string::npos;
+}
+
+LookPlan PlanLook(const WalIndex& index, const SettingValues& values, std::span<const Rule> rules,
+                  std::uint64_t brake_frame) {
+  const std::int64_t limit =
+      values[Setting::kWalLimitBytes] / (index.page_size + kFrameHeaderBytes);
+  const bool slows = values[Setting::kBackpressure] != 0;
+  LookPlan plan;
+  // Where commits pause or are slowed, each of them looks.
+  const bool each_looks = (slows && index.max_frame >= limit) ||
+                          (brake_frame != 0 && index.max_frame >= brake_frame);
+  plan.look_frame =
+      each_looks ? 0 : static_cast<std::uint64_t>(NextLookFrame(index, values, rules, limit));
+  // Beyond the limit a commit waits for the thread, where the strategy lets it wait at all.
+  double budget_ms = 0;
+  for (const Rule& rule : rules) {
+    if (rule.builtin && rule.runs == RuleRuns::kInline)
+      budget_ms = std::max(budget_ms, StallBudgetMs(rule, values));
+  }
+  plan.wait_frame = static_cast<std::uint64_t>(limit);
+  plan.wait_ns = static_cast<std::uint64_t>(budget_ms * 1e6);
+  plan.pressure_frame = slows ? static_cast<std::uint64_t>(limit) : ~std::uint64_t{0};
+  return plan;
+}
+
+}  // namespace walmanager

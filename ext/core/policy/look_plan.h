@@ -1,0 +1,33 @@
+// When commits look at the log next, and from which length of it on they wait or are slowed.
+// All functions are pure.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ext/core/format/wal_index_format.h"
+#include "ext/core/policy/settings.h"
+#include "ext/core/policy/strategy.h"
+
+namespace walmanager {
+
+// Frames before which no built-in rule but that for time can hold: checkpoint_frames or a quarter
+// of wal_limit_bytes, the smaller in bytes.
+std::int64_t DueFrames(const SettingValues& values, std::uint32_t page_size);
+
+// Whether the condition names a fact that changes while no connection commits.
+bool AsksForTime(const Rule& rule);
+
+struct LookPlan {
+  std::uint64_t look_frame = 0;      // the commit that reaches it looks
+  std::uint64_t wait_frame = 0;      // from it on a commit waits for the background thread,
+  std::uint64_t wait_ns = 0;         // for so long
+  std::uint64_t pressure_frame = 0;  // from it on commits are slowed; all ones: never
+};
+
+// `rules`: of the strategy in force, empty where it is not known yet. `brake_frame`: from it on
+// commits pause beside a copier; 0: none copies.
+LookPlan PlanLook(const WalIndex& index, const SettingValues& values, std::span<const Rule> rules,
+                  std::uint64_t brake_frame);
+
+}  // namespace walmanager
