@@ -18,11 +18,11 @@
 #include <utility>
 #include <vector>
 
+#include "ext/checkpoint/plan_wish.h"
 #include "ext/connection/known_statement.h"
 #include "ext/connection/published_connection.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/text/statement_text.h"
-#include "ext/checkpoint/plan_wish.h"
 #include "ext/system/control_file.h"
 
 struct sqlite3;

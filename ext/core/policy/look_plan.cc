@@ -11,8 +11,8 @@ constexpr std::int64_t kMostFramesBetweenLooks = 64;
 std::int64_t NextLookFrame(const WalIndex& index, const SettingValues& values,
                            std::span<const Rule> rules, std::int64_t limit) {
   const std::int64_t due = DueFrames(values, index.page_size);
-  const std::int64_t step = std::clamp<std::int64_t>(values[Setting::kCheckpointFrames] / 16, 1,
-                                                     kMostFramesBetweenLooks);
+  const std::int64_t step =
+      std::clamp<std::int64_t>(values[Setting::kCheckpointFrames] / 16, 1, kMostFramesBetweenLooks);
   // No built-in rule but the one for time can hold while the log itself is shorter than what is
   // due.
   const bool nothing_before_due =
@@ -49,8 +49,8 @@ LookPlan PlanLook(const WalIndex& index, const SettingValues& values, std::span<
   const bool slows = values[Setting::kBackpressure] != 0;
   LookPlan plan;
   // Where commits pause or are slowed, each of them looks.
-  const bool each_looks = (slows && index.max_frame >= limit) ||
-                          (brake_frame != 0 && index.max_frame >= brake_frame);
+  const bool each_looks =
+      (slows && index.max_frame >= limit) || (brake_frame != 0 && index.max_frame >= brake_frame);
   plan.look_frame =
       each_looks ? 0 : static_cast<std::uint64_t>(NextLookFrame(index, values, rules, limit));
   // Beyond the limit a commit waits for the thread, where the strategy lets it wait at all.
