@@ -256,6 +256,91 @@ void AddValue(JsonObject& json, const char* name, const Target& target, const st
     json.Add(name, value);
 }
 
+// The values of a profile and of the overrides.
+Result<Values> WantedValues(const Profile& profile, const Arguments& arguments) {
+  Values wanted;
+  std::copy(profile.values.begin(), profile.values.end(), wanted.begin());
+  if (!arguments.has(1) || arguments.at(1).is_null()) return wanted;
+  const auto json = arguments.Text(1, "overrides_json");
+  if (!json.ok()) return json.error();
+  if (Status status = ReadOverrides(json.value(), wanted); !status.ok()) return status.error();
+  return wanted;
+}
+
+// Why nothing can be configured there just now; nothing where it can.
+Status CheckPlace(const Connection& connection, const Schema& schema, const Values& wanted) {
+  if (!connection.in_autocommit()) {
+    return Error{"wal_configure: a transaction is open on this connection: end it first"};
+  }
+  if (schema.read_only) {
+    return Error{"wal_configure: schema '" + schema.name + "' is read-only on this connection"};
+  }
+  const std::string& strategy = wanted[kTargets - 1];
+  const StoredSettings stored = schema.database->settings();
+  if (stored.RulesOf(strategy).empty()) {
+    return Error{"wal_configure: strategy " + ShownText(strategy) + " is not one of " +
+                 stored.StrategyNames()};
+  }
+  return Ok{};
+}
+
+// Applies one target after the other; where one fails, all before it are put back.
+class AllOrNothing {
+ public:
+  explicit AllOrNothing(Configuration& configuration) : configuration_(configuration) {}
+
+  // What each was and is, for the report.
+  Result<JsonObject> Run(const Values& wanted) {
+    JsonObject report;
+    for (std::size_t i = 0; i < kTargets; ++i) {
+      const Target& target = kTargetList[i];
+      auto change = ApplyOne(target, wanted[i]);
+      if (!change.ok()) return Error{PutBackAll(target, wanted[i], change.error())};
+      report.Add(target.name, change.value());
+    }
+    return report;
+  }
+
+ private:
+  Result<JsonObject> ApplyOne(const Target& target, const std::string& wanted) {
+    const auto before = configuration_.Read(target);
+    if (!before.ok()) return before.error();
+    auto after = before;
+    bool skipped = false;
+    if (before.value() != wanted) {
+      const auto temporary = configuration_.HasTemporaryTables();
+      skipped =
+          std::string_view(target.name) == "temp_store" && temporary.ok() && temporary.value();
+      if (!skipped) {
+        done_.emplace_back(&target, before.value());
+        after = configuration_.Apply(target, wanted);
+      }
+    }
+    if (!after.ok()) return after.error();
+    JsonObject change;
+    AddValue(change, "before", target, before.value());
+    AddValue(change, "after", target, after.value());
+    if (skipped) change.Add("skipped", "this connection has temporary tables, which it would lose");
+    return change;
+  }
+
+  // The message, with what could not be put back.
+  std::string PutBackAll(const Target& failed, const std::string& wanted, const Error& error) {
+    std::string message = std::string("wal_configure: ") + failed.name + " '" + wanted +
+                          "' could not be set: " + error.message;
+    for (auto undo = done_.rbegin(); undo != done_.rend(); ++undo) {
+      if (Status restored = configuration_.PutBack(*undo->first, undo->second); !restored.ok()) {
+        message += std::string("; ") + undo->first->name + " '" + undo->second +
+                   "' could not be put back: " + restored.error().message;
+      }
+    }
+    return message;
+  }
+
+  Configuration& configuration_;
+  std::vector<std::pair<const Target*, std::string>> done_;  // and what it was before
+};
+
 }  // namespace
 
 Result<Value> WalConfigure(Connection& connection, const Arguments& arguments) {
@@ -266,66 +351,18 @@ Result<Value> WalConfigure(Connection& connection, const Arguments& arguments) {
     for (const Profile& each : kProfiles) (known += known.empty() ? "" : ", ") += each.name;
     return arguments.Wrong(0, "profile", "one of " + known);
   }
-  Values wanted;
-  std::copy(profile->values.begin(), profile->values.end(), wanted.begin());
-  if (arguments.has(1) && !arguments.at(1).is_null()) {
-    const auto json = arguments.Text(1, "overrides_json");
-    if (!json.ok()) return json.error();
-    if (Status status = ReadOverrides(json.value(), wanted); !status.ok()) return status.error();
-  }
+  const auto wanted = WantedValues(*profile, arguments);
+  if (!wanted.ok()) return wanted.error();
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
   if (!schema.ok()) return schema.error();
-  if (!connection.in_autocommit()) {
-    return Error{"wal_configure: a transaction is open on this connection: end it first"};
+  if (Status status = CheckPlace(connection, schema.value(), wanted.value()); !status.ok()) {
+    return status.error();
   }
-  if (schema.value().read_only) {
-    return Error{"wal_configure: schema '" + schema.value().name +
-                 "' is read-only on this connection"};
-  }
-
-  const std::string& strategy = wanted[kTargets - 1];
-  if (const StoredSettings stored = schema.value().database->settings();
-      stored.RulesOf(strategy).empty()) {
-    return Error{"wal_configure: strategy " + ShownText(strategy) + " is not one of " +
-                 stored.StrategyNames()};
-  }
-
   Configuration configuration(connection, schema.value());
-  std::vector<std::pair<const Target*, std::string>> done;  // and what it was before
-  JsonObject report;
-  for (std::size_t i = 0; i < kTargets; ++i) {
-    const Target& target = kTargetList[i];
-    auto before = configuration.Read(target);
-    auto after = before;
-    bool skipped = false;
-    if (before.ok() && before.value() != wanted[i]) {
-      const auto temporary = configuration.HasTemporaryTables();
-      skipped =
-          std::string_view(target.name) == "temp_store" && temporary.ok() && temporary.value();
-      if (!skipped) {
-        done.emplace_back(&target, before.value());
-        after = configuration.Apply(target, wanted[i]);
-      }
-    }
-    if (!after.ok()) {
-      std::string message = std::string("wal_configure: ") + target.name + " '" + wanted[i] +
-                            "' could not be set: " + after.error().message;
-      for (auto undo = done.rbegin(); undo != done.rend(); ++undo) {
-        if (Status restored = configuration.PutBack(*undo->first, undo->second); !restored.ok()) {
-          message += std::string("; ") + undo->first->name + " '" + undo->second +
-                     "' could not be put back: " + restored.error().message;
-        }
-      }
-      return Error{message};
-    }
-    JsonObject change;
-    AddValue(change, "before", target, before.value());
-    AddValue(change, "after", target, after.value());
-    if (skipped) change.Add("skipped", "this connection has temporary tables, which it would lose");
-    report.Add(target.name, change);
-  }
+  const auto report = AllOrNothing(configuration).Run(wanted.value());
+  if (!report.ok()) return report.error();
   JsonObject json;
-  json.Add("profile", profile->name).Add("settings", report);
+  json.Add("profile", profile->name).Add("settings", report.value());
   return Value(json.text());
 }
 

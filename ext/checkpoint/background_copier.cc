@@ -6,6 +6,7 @@
 #include <mutex>
 #include <shared_mutex>
 
+#include "ext/core/base/time_units.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/engine/engine_threads.h"
 #include "ext/system/clock.h"
@@ -14,7 +15,6 @@
 namespace walmanager {
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kIdleNs = 1'000 * kMs;
 constexpr std::uint64_t kLeaseRetryNs = 5 * kMs;
 constexpr std::uint32_t kMostPreparedFrames = 384;

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "ext/core/base/time_units.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/core/policy/look_plan.h"
 #include "ext/engine/sqlite.h"
@@ -12,8 +13,6 @@
 
 namespace walmanager {
 namespace {
-
-constexpr std::uint64_t kMs = 1'000'000;
 
 constexpr char kReplicatorIsThere[] =
     "a replicator checkpoints this database: walmanager only looks";

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ext/core/base/time_units.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/core/policy/look_plan.h"
 #include "ext/system/clock.h"
@@ -11,8 +12,6 @@
 
 namespace walmanager {
 namespace {
-
-constexpr std::uint64_t kMs = 1'000'000;
 
 // True while it lives.
 class FlagWhileInScope {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "ext/core/base/time_units.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/system/clock.h"
 #include "ext/system/open_files.h"
@@ -14,7 +15,6 @@
 namespace walmanager {
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::int64_t kStepBytes = 1024 * 1024;
 constexpr std::uint64_t kSpacing = 50;  // times what a step took
 // How long a statement waits for one step, at most.

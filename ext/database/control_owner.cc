@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "ext/core/base/time_units.h"
 #include "ext/core/control/alerts.h"
 #include "ext/core/control/evidence.h"
 #include "ext/core/policy/setting_changes.h"
@@ -18,7 +19,6 @@
 namespace walmanager {
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kFirstAttemptNs = 10 * kMs;
 constexpr std::uint64_t kLongestAttemptNs = 60'000 * kMs;
 constexpr std::uint64_t kMakingWaitNs = 1'000 * kMs;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ext/core/base/time_units.h"
 #include "ext/core/control/history.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/shared_words.h"
@@ -13,7 +14,6 @@
 namespace walmanager {
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000;
 constexpr useconds_t kRetryUs = 500;
 
 std::atomic<ObserverMaker> observer_maker{nullptr};

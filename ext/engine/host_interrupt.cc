@@ -6,12 +6,12 @@
 #include <optional>
 #include <string>
 
+#include "ext/core/base/time_units.h"
 #include "ext/system/clock.h"
 
 namespace walmanager {
 namespace {
 
-constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kAskEveryNs = 10 * kMs;
 
 // Long enough that a host's progress handler for every thousand instructions is called.

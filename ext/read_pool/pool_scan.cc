@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "ext/connection/connection.h"
+#include "ext/core/base/time_units.h"
 #include "ext/engine/engine_threads.h"
 #include "ext/engine/host_interrupt.h"
 #include "ext/engine/own_vfs.h"
@@ -15,8 +16,6 @@
 
 namespace walmanager {
 namespace {
-
-constexpr std::uint64_t kMs = 1'000'000;
 
 // In the pool.
 class PooledScan final : public ReadPoolScan {

@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "ext/core/base/time_units.h"
+
 namespace walmanager {
 namespace {
-
-constexpr std::uint64_t kMs = 1'000'000;
 
 TEST(Backpressure, ThereIsNoneUpToTheLimit) {
   EXPECT_EQ(0u, BackpressureNs(0, 1000));

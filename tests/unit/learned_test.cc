@@ -9,11 +9,12 @@
 #include <set>
 #include <string>
 
+#include "ext/core/base/time_units.h"
+
 namespace walmanager {
 namespace {
 
 constexpr int kCycles = 10;
-constexpr std::uint64_t kMs = 1'000'000;
 
 SettingValues Values() { return SettingValues(); }
 

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "ext/core/base/time_units.h"
+
 namespace walmanager {
 namespace {
-
-constexpr std::uint64_t kMs = 1'000'000;
 
 TEST(RetryDelay, DoublesFromFiveToAHundredMilliseconds) {
   RetryDelay delay;

@@ -1,6 +1,8 @@
 #include "ext/core/control/reader_attribution.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace walmanager {
 namespace {
@@ -34,6 +36,118 @@ Reader OfConnection(int mark, const ConnectionEntry& connection, const ReadersSe
   return reader;
 }
 
+using Pid = std::optional<std::int64_t>;
+
+// One mark that is held: which readers it may be of.
+class HeldMark {
+ public:
+  HeldMark(const ReadersSeen& seen, std::span<const ConnectionEntry> connections, int mark)
+      : seen_(seen), connections_(connections), mark_(mark) {}
+
+  std::vector<Reader> Readers() const {
+    std::vector<Reader> readers;
+    bool own = false;  // held by the asking connection, or by a guard of this project
+    for (const Pid pid : Holders()) {
+      std::vector<Reader> candidates = CandidatesOf(pid);
+      if (candidates.empty() && IsOwn(pid)) {
+        own = true;
+        continue;
+      }
+      if (candidates.empty()) {
+        candidates.push_back(WithoutConnection(pid));
+      } else {
+        const bool certain = candidates.size() == 1 && IsCertain(pid);
+        for (Reader& reader : candidates) reader.certain = certain;
+      }
+      std::move(candidates.begin(), candidates.end(), std::back_inserter(readers));
+    }
+    if (readers.empty() && !own && !seen_.knows_pids) readers.push_back(Bare(std::nullopt));
+    return readers;
+  }
+
+ private:
+  // Each process once. nullopt: a process of a PID namespace that this one does not show, or an
+  // unknown one.
+  std::vector<Pid> Holders() const {
+    std::vector<Pid> pids;
+    const auto note = [&](Pid pid) {
+      if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
+    };
+    const auto& known = seen_.pids[static_cast<std::size_t>(mark_)];
+    for (const std::int64_t pid : known) note(pid ? Pid(pid) : std::nullopt);
+    if (seen_.knows_pids) {
+      if (pids.empty()) note(std::nullopt);
+      return pids;
+    }
+    // Any managed process whose connections read.
+    for (const ConnectionEntry& connection : connections_) {
+      if (Reads(connection)) note(connection.pid);
+    }
+    return pids;
+  }
+
+  // The connections of the process that are known to read; where there is none, those that may.
+  std::vector<Reader> CandidatesOf(Pid pid) const {
+    std::vector<Reader> candidates;
+    for (const auto& counts : {Reads, MayRead}) {
+      if (!candidates.empty()) break;
+      for (const ConnectionEntry& connection : connections_) {
+        if (connection.pid != pid || connection.id == seen_.asking || !counts(connection)) continue;
+        Reader candidate = OfConnection(mark_, connection, seen_);
+        // A reader that began before the last commit is not on the mark that came after it.
+        if (pid == seen_.own_pid && seen_.asking_mark == mark_ && candidate.since_ns &&
+            *candidate.since_ns < seen_.asking_mark_since_ns) {
+          continue;
+        }
+        candidates.push_back(std::move(candidate));
+      }
+    }
+    return candidates;
+  }
+
+  bool IsManaged(Pid pid) const {
+    return pid == seen_.own_pid ||
+           std::any_of(connections_.begin(), connections_.end(),
+                       [&](const ConnectionEntry& connection) { return connection.pid == pid; });
+  }
+  bool AskerMayHold(Pid pid) const {
+    return pid == seen_.own_pid && seen_.asking_reads &&
+           (!seen_.asking_mark || seen_.asking_mark == mark_);
+  }
+  bool IsOwn(Pid pid) const {
+    const bool guard_here = pid == seen_.own_pid && seen_.guard_mark == mark_;
+    return AskerMayHold(pid) || guard_here || (seen_.checkpoint_runs && IsManaged(pid));
+  }
+  // Whether the only candidate must be the one.
+  bool IsCertain(Pid pid) const {
+    if (!seen_.knows_pids || !pid || AskerMayHold(pid)) return false;
+    return std::none_of(
+        connections_.begin(), connections_.end(), [&](const ConnectionEntry& connection) {
+          return connection.pid == pid && connection.id != seen_.asking && MayRead(connection);
+        });
+  }
+  // Held on a connection without this extension, or in a process without it.
+  Reader WithoutConnection(Pid pid) const {
+    Reader reader = Bare(pid);
+    const bool managed = IsManaged(pid);
+    const bool unmanaged = pid && !managed && !seen_.some_are_hidden;
+    if (pid && managed) reader.verdict = ReaderVerdict::kOpenTransaction;
+    if (unmanaged) reader.verdict = ReaderVerdict::kUnmanagedProcess;
+    reader.certain = seen_.knows_pids && unmanaged;
+    return reader;
+  }
+  Reader Bare(Pid pid) const {
+    Reader reader;
+    reader.mark = mark_;
+    reader.pid = pid;
+    return reader;
+  }
+
+  const ReadersSeen& seen_;
+  const std::span<const ConnectionEntry> connections_;
+  const int mark_;
+};
+
 }  // namespace
 
 const char* VerdictName(ReaderVerdict verdict) {
@@ -62,79 +176,12 @@ std::vector<Reader> AttributeReaders(const ReadersSeen& seen,
                                      std::span<const ConnectionEntry> connections) {
   std::vector<Reader> readers;
   for (int mark = 0; mark < kReadMarks; ++mark) {
-    const auto at = static_cast<std::size_t>(mark);
-    if (!seen.held[at]) continue;
-    // nullopt: a process of a PID namespace that this one does not show, or of which nobody knows.
-    std::vector<std::optional<std::int64_t>> pids;
-    const auto note = [&](std::optional<std::int64_t> pid) {
-      if (std::find(pids.begin(), pids.end(), pid) == pids.end()) pids.push_back(pid);
-    };
-    for (const std::int64_t pid : seen.pids[at]) note(pid ? std::optional(pid) : std::nullopt);
-    if (seen.knows_pids && pids.empty()) note(std::nullopt);
-    if (!seen.knows_pids) {
-      // Any managed process whose connections read.
-      for (const ConnectionEntry& connection : connections) {
-        if (Reads(connection)) note(connection.pid);
-      }
-    }
-    const std::size_t before = readers.size();
-    bool own = false;  // held by the asker or by a guard of ours
-    for (const std::optional<std::int64_t> pid : pids) {
-      std::vector<Reader> candidates;
-      bool managed = pid == seen.own_pid;
-      for (const auto& counts : {Reads, MayRead}) {
-        if (!candidates.empty()) break;  // who is known to read comes first
-        for (const ConnectionEntry& connection : connections) {
-          if (connection.pid != pid) continue;
-          managed = true;
-          if (connection.id == seen.asking || !counts(connection)) continue;
-          Reader candidate = OfConnection(mark, connection, seen);
-          // Who began before the last commit is not on the mark that came after it.
-          if (pid == seen.own_pid && seen.asking_mark == mark && candidate.since_ns &&
-              *candidate.since_ns < seen.asking_mark_since_ns) {
-            continue;
-          }
-          candidates.push_back(std::move(candidate));
-        }
-      }
-      if (candidates.empty()) {
-        const bool is_asker = seen.asking_reads && (!seen.asking_mark || seen.asking_mark == mark);
-        const bool is_own = pid == seen.own_pid && (is_asker || seen.guard_mark == mark);
-        const bool is_guard = managed && seen.checkpoint_runs;
-        if (is_own || is_guard) {
-          own = true;
-          continue;
-        }
-        Reader reader;
-        reader.mark = mark;
-        reader.pid = pid;
-        // On a connection without us of a managed process, or in a process without us.
-        if (pid && managed) reader.verdict = ReaderVerdict::kOpenTransaction;
-        if (pid && !managed && !seen.some_are_hidden) {
-          reader.verdict = ReaderVerdict::kUnmanagedProcess;
-        }
-        reader.certain = seen.knows_pids && pid && !managed && !seen.some_are_hidden;
-        candidates.push_back(std::move(reader));
-      } else {
-        // The asker may be the one that holds it, too.
-        const bool other = std::any_of(
-            connections.begin(), connections.end(), [&](const ConnectionEntry& connection) {
-              return connection.pid == pid && connection.id != seen.asking && MayRead(connection);
-            });
-        const bool alone = candidates.size() == 1 && seen.knows_pids && pid && !other &&
-                           !(pid == seen.own_pid && seen.asking_reads &&
-                             (!seen.asking_mark || seen.asking_mark == mark));
-        for (Reader& reader : candidates) reader.certain = alone;
-      }
-      std::move(candidates.begin(), candidates.end(), std::back_inserter(readers));
-    }
-    if (readers.size() == before && !own && !seen.knows_pids) {
-      Reader reader;
-      reader.mark = mark;
-      readers.push_back(std::move(reader));
-    }
+    if (!seen.held[static_cast<std::size_t>(mark)]) continue;
+    auto of_mark = HeldMark(seen, connections, mark).Readers();
+    std::move(of_mark.begin(), of_mark.end(), std::back_inserter(readers));
   }
-  // One connection is on one mark: where it is the only candidate for two, somebody is not seen.
+  // One connection is on one mark: where it is the only candidate for two, another reader is not
+  // seen.
   for (Reader& reader : readers) {
     if (!reader.connection) continue;
     const auto same = [&](const Reader& other) {
