@@ -20,7 +20,9 @@
 namespace walmanager::layout {
 
 inline constexpr char kMagic[16] = "walmanager ctrl";
+// The size of ControlFile in this layout. A change of it is another layout: raise the number, too.
 inline constexpr std::uint64_t kLayoutNumber = 6;
+inline constexpr std::size_t kLayoutBytes = 12'595'200;
 
 inline constexpr std::size_t kBuiltinRules = 64;
 inline constexpr std::size_t kLearned = 16;
@@ -418,6 +420,10 @@ struct ControlFile {
   alignas(64) AlertLog alerts;
   alignas(64) Evidence evidence;
 };
+
+#ifndef WALMANAGER_SMALL_LAYOUT
+static_assert(sizeof(ControlFile) == kLayoutBytes, "another layout needs another kLayoutNumber");
+#endif
 
 inline constexpr std::size_t kFileBytes = (sizeof(ControlFile) + 4095) / 4096 * 4096;
 
