@@ -52,8 +52,8 @@ bool BackgroundCopier::HandOver(const HostConnection& host, std::uint64_t rest_n
   if (!host.traced || state_.inline_period.LastsAt(MonotonicNs()) || !EngineHasThreads()) {
     return false;
   }
-  if (state_.checkpointer.Permit(host) != Checkpointer::Allowed::kYes) return false;
-  state_.checkpointer.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
+  if (state_.connections.Permit(host) != CheckpointConnections::Allowed::kYes) return false;
+  state_.connections.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
   if (rest_ns == 0) {
     rests_until_ns_ = 0;
   } else if (!thread_) {
@@ -73,9 +73,9 @@ bool BackgroundCopier::HandOver(const HostConnection& host, std::uint64_t rest_n
 
 void BackgroundCopier::Stop() {
   if (!thread_) return;
-  state_.checkpointer.Cancel();
+  state_.connections.Cancel();
   thread_->Stop();
-  state_.checkpointer.Resume();
+  state_.connections.Resume();
 }
 
 void BackgroundCopier::RemainderGrew(ControlRegion& region, std::size_t rule) {
@@ -177,16 +177,16 @@ void BackgroundCopier::CountUnhookedCommits() {
 }
 
 std::optional<WalIndex> BackgroundCopier::OpenAndLook() {
-  Checkpointer& checkpointer = state_.checkpointer;
-  if (!checkpointer.open()) {
+  CheckpointConnections& connections = state_.connections;
+  if (!connections.open()) {
     if (state_.inline_period.LastsAt(MonotonicNs())) return std::nullopt;
-    const auto opened = checkpointer.Open();
-    if (opened == Checkpointer::Allowed::kNever) {
-      state_.inline_period.Begin(MonotonicNs(), checkpointer.unguarded_because().c_str());
+    const auto opened = connections.Open();
+    if (opened == CheckpointConnections::Allowed::kNever) {
+      state_.inline_period.Begin(MonotonicNs(), connections.unguarded_because().c_str());
     }
-    if (opened != Checkpointer::Allowed::kYes) return std::nullopt;
+    if (opened != CheckpointConnections::Allowed::kYes) return std::nullopt;
   }
-  const auto index = checkpointer.Look();
+  const auto index = connections.Look();
   if (index) state_.RememberLog(*index);
   return index;
 }
@@ -227,10 +227,9 @@ BackgroundCopier::Due BackgroundCopier::FindWork(bool idle, std::uint64_t now) {
 
 std::uint64_t BackgroundCopier::Rest(ControlFile& current, std::uint64_t last_commit, bool idle,
                                      std::uint64_t now) {
-  Checkpointer& checkpointer = state_.checkpointer;
   state_.retry_delay.Reset();
-  if (checkpointer.open() && checkpointer.owes_sync()) {
-    (void)checkpointer.RunOpen(CheckpointMode::kPassive, 0);
+  if (state_.connections.open() && state_.copied_frames.owes_sync()) {
+    (void)state_.checkpointer.RunOpen(CheckpointMode::kPassive, 0);
   }
   const auto next_step =
       idle && state_.wishes.allow_copying() ? ShrinkWhileIdle(current, now) : std::nullopt;
@@ -316,17 +315,17 @@ void BackgroundCopier::PullBrake(ControlRegion& region) {
 }
 
 bool BackgroundCopier::CopyOnce(ControlRegion& region, Copying& copying) {
-  Checkpointer& checkpointer = state_.checkpointer;
+  const CheckpointConnections& connections = state_.connections;
   const std::uint64_t before_ns = MonotonicNs();
   Put(region.engine().at_work_until_ns, before_ns + LogReaders::kLongestPassNs);
-  copying.last_pass = checkpointer.RunOpen(CheckpointMode::kPassive, 0);
+  copying.last_pass = state_.checkpointer.RunOpen(CheckpointMode::kPassive, 0);
   const auto moved = static_cast<std::uint32_t>(copying.last_pass.moved_frames.value_or(0));
   copying.moved_frames += moved;
   if (moved > 0) PullBrake(region);
   Learned learned = region.learned();
   const bool left_to_commit = state_.commits_sync && learned.Multiple() > 1;
-  if (moved > 0 && !left_to_commit) checkpointer.Sync();
-  const auto after = checkpointer.Look();
+  if (moved > 0 && !left_to_commit) state_.copied_frames.Sync();
+  const auto after = connections.Look();
   const std::uint64_t after_ns = MonotonicNs();
   if (!after) return false;
   const WalIndex& before = copying.index;
@@ -352,12 +351,12 @@ bool BackgroundCopier::CopyOnce(ControlRegion& region, Copying& copying) {
     state_.gate.LookAtNextCommit();
     return false;
   }
-  return !copying.in_vain && !state_.stopping && !checkpointer.cancelled() &&
+  return !copying.in_vain && !state_.stopping && !connections.cancelled() &&
          copying.last_pass.result != CheckpointResult::kFailed;
 }
 
 bool BackgroundCopier::MayGoOn(const Copying& copying) {
-  return state_.checkpointer.open() && state_.strategy.is_compiled() &&
+  return state_.connections.open() && state_.strategy.is_compiled() &&
          state_.strategy.generation() == copying.settings_generation &&
          state_.wishes.allow_copying() && !state_.LookForReplicator(MonotonicNs());
 }
@@ -371,7 +370,7 @@ void BackgroundCopier::SyncGrownLog(const WalIndex& index) {
     synced_frame_ = 0;
   }
   if (index.max_frame < synced_frame_ + kFrames) return;
-  state_.checkpointer.SyncLog();
+  state_.copied_frames.SyncLog();
   synced_frame_ = index.max_frame;
 }
 
@@ -389,7 +388,7 @@ std::uint64_t BackgroundCopier::RecordPasses(ControlRegion& region, Copying& cop
     if (whole.message.empty()) whole.commits_went_on = true;
   }
   // Interrupted, since the host needed the database: that says nothing about readers.
-  const bool in_vain = copying.in_vain && !state_.checkpointer.cancelled();
+  const bool in_vain = copying.in_vain && !state_.connections.cancelled();
   // A reader that is soon gone is no news, and one line tells as much as one for each attempt.
   const bool worth_a_line = state_.DelayRetry(in_vain) || copying.moved_frames > 0 || !in_vain;
   if (worth_a_line) {

@@ -119,7 +119,7 @@ class BackgroundCopier {
 
   CheckpointState& state_;
   const ControlRequests control_requests_;
-  Upkeep upkeep_{state_.checkpointer};
+  Upkeep upkeep_{state_.connections};
   std::atomic<bool> thread_runs_{false};
   std::atomic<bool> lacks_thread_{false};
   std::atomic<std::uint64_t> rests_until_ns_{0};

@@ -138,14 +138,14 @@ CheckpointReport CheckpointEngine::ManualCheckpoint(const HostConnection& host, 
 }
 
 void CheckpointEngine::CloseOwnConnections() {
-  state_.checkpointer.Cancel();
+  state_.connections.Cancel();
   {
     LockForCaller();
     const MutexLock lock(state_.mutex, std::adopt_lock);
-    state_.checkpointer.Close();
-    state_.checkpointer.Revoke();
+    state_.connections.Close();
+    state_.connections.Revoke();
   }
-  state_.checkpointer.Resume();
+  state_.connections.Resume();
 }
 
 void CheckpointEngine::StayOutOfTheWay(std::uint64_t now_ns) {
@@ -154,11 +154,11 @@ void CheckpointEngine::StayOutOfTheWay(std::uint64_t now_ns) {
           "something else has the trace of a connection that commits: its PRAGMA "
           "journal_mode would come unannounced")) {
     CloseOwnConnections();
-  } else if (state_.checkpointer.open()) {
+  } else if (state_.connections.open()) {
     // Another commit may be at work on them: it comes here, too, when it is done.
     if (!state_.mutex.try_lock()) return;
     const MutexLock lock(state_.mutex, std::adopt_lock);
-    state_.checkpointer.Close();
+    state_.connections.Close();
   }
 }
 
@@ -309,7 +309,7 @@ std::uint64_t CheckpointEngine::BudgetNs(const Ask& ask, const Rule& rule, const
   if (!ask.hurried) return most;
   if (ask.now_ns < no_stall_before_ns_) return 0;
   // Not for a reader that has been there for longer than the wait would be.
-  if (state_.checkpointer.open()) state_.WatchReaders(index, ask.now_ns);
+  if (state_.connections.open()) state_.WatchReaders(index, ask.now_ns);
   if (state_.oldest_reader.IsOlderThan(most, ask.now_ns)) return 0;
   // What this commit has waited already counts.
   return most - std::min(most, ask.now_ns - ask.began_ns);
@@ -330,7 +330,7 @@ CheckpointReport CheckpointEngine::RunRule(const Ask& ask, const Rule& rule, con
   ran.rule = rule.name;
   state_.strategy.CountFired(rule);
   if (ran.pinned) {
-    if (const auto now_there = state_.checkpointer.Look()) {
+    if (const auto now_there = state_.connections.Look()) {
       state_.WatchReaders(*now_there, MonotonicNs());
     }
     const bool pays = current->region().learned().WaitPays(budget);
@@ -373,7 +373,7 @@ std::optional<CheckpointReport> CheckpointEngine::FinishRemainder(const HostConn
   if (!state_.OpenFor(host)) return std::nullopt;
   // The next commit tries again: a reader that lasts no longer than a commit is soon gone.
   state_.gate.LookAtNextCommit();
-  if (IsBusy(host) || !state_.checkpointer.NobodyPins()) return std::nullopt;
+  if (IsBusy(host) || state_.connections.IsPinned()) return std::nullopt;
   const std::uint64_t start = MonotonicNs();
   layout::Counter& gate_until_ns = region.header().gate_until_ns;
   const bool gated = IsOverTwiceItsTarget(index, region.learned());

@@ -34,14 +34,16 @@ CheckpointState::CheckpointState(const std::string& path, const FileId& id,
     : wal_path(path + "-wal"),
       control(the_control),
       own_entry(path, control),
-      checkpointer(path, id, [this](bool open) { open ? own_entry.Show() : own_entry.Hide(); }),
-      readers(path, checkpointer, control),
+      connections(path, id, [this](bool open) { open ? own_entry.Show() : own_entry.Hide(); }),
+      copied_frames(connections),
+      checkpointer(path, connections, copied_frames),
+      readers(path, connections, checkpointer, control),
       records(control, readers),
-      replicator(checkpointer, readers, control),
+      replicator(connections, readers, control),
       strategy(control),
       facts(control, strategy, readers),
       room(path, control, inline_period),
-      shrinker(path, checkpointer, readers) {}
+      shrinker(path, connections, copied_frames, checkpointer, readers) {}
 
 std::optional<std::int64_t> CheckpointState::MeasureWal() const {
   const auto bytes = FileBytes(wal_path);
@@ -51,11 +53,11 @@ std::optional<std::int64_t> CheckpointState::MeasureWal() const {
 }
 
 std::optional<WalIndex> CheckpointState::LastLook() {
-  if (checkpointer.open()) {
+  if (connections.open()) {
     const FlagWhileInScope looks(only_looks_);
     if (!mutex.try_lock()) return std::nullopt;
     const MutexLock lock(mutex, std::adopt_lock);
-    if (const auto index = checkpointer.open() ? checkpointer.Look() : std::nullopt) return index;
+    if (const auto index = connections.open() ? connections.Look() : std::nullopt) return index;
   }
   // Without the mutex: a commit that wants to look at this moment can.
   const MutexLock lock(shown_mutex_);
@@ -73,12 +75,12 @@ void CheckpointState::RememberLog(const WalIndex& index) {
 std::optional<ReadMarks> CheckpointState::FindReadMarks(const HostConnection* host) {
   // The table before the lock: commits that find it taken go on without looking at the log.
   auto marks = readers.FromLockTable();
-  if (!checkpointer.open()) {
+  if (!connections.open()) {
     if (!host || !mutex.try_lock()) return marks;
     const MutexLock lock(mutex, std::adopt_lock);
-    const bool was_open = checkpointer.open();
+    const bool was_open = connections.open();
     if (OpenFor(*host)) readers.AddTriedMarks(marks);
-    if (!was_open) checkpointer.Close();
+    if (!was_open) connections.Close();
     return marks;
   }
   {
@@ -104,9 +106,9 @@ void CheckpointState::LookForReplicator(const HostConnection& host) {
   if (!FollowSettings().ok()) return;
   const std::uint64_t now = MonotonicNs();
   if (!replicator.IsDue(now)) return;
-  const bool was_open = checkpointer.open();
+  const bool was_open = connections.open();
   if (OpenFor(host)) (void)LookForReplicator(now, /*asked=*/true);
-  if (!was_open) checkpointer.Close();
+  if (!was_open) connections.Close();
 }
 
 std::string CheckpointState::UnguardedBecause() const {
@@ -138,16 +140,16 @@ void CheckpointState::PlanNextLook(const WalIndex& index, std::uint64_t now_ns,
 }
 
 bool CheckpointState::OpenFor(const HostConnection& host) {
-  return host.traced && checkpointer.Permit(host) == Checkpointer::Allowed::kYes &&
-         checkpointer.Open() == Checkpointer::Allowed::kYes;
+  return host.traced && connections.Permit(host) == CheckpointConnections::Allowed::kYes &&
+         connections.Open() == CheckpointConnections::Allowed::kYes;
 }
 
 void CheckpointState::CloseIfIdle(std::uint64_t last_commit_ns, std::uint64_t now_ns) {
   constexpr std::uint64_t kIdleNs = 1'000 * kMs;
   // While a sync is owed a lock of the checkpointer's keeps the log.
-  if (checkpointer.open() && !checkpointer.owes_sync() &&
-      now_ns > std::max(checkpointer.last_used_ns(), last_commit_ns) + kIdleNs) {
-    checkpointer.Close();
+  if (connections.open() && !copied_frames.owes_sync() &&
+      now_ns > std::max(connections.last_used_ns(), last_commit_ns) + kIdleNs) {
+    connections.Close();
   }
 }
 
@@ -156,7 +158,7 @@ bool CheckpointState::LookForReplicator(std::uint64_t now_ns, bool asked) {
 }
 
 void CheckpointState::WatchReaders(const WalIndex& index, std::uint64_t now_ns) {
-  const auto held = checkpointer.TryReadMarks();
+  const auto held = connections.TryReadMarks();
   if (!held) return;
   const auto lasted = oldest_reader.See(*held, index, now_ns);
   if (!lasted) return;
@@ -187,7 +189,7 @@ CheckpointReport CheckpointState::Record(CheckpointMode mode, CheckpointOrigin o
                                          std::uint64_t start_ns, std::uint64_t end_ns) {
   {
     const MutexLock lock(shown_mutex_);
-    unguarded_because_ = checkpointer.unguarded_because();
+    unguarded_because_ = connections.unguarded_because();
   }
   CheckpointReport report;
   report.result = outcome.result;
@@ -207,7 +209,7 @@ CheckpointReport CheckpointState::Record(CheckpointMode mode, CheckpointOrigin o
   entry.origin = origin;
   entry.wal_bytes = report.wal_bytes;
   entry.rule = rule;
-  records.Write(std::move(entry), outcome, checkpointer.Look(), start_ns, end_ns);
+  records.Write(std::move(entry), outcome, connections.Look(), start_ns, end_ns);
   return report;
 }
 

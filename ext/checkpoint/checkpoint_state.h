@@ -15,11 +15,13 @@
 #include <span>
 #include <string>
 
+#include "ext/checkpoint/checkpoint_connections.h"
 #include "ext/checkpoint/checkpoint_records.h"
 #include "ext/checkpoint/checkpoint_report.h"
 #include "ext/checkpoint/checkpoint_wishes.h"
 #include "ext/checkpoint/checkpointer.h"
 #include "ext/checkpoint/commit_gate.h"
+#include "ext/checkpoint/copied_frames.h"
 #include "ext/checkpoint/fact_gatherer.h"
 #include "ext/checkpoint/host_connection.h"
 #include "ext/checkpoint/log_readers.h"
@@ -56,6 +58,8 @@ class CheckpointState {
   // Calls of the user's that wait for the mutex: the background thread lets them go first.
   std::atomic<int> callers_waiting{0};
   OwnConnectionEntry own_entry;
+  CheckpointConnections connections;
+  CopiedFrames copied_frames;
   Checkpointer checkpointer;
   LogReaders readers;
   CheckpointRecords records;

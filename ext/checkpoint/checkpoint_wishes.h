@@ -1,5 +1,6 @@
-// What the connections of this process want of automatic checkpoints on one database, so that a
-// thread of ours copies nothing that no connection asks for: PRAGMA wal_autocheckpoint=0 is a wish.
+// What the connections of this process want of automatic checkpoints on one database, so that the
+// background thread copies nothing that no connection asks for: PRAGMA wal_autocheckpoint=0 is a
+// wish.
 //
 // Thread rules: any thread.
 #pragma once

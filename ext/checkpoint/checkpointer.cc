@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "ext/engine/own_vfs.h"
-#include "ext/engine/wal_index.h"
 #include "ext/system/clock.h"
 #include "ext/system/read_marks.h"
 #include "ext/system/registry.h"
@@ -39,52 +38,35 @@ CheckpointOutcome Failed(const std::string& message) {
   return outcome;
 }
 
+CheckpointOutcome Busy(std::string message) {
+  CheckpointOutcome outcome;
+  outcome.result = CheckpointResult::kBusy;
+  outcome.busy = true;
+  outcome.message = std::move(message);
+  return outcome;
+}
+
 }  // namespace
-
-std::optional<WalIndex> Checkpointer::Look() const {
-  return open() ? ReadWalIndex(OwnWalFile(checkpoint_.get())) : std::nullopt;
-}
-
-std::optional<std::array<bool, kReadMarks>> Checkpointer::TryReadMarks() {
-  if (!open()) return std::nullopt;
-  sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
-  std::array<bool, kReadMarks> held{};
-  for (int mark = 0; mark < kReadMarks; ++mark) {
-    constexpr int kExclusive = SQLITE_SHM_EXCLUSIVE;
-    const int rc =
-        file->pMethods->xShmLock(file, kReadLock0 + mark, 1, SQLITE_SHM_LOCK | kExclusive);
-    held[static_cast<std::size_t>(mark)] = rc == SQLITE_BUSY;
-    if (rc == SQLITE_OK) {
-      file->pMethods->xShmLock(file, kReadLock0 + mark, 1, SQLITE_SHM_UNLOCK | kExclusive);
-    }
-  }
-  return held;
-}
 
 CheckpointOutcome Checkpointer::Run(const HostConnection& host, CheckpointMode mode,
                                     std::uint64_t deadline_ns, const WalIndex& before) {
-  Allowed allowed = Permit(host);
-  if (allowed == Allowed::kYes) allowed = Open();
+  using Allowed = CheckpointConnections::Allowed;
+  Allowed allowed = connections_.Permit(host);
+  if (allowed == Allowed::kYes) allowed = connections_.Open();
   switch (allowed) {
     case Allowed::kYes: {
-      FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
+      connections_.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
       CheckpointOutcome outcome = RunOpen(mode, deadline_ns);
-      if (open() || host.own_only) return outcome;
+      if (connections_.open() || host.own_only) return outcome;
       break;
     }
-    case Allowed::kNotNow: {
-      // Somebody is in the way for a moment: an unguarded checkpoint is no answer to that.
-      CheckpointOutcome outcome;
-      outcome.result = CheckpointResult::kBusy;
-      outcome.busy = true;
-      outcome.message = unguarded_because_;
-      unguarded_because_.clear();
-      return outcome;
-    }
+    case Allowed::kNotNow:
+      // Something is in the way for a moment: an unguarded checkpoint is no answer to that.
+      return Busy(connections_.TakeUnguardedBecause());
     case Allowed::kNever:
       if (host.own_only) {
         CheckpointOutcome outcome;
-        outcome.message = unguarded_because_;
+        outcome.message = connections_.unguarded_because();
         return outcome;
       }
       break;
@@ -93,12 +75,15 @@ CheckpointOutcome Checkpointer::Run(const HostConnection& host, CheckpointMode m
 }
 
 CheckpointOutcome Checkpointer::RunOpen(CheckpointMode mode, std::uint64_t deadline_ns) {
-  last_used_ns_ = MonotonicNs();
-  const bool copied = sync_error_.empty() || CopyAgain();
-  CheckpointOutcome outcome = copied ? RunGuarded(mode, deadline_ns) : Failed(sync_error_);
-  if (CloseIfLogDiffers()) {
+  connections_.MarkUsed();
+  CheckpointOutcome outcome = copied_frames_.CopyAgainIfOwed() ? RunGuarded(mode, deadline_ns)
+                                                               : Failed(copied_frames_.error());
+  if (connections_.LogDiffers()) {
+    // What was copied before is right, and no other connection syncs it.
+    copied_frames_.SyncDatabase();
+    connections_.CloseSinceLogDiffers();
     outcome.result = CheckpointResult::kSkipped;
-    outcome.message = unguarded_because_;
+    outcome.message = connections_.unguarded_because();
   }
   return outcome;
 }
@@ -135,20 +120,22 @@ CheckpointOutcome Checkpointer::RunOnHost(const HostConnection& host, Checkpoint
 }
 
 bool Checkpointer::MustEnd() const {
-  return cancelled() || Registry::Get().forks_waiting.load(std::memory_order_relaxed) > 0;
+  return connections_.cancelled() ||
+         Registry::Get().forks_waiting.load(std::memory_order_relaxed) > 0;
 }
 
-// The busy handler of our checkpoint connection: waits for readers and writers until the deadline,
-// but never for our own guard.
+// The busy handler of the connection that checkpoints: waits for readers and writers until the
+// deadline, but never for its own guard.
 int Checkpointer::OnBusy(void* self, int) {
   auto* checkpointer = static_cast<Checkpointer*>(self);
   if (checkpointer->MustEnd() || MonotonicNs() >= checkpointer->busy_deadline_ns_) return 0;
-  const OwnFile* file = OwnFileOf(checkpointer->checkpoint_.get());
-  const OwnFile* guard = OwnFileOf(checkpointer->guard_.get());
+  const CheckpointConnections& connections = checkpointer->connections_;
+  const OwnFile* file = OwnFileOf(connections.checkpoint());
+  const OwnFile* guard = OwnFileOf(connections.guard());
   if (file->HoldsWriteLock()) {
-    // Nobody can commit now. If somebody did before we had the lock, the guard is behind, and the
-    // engine would wait for it: give up and begin the guard again.
-    const auto index = checkpointer->Look();
+    // No connection can commit now. If one did before this one had the lock, the guard is behind,
+    // and the engine would wait for it: give up and begin the guard again.
+    const auto index = connections.Look();
     const auto mark = guard->ReadMark();
     if (index && mark && index->Snapshot(*mark) < index->max_frame) {
       return 0;
@@ -158,20 +145,9 @@ int Checkpointer::OnBusy(void* self, int) {
   return 1;
 }
 
-bool Checkpointer::NobodyPins() {
-  sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
-  const auto lock = [&](int flags) {
-    return file->pMethods->xShmLock(file, kReadLock0 + 1, kReadMarks - 1,
-                                    flags | SQLITE_SHM_EXCLUSIVE);
-  };
-  if (lock(SQLITE_SHM_LOCK) != SQLITE_OK) return false;
-  lock(SQLITE_SHM_UNLOCK);
-  return true;
-}
-
 std::optional<std::uint32_t> Checkpointer::ReaderInTheWay(CheckpointMode mode) {
-  const auto held = TryReadMarks();
-  const auto index = Look();
+  const auto held = connections_.TryReadMarks();
+  const auto index = connections_.Look();
   if (!held || !index) return std::nullopt;
   // Where all is moved, what is left to do waits for every reader of the log, also of the newest
   // frame. A reader on mark 0 reads none of it.
@@ -185,7 +161,7 @@ std::optional<std::uint32_t> Checkpointer::ReaderInTheWay(CheckpointMode mode) {
   return oldest;
 }
 
-std::string Checkpointer::WhoIsInTheWay(CheckpointMode mode, int rc) {
+std::string Checkpointer::DescribeBlocker(CheckpointMode mode, int rc) {
   auto reader = ReaderInTheWay(mode);
   if (reader) {
     // A commit holds a mark, too, for a moment.
@@ -193,9 +169,9 @@ std::string Checkpointer::WhoIsInTheWay(CheckpointMode mode, int rc) {
     const auto again = ReaderInTheWay(mode);
     if (again != reader) reader.reset();
   }
-  const auto index = Look();
+  const auto index = connections_.Look();
   if (rc == SQLITE_BUSY && Blocking(mode)) {
-    const auto locks = reader ? ReadMarksOfLockTable(path_ + "-shm") : std::nullopt;
+    const auto locks = reader ? ReadMarksOfLockTable(shm_path_) : std::nullopt;
     if (!reader || (locks && (locks->writer || locks->written_here))) {
       return "others wrote, or held the write lock";
     }
@@ -221,18 +197,18 @@ Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t dead
     sqlite3_reset(stmt);
     guard_mark_.store(-1, std::memory_order_relaxed);
   };
-  const std::unique_ptr<sqlite3_stmt, decltype(end)> end_of_guard(guard_read_.get(), end);
+  const std::unique_ptr<sqlite3_stmt, decltype(end)> end_of_guard(connections_.guard_read(), end);
   Step step;
-  const int guard_rc = sqlite3_step(guard_read_.get());
+  const int guard_rc = sqlite3_step(connections_.guard_read());
   if (guard_rc != SQLITE_ROW) {
-    step.rc = sqlite3_reset(guard_read_.get());
+    step.rc = sqlite3_reset(connections_.guard_read());
     if (step.rc == SQLITE_OK) step.rc = SQLITE_ERROR;
-    step.message = EngineMessage(guard_.get());
+    step.message = EngineMessage(connections_.guard());
     return step;
   }
-  const auto mark = OwnFileOf(guard_.get())->ReadMark();
+  const auto mark = OwnFileOf(connections_.guard())->ReadMark();
   guard_mark_.store(mark.value_or(-1), std::memory_order_relaxed);
-  const auto before = Look();
+  const auto before = connections_.Look();
   if (mark && before) {
     CheckpointMode now = mode;
     if (before->complete()) {
@@ -245,16 +221,17 @@ Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t dead
       if (StartsOver(mode)) now = CheckpointMode::kFull;
     }
     if (step.began) {
-      OwnFileOf(checkpoint_.get())->may_write_lock = Blocking(now);
+      OwnFileOf(connections_.checkpoint())->may_write_lock = Blocking(now);
       busy_deadline_ns_ = deadline_ns;
+      sqlite3_busy_handler(connections_.checkpoint(), OnBusy, this);
       int log = 0, moved = 0;
       const NoSizeSignal no_signal;
-      step.rc =
-          sqlite3_wal_checkpoint_v2(checkpoint_.get(), "main", static_cast<int>(now), &log, &moved);
-      OwnFileOf(checkpoint_.get())->may_write_lock = false;
-      if (step.rc != SQLITE_OK) step.message = EngineMessage(checkpoint_.get());
+      step.rc = sqlite3_wal_checkpoint_v2(connections_.checkpoint(), "main", static_cast<int>(now),
+                                          &log, &moved);
+      OwnFileOf(connections_.checkpoint())->may_write_lock = false;
+      if (step.rc != SQLITE_OK) step.message = EngineMessage(connections_.checkpoint());
       step.started_over = step.rc == SQLITE_OK && StartsOver(now);
-      const auto after = Look();
+      const auto after = connections_.Look();
       if (!step.started_over && after && after->salt1 == before->salt1) {
         step.moved = std::int64_t{after->backfill} - before->backfill;
       }
@@ -264,36 +241,22 @@ Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t dead
 }
 
 CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns) {
-  CheckpointOutcome outcome;
   std::int64_t moved = 0;
-  int last_rc = SQLITE_OK;
-  std::string message;
   const bool waits_for_readers = !Blocking(mode) && MonotonicNs() < deadline_ns;
-  if (cancelled()) {
-    outcome.result = CheckpointResult::kBusy;
-    outcome.busy = true;
-    outcome.message = kInterrupted;
-    return outcome;
-  }
+  if (connections_.cancelled()) return Busy(kInterrupted);
   for (int tries = 1;; ++tries) {
     const Step step = RunStep(mode, deadline_ns);
     moved += step.moved;
-    last_rc = step.rc & 0xff;
-    message = step.message;
-    const auto index = Look();
-    if (!index) {
-      outcome.result = CheckpointResult::kBusy;
-      outcome.busy = true;
-      outcome.message = "others write too fast to look at the wal-index";
-      return outcome;
-    }
+    const int last_rc = step.rc & 0xff;
+    const auto index = connections_.Look();
+    if (!index) return Busy("others write too fast to look at the wal-index");
     if (last_rc != SQLITE_OK && last_rc != SQLITE_BUSY && last_rc != SQLITE_INTERRUPT)
-      return Failed(message);
+      return Failed(step.message);
     const bool done = StartsOver(mode) ? step.started_over : index->complete();
     const bool in_time = !MustEnd() && MonotonicNs() < deadline_ns;
-    const bool pinned = done && waits_for_readers && !NobodyPins();
+    const bool pinned = done && waits_for_readers && connections_.IsPinned();
     if (done && (!pinned || !in_time)) {
-      outcome = Complete(*index, moved);
+      CheckpointOutcome outcome = Complete(*index, moved);
       outcome.pinned = pinned;
       if (mode == CheckpointMode::kTruncate) outcome.wal_frames = outcome.checkpointed_frames = 0;
       if (step.nothing_to_move && tries == 1) {
@@ -306,24 +269,28 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     const bool last_step_due = StartsOver(mode) && index->complete() && last_rc == SQLITE_OK;
     // Past the deadline: again only where the attempt itself did not take place.
     const bool tried = step.began && last_rc == SQLITE_OK && !last_step_due;
-    if (!in_time && (tried || cancelled() || tries >= kTriesWithoutDeadline)) {
-      outcome.pinned = waits_for_readers;
-      outcome.wal_frames = index->max_frame;
-      outcome.checkpointed_frames = index->backfill;
-      outcome.moved_frames = moved;
-      break;
+    if (!in_time && (tried || connections_.cancelled() || tries >= kTriesWithoutDeadline)) {
+      return NotDone(mode, *index, moved, last_rc, waits_for_readers);
     }
     if (!last_step_due) usleep(kPauseMicroseconds);
   }
-  outcome.busy = last_rc == SQLITE_BUSY;
-  if (cancelled()) outcome.message = kInterrupted;
-  outcome.result = outcome.busy && Blocking(mode) ? CheckpointResult::kBusy
-                   : outcome.busy && moved == 0   ? CheckpointResult::kBusy
-                                                  : CheckpointResult::kPartial;
+}
+
+CheckpointOutcome Checkpointer::NotDone(CheckpointMode mode, const WalIndex& index,
+                                        std::int64_t moved, int rc, bool waited_for_readers) {
+  CheckpointOutcome outcome;
+  outcome.pinned = waited_for_readers;
+  outcome.wal_frames = index.max_frame;
+  outcome.checkpointed_frames = index.backfill;
+  outcome.moved_frames = moved;
+  const bool busy = rc == SQLITE_BUSY;
+  outcome.result =
+      busy && (Blocking(mode) || moved == 0) ? CheckpointResult::kBusy : CheckpointResult::kPartial;
   // A mode that waits for readers did not get what it waited for.
-  if (Blocking(mode)) outcome.busy = true;
+  outcome.busy = busy || Blocking(mode);
+  if (connections_.cancelled()) outcome.message = kInterrupted;
   if (outcome.message.empty()) {
-    outcome.message = WhoIsInTheWay(mode, last_rc);
+    outcome.message = DescribeBlocker(mode, rc);
     outcome.commits_went_on = outcome.message.empty();
     if (outcome.commits_went_on) outcome.message = "commits went on";
   }

@@ -1,7 +1,7 @@
 // Gathers the facts that the rules of the strategy in force ask for. A fact that is costly to find
 // is looked for only where a rule names it.
 //
-// Thread rules: the caller serializes (it holds the mutex of the checkpointer).
+// Thread rules: the caller serializes (it holds the mutex of CheckpointState).
 #pragma once
 
 #include <cstdint>

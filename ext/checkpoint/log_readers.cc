@@ -21,7 +21,7 @@ void LogReaders::AddTriedMarks(std::optional<ReadMarks>& marks) const {
   // held at the try after the second look at the table, and that look names no holder either.
   constexpr int kLooks = 3;
   for (int look = 1;; ++look) {
-    const auto held = checkpointer_.TryReadMarks();
+    const auto held = connections_.TryReadMarks();
     if (!held) return;
     if (!marks) marks.emplace();
     marks->held = *held;
@@ -43,7 +43,7 @@ void LogReaders::AddTriedMarks(std::optional<ReadMarks>& marks) const {
 }
 
 std::vector<UnknownReader> LogReaders::FindUnknown(bool asked) const {
-  const auto index = checkpointer_.Look();
+  const auto index = connections_.Look();
   const auto marks = Find();
   if (!index || !marks) return {};
   ReadersSeen seen;
@@ -56,7 +56,8 @@ std::vector<UnknownReader> LogReaders::FindUnknown(bool asked) const {
   const auto connections = control_.Get()->Connections();
   std::vector<UnknownReader> unknown;
   for (const Reader& reader : AttributeReaders(seen, connections)) {
-    // Where the system hides who holds a mark, a managed connection that reads need not be the one.
+    // Where the system hides the holder of a mark, a managed connection that reads need not be the
+    // one.
     const bool named = marks->knows_pids && reader.pid;
     if (named && reader.connection) continue;
     unknown.push_back(

@@ -1,7 +1,7 @@
 // Which processes read the log of one database or have it open, and which of them is in the way of
 // a checkpoint. The system's lock table names the holder of a lock, but shows only processes of
-// this PID namespace; a try-lock on a connection of the checkpointer's sees every lock, and names
-// no holder.
+// this PID namespace; a try-lock on one of the checkpoint connections sees every lock, and names no
+// holder.
 //
 // Thread rules: Find(), AddTriedMarks() and FindUnknown() use the checkpointer's connections: the
 // caller holds the mutex that serializes it. The others may be called from any thread.
@@ -27,13 +27,16 @@ class LogReaders {
   // that works: a later time is of a process that was killed, or corrupt.
   static constexpr std::uint64_t kLongestPassNs = 1'000'000'000;
 
-  LogReaders(const std::string& database_path, Checkpointer& checkpointer,
-             const ControlInUse& control)
-      : shm_path_(database_path + "-shm"), checkpointer_(checkpointer), control_(control) {}
+  LogReaders(const std::string& database_path, const CheckpointConnections& connections,
+             const Checkpointer& checkpointer, const ControlInUse& control)
+      : shm_path_(database_path + "-shm"),
+        connections_(connections),
+        checkpointer_(checkpointer),
+        control_(control) {}
 
   // Held read marks, as far as the lock table shows them.
   std::optional<ReadMarks> FromLockTable() const { return ReadMarksOfLockTable(shm_path_); }
-  // The same, and those that a try-lock finds.
+  // The same, and the marks that a try-lock finds.
   std::optional<ReadMarks> Find() const;
   // Adds what a try-lock finds, where connections of the checkpointer's are open.
   void AddTriedMarks(std::optional<ReadMarks>& marks) const;
@@ -67,7 +70,8 @@ class LogReaders {
   bool ReadsHere(std::uint64_t since_ns, bool in_call) const;
 
   const std::string shm_path_;
-  Checkpointer& checkpointer_;
+  const CheckpointConnections& connections_;
+  const Checkpointer& checkpointer_;
   const ControlInUse& control_;
 };
 

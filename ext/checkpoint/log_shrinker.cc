@@ -43,7 +43,7 @@ std::optional<std::int64_t> LogShrinker::ShrinkInCommit(const WalIndex& index, s
   const std::uint64_t start = MonotonicNs();
   std::optional<std::int64_t> bytes;
   if (LogBytes(index) < limit / 2) {
-    bytes = checkpointer_.ShrinkLog(limit, kStepBytes, start + kMostNs);
+    bytes = cutter_.Cut(limit, kStepBytes, start + kMostNs);
   }
   not_before_ns_ = MonotonicNs() + kSpacing * (MonotonicNs() - start);
   return bytes;
@@ -54,7 +54,7 @@ bool LogShrinker::IsDueWhileIdle(ControlFile& current, std::uint64_t now_ns) {
   if (now_ns < not_before_ns_) return false;
   not_before_ns_ = now_ns + kRetryNs;
   return IsQuiet(current.Connections()) && !readers_.OthersHaveItOpen() &&
-         !checkpointer_.owes_sync();
+         !copied_frames_.owes_sync();
 }
 
 bool LogShrinker::IsAlone(ControlFile& current, std::vector<OwnedDb>& spares) const {
@@ -81,7 +81,7 @@ bool LogShrinker::EachIsManaged(const std::vector<ConnectionEntry>& connections,
     if (!open || *open < static_cast<int>(expected)) return false;
     if (*open == static_cast<int>(expected)) return true;
     if (spares.size() == kMostSpares) return false;
-    auto spare = checkpointer_.OpenSpare();
+    auto spare = connections_.OpenAnother();
     if (!spare.ok()) return false;
     spares.push_back(std::move(spare.value()));
     ++expected;
@@ -121,20 +121,19 @@ LogShrinker::IdleStep LogShrinker::ShrinkWhileIdle(ControlFile& current, const W
   // This thread did not run for a while: what it saw may no longer be so.
   if (began > start + kLookNs) return step;
   step.taken = true;
-  const bool done = must_start_over
-                        ? StartOver(region, step)
-                        : checkpointer_.ShrinkLog(limit, kStepBytes, began + kStepNs) < wal_bytes;
+  const bool done = must_start_over ? StartOver(region, step)
+                                    : cutter_.Cut(limit, kStepBytes, began + kStepNs) < wal_bytes;
   const std::uint64_t ended = MonotonicNs();
   cutting.reset();  // no statement waits for the sync
-  if (done && must_start_over) checkpointer_.SyncNewHeader();
+  if (done && must_start_over) cutter_.SyncNewHeader();
   if (done) not_before_ns_ = ended + std::max(kSpacing * (ended - began), kLeastSpacingNs);
   return step;
 }
 
 bool LogShrinker::StartOver(ControlRegion& region, IdleStep& step) {
-  if (!checkpointer_.StartLogOver()) return false;
+  if (!cutter_.StartLogOver()) return false;
   // What commits have recorded of the log before is no longer so.
-  step.log = checkpointer_.Look();
+  step.log = connections_.Look();
   if (!step.log) return true;
   bool reset = false;
   (void)region.AdvanceLog(step.log->salt1, step.log->max_frame, &reset);

@@ -6,7 +6,7 @@
 // handler. In the background a step is taken only where this process alone has the database open
 // and each of its connections is managed and in no statement; a statement that begins meanwhile
 // shows itself first and then waits in WaitWhileLogIsCut().
-// Thread rules: the caller serializes (it holds the mutex of the checkpointer), but for
+// Thread rules: the caller serializes (it holds the mutex of CheckpointState), but for
 // WaitWhileLogIsCut().
 #pragma once
 
@@ -16,7 +16,10 @@
 #include <string>
 #include <vector>
 
+#include "ext/checkpoint/checkpoint_connections.h"
 #include "ext/checkpoint/checkpointer.h"
+#include "ext/checkpoint/copied_frames.h"
+#include "ext/checkpoint/log_cutter.h"
 #include "ext/checkpoint/log_readers.h"
 #include "ext/core/control/connection_entry.h"
 #include "ext/core/control/control_region.h"
@@ -26,8 +29,14 @@ namespace walmanager {
 
 class LogShrinker {
  public:
-  LogShrinker(std::string database_path, Checkpointer& checkpointer, const LogReaders& readers)
-      : path_(std::move(database_path)), checkpointer_(checkpointer), readers_(readers) {}
+  LogShrinker(std::string database_path, CheckpointConnections& connections,
+              const CopiedFrames& copied_frames, Checkpointer& checkpointer,
+              const LogReaders& readers)
+      : path_(std::move(database_path)),
+        connections_(connections),
+        copied_frames_(copied_frames),
+        cutter_(connections, copied_frames, checkpointer),
+        readers_(readers) {}
 
   // No step is due before this.
   std::uint64_t not_before_ns() const { return not_before_ns_; }
@@ -71,7 +80,9 @@ class LogShrinker {
   bool StartOver(ControlRegion& region, IdleStep& step);
 
   const std::string path_;
-  Checkpointer& checkpointer_;
+  const CheckpointConnections& connections_;
+  const CopiedFrames& copied_frames_;
+  LogCutter cutter_;
   const LogReaders& readers_;
   std::uint64_t not_before_ns_ = 0;
   LogEnd idle_end_;  // of the log, at the last look while no connection committed

@@ -1,6 +1,6 @@
 // Shows the checkpointer's connections in connection_metrics while they are open: one entry for
 // both.
-// Thread rules: the caller serializes (it holds the mutex of the checkpointer).
+// Thread rules: the caller serializes (it holds the mutex of CheckpointState).
 #pragma once
 
 #include <cstddef>

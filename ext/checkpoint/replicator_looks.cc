@@ -1,11 +1,46 @@
 #include "ext/checkpoint/replicator_looks.h"
 
+#include <functional>
 #include <string>
 
 #include "ext/core/control/alerts.h"
 #include "ext/system/clock.h"
 
 namespace walmanager {
+namespace {
+
+// The table of a replicator.
+struct ReplicatorTable {
+  bool exists = false;
+  std::uint64_t content = 0;  // a hash of its rows
+};
+
+// nullopt where it cannot be read now.
+std::optional<ReplicatorTable> FindReplicator(sqlite3* db) {
+  const auto found =
+      QueryText(db, std::string("SELECT 1 FROM sqlite_master WHERE type='table' AND name='") +
+                        kReplicatorTable + "'");
+  if (!found.ok()) return std::nullopt;
+  ReplicatorTable table;
+  table.exists = found.value().has_value();
+  if (!table.exists) return table;
+  // Litestream's has one row. Of another program's table of this name the first rows will do.
+  auto rows = Prepare(db, std::string("SELECT * FROM main.") + kReplicatorTable + " LIMIT 16");
+  if (!rows.ok()) return std::nullopt;
+  sqlite3_stmt* row = rows.value().get();
+  std::string content;
+  int rc = SQLITE_OK;
+  while ((rc = sqlite3_step(row)) == SQLITE_ROW) {
+    for (int column = 0; column < sqlite3_column_count(row); ++column) {
+      content += ColumnText(row, column) + '\0';
+    }
+  }
+  if (rc != SQLITE_DONE) return std::nullopt;
+  table.content = std::hash<std::string>()(content);
+  return table;
+}
+
+}  // namespace
 
 void ReplicatorLooks::Follow(ReplicatorWish wish) {
   const auto current = control_.Get();
@@ -18,7 +53,7 @@ bool ReplicatorLooks::Look(ReplicatorWish wish, std::uint64_t now_ns, std::uint6
                            bool asked) {
   if (wish == ReplicatorWish::kNever || !IsDue(now_ns)) return is_there();
   next_look_ns_ = now_ns + interval_ns;
-  const auto table = checkpointer_.FindReplicator();
+  const auto table = FindReplicator(connections_.checkpoint());
   if (!table) return is_there();
   ReplicatorLook look;
   look.table = table->exists;

@@ -1,13 +1,13 @@
 // Looks whether a replicator such as Litestream checkpoints this database: then this extension only
 // watches. What the looks of all processes found stands in the control file (replicator_watch.h).
 //
-// Thread rules: the caller serializes (it holds the mutex of the checkpointer), but for is_there().
+// Thread rules: the caller serializes (it holds the mutex of CheckpointState), but for is_there().
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
-#include "ext/checkpoint/checkpointer.h"
+#include "ext/checkpoint/checkpoint_connections.h"
 #include "ext/checkpoint/log_readers.h"
 #include "ext/core/control/replicator_watch.h"
 #include "ext/system/control_in_use.h"
@@ -16,9 +16,9 @@ namespace walmanager {
 
 class ReplicatorLooks {
  public:
-  ReplicatorLooks(Checkpointer& checkpointer, const LogReaders& readers,
+  ReplicatorLooks(const CheckpointConnections& connections, const LogReaders& readers,
                   const ControlInUse& control)
-      : checkpointer_(checkpointer), readers_(readers), control_(control) {}
+      : connections_(connections), readers_(readers), control_(control) {}
 
   bool is_there() const { return is_there_.load(std::memory_order_relaxed); }
   // Takes from the control file what the looks of all processes found.
@@ -32,7 +32,7 @@ class ReplicatorLooks {
   void LookAtOnce() { next_look_ns_ = 0; }
 
  private:
-  Checkpointer& checkpointer_;
+  const CheckpointConnections& connections_;
   const LogReaders& readers_;
   const ControlInUse& control_;
   std::atomic<bool> is_there_{false};

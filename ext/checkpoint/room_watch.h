@@ -2,7 +2,7 @@
 // what leaves a reserve of the disk free. Where that is less than the log's usual length,
 // committing threads copy for a second, as SQLite's own autocheckpoint does.
 //
-// Thread rules: the caller serializes (it holds the mutex of the checkpointer).
+// Thread rules: the caller serializes (it holds the mutex of CheckpointState).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Whether SQLite accepts the conditions of rules, for those who do not know SQLite.
+// Whether SQLite accepts the conditions of rules, for code that does not know SQLite.
 #pragma once
 
 #include <vector>

@@ -46,7 +46,7 @@ struct Authorizer {
   }
 
   int Allow(int action, const char* first, const char* second) {
-    // Ours are two: the condition's and that of the facts. The engine may look at each twice.
+    // Two are expected: the condition's and that of the facts. The engine may look at each twice.
     if (action == SQLITE_SELECT) {
       ++selects;
       return SQLITE_OK;
@@ -84,7 +84,7 @@ Result<OwnedStmt> PrepareOne(sqlite3* db, Authorizer& authorizer, const std::str
 
 Result<OwnedStmt> CompileCondition(sqlite3* db, const std::string& condition) {
   const std::string facts = FactsQuery(true);
-  // What the frame alone needs, to tell subqueries of the condition from ours.
+  // What the frame alone needs, to tell subqueries of the condition from its own.
   Authorizer frame;
   auto empty = PrepareOne(db, frame, "SELECT (1\n) FROM (" + facts + ")");
   if (!empty.ok()) return empty.error();

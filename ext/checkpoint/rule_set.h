@@ -3,7 +3,7 @@
 // Each condition becomes a statement on a private in-memory connection, in which every fact and
 // setting is a column of a one-row subquery bound before each look. An authorizer lets nothing
 // else in: no table, no subquery, no function but the harmless ones named in rule_set.cc.
-// Thread rules: one thread at a time (database.h holds a mutex).
+// Thread rules: one thread at a time (CheckpointState holds a mutex).
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // The strategy in force: the rules that the control file selects, compiled, and the settings that
 // they see. Where the selected strategy cannot be compiled the default one is in force.
 //
-// Thread rules: the caller serializes (it holds the mutex of the checkpointer), but for error().
+// Thread rules: the caller serializes (it holds the mutex of CheckpointState), but for error().
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,12 @@
 #include "ext/checkpoint/upkeep.h"
 
+#include <string>
 #include <utility>
 
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/shared_words.h"
+#include "ext/engine/own_vfs.h"
+#include "ext/engine/sqlite.h"
 #include "ext/system/clock.h"
 
 namespace walmanager {
@@ -24,16 +27,21 @@ void Upkeep::CapturePlans(ControlFile& current) {
   }
   if (wishes.empty()) return;
   QueryStatistics statistics(current.memory());
-  checkpointer_.Explain([&](sqlite3* db, std::uint32_t schema_version) {
-    for (const PlanWish& wish : wishes) {
-      const auto entry = statistics.Find(wish.id);
-      if (!entry || statistics.PlanSchemaVersion(*entry) == schema_version) continue;
-      // A statement that needs a temporary table, an attached database or a function of the host's
-      // cannot be prepared here.
-      const auto plan = QueryPlan(db, wish.sql);
-      if (plan.ok()) statistics.SetPlan(*entry, wish.id, plan.value(), schema_version);
-    }
-  });
+  if (connections_.Open() != CheckpointConnections::Allowed::kYes) return;
+  auto opened = connections_.OpenAnother();
+  if (!opened.ok()) return;
+  sqlite3* db = opened.value().get();
+  const auto version = QueryText(db, "PRAGMA schema_version");
+  if (!version.ok() || !version.value()) return;
+  const auto schema_version = static_cast<std::uint32_t>(std::stoll(*version.value()));
+  for (const PlanWish& wish : wishes) {
+    const auto entry = statistics.Find(wish.id);
+    if (!entry || statistics.PlanSchemaVersion(*entry) == schema_version) continue;
+    // A statement that needs a temporary table, an attached database or a function of the host's
+    // cannot be prepared here.
+    const auto plan = QueryPlan(db, wish.sql);
+    if (plan.ok()) statistics.SetPlan(*entry, wish.id, plan.value(), schema_version);
+  }
 }
 
 void Upkeep::OptimizeIfDue(ControlFile& current, std::uint64_t last_commit_ns,
@@ -47,8 +55,48 @@ void Upkeep::OptimizeIfDue(ControlFile& current, std::uint64_t last_commit_ns,
     return;
   }
   Put(optimized_ms, static_cast<std::uint64_t>(UnixMs()));
-  (void)checkpointer_.Optimize();
+  (void)Optimize();
   current.EndLease();
+}
+
+Status Upkeep::Optimize() {
+  if (connections_.Open() != CheckpointConnections::Allowed::kYes) {
+    return Error{connections_.unguarded_because()};
+  }
+  auto opened = connections_.OpenAnother();
+  if (!opened.ok()) return opened.error();
+  sqlite3* db = opened.value().get();
+  const CheckpointConnections::Interruptible interruptible(connections_, db);
+  if (auto limited = QueryText(db, "PRAGMA analysis_limit=400"); !limited.ok()) {
+    return limited.error();
+  }
+  constexpr int kOptimizeLooksAtAllTables = 3046000;
+  const bool looks_at_all = sqlite3_libversion_number() >= kOptimizeLooksAtAllTables;
+  if (!looks_at_all) {
+    if (Status status = AskForStatistics(db); !status.ok()) return status;
+  }
+  OwnFileOf(db)->may_write_lock = true;
+  connections_.MarkUsed();
+  const auto done = QueryText(db, looks_at_all ? "PRAGMA optimize=0x10002" : "PRAGMA optimize");
+  if (!done.ok()) return done.error();
+  return Ok{};
+}
+
+// Older versions of SQLite optimize only tables for which the planner of this connection has asked
+// for statistics: ask, once per index.
+Status Upkeep::AskForStatistics(sqlite3* db) const {
+  auto indexes = Prepare(db,
+                         "SELECT t.name, i.name, c.name FROM sqlite_master t, "
+                         "pragma_index_list(t.name) i, pragma_index_info(i.name) c "
+                         "WHERE t.type='table' AND c.seqno=0 AND c.name IS NOT NULL");
+  if (!indexes.ok()) return indexes.error();
+  sqlite3_stmt* index = indexes.value().get();
+  while (sqlite3_step(index) == SQLITE_ROW && !connections_.cancelled()) {
+    const std::string table = ColumnText(index, 0);
+    const std::string column = ColumnText(index, 2);
+    (void)Prepare(db, "SELECT 1 FROM " + QuoteName(table) + " WHERE " + QuoteName(column) + "=?1");
+  }
+  return Ok{};
 }
 
 }  // namespace walmanager

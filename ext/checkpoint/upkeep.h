@@ -2,13 +2,13 @@
 // that statements of this process asked for, and PRAGMA optimize while no connection commits.
 //
 // Thread rules: Request() may be called from any thread; the others by the background thread, which
-// holds the mutex of the checkpointer.
+// holds the mutex of CheckpointState.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "ext/checkpoint/checkpointer.h"
+#include "ext/checkpoint/checkpoint_connections.h"
 #include "ext/checkpoint/plan_wish.h"
 #include "ext/core/base/mutex.h"
 #include "ext/system/control_file.h"
@@ -17,7 +17,7 @@ namespace walmanager {
 
 class Upkeep {
  public:
-  explicit Upkeep(Checkpointer& checkpointer) : checkpointer_(checkpointer) {}
+  explicit Upkeep(CheckpointConnections& connections) : connections_(connections) {}
 
   // False where as many wait already as are kept; then the caller keeps them.
   bool Request(const std::vector<PlanWish>& wishes);
@@ -27,7 +27,12 @@ class Upkeep {
   void OptimizeIfDue(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns);
 
  private:
-  Checkpointer& checkpointer_;
+  // Waits for no other connection. It regards all tables as used: what the host's statements use
+  // is known to its connections alone.
+  Status Optimize();
+  Status AskForStatistics(sqlite3* db) const;
+
+  CheckpointConnections& connections_;
   Mutex mutex_;
   std::vector<PlanWish> wishes_ GUARDED_BY(mutex_);
 };

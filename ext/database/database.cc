@@ -66,14 +66,14 @@ Database::~Database() {
   }
   kept.reset();
   copier_.Stop();
-  Checkpointer& checkpointer = checkpoints_.checkpointer;
-  if (checkpointer.open()) {
+  CheckpointConnections& connections = checkpoints_.connections;
+  if (connections.open()) {
     // A close of the host's that was not announced by BeforeLastClose().
     const MutexLock lock(close_mutex_);
-    if (last_close_.behaviour) checkpointer.FollowCloseBehaviour(*last_close_.behaviour);
-    last_close_.index = checkpointer.Look();
+    if (last_close_.behaviour) connections.FollowCloseBehaviour(*last_close_.behaviour);
+    last_close_.index = connections.Look();
     last_close_.began_ns = MonotonicNs();
-    checkpointer.Close();
+    connections.Close();
   }
   // What this process has measured by itself is added before it may end.
   AtCEdge([this] {

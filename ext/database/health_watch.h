@@ -4,7 +4,8 @@
 //
 // What is evaluated are the checks of system_health as they are without a connection of the host's.
 // That table is SQL, which this part does not know: it asks an observer that is made elsewhere.
-// Thread rules: Tick() may be called from any thread; who comes while another is in it goes on.
+// Thread rules: Tick() may be called from any thread; a thread that comes while another is in it
+// goes on.
 #pragma once
 
 #include <atomic>
@@ -64,7 +65,7 @@ class HealthWatch {
 
   Database& database_;
   std::atomic_flag busy_;
-  // Those below belong to who has set busy_.
+  // Used by the thread that has set busy_.
   std::unique_ptr<HealthObserver> observer_;
   std::uint64_t last_calls_ = 0;
 };

@@ -13,7 +13,7 @@ namespace walmanager {
 class KeptConnections {
  public:
   virtual ~KeptConnections() = default;
-  // Those that are idle are closed when this returns, the others when they have done their work.
+  // Idle connections are closed when this returns, the others when they have done their work.
   // From any thread.
   virtual void CloseConnections() = 0;
 };

@@ -21,6 +21,10 @@
 
 namespace walmanager {
 
+// Litestream keeps its position in the log in this table (https://litestream.io/how-it-works/): it
+// checkpoints the database itself, and must be the only one.
+inline constexpr char kReplicatorTable[] = "_litestream_seq";
+
 // The setting `replicator`, in the order of its choices in settings.cc.
 enum class ReplicatorWish : std::uint8_t { kAuto, kAlways, kNever };
 
