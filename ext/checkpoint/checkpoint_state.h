@@ -65,10 +65,10 @@ class CheckpointState {
   CheckpointRecords records;
   ReplicatorLooks replicator;
   StrategyInForce strategy;
-  FactGatherer facts;
-  RoomWatch room;
-  LogShrinker shrinker;
-  OldestReader oldest_reader;
+  FactGatherer facts GUARDED_BY(mutex);
+  RoomWatch room GUARDED_BY(mutex);
+  LogShrinker shrinker GUARDED_BY(mutex);
+  OldestReader oldest_reader GUARDED_BY(mutex);
   WalIndex last_index GUARDED_BY(mutex);          // written by RememberLog()
   std::int64_t wal_bytes GUARDED_BY(mutex) = 0;   // size of the -wal file at the last look
   bool commits_sync GUARDED_BY(mutex) = false;    // the host's last known synchronous: FULL, EXTRA
