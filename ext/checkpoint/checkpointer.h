@@ -1,5 +1,5 @@
 // The one place from which a checkpoint is run, guarded against the WAL-reset bug
-// (https://www.sqlite.org/wal.html, DESIGN.md decision 6).
+// (https://www.sqlite.org/wal.html; ext/README.md, decision 6).
 //
 // Of the two connections in checkpoint_connections.h one checkpoints while the other, the guard,
 // holds a read transaction begun before it. On a read mark of 1 or more no connection can start the

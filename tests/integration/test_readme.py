@@ -151,7 +151,10 @@ def test_decisions_that_sources_cite_are_in_the_architecture():
     for top in ("ext", "vtab", "sql", "tests"):
         for path in (ROOT / top).rglob("*"):
             if path.suffix in (".h", ".cc", ".py", ".sql"):
-                cited |= set(re.findall(r"ext/README\.md,\s+(?:// )?decision (\d+)", path.read_text()))
+                text = path.read_text()
+                cited |= set(re.findall(r"ext/README\.md,\s+(?:// )?decision (\d+)", text))
+                documents = set(re.findall(r"[\w/]*\b[A-Z]+\.md\b", text))
+                assert all((ROOT / document).exists() for document in documents), (path, documents)
     assert cited and cited <= decisions
 
 
