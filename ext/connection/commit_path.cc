@@ -75,7 +75,7 @@ void CommitPath::Committed(const char* schema, int frames) {
 CommitPath::Seen CommitPath::SeenBefore(const ManagedLog& log) {
   // Two commits and no statement between them: another trace has taken our slot. But a write that
   // was left half-way commits without the hook, and SQLite makes up for it at the end of the next
-  // statement, which may only read: that commit is not timed, and the trace is ours.
+  // statement, which may only read: that commit is not timed, and our trace stands.
   Seen seen;
   seen.start = statement_.traced && statement_.may_commit && log.statement != statement_.serial;
   seen.made_up = !seen.start && !statement_.may_commit && statement_.hook_is_owed;
@@ -84,7 +84,7 @@ CommitPath::Seen CommitPath::SeenBefore(const ManagedLog& log) {
 }
 
 void CommitPath::CommitsWith(ManagedLog& log) {
-  hook_.ProvedOurs();
+  hook_.ProvedToStand();
   if (hook_.automatic()) logs_.WantCheckpoints(log);
 }
 

@@ -28,7 +28,7 @@ class CommitPath {
   // The WAL hook was called.
   void Committed(const char* schema, int frames);
   // A write that returns rows and is left after the first commits without the hook. Counts what
-  // such statements have committed, and starts a checkpoint that is due on connections of ours, or
+  // such statements have committed, and starts a checkpoint that is due on own connections, or
   // not at all.
   void LookForUnhooked();
 

@@ -51,7 +51,7 @@ class Connection final : public TableSource {
 
   // --- to find the database that a function is for
 
-  // An error names those that there are. `function`: for the message.
+  // An error names the schemas that there are. `function`: for the message.
   Result<Schema> FindSchema(const char* function, std::string_view name);
   // A schema with a file.
   Result<Schema> DatabaseOf(const char* function, const Result<std::string>& name);
@@ -77,12 +77,12 @@ class Connection final : public TableSource {
     bool threads = false;  // SQLite was started so that several threads may use it
   };
   static EngineFacts Engine();
-  // Whether our WAL hook stands. Retakes it from SQLite's own autocheckpoint, leaves another's
-  // alone.
+  // Whether our WAL hook stands. Takes it back from SQLite's own autocheckpoint, and leaves the
+  // program's alone.
   HookState ProbeHook() { return events_.hook().Probe(); }
-  // Whose the trace is; `take`: ours from now on.
+  // Whether our trace stands. `take`: takes the slot where another trace has it.
   TraceState ProbeTrace(bool take) { return events_.ProbeTrace(take); }
-  // One statement of ours on the host's connection: the first column of its first row.
+  // Runs a statement on the host's connection: the first column of its first row.
   Result<std::optional<std::string>> Query(const std::string& sql) { return QueryText(db_, sql); }
   // Rows of text, NULL as nullopt, of a statement with one text parameter; the first `most`.
   using TextRow = walmanager::TextRow;
@@ -95,14 +95,14 @@ class Connection final : public TableSource {
 
   // --- what functions and tables have it do
 
-  // Before the host's database mode changes: nothing of ours stays open on it.
+  // Before the mode of the database changes, which needs it to be open on no other connection.
   void CloseOwnConnections() { events_.logs().CloseOwnConnections(); }
   // PRAGMA synchronous has been changed.
   void ForgetSynchronous() { events_.logs().ForgetSynchronous(); }
   // At the end of a call: where another trace has the slot, a PRAGMA journal_mode will come
-  // unannounced, and nothing of ours may be left in its way.
+  // unannounced, and no connection of this library may be in its way.
   void CloseOwnConnectionsIfUntraced();
-  // The statement that runs reads a table of ours.
+  // The statement that runs reads a table of this extension.
   void ReadsOwnTable() { events_.meter().ReadsOwnTable(); }
   // Captures the plans that statements of this connection wait for, where the background thread has
   // not taken them.

@@ -124,7 +124,7 @@ void ConnectionEvents::BeforeClose() {
 // --- a statement begins
 
 void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
-  trace_is_ours_ = true;  // ProbeTrace() wants to know
+  trace_was_called_ = true;  // ProbeTrace() wants to know
   if (!belongs_here()) return;
   __builtin_prefetch(followed_settings_);
   __builtin_prefetch(followed_control_);
@@ -166,7 +166,7 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After
   // the look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
   if (hook_.is_to_be_placed()) hook_.LookAndPlace();
-  // Our connections have just been closed for this one.
+  // Own connections have just been closed for this statement.
   if (statement_.wants_database) return;
   if (meter_.wants_plans()) HandOverPlans();
   if (reads_only) return;
@@ -183,7 +183,7 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
 bool ConnectionEvents::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
   const char* own = sqlite3_sql(stmt);
   if (!own || IsOurs(own)) {
-    // A statement that is gone may be known by this handle, and ours runs as often as that has.
+    // A statement that is gone may be known by this handle, and may have run as often as this one.
     meter_.ForgetText(stmt);
     return true;
   }
@@ -357,18 +357,18 @@ void ConnectionEvents::PlaceTrace() {
 }
 
 TraceState ConnectionEvents::ProbeTrace(bool take) {
-  const auto ours = [&] { return meter_.bound() ? TraceState::kActive : TraceState::kOff; };
+  const auto standing = [&] { return meter_.bound() ? TraceState::kActive : TraceState::kOff; };
   TraceState state = TraceState::kOff;
   if (sqlite3_api->trace_v2) {
-    trace_is_ours_ = false;
+    trace_was_called_ = false;
     (void)QueryText(db_, "SELECT 1");
-    state = trace_is_ours_ ? ours() : TraceState::kDisplaced;
+    state = trace_was_called_ ? standing() : TraceState::kDisplaced;
     if (state == TraceState::kDisplaced && take) {
       meter_.ForgetActive();
       trace_mask_ = 0;
       PlaceTrace();
       if (meter_.bound()) meter_.published().ShowTransactionNow(MonotonicNs());
-      state = ours();
+      state = standing();
     }
   }
   logs_.PublishTrace(state);

@@ -38,7 +38,8 @@ class ConnectionEvents {
   // where SQLite sets its own after us, at the first statement.
   enum class At { kOpenConnection, kOpening };
   void Start(At at);
-  // Whether the trace is ours, which is also published. `take`: ours from now on. Runs SQL.
+  // Whether our trace stands, which is also published. `take`: takes the slot where another trace
+  // has it. Runs SQL.
   TraceState ProbeTrace(bool take);
 
   ManagedLogs& logs() { return logs_; }
@@ -56,7 +57,8 @@ class ConnectionEvents {
   // What every statement runs stands together, in few bytes: where many connections take turns,
   // most of the cost is to fetch the code. So all that is seldom is cold.
   [[gnu::hot]] void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
-  // What is announced is a statement of ours, a trigger, or a statement that runs within another.
+  // What is announced is a statement of this extension's, a trigger, or a statement that runs
+  // within another.
   [[gnu::cold]] bool IsPartOfAnother(sqlite3_stmt* stmt, const char* sql);
   // What the statement before has left to be done.
   [[gnu::cold]] void CatchUp();
@@ -91,7 +93,7 @@ class ConnectionEvents {
   std::uint64_t followed_generation_ = 0;
   std::uint64_t metered_settings_ = 0;  // the generation that the meter follows
   std::uint32_t followed_bindings_ = 0;
-  bool trace_is_ours_ = false;     // our trace callback has been called since this was set false
+  bool trace_was_called_ = false;  // since ProbeTrace() has set this false
   bool may_have_profile_ = false;  // of an older interface, beside our trace
   std::unique_ptr<ApplicationCheckpoint> application_checkpoint_;  // that runs now
   RunningStatement statement_;

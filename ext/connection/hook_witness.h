@@ -1,6 +1,6 @@
-// Proof that a connection's WAL hook is no longer ours. SQLite has no call that tells it without
-// replacing the hook that is there, so this looks at what the connection has done: it has written
-// pages at a commit in WAL mode, and our hook was not called.
+// Proof that a connection's WAL hook has been displaced by another. SQLite has no call that tells
+// it without replacing the hook that is there, so this looks at what the connection has done: it
+// has written pages at a commit in WAL mode, and our hook was not called.
 //
 // Arm() remembers the counters of the connection, Proves() compares. Neither proves anything where
 // pages may have gone elsewhere (a temporary file, a database without a log, a cache that other

@@ -102,7 +102,7 @@ class ManagedLogs {
   void SetApplication(const std::string& name);
   std::uint64_t id() const { return id_; }
 
-  // Before the database changes its mode: nothing of ours stays open on it.
+  // Before the database changes its mode, which needs it to be open on no other connection.
   void CloseOwnConnections();
   // PRAGMA synchronous has been changed.
   void ForgetSynchronous();

@@ -14,7 +14,7 @@ struct RunningStatement {
   std::uint64_t serial = 0;     // of the statement on its connection; 0: none was seen
   bool traced = false;          // our trace callback has been called at least once
   bool may_commit = false;      // it writes, or ends a transaction
-  bool wants_database = false;  // nothing of ours may be open in its way
+  bool wants_database = false;  // no own connection may be open in its way
   // Since the last call of the WAL hook a write that returns rows has begun: left half-way it
   // commits without the hook, and SQLite calls the hook when the next statement ends.
   bool hook_is_owed = false;

@@ -71,8 +71,9 @@ class StatementMeter {
     return known->nature.kind;
   }
   // Whether it is one that has run before, told without a look at the text: another at the same
-  // place in memory, with its text at the same place, has not run as often; whoever runs without
-  // being Started() must be told to ForgetText(). To be asked once for each that SQLite announces.
+  // place in memory, with its text at the same place, has not run as often. A statement that runs
+  // without being Started() must be passed to ForgetText(). To be asked once for each that SQLite
+  // announces.
   bool Knows(sqlite3_stmt* stmt, const char* sql) {
     met_ = nullptr;
     if (!bound()) return false;
@@ -99,8 +100,9 @@ class StatementMeter {
   // The statement that ended last has committed to the log of `control`'s database.
   void Committed(ControlFile& control, std::uint64_t frames, std::uint64_t stall_ns);
   // The texts of statements whose plan is wanted, with their ids: taken once.
-  // The statement that began last reads a table of ours: its plan is not wanted. A connection of
-  // ours has no such table, and SQLite would tell the host's error log that there is none.
+  // The statement that began last reads a table of this extension: its plan is not wanted. An own
+  // connection has no such table, and SQLite would write to the host's error log that there is
+  // none.
   void ReadsOwnTable();
   bool wants_plans() const { return !plan_wishes_.empty(); }
   std::vector<PlanWish> TakePlanWishes() { return std::exchange(plan_wishes_, {}); }

@@ -53,7 +53,7 @@ class TableSource {
   virtual Connection* host() = 0;
   // False in a child that was forked after the source was made: then nothing else may be called.
   virtual bool belongs_here() const = 0;
-  // The database is being closed, and nobody waits for an answer. Any thread.
+  // The database is being closed: no answer is wanted any more. Any thread.
   virtual bool is_over() const = 0;
   // The connection's id in connection_metrics; 0: it has none.
   virtual std::uint64_t id() const = 0;

@@ -27,7 +27,7 @@ bool InAutocommit(sqlite3* db) { return sqlite3_get_autocommit(db) != 0; }
 void WalHook::Place() {
   sqlite3_wal_hook(db_, callback_, argument_);
   placed_ = true;
-  is_theirs_ = false;
+  displaced_ = false;
   witness_.Disarm();
   // The next statement that writes begins to watch whether the hook is called.
   plain_writes_at_hook_ = plain_writes_ - 1;
@@ -66,7 +66,7 @@ void WalHook::LookAndPlace() {
   }
   if (frames.value() > 0) return Place();
   wanted_ = false;
-  is_theirs_ = HasBuiltinByDefault();
+  displaced_ = HasBuiltinByDefault();
   Publish();
 }
 
@@ -83,13 +83,13 @@ HookState WalHook::Probe() {
     Place();
     Publish();
   }
-  if (is_theirs_) return HookState::kDisplaced;
+  if (displaced_) return HookState::kDisplaced;
   if (!placed_) return HookState::kOff;
   // In a transaction a hook that is due has not been called yet.
   if (!InAutocommit(db_)) return HookState::kActive;
   const auto schemas = WitnessedSchemas(/*may_ask=*/true);
   if (row_writes_ == row_writes_at_witness_ && witness_.Proves(schemas)) {
-    IsTheirs();
+    SetDisplaced();
     return HookState::kDisplaced;
   }
   witness_.Arm(schemas);
@@ -99,7 +99,7 @@ HookState WalHook::Probe() {
 }
 
 void WalHook::Doubt(std::uint64_t statement) {
-  if (!placed_ || is_theirs_) return;
+  if (!placed_ || displaced_) return;
   // At ever longer distances: a program may write to temporary tables alone.
   const std::uint64_t unheard = plain_writes_ - plain_writes_at_hook_ - 1;
   if ((unheard & (unheard - 1)) != 0) return;
@@ -112,19 +112,19 @@ void WalHook::Doubt(std::uint64_t statement) {
     // What the blob interface commits calls the hook when the next statement ends.
     suspected_at_ = statement;
   } else if (statement > suspected_at_ + 1 && InAutocommit(db_)) {
-    IsTheirs();
+    SetDisplaced();
   }
 }
 
-void WalHook::IsTheirs() {
-  is_theirs_ = true;
+void WalHook::SetDisplaced() {
+  displaced_ = true;
   witness_.Disarm();
   Publish();
 }
 
-void WalHook::ProvedOurs() {
-  if (!is_theirs_) return;
-  is_theirs_ = false;
+void WalHook::ProvedToStand() {
+  if (!displaced_) return;
+  displaced_ = false;
   Publish();
 }
 
@@ -155,18 +155,18 @@ std::vector<HookWitness::Schema> WalHook::WitnessedSchemas(bool may_ask) {
 }
 
 void WalHook::AutocheckpointIsRead() {
-  // Where ours is not placed yet, or is displaced, what it reads is what SQLite has.
+  // Where our hook is not placed yet, or is displaced, what it reads is what SQLite has.
   if (placed_ && automatic()) read_our_zero_ = true;
 }
 
 void WalHook::FollowAutocheckpoint(const char* sql) {
   // SQLite did it when the statement was prepared, as it is before each of its runs: its hook, or
-  // none, stands where ours stood. What sqlite3_wal_hook returns is that hook's argument: N.
+  // none, stands where our hook stood. What sqlite3_wal_hook returns is that hook's argument: N.
   void* displaced = sqlite3_wal_hook(db_, callback_, argument_);
   placed_ = true;
   if (displaced == argument_) return;
   wanted_ = true;
-  is_theirs_ = false;
+  displaced_ = false;
   witness_.Disarm();
   const auto frames = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(displaced));
   if (frames > 0) {
@@ -180,8 +180,8 @@ void WalHook::FollowAutocheckpoint(const char* sql) {
 }
 
 void WalHook::FollowZero(const char* sql) {
-  // A program that has read the 0 of ours, and sets 0 twice, set it for a while and puts back what
-  // it has read.
+  // A program that has read the 0 of our hook, and sets 0 twice, set it for a while and puts back
+  // what it has read.
   automatic_ = !automatic_ && read_our_zero_ && SetsAutocheckpointToZero(sql);
 }
 

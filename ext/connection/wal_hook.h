@@ -1,10 +1,10 @@
-// The WAL hook of one connection: whether it is ours, and what the program wants of automatic
+// The WAL hook of one connection: whether our hook stands, and what the program wants of automatic
 // checkpoints. What happens when it is called is in commit_path.h.
 //
-// SQLite has one hook for each connection, and its own autocheckpoint is such a hook. So ours takes
-// the place of the autocheckpoint, leaves any other hook alone, and follows what the program asks
-// for by PRAGMA wal_autocheckpoint. The rule that is easy to break: sqlite3_wal_hook() returns the
-// hook's argument, not the hook, so whose hook stands there cannot be asked without replacing it.
+// SQLite has one hook for each connection, and its own autocheckpoint is such a hook. Our hook
+// takes the place of the autocheckpoint, leaves any other hook alone, and follows what the program
+// asks for by PRAGMA wal_autocheckpoint. The rule that is easy to break: sqlite3_wal_hook() returns
+// the hook's argument, not the hook, so which hook stands cannot be asked without replacing it.
 // Thread rules: in the thread that uses the connection. What runs SQL says so: it may not be called
 // within the trace callback, unless its comment says why it may.
 #pragma once
@@ -30,20 +30,20 @@ class WalHook {
   WalHook(const WalHook&) = delete;
   WalHook& operator=(const WalHook&) = delete;
 
-  // On a connection that is open already: places ours where SQLite's own autocheckpoint is. Runs
-  // SQL.
+  // On a connection that is open already: places our hook where SQLite's own autocheckpoint is.
+  // Runs SQL.
   [[gnu::cold]] void ReadAtLoad();
   // On a connection that was only being opened: to be placed at the first statement or commit.
   bool is_to_be_placed() const { return !placed_ && wanted_; }
-  // Places ours where SQLite's own autocheckpoint is, and leaves any other hook alone. Runs a
+  // Places our hook where SQLite's own autocheckpoint is, and leaves any other alone. Runs a
   // PRAGMA that reads no table, so a trace callback may call it.
   [[gnu::cold]] void LookAndPlace();
-  // Whether ours stands. Takes it back from SQLite's own autocheckpoint. Runs SQL.
+  // Whether our hook stands. Takes it back from SQLite's own autocheckpoint. Runs SQL.
   HookState Probe();
 
   // Whether the connection wants automatic checkpoints: the program has not turned them off with
   // PRAGMA wal_autocheckpoint=0, and the hook is not its own.
-  bool automatic() const { return automatic_ && wanted_ && !is_theirs_; }
+  bool automatic() const { return automatic_ && wanted_ && !displaced_; }
 
   // --- statements that the trace announces
 
@@ -69,8 +69,8 @@ class WalHook {
     plain_writes_at_hook_ = plain_writes_;
     witness_.Disarm();
   }
-  // So it is ours, whatever was thought of it.
-  void ProvedOurs();
+  // So it stands, even if it was thought to be displaced.
+  void ProvedToStand();
   // Keeps what PRAGMA wal_autocheckpoint=N asked for in the settings of the log's database.
   void FollowWish(ManagedLog& log) {
     if (log.adopted != wish_) [[unlikely]]
@@ -83,7 +83,7 @@ class WalHook {
   [[gnu::cold]] void Place();
   // A statement that writes begins, and the one before it did not call the hook.
   [[gnu::cold]] void Doubt(std::uint64_t statement);
-  void IsTheirs();
+  void SetDisplaced();
   void FollowZero(const char* sql);
   [[gnu::cold]] void StoreWish(ManagedLog& log);
   // All schemas, for the witness. `may_ask`: with SQL, which reads no file where the journal mode
@@ -96,9 +96,9 @@ class WalHook {
   // What statements and commits need stands first: it shares a cache line with what
   // ConnectionEvents has before it.
   bool placed_ = false;
-  bool wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 before ours could be placed
+  bool wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 before it could be placed
   bool automatic_ = true;
-  bool is_theirs_ = false;  // proven, or seen before ours could be placed
+  bool displaced_ = false;  // by the program's: proven, or seen before our hook could be placed
   // The program has read PRAGMA wal_autocheckpoint, and got the 0 that stands for our hook.
   bool read_our_zero_ = false;
   std::uint64_t plain_writes_ = 0;  // statements that commit unless they fail

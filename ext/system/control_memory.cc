@@ -112,8 +112,8 @@ std::string FollowDatabase(int fd, const struct stat& status, const struct stat&
 // What the file holds, as far as its first bytes tell.
 struct Content {
   bool empty = false;
-  bool ours = false;     // it begins as a control file, however far it goes
-  bool current = false;  // and has the layout of this version
+  bool is_control_file = false;  // it begins as a control file, however far it goes
+  bool current = false;          // and has the layout of this version
 };
 
 Content ReadContent(int fd, const struct stat& status) {
@@ -121,12 +121,13 @@ Content ReadContent(int fd, const struct stat& status) {
   const ssize_t got = pread(fd, &header, sizeof header, 0);
   Content content;
   content.empty = status.st_size == 0;
-  // Cut short it is still ours, as far as it goes.
+  // Cut short it still is one, as far as it goes.
   constexpr ssize_t kName = 10;
-  content.ours = got >= kName && memcmp(header.magic, layout::kMagic,
-                                        std::min<std::size_t>(static_cast<std::size_t>(got),
-                                                              sizeof header.magic)) == 0;
-  content.current = content.ours && header.layout_number == layout::kLayoutNumber;
+  content.is_control_file =
+      got >= kName &&
+      memcmp(header.magic, layout::kMagic,
+             std::min<std::size_t>(static_cast<std::size_t>(got), sizeof header.magic)) == 0;
+  content.current = content.is_control_file && header.layout_number == layout::kLayoutNumber;
   return content;
 }
 
@@ -195,7 +196,7 @@ TakenOver TakeOverControlFile(int fd, const std::string& database_path, const st
   struct stat status {};
   if (fstat(fd, &status) != 0) return fail(ErrnoText("stat", errno));
   const Content content = ReadContent(fd, status);
-  if (!content.empty && !content.ours && !IsUnfinished(fd, status.st_size)) {
+  if (!content.empty && !content.is_control_file && !IsUnfinished(fd, status.st_size)) {
     return fail("it is not a control file of walmanager");
   }
   if (content.empty && !make) return fail("it is empty");

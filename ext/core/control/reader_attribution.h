@@ -1,5 +1,5 @@
-// Who pins the log: read marks, the processes that hold them and the connections of those that may
-// be the ones, put together.
+// Which connections pin the log: read marks, the processes that hold them, and those of their
+// connections that may be reading, put together.
 //
 // A mark is known to be held by a process, not by one of its connections; where several of them
 // read, each is a candidate. Pure: what was seen comes in as arguments.
@@ -19,15 +19,16 @@ namespace walmanager {
 
 enum class ReaderVerdict : std::uint8_t {
   kRunningQuery,
-  kUnfinishedStatement,  // a cursor neither finished nor reset, from which nobody fetches
+  kUnfinishedStatement,  // a cursor neither finished nor reset, from which the program does not
+                         // fetch
   kOpenTransaction,
   kUnmanagedProcess,
 };
 const char* VerdictName(ReaderVerdict verdict);
 
 // The mark of a reader that began a moment ago: the newest of those that are held, or 0 where the
-// log had been copied whole. nullopt: none is held. A statement that asks who reads, outside of a
-// transaction, is such a reader itself.
+// log had been copied whole. nullopt: none is held. A statement outside of a transaction that asks
+// for readers is such a reader itself.
 std::optional<int> NewestHeldMark(const std::array<bool, kReadMarks>& held, const WalIndex& index);
 
 // What readers of a mark are in the way of. 'checkpoint', 'reset' or nullptr.
@@ -35,7 +36,7 @@ const char* BlockedBy(int mark, const WalIndex& index);
 
 struct Reader {
   int mark = 0;
-  std::optional<std::int64_t> pid;  // nullopt: of another pid namespace, or nobody knows
+  std::optional<std::int64_t> pid;  // nullopt: of another pid namespace, or unknown
   std::optional<ConnectionEntry> connection;
   std::optional<std::uint64_t> since_ns;  // CLOCK_MONOTONIC, of its transaction
   std::optional<ReaderVerdict> verdict;
