@@ -73,9 +73,13 @@ bool LogReaders::CheckpointRuns() const {
 }
 
 bool LogReaders::OthersHaveItOpen() const {
+  // The namespace of all processes: PROC_PID_INIT_INO of the kernel's include/linux/proc_ns.h. Any
+  // other hides the locks of processes outside of it.
+  constexpr std::uint64_t kAllProcesses = 0xefff'fffc;
   const auto marks = FromLockTable();
-  return !marks || std::any_of(marks->open_by.begin(), marks->open_by.end(),
-                               [](std::int64_t pid) { return pid != ThisProcess().pid; });
+  return !marks || ThisProcess().pid_namespace != kAllProcesses ||
+         std::any_of(marks->open_by.begin(), marks->open_by.end(),
+                     [](std::int64_t pid) { return pid != ThisProcess().pid; });
 }
 
 bool LogReaders::SomeAreHidden() const {

@@ -50,21 +50,22 @@ std::optional<std::int64_t> LogShrinker::ShrinkInCommit(const WalIndex& index, s
 }
 
 bool LogShrinker::IsDueWhileIdle(ControlFile& current, std::uint64_t now_ns) {
-  constexpr std::uint64_t kRetryNs = 1000 * kMs;  // where something was in the way
   if (now_ns < not_before_ns_) return false;
   not_before_ns_ = now_ns + kRetryNs;
   return IsQuiet(current.Connections()) && !readers_.OthersHaveItOpen() &&
          !copied_frames_.owes_sync();
 }
 
-bool LogShrinker::IsAlone(ControlFile& current, std::vector<OwnedDb>& spares) const {
+bool LogShrinker::IsAlone(ControlFile& current, std::vector<OwnedDb>& spares) {
   const std::vector<ConnectionEntry> connections = current.Connections();
   return IsQuiet(connections) && EachIsManaged(connections, spares) && !readers_.OthersHaveItOpen();
 }
 
 bool LogShrinker::EachIsManaged(const std::vector<ConnectionEntry>& connections,
-                                std::vector<OwnedDb>& spares) const {
-  constexpr std::size_t kMostSpares = 16;
+                                std::vector<OwnedDb>& spares) {
+  // A vain try leaves one more descriptor for SQLite to keep, so there are at most so many.
+  constexpr int kMostSpares = 4;
+  constexpr std::uint64_t kLongestRetryNs = 60'000 * kMs;
   struct stat file {};
   if (stat(path_.c_str(), &file) != 0) return false;
   std::size_t expected = spares.size();
@@ -76,17 +77,23 @@ bool LogShrinker::EachIsManaged(const std::vector<ConnectionEntry>& connections,
   // connections for those to come. So each spare connection takes one of these, or makes one more
   // where all that are left belong to connections that are not managed. Fewer than expected share a
   // cache, and then some of them may be unmanaged.
-  for (;;) {
-    const auto open = CountDescriptors(file);
-    if (!open || *open < static_cast<int>(expected)) return false;
-    if (*open == static_cast<int>(expected)) return true;
-    if (spares.size() == kMostSpares) return false;
+  const auto open = CountDescriptors(file);
+  int more = open ? *open - static_cast<int>(expected) : -1;
+  while (more > 0 && more + static_cast<int>(spares.size()) <= kMostSpares) {
     auto spare = connections_.OpenAnother();
-    if (!spare.ok()) return false;
+    if (!spare.ok()) break;
     spares.push_back(std::move(spare.value()));
-    ++expected;
-    if (CountDescriptors(file) != open) return false;
+    if (CountDescriptors(file) != open) break;
+    --more;
   }
+  if (more == 0) {
+    unmanaged_retry_ns_ = kRetryNs;
+    return true;
+  }
+  spares.clear();
+  not_before_ns_ = MonotonicNs() + unmanaged_retry_ns_;
+  unmanaged_retry_ns_ = std::min(2 * unmanaged_retry_ns_, kLongestRetryNs);
+  return false;
 }
 
 LogShrinker::IdleStep LogShrinker::ShrinkWhileIdle(ControlFile& current, const WalIndex& index,
@@ -146,11 +153,11 @@ bool LogShrinker::StartOver(ControlRegion& region, IdleStep& step) {
 void LogShrinker::WaitUntilCut(layout::Counter& until_ns) {
   constexpr useconds_t kPollUs = 50;
   for (;;) {
-    const std::uint64_t until = until_ns.load(std::memory_order_relaxed);
+    std::uint64_t until = until_ns.load(std::memory_order_relaxed);
     if (until == 0) return;
-    // The process that cuts was killed, or the word is corrupt.
+    // The process that cuts was killed, or the word is corrupt. Another one may have begun to cut.
     if (until - MonotonicNs() > kCutNs) {
-      Put(until_ns, 0);
+      until_ns.compare_exchange_strong(until, 0, std::memory_order_relaxed);
       return;
     }
     usleep(kPollUs);

@@ -71,11 +71,11 @@ class LogShrinker {
  private:
   static void WaitUntilCut(layout::Counter& until_ns);
   // Whether this process alone has the database open and no connection is in a statement.
-  bool IsAlone(ControlFile& current, std::vector<OwnedDb>& spares) const;
+  bool IsAlone(ControlFile& current, std::vector<OwnedDb>& spares);
   // Whether `connections`, those of `spares` and the checkpointer's are all connections of this
-  // process. False also where that is not known. Opens spare ones to find out.
-  bool EachIsManaged(const std::vector<ConnectionEntry>& connections,
-                     std::vector<OwnedDb>& spares) const;
+  // process. False also where that is not known. Opens spare ones to find out;
+  // where that was in vain the next try comes later each time.
+  bool EachIsManaged(const std::vector<ConnectionEntry>& connections, std::vector<OwnedDb>& spares);
   // Begins the log anew; whether it did.
   bool StartOver(ControlRegion& region, IdleStep& step);
 
@@ -84,7 +84,10 @@ class LogShrinker {
   const CopiedFrames& copied_frames_;
   LogCutter cutter_;
   const LogReaders& readers_;
+  static constexpr std::uint64_t kRetryNs = 1'000'000'000;  // where something was in the way
+
   std::uint64_t not_before_ns_ = 0;
+  std::uint64_t unmanaged_retry_ns_ = kRetryNs;  // where a connection was not managed
   LogEnd idle_end_;  // of the log, at the last look while no connection committed
 };
 
