@@ -100,6 +100,11 @@ def test_profiles_of_the_readme_are_those_of_the_function(db):
     names = str(error.value).split("is not one of ")[1].split(", ")
     table = README.split("| profile | for |")[1].split("\n\n")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == names
+    for row in re.findall(r"^\| `.*", table, re.MULTILINE):
+        cells = [cell.strip(" `") for cell in row.strip("|").split("|")]
+        now = json.loads(one(db, "SELECT wal_configure(?)", cells[0]))["settings"]
+        assert (cells[2].lower(), cells[-2], cells[-1]) == \
+            tuple(str(now[name]["after"]) for name in ("synchronous", "checkpoint_frames", "strategy"))
 
 
 def test_the_python_line_loads(wal_path):

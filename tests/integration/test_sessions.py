@@ -60,7 +60,7 @@ def test_the_backup_that_is_shown(wal_path, tmp_path):
 
 def test_the_first_look_of_the_installation_runs(wal_path):
     commands = re.findall(r"^sqlite> (.*)$", (ROOT / "README.md").read_text().split("## Load")[0], re.MULTILINE)
-    assert commands[0] == ".load build/walmanager" and len(commands) == 3
+    assert commands[0] == ".load ./walmanager" and len(commands) == 3
     shown = sessions.play(wal_path, [".load ./walmanager"], "\n".join([".mode box"] + commands[1:]))
     assert sessions.cells(shown[3]) == ["wal"]
     assert sessions.cells(shown[6])[:2] == ["check_name", "status"]
