@@ -252,9 +252,9 @@ std::optional<std::uint64_t> BackgroundCopier::ShrinkWhileIdle(ControlFile& curr
       state_.replicator.is_there()) {
     return std::nullopt;
   }
-  if (!shrinker.IsDueWhileIdle(current, now)) return shrinker.not_before_ns();
+  if (!shrinker.IsDueWhileIdle(current, now)) return shrinker.next_idle_step_ns();
   const auto index = OpenAndLook();
-  if (!index || state_.LookForReplicator(now)) return shrinker.not_before_ns();
+  if (!index || state_.LookForReplicator(now)) return shrinker.next_idle_step_ns();
   const auto step = shrinker.ShrinkWhileIdle(current, *index, limit, wal_stamp_.bytes);
   if (step.log) {
     state_.RememberLog(*step.log);
@@ -264,7 +264,7 @@ std::optional<std::uint64_t> BackgroundCopier::ShrinkWhileIdle(ControlFile& curr
     wal_stamp_ = StampOf(state_.wal_path);
     state_.wal_bytes = wal_stamp_.bytes;
   }
-  return shrinker.not_before_ns();
+  return shrinker.next_idle_step_ns();
 }
 
 std::uint64_t BackgroundCopier::CopyInPasses(EngineGuard& guard, std::size_t number,

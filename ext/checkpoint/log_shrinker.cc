@@ -50,7 +50,7 @@ std::optional<std::int64_t> LogShrinker::ShrinkInCommit(const WalIndex& index, s
 }
 
 bool LogShrinker::IsDueWhileIdle(ControlFile& current, std::uint64_t now_ns) {
-  if (now_ns < not_before_ns_) return false;
+  if (now_ns < next_idle_step_ns()) return false;
   not_before_ns_ = now_ns + kRetryNs;
   return IsQuiet(current.Connections()) && !readers_.OthersHaveItOpen() &&
          !copied_frames_.owes_sync();
@@ -91,7 +91,8 @@ bool LogShrinker::EachIsManaged(const std::vector<ConnectionEntry>& connections,
     return true;
   }
   spares.clear();
-  not_before_ns_ = MonotonicNs() + unmanaged_retry_ns_;
+  // Steps in commits do not wait for that.
+  idle_not_before_ns_ = MonotonicNs() + unmanaged_retry_ns_;
   unmanaged_retry_ns_ = std::min(2 * unmanaged_retry_ns_, kLongestRetryNs);
   return false;
 }

@@ -10,6 +10,7 @@
 // WaitWhileLogIsCut().
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -40,6 +41,8 @@ class LogShrinker {
 
   // No step is due before this.
   std::uint64_t not_before_ns() const { return not_before_ns_; }
+  // The same of a step while no connection commits.
+  std::uint64_t next_idle_step_ns() const { return std::max(not_before_ns_, idle_not_before_ns_); }
 
   // One step in a committing thread, with connections of the checkpointer's open. Returns the size
   // of the -wal file in bytes; nullopt where the log in it is too long.
@@ -87,7 +90,8 @@ class LogShrinker {
   static constexpr std::uint64_t kRetryNs = 1'000'000'000;  // where something was in the way
 
   std::uint64_t not_before_ns_ = 0;
-  std::uint64_t unmanaged_retry_ns_ = kRetryNs;  // where a connection was not managed
+  std::uint64_t idle_not_before_ns_ = 0;         // where a connection was not managed
+  std::uint64_t unmanaged_retry_ns_ = kRetryNs;  // the next wait of that kind
   LogEnd idle_end_;  // of the log, at the last look while no connection committed
 };
 

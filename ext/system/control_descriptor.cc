@@ -76,9 +76,12 @@ ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path
     if (std::string why = WhyNoControlFile(before); !why.empty()) return {why};
     const auto found = registry_.control_files.find({before.st_dev, before.st_ino});
     if (found != registry_.control_files.end()) {
-      auto known = found->second.lock();
-      const bool being_made = !known;
-      return {"this process is opening or closing it", being_made, false, std::move(known)};
+      // The reason first: what fails after lock() would let go of the file within the mutex that
+      // its close takes.
+      Outcome outcome{"this process is opening or closing it"};
+      outcome.known = found->second.lock();
+      outcome.being_made = !outcome.known;
+      return outcome;
     }
     // Its close here would drop the locks of another part of this process that has it open: as a
     // database under that name, or as a copy of this library with a registry of its own, whose

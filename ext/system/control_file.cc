@@ -146,7 +146,7 @@ ControlFile::~ControlFile() {
   // Only where memory ends is what was counted lost.
   try {
     if (heir_) MoveCounts(*heir_);
-  } catch (const std::bad_alloc&) {
+  } catch (...) {
   }
   memory_.reset();
   if (fd_ >= 0) close(fd_);

@@ -190,6 +190,19 @@ def test_bug_each_vain_look_for_unmanaged_connections_left_a_descriptor(writer, 
     bare.close()
 
 
+def test_bug_commits_waited_with_the_cut_where_idle_looks_had_been_in_vain(writer, fast_path):
+    """Those come later each time; commits need not know of other connections."""
+    bare = sqlite3.connect(fast_path, timeout=0)
+    burst(writer)
+    assert bare.execute("SELECT count(*) FROM t").fetchone() == (3000,)
+    time.sleep(10)  # the next look is due eight seconds after the last
+    def cut_by_a_commit():
+        writer.execute("INSERT INTO t(payload) VALUES (1)")
+        return log_bytes(fast_path) <= LIMIT
+    assert poll(cut_by_a_commit, True, 4)
+    bare.close()
+
+
 def test_it_is_not_cut_in_a_container(fast_path, worker, namespaces):  # noqa: F811
     """Its lock table does not show processes outside of it."""
     process = worker(fast_path, timeout=0, namespace=True)
