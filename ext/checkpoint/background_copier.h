@@ -97,7 +97,8 @@ class BackgroundCopier {
   std::optional<std::size_t> Decide(const WalIndex& log, bool idle, std::uint64_t now_ns)
       REQUIRES(state_.mutex);
   Due FindWork(bool idle, std::uint64_t now_ns) REQUIRES(state_.mutex);
-  // What is done where nothing is to be copied. When to look again, as the next two.
+  // The upkeep of a thread that has no frames to copy. Returns when it looks again, as the next two
+  // functions do.
   std::uint64_t Rest(ControlFile& current, std::uint64_t last_commit_ns, bool idle,
                      std::uint64_t now_ns) REQUIRES(state_.mutex);
   // nullopt: no step is due.

@@ -57,8 +57,8 @@ class ConnectionEvents {
   // What every statement runs stands together, in few bytes: where many connections take turns,
   // most of the cost is to fetch the code. So all that is seldom is cold.
   [[gnu::hot]] void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
-  // What is announced is a statement of this extension's, a trigger, or a statement that runs
-  // within another.
+  // Whether SQLite announces a statement of this extension, a trigger, or a statement that runs
+  // within another one.
   [[gnu::cold]] bool IsPartOfAnother(sqlite3_stmt* stmt, const char* sql);
   // What the statement before has left to be done.
   [[gnu::cold]] void CatchUp();

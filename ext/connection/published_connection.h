@@ -22,7 +22,7 @@ struct sqlite3;
 
 namespace walmanager {
 
-// What is known of a statement from its text.
+// What the text of a statement says about it.
 struct StatementNature {
   StatementKind kind = StatementKind::kOther;
   QueryKind query_kind = QueryKind::kOther;

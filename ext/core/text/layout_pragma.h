@@ -13,7 +13,7 @@ namespace walmanager {
 
 struct LayoutPragma {
   std::string schema = "main";
-  // What is set, in SQLite's numbers; nullopt: nothing that SQLite would take.
+  // The value that the program sets, in SQLite's numbers; nullopt: SQLite would ignore it.
   std::optional<std::int64_t> page_size;    // 512 to 65536, a power of two
   std::optional<std::int64_t> auto_vacuum;  // 0 none, 1 full, 2 incremental
 };
