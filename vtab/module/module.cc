@@ -149,16 +149,6 @@ int Close(sqlite3_vtab_cursor* base) {
   return SQLITE_OK;
 }
 
-Result<std::shared_ptr<const Rows>> ReadRows(const ModuleContext& context) {
-  if (IsForeign(context)) return ForeignError();
-  if (!context.host) return context.room->ReadOnce(*context.table);
-  const HostTurn turn;
-  context.host->ReadsOwnTable();
-  auto rows = context.table->Read(*context.room);
-  if (!rows.ok()) return rows.error();
-  return std::shared_ptr<const Rows>(std::move(rows.value()));
-}
-
 // To the next row of a stream; one that has ended, or failed, is gone.
 int Advance(VirtualTable* table, Cursor* cursor) {
   auto there = IsForeign(*table->context) ? Result<bool>(ForeignError()) : cursor->stream->Next();
@@ -172,30 +162,45 @@ int Advance(VirtualTable* table, Cursor* cursor) {
   return rc;
 }
 
-int StartStream(VirtualTable* table, Cursor* cursor, int given, sqlite3_value** values) {
-  if (IsForeign(*table->context)) return Fail(table, ForeignError());
-  table->context->host->ReadsOwnTable();
-  cursor->stream.reset();
-  cursor->arguments.assign(table->arguments, Value());
-  for (std::size_t i = 0; i < table->arguments; ++i) {
-    if ((given & 1 << i) != 0) cursor->arguments[i] = FromSqlite(*values++);
-  }
-  auto stream = table->streamed->Start(*table->context->host, cursor->arguments);
-  if (!stream.ok()) return Fail(table, stream.error());
-  cursor->stream = std::move(stream.value());
-  cursor->row = 0;
-  return Advance(table, cursor);
-}
-
-int Filter(sqlite3_vtab_cursor* base, int given, const char*, int, sqlite3_value** values) {
+// xFilter of a streamed table.
+int StartStream(sqlite3_vtab_cursor* base, int given, const char*, int, sqlite3_value** values) {
   return AtCEdge([&] {
     auto* cursor = static_cast<Cursor*>(base);
     auto* table = static_cast<VirtualTable*>(base->pVtab);
-    if (table->streamed) return StartStream(table, cursor, given, values);
-    auto rows = ReadRows(*table->context);
+    if (IsForeign(*table->context)) return Fail(table, ForeignError());
+    table->context->host->ReadsOwnTable();
+    cursor->stream.reset();
+    cursor->arguments.assign(table->arguments, Value());
+    for (std::size_t i = 0; i < table->arguments; ++i) {
+      if ((given & 1 << i) != 0) cursor->arguments[i] = FromSqlite(*values++);
+    }
+    auto stream = table->streamed->Start(*table->context->host, cursor->arguments);
+    if (!stream.ok()) return Fail(table, stream.error());
+    cursor->stream = std::move(stream.value());
+    cursor->row = 0;
+    return Advance(table, cursor);
+  });
+}
+
+// xFilter of a table that is read whole.
+int ReadRows(sqlite3_vtab_cursor* base, int, const char*, int, sqlite3_value**) {
+  return AtCEdge([&] {
+    auto* cursor = static_cast<Cursor*>(base);
+    auto* table = static_cast<VirtualTable*>(base->pVtab);
+    const ModuleContext& context = *table->context;
+    if (IsForeign(context)) return Fail(table, ForeignError());
+    cursor->row = 0;
+    if (!context.host) {
+      auto rows = context.room->ReadOnce(*context.table);
+      if (!rows.ok()) return Fail(table, rows.error());
+      cursor->rows = std::move(rows.value());
+      return SQLITE_OK;
+    }
+    const HostTurn turn;
+    context.host->ReadsOwnTable();
+    auto rows = context.table->Read(*context.room);
     if (!rows.ok()) return Fail(table, rows.error());
     cursor->rows = std::move(rows.value());
-    cursor->row = 0;
     return SQLITE_OK;
   });
 }
@@ -235,20 +240,22 @@ int RowId(sqlite3_vtab_cursor* cursor, sqlite3_int64* id) {
   return SQLITE_OK;
 }
 
-const sqlite3_module kModule = [] {
+sqlite3_module MakeModule(decltype(sqlite3_module::xFilter) filter) {
   sqlite3_module module{};
   module.xConnect = Connect;
   module.xBestIndex = BestIndex;
   module.xDisconnect = Disconnect;
   module.xOpen = Open;
   module.xClose = Close;
-  module.xFilter = Filter;
+  module.xFilter = filter;
   module.xNext = Next;
   module.xEof = Eof;
   module.xColumn = ColumnAt;
   module.xRowid = RowId;
   return module;
-}();
+}
+const sqlite3_module kReadWhole = MakeModule(ReadRows);
+const sqlite3_module kStreamed = MakeModule(StartStream);
 
 Status Register(sqlite3* db, QueryRoom& room, Connection* host,
                 const std::shared_ptr<QueryRoom>& owned) {
@@ -257,9 +264,9 @@ Status Register(sqlite3* db, QueryRoom& room, Connection* host,
     if (table->streamed() && !host) continue;
     auto* context = new ModuleContext{table, &room, host, owned};
     // SQLite owns the context from here on, also where the call fails.
-    const int rc = sqlite3_create_module_v2(db, table->name(), &kModule, context, [](void* aux) {
-      delete static_cast<ModuleContext*>(aux);
-    });
+    const int rc = sqlite3_create_module_v2(
+        db, table->name(), table->streamed() ? &kStreamed : &kReadWhole, context,
+        [](void* aux) { delete static_cast<ModuleContext*>(aux); });
     if (rc != SQLITE_OK)
       return Error{std::string("table ") + table->name() + ": " + sqlite3_errmsg(db)};
   }

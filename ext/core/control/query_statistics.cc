@@ -30,44 +30,42 @@ std::optional<std::size_t> QueryStatistics::Find(std::uint64_t id) const {
   return std::nullopt;
 }
 
-std::optional<std::size_t> QueryStatistics::FindOrMake(const NormalizedQuery& query,
-                                                       std::int64_t unix_ms,
-                                                       std::size_t max_queries) {
+std::optional<std::size_t> QueryStatistics::FindOrClaim(std::uint64_t id, std::int64_t unix_ms,
+                                                        std::size_t max_queries) {
   constexpr int kTries = 4;
   for (int i = 0; i < kTries; ++i) {
-    if (const auto found = Find(query.id)) {
-      Describe(*found, query, unix_ms);
-      return found;
-    }
+    if (const auto found = Find(id)) return found;
     MakeRoom(max_queries);
     // All who make the same statement look for a place from the same point on, so that two seldom
     // make it twice; readers add up what has the same id.
     for (std::size_t step = 0; step < layout::kQueries; ++step) {
-      const std::size_t entry = (query.id + step) % layout::kQueries;
+      const std::size_t entry = (id + step) % layout::kQueries;
       std::uint64_t seen = 0;
       // Asked before it is claimed: from then on others may count there for the new statement.
       const bool left_behind = !IsEmpty(table_.entries[entry].counters);
       if (Get(table_.ids[entry]) == 0 &&
-          table_.ids[entry].compare_exchange_strong(seen, query.id, std::memory_order_relaxed)) {
+          table_.ids[entry].compare_exchange_strong(seen, id, std::memory_order_relaxed)) {
         // What late writers left there.
         if (left_behind) Move(table_.entries[entry].counters, table_.evicted);
         // Not the first to go, before its first execution has ended.
         Put(table_.entries[entry].counters.last_seen_ms, static_cast<std::uint64_t>(unix_ms));
-        Describe(entry, query, unix_ms);
         return entry;
       }
-      if (seen == query.id) break;
+      if (seen == id) break;
     }
   }
   return std::nullopt;
 }
 
-void QueryStatistics::Describe(std::size_t place, const NormalizedQuery& query,
-                               std::int64_t unix_ms) {
-  layout::QueryEntry& entry = table_.entries[place];
+std::optional<std::size_t> QueryStatistics::FindOrMake(const NormalizedQuery& query,
+                                                       std::int64_t unix_ms,
+                                                       std::size_t max_queries) {
+  const auto place = FindOrClaim(query.id, unix_ms, max_queries);
+  if (!place) return std::nullopt;
+  layout::QueryEntry& entry = table_.entries[*place];
   // Acquire: pairs with the release below, so the text is seen whole.
-  if (entry.described.load(std::memory_order_acquire) == query.id) return;
-  if (!Holds(place, query.id)) return;  // gone again
+  if (entry.described.load(std::memory_order_acquire) == query.id) return place;
+  if (!Holds(*place, query.id)) return place;  // gone again
   Put(entry.kind, static_cast<std::uint64_t>(query.kind));
   Put(entry.first_seen_ms, static_cast<std::uint64_t>(unix_ms));
   Put(entry.plan_check, 0);
@@ -76,6 +74,7 @@ void QueryStatistics::Describe(std::size_t place, const NormalizedQuery& query,
   Put(entry.texts, 0);
   PutText(entry.text, query.text);
   entry.described.store(query.id, std::memory_order_release);
+  return place;
 }
 
 void QueryStatistics::SawText(std::size_t place, std::uint64_t hash) {

@@ -110,7 +110,9 @@ class QueryStatistics {
   std::int64_t Reset();
 
  private:
-  void Describe(std::size_t entry, const NormalizedQuery& query, std::int64_t unix_ms);
+  // The place of this id; where there is none one is claimed, without kind and text.
+  std::optional<std::size_t> FindOrClaim(std::uint64_t id, std::int64_t unix_ms,
+                                         std::size_t max_queries);
   void MakeRoom(std::size_t max_queries);
   std::string ReadText(std::size_t entry, std::uint64_t id) const;
 
