@@ -141,7 +141,7 @@ class Configuration {
       const auto now = Apply(target, value);
       return now.ok() ? Status(Ok{}) : Status(now.error());
     }
-    return schema_.database->Change(true, [&](StoredSettings& stored) -> Status {
+    return schema_.database->ChangeSettings(true, [&](StoredSettings& stored) -> Status {
       if (target.kind == Kind::kStrategy) {
         stored.strategy = before_.strategy;
         stored.strategy_changed = before_.strategy_changed;
@@ -168,7 +168,7 @@ class Configuration {
 
   Status Set(const Target& target, const std::string& value) {
     if (target.kind == Kind::kSetting || target.kind == Kind::kStrategy) {
-      return schema_.database->Change(true, [&](StoredSettings& stored) -> Status {
+      return schema_.database->ChangeSettings(true, [&](StoredSettings& stored) -> Status {
         if (target.kind == Kind::kStrategy) return stored.SelectStrategy(value, ThisChange());
         const SettingSpec& spec = SettingSpecs()[*FindSetting(target.name)];
         stored.Set(spec, std::stoll(value), ThisChange());

@@ -33,11 +33,11 @@ Result<Value> WalSet(Connection& connection, const Arguments& arguments) {
   }
   auto database = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
   if (!database.ok()) return database.error();
-  const Status status = database.value().database->Change(database.value().may_make_file(),
-                                                          [&](StoredSettings& stored) -> Status {
-                                                            stored.Set(spec, value, ThisChange());
-                                                            return Ok{};
-                                                          });
+  const Status status = database.value().database->ChangeSettings(
+      database.value().may_make_file(), [&](StoredSettings& stored) -> Status {
+        stored.Set(spec, value, ThisChange());
+        return Ok{};
+      });
   if (!status.ok()) return arguments.Prefixed(status.error());
   return ShownSetting(spec, value.value_or(spec.default_value));
 }

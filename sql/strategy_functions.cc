@@ -101,7 +101,7 @@ Result<Value> WalStrategy(Connection& connection, const Arguments& arguments) {
   if (!schema.ok()) return schema.error();
   const auto name = arguments.Text(0, "name");
   if (!name.ok()) return name.error();
-  const Status status = schema.value().database->Change(
+  const Status status = schema.value().database->ChangeSettings(
       schema.value().may_make_file(),
       [&](StoredSettings& stored) { return stored.SelectStrategy(name.value(), ThisChange()); });
   if (!status.ok()) return arguments.Prefixed(status.error());
@@ -123,7 +123,7 @@ Result<Value> WalStrategyDefine(Connection& connection, const Arguments& argumen
   if (Status status = CheckConditions(rules.value()); !status.ok()) {
     return arguments.Prefixed(status.error());
   }
-  const Status status = schema.value().database->Change(
+  const Status status = schema.value().database->ChangeSettings(
       schema.value().may_make_file(),
       [&](StoredSettings& stored) { return stored.DefineStrategy(name.value(), rules.value()); });
   if (!status.ok()) return arguments.Prefixed(status.error());
@@ -135,7 +135,7 @@ Result<Value> WalStrategyDrop(Connection& connection, const Arguments& arguments
   if (!name.ok()) return name.error();
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(1));
   if (!schema.ok()) return schema.error();
-  const Status status = schema.value().database->Change(
+  const Status status = schema.value().database->ChangeSettings(
       schema.value().may_make_file(),
       [&](StoredSettings& stored) { return stored.DropStrategy(name.value()); });
   if (!status.ok()) return arguments.Prefixed(status.error());

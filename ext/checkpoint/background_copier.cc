@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <mutex>
 #include <shared_mutex>
 
 #include "ext/core/base/time_units.h"
@@ -21,29 +20,37 @@ constexpr std::uint32_t kMostPreparedFrames = 384;
 
 }  // namespace
 
-class BackgroundCopier::EngineGuard {
+// Clang checks the users of this guard as those of a lock of the state's mutex. It cannot check the
+// guard's own functions, since it does not follow locks that are members of an object.
+class SCOPED_CAPABILITY BackgroundCopier::EngineGuard {
  public:
-  // The engine last: a thread that forks never waits for one that waits for the database.
-  explicit EngineGuard(BackgroundCopier& copier)
-      : copier_(copier),
+  // Takes the engine's mutex last, so that a thread that forks never waits for a thread that waits
+  // for the database.
+  explicit EngineGuard(CheckpointState& state) ACQUIRE(state.mutex) NO_THREAD_SAFETY_ANALYSIS
+      : state_(state),
         registry_(Registry::Get()),
-        lock_(copier.state_.mutex),
+        lock_(state.mutex),
         engine_(registry_.engine_mutex) {}
-  // Lets others go first: a fork, a call of the user's, a commit that tries.
-  void GiveWay() {
+  ~EngineGuard() RELEASE() NO_THREAD_SAFETY_ANALYSIS {}
+  EngineGuard(const EngineGuard&) = delete;
+  EngineGuard& operator=(const EngineGuard&) = delete;
+
+  // Lets forks, calls of the user and commits that try the mutex go first. Holds both when it
+  // returns.
+  void GiveWay() NO_THREAD_SAFETY_ANALYSIS {
     constexpr useconds_t kGiveWayUs = 50;
     engine_.unlock();
     lock_.unlock();
-    while (registry_.forks_waiting > 0 || copier_.state_.callers_waiting > 0) usleep(kGiveWayUs);
+    while (registry_.forks_waiting > 0 || state_.callers_waiting > 0) usleep(kGiveWayUs);
     lock_.lock();
     engine_.lock();
   }
 
  private:
-  BackgroundCopier& copier_;
+  CheckpointState& state_;
   Registry& registry_;
-  std::unique_lock<Mutex> lock_;
-  std::shared_lock<SharedTimedMutex> engine_;
+  MutexLock lock_;
+  std::shared_lock<SharedTimedMutex> engine_;  // of std: SharedLock cannot be released for a while
 };
 
 bool BackgroundCopier::HandOver(const HostConnection& host, std::uint64_t rest_ns) {
@@ -64,7 +71,7 @@ bool BackgroundCopier::HandOver(const HostConnection& host, std::uint64_t rest_n
     lacks_thread_ = !made->Start();
     if (lacks_thread_) return false;
     thread_ = std::move(made);
-    // Release: a thread that sees it, sees thread_.
+    // Release: a thread that sees thread_runs_ set also sees thread_.
     thread_runs_.store(true, std::memory_order_release);
   }
   if (rest_ns == 0) thread_->Wake();
@@ -92,7 +99,7 @@ bool BackgroundCopier::TakePlanWishes(const HostConnection& host,
                                       const std::vector<PlanWish>& wishes) {
   if (!state_.mutex.try_lock()) return false;
   const MutexLock lock(state_.mutex, std::adopt_lock);
-  // The thread that this wakes asks for the mutex first: it finds the wishes.
+  // The thread that this wakes takes the mutex first, so it finds the wishes.
   return HandOver(host) && upkeep_.Request(wishes);
 }
 
@@ -102,8 +109,7 @@ std::uint64_t BackgroundCopier::Work() {
   // An exception (there is only bad_alloc) must not end the host: the next tick tries again.
   std::uint64_t next = MonotonicNs() + kIdleNs;
   AtCEdge([&] {
-    EngineGuard guard(*this);
-    state_.mutex.AssertHeld();
+    EngineGuard guard(state_);
     next = Tick(MonotonicNs(), guard);
     return SQLITE_OK;
   });
@@ -123,8 +129,8 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
   state_.replicator.Follow(state_.replicator_wish());
   const auto current = state_.control.Get();
   ControlRegion& region = current->region();
-  // Also while frames are due: a writer without a pause, or a reader that holds the log, would keep
-  // plans waiting.
+  // Also while frames are due: a writer that never pauses, or a reader that holds the log, would
+  // keep plans waiting.
   if (ticked && !state_.inline_period.LastsAt(MonotonicNs())) upkeep_.CapturePlans(*current);
   TakeRecordedLog(region);
   const std::uint64_t last_commit = Get(region.header().last_commit_ns);
@@ -134,7 +140,7 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
   if (!due.rule) return Rest(*current, last_commit, idle, now);
   if (state_.LookForReplicator(now)) return next_tick_ns_;
   if (!current->TryLease()) return now + kLeaseRetryNs;
-  // Also where memory ends.
+  // Runs also where memory runs out.
   const auto end = [&](layout::EngineState* engine) {
     Put(engine->brake_frame, 0);
     Put(engine->at_work_until_ns, 0);
@@ -191,24 +197,27 @@ std::optional<WalIndex> BackgroundCopier::OpenAndLook() {
   return index;
 }
 
-std::optional<std::size_t> BackgroundCopier::Decide(const WalIndex& log, bool idle,
-                                                    std::uint64_t now) {
+std::optional<std::size_t> BackgroundCopier::ChooseRuleForThread(const WalIndex& log, bool idle,
+                                                                 std::uint64_t now) {
   const bool early = !idle && state_.IsEarly(log, now);
   const auto is_for_thread = [&](const Rule& rule) {
-    // A rule that runs inline is a commit's to run, while there are any.
+    // Commits run an inline rule, as long as there are commits.
     return rule.runs == RuleRuns::kInline ? idle : !(rule.builtin && early);
   };
   const auto wal_bytes =
       state_.strategy.Asks(&Facts::wal_bytes) ? state_.MeasureWal() : std::nullopt;
-  return state_.strategy.DecideAmong(state_.facts.Gather(log, wal_bytes, now), is_for_thread);
+  return state_.strategy.ChooseRuleAmong(state_.facts.Gather(log, wal_bytes, now), is_for_thread);
 }
 
 BackgroundCopier::Due BackgroundCopier::FindWork(bool idle, std::uint64_t now) {
   const std::size_t repeated = std::exchange(rule_to_repeat_, 0);
   Due due;
-  // Whatever started this thread, it copies nothing that no connection wants copied.
+  // Whatever this thread was started for, it copies nothing unless a connection wants automatic
+  // checkpoints.
   if (!state_.wishes.allow_copying()) return due;
-  if (!state_.last_index.complete()) due.rule = Decide(state_.last_index, idle, now);
+  if (!state_.last_index.complete()) {
+    due.rule = ChooseRuleForThread(state_.last_index, idle, now);
+  }
   if (!due.rule && repeated == 0) return due;
   if (now < state_.retry_delay.not_before_ns()) {
     due.not_before_ns = state_.retry_delay.not_before_ns();
@@ -218,7 +227,7 @@ BackgroundCopier::Due BackgroundCopier::FindWork(bool idle, std::uint64_t now) {
   due.rule.reset();
   if (!index || index->complete()) return due;
   due.index = *index;
-  due.rule = Decide(*index, idle, now);
+  due.rule = ChooseRuleForThread(*index, idle, now);
   if (!due.rule && repeated != 0 && repeated <= state_.strategy.rules().size()) {
     due.rule = repeated - 1;
   }
@@ -279,8 +288,8 @@ std::uint64_t BackgroundCopier::CopyInPasses(EngineGuard& guard, std::size_t num
   (void)state_.MeasureWal();
   if (copying.rule.mode != CheckpointMode::kPassive) return RunBlocking(copying.rule);
   const std::uint64_t start = MonotonicNs();
-  // While a reader holds the log, as it did at the last attempt, which moved nothing, no pause of a
-  // commit lets it start over.
+  // The last attempt moved nothing, because a reader held the log. While that reader is there,
+  // pauses of commits are in vain: the log cannot start over.
   const bool retries = state_.retry_delay.lasts();
   if (retries) state_.WatchReaders(index, start);
   const auto oldest = state_.oldest_reader.frame();
@@ -306,9 +315,9 @@ std::uint64_t BackgroundCopier::RunBlocking(const Rule& rule) {
 }
 
 void BackgroundCopier::PullBrake(ControlRegion& region) {
-  // Commits pause from the limit on and never before it. One writer needs no pause: at the limit
-  // its commit waits for this pass. Several writers without a gap do: without any pause they
-  // outgrow the limit manyfold on a busy machine.
+  // Commits pause from the limit on, never before it. A single writer needs no pause before, since
+  // at the limit its commit waits for this pass. Several writers that commit without a gap outgrow
+  // the limit several times on a busy machine where they do not pause.
   const std::uint64_t brake = state_.gate.wait_frame();
   Put(region.engine().brake_frame, brake);
   state_.gate.LookFrom(brake);
@@ -344,7 +353,7 @@ bool BackgroundCopier::CopyOnce(ControlRegion& region, Copying& copying) {
   copying.in_vain = moved == 0 && !after->complete();
   if (copying.in_vain && !state_.commits_sync) SyncGrownLog(*after);
   if (after->pending() <= finish) {
-    // The next commit may have made it a little more.
+    // The next commit may add a few frames first.
     const std::uint32_t frames =
         std::clamp(2 * after->pending(), finish, std::max(finish, kMostPreparedFrames));
     region.SetPrepared({after->salt1, frames, copying.number + 1});
@@ -362,8 +371,8 @@ bool BackgroundCopier::MayGoOn(const Copying& copying) {
 }
 
 void BackgroundCopier::SyncGrownLog(const WalIndex& index) {
-  // While a reader is in the way the log grows. What is synced by now need not be when it leaves:
-  // then the log is copied that much sooner.
+  // While a reader is in the way, the log grows. Frames that are synced now need no sync when the
+  // reader leaves, so the log is then copied that much sooner.
   constexpr std::uint32_t kFrames = 4000;
   if (index.salt1 != synced_salt_) {
     synced_salt_ = index.salt1;
@@ -379,7 +388,8 @@ std::uint64_t BackgroundCopier::RecordPasses(ControlRegion& region, Copying& cop
   const std::uint64_t end = MonotonicNs();
   CheckpointOutcome whole = copying.last_pass;
   whole.moved_frames = copying.moved_frames;
-  // What all passes together did, where the last one had nothing to do or a reader was in its way.
+  // What all passes did together. The last one alone may have had nothing to do, or a reader in its
+  // way.
   if (copying.moved_frames > 0 && whole.result != CheckpointResult::kFailed) {
     whole.result =
         copying.index.complete() ? CheckpointResult::kComplete : CheckpointResult::kPartial;
@@ -387,9 +397,10 @@ std::uint64_t BackgroundCopier::RecordPasses(ControlRegion& region, Copying& cop
     whole.checkpointed_frames = copying.index.backfill;
     if (whole.message.empty()) whole.commits_went_on = true;
   }
-  // Interrupted, since the host needed the database: that says nothing about readers.
+  // Where the host needed the database and interrupted the pass, that says nothing about readers.
   const bool in_vain = copying.in_vain && !state_.connections.cancelled();
-  // A reader that is soon gone is no news, and one line tells as much as one for each attempt.
+  // A reader that is soon gone is not worth a line, and one line says as much as a line for each
+  // attempt.
   const bool worth_a_line = state_.DelayRetry(in_vain) || copying.moved_frames > 0 || !in_vain;
   if (worth_a_line) {
     state_.Record(CheckpointMode::kPassive, CheckpointOrigin::kBackground, copying.rule.name, whole,

@@ -1,11 +1,11 @@
-// The thread that copies frames of one database into its file while commits go on, and syncs. When
-// little is left it says so (ControlRegion::prepared), and the next commit finishes that, so that
-// the one after it starts the log over.
+// The thread that copies frames from the log of one database into its file while commits go on, and
+// syncs. When few frames are left, it announces them (ControlRegion::prepared). The next commit
+// copies these, so that the commit after it starts the log over.
 //
 // Once per sample interval the thread also looks for the control file and for commits that no hook
 // saw; while no connection commits it shrinks the log's file and closes the checkpointer's
-// connections. It lets a fork, a call of the user's and a commit go first between two passes.
-// Thread rules: as stated below. The owner calls Stop() before it lets go.
+// connections. Between two passes it lets forks, calls of the user and commits go first.
+// Thread rules: as stated below. The owner calls Stop() before it destroys the object.
 #pragma once
 
 #include <atomic>
@@ -28,8 +28,8 @@ namespace walmanager {
 
 // What the checkpoints of a database ask of the owner of its control file.
 struct ControlRequests {
-  std::function<void()> look;            // has it been deleted, can it be had by now?
-  std::function<void()> make_if_wanted;  // the first commit to the log was seen
+  std::function<void()> look;            // looks whether it was deleted, or can be made by now
+  std::function<void()> make_if_wanted;  // at the first commit to the log
 };
 
 class BackgroundCopier {
@@ -41,12 +41,12 @@ class BackgroundCopier {
   BackgroundCopier& operator=(const BackgroundCopier&) = delete;
 
   // --- the caller holds the mutex of `state`
-  // Wakes the thread, which is made where there is none; false where there can be none. `rest_ns`:
-  // a thread that is made has nothing to do for so long, unless it is woken again.
+  // Wakes the thread, and starts it where it does not run. False where it cannot run. `rest_ns`: a
+  // thread that is started now rests for that long, unless it is woken again.
   bool HandOver(const HostConnection& host, std::uint64_t rest_ns = 0);
   bool has_thread() const { return thread_ != nullptr; }
-  // A commit could not finish the prepared remainder of this rule, since it grew: the thread copies
-  // once more, unless that happens again and again.
+  // A commit could not finish the prepared remainder of this rule, because it had grown. The thread
+  // copies once more, unless that has happened several times in a row.
   void RemainderGrew(ControlRegion& region, std::size_t rule);
   void RemainderFinished() {
     state_.mutex.AssertHeld();
@@ -54,16 +54,16 @@ class BackgroundCopier {
   }
 
   // --- any thread
-  // The thread gets the priority of any other: a commit waits for it.
+  // Gives the thread the priority of any other thread, since a commit waits for it.
   void Hurry() {
     if (thread_runs_.load(std::memory_order_acquire)) thread_->Hurry();
   }
-  // Statements of this process whose plan is wanted: the thread asks for them on a connection of
-  // its own. False where it cannot; then the caller keeps them.
+  // Has the thread capture the query plans of these statements on a connection of its own. False
+  // where it cannot; then the caller keeps the wishes.
   bool TakePlanWishes(const HostConnection& host, const std::vector<PlanWish>& wishes);
-  // The system gave no thread when one was wanted last.
+  // Whether the system refused to start the thread at the last try.
   bool lacks_thread() const { return lacks_thread_.load(std::memory_order_relaxed); }
-  // Ends what the thread does, and the thread.
+  // Interrupts what the thread does, and ends it.
   void Stop();
 
  private:
@@ -87,17 +87,19 @@ class BackgroundCopier {
 
   std::uint64_t Work();
   std::uint64_t Tick(std::uint64_t now_ns, EngineGuard& guard) REQUIRES(state_.mutex);
-  // Takes over what commits have recorded of the log, so that an idle one is not opened to be
-  // looked at.
+  // Takes over what commits have recorded of the log, so that the thread need not open an idle
+  // database to look at its log.
   void TakeRecordedLog(const ControlRegion& region) REQUIRES(state_.mutex);
-  // Counts what was added to the log by commits that reached no hook.
+  // Counts the frames of commits for which no WAL hook was called.
   void CountUnhookedCommits() REQUIRES(state_.mutex);
-  // The log as the checkpointer's connections see it, which are opened for it.
+  // Opens the checkpointer's connections where they are not open, and looks at the log through
+  // them.
   std::optional<WalIndex> OpenAndLook() REQUIRES(state_.mutex);
-  std::optional<std::size_t> Decide(const WalIndex& log, bool idle, std::uint64_t now_ns)
-      REQUIRES(state_.mutex);
+  // The first rule that holds for `log`, of the rules that this thread may run now.
+  std::optional<std::size_t> ChooseRuleForThread(const WalIndex& log, bool idle,
+                                                 std::uint64_t now_ns) REQUIRES(state_.mutex);
   Due FindWork(bool idle, std::uint64_t now_ns) REQUIRES(state_.mutex);
-  // The upkeep of a thread that has no frames to copy. Returns when it looks again, as the next two
+  // Upkeep while there are no frames to copy. Returns the time of the next look, as the next two
   // functions do.
   std::uint64_t Rest(ControlFile& current, std::uint64_t last_commit_ns, bool idle,
                      std::uint64_t now_ns) REQUIRES(state_.mutex);
@@ -108,12 +110,13 @@ class BackgroundCopier {
       REQUIRES(state_.mutex);
   // A checkpoint in a mode that waits for readers.
   std::uint64_t RunBlocking(const Rule& rule) REQUIRES(state_.mutex);
-  // Commits pause while the log is beyond its limit and this process copies.
+  // From the log's limit on, commits pause while this process copies.
   void PullBrake(ControlRegion& region) REQUIRES(state_.mutex);
-  // One pass; whether another one is wanted.
+  // Copies in one pass. Returns whether another pass is wanted.
   bool CopyOnce(ControlRegion& region, Copying& copying) REQUIRES(state_.mutex);
-  // After others went first: whether the rule still calls for copying.
+  // Whether the rule still calls for copying, after the mutex was released for a while.
   bool MayGoOn(const Copying& copying) REQUIRES(state_.mutex);
+  // While a reader keeps all frames from being copied: syncs a log that has grown long.
   void SyncGrownLog(const WalIndex& index) REQUIRES(state_.mutex);
   std::uint64_t RecordPasses(ControlRegion& region, Copying& copying, std::uint64_t start_ns)
       REQUIRES(state_.mutex);
@@ -129,12 +132,13 @@ class BackgroundCopier {
   // The -wal file and what commits had recorded of the log, at the last tick.
   FileStamp wal_stamp_ GUARDED_BY(state_.mutex);
   std::uint64_t recorded_position_ GUARDED_BY(state_.mutex) = 0;
-  // As far as the log was synced while nothing could be copied.
+  // The log that was synced while nothing could be copied, and up to which frame.
   std::uint32_t synced_salt_ GUARDED_BY(state_.mutex) = 0;
   std::uint32_t synced_frame_ GUARDED_BY(state_.mutex) = 0;
-  int grown_in_a_row_ GUARDED_BY(state_.mutex) = 0;          // remainders
+  int grown_in_a_row_ GUARDED_BY(state_.mutex) = 0;          // remainders that grew
   std::size_t rule_to_repeat_ GUARDED_BY(state_.mutex) = 0;  // index + 1, for a remainder that grew
-  // Last, so that it goes first: it uses all of the above. Made with the mutex held.
+  // Declared last, so that it is destroyed first: it uses all of the above. Made with the mutex
+  // held.
   std::unique_ptr<BackgroundThread> thread_;
 };
 

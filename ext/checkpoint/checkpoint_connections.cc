@@ -22,7 +22,7 @@ bool HasOtherLog(sqlite3* own) { return own && OwnFileOf(own) && OwnFileOf(own)-
 CheckpointConnections::Allowed CheckpointConnections::Permit(const HostConnection& host) {
   if (open()) {
     const volatile void* host_index = MapWalIndex(host.log);
-    // The same memory means the same file: no program moved or replaced the database since.
+    // The same memory means the same file: no program has moved or replaced the database.
     if (host_index && MapWalIndex(OwnWalFile(checkpoint_.get())) == host_index)
       return Allowed::kYes;
     Close();
@@ -63,7 +63,7 @@ CheckpointConnections::Allowed CheckpointConnections::GiveUp(const std::string& 
 }
 
 CheckpointConnections::Allowed CheckpointConnections::GiveUpSinceLogDiffers() {
-  // SQLite tells the host's error log of each attempt: ever more seldom.
+  // SQLite writes each attempt to the host's error log, so each wait is longer than the last.
   const std::uint64_t for_ns = log_differs_ns_;
   log_differs_ns_ = std::min(2 * log_differs_ns_, kLongestGivenUpNs);
   return GiveUp(kFilesReplaced, for_ns);
@@ -71,7 +71,7 @@ CheckpointConnections::Allowed CheckpointConnections::GiveUpSinceLogDiffers() {
 
 CheckpointConnections::Allowed CheckpointConnections::Failed(const Error& error) {
   unguarded_because_ = error.message;
-  // A key is needed, or the process may no longer write: that stays so. All else passes.
+  // Where a key is needed, or the process may no longer write, that stays so. Other errors pass.
   const bool never =
       error.code == ErrorCode::kNotADatabase || error.code == ErrorCode::kNotPermitted;
   if (never) Revoke();
@@ -86,14 +86,14 @@ CheckpointConnections::Allowed CheckpointConnections::Forbid(const char* because
 
 CheckpointConnections::Allowed CheckpointConnections::CheckOpened(sqlite3* db) {
   sqlite3_wal_hook(db, nullptr, nullptr);
-  // It reads one page and parses no schema. It fails where a key would be needed.
+  // This PRAGMA reads one page and parses no schema. It fails where a key is needed.
   const auto version = QueryText(db, "PRAGMA schema_version");
   if (HasOtherLog(db)) return GiveUpSinceLogDiffers();
   if (!version.ok()) return Failed(version.error());
   if (sqlite3_db_readonly(db, "main") != 0) {
     return Forbid("this process may no longer write the database file");
   }
-  // Exchanged since, or the host has closed and opened it: the next commit permits anew.
+  // The file was replaced, or the host has closed and opened it: the next commit permits again.
   if (MapWalIndex(OwnWalFile(db)) != permitted_index_) {
     return Forbid("the file at its path is another one");
   }
@@ -101,7 +101,8 @@ CheckpointConnections::Allowed CheckpointConnections::CheckOpened(sqlite3* db) {
 }
 
 CheckpointConnections::Allowed CheckpointConnections::TryOpen() {
-  // To open another file under this name would, by the names of its -wal and -shm, harm this one.
+  // Another file at this path would be opened with the -wal and -shm files of this database, and
+  // harm it.
   if (IsAtPath(path_, id_) != AtPath::kSame) {
     return Forbid("the database file is not to be found at its path");
   }
@@ -113,7 +114,7 @@ CheckpointConnections::Allowed CheckpointConnections::TryOpen() {
   for (sqlite3* db : {checkpoint.value().get(), guard.value().get()}) {
     if (const Allowed allowed = CheckOpened(db); allowed != Allowed::kYes) return allowed;
   }
-  // Its close shall never be the one that checkpoints: that is left to the other.
+  // Of the two connections only the other may checkpoint when it closes.
   sqlite3_db_config(guard.value().get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   auto read = Prepare(guard.value().get(), std::string(kOwnSql) + "PRAGMA schema_version");
   if (!read.ok()) return Failed(read.error());
@@ -144,7 +145,7 @@ void CheckpointConnections::Close() noexcept {
   open_ = false;
   guard_read_.reset();
   guard_.reset();
-  // The last close of all runs a checkpoint, which an interrupt of before would end.
+  // The last close of the database runs a checkpoint, which an earlier interrupt would end.
   if (interrupted_.exchange(false) && checkpoint_) {
     (void)AtCEdge([this] {
       (void)QueryText(checkpoint_.get(), "SELECT 1");

@@ -2,13 +2,13 @@
 // OwnVfsFor(): whether they may be open, how they are opened, and what they leave behind at the
 // last close. One checkpoints while the other, the guard, reads (checkpointer.h).
 //
-// Only a connection of the host's knows whether they can be open: Permit() asks one, in its thread,
-// and Revoke() takes that back before the host changes what was found. They cannot be open beside a
-// VFS of the host's, locking_mode=EXCLUSIVE or a cipher; and not for ten seconds, and ever longer
-// up to an hour, where one of them was found to have another log than the wal-index counts
-// (log_file.h): then the host's handle has the right one.
-// Thread rules: the caller serializes (it holds the mutex of CheckpointState), but for open(),
-// Cancel(), Resume() and cancelled().
+// Only a connection of the host can tell whether they can be open. Permit() asks one, in the thread
+// that uses it, and Revoke() withdraws the permission before the host changes what was found. They
+// cannot be open beside a VFS of the host, locking_mode=EXCLUSIVE or a cipher. Where one of them
+// has another log than the wal-index describes (log_file.h), the host's handle has the right log:
+// then they stay closed for ten seconds, and longer each time, up to an hour.
+// Thread rules: the caller holds the mutex of CheckpointState, except for open(), Cancel(),
+// Resume() and cancelled(), which any thread may call.
 #pragma once
 
 #include <array>
@@ -31,47 +31,48 @@ namespace walmanager {
 
 class CheckpointConnections {
  public:
-  // `path` of the database file, and which file is meant. `on_change(open)` when they were opened
-  // and when they were closed.
+  // `path` of the database file, and the file that is meant. `on_change(open)` is called when they
+  // have been opened and before they close.
   CheckpointConnections(std::string path, const FileId& id, std::function<void(bool)> on_change)
       : path_(std::move(path)), id_(id), on_change_(std::move(on_change)) {}
   ~CheckpointConnections() { Close(); }
   CheckpointConnections(const CheckpointConnections&) = delete;
   CheckpointConnections& operator=(const CheckpointConnections&) = delete;
 
-  // Whether they may be opened. Yes: until Revoke(), in any thread. Never: this database forbids
-  // them, unguarded_because() says why. Not now: for a reason that passes. Not now for over a
-  // second: never, for ten seconds; a log without end is worse than an unguarded checkpoint.
+  // Whether they may be opened. kYes: until Revoke(), in any thread. kNever: this database forbids
+  // them, and unguarded_because() says why. kNotNow: for a reason that passes. Where it does not
+  // pass within a second, kNever for ten seconds: a log that grows without end is worse than an
+  // unguarded checkpoint.
   enum class Allowed { kYes, kNever, kNotNow };
   Allowed Permit(const HostConnection& host);
   void Revoke() { permitted_vfs_ = nullptr; }
   // Opens them where that is permitted and they are not open.
   Allowed Open();
   bool open() const { return open_.load(std::memory_order_relaxed); }
-  // How often they were opened: what a lock of theirs is good for ends when that changes.
+  // How often they were opened. A lock that they held is gone when this number has changed.
   std::uint64_t times_opened() const { return times_opened_; }
-  // Nothing of the extension's stays on the database. Quick: the host's connection is still there,
-  // so no checkpoint runs at this close unless theirs is the last.
+  // Closes them. Quick: no checkpoint runs at this close unless it is the last close of the
+  // database, and the host's connection is usually still open.
   void Close() noexcept;
   void FollowCloseBehaviour(const CloseBehaviour& behaviour);
-  // Another connection of the extension's, which never checkpoints at its close.
+  // Opens one more connection of the extension, which never runs a checkpoint when it closes.
   Result<OwnedDb> OpenAnother() const;
 
-  // While they are open; nullptr else.
+  // nullptr where they are not open.
   sqlite3* checkpoint() const { return checkpoint_.get(); }
   sqlite3* guard() const { return guard_.get(); }
   // Prepared: a step begins the guard's read transaction, a reset ends it.
   sqlite3_stmt* guard_read() const { return guard_read_.get(); }
   // The wal-index as they see it; nullopt where they are not open.
   std::optional<WalIndex> Look() const;
-  // Which read marks are held, found by trying an exclusive lock on each for a moment (a reader
-  // that comes just then takes another mark, as beside any checkpoint); nullopt where they are not
-  // open.
+  // Which read marks are held; nullopt where they are not open. Tries an exclusive lock on each
+  // mark for a moment. A reader that begins just then takes another mark, as it does beside any
+  // checkpoint.
   std::optional<std::array<bool, kReadMarks>> TryReadMarks() const;
-  // Whether a reader on a mark of 1 or more keeps the next commit from starting the log over, were
-  // all of it moved. One lock call, undone at once; they are open.
+  // Whether a reader on a mark of 1 or more would keep the next commit from starting the log over,
+  // if all frames were moved. One lock call, undone at once. They must be open.
   bool IsPinned() const;
-  // Whether the log of one of them is another than the wal-index counts. Then call
+  // Whether one of them has another log than the wal-index describes. Then call
   // CloseSinceLogDiffers().
   bool LogDiffers();
   void CloseSinceLogDiffers();
@@ -81,11 +82,11 @@ class CheckpointConnections {
   void MarkUsed();
   // Empty where the last checkpoint was guarded, else why not.
   const std::string& unguarded_because() const { return unguarded_because_; }
-  // The same, which is forgotten: for a reason that passes.
+  // Returns the same and clears it: for a reason that passes.
   std::string TakeUnguardedBecause() { return std::exchange(unguarded_because_, {}); }
 
-  // Ends what runs now on them and on `Interruptible`, and keeps the next from waiting, until as
-  // many Resume().
+  // Interrupts what runs on them and on an `Interruptible`. Until as many calls of Resume(), what
+  // is begun does not wait.
   void Cancel();
   void Resume() { --cancels_; }
   bool cancelled() const { return cancels_.load(std::memory_order_relaxed) > 0; }
@@ -105,12 +106,13 @@ class CheckpointConnections {
 
  private:
   Allowed TryOpen();
-  // A read, so that the connection is in WAL mode; whether it sees the file that is meant.
+  // Reads once, so that the connection enters WAL mode, and says whether it has the file that is
+  // meant.
   Allowed CheckOpened(sqlite3* db);
   // What an error at opening means.
   Allowed Failed(const Error& error);
   Allowed Forbid(const char* because);
-  // Opens nothing for so long.
+  // Nothing is opened for this long.
   static constexpr std::uint64_t kGivenUpNs = 10'000'000'000;
   Allowed GiveUp(const std::string& because, std::uint64_t for_ns = kGivenUpNs);
   Allowed GiveUpSinceLogDiffers();
@@ -123,20 +125,20 @@ class CheckpointConnections {
   const volatile void* permitted_index_ = nullptr;  // a value to compare
   std::atomic<bool> open_{false};
   std::atomic<int> cancels_{0};
-  std::atomic<bool> interrupted_{false};  // SQLite remembers that until a statement runs
+  std::atomic<bool> interrupted_{false};  // SQLite remembers an interrupt until a statement runs
   // Held while checkpoint_ or interruptible_ changes, and while they are interrupted.
   Mutex interrupt_mutex_;
   OwnedDb checkpoint_;
   OwnedDb guard_;
-  OwnedStmt guard_read_;  // finalized before guard_ closes: declared after it
+  OwnedStmt guard_read_;  // declared after guard_, so that it is finalized before guard_ closes
   sqlite3* interruptible_ GUARDED_BY(interrupt_mutex_) = nullptr;
   std::uint64_t times_opened_ = 0;
   std::uint64_t last_used_ns_ = 0;
   std::string unguarded_because_;
-  std::uint64_t failing_since_ns_ = 0;  // opening them; 0: it does not fail
+  std::uint64_t failing_since_ns_ = 0;  // since when opening them has failed; 0: it has not
   std::uint64_t given_up_until_ns_ = 0;
   std::string given_up_because_;
-  std::uint64_t log_differs_ns_ = kGivenUpNs;  // how long nothing is opened where it does again
+  std::uint64_t log_differs_ns_ = kGivenUpNs;  // how long to open nothing when the log differs next
 };
 
 }  // namespace walmanager

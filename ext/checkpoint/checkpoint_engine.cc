@@ -71,25 +71,25 @@ CheckpointReport CheckpointEngine::LookAfterCommit(const HostConnection& host,
     look_for_control_();
     state_.CloseIfIdle(/*last_commit_ns=*/0, now_ns);
   }
-  return Evaluate({.host = host,
-                   .origin = CheckpointOrigin::kInline,
-                   .hurried = true,
-                   .began_ns = now_ns,
-                   .now_ns = MonotonicNs()},
-                  index);
+  return ApplyStrategy({.host = host,
+                        .origin = CheckpointOrigin::kInline,
+                        .hurried = true,
+                        .began_ns = now_ns,
+                        .now_ns = MonotonicNs()},
+                       index);
 }
 
 bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
                                     std::uint64_t now_ns, bool* waited) {
   if (state_.mutex.try_lock()) return true;
   if (state_.only_looks()) {
-    // A look of microseconds, once in a second, has it: no reason to go on without one's own.
+    // Another thread holds it for a few microseconds, once in a second: worth a short pause.
     CommitGate::Pause();
     if (state_.mutex.try_lock()) return true;
   }
-  // The background thread is at work, or another commit. Beyond the limit this one waits for it:
-  // what is left then is little, and the log can start over. Far beyond it a reader has been in the
-  // way, and there is too much to copy to wait for that.
+  // The background thread or another commit is at work. Beyond the limit this commit waits for it,
+  // since little is left to copy then, and the log can start over. Far beyond the limit a reader
+  // has been in the way, and copying would take too long to wait for.
   const std::uint64_t waits = state_.gate.wait_ns();
   const std::uint64_t limit = state_.gate.wait_frame();
   if (max_frame < limit) return false;
@@ -118,12 +118,12 @@ CheckpointReport CheckpointEngine::AutoCheckpoint(const HostConnection& host,
   LockForCaller();
   const MutexLock lock(state_.mutex, std::adopt_lock);
   const std::uint64_t now = MonotonicNs();
-  return Evaluate({.host = host,
-                   .origin = CheckpointOrigin::kManual,
-                   .hurried = false,
-                   .began_ns = now,
-                   .now_ns = now},
-                  index);
+  return ApplyStrategy({.host = host,
+                        .origin = CheckpointOrigin::kManual,
+                        .hurried = false,
+                        .began_ns = now,
+                        .now_ns = now},
+                       index);
 }
 
 CheckpointReport CheckpointEngine::ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
@@ -151,11 +151,11 @@ void CheckpointEngine::CloseOwnConnections() {
 void CheckpointEngine::StayOutOfTheWay(std::uint64_t now_ns) {
   if (state_.inline_period.Begin(
           now_ns,
-          "something else has the trace of a connection that commits: its PRAGMA "
-          "journal_mode would come unannounced")) {
+          "another callback has taken the trace of a connection that commits: its PRAGMA "
+          "journal_mode would not be announced")) {
     CloseOwnConnections();
   } else if (state_.connections.open()) {
-    // Another commit may be at work on them: it comes here, too, when it is done.
+    // Where another commit is at work on them, that commit closes them when it has done its work.
     if (!state_.mutex.try_lock()) return;
     const MutexLock lock(state_.mutex, std::adopt_lock);
     state_.connections.Close();
@@ -164,7 +164,7 @@ void CheckpointEngine::StayOutOfTheWay(std::uint64_t now_ns) {
 
 bool CheckpointEngine::RulesCanWait(const HostConnection& host, const WalIndex& index,
                                     std::uint64_t now_ns) {
-  // Before a thread that is made for rules about time first looks.
+  // How long a thread that is started for rules about time rests before its first look.
   constexpr std::uint64_t kRestNs = 20 * kMs;
   const auto current = state_.control.Get();
   if (current->region().prepared().frames != 0) return false;
@@ -183,12 +183,13 @@ bool CheckpointEngine::RulesCanWait(const HostConnection& host, const WalIndex& 
   }
   state_.strategy.TakeUncompiled(std::move(*stored), values);
   state_.PlanNextLook(index, now_ns, rules);
-  // The thread compiles them, if the database is still open then. Without one, commits must.
+  // The thread compiles the rules, if the database is still open then. Without a thread, commits
+  // must.
   return copier_.has_thread() ||
          copier_.HandOver(host, std::min(kRestNs, state_.gate.sample_interval_ns()));
 }
 
-CheckpointReport CheckpointEngine::Evaluate(const Ask& ask, const WalIndex& index) {
+CheckpointReport CheckpointEngine::ApplyStrategy(const Ask& ask, const WalIndex& index) {
   StrategyInForce& strategy = state_.strategy;
   CheckpointReport report;
   state_.RememberLog(index);
@@ -204,7 +205,7 @@ CheckpointReport CheckpointEngine::Evaluate(const Ask& ask, const WalIndex& inde
   report.strategy = strategy.name();
   report.wal_frames = index.max_frame;
   report.checkpointed_frames = index.backfill;
-  // At commits a stat only where a rule wants to know.
+  // A commit asks for the file's size only where a rule uses it.
   if (!ask.hurried || strategy.Asks(&Facts::wal_bytes)) report.wal_bytes = state_.MeasureWal();
   state_.PlanNextLook(index, ask.now_ns);
   state_.replicator.Follow(state_.replicator_wish());
@@ -217,11 +218,11 @@ CheckpointReport CheckpointEngine::Evaluate(const Ask& ask, const WalIndex& inde
       state_.wal_bytes = state_.shrinker.ShrinkInCommit(index, limit).value_or(state_.wal_bytes);
     }
   }
-  return Decide(ask, index, std::move(report));
+  return DecideAndRun(ask, index, std::move(report));
 }
 
-CheckpointReport CheckpointEngine::Decide(const Ask& ask, const WalIndex& index,
-                                          CheckpointReport report) {
+CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& index,
+                                                CheckpointReport report) {
   StrategyInForce& strategy = state_.strategy;
   const Facts facts = state_.facts.Gather(index, report.wal_bytes, ask.now_ns);
   if (ask.origin == CheckpointOrigin::kInline && state_.replicator.is_there() &&
@@ -229,34 +230,41 @@ CheckpointReport CheckpointEngine::Decide(const Ask& ask, const WalIndex& index,
     report.message = kReplicatorIsThere;
     return report;
   }
-  const auto decision = strategy.Decide(facts);
+  const auto chosen = strategy.ChooseRule(facts);
   // Rules about time hold while no connection commits.
   if (ask.hurried && !copier_.has_thread() &&
       (strategy.Asks(&Facts::idle_ms) || strategy.Asks(&Facts::since_checkpoint_ms))) {
     copier_.HandOver(ask.host);
   }
-  if (!decision) {
+  if (!chosen) {
     report.message = kNoRuleHolds;
     return report;
   }
-  const Rule& rule = strategy.rules()[*decision];
+  const Rule& rule = strategy.rules()[*chosen];
   if (auto why = Postpone(ask, rule, index)) {
     report.message = std::move(*why);
     return report;
   }
-  // No wait for itself: a connection with a statement open reads.
+  // A connection with an open statement reads, so it would wait for itself.
   const bool may_wait = !IsBusy(ask.host) && LongestBudgetNs(rule, strategy.values()) > 0;
   const std::uint64_t budget = may_wait ? BudgetNs(ask, rule, index) : 0;
-  if (ask.hurried && may_wait) {
-    // Not the moment to wait, or more to copy than the budget is for: that is the thread's, and the
-    // commits to come wait for it.
-    if (rule.builtin && CopyingNs(index) >= static_cast<double>(budget) &&
-        copier_.HandOver(ask.host)) {
-      report.message = kHandedOver;
-      return report;
-    }
+  // Not the moment to wait, or more to copy than the budget is for: the thread copies that, and the
+  // next commits wait for the thread.
+  if (ask.hurried && may_wait && rule.builtin && CopyingNs(index) >= static_cast<double>(budget) &&
+      copier_.HandOver(ask.host)) {
+    report.message = kHandedOver;
+    return report;
   }
-  return RunRule(ask, rule, index, budget);
+  const auto current = state_.control.Get();
+  layout::Counter& gate_until_ns = current->region().header().gate_until_ns;
+  if (budget > 0) Put(gate_until_ns, ask.now_ns + budget);
+  report = Run(ask.host, rule.mode, index, ask.now_ns + budget, ask.origin, rule.name);
+  if (budget > 0) Put(gate_until_ns, 0);
+  report.strategy = strategy.name();
+  report.rule = rule.name;
+  strategy.CountFired(rule);
+  PlanAfterRun(report, index, budget);
+  return report;
 }
 
 double CheckpointEngine::CopyingNs(const WalIndex& index) const {
@@ -280,7 +288,7 @@ std::optional<std::string> CheckpointEngine::Postpone(const Ask& ask, const Rule
   const bool is_for_thread = ask.hurried && rule.runs == RuleRuns::kBackground;
   if (is_for_thread && rule.builtin && !ask.host.own_only) {
     LearnWhetherCommitsSync(ask.host);
-    if (state_.IsEarly(index, ask.now_ns)) return "commits sync by themselves: later";
+    if (state_.IsEarly(index, ask.now_ns)) return "commits sync the log themselves: not due yet";
   }
   if (is_for_thread && copier_.HandOver(ask.host)) return kHandedOver;
   if (rule.mode != CheckpointMode::kPassive && IsBusy(ask.host)) {
@@ -308,33 +316,24 @@ std::uint64_t CheckpointEngine::BudgetNs(const Ask& ask, const Rule& rule, const
   const std::uint64_t most = LongestBudgetNs(rule, state_.strategy.values());
   if (!ask.hurried) return most;
   if (ask.now_ns < no_stall_before_ns_) return 0;
-  // Not for a reader that has been there for longer than the wait would be.
+  // A reader that has been there for longer than the wait would be is not waited for.
   if (state_.connections.open()) state_.WatchReaders(index, ask.now_ns);
   if (state_.oldest_reader.IsOlderThan(most, ask.now_ns)) return 0;
   // What this commit has waited already counts.
   return most - std::min(most, ask.now_ns - ask.began_ns);
 }
 
-CheckpointReport CheckpointEngine::RunRule(const Ask& ask, const Rule& rule, const WalIndex& index,
-                                           std::uint64_t budget) {
+void CheckpointEngine::PlanAfterRun(const CheckpointReport& ran, const WalIndex& index,
+                                    std::uint64_t budget) {
   // Budgets between one spent in vain and the next, and where readers are known to last longer.
   constexpr std::uint64_t kStallSpacing = 50;
   constexpr std::uint64_t kLongStallSpacing = 200;
-  const auto current = state_.control.Get();
-  layout::Counter& gate_until_ns = current->region().header().gate_until_ns;
-  if (budget > 0) Put(gate_until_ns, ask.now_ns + budget);
-  CheckpointReport ran =
-      Run(ask.host, rule.mode, index, ask.now_ns + budget, ask.origin, rule.name);
-  if (budget > 0) Put(gate_until_ns, 0);
-  ran.strategy = state_.strategy.name();
-  ran.rule = rule.name;
-  state_.strategy.CountFired(rule);
   if (ran.pinned) {
     if (const auto now_there = state_.connections.Look()) {
       state_.WatchReaders(*now_there, MonotonicNs());
     }
-    const bool pays = current->region().learned().WaitPays(budget);
-    // Far beyond the limit, more of the time.
+    const bool pays = state_.control.Get()->region().learned().WaitPays(budget);
+    // Far beyond the limit commits wait more often.
     const bool far_beyond = index.max_frame > state_.gate.wait_frame() * 3 / 2;
     const std::uint64_t spacing = (pays ? kStallSpacing : kLongStallSpacing) / (far_beyond ? 4 : 1);
     no_stall_before_ns_ = MonotonicNs() + spacing * budget;
@@ -345,13 +344,12 @@ CheckpointReport CheckpointEngine::RunRule(const Ask& ask, const Rule& rule, con
   if (ran.checkpointed_frames)
     after.backfill = static_cast<std::uint32_t>(*ran.checkpointed_frames);
   state_.PlanNextLook(after, MonotonicNs());
-  return ran;
 }
 
 CheckpointReport CheckpointEngine::Run(const HostConnection& host, CheckpointMode mode,
                                        const WalIndex& index, std::uint64_t deadline_ns,
                                        CheckpointOrigin origin, const std::string& rule) {
-  (void)state_.MeasureWal();  // its largest size may be the one before
+  (void)state_.MeasureWal();  // the file may be at its largest now
   const std::uint64_t start = MonotonicNs();
   const CheckpointOutcome outcome = state_.checkpointer.Run(host, mode, deadline_ns, index);
   return state_.Record(mode, origin, rule, outcome, start, MonotonicNs());
@@ -366,12 +364,12 @@ std::optional<CheckpointReport> CheckpointEngine::FinishRemainder(const HostConn
   }
   if (!host.traced) return std::nullopt;
   if (index.pending() > prepared.frames) {
-    // Commits were faster than the thread could say so.
+    // Commits have added more frames than the thread had announced.
     copier_.RemainderGrew(region, prepared.rule);
     return std::nullopt;
   }
   if (!state_.OpenFor(host)) return std::nullopt;
-  // The next commit tries again: a reader that lasts no longer than a commit is soon gone.
+  // Where this commit cannot, the next one tries again: a short read is soon over.
   state_.gate.LookAtNextCommit();
   if (IsBusy(host) || state_.connections.IsPinned()) return std::nullopt;
   const std::uint64_t start = MonotonicNs();
@@ -381,7 +379,8 @@ std::optional<CheckpointReport> CheckpointEngine::FinishRemainder(const HostConn
   const std::span<const Rule> rules = state_.strategy.rules();
   const std::string rule =
       prepared.rule >= 1 && prepared.rule <= rules.size() ? rules[prepared.rule - 1].name : "";
-  // A connection that was about to commit as the gate closed still does: again, until none is left.
+  // A connection that was about to commit when the gate closed still commits, so the pass is
+  // repeated until no frame is left.
   const CheckpointOutcome outcome = state_.checkpointer.RunOpen(
       CheckpointMode::kPassive, gated ? start + CommitGate::kGateNs : 0);
   if (gated) Put(gate_until_ns, 0);
@@ -394,8 +393,8 @@ std::optional<CheckpointReport> CheckpointEngine::FinishRemainder(const HostConn
     region.SetPrepared({});
     state_.DelayRetry(true);
   }
-  // Others commit while this one copies, and each would try, and sync, in vain, as long as there is
-  // no gate.
+  // Without a gate, other connections commit while this one copies. Each would try to finish the
+  // remainder, and sync, in vain.
   if (outcome.result == CheckpointResult::kPartial && !gated) {
     copier_.RemainderGrew(region, prepared.rule);
   }

@@ -33,7 +33,7 @@ void CheckpointRecords::Write(CheckpointEntry entry, const CheckpointOutcome& ou
         readers_.FindBlocker(entry.mode, entry.origin, outcome.pinned, *index, start_ns);
     entry.blocked_by_pid = blocker.pid;
     if (entry.origin == CheckpointOrigin::kApplication && blocker.pid) {
-      entry.error = blocker.writes ? "others wrote, or held the write lock"
+      entry.error = blocker.writes ? "other connections wrote, or held the write lock"
                                    : "a reader holds frame " + std::to_string(blocker.frame) +
                                          " of " + std::to_string(index->max_frame);
     }

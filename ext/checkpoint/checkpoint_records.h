@@ -1,5 +1,5 @@
-// Writes what checkpoints did to the checkpoint log of the control file, with the process that was
-// in the way.
+// Writes what checkpoints did to the checkpoint log of the control file, with the process that
+// blocked them.
 // Thread rules: any thread.
 #pragma once
 
@@ -22,7 +22,8 @@ class CheckpointRecords {
   // checkpoint, where that is known.
   void Write(CheckpointEntry entry, const CheckpointOutcome& outcome,
              const std::optional<WalIndex>& index, std::uint64_t start_ns, std::uint64_t end_ns);
-  // SQLite itself moved the rest of the log, `index`, and removed it at the last close of all.
+  // At the last close of the database, SQLite itself moved what was pending of the log at `index`,
+  // and removed the log.
   void WriteLastClose(const WalIndex& index, std::uint64_t start_ns, std::uint64_t end_ns);
 
  private:

@@ -34,7 +34,11 @@ CheckpointState::CheckpointState(const std::string& path, const FileId& id,
     : wal_path(path + "-wal"),
       control(the_control),
       own_entry(path, control),
-      connections(path, id, [this](bool open) { open ? own_entry.Show() : own_entry.Hide(); }),
+      connections(path, id,
+                  [this](bool open) {
+                    mutex.AssertHeld();  // or the database closes, and no other thread is left
+                    open ? own_entry.Show() : own_entry.Hide();
+                  }),
       copied_frames(connections),
       checkpointer(path, connections, copied_frames),
       readers(path, connections, checkpointer, control),
@@ -59,21 +63,22 @@ std::optional<WalIndex> CheckpointState::LastLook() {
     const MutexLock lock(mutex, std::adopt_lock);
     if (const auto index = connections.open() ? connections.Look() : std::nullopt) return index;
   }
-  // Without the mutex: a commit that wants to look at this moment can.
+  // Without the mutex, so that a commit can look at this moment.
   const MutexLock lock(shown_mutex_);
   return shown_index_.page_size != 0 ? std::optional(shown_index_) : std::nullopt;
 }
 
 void CheckpointState::RememberLog(const WalIndex& index) {
   last_index = index;
-  // A commit does not wait for a reader of it, and shows the next one.
+  // A commit does not wait for a thread that reads it: the next commit shows its log.
   if (!shown_mutex_.try_lock()) return;
   const MutexLock lock(shown_mutex_, std::adopt_lock);
   shown_index_ = index;
 }
 
 std::optional<ReadMarks> CheckpointState::FindReadMarks(const HostConnection* host) {
-  // The table before the lock: commits that find it taken go on without looking at the log.
+  // The table is read before the mutex is taken, since commits that find the mutex taken go on
+  // without looking at the log.
   auto marks = readers.FromLockTable();
   if (!connections.open()) {
     if (!host || !mutex.try_lock()) return marks;
@@ -91,8 +96,8 @@ std::optional<ReadMarks> CheckpointState::FindReadMarks(const HostConnection* ho
       return marks;
     }
   }
-  // A checkpoint runs, and its guard reads: that does not pin the log. The table has one entry for
-  // all of a process's connections on a mark.
+  // A checkpoint runs, and its guard reads, which does not pin the log. The table has one entry for
+  // all connections of a process on a mark.
   const auto guard = checkpointer.guard_mark();
   if (marks && guard && !marks->held_by_others[static_cast<std::size_t>(*guard)]) {
     marks->held[static_cast<std::size_t>(*guard)] = false;
@@ -146,7 +151,7 @@ bool CheckpointState::OpenFor(const HostConnection& host) {
 
 void CheckpointState::CloseIfIdle(std::uint64_t last_commit_ns, std::uint64_t now_ns) {
   constexpr std::uint64_t kIdleNs = 1'000 * kMs;
-  // While a sync is owed a lock of the checkpointer's keeps the log.
+  // While a sync is owed, a lock of these connections keeps the log.
   if (connections.open() && !copied_frames.owes_sync() &&
       now_ns > std::max(connections.last_used_ns(), last_commit_ns) + kIdleNs) {
     connections.Close();

@@ -1,12 +1,14 @@
 // What the committing threads and the background thread of this process share to checkpoint one
 // database: the parts, the mutex that serializes them, and the steps that both take.
 //
-// Lock order: a host's handle, `mutex`, the registry's engine_mutex (the background thread alone),
+// Lock order: a host's handle, `mutex`, the registry's engine_mutex (only the background thread),
 // those of ControlOwner and ControlInUse, then one of the mutexes of registry.h and control_file.h,
 // of which no two are held together; never back. The commit path takes `mutex` only by try-lock: a
 // commit that does not get it goes on.
-// Thread rules: what is REQUIRES(mutex) or GUARDED_BY(mutex) below, and the parts that say of
-// themselves that the caller serializes; the rest any thread.
+// Thread rules: what is REQUIRES(mutex) or GUARDED_BY(mutex) below needs the mutex. So do
+// `connections`, `checkpointer`, `readers` and `retry_delay`, except for the functions that their
+// headers name: Clang cannot tell these functions from the others, so the parts are not annotated.
+// Any thread may use the rest.
 #pragma once
 
 #include <atomic>
@@ -41,7 +43,7 @@ namespace walmanager {
 
 class CheckpointState {
  public:
-  // `path` of the database file, and which file is meant.
+  // `path` of the database file, and the file that is meant.
   CheckpointState(const std::string& path, const FileId& id, const ControlInUse& control);
   CheckpointState(const CheckpointState&) = delete;
   CheckpointState& operator=(const CheckpointState&) = delete;
@@ -50,21 +52,21 @@ class CheckpointState {
   const ControlInUse& control;
   CheckpointWishes wishes;
   InlinePeriod inline_period;
-  RetryDelay retry_delay;  // changed with the mutex held
+  RetryDelay retry_delay;  // changed with the mutex held, asked by any thread
   CommitGate gate;
   std::atomic<bool> stopping{false};  // the process's last connection is being closed
 
   Mutex mutex;
-  // Calls of the user's that wait for the mutex: the background thread lets them go first.
+  // How many calls of the user wait for the mutex: the background thread lets them go first.
   std::atomic<int> callers_waiting{0};
-  OwnConnectionEntry own_entry;
+  OwnConnectionEntry own_entry GUARDED_BY(mutex);
   CheckpointConnections connections;
-  CopiedFrames copied_frames;
+  CopiedFrames copied_frames GUARDED_BY(mutex);
   Checkpointer checkpointer;
   LogReaders readers;
   CheckpointRecords records;
-  ReplicatorLooks replicator;
-  StrategyInForce strategy;
+  ReplicatorLooks replicator GUARDED_BY(mutex);
+  StrategyInForce strategy GUARDED_BY(mutex);
   FactGatherer facts GUARDED_BY(mutex);
   RoomWatch room GUARDED_BY(mutex);
   LogShrinker shrinker GUARDED_BY(mutex);
@@ -75,46 +77,50 @@ class CheckpointState {
   bool left_to_commit GUARDED_BY(mutex) = false;  // what was copied last was not synced
 
   // --- any thread
-  // The size of the -wal file, 0 where there is none; keeps the largest that was seen. nullopt:
-  // unknown.
+  // The size of the -wal file in bytes, 0 where there is none; nullopt where it is unknown. Keeps
+  // the largest size that was seen.
   std::optional<std::int64_t> MeasureWal() const;
-  // The log as this process last saw it; nullopt where it has not, or a checkpoint runs just now.
+  // The log as this process last saw it; nullopt where it has not seen it, or a checkpoint runs
+  // now.
   std::optional<WalIndex> LastLook();
-  // Held read marks; nullopt where they cannot be known. Does not wait for a running checkpoint.
-  // `host`, in WAL mode, in a call of the user's: where no connections of the checkpointer's are
-  // open they are opened for the moment, since the lock table does not show readers of other PID
-  // namespaces.
+  // The read marks that are held; nullopt where they cannot be known. Does not wait for a running
+  // checkpoint. With `host`, in WAL mode and in a call of the user, it opens the checkpointer's
+  // connections for a moment where they are not open, since the lock table does not show readers of
+  // other PID namespaces.
   std::optional<ReadMarks> FindReadMarks(const HostConnection* host);
-  // Looks for a replicator in a call of the user's, since where no connection wants checkpoints no
-  // other thread looks. `host` has the schema in WAL mode.
+  // Looks for a replicator in a call of the user: where no connection wants checkpoints, no other
+  // thread looks. `host` has the schema in WAL mode.
   void LookForReplicator(const HostConnection& host);
   // True while a thread holds the mutex for a look of microseconds.
   bool only_looks() const { return only_looks_.load(std::memory_order_relaxed); }
-  // Empty where the last checkpoint was guarded or none ran yet, else why not.
+  // Empty where the last checkpoint was guarded or none has run, else why it was not.
   std::string UnguardedBecause() const;
+  // These two do not need the mutex (replicator_looks.h, strategy_in_force.h).
+  bool replicator_is_there() const NO_THREAD_SAFETY_ANALYSIS { return replicator.is_there(); }
+  std::string StrategyError() const NO_THREAD_SAFETY_ANALYSIS { return strategy.error(); }
 
   // --- steps of both
   void RememberLog(const WalIndex& index) REQUIRES(mutex);
-  // Compiles the strategy if settings changed since.
+  // Compiles the strategy where settings have changed.
   Status FollowSettings() REQUIRES(mutex);
   void PlanNextLook(const WalIndex& index, std::uint64_t now_ns) REQUIRES(mutex);
   void PlanNextLook(const WalIndex& index, std::uint64_t now_ns, std::span<const Rule> rules)
       REQUIRES(mutex);
   // Opens the checkpointer's connections in a host's commit or call, where they are not open.
   bool OpenFor(const HostConnection& host) REQUIRES(mutex);
-  // Closes them where they have not been used for a second.
+  // Closes them where they were not used for a second.
   void CloseIfIdle(std::uint64_t last_commit_ns, std::uint64_t now_ns) REQUIRES(mutex);
   ReplicatorWish replicator_wish() const REQUIRES(mutex) {
     return static_cast<ReplicatorWish>(strategy[Setting::kReplicator]);
   }
-  // With the checkpointer's connections open, once per sample interval. Whether the checkpoints are
-  // a replicator's.
+  // Looks once per sample interval, with the checkpointer's connections open. Whether a replicator
+  // runs the checkpoints.
   bool LookForReplicator(std::uint64_t now_ns, bool asked = false) REQUIRES(mutex);
-  // Learns which reader is the oldest, and how long readers last.
+  // Learns which reader is the oldest, and how long readers stay.
   void WatchReaders(const WalIndex& index, std::uint64_t now_ns) REQUIRES(mutex);
-  // Whether it is too early to copy, since commits sync by themselves (learned.h).
+  // Whether it is too early to copy, since commits sync the log themselves (learned.h).
   bool IsEarly(const WalIndex& index, std::uint64_t now_ns) const REQUIRES(mutex);
-  // After an attempt: sets when the next one may be. As RetryDelay::MovedNothing().
+  // After an attempt: sets when the next one may be. Returns what RetryDelay::MovedNothing() does.
   bool DelayRetry(bool moved_nothing) REQUIRES(mutex);
   // Reports a checkpoint, and writes it to the checkpoint log where one ran.
   CheckpointReport Record(CheckpointMode mode, CheckpointOrigin origin, const std::string& rule,

@@ -1,6 +1,6 @@
-// What the connections of this process want of automatic checkpoints on one database, so that the
-// background thread copies nothing that no connection asks for: PRAGMA wal_autocheckpoint=0 is a
-// wish.
+// Which connections of this process want automatic checkpoints on one database, so that the
+// background thread copies nothing where no connection wants them. PRAGMA wal_autocheckpoint=0 says
+// that a connection does not.
 //
 // Thread rules: any thread.
 #pragma once
@@ -12,7 +12,7 @@ namespace walmanager {
 enum class CheckpointWish {
   kNone,      // the connection has not committed yet: it neither asks nor objects
   kWanted,    // it commits, and automatic checkpoints are on
-  kUnwanted,  // it turned them off, or the WAL hook is the program's own
+  kUnwanted,  // it turned them off, or the program has a WAL hook of its own
 };
 
 class CheckpointWishes {

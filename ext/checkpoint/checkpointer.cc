@@ -13,7 +13,7 @@
 namespace walmanager {
 namespace {
 
-constexpr int kTriesWithoutDeadline = 4;  // torn headers, a log completed while we began
+constexpr int kTriesWithoutDeadline = 4;  // a torn header, a log completed by another checkpoint
 constexpr useconds_t kPauseMicroseconds = 100;
 constexpr char kInterrupted[] = "interrupted: the host needs the database for itself";
 
@@ -61,7 +61,7 @@ CheckpointOutcome Checkpointer::Run(const HostConnection& host, CheckpointMode m
       break;
     }
     case Allowed::kNotNow:
-      // Something is in the way for a moment: an unguarded checkpoint is no answer to that.
+      // Something is in the way for a moment, which does not justify an unguarded checkpoint.
       return Busy(connections_.TakeUnguardedBecause());
     case Allowed::kNever:
       if (host.own_only) {
@@ -79,7 +79,7 @@ CheckpointOutcome Checkpointer::RunOpen(CheckpointMode mode, std::uint64_t deadl
   CheckpointOutcome outcome = copied_frames_.CopyAgainIfOwed() ? RunGuarded(mode, deadline_ns)
                                                                : Failed(copied_frames_.error());
   if (connections_.LogDiffers()) {
-    // What was copied before is right, and no other connection syncs it.
+    // What was copied before is correct, and no other connection syncs it.
     copied_frames_.SyncDatabase();
     connections_.CloseSinceLogDiffers();
     outcome.result = CheckpointResult::kSkipped;
@@ -133,8 +133,8 @@ int Checkpointer::OnBusy(void* self, int) {
   const OwnFile* file = OwnFileOf(connections.checkpoint());
   const OwnFile* guard = OwnFileOf(connections.guard());
   if (file->HoldsWriteLock()) {
-    // No connection can commit now. If one did before this one had the lock, the guard is behind,
-    // and the engine would wait for it: give up and begin the guard again.
+    // No connection can commit now. If another one did before this one had the lock, the guard is
+    // behind, and SQLite would wait for it: give up, and begin the guard's transaction again.
     const auto index = connections.Look();
     const auto mark = guard->ReadMark();
     if (index && mark && index->Snapshot(*mark) < index->max_frame) {
@@ -149,8 +149,8 @@ std::optional<std::uint32_t> Checkpointer::ReaderInTheWay(CheckpointMode mode) {
   const auto held = connections_.TryReadMarks();
   const auto index = connections_.Look();
   if (!held || !index) return std::nullopt;
-  // Where all is moved, what is left to do waits for every reader of the log, also of the newest
-  // frame. A reader on mark 0 reads none of it.
+  // Where all frames are moved, the last step waits for every reader of the log, also for a reader
+  // of the newest frame. A reader on mark 0 does not read the log.
   const bool starts_over = StartsOver(mode) && index->complete();
   std::optional<std::uint32_t> oldest;
   for (int mark = starts_over ? 1 : 0; mark < kReadMarks; ++mark) {
@@ -173,7 +173,7 @@ std::string Checkpointer::DescribeBlocker(CheckpointMode mode, int rc) {
   if (rc == SQLITE_BUSY && Blocking(mode)) {
     const auto locks = reader ? ReadMarksOfLockTable(shm_path_) : std::nullopt;
     if (!reader || (locks && (locks->writer || locks->written_here))) {
-      return "others wrote, or held the write lock";
+      return "other connections wrote, or held the write lock";
     }
   }
   if (!reader || !index) return "";
@@ -212,11 +212,11 @@ Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t dead
   if (mark && before) {
     CheckpointMode now = mode;
     if (before->complete()) {
-      // All is moved. RESTART and TRUNCATE have their last step to do, from mark 0.
+      // All frames are moved. RESTART and TRUNCATE have their last step to do, from mark 0.
       step.nothing_to_move = !StartsOver(mode);
       step.began = StartsOver(mode) && *mark == 0;
     } else {
-      // On mark 0 with frames pending: the log moved on since the guard began. Begin again.
+      // On mark 0 with frames pending: a commit came after the guard began. Begin it again.
       step.began = *mark > 0;
       if (StartsOver(mode)) now = CheckpointMode::kFull;
     }
@@ -249,7 +249,7 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     moved += step.moved;
     const int last_rc = step.rc & 0xff;
     const auto index = connections_.Look();
-    if (!index) return Busy("others write too fast to look at the wal-index");
+    if (!index) return Busy("other connections write too fast to read the wal-index");
     if (last_rc != SQLITE_OK && last_rc != SQLITE_BUSY && last_rc != SQLITE_INTERRUPT)
       return Failed(step.message);
     const bool done = StartsOver(mode) ? step.started_over : index->complete();
@@ -265,9 +265,9 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
       }
       return outcome;
     }
-    // All is moved and the log can start over: RESTART and TRUNCATE go on to that step at once.
+    // All frames are moved, so RESTART and TRUNCATE go on to their last step at once.
     const bool last_step_due = StartsOver(mode) && index->complete() && last_rc == SQLITE_OK;
-    // Past the deadline: again only where the attempt itself did not take place.
+    // Past the deadline, try again only where the attempt did not take place.
     const bool tried = step.began && last_rc == SQLITE_OK && !last_step_due;
     if (!in_time && (tried || connections_.cancelled() || tries >= kTriesWithoutDeadline)) {
       return NotDone(mode, *index, moved, last_rc, waits_for_readers);
@@ -286,7 +286,7 @@ CheckpointOutcome Checkpointer::NotDone(CheckpointMode mode, const WalIndex& ind
   const bool busy = rc == SQLITE_BUSY;
   outcome.result =
       busy && (Blocking(mode) || moved == 0) ? CheckpointResult::kBusy : CheckpointResult::kPartial;
-  // A mode that waits for readers did not get what it waited for.
+  // A mode that waits for readers has waited in vain.
   outcome.busy = busy || Blocking(mode);
   if (connections_.cancelled()) outcome.message = kInterrupted;
   if (outcome.message.empty()) {

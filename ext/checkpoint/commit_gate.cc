@@ -54,8 +54,8 @@ void CommitGate::WaitAtGate(layout::Counter& gate_until_ns, std::uint64_t gate_n
 }
 
 bool CommitGate::PauseForCopier(std::uint64_t now_ns) {
-  // A commit pauses for no more than 50 µs in the mean: on a machine whose CPUs are all at work a
-  // sleep takes milliseconds, which the commits to come then need not pay again.
+  // A commit pauses for 50 µs on average. On a machine whose CPUs are all busy a sleep takes
+  // milliseconds: then the next commits do not pause until the average is 50 µs again.
   std::int64_t debt = pause_debt_ns_.load(std::memory_order_relaxed);
   if (debt > 0) {
     pause_debt_ns_.store(debt - kPauseNs, std::memory_order_relaxed);

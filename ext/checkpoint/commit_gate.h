@@ -1,9 +1,9 @@
-// When a commit looks at the log, and what it waits for there: a commit that finishes a remainder,
-// a copier that must catch up, and backpressure.
+// When a commit looks at the log, and for what it waits there: for another commit that finishes a
+// remainder, for the background thread to catch up, and for backpressure.
 //
-// Every commit reads the plan; one thread at a time makes it, with the mutex of the checkpointer
-// held. A stale word makes a look early or late by one commit.
-// Thread rules: any thread, but for Plan() as above.
+// Every commit reads the plan. One thread at a time makes it, with the mutex of CheckpointState
+// held. Where a word is stale, a look comes one commit early or late.
+// Thread rules: any thread, except for Plan().
 #pragma once
 
 #include <atomic>
@@ -22,8 +22,8 @@ class CommitGate {
   // its limit: twice what a finish takes on a slow disk.
   static constexpr std::uint64_t kGateNs = 2'000'000;
 
-  // Whether a commit that left the log at `log` looks; a few loads. `region`: of the control file
-  // in use.
+  // Whether a commit that left the log at `log` is to look; a few loads. `region`: of the control
+  // file in use.
   bool IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now_ns) const;
 
   // After a look at `index` under settings of this generation.
@@ -31,7 +31,7 @@ class CommitGate {
             std::uint64_t sample_interval_ns, std::uint64_t now_ns);
   // The next commit looks, whatever the plan says.
   void LookAtNextCommit() { look_frame_.store(0, std::memory_order_relaxed); }
-  // Commits from this frame on look, where the plan lets them look later.
+  // Commits look from this frame on, where the plan says a later one.
   void LookFrom(std::uint64_t frame) {
     if (frame < look_frame_.load(std::memory_order_relaxed)) look_frame_ = frame;
   }
@@ -44,18 +44,17 @@ class CommitGate {
   std::uint64_t wait_frame() const { return wait_frame_.load(std::memory_order_relaxed); }
   std::uint64_t wait_ns() const { return wait_ns_.load(std::memory_order_relaxed); }
 
-  // Waits while another commit finishes the remainder, which it can only while none adds to it.
-  // `gate_ns`: what `gate_until_ns` was. Opens a gate that stays shut for longer than that may
+  // Waits while another commit finishes the remainder, for which no commit may add to it.
+  // `gate_ns`: what `gate_until_ns` was. Opens a gate that stays shut for longer than a finish may
   // take.
   void WaitAtGate(layout::Counter& gate_until_ns, std::uint64_t gate_ns,
                   std::uint64_t now_ns) const;
-  // Lets the copier catch up. Whether time has passed.
+  // Pauses so that the background thread catches up. Returns whether time has passed.
   bool PauseForCopier(std::uint64_t now_ns);
-  // Backpressure: sleeps where the log is beyond its limit and stays there. `max_frame`: where this
-  // commit left it.
+  // Backpressure: sleeps where the log is beyond its limit and no other thread has changed that.
+  // `max_frame`: where this commit left the log.
   void SlowDown(const WalFile& log, std::uint32_t max_frame) const;
-  // Sleeps as short as a sleep gets: 50 to 60 µs, of which all but one nanosecond is the system's
-  // slack for timers.
+  // Sleeps as briefly as the system can: one nanosecond, which its timer slack makes 50 to 60 µs.
   static void Pause();
 
  private:

@@ -12,8 +12,8 @@ namespace walmanager {
 namespace {
 
 // Writes the newest frame of each page among the first `index.backfill` into the database, and
-// syncs. The pages hold that content already, as far as the system knows: no reader sees a
-// change. Frame header: https://www.sqlite.org/fileformat.html, section 4.1.
+// syncs. To the system the pages have that content already, so no reader sees a change. Frame
+// header: https://www.sqlite.org/fileformat.html, section 4.1.
 bool CopyFrames(const WalIndex& index, sqlite3_file* log, sqlite3_file* database) {
   std::map<std::uint32_t, std::uint32_t> newest;  // frame by page
   for (std::uint32_t frame = 1; frame <= index.backfill; ++frame) {

@@ -1,10 +1,10 @@
-// Syncs what a checkpoint that was not complete has copied, since SQLite leaves that to the one
-// that will be.
+// Syncs the frames that an incomplete checkpoint has copied. SQLite itself syncs only at a complete
+// checkpoint.
 //
-// After an error, which the system tells only once, what was copied may be lost while the wal-index
-// counts it as moved: then the log is pinned, and all that counts as moved is copied again before
-// anything else.
-// Thread rules: the caller serializes (it holds the mutex of CheckpointState).
+// The system reports a failed sync only once. After it, copied frames may be lost although the
+// wal-index counts them as moved. So the log is then pinned, and all frames that count as moved are
+// copied again before anything else is done.
+// Thread rules: the caller holds the mutex of CheckpointState.
 #pragma once
 
 #include <cstdint>
@@ -25,22 +25,22 @@ class CopiedFrames {
   // Syncs the database alone.
   void SyncDatabase();
 
-  // A sync failed, and what was copied before it is still to be copied again: keep the connections
-  // open.
+  // Whether a sync has failed and the frames copied before it are not copied again yet. Until then
+  // the connections must stay open.
   bool owes_sync() const { return !error_.empty(); }
   const std::string& error() const { return error_; }
-  // Copies again what a failed sync may have lost. True where nothing is owed any more.
+  // Copies again what a failed sync may have lost. Returns whether no sync is owed any more.
   bool CopyAgainIfOwed() { return !owes_sync() || CopyAgain(); }
 
  private:
   void SyncFile(sqlite3_file* file);
-  // A reader on mark 1, as far as other connections see: none can start the log over. It ends when
-  // the connections close.
+  // Takes the lock of read mark 1: to other connections a reader is there, so none can start the
+  // log over. The lock ends when the connections close.
   bool PinLog();
   bool CopyAgain();
 
   CheckpointConnections& connections_;
-  std::string error_;  // empty: all syncs succeeded, or what they were for was copied again
+  std::string error_;            // empty where no sync is owed
   std::uint64_t pinned_in_ = 0;  // times_opened() of the connections that pin the log; 0: none
 };
 

@@ -1,7 +1,7 @@
-// Gathers the facts that the rules of the strategy in force ask for. A fact that is costly to find
-// is looked for only where a rule names it.
+// Gathers the facts that the rules of the strategy in force ask for. A fact that takes long to find
+// is gathered only where a rule names it.
 //
-// Thread rules: the caller serializes (it holds the mutex of CheckpointState).
+// Thread rules: the caller holds the mutex of CheckpointState.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// A connection of the host's, in whose thread and name something runs. Valid for the call.
+// The connection of the host for which a call is made, in the thread that uses it. Valid for the
+// call.
 #pragma once
 
 #include <optional>
@@ -13,12 +14,12 @@ struct HostConnection {
   sqlite3* db;
   const char* schema;
   WalFile log;            // of the schema
-  bool own_only = false;  // the host's handle must not run anything now
-  // Its statements are traced: connections of the checkpointer's are never in its way when it
-  // changes the mode of the database, since they are closed before.
+  bool own_only = false;  // nothing may run on the host's handle now
+  // Its statements are traced. So the checkpointer's connections are closed before it changes the
+  // mode of the database, which needs that.
   bool traced = true;
-  // Whether its commits sync by themselves (synchronous FULL or EXTRA), once it was asked; nullptr
-  // where the answer cannot be kept, then it is not asked.
+  // Whether its commits sync the log themselves (synchronous FULL or EXTRA); nullopt until that is
+  // asked. nullptr where the answer cannot be kept: then it is not asked.
   std::optional<bool>* commits_sync = nullptr;
 };
 

@@ -13,11 +13,11 @@
 namespace walmanager {
 namespace {
 
-// Stands in for the log's xTruncate while TRUNCATE runs: the log gets the header with which it
-// starts over, and keeps the frames of the log before behind it. After a crash recovery finds a log
-// without a frame, since theirs have other salts. The size of the file stays.
-// Not synced, since TRUNCATE holds the write lock: until it is, the old header with all of its
-// frames replays what the database has already.
+// Replaces the log's xTruncate while TRUNCATE runs: instead of being cut, the file gets the header
+// with which the log starts over, and keeps its size. The frames of the old log stay behind the
+// header. After a crash, recovery finds a log without frames, since the old frames have other
+// salts. The header is not synced here, since TRUNCATE holds the write lock. Until it is, the old
+// header and frames may come back after a crash; they replay what the database has already.
 struct StartingOver {
   sqlite3_io_methods methods;  // first: the log's pMethods point here
   WalFile database;
@@ -37,9 +37,9 @@ struct StartingOver {
   }
 };
 
-// Whether the file's header belongs to the log of the wal-index. Until the first commit to a log
-// that starts over the header of the one before stands in the file: to cut that one's frames would
-// make recovery replay a part of it.
+// Whether the file's header belongs to the log of the wal-index. After a log has started over, the
+// file has the header of the old log until the first commit. If the old frames were cut then,
+// recovery would replay a part of the old log.
 bool HeaderBelongsTo(sqlite3_file* log, const WalIndex& index) {
   std::array<std::byte, kLogHeaderBytes> bytes;
   if (index.max_frame == 0 ||
@@ -62,8 +62,8 @@ std::int64_t LogCutter::Cut(std::int64_t limit, std::int64_t step, std::uint64_t
   constexpr int kExclusive = SQLITE_SHM_EXCLUSIVE;
   while (log->pMethods->xFileSize(log, &bytes) == SQLITE_OK && bytes > limit &&
          MonotonicNs() < deadline_ns) {
-    // With the write lock no connection has frames in the file that the wal-index does not count
-    // yet.
+    // While this connection has the write lock, the file has no frames that the wal-index does not
+    // count yet.
     own->may_write_lock = true;
     const int rc = file->pMethods->xShmLock(file, kWriteLock, 1, SQLITE_SHM_LOCK | kExclusive);
     own->may_write_lock = false;
@@ -89,8 +89,8 @@ bool LogCutter::StartLogOver() {
   sqlite3_file* log = LogFile(connections_.checkpoint());
   if (!log || copied_frames_.owes_sync()) return false;
   connections_.MarkUsed();
-  // A connection that reads the database alone is on mark 0. It does not keep the log from starting
-  // over, but after that it could not write any more: SQLITE_BUSY_SNAPSHOT.
+  // A connection on mark 0 reads the database file alone. It does not keep the log from starting
+  // over, but then it could no longer write in its transaction: SQLITE_BUSY_SNAPSHOT.
   const auto held = connections_.TryReadMarks();
   if (!held || (*held)[0]) return false;
   const sqlite3_io_methods* const methods = log->pMethods;

@@ -1,6 +1,6 @@
-// Cuts the -wal file of one database, whose size SQLite never reduces but at TRUNCATE, and then all
-// at once under the write lock.
-// Thread rules: the caller serializes (it holds the mutex of CheckpointState).
+// Cuts the -wal file of one database in steps. SQLite reduces its size only at TRUNCATE, all at
+// once and under the write lock.
+// Thread rules: the caller holds the mutex of CheckpointState.
 #pragma once
 
 #include <cstdint>
@@ -16,16 +16,16 @@ class LogCutter {
             Checkpointer& checkpointer)
       : connections_(connections), copied_frames_(copied_frames), checkpointer_(checkpointer) {}
 
-  // Cuts the file, by steps of `step` bytes, down to `limit`, as long as the log in it is shorter
-  // than that, no reader pins it, no writer is at work, and until `deadline_ns`. Returns the size
-  // in bytes then. Each step holds the write lock: call it in a committing thread, or where no
-  // managed connection is in a statement.
+  // Cuts the file down to `limit` bytes in steps of `step` bytes, while the log in it is shorter
+  // than the limit, no reader pins it, no writer is at work, and until `deadline_ns`. Returns the
+  // size in bytes that the file then has. Each step holds the write lock: call it in a committing
+  // thread, or where no managed connection is in a statement.
   std::int64_t Cut(std::int64_t limit, std::int64_t step, std::uint64_t deadline_ns);
-  // Makes a log start over of which all is moved and that no connection reads, and leaves the size
-  // of its file to Cut(). Returns whether it did; then SyncNewHeader() is due before the file can
-  // be cut.
+  // Starts the log over where all of its frames are moved and no connection reads it. The file
+  // keeps its size for Cut(). Returns whether the log was started over; then SyncNewHeader() is due
+  // before the file can be cut.
   bool StartLogOver();
-  // Syncs the header that StartLogOver() has written. Holds no lock of SQLite's.
+  // Syncs the header that StartLogOver() has written. Holds no lock of SQLite.
   void SyncNewHeader();
 
  private:

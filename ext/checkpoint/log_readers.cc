@@ -28,7 +28,7 @@ void LogReaders::AddTriedMarks(std::optional<ReadMarks>& marks) const {
     bool all_named = true;
     for (std::size_t mark = 0; mark < held->size(); ++mark) {
       if (!marks->held[mark] || !marks->pids[mark].empty()) continue;
-      // A checkpoint of another process, which copies, is no reader.
+      // A lock that is not shared belongs to a checkpoint of another process, not to a reader.
       if (marks->held_alone[mark]) {
         marks->held[mark] = false;
       } else {
@@ -56,8 +56,8 @@ std::vector<UnknownReader> LogReaders::FindUnknown(bool asked) const {
   const auto connections = control_.Get()->Connections();
   std::vector<UnknownReader> unknown;
   for (const Reader& reader : AttributeReaders(seen, connections)) {
-    // Where the system hides the holder of a mark, a managed connection that reads need not be the
-    // one.
+    // Where the system hides the holder of a mark, a managed connection that reads need not be its
+    // holder.
     const bool named = marks->knows_pids && reader.pid;
     if (named && reader.connection) continue;
     unknown.push_back(
@@ -73,8 +73,8 @@ bool LogReaders::CheckpointRuns() const {
 }
 
 bool LogReaders::OthersHaveItOpen() const {
-  // The namespace of all processes: PROC_PID_INIT_INO of the kernel's include/linux/proc_ns.h. Any
-  // other hides the locks of processes outside of it.
+  // The PID namespace that shows all processes: PROC_PID_INIT_INO of the kernel's
+  // include/linux/proc_ns.h. Any other hides the locks of processes outside of it.
   constexpr std::uint64_t kAllProcesses = 0xefff'fffc;
   const auto marks = FromLockTable();
   return !marks || ThisProcess().pid_namespace != kAllProcesses ||
@@ -95,7 +95,8 @@ std::optional<std::int64_t> LogReaders::CountUnmanagedProcesses() const {
   const auto current = control_.Get();
   const auto connections = current->Connections();
   if (connections.size() >= layout::kConnections) return std::nullopt;  // there may be more
-  // The system says how this PID namespace numbers the processes that have the control file.
+  // The system's lock table has the pids, as in this PID namespace, of the processes that use the
+  // control file.
   if (current->shared()) {
     for (const std::int64_t pid : LockHolders(current->path())) managed.insert(pid);
   }
@@ -117,7 +118,7 @@ LogReaders::Blocker LogReaders::FindBlocker(CheckpointMode mode, CheckpointOrigi
     blocker.writes = true;
     return blocker;
   }
-  // A checkpoint that lets the log start over waits for a reader of the newest frame, too.
+  // A checkpoint that lets the log start over also waits for a reader of the newest frame.
   const bool starts_over =
       pinned || mode == CheckpointMode::kRestart || mode == CheckpointMode::kTruncate;
   const bool in_call =
@@ -127,7 +128,7 @@ LogReaders::Blocker LogReaders::FindBlocker(CheckpointMode mode, CheckpointOrigi
     if ((blocker.pid && frame >= blocker.frame) || (!starts_over && frame >= index.max_frame)) {
       continue;
     }
-    // A commit of this process holds a mark for a moment, and is in no checkpoint's way.
+    // A commit of this process holds a mark for a moment, and does not block a checkpoint.
     const auto& pids = marks->pids[static_cast<std::size_t>(mark)];
     const auto holder = std::find_if(pids.begin(), pids.end(), [&](std::int64_t each) {
       return each != 0 && (each != ThisProcess().pid || ReadsHere(start_ns, in_call));

@@ -17,16 +17,17 @@ namespace {
 
 constexpr std::int64_t kStepBytes = 1024 * 1024;
 constexpr std::uint64_t kSpacing = 50;  // times what a step took
-// How long a statement waits for one step, at most.
+// The longest that a statement waits for one step.
 constexpr std::uint64_t kCutNs = 250 * kMs;
 
 std::int64_t LogBytes(const WalIndex& index) {
   return std::int64_t{index.max_frame} * (index.page_size + kFrameHeaderBytes) + kLogHeaderBytes;
 }
 
-// Whether each connection of the application's shows its statements, and is in no statement and in
-// no transaction. Nothing is known of a connection whose trace is displaced or off, nor of more
-// connections than the file can show. Other roles write only within a statement of these.
+// Whether each connection of the application publishes its statements, and is in no statement and
+// in no transaction. Nothing is known of a connection with a displaced trace or none, nor of more
+// connections than the control file has room for. Connections of other roles write only within a
+// statement of the application.
 bool IsQuiet(const std::vector<ConnectionEntry>& connections) {
   return connections.size() < layout::kConnections &&
          std::all_of(connections.begin(), connections.end(), [](const ConnectionEntry& entry) {
@@ -63,7 +64,7 @@ bool LogShrinker::IsAlone(ControlFile& current, std::vector<OwnedDb>& spares) {
 
 bool LogShrinker::EachIsManaged(const std::vector<ConnectionEntry>& connections,
                                 std::vector<OwnedDb>& spares) {
-  // A vain try leaves one more descriptor for SQLite to keep, so there are at most so many.
+  // Each vain try leaves one more descriptor that SQLite keeps, so there is a limit.
   constexpr int kMostSpares = 4;
   constexpr std::uint64_t kLongestRetryNs = 60'000 * kMs;
   struct stat file {};
@@ -73,10 +74,10 @@ bool LogShrinker::EachIsManaged(const std::vector<ConnectionEntry>& connections,
     // Two connections of the checkpointer share an entry.
     expected += entry.role == ConnectionRole::kCheckpointer ? 2 : 1;
   }
-  // SQLite opens the database's file once for each connection, and keeps the descriptors of closed
-  // connections for those to come. So each spare connection takes one of these, or makes one more
-  // where all that are left belong to connections that are not managed. Fewer than expected share a
-  // cache, and then some of them may be unmanaged.
+  // SQLite opens the database file once for each connection, and keeps the descriptors of closed
+  // connections for later ones. So a spare connection takes a kept descriptor, or opens one more
+  // where all others belong to unmanaged connections. Where there are fewer descriptors than
+  // expected, connections share a cache, and some of these may be unmanaged.
   const auto open = CountDescriptors(file);
   int more = open ? *open - static_cast<int>(expected) : -1;
   while (more > 0 && more + static_cast<int>(spares.size()) <= kMostSpares) {
@@ -91,7 +92,7 @@ bool LogShrinker::EachIsManaged(const std::vector<ConnectionEntry>& connections,
     return true;
   }
   spares.clear();
-  // Steps in commits do not wait for that.
+  // Only steps of the idle side wait for that; steps in commits do not.
   idle_not_before_ns_ = MonotonicNs() + unmanaged_retry_ns_;
   unmanaged_retry_ns_ = std::min(2 * unmanaged_retry_ns_, kLongestRetryNs);
   return false;
@@ -101,11 +102,11 @@ LogShrinker::IdleStep LogShrinker::ShrinkWhileIdle(ControlFile& current, const W
                                                    std::int64_t limit, std::int64_t wal_bytes) {
   constexpr std::uint64_t kLeastSpacingNs = 20 * kMs;
   constexpr useconds_t kSettleUs = 100;
-  constexpr std::uint64_t kLookNs = 20 * kMs;  // from the looks to the step
-  constexpr std::uint64_t kStepNs = 1 * kMs;   // a step is begun within this
+  constexpr std::uint64_t kLookNs = 20 * kMs;  // the longest time from the looks to the step
+  constexpr std::uint64_t kStepNs = 1 * kMs;   // cuts begin within this time
   IdleStep step;
   ControlRegion& region = current.region();
-  // A commit of an unmanaged connection is in no record: wait for a second without one, too.
+  // Commits of unmanaged connections are not recorded: wait until there was none for a second.
   const bool is_recorded = Get(region.header().log_position) == index.end().position();
   if (std::exchange(idle_end_, index.end()) != index.end() && !is_recorded) return step;
   std::vector<OwnedDb> spares;
@@ -118,21 +119,21 @@ LogShrinker::IdleStep LogShrinker::ShrinkWhileIdle(ControlFile& current, const W
     current.EndLease();
   };
   std::unique_ptr<layout::Counter, decltype(end)> cutting(&cut_until_ns, end);
-  // A statement shows itself first and looks at this word then. So after the pause, which is far
-  // longer than a store takes to be seen by other processors, each one that has not seen the word
-  // is seen here.
+  // A statement publishes itself first and looks at this word then. The pause is far longer than a
+  // store takes to reach other processors. So after it, this thread sees each statement that has
+  // not seen the word.
   const std::uint64_t start = MonotonicNs();
   Put(cut_until_ns, start + kCutNs);
   usleep(kSettleUs);
   if (!IsAlone(current, spares)) return step;
   const std::uint64_t began = MonotonicNs();
-  // This thread did not run for a while: what it saw may no longer be so.
+  // Where this thread did not run for a while, what it saw may no longer be so.
   if (began > start + kLookNs) return step;
   step.taken = true;
   const bool done = must_start_over ? StartOver(region, step)
                                     : cutter_.Cut(limit, kStepBytes, began + kStepNs) < wal_bytes;
   const std::uint64_t ended = MonotonicNs();
-  cutting.reset();  // no statement waits for the sync
+  cutting.reset();  // so that no statement waits for the sync
   if (done && must_start_over) cutter_.SyncNewHeader();
   if (done) not_before_ns_ = ended + std::max(kSpacing * (ended - began), kLeastSpacingNs);
   return step;
@@ -140,7 +141,7 @@ LogShrinker::IdleStep LogShrinker::ShrinkWhileIdle(ControlFile& current, const W
 
 bool LogShrinker::StartOver(ControlRegion& region, IdleStep& step) {
   if (!cutter_.StartLogOver()) return false;
-  // What commits have recorded of the log before is no longer so.
+  // What commits have recorded is about the old log.
   step.log = connections_.Look();
   if (!step.log) return true;
   bool reset = false;
@@ -156,7 +157,8 @@ void LogShrinker::WaitUntilCut(layout::Counter& until_ns) {
   for (;;) {
     std::uint64_t until = until_ns.load(std::memory_order_relaxed);
     if (until == 0) return;
-    // The process that cuts was killed, or the word is corrupt. Another one may have begun to cut.
+    // The process that cut was killed, or the word is corrupt. Clear the word, unless another
+    // process has begun to cut since.
     if (until - MonotonicNs() > kCutNs) {
       until_ns.compare_exchange_strong(until, 0, std::memory_order_relaxed);
       return;

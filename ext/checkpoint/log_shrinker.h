@@ -1,13 +1,13 @@
-// Gives back what the -wal file has beyond its limit, a step of 1 MiB at a time: in a committing
-// thread while the log in the file is short and no reader pins it, and in the background thread
-// while no connection commits.
+// Shrinks a -wal file that is longer than its limit, in steps of 1 MiB: in a committing thread
+// while the log in the file is short and no reader pins it, and in the background thread while no
+// connection commits.
 //
 // The rule that is easy to break: each step holds the write lock, and the host may have no busy
-// handler. In the background a step is taken only where this process alone has the database open
-// and each of its connections is managed and in no statement; a statement that begins meanwhile
-// shows itself first and then waits in WaitWhileLogIsCut().
-// Thread rules: the caller serializes (it holds the mutex of CheckpointState), but for
-// WaitWhileLogIsCut().
+// handler. In the background a step is taken only where no other process has the database open, and
+// each connection of this process is managed and in no statement. A statement that begins meanwhile
+// publishes that first and then waits in WaitWhileLogIsCut().
+// Thread rules: the caller holds the mutex of CheckpointState, except for WaitWhileLogIsCut(),
+// which any thread may call.
 #pragma once
 
 #include <algorithm>
@@ -41,29 +41,29 @@ class LogShrinker {
 
   // No step is due before this.
   std::uint64_t not_before_ns() const { return not_before_ns_; }
-  // The same of a step while no connection commits.
+  // The same for a step while no connection commits.
   std::uint64_t next_idle_step_ns() const { return std::max(not_before_ns_, idle_not_before_ns_); }
 
-  // One step in a committing thread, with connections of the checkpointer's open. Returns the size
-  // of the -wal file in bytes; nullopt where the log in it is too long.
+  // Takes one step in a committing thread, with the checkpointer's connections open. Returns the
+  // size of the -wal file in bytes; nullopt where the log in it is too long.
   std::optional<std::int64_t> ShrinkInCommit(const WalIndex& index, std::int64_t limit);
 
   // Whether a step in the background may be due: a cheap look. Sets not_before_ns() to a second
-  // later, which a step that is taken shortens.
+  // from now; a step that is taken sets it earlier.
   bool IsDueWhileIdle(ControlFile& current, std::uint64_t now_ns);
   struct IdleStep {
     bool taken = false;              // the size of the -wal file may be another now
-    std::optional<WalIndex> log;     // that was begun in place of one that was too long
-    std::uint64_t log_position = 0;  // what the control file says of it
+    std::optional<WalIndex> log;     // the new log, where the old one was too long
+    std::uint64_t log_position = 0;  // where the control file has the end of the new log
   };
-  // Takes a step towards `limit` after IsDueWhileIdle(), where nothing is in the way. `index`: a
-  // look by this thread. `wal_bytes`: the size of the -wal file.
+  // Takes a step towards `limit`, after IsDueWhileIdle() was true and where nothing is in the way.
+  // `index`: the log as this thread sees it. `wal_bytes`: the size of the -wal file.
   IdleStep ShrinkWhileIdle(ControlFile& current, const WalIndex& index, std::int64_t limit,
                            std::int64_t wal_bytes);
 
-  // Before a statement that shows itself already: waits while a process cuts the -wal file under
-  // the write lock. A few ms; a quarter of a second at most, where that process is killed or
-  // stopped. One load where no process cuts.
+  // Waits before a statement that is published already, while a process cuts the -wal file under
+  // the write lock: a few milliseconds, and a quarter of a second at most where that process is
+  // killed or stopped. One load where no process cuts.
   static void WaitWhileLogIsCut(ControlRegion& region) {
     layout::Counter& until_ns = region.header().cut_until_ns;
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -73,13 +73,13 @@ class LogShrinker {
 
  private:
   static void WaitUntilCut(layout::Counter& until_ns);
-  // Whether this process alone has the database open and no connection is in a statement.
+  // Whether no other process has the database open and no connection is in a statement.
   bool IsAlone(ControlFile& current, std::vector<OwnedDb>& spares);
-  // Whether `connections`, those of `spares` and the checkpointer's are all connections of this
-  // process. False also where that is not known. Opens spare ones to find out;
-  // where that was in vain the next try comes later each time.
+  // Whether this process has no other connections than `connections` and `spares`, so that each is
+  // managed. False also where that is not known. Opens spare connections to find out; after a vain
+  // try the next one comes later each time.
   bool EachIsManaged(const std::vector<ConnectionEntry>& connections, std::vector<OwnedDb>& spares);
-  // Begins the log anew; whether it did.
+  // Starts the log over. Returns whether it did.
   bool StartOver(ControlRegion& region, IdleStep& step);
 
   const std::string path_;
@@ -91,8 +91,8 @@ class LogShrinker {
 
   std::uint64_t not_before_ns_ = 0;
   std::uint64_t idle_not_before_ns_ = 0;         // where a connection was not managed
-  std::uint64_t unmanaged_retry_ns_ = kRetryNs;  // the next wait of that kind
-  LogEnd idle_end_;  // of the log, at the last look while no connection committed
+  std::uint64_t unmanaged_retry_ns_ = kRetryNs;  // how long the next such wait is
+  LogEnd idle_end_;  // the end of the log at the last look while no connection committed
 };
 
 }  // namespace walmanager

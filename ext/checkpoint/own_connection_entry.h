@@ -1,6 +1,6 @@
 // Shows the checkpointer's connections in connection_metrics while they are open: one entry for
 // both.
-// Thread rules: the caller serializes (it holds the mutex of CheckpointState).
+// Thread rules: the caller holds the mutex of CheckpointState.
 #pragma once
 
 #include <cstddef>
@@ -24,9 +24,9 @@ class OwnConnectionEntry {
  private:
   const std::string path_;
   const ControlInUse& control_;
-  std::shared_ptr<ControlFile> shown_in_;  // nullptr: nowhere
+  std::shared_ptr<ControlFile> shown_in_;  // nullptr where it is not shown
   std::size_t slab_ = 0;
-  std::uint64_t id_ = 0;  // the same each time
+  std::uint64_t id_ = 0;  // the same each time it is shown
 };
 
 }  // namespace walmanager

@@ -1,4 +1,4 @@
-// A statement whose query plan is wanted: by its id in query_performance, with its own text.
+// A request for the query plan of a statement, by its id in query_performance and its own text.
 #pragma once
 
 #include <cstdint>

@@ -24,7 +24,8 @@ std::optional<ReplicatorTable> FindReplicator(sqlite3* db) {
   ReplicatorTable table;
   table.exists = found.value().has_value();
   if (!table.exists) return table;
-  // Litestream's has one row. Of another program's table of this name the first rows will do.
+  // Litestream's table has one row. The first rows are enough for another program's table of this
+  // name.
   auto rows = Prepare(db, std::string("SELECT * FROM main.") + kReplicatorTable + " LIMIT 16");
   if (!rows.ok()) return std::nullopt;
   sqlite3_stmt* row = rows.value().get();
@@ -63,7 +64,7 @@ bool ReplicatorLooks::Look(ReplicatorWish wish, std::uint64_t now_ns, std::uint6
   ControlRegion& region = current->region();
   const auto [state, changed] = watch_.Look(region.engine().replicator, wish, look, now_ns);
   Follow(wish);
-  // What was prepared for a commit to finish is the replicator's to copy now.
+  // The replicator copies now what was prepared for a commit to finish.
   if (is_there()) region.SetPrepared({});
   if (changed) {
     Alerts(current->memory())

@@ -1,7 +1,8 @@
-// Looks whether a replicator such as Litestream checkpoints this database: then this extension only
-// watches. What the looks of all processes found stands in the control file (replicator_watch.h).
+// Looks whether a replicator such as Litestream checkpoints this database. Then this extension only
+// watches. The control file has what the looks of all processes have found (replicator_watch.h).
 //
-// Thread rules: the caller serializes (it holds the mutex of CheckpointState), but for is_there().
+// Thread rules: the caller holds the mutex of CheckpointState, except for is_there(), which any
+// thread may call.
 #pragma once
 
 #include <atomic>
@@ -23,8 +24,8 @@ class ReplicatorLooks {
   bool is_there() const { return is_there_.load(std::memory_order_relaxed); }
   // Takes from the control file what the looks of all processes found.
   void Follow(ReplicatorWish wish);
-  // Looks, once per `interval_ns`, with connections of the checkpointer's open. Returns is_there().
-  // `asked`: within a statement of the host's, which may read by itself.
+  // Looks once per `interval_ns`, with the checkpointer's connections open. Returns is_there().
+  // `asked`: within a statement of the host, which may itself read.
   bool Look(ReplicatorWish wish, std::uint64_t now_ns, std::uint64_t interval_ns,
             bool asked = false);
   bool IsDue(std::uint64_t now_ns) const { return now_ns >= next_look_ns_; }

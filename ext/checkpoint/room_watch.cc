@@ -16,23 +16,26 @@ void RoomWatch::Look(const SettingValues& values, std::uint32_t page_size, std::
   if (now_ns < next_look_ns_) return;
   next_look_ns_ = now_ns + kEveryNs;
   most_wal_bytes_ = WalLimitInForce(std::numeric_limits<std::int64_t>::max());
-  // As long as the log may get in the usual course, which a large limit is far beyond.
+  // How long the log usually gets: a multiple of the length at which a checkpoint is due. A large
+  // limit is far beyond that.
   constexpr std::int64_t kTimesDue = 4;
   const std::uint32_t page = std::max(page_size, 4096u);
   const std::int64_t usual =
       kTimesDue * DueFrames(values, page) * (std::int64_t{page} + kFrameHeaderBytes);
   if (most_wal_bytes_ < usual) {
-    inline_.Begin(now_ns, "RLIMIT_FSIZE leaves no room for a log as long as usual", kInlineForNs);
+    inline_.Begin(now_ns, "RLIMIT_FSIZE leaves no room for a log of the usual length",
+                  kInlineForNs);
   }
   const std::int64_t growth = std::min(values[Setting::kWalLimitBytes], usual) - wal_bytes;
-  // A disk quota shows only where it is used up: where it left no room for the control file.
+  // A disk quota is seen only once it is used up: then the control file has no room.
   is_short_ =
       control_.Get()->lacks_room() || !LeavesReserve(path_, std::max<std::int64_t>(0, growth));
   if (is_short_) {
-    inline_.Begin(now_ns,
-                  "the disk has no room for a log as long as usual beside what stays free: 5 % of "
-                  "it, or 256 MB",
-                  kInlineForNs);
+    inline_.Begin(
+        now_ns,
+        "the disk has no room for a log of the usual length beside the reserve that stays "
+        "free: 5 % of it, or 256 MB",
+        kInlineForNs);
   }
 }
 

@@ -1,8 +1,8 @@
-// How long the log of one database may become: what the system's limit of file sizes allows, and
-// what leaves a reserve of the disk free. Where that is less than the log's usual length,
-// committing threads copy for a second, as SQLite's own autocheckpoint does.
+// How long the log of one database may become under the system's limit of file sizes and with a
+// reserve of the disk left free. Where that is less than the log's usual length, committing threads
+// copy for a second, as SQLite's own autocheckpoint does.
 //
-// Thread rules: the caller serializes (it holds the mutex of CheckpointState).
+// Thread rules: the caller holds the mutex of CheckpointState.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ class RoomWatch {
   void Look(const SettingValues& values, std::uint32_t page_size, std::int64_t wal_bytes,
             std::uint64_t now_ns);
 
-  // As the last look found: what RLIMIT_FSIZE makes of the largest limit, and whether the reserve
-  // of the disk would not stay free.
+  // As the last look found: the longest log that RLIMIT_FSIZE allows, in bytes, and whether a log
+  // of the usual length would leave too little of the disk free.
   std::int64_t most_wal_bytes() const { return most_wal_bytes_; }
   bool is_short() const { return is_short_; }
 

@@ -1,4 +1,4 @@
-// Whether SQLite accepts the conditions of rules, for code that does not know SQLite.
+// Whether SQLite accepts the conditions of rules. Code that includes this need not include SQLite.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace walmanager {
 
-// An error names the first rule whose condition is not one, and what a condition may be.
+// An error names the first rule with a wrong condition, and says what a condition may be.
 Status CheckConditions(const std::vector<Rule>& rules);
 
 }  // namespace walmanager

@@ -46,12 +46,13 @@ struct Authorizer {
   }
 
   int Allow(int action, const char* first, const char* second) {
-    // Two are expected: the condition's and that of the facts. The engine may look at each twice.
+    // Two are expected: the SELECT of the condition and the SELECT of the facts. SQLite may
+    // announce each of them twice.
     if (action == SQLITE_SELECT) {
       ++selects;
       return SQLITE_OK;
     }
-    // The columns of our subquery are not asked about: this is a table.
+    // SQLite does not ask about the columns of the subquery with the facts, so this is a table.
     if (action == SQLITE_READ) return Refuse(std::string("table ") + (first ? first : "?"));
     if (action == SQLITE_FUNCTION && second) {
       const auto same = [&](const char* name) { return sqlite3_stricmp(second, name) == 0; };
@@ -67,7 +68,7 @@ struct Authorizer {
   }
 };
 
-// Prepares `sql`, which holds a condition, and says in words what is wrong with it.
+// Prepares `sql`, which contains a condition. The error says in words what is wrong with it.
 Result<OwnedStmt> PrepareOne(sqlite3* db, Authorizer& authorizer, const std::string& sql) {
   sqlite3_stmt* stmt = nullptr;
   const char* tail = nullptr;
@@ -82,30 +83,47 @@ Result<OwnedStmt> PrepareOne(sqlite3* db, Authorizer& authorizer, const std::str
   return owned;
 }
 
-Result<OwnedStmt> CompileCondition(sqlite3* db, const std::string& condition) {
-  const std::string facts = FactsQuery(true);
-  // What the frame alone needs, to tell subqueries of the condition from its own.
-  Authorizer frame;
-  auto empty = PrepareOne(db, frame, "SELECT (1\n) FROM (" + facts + ")");
+std::string ConditionQuery(const std::string& condition, const std::string& facts) {
+  return "SELECT (" + condition + "\n) FROM (" + facts + ")";
+}
+
+// How often SQLite tells the authorizer of a SELECT in the query around a condition. More of them
+// with a condition are subqueries of the condition.
+Result<int> CountSelectsAround(sqlite3* db, const std::string& facts) {
+  Authorizer authorizer;
+  const auto empty = PrepareOne(db, authorizer, ConditionQuery("1", facts));
   if (!empty.ok()) return empty.error();
-  // In a WHERE clause, text that closes our parenthesis and goes on as a FROM cannot compile.
+  return authorizer.selects;
+}
+
+// Whether it is one expression and nothing more, `selects_around` as counted above. In a WHERE
+// clause, text that closes our parenthesis and goes on as a FROM cannot compile.
+Status CheckInWhere(sqlite3* db, const std::string& condition, int selects_around) {
   Authorizer where;
-  auto in_where = PrepareOne(
+  const auto in_where = PrepareOne(
       db, where, "SELECT 1 FROM (" + FactsQuery(false) + ") WHERE (" + condition + "\n)");
   if (!in_where.ok()) return in_where.error();
-  Authorizer authorizer;
-  auto stmt = PrepareOne(db, authorizer, "SELECT (" + condition + "\n) FROM (" + facts + ")");
-  if (!stmt.ok()) return stmt.error();
-  if (authorizer.selects > frame.selects || where.selects > frame.selects) {
-    return Error{"subqueries are not allowed"};
-  }
+  if (where.selects > selects_around) return Error{"subqueries are not allowed"};
   if (sqlite3_bind_parameter_count(in_where.value().get()) != 0) {
     return Error{"parameters are not allowed"};
   }
+  return Ok{};
+}
+
+Result<OwnedStmt> CompileCondition(sqlite3* db, const Rule& rule, const std::string& facts,
+                                   int selects_around) {
+  if (!rule.builtin) {
+    Status checked = CheckInWhere(db, rule.condition, selects_around);
+    if (!checked.ok()) return checked.error();
+  }
+  Authorizer authorizer;
+  auto stmt = PrepareOne(db, authorizer, ConditionQuery(rule.condition, facts));
+  if (!stmt.ok()) return stmt.error();
+  if (authorizer.selects > selects_around) return Error{"subqueries are not allowed"};
   return stmt;
 }
 
-// Whether `text` holds `name`, in any case: a cheap look that may say yes too often.
+// Whether `text` contains `name`, in any case: a cheap look that may say yes too often.
 bool Mentions(std::string_view text, std::string_view name) {
   const auto same = [](char a, char b) { return (a | 0x20) == (b | 0x20); };
   return std::search(text.begin(), text.end(), name.begin(), name.end(), same) != text.end();
@@ -121,10 +139,13 @@ Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& s
   set.asked_.resize(FactSpecs().size());
   // "x" is a column or an error, never a string.
   sqlite3_db_config(set.db_.get(), SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
+  const std::string facts_query = FactsQuery(true);
+  const auto selects_around = CountSelectsAround(set.db_.get(), facts_query);
+  if (!selects_around.ok()) return selects_around.error();
   std::string first_that_holds = "SELECT CASE";
   for (std::size_t i = 0; i < rules.size(); ++i) {
     const std::string& condition = rules[i].condition;
-    auto stmt = CompileCondition(set.db_.get(), condition);
+    auto stmt = CompileCondition(set.db_.get(), rules[i], facts_query, selects_around.value());
     if (!stmt.ok()) {
       return Error{"rule '" + rules[i].name + "': condition " + ShownText(condition) + ": " +
                    stmt.error().message + "; a condition is an expression over " + AllowedNames()};
@@ -135,7 +156,7 @@ Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& s
     set.conditions_.push_back(std::move(stmt.value()));
     first_that_holds += " WHEN (" + condition + "\n) THEN " + std::to_string(i);
   }
-  auto all = Prepare(set.db_.get(), first_that_holds + " END FROM (" + FactsQuery(true) + ")");
+  auto all = Prepare(set.db_.get(), first_that_holds + " END FROM (" + facts_query + ")");
   if (!all.ok()) return all.error();
   set.first_that_holds_ = std::move(all.value());
   const int facts = static_cast<int>(FactSpecs().size());
@@ -189,8 +210,8 @@ void RuleSet::Bind(sqlite3_stmt* stmt, const Facts& facts) const {
   }
 }
 
-std::optional<std::size_t> RuleSet::Decide(const Facts& facts) {
-  // All in one statement: this runs in committing threads.
+std::optional<std::size_t> RuleSet::ChooseRule(const Facts& facts) {
+  // All conditions in one statement, since this runs in committing threads.
   sqlite3_stmt* all = first_that_holds_.get();
   Bind(all, facts);
   if (sqlite3_step(all) == SQLITE_ROW) {
@@ -200,14 +221,14 @@ std::optional<std::size_t> RuleSet::Decide(const Facts& facts) {
     return none || rule >= rules_.size() ? std::nullopt : std::optional(rule);
   }
   sqlite3_reset(all);
-  // A condition failed, by an overflow for example: the others still count.
-  return DecideAmong(facts, [](const Rule&) { return true; });
+  // A condition failed, for example with an overflow. The others still count.
+  return ChooseRuleAmong(facts, [](const Rule&) { return true; });
 }
 
-std::optional<std::size_t> RuleSet::DecideAmong(const Facts& facts,
-                                                const std::function<bool(const Rule&)>& some) {
+std::optional<std::size_t> RuleSet::ChooseRuleAmong(
+    const Facts& facts, const std::function<bool(const Rule&)>& may_run) {
   const auto holds = [&](std::size_t rule) {
-    if (!some(rules_[rule])) return false;
+    if (!may_run(rules_[rule])) return false;
     sqlite3_stmt* stmt = conditions_[rule].get();
     Bind(stmt, facts);
     const bool yes = sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_double(stmt, 0) != 0;

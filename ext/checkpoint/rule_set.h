@@ -1,9 +1,9 @@
 // The rules of one strategy, compiled: conditions are SQL expressions, and SQLite evaluates them.
 //
-// Each condition becomes a statement on a private in-memory connection, in which every fact and
-// setting is a column of a one-row subquery bound before each look. An authorizer lets nothing
-// else in: no table, no subquery, no function but the harmless ones named in rule_set.cc.
-// Thread rules: one thread at a time (CheckpointState holds a mutex).
+// Each condition becomes a statement on a private connection in memory. Every fact and setting is a
+// column of a subquery with one row, and is bound before each look. An authorizer refuses all else:
+// tables, subqueries, and functions other than the harmless ones named in rule_set.cc.
+// Thread rules: one thread at a time. The set in force is guarded by the mutex of CheckpointState.
 #pragma once
 
 #include <cstdint>
@@ -25,22 +25,23 @@ class RuleSet {
   static Result<RuleSet> Compile(std::vector<Rule> rules, const SettingValues& settings);
 
   const std::vector<Rule>& rules() const { return rules_; }
-  // Whether any condition asks for this fact: one that is costly to find is not looked for in vain.
+  // Whether any condition asks for this fact, so that facts which take long to find are gathered
+  // only where they are used.
   bool Asks(std::optional<double> Facts::*fact) const;
   // The first rule whose condition holds; a condition that fails or is NULL does not hold.
-  std::optional<std::size_t> Decide(const Facts& facts);
-  // The same among some of the rules; slower.
-  std::optional<std::size_t> DecideAmong(const Facts& facts,
-                                         const std::function<bool(const Rule&)>& some);
+  std::optional<std::size_t> ChooseRule(const Facts& facts);
+  // The same among the rules for which `may_run` says true; slower.
+  std::optional<std::size_t> ChooseRuleAmong(const Facts& facts,
+                                             const std::function<bool(const Rule&)>& may_run);
 
  private:
   void Bind(sqlite3_stmt* stmt, const Facts& facts) const;
 
   OwnedDb db_;
   std::vector<Rule> rules_;
-  OwnedStmt first_that_holds_;         // the index of the rule, or NULL
-  std::vector<OwnedStmt> conditions_;  // each by itself, as rules_
-  std::vector<bool> asked_;            // by any of them, as FactSpecs()
+  OwnedStmt first_that_holds_;         // all conditions: the index of the first that holds, or NULL
+  std::vector<OwnedStmt> conditions_;  // each condition alone, in the order of rules_
+  std::vector<bool> asked_;            // for each of FactSpecs(), whether a condition asks for it
 };
 
 }  // namespace walmanager

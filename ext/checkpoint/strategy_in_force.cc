@@ -24,8 +24,8 @@ Result<bool> StrategyInForce::Follow(std::int64_t most_wal_bytes) {
   auto rules = RuleSet::Compile(stored->RulesOf(stored->strategy), values);
   std::string error;
   if (!rules.ok()) {
-    // It was checked when it was defined, so another program has written it. The log must not grow
-    // for that.
+    // The strategy was checked when it was defined, so another program has written these bytes. The
+    // log must not grow because of that.
     error = "strategy " + ShownText(stored->strategy) + ": " + rules.error().message;
     rules = RuleSet::Compile(stored->RulesOf(kDefaultStrategy), values);
     if (!rules.ok()) return rules.error();

@@ -1,7 +1,8 @@
 // The strategy in force: the rules that the control file selects, compiled, and the settings that
 // they see. Where the selected strategy cannot be compiled the default one is in force.
 //
-// Thread rules: the caller serializes (it holds the mutex of CheckpointState), but for error().
+// Thread rules: the caller holds the mutex of CheckpointState, except for error(), which any thread
+// may call.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,10 @@ class StrategyInForce {
  public:
   explicit StrategyInForce(const ControlInUse& control) : control_(control) {}
 
-  // Compiles the rules if the settings, the control file or `most_wal_bytes`, which lowers the
-  // setting wal_limit_bytes, changed since. Returns whether it did.
+  // Compiles the rules where the settings, the control file or `most_wal_bytes`, which lowers the
+  // setting wal_limit_bytes, have changed. Returns whether it did.
   Result<bool> Follow(std::int64_t most_wal_bytes);
-  // Takes settings of which no rule is compiled yet: rules() stays empty until Follow().
+  // Takes settings without compiling their rules: rules() stays empty until Follow().
   void TakeUncompiled(StoredSettings stored, const SettingValues& values);
 
   bool is_compiled() const { return rules_ != nullptr; }
@@ -34,7 +35,7 @@ class StrategyInForce {
   std::span<const Rule> rules() const {
     return rules_ ? std::span<const Rule>(rules_->rules()) : std::span<const Rule>();
   }
-  // The name of the selected one, and the generation of the settings that select it.
+  // The name of the selected strategy, and the generation of the settings that select it.
   const std::string& name() const { return stored_.strategy; }
   std::uint64_t generation() const { return stored_.generation; }
   const SettingValues& values() const { return values_; }
@@ -42,10 +43,10 @@ class StrategyInForce {
 
   // After Follow(), as RuleSet has them.
   bool Asks(std::optional<double> Facts::*fact) const { return rules_->Asks(fact); }
-  std::optional<std::size_t> Decide(const Facts& facts) { return rules_->Decide(facts); }
-  std::optional<std::size_t> DecideAmong(const Facts& facts,
-                                         const std::function<bool(const Rule&)>& some) {
-    return rules_->DecideAmong(facts, some);
+  std::optional<std::size_t> ChooseRule(const Facts& facts) { return rules_->ChooseRule(facts); }
+  std::optional<std::size_t> ChooseRuleAmong(const Facts& facts,
+                                             const std::function<bool(const Rule&)>& may_run) {
+    return rules_->ChooseRuleAmong(facts, may_run);
   }
   // Counts for wal_strategies that this rule called for a checkpoint.
   void CountFired(const Rule& rule) const;
@@ -61,7 +62,7 @@ class StrategyInForce {
   std::unique_ptr<RuleSet> rules_;
   StoredSettings stored_;  // what rules_ was compiled from
   SettingValues values_;
-  std::uint64_t control_generation_ = 0;  // of the control file that stored_ came from
+  std::uint64_t control_generation_ = 0;  // of the control file that has stored_
   std::int64_t stored_wal_limit_ = 0;     // before most_wal_bytes lowered it
   mutable Mutex error_mutex_;             // held for a copy
   std::string error_ GUARDED_BY(error_mutex_);

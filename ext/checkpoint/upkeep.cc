@@ -37,7 +37,7 @@ void Upkeep::CapturePlans(ControlFile& current) {
   for (const PlanWish& wish : wishes) {
     const auto entry = statistics.Find(wish.id);
     if (!entry || statistics.PlanSchemaVersion(*entry) == schema_version) continue;
-    // A statement that needs a temporary table, an attached database or a function of the host's
+    // A statement that needs a temporary table, an attached database or a function of the host
     // cannot be prepared here.
     const auto plan = QueryPlan(db, wish.sql);
     if (plan.ok()) statistics.SetPlan(*entry, wish.id, plan.value(), schema_version);
@@ -83,7 +83,7 @@ Status Upkeep::Optimize() {
 }
 
 // Older versions of SQLite optimize only tables for which the planner of this connection has asked
-// for statistics: ask, once per index.
+// for statistics. So each index is asked about once.
 Status Upkeep::AskForStatistics(sqlite3* db) const {
   auto indexes = Prepare(db,
                          "SELECT t.name, i.name, c.name FROM sqlite_master t, "

@@ -1,8 +1,8 @@
 // What the background thread does besides checkpoints, on a connection of its own: the query plans
 // that statements of this process asked for, and PRAGMA optimize while no connection commits.
 //
-// Thread rules: Request() may be called from any thread; the others by the background thread, which
-// holds the mutex of CheckpointState.
+// Thread rules: any thread may call Request(). Only the background thread calls the others, with
+// the mutex of CheckpointState held.
 #pragma once
 
 #include <cstdint>
@@ -19,16 +19,16 @@ class Upkeep {
  public:
   explicit Upkeep(CheckpointConnections& connections) : connections_(connections) {}
 
-  // False where as many wait already as are kept; then the caller keeps them.
+  // False where too many requests wait already; then the caller keeps them.
   bool Request(const std::vector<PlanWish>& wishes);
-  // Asks for the plans that were requested.
+  // Asks SQLite for the requested plans and stores them.
   void CapturePlans(ControlFile& current);
   // Runs PRAGMA optimize once per hour, ten seconds after the last commit.
   void OptimizeIfDue(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns);
 
  private:
-  // Waits for no other connection. It regards all tables as used: what the host's statements use
-  // is known to its connections alone.
+  // Does not wait for other connections. It treats all tables as used, since only the host's own
+  // connections know which tables their statements use.
   Status Optimize();
   Status AskForStatistics(sqlite3* db) const;
 

@@ -46,7 +46,7 @@ void ApplicationCheckpoint::EndWithRow() {
     const auto after = ReadWalIndex(WalFile::Ask(db_, target.schema.c_str()));
     if (!after) continue;
     CheckpointOutcome outcome = Outcome(target, *after, busy);
-    // The row is of the first database: other threads may have committed since.
+    // The row is about the first database. Other threads may have committed since.
     if (&target == targets_.data() && frames >= 0) {
       outcome.wal_frames = frames;
       outcome.checkpointed_frames = moved;
@@ -67,7 +67,7 @@ void ApplicationCheckpoint::EndWithError() {
     outcome.result = CheckpointResult::kFailed;
     outcome.message = in_transaction_ ? "the PRAGMA failed: SQLite refuses it within a transaction"
                                       : "the PRAGMA failed";
-    // It is noticed at the next statement: how long it took is not known.
+    // This is noticed at the next statement, so the duration is not known.
     target.database->RecordOfApplication(mode_, std::move(outcome), target.before, start_ns_,
                                          start_ns_);
   }

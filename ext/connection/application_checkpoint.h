@@ -1,5 +1,5 @@
-// A PRAGMA wal_checkpoint of the program's own, from its start to the row that it returns: for
-// wal_checkpoints, where "it returns a row, so it works" shows as busy.
+// A PRAGMA wal_checkpoint that the program runs, from its start to the row that it returns. It gets
+// a line in wal_checkpoints, so that a program which ignores that row can be seen to get busy.
 //
 // Thread rules: in the thread that uses the connection.
 #pragma once
@@ -18,14 +18,15 @@ namespace walmanager {
 
 class ApplicationCheckpoint {
  public:
-  // `stmt` begins. Add() the databases that it is for.
+  // `stmt` is the PRAGMA and begins now. Add() the databases that it is for.
   ApplicationCheckpoint(sqlite3* db, sqlite3_stmt* stmt, CheckpointMode mode);
-  // One in WAL mode; any other is passed over.
+  // A database that is not in WAL mode is ignored.
   void Add(const std::string& schema, const std::shared_ptr<Database>& database);
   bool runs(const sqlite3_stmt* stmt) const { return stmt_ == stmt; }
-  // It has its row, which is looked at: busy, frames in the log, frames moved. Once.
+  // The PRAGMA has its row, which is read: busy, frames in the log, frames moved. Call one of these
+  // two, once.
   void EndWithRow();
-  // It ended without one. Once.
+  // The PRAGMA ended without a row.
   void EndWithError();
 
  private:
@@ -34,14 +35,14 @@ class ApplicationCheckpoint {
     std::shared_ptr<Database> database;
     WalIndex before;
   };
-  // What it did to this one, as the wal-index shows.
+  // What the PRAGMA did to this database, as the wal-index shows.
   CheckpointOutcome Outcome(const Target& target, const WalIndex& after, bool busy) const;
 
   sqlite3* const db_;
   sqlite3_stmt* const stmt_;
   const CheckpointMode mode_;
   const std::uint64_t start_ns_;
-  const bool in_transaction_;  // the connection was, when the PRAGMA began
+  const bool in_transaction_;  // whether the connection was, when the PRAGMA began
   std::vector<Target> targets_;
 };
 

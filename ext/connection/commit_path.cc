@@ -13,7 +13,7 @@
 namespace walmanager {
 namespace {
 
-// NULL stands for main, and saves SQLite a search by name.
+// NULL means main, and saves SQLite a search by name.
 const char* FastName(const char* schema) {
   return std::strcmp(schema, "main") == 0 ? nullptr : schema;
 }
@@ -35,14 +35,14 @@ void CommitPath::Committed(const char* schema, int frames) {
     CommitsWith(*log);
 
   auto log_end = ReadLogEnd(wal);
-  // Without a wal-index the hook itself must do. Where there is one, but other writers tore it at
-  // every look, this commit is counted and the next one looks.
+  // Without a wal-index, what the hook says must be enough. Where there is a wal-index, but other
+  // writers changed it during each look, this commit is counted and the next one looks.
   const bool without_index = !log_end && !MapWalIndex(wal);
   if (without_index) log_end = LookWithoutIndex(*log, frames).end();
   ControlRegion::Commit commit;
   if (log_end) commit.frames = CountFrames(*log, *log_end);
   const Seen seen = SeenBefore(*log);
-  // PRAGMA journal_mode commits, too, before it needs the database for itself.
+  // PRAGMA journal_mode also commits, before it needs the database for itself.
   const bool due = log_end && hook_.automatic() && !statement_.wants_database &&
                    database.IsDue(region, *log_end, start);
   const auto index = !due            ? std::nullopt
@@ -55,7 +55,7 @@ void CommitPath::Committed(const char* schema, int frames) {
     log->without_index.backfill = static_cast<std::uint32_t>(
         report.checkpointed_frames.value_or(log->without_index.backfill));
   }
-  // Where nothing was due the hook's own time, a fraction of a microsecond, is less than asking.
+  // Where nothing was due, the hook took a fraction of a microsecond, less than reading the clock.
   const std::uint64_t end = due ? QuickMonotonicNs() : start;
   if (seen.start) commit.duration_ns = std::max(end, statement_.start_ns) - statement_.start_ns;
   commit.stall_ns = std::max(end, start) - start;
@@ -65,17 +65,18 @@ void CommitPath::Committed(const char* schema, int frames) {
   log->statement = statement_.serial;
   if (log_end) log->log_position = log_end->position();
   hook_.WasCalled();
-  // Where there is no background thread to do it.
+  // Only where no background thread does it.
   if (due && !Database::WatchesByItself()) database.Watch(Database::Watching::kSample);
   database.TellNews();
-  // Without the trace a PRAGMA journal_mode comes unannounced: keep nothing open in its way.
+  // Without the trace, a PRAGMA journal_mode is not announced: keep nothing open in its way.
   if (seen.trace_lost()) database.StayOutOfTheWay(end);
 }
 
 CommitPath::Seen CommitPath::SeenBefore(const ManagedLog& log) {
-  // Two commits and no statement between them: another trace has taken our slot. But a write that
-  // was left half-way commits without the hook, and SQLite makes up for it at the end of the next
-  // statement, which may only read: that commit is not timed, and our trace stands.
+  // Where there are two commits and no statement between them, another trace has taken the slot.
+  // But a write that was left half-way commits without the hook, and SQLite calls the hook at the
+  // end of the next statement, which may only read. Such a commit is not timed, and our trace
+  // stands.
   Seen seen;
   seen.start = statement_.traced && statement_.may_commit && log.statement != statement_.serial;
   seen.made_up = !seen.start && !statement_.may_commit && statement_.hook_is_owed;
@@ -112,8 +113,8 @@ std::uint64_t CommitPath::CountFrames(ManagedLog& log, const LogEnd& end) {
 }
 
 WalIndex CommitPath::LookWithoutIndex(ManagedLog& log, int frames) {
-  // locking_mode=EXCLUSIVE keeps the wal-index in private memory; the hook still says how long the
-  // log is, and a shorter one started over.
+  // locking_mode=EXCLUSIVE keeps the wal-index in private memory. The hook still says how long the
+  // log is; where it is shorter than before, it has started over.
   WalIndex& index = log.without_index;
   const auto max_frame = static_cast<std::uint32_t>(std::max(frames, 0));
   if (max_frame < index.max_frame) {

@@ -1,11 +1,11 @@
 // What follows a commit to a log on one connection: the commit is counted in the database's control
 // file, and the database decides whether a checkpoint is due.
 //
-// Made for one call, on the stack: it holds nothing but references. The rule that is easy to break:
-// the commit has succeeded, so nothing that goes wrong here may reach the program.
+// Made for one call, on the stack: it holds only references. The rule that is easy to break: the
+// commit has succeeded, so no error from here may reach the program.
 // Thread rules: in the thread that commits, under its connection's mutex. Committed() runs within
-// the WAL hook, LookForUnhooked() within the trace callback: neither runs SQL on the host's handle,
-// but for a checkpoint that is due and, without a wal-index, PRAGMA page_size once.
+// the WAL hook, LookForUnhooked() within the trace callback. Neither runs SQL on the host's handle,
+// except for a checkpoint that is due and, without a wal-index, PRAGMA page_size once.
 #pragma once
 
 #include <cstdint>
@@ -27,24 +27,24 @@ class CommitPath {
 
   // The WAL hook was called.
   void Committed(const char* schema, int frames);
-  // A write that returns rows and is left after the first commits without the hook. Counts what
-  // such statements have committed, and starts a checkpoint that is due on own connections, or
-  // not at all.
+  // A write that returns rows commits without the hook when the program leaves it after a row.
+  // Counts what such statements have committed, and runs a checkpoint that is due, but only on own
+  // connections.
   void LookForUnhooked();
 
  private:
   void MakeReady(ManagedLog& log);
-  // How the commit came to be, as far as the trace tells.
+  // What the trace has announced before the commit.
   struct Seen {
-    bool start = false;    // of the statement that committed: it is timed
-    bool made_up = false;  // SQLite makes up for a commit that called no hook
+    bool start = false;    // the start of the statement that committed, which is timed
+    bool made_up = false;  // SQLite calls the hook late, for a commit that did not call it
     bool trace_lost() const { return !start && !made_up; }
   };
   Seen SeenBefore(const ManagedLog& log);
   [[gnu::cold]] void CommitsWith(ManagedLog& log);
   void Count(ManagedLog& log, const ControlRegion::Commit& commit, Seen seen);
   WalIndex LookWithoutIndex(ManagedLog& log, int frames);
-  // The frames that the log has grown by since a process last looked.
+  // By how many frames the log has grown since any process last looked.
   static std::uint64_t CountFrames(ManagedLog& log, const LogEnd& end);
 
   sqlite3* const db_;

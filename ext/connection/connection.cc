@@ -27,7 +27,7 @@ Result<Connection*> Connection::Attach(sqlite3* db, bool* made) {
     const MutexLock lock(registry.mutex);
     const auto found = registry.connections.find(db);
     if (found != registry.connections.end()) {
-      // Quiet the second time, but for a load that failed half-way: that is begun again.
+      // A second load does nothing, unless the first one failed half-way: then it is begun again.
       *made = !found->second->started_;
       return found->second;
     }
@@ -110,8 +110,8 @@ std::optional<std::int64_t> Connection::PageSize(const Schema& schema) {
 
 std::string Connection::InlineBecause(const Schema& schema) {
   std::string because = schema.database->InlineBecause();
-  // Before the first checkpoint no thread has asked. A connection that may not write leaves it to
-  // others.
+  // Before the first checkpoint no thread has asked, so ask now. A connection that may not write
+  // does not ask.
   if (because.empty() && !schema.read_only)
     because = MayOpenOwn(db_, schema.name.c_str(), LogOf(schema)).because;
   return because;
@@ -155,8 +155,8 @@ AskersTransaction Connection::TransactionOf(const Schema& schema) const {
 }
 
 void Connection::Watch(const Schema& schema, Database::Watching what) {
-  // A process that has not committed knows nothing of the log by itself: to it, whatever is wrong
-  // with the log would be over.
+  // A process that has not committed has not looked at the log, so it would take every alert about
+  // the log for cleared.
   if (const auto index = LookAtLog(schema)) schema.database->SawLog(*index);
   schema.database->Watch(what);
 }
@@ -234,8 +234,8 @@ bool Connection::AnotherMayRead(const Schema& schema) const {
     const Connection* other = connection;  // Clang 14 captures no part of a binding
     if (other == this) continue;
     sqlite3_mutex* mutex = threads ? sqlite3_db_mutex(handle) : nullptr;
-    // A handle that another thread uses is looked at only with its mutex held; one that cannot be
-    // looked at may read.
+    // A handle that another thread uses is looked at only with its mutex held. Where the mutex
+    // cannot be had, the connection may be reading.
     if (threads && (!mutex || sqlite3_mutex_try(mutex) != SQLITE_OK)) return true;
     const ManagedLogs& logs = other->events_.logs();
     const bool reads = std::any_of(logs.begin(), logs.end(), [&](const ManagedLog& log) {

@@ -1,9 +1,10 @@
-// One connection of the host's that loaded us, as functions and tables see it: what they ask of it.
-// What happens on it (its hooks and its trace) is in connection_events.h.
+// A connection of the host that has loaded this extension, as functions and tables see it.
+// connection_events.h has what happens on it: its hooks and its trace.
 //
-// Made when the extension is loaded on the connection, gone in the destructor of a privately named
-// SQL function, which SQLite runs at the real close, after the host's b-trees are closed.
-// Thread rules: everything runs in the thread that uses the connection, inside a statement of it.
+// Made when the extension is loaded on the connection. Deleted by the destructor of an SQL function
+// with a private name, which SQLite runs at the real close, after it has closed the host's b-trees.
+// Thread rules: everything runs in the thread that uses the connection, inside one of its
+// statements.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +25,11 @@ namespace walmanager {
 
 class Connection final : public TableSource {
  public:
-  // The connection's object, made at the first call for `db`. `*made`: it is to be started still.
+  // The object of the connection `db`, made at the first call. `*made`: Start() is still to be
+  // called.
   static Result<Connection*> Attach(sqlite3* db, bool* made);
   using At = ConnectionEvents::At;
-  // Begins to manage, once tables and functions are there.
+  // Begins to manage the connection, once tables and functions are registered.
   void Start(At at);
 
   sqlite3* db() const { return db_; }
@@ -46,29 +48,29 @@ class Connection final : public TableSource {
   std::vector<MarksBefore> ReadMarksBefore() override;
   std::optional<ReadMarks> FindReadMarks(const Schema& schema) override;
   AskersTransaction TransactionOf(const Schema& schema) const override;
-  // With what this connection knows of the log.
+  // Tells the database first what this connection knows of the log.
   void Watch(const Schema& schema, Database::Watching what) override;
 
   // --- to find the database that a function is for
 
   // An error names the schemas that there are. `function`: for the message.
   Result<Schema> FindSchema(const char* function, std::string_view name);
-  // A schema with a file.
+  // The same for a schema that must have a file.
   Result<Schema> DatabaseOf(const char* function, const Result<std::string>& name);
-  // The same for functions that change what belongs to it: not under PRAGMA query_only, and not on
-  // a connection that has opened it read-only.
+  // The same for functions that change something: an error under PRAGMA query_only, and on a
+  // connection that has opened the database read-only.
   Result<Schema> DatabaseToChange(const char* function, const Result<std::string>& name);
   HostConnection AsHost(const Schema& schema);
-  // To look at the wal-index of a schema, whose journal mode was asked for in this call.
+  // To look at the wal-index of a schema. Its journal mode must have been asked for in this call.
   WalFile LogOf(const Schema& schema);
 
   // --- what only a connection knows
 
-  // Of one schema, or with nullptr of any.
+  // On one schema, or with nullptr on any.
   TransactionState transaction_state(const char* schema) const;
   bool in_autocommit() const;
   std::int64_t busy_timeout_ms();
-  // Whether another managed connection of this process may be reading the same database just now.
+  // Whether another managed connection of this process may be reading the same database now.
   bool AnotherMayRead(const Schema& schema) const;
   struct EngineFacts {
     std::string version;
@@ -77,20 +79,20 @@ class Connection final : public TableSource {
     bool threads = false;  // SQLite was started so that several threads may use it
   };
   static EngineFacts Engine();
-  // Whether our WAL hook stands. Takes it back from SQLite's own autocheckpoint, and leaves the
-  // program's alone.
+  // Whether our WAL hook stands. Takes it back from SQLite's own autocheckpoint, and leaves a hook
+  // of the program alone.
   HookState ProbeHook() { return events_.hook().Probe(); }
   // Whether our trace stands. `take`: takes the slot where another trace has it.
   TraceState ProbeTrace(bool take) { return events_.ProbeTrace(take); }
   // Runs a statement on the host's connection: the first column of its first row.
   Result<std::optional<std::string>> Query(const std::string& sql) { return QueryText(db_, sql); }
-  // Rows of text, NULL as nullopt, of a statement with one text parameter; the first `most`.
+  // The first `most` rows of a statement with one text parameter, as text; NULL is nullopt.
   using TextRow = walmanager::TextRow;
   Result<std::vector<TextRow>> Rows(const std::string& sql, const std::string& parameter,
                                     std::size_t most = SIZE_MAX) {
     return QueryRows(db_, sql, parameter, most);
   }
-  // "main" with quotes, fit for SQL.
+  // The name in double quotes, as SQL wants it.
   static std::string Quoted(const std::string& name) { return QuoteName(name); }
 
   // --- what functions and tables have it do
@@ -99,20 +101,20 @@ class Connection final : public TableSource {
   void CloseOwnConnections() { events_.logs().CloseOwnConnections(); }
   // PRAGMA synchronous has been changed.
   void ForgetSynchronous() { events_.logs().ForgetSynchronous(); }
-  // At the end of a call: where another trace has the slot, a PRAGMA journal_mode will come
-  // unannounced, and no connection of this library may be in its way.
+  // At the end of a call: where another trace has the slot, a PRAGMA journal_mode will not be
+  // announced, and no connection of this library may be in its way.
   void CloseOwnConnectionsIfUntraced();
   // The statement that runs reads a table of this extension.
   void ReadsOwnTable() { events_.meter().ReadsOwnTable(); }
-  // Captures the plans that statements of this connection wait for, where the background thread has
-  // not taken them.
+  // Captures the plans that are wanted for statements of this connection, where the background
+  // thread has not taken these requests.
   void CapturePlans();
   // Asks SQLite for the memory of this connection, for connection_metrics.
   void PublishMemory();
   // The name of this connection in connection_metrics and wal_readers.
   const std::string& application() const { return events_.logs().application(); }
   void SetApplication(const std::string& name) { events_.logs().SetApplication(name); }
-  // A statement of read_pool() runs on this very connection: within it there is no other such.
+  // Whether a statement of read_pool() runs on this connection itself. Such statements do not nest.
   bool in_read_pool() const { return in_read_pool_; }
   void set_in_read_pool(bool in) { in_read_pool_ = in; }
 

@@ -19,9 +19,11 @@ namespace {
 
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 
-// Triggers, and statements within another, come as comments that are not the statement's own text.
+// SQLite announces triggers, and statements within another one, with a comment in the place of the
+// statement's text.
 bool IsComment(const char* sql) { return sql[0] == '-' && sql[1] == '-'; }
-bool IsOurs(const char* sql) {
+// Whether this extension runs it.
+bool IsOwnStatement(const char* sql) {
   return sql[0] == '/' && std::strncmp(sql, kOwnSql, sizeof kOwnSql - 1) == 0;
 }
 
@@ -31,11 +33,11 @@ void ConnectionEvents::Start(At at) {
   if (at == At::kOpenConnection) {
     hook_.ReadAtLoad();
   } else {
-    // If another trace takes the slot before the first statement, the first commit places the hook.
-    // No program can have a commit hook on a connection that is only being opened.
+    // Where another trace takes the slot before the first statement, the first commit places the
+    // WAL hook. No program can have a commit hook on a connection that is only being opened.
     sqlite3_commit_hook(db_, OnFirstCommit, this);
   }
-  // Before the first statement of a connection that is only being opened none can have been set.
+  // On a connection that is only being opened no program can have set one.
   may_have_profile_ = at == At::kOpenConnection;
   logs_.LookForMain();
   logs_.main() ? FollowMain() : PlaceTrace();
@@ -46,7 +48,7 @@ void ConnectionEvents::Start(At at) {
 int ConnectionEvents::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
   auto* events = static_cast<ConnectionEvents*>(self);
   auto* statement = static_cast<sqlite3_stmt*>(stmt);
-  if (event == SQLITE_TRACE_ROW) {  // the most frequent by far, and it allocates nothing
+  if (event == SQLITE_TRACE_ROW) {  // by far the most frequent event, which allocates nothing
     if (!events->belongs_here()) return 0;
     events->meter_.Row(statement);
     if (events->application_checkpoint_) [[unlikely]] {
@@ -80,7 +82,7 @@ int ConnectionEvents::OnTrace(unsigned event, void* self, void* stmt, void* sql)
 }
 
 int ConnectionEvents::OnWal(void* self, sqlite3*, const char* schema, int frames) {
-  // The commit has succeeded: whatever goes wrong here is not the host's error.
+  // The commit has succeeded: no error from here is an error of the host.
   AtCEdge([&] {
     auto* events = static_cast<ConnectionEvents*>(self);
     if (!events->belongs_here()) return SQLITE_OK;
@@ -131,7 +133,7 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   meter_.Prefetch();
   if (meter_.Knows(stmt, sql)) [[likely]] {
     if (meter_.runs_and_writes(stmt)) return;
-  } else if (IsOurs(sql) || IsComment(sql)) {
+  } else if (IsOwnStatement(sql) || IsComment(sql)) {
     if (IsPartOfAnother(stmt, sql)) return;
   }
   statement_.traced = true;
@@ -144,12 +146,14 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   bool reads_only = false;
   if (meter_.bound()) [[likely]] {
     statement_.start_ns = QuickMonotonicNs();
-    kind = meter_.Started(stmt, sql, statement_.start_ns);
+    if (!meter_.has_met()) [[unlikely]]
+      meter_.Meet(stmt, sql);
+    kind = meter_.Started(statement_.start_ns);
     reads_only = meter_.started_reads_only();
   } else {
     kind = ClassifyStatement(sql);
     reads_only = sqlite3_stmt_readonly(stmt) != 0;
-    // What neither is measured nor can commit needs no clock.
+    // A statement that is not measured and cannot commit needs no clock.
     if (kind == StatementKind::kOther && reads_only && !hook_.is_to_be_placed()) {
       statement_.may_commit = false;
       return;
@@ -163,8 +167,9 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   statement_.wants_database = kind == StatementKind::kWantsDatabase ||
                               kind == StatementKind::kCheckpoints || kind == StatementKind::kDetach;
   if (kind != StatementKind::kOther) Foresee(kind, stmt, sql);
-  // SQLite sets its own autocheckpoint after extensions that load while a connection opens. After
-  // the look for a PRAGMA: it was prepared before this, and what it asked for is in SQLite's hook.
+  // SQLite sets its own autocheckpoint after extensions that load while a connection opens. This
+  // comes after the look for a PRAGMA wal_autocheckpoint, which was prepared before: SQLite's hook
+  // has what it asked for.
   if (hook_.is_to_be_placed()) hook_.LookAndPlace();
   // Own connections have just been closed for this statement.
   if (statement_.wants_database) return;
@@ -174,27 +179,31 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     hook_.PlainWriteBegins(statement_.serial);
     return;
   }
-  // It can be left half-way, and then commits without the hook. Looked for also before the first:
-  // the background thread needs one look to begin.
+  // The program can leave it half-way, and then it commits without the hook. The first such
+  // statement is looked at, too: the background thread needs one look to begin.
   statement_.hook_is_owed = true;
   if (hook_.RowWriteBegins()) CommitPath(db_, statement_, hook_, logs_, meter_).LookForUnhooked();
 }
 
 bool ConnectionEvents::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
   const char* own = sqlite3_sql(stmt);
-  if (!own || IsOurs(own)) {
-    // A statement that is gone may be known by this handle, and may have run as often as this one.
+  if (!own || IsOwnStatement(own)) {
+    // An earlier statement may be known by this handle, and may have run as often as this one.
     meter_.ForgetText(stmt);
     return true;
   }
-  if (own == sql) return false;          // a comment of its own
-  if (std::strcmp(sql + 3, own) == 0) {  // that another statement runs
+  if (own == sql) return false;          // its own text begins with a comment
+  if (std::strcmp(sql + 3, own) == 0) {  // another statement runs it
     if (!sqlite3_stmt_readonly(stmt)) statement_.may_commit = true;
     const StatementKind kind = ClassifyStatement(own);
     if (kind == StatementKind::kSetsAutocheckpoint || kind == StatementKind::kReadsAutocheckpoint) {
       Foresee(kind, stmt, own);
     }
-    if (meter_.bound()) meter_.Started(stmt, own, QuickMonotonicNs());
+    if (meter_.bound()) {
+      const std::uint64_t now = QuickMonotonicNs();
+      meter_.Meet(stmt, own);
+      meter_.Started(now);
+    }
   } else {
     meter_.RanTrigger(stmt);
   }
@@ -272,7 +281,7 @@ void ConnectionEvents::BeginCheckpoint(sqlite3_stmt* stmt, const char* sql) {
   constexpr char kOnlyLooks[] = "NOOP";  // of newer versions of SQLite
   const std::string word(pragma.mode), schema(pragma.schema);
   if (sqlite3_stricmp(word.c_str(), kOnlyLooks) == 0) return;
-  // What SQLite does not know is PASSIVE to it.
+  // SQLite takes a word that it does not know for PASSIVE.
   application_checkpoint_ = std::make_unique<ApplicationCheckpoint>(
       db_, stmt, ParseMode(word).value_or(CheckpointMode::kPassive));
   for (ManagedLog& log : logs_) {
@@ -289,7 +298,8 @@ void ConnectionEvents::LookForControls() {
 }
 
 void ConnectionEvents::HandOverPlans() {
-  // Once a second: where it cannot be done, it most likely cannot at the next statement either.
+  // At most once a second: where it cannot be done now, most likely it cannot at the next
+  // statement.
   if (!logs_.main() || !hook_.automatic() || sqlite3_db_readonly(db_, "main") != 0 ||
       statement_.start_ns < next_plans_ns_ || sqlite3_get_autocommit(db_) == 0 ||
       sqlite3_txn_state(db_, nullptr) != SQLITE_TXN_NONE) {
@@ -316,7 +326,7 @@ void ConnectionEvents::FollowMain() {
     followed_bindings_ = logs_.bindings();
     return;
   }
-  // So that other processes see that this one is there, also before it writes.
+  // So that other processes see this connection before it writes.
   logs_.BindIfChanged(main);
   const StoredSettings stored = main.database->settings();
   metered_settings_ = stored.generation;
@@ -325,10 +335,10 @@ void ConnectionEvents::FollowMain() {
                    static_cast<std::size_t>(values[Setting::kMaxQueries]));
   const bool measure = values[Setting::kStatementMetrics] != 0;
   if (measure && !meter_.bound()) {
-    // First: where memory ends it is not bound, and the next statement tries again.
+    // First: where memory runs out here, it is not bound, and the next statement tries again.
     logs_.SetPlaces();
     meter_.Bind(main.control, main.slab);
-    // It may be in a transaction that began before it was loaded, or while nothing was measured.
+    // A transaction may have begun before the load, or while nothing was measured.
     meter_.published().ShowTransactionNow(QuickMonotonicNs());
   } else if (!measure && meter_.bound()) {
     meter_.Unbind();
@@ -340,7 +350,7 @@ void ConnectionEvents::FollowMain() {
 void ConnectionEvents::PlaceTrace() {
   // Some builds of SQLite have no trace: then commits are counted, but not timed.
   if (!sqlite3_api->trace_v2) return;
-  // Internal to SQLite: an older interface's callback, which works as long as this bit stays.
+  // Internal to SQLite: the callback of an older interface, which works while this bit is set.
   constexpr unsigned kOlderProfile = 0x80;
   unsigned mask = SQLITE_TRACE_STMT | SQLITE_TRACE_CLOSE;
   if (meter_.bound()) {
@@ -351,9 +361,9 @@ void ConnectionEvents::PlaceTrace() {
   if (application_checkpoint_) mask |= SQLITE_TRACE_ROW;
   if (mask == trace_mask_) return;
   trace_mask_ = mask;
-  may_have_profile_ = true;  // a driver may set one as soon as ours is there
+  may_have_profile_ = true;  // a driver may set its own as soon as our trace stands
   sqlite3_trace_v2(db_, mask, OnTrace, this);
-  meter_.ForgetTexts();  // of statements that may have come and gone while it was another's
+  meter_.ForgetTexts();  // statements may have come and gone while another trace had the slot
 }
 
 TraceState ConnectionEvents::ProbeTrace(bool take) {

@@ -1,13 +1,15 @@
-// What happens on one connection of the host's, as SQLite announces it: a statement begins, returns
-// a row or ends (the trace, https://www.sqlite.org/c3ref/c_trace.html), a commit to a log (the WAL
-// hook), the close. Owns what follows it: the logs, the hook, the statement meter.
+// What happens on one connection of the host, as SQLite announces it: a statement begins, returns a
+// row or ends (the trace, https://www.sqlite.org/c3ref/c_trace.html), a commit to a log (the WAL
+// hook), the close. Owns the parts that follow these events: the logs, the hook, the statement
+// meter.
 //
-// On the path of every statement, so: where it is known and nothing is due, no allocation, no
-// system call and no SQL, and few cache lines. All parts are inside of this object for that reason.
-// The rule that is easy to break: a callback runs inside of a call of the host's, and SQL on its
-// handle calls the trace again; only a PRAGMA that reads no table runs there, in LookAndPlace().
+// On the path of every statement. So where a statement is known and nothing is due, there is no
+// allocation, no system call and no SQL, and few cache lines are touched. For that reason all parts
+// are members of this object.
+// The rule that is easy to break: a callback runs inside a call of the host, and SQL on its handle
+// calls the trace again. Only a PRAGMA that reads no table runs there, in LookAndPlace().
 // Thread rules: everything runs in the thread that uses the connection, under its mutex where it
-// has one. In a child that was forked after the load nothing may be called but belongs_here().
+// has one. In a child that was forked after the load, only belongs_here() may be called.
 #pragma once
 
 #include <atomic>
@@ -34,12 +36,13 @@ class ConnectionEvents {
   ConnectionEvents& operator=(const ConnectionEvents&) = delete;
 
   bool belongs_here() const { return &Registry::Get() == registry_; }
-  // Begins to follow. On an open connection the hook is placed now; on one that is being opened,
-  // where SQLite sets its own after us, at the first statement.
+  // Begins to follow the connection. On an open connection the hook is placed now. On a connection
+  // that is being opened SQLite sets its own hook after this, so it is placed at the first
+  // statement.
   enum class At { kOpenConnection, kOpening };
   void Start(At at);
-  // Whether our trace stands, which is also published. `take`: takes the slot where another trace
-  // has it. Runs SQL.
+  // Whether our trace stands. Publishes that, too. `take`: takes the slot where another trace has
+  // it. Runs SQL.
   TraceState ProbeTrace(bool take);
 
   ManagedLogs& logs() { return logs_; }
@@ -54,20 +57,20 @@ class ConnectionEvents {
   static int OnWal(void* self, sqlite3* db, const char* schema, int frames);
   static int OnFirstCommit(void* self);
 
-  // What every statement runs stands together, in few bytes: where many connections take turns,
-  // most of the cost is to fetch the code. So all that is seldom is cold.
+  // The code that every statement runs is kept together and small: where many connections take
+  // turns, most of the cost is to fetch it. So code that seldom runs is cold.
   [[gnu::hot]] void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
   // Whether SQLite announces a statement of this extension, a trigger, or a statement that runs
   // within another one.
   [[gnu::cold]] bool IsPartOfAnother(sqlite3_stmt* stmt, const char* sql);
-  // What the statement before has left to be done.
+  // Does what an earlier event has left to be done before the next statement.
   [[gnu::cold]] void CatchUp();
-  // Does what is to be done before a statement of this kind runs.
+  // Prepares for a statement of this kind, which is about to run.
   [[gnu::cold]] void Foresee(StatementKind kind, sqlite3_stmt* stmt, const char* sql);
   void BeforeClose();
 
   void PlaceTrace();
-  // The control file or a setting has changed: statements are measured there, or no more.
+  // The control file or a setting has changed: measures statements there, or stops measuring.
   [[gnu::cold]] void FollowMain();
   bool MainHasChanged() const {
     return followed_bindings_ != logs_.bindings() ||
@@ -76,25 +79,25 @@ class ConnectionEvents {
   }
   // Once a second.
   [[gnu::cold]] void LookForControls();
-  // Hands the plans that are wanted to the background thread.
+  // Hands the requests for query plans to the background thread.
   [[gnu::cold]] void HandOverPlans();
-  // Keeps what a program asks for by PRAGMA page_size or auto_vacuum: SQLite may ignore it.
+  // Remembers what a program asks for by PRAGMA page_size or auto_vacuum, which SQLite may ignore.
   void KeepLayoutWish(const char* sql);
   void BeginCheckpoint(sqlite3_stmt* stmt, const char* sql);
 
-  // What every statement needs stands first and together, up to the first members of the hook:
-  // among many connections it is found far from the processor.
+  // What every statement needs comes first and together, up to the first members of the hook. Where
+  // there are many connections, it must be fetched from far memory.
   alignas(64) sqlite3* const db_;
   Registry* const registry_;
-  // Where a change of what FollowMain() has followed shows; valid as long as followed_bindings_ is
-  // the number of bindings.
+  // The words that change when FollowMain() is to be called again. Valid while followed_bindings_
+  // is the number of bindings.
   const std::atomic<std::uint64_t>* followed_control_ = nullptr;
   const std::atomic<std::uint64_t>* followed_settings_ = nullptr;
   std::uint64_t followed_generation_ = 0;
   std::uint64_t metered_settings_ = 0;  // the generation that the meter follows
   std::uint32_t followed_bindings_ = 0;
   bool trace_was_called_ = false;  // since ProbeTrace() has set this false
-  bool may_have_profile_ = false;  // of an older interface, beside our trace
+  bool may_have_profile_ = false;  // a driver's profile callback, of an older interface
   std::unique_ptr<ApplicationCheckpoint> application_checkpoint_;  // that runs now
   RunningStatement statement_;
   std::uint64_t next_control_look_ns_ = 0;
@@ -102,7 +105,7 @@ class ConnectionEvents {
   std::uint64_t next_plans_ns_ = 0;
   unsigned trace_mask_ = 0;
   StatementMeter meter_{db_};
-  ManagedLogs logs_{db_, registry_, meter_};  // goes before the meter, whose places it takes away
+  ManagedLogs logs_{db_, registry_, meter_};  // destroyed before the meter: clears its places
 };
 
 }  // namespace walmanager

@@ -1,10 +1,10 @@
-// Proof that a connection's WAL hook has been displaced by another. SQLite has no call that tells
-// it without replacing the hook that is there, so this looks at what the connection has done: it
-// has written pages at a commit in WAL mode, and our hook was not called.
+// Proof that another hook has displaced a connection's WAL hook. SQLite has no call that says so
+// without replacing the hook. So this looks at what the connection has done: it has written pages
+// at a commit in WAL mode, and our hook was not called.
 //
-// Arm() remembers the counters of the connection, Proves() compares. Neither proves anything where
+// Arm() remembers the counters of the connection, Proves() compares them. Nothing is proved where
 // pages may have gone elsewhere (a temporary file, a database without a log, a cache that other
-// connections share) or were written before the commit (a spilled cache). No SQL.
+// connections share) or were written before the commit (a spilled cache). No SQL is run.
 // Thread rules: in the thread that uses the connection.
 #pragma once
 
@@ -24,13 +24,13 @@ class HookWitness {
     std::string name;
     bool log = false;  // it is in WAL mode
   };
-  // Begins to watch. `schemas`: all of the connection, temp included; none: they are not known.
+  // Begins to watch. `schemas`: all of the connection, with temp; empty where they are not known.
   void Arm(const std::vector<Schema>& schemas);
-  // Our hook was called, or the connection does what cannot be followed: what Arm() saw is void.
+  // Our hook was called, or the connection did what cannot be followed. What Arm() saw is void.
   void Disarm() { armed_ = false; }
   bool armed() const { return armed_; }
-  // Whether the connection has committed to a log since Arm(). What it committed within a statement
-  // that has not ended need not have called its hook yet.
+  // Whether the connection has committed to a log since Arm(). A commit within a statement that has
+  // not ended need not have called the hook yet.
   bool Proves(const std::vector<Schema>& schemas) const;
 
  private:

@@ -42,7 +42,7 @@ ManagedLog* ManagedLogs::Find(const char* schema, const char* file) {
   }
   auto database = file && *file ? Database::ForFile(file) : nullptr;
   if (!database) return nullptr;
-  std::list<ManagedLog> made(1);  // where memory ends no half-made entry is left
+  std::list<ManagedLog> made(1);  // so that no half-made entry is left where memory runs out
   ManagedLog& log = made.front();
   log.schema = schema;
   log.file = file;
@@ -55,7 +55,7 @@ ManagedLog* ManagedLogs::Find(const char* schema, const char* file) {
 }
 
 void ManagedLogs::LookForMain() {
-  // A database in memory has none, and that stays so until something is attached or deserialized.
+  // A database in memory has no log until something is attached or deserialized.
   if (!look_for_main_) return;
   look_for_main_ = false;
   main_ = Find("main", sqlite3_db_filename(db_, nullptr));
@@ -96,8 +96,8 @@ void ManagedLogs::MakeReady(ManagedLog& log) {
 
 void ManagedLogs::Bind(ManagedLog& log) {
   ++bindings_;
-  // The generation is read first: if the file changes in between, the next commit binds again. It
-  // does so, too, where memory ends on the way; the meter points nowhere until the end.
+  // The generation is read first: if the file changes in between, the next commit binds again. So
+  // it does where memory runs out on the way. The meter has no places until the end.
   const std::uint64_t generation = log.database->control_generation();
   log.control_generation = kNotBound;
   meter_.SetPlaces({});
@@ -160,7 +160,7 @@ void ManagedLogs::SetWish(ManagedLog& log, CheckpointWish wish) {
   CheckpointWishes& wishes = log.database->checkpoint_wishes();
   const bool allowed = wishes.allow_copying();
   wishes.Change(std::exchange(log.wish, wish), wish);
-  // What the background thread is copying just now ends here.
+  // Stops what the background thread may be copying now.
   if (allowed && !wishes.allow_copying()) log.database->CloseOwnConnections();
 }
 

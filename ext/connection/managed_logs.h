@@ -1,13 +1,13 @@
-// The databases behind the schemas of one connection, and the slab of their control files that each
-// is bound to.
+// The databases behind the schemas of one connection, each with the slab that the connection has in
+// the database's control file.
 //
-// A schema with a file has an entry once it has committed to its log, or a table or function has
-// asked about it. The entry keeps the Database alive until the schema is detached or the connection
-// closes.
-// The rule that is easy to break: Bind() and ForgetDetached() move what the statement meter points
-// to, so both take its places away first and set them again at the end.
-// Thread rules: in the thread that uses the connection; begin() and end() also under the
-// connection's mutex.
+// A schema with a file has an entry once the connection has committed to its log, or a table or
+// function has asked about it. The entry keeps the Database alive until the schema is detached or
+// the connection closes.
+// The rule that is easy to break: Bind() and ForgetDetached() change what the statement meter
+// points to. So both clear the meter's places first and set them again at the end.
+// Thread rules: in the thread that uses the connection; begin() and end() also in any thread that
+// holds the connection's mutex.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct sqlite3;
 
 namespace walmanager {
 
-// One schema with a file, and what the commit path needs to know of it.
+// One schema with a file, and what the commit path needs to know about it.
 struct ManagedLog {
   std::string schema;
   std::string file;
@@ -38,8 +38,8 @@ struct ManagedLog {
   std::uint64_t adopted = 0;         // the last wish of PRAGMA wal_autocheckpoint that was followed
   std::uint64_t log_position = 0;    // as of the last hook call
   std::optional<bool> commits_sync;  // as HostConnection
-  CheckpointWish wish = CheckpointWish::kNone;  // that its database knows of
-  WalIndex without_index;  // where there is no wal-index: what the hook and checkpoints say
+  CheckpointWish wish = CheckpointWish::kNone;  // as its database knows it
+  WalIndex without_index;  // what hook and checkpoints say, where there is no wal-index
 };
 
 class ManagedLogs {
@@ -54,30 +54,29 @@ class ManagedLogs {
   auto end() { return logs_.end(); }
   auto begin() const { return logs_.begin(); }
   auto end() const { return logs_.end(); }
-  // The log of the main database; nullptr where it has no file, or was not looked for yet.
+  // The log of the main database; nullptr where it has no file, or has not been looked for.
   ManagedLog* main() const { return main_; }
-  // Counts up with each change of what is bound: what points into a control file is void then.
+  // Counts up with each change of what is bound. Pointers into a control file are void then.
   std::uint32_t bindings() const { return bindings_; }
-  // Whether the next statement is to look: a schema may be gone, the trace was shown as displaced,
-  // or the main database has no log yet.
+  // Whether the next statement must look: a schema may be gone, the trace was shown as displaced,
+  // or the log of the main database was not found yet.
   bool wants_look() const { return may_be_detached_ | shown_displaced_ | !main_; }
 
   // The log of a schema, made at the first call; nullptr where there is no file. `file`: what
-  // sqlite3_db_filename has just returned for it.
+  // sqlite3_db_filename() has just returned for the schema.
   ManagedLog* Find(const char* schema, const char* file);
   void LookForMain();
-  // Binds databases that were attached since, so that other processes see that this connection may
-  // read them.
+  // Binds newly attached databases, so that other processes see that this connection may read them.
   void LookForAttached();
-  // Binds what another process has made: a connection that only reads makes no control file, but
-  // is to be seen in one.
+  // Binds control files that another process has made: a connection that only reads makes none, but
+  // must be visible in it.
   void LookForControls();
   // A DETACH was seen, or a statement that may put another file under a schema.
   void ExpectDetach() { may_be_detached_ = true; }
   bool may_be_detached() const { return may_be_detached_; }
   void ForgetDetached();
 
-  // Makes the control file where that is due, and takes a slab of it.
+  // Makes the control file where that is due, and claims a slab of it.
   void MakeReady(ManagedLog& log);
   void BindIfChanged(ManagedLog& log) {
     if (!log.control || log.control_generation != log.database->control_generation()) Bind(log);
@@ -85,15 +84,14 @@ class ManagedLogs {
   // Tells the statement meter the slabs of this connection.
   void SetPlaces();
 
-  // What this connection wants of automatic checkpoints, as WalHook knows it. The databases are
-  // told.
+  // Whether this connection wants automatic checkpoints, as WalHook knows it. Tells the databases.
   void SetAutomatic(bool automatic);
   // This connection commits to `log` under our hook, and wants automatic checkpoints.
   void WantCheckpoints(ManagedLog& log) { SetWish(log, CheckpointWish::kWanted); }
 
-  // In the `trace` of connection_metrics.
+  // Publishes the state of the trace in connection_metrics.
   void PublishTrace(TraceState state);
-  // A commit was seen whose statement was not: our trace has been displaced.
+  // A commit was seen, but not the start of its statement: our trace has been displaced.
   void ShowDisplaced(ManagedLog& log);
   bool shown_displaced() const { return shown_displaced_; }
   void ForgetDisplaced() { shown_displaced_ = false; }
@@ -102,7 +100,7 @@ class ManagedLogs {
   void SetApplication(const std::string& name);
   std::uint64_t id() const { return id_; }
 
-  // Before the database changes its mode, which needs it to be open on no other connection.
+  // Before the database changes its mode, for which no other connection may have it open.
   void CloseOwnConnections();
   // PRAGMA synchronous has been changed.
   void ForgetSynchronous();
@@ -114,8 +112,8 @@ class ManagedLogs {
   void Introduce(ManagedLog& log);
   void SetWish(ManagedLog& log, CheckpointWish wish);
 
-  // What every statement reads stands first and together.
-  std::list<ManagedLog> logs_;  // an entry stays where it is while others come and go
+  // What every statement reads comes first and together.
+  std::list<ManagedLog> logs_;  // an entry keeps its address while others come and go
   ManagedLog* main_ = nullptr;
   std::uint32_t bindings_ = 1;
   bool may_be_detached_ = false;

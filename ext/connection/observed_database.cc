@@ -7,8 +7,8 @@ Result<std::vector<Schema>> ObservedDatabase::Schemas() {
   schema.name = "main";
   schema.file = database_.path();
   if (database_.LastLook()) schema.journal_mode = "wal";
-  // It owns nothing: the thread that drops the last reference to a database waits for the thread
-  // that evaluates the checks, and that must not be the same.
+  // A pointer that does not own: the thread that drops the last reference to a database waits for
+  // the thread that evaluates the checks, and must not be that thread.
   schema.database = std::shared_ptr<Database>(std::shared_ptr<void>(), &database_);
   return std::vector<Schema>{std::move(schema)};
 }

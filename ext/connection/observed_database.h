@@ -1,8 +1,8 @@
-// One database as tables describe it for its health watch: without a connection of the host's, so
-// without SQL, hooks or a place in the control file, and without opening a file. What belongs to
-// one connection it does not know.
+// One database as tables describe it for its health watch: without a connection of the host, so
+// without SQL, hooks or a place in the control file, and without opening a file. It knows nothing
+// that belongs to one connection.
 //
-// Thread rules: all but is_over() in the thread that evaluates the health checks.
+// Thread rules: everything except is_over() runs in the thread that evaluates the health checks.
 #pragma once
 
 #include "ext/connection/table_source.h"
@@ -25,12 +25,12 @@ class ObservedDatabase final : public TableSource {
   std::optional<std::int64_t> PageSize(const Schema& schema) override;
   std::string InlineBecause(const Schema& schema) override;
   bool automatic() const override { return true; }
-  // As a connection has last found it.
+  // As a connection last found it.
   std::optional<ReplicatorState> FindReplicator(const Schema& schema) override;
   std::vector<MarksBefore> ReadMarksBefore() override { return {}; }
   std::optional<ReadMarks> FindReadMarks(const Schema& schema) override;
   AskersTransaction TransactionOf(const Schema&) const override { return {}; }
-  // The watch itself asks.
+  // Does nothing, since the watch itself asks.
   void Watch(const Schema&, Database::Watching) override {}
 
  private:

@@ -19,18 +19,19 @@ void PublishedConnection::SetPlaces(std::vector<Place> places) {
 }
 
 bool PublishedConnection::TransactionStays(QueryKind kind) const {
-  // Nothing else begins one, and what SQLite ends by itself is a transaction that was known.
+  // No other kind of statement begins a transaction, and there is none that SQLite could end.
   if (transaction_ == 0) return kind != QueryKind::kTransaction;
   if (sqlite3_get_autocommit(db_) != 0) return false;
   return IsExplicit(transaction_) && !only_begun() && kind != QueryKind::kTransaction;
 }
 
 bool PublishedConnection::IsFailedUpgrade(const StatementNature& ended) const {
-  // Not of the schema: CREATE ... IF NOT EXISTS and DROP ... IF EXISTS may only read.
+  // Statements that change the schema do not count: CREATE ... IF NOT EXISTS and DROP ... IF EXISTS
+  // may only read.
   if (ended.reads_only || ended.query_kind != QueryKind::kWrite) return false;
-  // The first thing such a statement does is to begin to write, be it to a TEMP table or an
-  // attached database; SQLite rolls back where a write cannot be undone alone. Of a read-only
-  // database it is no conflict.
+  // Such a statement first begins a write transaction, also for a TEMP table or an attached
+  // database. SQLite rolls the whole transaction back where it cannot undo a write alone. On a
+  // read-only database the failure is no conflict.
   return (sqlite3_get_autocommit(db_) != 0 || sqlite3_txn_state(db_, nullptr) == SQLITE_TXN_READ) &&
          sqlite3_db_readonly(db_, "main") == 0;
 }
@@ -56,17 +57,17 @@ PublishedConnection::Upgrade PublishedConnection::FollowTransaction(const Statem
   }
   if (rolled_back) CountRollback();
   std::uint64_t held = Held(transaction_);
-  // A statement that has returned rows and has not ended yet has read.
+  // A statement that has returned a row and still runs has read.
   if (only_begun() && active != 0 && !ended.reads_only && other_has_read) held = SQLITE_TXN_READ;
   const std::uint64_t mark = automatic ? 0 : kExplicitTransaction;
-  // What reads changes nothing where something is held already.
+  // A statement that reads changes nothing where a lock is held already.
   if (ended.reads_only && held != 0 && was_explicit == (mark != 0) &&
       ended.query_kind != QueryKind::kTransaction) {
     return Upgrade::kNone;
   }
   const auto state = static_cast<std::uint64_t>(sqlite3_txn_state(db_, "main"));
   const bool had_read = !automatic && held == SQLITE_TXN_READ;
-  // Of attached databases only SQLite knows.
+  // Only SQLite knows the state of attached databases.
   if ((state | mark) != transaction_ || places_.size() > 1) {
     ShowTransaction(state | mark, start_ns);
   }
@@ -92,7 +93,7 @@ void PublishedConnection::ShowTransaction(std::uint64_t state, std::uint64_t sta
       now = static_cast<std::uint64_t>(held) | (state & kExplicitTransaction);
     }
     const std::uint64_t before = Get(info.transaction);
-    // It begins with BEGIN, and once more with the first statement that reads or writes.
+    // Its time begins with BEGIN, and again with the first statement that reads or writes.
     if (now == 0 || before == 0 || (Held(now) != 0 && Held(before) == 0)) {
       Put(info.transaction_ns, now == 0 ? 0 : start_ns);
     }

@@ -1,10 +1,10 @@
 // What other processes see of a connection while it works: the statement that runs, the
-// transaction, the memory it takes. All of it are words in the connection's slabs, one slab for
-// each of its databases (layout::ConnectionInfo).
+// transaction, the memory that it uses. These are words in the connection's slabs, of which it has
+// one in the control file of each of its databases (layout::ConnectionInfo).
 //
 // On the path of every statement, as a part of StatementMeter: no allocation, no system call, no
 // SQL. Thread rules: in the thread that uses the connection. Other processes read the words at any
-// time, one by one, so each is a relaxed store of its own.
+// time, one by one, so each word is written by a relaxed store.
 #pragma once
 
 #include <cstddef>
@@ -38,19 +38,20 @@ class PublishedConnection {
     layout::ConnectionInfo* info;
     std::string schema;
   };
-  // The main database's first. What was shown before is to be shown again.
+  // The place of the main database comes first. The caller shows again what was shown before.
   void SetPlaces(std::vector<Place> places);
-  // `body(info)` for each. Most connections have one, which is known without a look into a vector.
+  // Calls `body(info)` for each place. Most connections have one, which needs no look into a
+  // vector.
   template <typename Body>
   void ForPlaces(const Body& body) {
     if (main_) [[likely]]
       body(*main_);
     for (std::size_t i = 1; i < places_.size(); ++i) body(*places_[i].info);
   }
-  // The first place, to be fetched before it is written; nullptr where there is none.
+  // The first place, so that it can be fetched before it is written; nullptr where there is none.
   const void* first() const { return main_; }
 
-  // --- the statement that runs longest of those that run
+  // --- of the statements that run, the one that began first
 
   void ShowStatement(std::uint64_t query_id, std::uint64_t rows, std::uint64_t start_ns) {
     ForPlaces([&](layout::ConnectionInfo& info) {
@@ -68,36 +69,36 @@ class PublishedConnection {
 
   // --- the transaction
 
-  // Whether a statement of this kind, the only one that runs, has left it as it was.
+  // Whether a statement of this kind, when no other one runs, has left the transaction as it was.
   bool TransactionStays(QueryKind kind) const;
-  // BEGIN has begun it, and nothing was read or written since, as far as is known.
+  // Whether BEGIN has begun it and nothing was read or written since, as far as is known.
   bool only_begun() const { return transaction_ == kExplicitTransaction; }
-  // A statement has ended. The answer: whether it has written in a transaction that had read, or
-  // failed to. `active`: how many others run; `other_has_read`: one of them has returned a row.
+  // A statement has ended. Returns whether it has written in a transaction that had read, or failed
+  // to. `active`: how many other statements run; `other_has_read`: one of them has returned a row.
   enum class Upgrade { kNone, kDone, kFailed };
   Upgrade FollowTransaction(const StatementNature& ended, std::uint64_t start_ns,
                             std::size_t active, bool other_has_read);
-  // The transaction as it is now, where it was not seen to begin.
+  // Shows the transaction as it is now, where its beginning was not seen.
   void ShowTransactionNow(std::uint64_t now_ns);
   void ForgetTransaction() { ShowTransaction(0, 0); }
-  // In places that have been set since.
+  // Shows it in places that were set after it was shown.
   void ShowTransactionAgain() { ShowTransaction(transaction_, transaction_ns_); }
 
   // --- what SQLite knows of the connection
 
-  // Its memory. `all`: also of schema and statements, which takes longer. Not within a callback of
-  // SQLite's that allocates.
+  // Shows its memory. `all`: also the memory of schema and statements, which takes longer to find.
+  // Must not run inside a callback that SQLite calls while it allocates memory.
   void ShowMemory(bool all);
-  // Whether it enforces foreign keys; a call without SQL.
+  // Shows whether it enforces foreign keys. A call without SQL.
   void ShowForeignKeys();
 
  private:
   void ShowTransaction(std::uint64_t state, std::uint64_t start_ns);
   void CountRollback();
-  // Of a statement that writes, in a transaction that has read.
+  // Whether a statement that writes has failed to, in a transaction that had read.
   bool IsFailedUpgrade(const StatementNature& ended) const;
 
-  // All of it in one cache line, which every statement fetches.
+  // All members are in one cache line, which every statement fetches.
   layout::ConnectionInfo* main_ = nullptr;  // of the first place
   std::uint64_t transaction_ = 0;           // TransactionState and kExplicitTransaction
   std::vector<Place> places_;

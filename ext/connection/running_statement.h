@@ -1,7 +1,6 @@
-// What the trace of a connection knows of the statement that runs, for the commit that the
-// statement may end with.
+// What the trace of a connection knows about the statement that runs, for the commit at its end.
 //
-// Part of the first cache lines of ConnectionEvents, since every statement writes it.
+// In the first cache lines of ConnectionEvents, since every statement writes it.
 // Thread rules: in the thread that uses the connection.
 #pragma once
 
@@ -11,11 +10,11 @@ namespace walmanager {
 
 struct RunningStatement {
   std::uint64_t start_ns = 0;
-  std::uint64_t serial = 0;     // of the statement on its connection; 0: none was seen
+  std::uint64_t serial = 0;     // number of the statement on its connection; 0: none was seen
   bool traced = false;          // our trace callback has been called at least once
   bool may_commit = false;      // it writes, or ends a transaction
-  bool wants_database = false;  // no own connection may be open in its way
-  // Since the last call of the WAL hook a write that returns rows has begun: left half-way it
+  bool wants_database = false;  // it needs that no own connection has the database open
+  // A write that returns rows has begun since the last call of the WAL hook. Left half-way, it
   // commits without the hook, and SQLite calls the hook when the next statement ends.
   bool hook_is_owed = false;
 };

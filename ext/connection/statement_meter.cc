@@ -11,9 +11,9 @@
 namespace walmanager {
 namespace {
 
-constexpr std::uint64_t kExactNs = 100'000;  // longer ones are not sampled
-constexpr std::uint64_t kSampled = 16;  // of how many shorter ones the statuses of one are read
-constexpr std::uint64_t kCacheSampled = 64;  // and the cache of one is watched
+constexpr std::uint64_t kExactNs = 100'000;  // each longer execution is looked at
+constexpr std::uint64_t kSampled = 16;  // of shorter ones, one in so many has its statuses read
+constexpr std::uint64_t kCacheSampled = 64;  // and one in so many has its cache watched
 constexpr std::uint64_t kRunsUntilHot = 64;
 constexpr std::size_t kMostKnown = 1024;
 constexpr std::size_t kMostFingerprints = 1024;
@@ -28,10 +28,10 @@ constexpr std::uint32_t kStepsOfFalseStart = 4;
 constexpr std::array kCacheOps = {SQLITE_DBSTATUS_CACHE_HIT, SQLITE_DBSTATUS_CACHE_MISS,
                                   SQLITE_DBSTATUS_CACHE_WRITE, SQLITE_DBSTATUS_CACHE_SPILL};
 
-// Up to 3.38 SQLite tells of the second try of a statement, too.
-bool TellsTwice() {
-  constexpr int kTellsOnce = 3039000;
-  static const bool twice = sqlite3_libversion_number() < kTellsOnce;
+// Up to 3.38 SQLite announces the second try of a statement, too.
+bool AnnouncesTwice() {
+  constexpr int kAnnouncesOnce = 3039000;
+  static const bool twice = sqlite3_libversion_number() < kAnnouncesOnce;
   return twice;
 }
 
@@ -47,7 +47,7 @@ void StatementMeter::Bind(std::shared_ptr<ControlFile> control, std::size_t slab
   memory_ = control_->memory();
   slab_ = slab;
   ++epoch_;
-  // What it points to may be gone.
+  // These point into the earlier control file, which may be gone.
   for (auto& [stmt, known] : known_) known.hot = nullptr;
   next_look_ns_ = 0;
 }
@@ -100,17 +100,17 @@ void StatementMeter::ShowOldest() {
 void StatementMeter::SetLimits(std::uint64_t slow_ns, std::size_t max_queries) {
   slow_ns_ = slow_ns;
   max_queries_ = max_queries;
-  most_take_ns_ = TellsTwice() ? 0 : std::min(slow_ns, kExactNs);
+  most_take_ns_ = AnnouncesTwice() ? 0 : std::min(slow_ns, kExactNs);
 }
 
 std::int64_t StatementMeter::UnixMsAt(std::uint64_t now_ns) {
   return unix_offset_ms_ + static_cast<std::int64_t>(now_ns / 1'000'000);
 }
 
-StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql) {
+StatementMeter::Known& StatementMeter::MakeEntry(sqlite3_stmt* stmt) {
   // Not again and again where thousands are open at once.
   if (known_.size() >= kMostKnown + 2 * active_) {
-    // Those of handles that are gone are not told from others. An active one stays.
+    // Which handles are gone is not known, so all entries go but those of running statements.
     std::erase_if(known_, [](const auto& entry) { return entry.second.start_ns == 0; });
     last_ = ended_ = met_ = nullptr;
   }
@@ -122,30 +122,6 @@ StatementMeter::Known& StatementMeter::Learn(sqlite3_stmt* stmt, const char* sql
   if (ended_ == &known) ended_ = nullptr;
   known = Known();
   known.stmt = stmt;
-  const std::string_view text(sql);
-  const std::size_t hash = std::hash<std::string_view>()(text);
-  if (text.size() <= kMostKeptBytes) {
-    known.sql = text;
-  } else {
-    known.long_hash = hash;
-  }
-  auto found = fingerprints_.find(hash);
-  if (found == fingerprints_.end()) {
-    if (fingerprints_.size() >= kMostFingerprints) fingerprints_.clear();
-    const NormalizedQuery query = Normalize(text, sizeof(layout::QueryEntry::text) - 1);
-    found = fingerprints_.emplace(hash, Fingerprint{query.id, query.kind, ClassifyStatement(sql)})
-                .first;
-    QueryStatistics statistics(memory_);
-    const auto entry = statistics.FindOrMake(query, UnixMs(), max_queries_);
-    if (entry) statistics.SawText(*entry, hash);
-  }
-  known.id = found->second.id;
-  known.nature = {found->second.statement_kind, found->second.kind,
-                  sqlite3_stmt_readonly(stmt) != 0};
-  known.counts_changes =
-      known.nature.query_kind == QueryKind::kWrite && sqlite3_column_count(stmt) == 0;
-  known.ReadAll();
-  last_ = &known;
   return known;
 }
 
@@ -188,7 +164,7 @@ const Looked& StatementMeter::LookAt(Known& known, std::uint64_t duration_ns) {
   known.LookAgain(looked_);
   if (!known.cache_is_watched) return looked_;
   const auto after = ReadCache();
-  // A short one stands for those before it that were not watched.
+  // A short execution stands for the unwatched ones before it.
   const std::uint32_t weight = duration_ns >= kExactNs ? 1 : known.cache_uncovered;
   const auto part = [&](Known::Cache which) {
     return CountedSince(known.cache_before[which], after[which]) * weight;
@@ -202,16 +178,40 @@ const Looked& StatementMeter::LookAt(Known& known, std::uint64_t duration_ns) {
   return looked_;
 }
 
-StatementMeter::Known& StatementMeter::Meet(sqlite3_stmt* stmt, const char* sql) {
+void StatementMeter::Meet(sqlite3_stmt* stmt, const char* sql) {
   Known* known = Find(stmt);
-  if (!known || !known->IsOf(sql)) {
-    known = &Learn(stmt, sql);
-  } else if (known->Read(Known::kVmSteps) < known->status[Known::kVmSteps]) {
-    known->BeginAnew();
+  if (known && known->IsOf(sql)) {
+    if (known->Read(Known::kVmSteps) < known->status[Known::kVmSteps]) known->BeginAnew();
+  } else {
+    known = &MakeEntry(stmt);
+    const std::string_view text(sql);
+    const std::size_t hash = std::hash<std::string_view>()(text);
+    if (text.size() <= kMostKeptBytes) {
+      known->sql = text;
+    } else {
+      known->long_hash = hash;
+    }
+    auto found = fingerprints_.find(hash);
+    if (found == fingerprints_.end()) {
+      if (fingerprints_.size() >= kMostFingerprints) fingerprints_.clear();
+      const NormalizedQuery query = Normalize(text, sizeof(layout::QueryEntry::text) - 1);
+      found = fingerprints_.emplace(hash, Fingerprint{query.id, query.kind, ClassifyStatement(sql)})
+                  .first;
+      QueryStatistics statistics(memory_);
+      const auto entry = statistics.FindOrMake(query, UnixMs(), max_queries_);
+      if (entry) statistics.SawText(*entry, hash);
+    }
+    known->id = found->second.id;
+    known->nature = {found->second.statement_kind, found->second.kind,
+                     sqlite3_stmt_readonly(stmt) != 0};
+    known->counts_changes =
+        known->nature.query_kind == QueryKind::kWrite && sqlite3_column_count(stmt) == 0;
+    known->ReadAll();
+    last_ = known;
   }
   known->text = sql;
   known->next_run = RunsOf(stmt) + 1;
-  return *known;
+  met_ = known;
 }
 
 void StatementMeter::EndUnseen(Known& known) {
@@ -219,10 +219,10 @@ void StatementMeter::EndUnseen(Known& known) {
   if (oldest_ == &known) oldest_ = nullptr;
 }
 
-bool StatementMeter::IsSecondTry(const Known& known, bool told) const {
-  if (&known != ended_ || known.last_had_rows || (told && !TellsTwice())) return false;
-  // Prepared anew after an execution that was whole, it is not the same: that had more steps.
-  return (!told || known.last_may_be_false) &&
+bool StatementMeter::IsSecondTry(const Known& known, bool announced) const {
+  if (&known != ended_ || known.last_had_rows || (announced && !AnnouncesTwice())) return false;
+  // A whole execution, after which the statement was prepared again, had more steps.
+  return (!announced || known.last_may_be_false) &&
          known.Read(Known::kReprepares) != known.reprepares_seen;
 }
 
@@ -240,7 +240,7 @@ void StatementMeter::GoOn(Known& known) {
       [](layout::ConnectionInfo& info) { AddOwn(info.statements, ~std::uint64_t{0}); });
   --known.runs;
   known.start_ns = known.last_start_ns;
-  known.last_had_rows = true;  // what it was is known now
+  known.last_had_rows = true;  // so that it is not taken for a first try again
   known.rows = 0;
   ShowBegin(known);
 }
@@ -257,7 +257,8 @@ void StatementMeter::Begin(Known& known) {
 
 bool StatementMeter::EndedAsMost(Known& known, std::uint64_t now_ns) {
   const std::uint64_t start_ns = known.start_ns, ns = now_ns - start_ns;
-  // One branch for all that is seldom: none of them has been foreseen where many take turns.
+  // One branch for all that is seldom: where many connections take turns, the processor predicts
+  // none of several.
   const bool seldom = (ns >= most_take_ns_) | (now_ns < start_ns) | (start_ns == 0) |
                       (now_ns >= next_look_ns_) | (known.rows == 0) | !known.nature.reads_only |
                       (known.nature.query_kind == QueryKind::kOther) | known.cache_is_watched |
@@ -301,11 +302,11 @@ void StatementMeter::Ended(sqlite3_stmt* stmt, std::uint64_t now_ns) {
 
 void StatementMeter::EndedAsAny(Known& known, std::uint64_t now_ns) {
   if (!known.runs_now()) {
-    if (!IsSecondTry(known, /*told=*/false)) return;
+    if (!IsSecondTry(known, /*announced=*/false)) return;
     GoOn(known);
   }
   Execution execution = Measure(known, now_ns);
-  // A PRAGMA may have changed it.
+  // A PRAGMA may have changed whether foreign keys are enforced.
   if (known.nature.query_kind == QueryKind::kOther) published_.ShowForeignKeys();
   if (now_ns >= next_look_ns_) LookOnceASecond(now_ns);
   execution.at_ms = UnixMsAt(now_ns);
@@ -331,7 +332,7 @@ Execution StatementMeter::Measure(const Known& known, std::uint64_t now_ns) cons
   execution.duration_ns = now_ns > known.start_ns ? now_ns - known.start_ns : 0;
   execution.rows = known.rows;
   if (known.counts_changes) {
-    // One that failed at its start leaves the count of the one before.
+    // Where a statement failed at its start, sqlite3_changes() is still that of the one before.
     const bool changed = sqlite3_total_changes(db_) != known.changes_before;
     execution.rows = changed ? static_cast<std::uint64_t>(sqlite3_changes(db_)) : 0;
   }
@@ -342,7 +343,7 @@ Execution StatementMeter::Measure(const Known& known, std::uint64_t now_ns) cons
 void StatementMeter::LookOnceASecond(std::uint64_t now_ns) {
   // The wall clock may have been set.
   unix_offset_ms_ = UnixMs() - static_cast<std::int64_t>(now_ns / 1'000'000);
-  // Connections that begin in one moment do not all look in one moment.
+  // Spreads the looks of connections that began at the same moment.
   constexpr std::uint64_t kStepNs = 37'000'000;
   next_look_ns_ = now_ns + kSecondNs + (next_look_ns_ == 0 ? slab_ * kStepNs % kSecondNs : 0);
   published_.ShowMemory(looks_++ % kLooksBetweenAll == 1);
@@ -355,7 +356,7 @@ void StatementMeter::Sample(Known& known, Execution& execution) {
     execution.looked = &LookAt(known, execution.duration_ns);
   }
   if (execution.rows == 0) known.reprepares_seen = known.Read(Known::kReprepares);
-  if (TellsTwice()) {
+  if (AnnouncesTwice()) {
     const std::uint32_t steps = known.Read(Known::kVmSteps);
     known.last_may_be_false = CountedSince(known.steps_seen, steps) <= kStepsOfFalseStart;
     known.steps_seen = steps;
@@ -377,7 +378,7 @@ void StatementMeter::Count(Known& known, const Execution& execution, std::uint64
   }
   known.min_before_ns = statistics.LeastNs(known.hot, known.entry);
   known.hot ? statistics.Add(*known.hot, execution) : statistics.Add(known.entry, execution);
-  // Where the schema has changed, the plan may have.
+  // Where the schema has changed, the plan may have changed.
   const bool other_plan = execution.looked && execution.looked->reprepares != 0 &&
                           statistics.PlanSchemaVersion(known.entry);
   if (other_plan) known.plan_looked_ns = 0;
@@ -409,13 +410,14 @@ void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::
   const std::int64_t unix_ms = UnixMsAt(ended_->last_start_ns);
   QueryStatistics statistics(control.memory());
   if (&control == control_.get()) {
-    // Its handle may be gone: a commit of the blob or backup interface has no statement.
+    // The statement's handle may be gone: a commit of the blob or backup interface has no
+    // statement.
     if (Locate(*ended_, unix_ms, nullptr)) {
       statistics.AddCommit(ended_->hot, ended_->entry, frames, stall_ns);
     }
     return;
   }
-  // Of an attached database.
+  // A commit to an attached database.
   const auto entry = FindOrMake(statistics, *ended_, unix_ms, nullptr);
   if (entry) statistics.AddCommit(nullptr, *entry, frames, stall_ns);
 }

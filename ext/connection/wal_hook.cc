@@ -13,7 +13,7 @@ namespace walmanager {
 namespace {
 
 // What PRAGMA wal_autocheckpoint says: N > 0 where SQLite's own autocheckpoint is the hook, 0 where
-// there is none or another's.
+// there is no hook or another one.
 Result<std::int64_t> AskAutocheckpoint(sqlite3* db) {
   const auto frames = QueryText(db, "PRAGMA wal_autocheckpoint");
   if (!frames.ok()) return frames.error();
@@ -29,7 +29,7 @@ void WalHook::Place() {
   placed_ = true;
   displaced_ = false;
   witness_.Disarm();
-  // The next statement that writes begins to watch whether the hook is called.
+  // From the next statement that writes on, the witness watches whether the hook is called.
   plain_writes_at_hook_ = plain_writes_ - 1;
 }
 
@@ -44,7 +44,7 @@ bool WalHook::HasBuiltinByDefault() {
 }
 
 void WalHook::ReadAtLoad() {
-  // Where another hook stands it could not be given back: it is left alone.
+  // A hook of the program could not be put back after a look at it, so it is left alone.
   const auto frames = AskAutocheckpoint(db_);
   wanted_ = frames.ok() && frames.value() > 0;
   wanted_ ? Place() : Publish();
@@ -52,10 +52,10 @@ void WalHook::ReadAtLoad() {
 
 void WalHook::LookAndPlace() {
   // The program may have set a hook of its own, or called sqlite3_wal_autocheckpoint(), since it
-  // opened the connection. This PRAGMA reads no table, and is all that tells without a change.
+  // opened the connection. Only this PRAGMA can tell without changing the hook. It reads no table.
   const auto frames = AskAutocheckpoint(db_);
   if (!frames.ok()) {
-    // For a moment (interrupted, no memory), or the program's authorizer forbids it.
+    // Either an error that passes (interrupted, no memory), or the program's authorizer forbids it.
     const ErrorCode code = frames.error().code;
     if (code == ErrorCode::kInterrupt || code == ErrorCode::kNoMemory ||
         code == ErrorCode::kLocked || code == ErrorCode::kBusy) {
@@ -74,7 +74,8 @@ HookState WalHook::Probe() {
   const auto frames = AskAutocheckpoint(db_);
   const std::int64_t builtin = frames.ok() ? frames.value() : 0;
   if (builtin > 0) {
-    // SQLite's own is in place: it came back by sqlite3_wal_autocheckpoint() or unseen by a trace.
+    // SQLite's own hook stands: sqlite3_wal_autocheckpoint() was called, or a PRAGMA was not
+    // traced.
     if (placed_) {
       ++wish_;
       wished_frames_ = builtin;
@@ -85,7 +86,7 @@ HookState WalHook::Probe() {
   }
   if (displaced_) return HookState::kDisplaced;
   if (!placed_) return HookState::kOff;
-  // In a transaction a hook that is due has not been called yet.
+  // Within a transaction SQLite has not called the hook yet.
   if (!InAutocommit(db_)) return HookState::kActive;
   const auto schemas = WitnessedSchemas(/*may_ask=*/true);
   if (row_writes_ == row_writes_at_witness_ && witness_.Proves(schemas)) {
@@ -100,7 +101,7 @@ HookState WalHook::Probe() {
 
 void WalHook::Doubt(std::uint64_t statement) {
   if (!placed_ || displaced_) return;
-  // At ever longer distances: a program may write to temporary tables alone.
+  // Looks come at ever longer distances: a program may write only to temporary tables.
   const std::uint64_t unheard = plain_writes_ - plain_writes_at_hook_ - 1;
   if ((unheard & (unheard - 1)) != 0) return;
   const auto schemas = WitnessedSchemas(/*may_ask=*/false);
@@ -109,7 +110,7 @@ void WalHook::Doubt(std::uint64_t statement) {
     row_writes_at_witness_ = row_writes_;
     suspected_at_ = 0;
   } else if (suspected_at_ == 0) {
-    // What the blob interface commits calls the hook when the next statement ends.
+    // For a commit by the blob interface, SQLite calls the hook when the next statement ends.
     suspected_at_ = statement;
   } else if (statement > suspected_at_ + 1 && InAutocommit(db_)) {
     SetDisplaced();
@@ -143,7 +144,7 @@ std::vector<HookWitness::Schema> WalHook::WitnessedSchemas(bool may_ask) {
     }
   }
   for (HookWitness::Schema& schema : schemas) {
-    if (schema.name == "temp") continue;  // it never has a log, and to ask would open it
+    if (schema.name == "temp") continue;  // it never has a log, and asking would open it
     if (may_ask) {
       const auto mode = QueryText(db_, "PRAGMA " + QuoteName(schema.name) + ".journal_mode");
       schema.log = mode.ok() && mode.value() == "wal";
@@ -155,13 +156,14 @@ std::vector<HookWitness::Schema> WalHook::WitnessedSchemas(bool may_ask) {
 }
 
 void WalHook::AutocheckpointIsRead() {
-  // Where our hook is not placed yet, or is displaced, what it reads is what SQLite has.
+  // Where our hook is not placed yet, or is displaced, the program reads SQLite's own value.
   if (placed_ && automatic()) read_our_zero_ = true;
 }
 
 void WalHook::FollowAutocheckpoint(const char* sql) {
-  // SQLite did it when the statement was prepared, as it is before each of its runs: its hook, or
-  // none, stands where our hook stood. What sqlite3_wal_hook returns is that hook's argument: N.
+  // SQLite changed the hook when the statement was prepared, which it is before each run: its
+  // own hook, or none, stands in the place of ours. sqlite3_wal_hook() returns that hook's
+  // argument: N.
   void* displaced = sqlite3_wal_hook(db_, callback_, argument_);
   placed_ = true;
   if (displaced == argument_) return;
@@ -180,7 +182,7 @@ void WalHook::FollowAutocheckpoint(const char* sql) {
 }
 
 void WalHook::FollowZero(const char* sql) {
-  // A program that has read the 0 of our hook, and sets 0 twice, set it for a while and puts back
+  // A program that read 0 because of our hook, set 0 for a while and then sets 0 again puts back
   // what it has read.
   automatic_ = !automatic_ && read_our_zero_ && SetsAutocheckpointToZero(sql);
 }
@@ -189,7 +191,7 @@ void WalHook::StoreWish(ManagedLog& log) {
   log.adopted = wish_;
   ChangeMark mark = ThisChange();
   mark.by += " PRAGMA";
-  const Status status = log.database->Change(
+  const Status status = log.database->ChangeSettings(
       true,
       [&](StoredSettings& stored) -> Status {
         if (stored.AdoptCheckpointFrames(wished_frames_, mark)) return Ok{};

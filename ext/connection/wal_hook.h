@@ -1,12 +1,13 @@
-// The WAL hook of one connection: whether our hook stands, and what the program wants of automatic
-// checkpoints. What happens when it is called is in commit_path.h.
+// The WAL hook of one connection: whether our hook stands, and whether the program wants automatic
+// checkpoints. commit_path.h has what happens when the hook is called.
 //
 // SQLite has one hook for each connection, and its own autocheckpoint is such a hook. Our hook
 // takes the place of the autocheckpoint, leaves any other hook alone, and follows what the program
 // asks for by PRAGMA wal_autocheckpoint. The rule that is easy to break: sqlite3_wal_hook() returns
-// the hook's argument, not the hook, so which hook stands cannot be asked without replacing it.
-// Thread rules: in the thread that uses the connection. What runs SQL says so: it may not be called
-// within the trace callback, unless its comment says why it may.
+// the hook's argument, not the hook, so it is impossible to ask which hook stands without replacing
+// it.
+// Thread rules: in the thread that uses the connection. Functions that run SQL say so. They may not
+// be called within the trace callback, unless their comment says why they may.
 #pragma once
 
 #include <cstdint>
@@ -30,28 +31,29 @@ class WalHook {
   WalHook(const WalHook&) = delete;
   WalHook& operator=(const WalHook&) = delete;
 
-  // On a connection that is open already: places our hook where SQLite's own autocheckpoint is.
-  // Runs SQL.
+  // At a load on an open connection: places our hook where SQLite's own autocheckpoint is. Runs
+  // SQL.
   [[gnu::cold]] void ReadAtLoad();
-  // On a connection that was only being opened: to be placed at the first statement or commit.
+  // Whether the first statement or commit is to place it: the extension was loaded while the
+  // connection was being opened.
   bool is_to_be_placed() const { return !placed_ && wanted_; }
-  // Places our hook where SQLite's own autocheckpoint is, and leaves any other alone. Runs a
+  // Places our hook where SQLite's own autocheckpoint is, and leaves any other hook alone. Runs a
   // PRAGMA that reads no table, so a trace callback may call it.
   [[gnu::cold]] void LookAndPlace();
   // Whether our hook stands. Takes it back from SQLite's own autocheckpoint. Runs SQL.
   HookState Probe();
 
   // Whether the connection wants automatic checkpoints: the program has not turned them off with
-  // PRAGMA wal_autocheckpoint=0, and the hook is not its own.
+  // PRAGMA wal_autocheckpoint=0, and has no hook of its own.
   bool automatic() const { return automatic_ && wanted_ && !displaced_; }
 
   // --- statements that the trace announces
 
   // PRAGMA wal_autocheckpoint=N: takes the hook back and keeps N as a wish.
   void FollowAutocheckpoint(const char* sql);
-  // PRAGMA wal_autocheckpoint, which reads.
+  // PRAGMA wal_autocheckpoint without a value.
   void AutocheckpointIsRead();
-  // The connection does what the witness cannot follow, such as to end WAL mode.
+  // The connection does something that the witness cannot follow, such as to leave WAL mode.
   void ForgetWitness() { witness_.Disarm(); }
   void TransactionEnds() { ++plain_writes_; }
   // A statement that writes and returns no row. `statement`: its serial number.
@@ -59,8 +61,8 @@ class WalHook {
     if (plain_writes_++ != plain_writes_at_hook_) [[unlikely]]
       Doubt(statement);
   }
-  // A statement that writes and returns rows. True once in 64 of them, and for the first: what such
-  // statements have committed without the hook is to be looked for.
+  // A statement that writes and returns rows. True for the first of them and then once in 64: then
+  // look for what such statements have committed without the hook.
   bool RowWriteBegins() { return row_writes_++ % kRowWritesBetweenLooks == 0; }
 
   // --- the hook has been called
@@ -69,9 +71,9 @@ class WalHook {
     plain_writes_at_hook_ = plain_writes_;
     witness_.Disarm();
   }
-  // So it stands, even if it was thought to be displaced.
+  // So it stands, even if it seemed to be displaced.
   void ProvedToStand();
-  // Keeps what PRAGMA wal_autocheckpoint=N asked for in the settings of the log's database.
+  // Stores what PRAGMA wal_autocheckpoint=N asked for in the settings of the log's database.
   void FollowWish(ManagedLog& log) {
     if (log.adopted != wish_) [[unlikely]]
       StoreWish(log);
@@ -81,25 +83,26 @@ class WalHook {
   static constexpr std::uint64_t kRowWritesBetweenLooks = 64;
 
   [[gnu::cold]] void Place();
-  // A statement that writes begins, and the one before it did not call the hook.
+  // A statement that writes begins, and the previous one did not call the hook.
   [[gnu::cold]] void Doubt(std::uint64_t statement);
   void SetDisplaced();
   void FollowZero(const char* sql);
   [[gnu::cold]] void StoreWish(ManagedLog& log);
-  // All schemas, for the witness. `may_ask`: with SQL, which reads no file where the journal mode
-  // is known; else the file is asked whether it has a log.
+  // All schemas, for the witness. `may_ask`: by SQL, which reads no file where the journal mode is
+  // known. Otherwise SQLite's file object is asked whether it has a log.
   std::vector<HookWitness::Schema> WitnessedSchemas(bool may_ask);
   // Whether this build of SQLite begins with its own autocheckpoint. Opens a database in memory.
   static bool HasBuiltinByDefault();
   void Publish() { logs_.SetAutomatic(automatic()); }
 
-  // What statements and commits need stands first: it shares a cache line with what
+  // What statements and commits need comes first: it shares a cache line with the members that
   // ConnectionEvents has before it.
   bool placed_ = false;
-  bool wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 before it could be placed
+  bool wanted_ = true;  // false: PRAGMA wal_autocheckpoint was 0 before our hook could be placed
   bool automatic_ = true;
-  bool displaced_ = false;  // by the program's: proven, or seen before our hook could be placed
-  // The program has read PRAGMA wal_autocheckpoint, and got the 0 that stands for our hook.
+  bool displaced_ =
+      false;  // by the program's hook: proven, or seen before our hook could be placed
+  // The program has read PRAGMA wal_autocheckpoint and got 0, because our hook stands.
   bool read_our_zero_ = false;
   std::uint64_t plain_writes_ = 0;  // statements that commit unless they fail
   std::uint64_t plain_writes_at_hook_ = 0;
@@ -111,7 +114,7 @@ class WalHook {
   ManagedLogs& logs_;
   HookWitness witness_{db_};
   std::uint64_t row_writes_at_witness_ = 0;
-  std::uint64_t suspected_at_ = 0;  // the statement that began when it first seemed so; 0: never
+  std::uint64_t suspected_at_ = 0;  // the statement at which it first seemed displaced; 0: never
   const Callback callback_;
   void* const argument_;
 };

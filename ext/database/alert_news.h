@@ -1,9 +1,9 @@
 // Alerts that wait to be written to the host's error log.
 //
-// The rule that is easy to break: only a thread of the host's writes them. The log's callback may
-// want a lock of the host's, an interpreter's for example, which the thread that closes the
-// database or forks may hold while it waits for a thread of this extension.
-// Thread rules: any thread may add; Write() as above.
+// The rule that is easy to break: only a thread of the host writes them. The callback of the error
+// log may take a lock of the host, for example of an interpreter. A thread that closes the database
+// or forks may hold that lock while it waits for a thread of this extension.
+// Thread rules: any thread may call Add(), only a thread of the host Write().
 #pragma once
 
 #include <atomic>
@@ -19,9 +19,9 @@ class AlertNews {
  public:
   explicit AlertNews(std::string database_path) : path_(std::move(database_path)) {}
 
-  // Keeps the newest 256, as many as wal_alerts has.
+  // Keeps the newest 256 alerts, as many as wal_alerts shows.
   void Add(std::vector<AlertEntry> alerts);
-  // One load where there is nothing to write.
+  // Writes them to the error log. One load where there are none.
   void Write() {
     if (has_some_.load(std::memory_order_relaxed)) WriteAll();
   }

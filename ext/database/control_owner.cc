@@ -42,9 +42,9 @@ std::shared_ptr<ControlFile> OpenFirst(const std::string& path, const FileId& id
   return file;
 }
 
-// Writes to `after` what `before` knew, before another thread can use `after`.
+// Writes to `after` what `before` has, before another thread can use `after`.
 void CarryOver(ControlFile& before, ControlFile& after) {
-  // What was set while the memory was private goes along into a file that is new.
+  // Settings that were made in private memory go into a new file.
   if (after.shared() && after.made_here() && !before.shared()) {
     const auto stored = before.region().ReadSettings();
     const ControlFile::SettingsLock lock(&after, /*waits=*/false);
@@ -52,18 +52,18 @@ void CarryOver(ControlFile& before, ControlFile& after) {
       (void)after.region().WriteSettings(*stored);
     }
   }
-  // This process lets go of the file, which belongs to another database now.
+  // The file belongs to another database now: the private memory gets its settings.
   if (!after.shared() && before.shared()) {
     if (const auto stored = before.region().ReadSettings()) {
       (void)after.region().WriteSettings(*stored);
     }
   }
-  // Evidence goes into any file: the private memory ends with this process.
+  // Evidence goes into any file, since private memory ends with the process.
   if (after.shared() && !before.shared()) {
     TakeOverEvidence(before.memory()->evidence, after.memory()->evidence);
   }
-  // Where the file was deleted, the log is as far as the old file knew: the tick must see what is
-  // pending there.
+  // Where the file was deleted, the end of the log is as the old file has it, so that the
+  // background thread sees what is pending.
   const std::uint64_t position =
       before.region().header().log_position.load(std::memory_order_relaxed);
   if (after.shared() && before.shared() && position != 0) {
@@ -102,7 +102,7 @@ void ControlOwner::Look() {
   if (IsGood(*current)) return;
   if (!LockWithin(mutex_, kLookingWaitNs)) return;
   const MutexLock lock(mutex_, std::adopt_lock);
-  // Another thread may have found it meanwhile.
+  // Another thread may have replaced it meanwhile.
   if (in_use_.Get() != current) return;
   if (is_wanted()) {
     // A hundred readers look once a second each. Without this check, each look for a file that is
@@ -111,7 +111,8 @@ void ControlOwner::Look() {
     Replace(ControlFile::Wish::kAttach);
     return;
   }
-  // Where the disk is full an attempt writes a whole file in vain: ever more seldom.
+  // Where the disk is full, each attempt writes a whole file in vain, so each wait is longer than
+  // the last.
   const std::uint64_t now = MonotonicNs();
   if (now < next_attempt_ns_) return;
   Replace(ControlFile::Wish::kMake);
@@ -139,7 +140,7 @@ bool ControlOwner::Replace(ControlFile::Wish wish) {
   }
   CarryOver(*before, *made);
   in_use_.Replace(made);
-  // What was measured in private memory is added last: other threads count in the new file by now.
+  // What was measured in private memory is added last, when other threads count in the new file.
   if (made->shared() && !before->shared()) before->MoveCountsTo(made);
   return true;
 }

@@ -1,8 +1,8 @@
 // Decides when this process looks for the control file of one database, makes it, or goes on in
-// private memory, and carries over what the memory before it knew. Changes the settings in it.
+// private memory, and carries over what the earlier memory had. Changes the settings in it.
 //
 // Thread rules: any thread. The mutex is held while the file is looked for or made, which may take
-// a second; every caller waits for it with a limit, and a commit does not wait at all.
+// a second. Every caller waits for it with a limit, and a commit does not wait.
 #pragma once
 
 #include <atomic>
@@ -19,38 +19,38 @@
 
 namespace walmanager {
 
-// This process and this moment, as wal_alerts shows who changed a setting.
+// This process and this moment, as wal_alerts shows them for a changed setting.
 ChangeMark ThisChange();
 
 class ControlOwner {
  public:
-  // `path` of the database file, and which file is meant.
+  // `path` of the database file, and the file that is meant.
   ControlOwner(std::string path, const FileId& id);
 
   ControlInUse& in_use() { return in_use_; }
   const ControlInUse& in_use() const { return in_use_; }
 
-  // Makes the file if it is not there: at the first commit to the log and at the first setting.
+  // Makes the file where there is none: at the first commit to the log and at the first setting.
   // False where another process, or another thread of this one, is still making it.
   bool Make(ControlFile::Wish wish);
   // True until the first request to make the file; one load.
   bool is_wanted() const { return wanted_.load(std::memory_order_relaxed); }
-  // Looks whether the file has been deleted or replaced, or can be had by now. In calls of the
-  // user's, and once per sample interval at commits.
+  // Looks whether the file was deleted or replaced, or can be made by now. Called in calls of the
+  // user, and once per sample interval at commits.
   void Look();
-  // At the end of the process's last connection: looks once more for a file to which what was
-  // measured in private memory can be added.
+  // When the last connection of the process closes: looks once more for a file, to add to it what
+  // was measured in private memory.
   void BeforeClose();
 
-  // Lets `change` edit the settings of all processes. What it returns is what this returns; after
-  // an error nothing is changed. `make_file`: false in a read-only or rollback-mode database.
-  // `patience`: a call of the user's waits up to a second for other processes, a commit does not.
+  // Lets `change` edit the settings of all processes, and returns its status. After an error
+  // nothing is changed. `make_file`: false in a read-only or rollback-mode database. `patience`: a
+  // call of the user waits up to a second for other processes, a commit does not wait.
   enum class Patience { kNone, kSecond };
   Status ChangeSettings(bool make_file, const std::function<Status(StoredSettings&)>& change,
                         Patience patience, const ChangeMark& mark);
 
  private:
-  // Whether the mapped file is that of this database, still at its path.
+  // Whether the mapped file belongs to this database and is still at its path.
   bool IsGood(const ControlFile& file) const;
   // False as Make().
   bool Replace(ControlFile::Wish wish) REQUIRES(mutex_);

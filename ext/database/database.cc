@@ -16,7 +16,7 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
   if (!id) return nullptr;
   const Registry::FileKey key{id->device, id->inode};
   Registry& registry = Registry::Get();
-  std::vector<std::shared_ptr<Database>> others;  // let go of without the lock
+  std::vector<std::shared_ptr<Database>> others;  // released without the lock
   const auto find = [&]() -> std::shared_ptr<Database> {
     registry.mutex.AssertHeld();
     const auto found = registry.databases.find(key);
@@ -29,7 +29,8 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
     const MutexLock lock(registry.mutex);
     if (auto database = find()) return database;
   }
-  // Made without the lock: it looks for files. The thread that comes second takes the first one's.
+  // Made without the lock, since it looks for files. Where two threads make one, the second thread
+  // takes the object of the first.
   std::shared_ptr<Database> made(new Database(path, *id));
   const MutexLock lock(registry.mutex);
   if (auto database = find()) return database;
@@ -68,19 +69,19 @@ Database::~Database() {
   copier_.Stop();
   CheckpointConnections& connections = checkpoints_.connections;
   if (connections.open()) {
-    // A close of the host's that was not announced by BeforeLastClose().
+    // BeforeLastClose() has not announced this close of the host.
     const MutexLock lock(close_mutex_);
     if (last_close_.behaviour) connections.FollowCloseBehaviour(*last_close_.behaviour);
     last_close_.index = connections.Look();
     last_close_.began_ns = MonotonicNs();
     connections.Close();
   }
-  // What this process has measured by itself is added before it may end.
+  // What this process has measured in private memory is added before the process may end.
   AtCEdge([this] {
     control_.BeforeClose();
     return SQLITE_OK;
   });
-  (void)AtCEdge([this] {  // where memory ends it is not recorded
+  (void)AtCEdge([this] {  // where memory runs out it is not recorded
     RecordClose();
     return SQLITE_OK;
   });
@@ -152,7 +153,7 @@ std::string Database::InlineBecause() const {
 }
 
 void Database::SawLog(const WalIndex& index) {
-  // The thread that has the mutex looks by itself.
+  // A thread that has the mutex looks at the log itself.
   if (!checkpoints_.mutex.try_lock()) return;
   const MutexLock lock(checkpoints_.mutex, std::adopt_lock);
   checkpoints_.RememberLog(index);
@@ -163,8 +164,8 @@ std::optional<std::int64_t> Database::DatabaseBytes() const { return FileBytes(p
 bool Database::WatchesByItself() { return EngineHasThreads(); }
 
 void Database::StartWatch() {
-  // A thread of its own: the thread that copies frames is not to wait for it, and it is also there
-  // where nothing is copied in the background. Without it calls of the user's do what it would do.
+  // The watch has its own thread, since the thread that copies frames must not wait for it and need
+  // not run. Where there is none, calls of the user do its work.
   if (stopping() || !EngineHasThreads()) return;
   auto made = std::make_unique<BackgroundThread>([this] { return WorkOfWatch(); });
   if (watch_started_.exchange(true)) return;
@@ -173,12 +174,12 @@ void Database::StartWatch() {
 }
 
 std::uint64_t Database::WorkOfWatch() {
-  // At first only where a process has sampled lately: a process that is soon gone shall not wait
-  // for an evaluation at its close, unless there are many such, of which none stays for a second
-  // run.
+  // The first run evaluates only where a process has sampled lately. So a process that is soon gone
+  // does not wait for an evaluation when it closes, unless there are many such processes and none
+  // stays for a second run.
   const bool evaluates = std::exchange(watch_ran_, true) || watch_.SampledLately();
   AtCEdge([&] {
-    // A thread that forks waits; commits and calls find the database free.
+    // A fork waits for this. Commits and calls do not: no lock of the database is held.
     const SharedLock engine(Registry::Get().engine_mutex);
     if (!stopping()) news_.Add(watch_.Tick(evaluates));
     return SQLITE_OK;

@@ -1,8 +1,8 @@
-// One database file as this process uses it, shared by all of the process's connections to it: its
+// One database file as this process uses it, shared by all connections of the process to it: its
 // identity, its control file and settings, its checkpoints, the watch over its health, and what
 // happens when its last connection closes.
 //
-// Thread rules: all members may be called from any thread. Lock order: checkpoint_state.h.
+// Thread rules: any thread may call any member. Lock order: checkpoint_state.h.
 #pragma once
 
 #include <atomic>
@@ -28,8 +28,8 @@ namespace walmanager {
 
 class Database {
  public:
-  // The process's object for the database file at `path`; nullptr where the file cannot be found.
-  // A file that was made anew at the same path has another, whatever connections still have open.
+  // The process's object for the database file at `path`; nullptr where the file cannot be found. A
+  // new file at the same path has another object, even while connections have the old file open.
   static std::shared_ptr<Database> ForFile(const std::string& path);
   ~Database();
   Database(const Database&) = delete;
@@ -48,17 +48,18 @@ class Database {
   void LookForControl() { control_.Look(); }
   StoredSettings settings() const;
   using Patience = ControlOwner::Patience;
-  Status Change(bool make_file, const std::function<Status(StoredSettings&)>& change,
-                Patience patience = Patience::kSecond, const ChangeMark& mark = ThisChange()) {
+  Status ChangeSettings(bool make_file, const std::function<Status(StoredSettings&)>& change,
+                        Patience patience = Patience::kSecond,
+                        const ChangeMark& mark = ThisChange()) {
     return control_.ChangeSettings(make_file, change, patience, mark);
   }
 
-  // What else keeps connections to this database, made at the first call. A caller that holds it
-  // lets go before the last connection of the host's closes.
+  // The part that keeps further connections to this database, made at the first call. A caller
+  // drops the pointer before the last connection of the host closes.
   std::shared_ptr<KeptConnections> Kept(KeptConnectionsMaker make);
 
   // --- checkpoints (checkpoint_engine.h)
-  // What this process's connections want of them.
+  // Which connections of this process want them.
   CheckpointWishes& checkpoint_wishes() { return checkpoints_.wishes; }
   CheckpointReport AfterCommit(const HostConnection& host, ControlRegion& region,
                                const WalIndex& index, std::uint64_t now_ns);
@@ -74,26 +75,26 @@ class Database {
                                     const WalIndex& index, std::uint64_t deadline_ns) {
     return engine_.ManualCheckpoint(host, mode, index, deadline_ns);
   }
-  // A PRAGMA wal_checkpoint of the program's own did this. `index`: the log after it.
+  // Records what a PRAGMA wal_checkpoint of the program did. `index`: the log after it.
   void RecordOfApplication(CheckpointMode mode, const CheckpointOutcome& outcome,
                            const WalIndex& index, std::uint64_t start_ns, std::uint64_t end_ns);
-  // Ends what runs on connections of the extension's and closes them; the checkpointer opens none
-  // before the next commit that has something due. Before a PRAGMA of the host's that needs the
-  // database for itself.
+  // Interrupts what runs on connections of the extension and closes them. The checkpointer's are
+  // not opened again before the next commit that looks at the log. Called before a PRAGMA of the
+  // host that needs the database for itself.
   void CloseOwnConnections();
-  // After a commit of a connection whose statements are not traced: the same, and for ten seconds
-  // the background thread opens nothing.
+  // After a commit of a connection that is not traced: the same, and for ten seconds the background
+  // thread opens nothing.
   void StayOutOfTheWay(std::uint64_t now_ns);
-  // The last connection of this process is about to close, unless that fails: nothing of the
-  // extension's stays on the file, so that its close does what it would do without it.
+  // The last connection of this process is about to close, unless that fails. Closes all
+  // connections of the extension, so that this close does what it would do without the extension.
   void BeforeLastClose(const CloseBehaviour& behaviour, const WalFile& log);
   // As CheckpointState and StrategyInForce have them.
   std::string UnguardedBecause() const { return checkpoints_.UnguardedBecause(); }
-  std::string StrategyError() const { return checkpoints_.strategy.error(); }
-  // Empty where the background thread may copy frames here, as far as this process knows, else why
-  // not. Does not wait.
+  std::string StrategyError() const { return checkpoints_.StrategyError(); }
+  // Why the background thread may not copy frames here, as far as this process knows; empty where
+  // it may. Does not wait.
   std::string InlineBecause() const;
-  // Its last connection is being closed: threads of the extension's end what they are at.
+  // Its last connection is being closed, so threads of the extension end their work.
   bool stopping() const { return checkpoints_.stopping.load(std::memory_order_relaxed); }
   bool TakePlanWishes(const HostConnection& host, const std::vector<PlanWish>& wishes) {
     return copier_.TakePlanWishes(host, wishes);
@@ -102,7 +103,7 @@ class Database {
   // --- questions
   // Whether a replicator such as Litestream checkpoints this database: then the extension only
   // looks.
-  bool replicated() const { return checkpoints_.replicator.is_there(); }
+  bool replicated() const { return checkpoints_.replicator_is_there(); }
   void LookForReplicator(const HostConnection& host) { checkpoints_.LookForReplicator(host); }
   std::optional<WalIndex> LastLook() { return checkpoints_.LastLook(); }
   // A connection has looked at the log.
@@ -116,7 +117,7 @@ class Database {
   std::optional<std::int64_t> CountUnmanagedProcesses() const {
     return checkpoints_.readers.CountUnmanagedProcesses();
   }
-  // The mark on which the guard of a checkpoint of this process sits now.
+  // The read mark that the guard of a checkpoint of this process holds now.
   std::optional<int> GuardMark() const { return checkpoints_.checkpointer.guard_mark(); }
   std::optional<std::int64_t> MeasureWal() const { return checkpoints_.MeasureWal(); }
   std::optional<std::int64_t> DatabaseBytes() const;
@@ -124,16 +125,16 @@ class Database {
   std::optional<ReplacedFiles> FindReplacedFiles() { return replaced_files_.Find(); }
 
   // --- the watch over its health
-  // Whether samples are taken and alerts evaluated without a call of the user's.
+  // Whether samples are taken and alerts are evaluated without a call of the user.
   static bool WatchesByItself();
   // Takes a sample of what was counted and evaluates the alerts, where that is due and no other
-  // process is at it. The watch's own thread does the same; where there is none, calls of the
-  // user's do.
+  // process does it now. The watch's own thread does the same; where there is none, calls of the
+  // user do.
   enum class Watching { kSample, kSampleAndAlerts };
   void Watch(Watching what);
-  // Forgets the samples of wal_history; how many they were.
+  // Forgets the samples of wal_history. Returns how many there were.
   std::int64_t ForgetHistory() { return watch_.ForgetHistory(); }
-  // Writes to the host's error log what became worse. In a thread of the host's alone.
+  // Writes to the host's error log what became worse. Only in a thread of the host.
   void TellNews() { news_.Write(); }
 
  private:
@@ -142,7 +143,8 @@ class Database {
   void CloseKept();
   void StartWatch();
   std::uint64_t WorkOfWatch();
-  // The last close of all moved the rest of the log and removed it: that is a checkpoint, too.
+  // Records a checkpoint where the last close of the database moved the rest of the log and removed
+  // it.
   void RecordClose();
 
   const std::string path_;
@@ -154,7 +156,7 @@ class Database {
   ReplacedFilesWatch replaced_files_;
   HealthWatch watch_{*this};
   AlertNews news_;
-  Mutex kept_mutex_;  // not held while what is kept closes
+  Mutex kept_mutex_;  // not held while kept connections close
   std::shared_ptr<KeptConnections> kept_ GUARDED_BY(kept_mutex_);
 
   // How the last connection of the process closes.
@@ -166,10 +168,10 @@ class Database {
   Mutex close_mutex_;  // held for a copy
   LastClose last_close_ GUARDED_BY(close_mutex_);
 
-  bool watch_ran_ = false;  // of the thread below
+  bool watch_ran_ = false;  // used only by the thread below
   std::atomic<bool> watch_started_{false};
-  // Last, so that it goes first: it uses all of the above. Made by the thread that set
-  // watch_started_.
+  // Declared last, so that it is destroyed first: it uses all of the above. Made by the thread that
+  // set watch_started_.
   std::unique_ptr<BackgroundThread> watch_thread_;
 };
 

@@ -18,7 +18,8 @@ constexpr useconds_t kRetryUs = 500;
 
 std::atomic<ObserverMaker> observer_maker{nullptr};
 
-// Whether so much time has passed since; also after a boot, when `last` is of another clock.
+// Whether the interval has passed since `last_ns`. True also after a boot, when the clock began
+// anew.
 bool IsDue(std::uint64_t last_ns, std::uint64_t now_ns, std::uint64_t interval_ns) {
   return last_ns == 0 || last_ns > now_ns || now_ns - last_ns >= interval_ns;
 }
@@ -83,8 +84,8 @@ std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
   const SettingValues values = database_.settings().Values();
   const std::int64_t sample_interval = values[Setting::kSampleIntervalMs];
   History history(control->memory());
-  // The time anew each time it is asked: before one that another process has taken meanwhile it
-  // would be of another boot, and a sample due at once.
+  // Reads the clock each time. A time from before a sample that another process takes meanwhile
+  // would seem to be of another boot, and a sample would be due at once.
   const auto sample_due = [&] { return history.DueInNs(MonotonicNs(), sample_interval) == 0; };
   const auto alerts_due = [&] {
     return alerts && IsDue(Get(control->region().engine().evaluated_ns), MonotonicNs(),
@@ -93,10 +94,10 @@ std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
   if ((!sample_due() && !alerts_due()) || !control->TrySampler()) return {};
   const auto end = [](ControlFile* file) { file->EndSampler(); };
   const std::unique_ptr<ControlFile, decltype(end)> sampling(control.get(), end);
-  // Another process may have done it while this one asked.
+  // Another process may have taken it while this one asked.
   if (sample_due()) Sample(*control, sample_interval);
   if (!alerts_due()) return {};
-  return Evaluate(*control, static_cast<int>(values[Setting::kAlertSamples]));
+  return EvaluateAlerts(*control, static_cast<int>(values[Setting::kAlertSamples]));
 }
 
 bool HealthWatch::SampledLately() const {
@@ -104,7 +105,7 @@ bool HealthWatch::SampledLately() const {
   const auto control = database_.control();
   const auto last_ms = History(control->memory()).last_ms();
   const std::int64_t now_ms = UnixMs();
-  // Of a file that has just been made the time is that of its making.
+  // A file that has just been made has the time of its making in this place.
   const auto made_ms =
       static_cast<std::int64_t>(Get(control->region().header().statistics_since_ms));
   return last_ms && *last_ms != made_ms && *last_ms <= now_ms && now_ms - *last_ms < kLatelyMs;
@@ -131,10 +132,10 @@ std::int64_t HealthWatch::ForgetHistory() {
 void HealthWatch::Sample(ControlFile& control, std::int64_t interval_ms) {
   const QueryStatistics statistics(control.memory());
   QueryTotals queries = statistics.ReadTotals();
-  // Counters on their way from one place to another are at neither: not for long.
+  // Counters that are being moved are at neither place for a moment: read again.
   if (queries.calls < last_calls_) queries = statistics.ReadTotals();
   last_calls_ = queries.calls;
-  // Of the same moment: reading what was counted takes a while.
+  // Both clocks are read together, after the counters, since reading these takes a while.
   const std::uint64_t now = MonotonicNs();
   const std::int64_t unix_ms = UnixMs();
   History(control.memory())
@@ -143,7 +144,7 @@ void HealthWatch::Sample(ControlFile& control, std::int64_t interval_ms) {
   control.WatchStatements(now);
 }
 
-std::vector<AlertEntry> HealthWatch::Evaluate(ControlFile& control, int raise_after) {
+std::vector<AlertEntry> HealthWatch::EvaluateAlerts(ControlFile& control, int raise_after) {
   layout::EngineState& engine = control.region().engine();
   if (!observer_) {
     const ObserverMaker make = observer_maker.load();

@@ -1,11 +1,10 @@
-// The watch over one database: a sample of what was counted for wal_history once per sample
-// interval, and the evaluation of system_health for wal_alerts. Of all processes that have the
-// database open, one at a time does it: the one that comes first when it is due.
+// The watch over one database: once per sample interval it takes a sample of what was counted for
+// wal_history, and it evaluates system_health for wal_alerts. Of all processes that have the
+// database open, one at a time does this: the first that comes when it is due.
 //
-// What is evaluated are the checks of system_health as they are without a connection of the host's.
-// That table is SQL, which this part does not know: it asks an observer that is made elsewhere.
-// Thread rules: Tick() may be called from any thread; a thread that comes while another is in it
-// goes on.
+// It evaluates the checks of system_health as they are without a connection of the host. That table
+// is SQL, which this part does not know, so it asks an observer that is made elsewhere.
+// Thread rules: any thread may call Tick(). It does nothing while another thread is in it.
 #pragma once
 
 #include <atomic>
@@ -38,8 +37,8 @@ class HealthObserver {
   virtual Result<std::vector<Check>> Read() = 0;
 };
 
-// How observers are made; set once, when the extension is first loaded, before any database is
-// known. `database` outlives the observer.
+// Makes an observer. Set once, when the extension is first loaded, before any database is known.
+// `database` outlives the observer.
 using ObserverMaker = std::unique_ptr<HealthObserver> (*)(Database& database);
 void SetObserverMaker(ObserverMaker maker);
 
@@ -50,18 +49,18 @@ class HealthWatch {
   HealthWatch(const HealthWatch&) = delete;
   HealthWatch& operator=(const HealthWatch&) = delete;
 
-  // `alerts`: they are evaluated, too. The engine must not be forked meanwhile. What became worse,
-  // for the host's error log.
+  // Takes a sample where one is due. `alerts`: evaluates the alerts, too, and returns what became
+  // worse, for the host's error log. The process must not fork meanwhile.
   std::vector<AlertEntry> Tick(bool alerts);
-  // Whether the last sample, of whichever process, is less than a minute old.
+  // Whether the last sample of any process is less than a minute old.
   bool SampledLately() const;
-  // Forgets the samples; how many they were. Waits up to a second for another process that takes
-  // one.
+  // Forgets the samples. Returns how many there were. Waits up to a second for another process that
+  // takes one.
   std::int64_t ForgetHistory();
 
  private:
   void Sample(ControlFile& control, std::int64_t interval_ms);
-  std::vector<AlertEntry> Evaluate(ControlFile& control, int raise_after);
+  std::vector<AlertEntry> EvaluateAlerts(ControlFile& control, int raise_after);
 
   Database& database_;
   std::atomic_flag busy_;

@@ -1,6 +1,6 @@
-// Connections of the extension to one database that another part keeps open beside Database's own,
-// such as those of read_pool(). Database has them closed when the host needs the database for
-// itself, and lets go of them before its last connection closes.
+// Connections of the extension to one database that another part keeps open, beside those of
+// Database: the connections of read_pool(). Database has them closed when the host needs the
+// database for itself, and drops them before the host's last connection closes.
 #pragma once
 
 #include <memory>
@@ -13,12 +13,11 @@ namespace walmanager {
 class KeptConnections {
  public:
   virtual ~KeptConnections() = default;
-  // Idle connections are closed when this returns, the others when they have done their work.
-  // From any thread.
+  // Closes idle connections now, and the others when they have done their work. From any thread.
   virtual void CloseConnections() = 0;
 };
 
-// Makes what keeps them, for the file `id` at `path`.
+// Makes the part that keeps them, for the file `id` at `path`.
 using KeptConnectionsMaker = std::shared_ptr<KeptConnections> (*)(const std::string& path,
                                                                   const FileId& id);
 

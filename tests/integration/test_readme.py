@@ -161,17 +161,3 @@ def test_decisions_that_sources_cite_are_in_the_architecture():
                 documents = set(re.findall(r"[\w/]*\b[A-Z]+\.md\b", text))
                 assert all((ROOT / document).exists() for document in documents), (path, documents)
     assert cited and cited <= decisions
-
-
-def test_walks_name_functions_that_are_where_they_say():
-    text = (ROOT / "ext/README.md").read_text().split("## Walks of data")[1].split("\n## ")[0]
-    walked = re.findall(r"^\d+\. `(?:(\w+)::)?(\w+)` \(`([\w/.]+)`\)", text, re.MULTILINE)
-    assert len(walked) == len(re.findall(r"^\d+\. ", text, re.MULTILINE)) >= 30
-    missing = []
-    for owner, function, file in walked:
-        code = (ROOT / file).read_text()
-        defined = re.search(rf"\b{owner}::{function}\(", code) if owner and file.endswith(".cc") else (
-            (not owner or f"class {owner}" in code) and re.search(rf"\b{function}\(", code))
-        if not defined:
-            missing.append(f"{owner}::{function} in {file}")
-    assert missing == []

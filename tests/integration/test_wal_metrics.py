@@ -584,7 +584,7 @@ def test_a_lost_trace_is_why(db):
     assert checkpointer(db) == [("background", None)]
     db.set_trace_callback(lambda sql: None)
     write(db, 2)
-    assert checkpointer(db) == [("inline", "something else has the trace of a connection that commits: its PRAGMA journal_mode would come unannounced")]
+    assert checkpointer(db) == [("inline", "another callback has taken the trace of a connection that commits: its PRAGMA journal_mode would not be announced")]
 
 
 def test_where_nothing_falls_back_there_is_no_reason(db, wal_path):

@@ -169,7 +169,7 @@ def test_bug_a_fast_writer_lost_commits_where_the_file_size_limit_was_lowered(wa
         print(json.dumps([failed, value("SELECT inline_because FROM wal_metrics")]))
         """, wal_path)
     assert failed == 0
-    assert because == "RLIMIT_FSIZE leaves no room for a log as long as usual"
+    assert because == "RLIMIT_FSIZE leaves no room for a log of the usual length"
 
 
 def test_bug_a_backup_beyond_the_file_size_limit_ended_the_host(wal_path, tmp_path):

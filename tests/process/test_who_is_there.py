@@ -421,7 +421,7 @@ def test_a_busy_checkpoint_says_who_was_in_the_way(shell, fast_path, worker):
     shell.execute("SELECT wal_checkpoint('passive')").fetchall()
     process.run("db.execute('BEGIN IMMEDIATE')")
     shell.execute("SELECT wal_checkpoint('restart')").fetchall()
-    assert shell.execute(last).fetchone() == ("busy", process.pid, "others wrote, or held the write lock")
+    assert shell.execute(last).fetchone() == ("busy", process.pid, "other connections wrote, or held the write lock")
 
 
 @pytest.mark.parametrize("mode", ["truncate", "restart"])
