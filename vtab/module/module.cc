@@ -240,7 +240,9 @@ int RowId(sqlite3_vtab_cursor* cursor, sqlite3_int64* id) {
   return SQLITE_OK;
 }
 
-sqlite3_module MakeModule(decltype(sqlite3_module::xFilter) filter) {
+// Constants: where memory ran out in a first dlopen(), a second one does not run what initializes
+// variables at run time.
+constexpr sqlite3_module MakeModule(decltype(sqlite3_module::xFilter) filter) {
   sqlite3_module module{};
   module.xConnect = Connect;
   module.xBestIndex = BestIndex;
@@ -254,8 +256,8 @@ sqlite3_module MakeModule(decltype(sqlite3_module::xFilter) filter) {
   module.xRowid = RowId;
   return module;
 }
-const sqlite3_module kReadWhole = MakeModule(ReadRows);
-const sqlite3_module kStreamed = MakeModule(StartStream);
+constexpr sqlite3_module kReadWhole = MakeModule(ReadRows);
+constexpr sqlite3_module kStreamed = MakeModule(StartStream);
 
 Status Register(sqlite3* db, QueryRoom& room, Connection* host,
                 const std::shared_ptr<QueryRoom>& owned) {
