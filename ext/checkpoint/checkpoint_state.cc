@@ -13,7 +13,7 @@
 namespace walmanager {
 namespace {
 
-// True while it lives.
+// Sets a flag while it is in scope.
 class FlagWhileInScope {
  public:
   explicit FlagWhileInScope(std::atomic<bool>& flag) : flag_(flag) {

@@ -184,7 +184,7 @@ std::string Checkpointer::DescribeBlocker(CheckpointMode mode, int rc) {
 // One checkpoint under one guard.
 struct Checkpointer::Step {
   int rc = SQLITE_OK;
-  bool began = false;  // the guard stood as it must
+  bool began = false;  // the guard was on the mark that the step needs
   bool nothing_to_move = false;
   std::int64_t moved = 0;
   bool started_over = false;

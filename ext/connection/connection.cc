@@ -225,8 +225,8 @@ std::int64_t Connection::busy_timeout_ms() {
 }
 
 bool Connection::AnotherMayRead(const Schema& schema) const {
-  // An engine without threads has no mutexes, not even the functions, and all connections are used
-  // by this thread.
+  // SQLite without threads has neither mutexes nor functions for them, and only this thread uses
+  // connections.
   const bool threads = EngineHasThreads();
   Registry& registry = Registry::Get();
   const MutexLock lock(registry.mutex);

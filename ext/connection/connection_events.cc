@@ -111,8 +111,8 @@ void ConnectionEvents::BeforeClose() {
   if (!belongs_here()) return;
   for (ManagedLog& log : logs_) {
     log.database->TellNews();
-    // Where no other connection of this process has the database, the host's close does to the log
-    // what a close does.
+    // Where no other connection of this process has the database, this close must treat the log as a
+    // close without the extension does.
     const auto of_this_file = [&](const ManagedLog& other) {
       return other.database == log.database;
     };
@@ -179,8 +179,8 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     hook_.PlainWriteBegins(statement_.serial);
     return;
   }
-  // The program can leave it half-way, and then it commits without the hook. The first such
-  // statement is looked at, too: the background thread needs one look to begin.
+  // The program can leave it half-way, and then it commits without the hook. The first look comes
+  // before the first such statement, since the background thread needs one look to begin.
   statement_.hook_is_owed = true;
   if (hook_.RowWriteBegins()) CommitPath(db_, statement_, hook_, logs_, meter_).LookForUnhooked();
 }
