@@ -111,8 +111,8 @@ void ConnectionEvents::BeforeClose() {
   if (!belongs_here()) return;
   for (ManagedLog& log : logs_) {
     log.database->TellNews();
-    // Where no other connection of this process has the database, this close must treat the log as a
-    // close without the extension does.
+    // Where no other connection of this process has the database, this close must treat the log as
+    // a close without the extension does.
     const auto of_this_file = [&](const ManagedLog& other) {
       return other.database == log.database;
     };
