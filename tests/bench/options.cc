@@ -25,7 +25,8 @@ constexpr ModeName kModes[] = {{"figures", Mode::kFigures},
                                {"statements", Mode::kStatements},
                                {"load", Mode::kLoad},
                                {"pool", Mode::kPool},
-                               {"backup", Mode::kBackup}};
+                               {"backup", Mode::kBackup},
+                               {"scale", Mode::kScale}};
 
 std::string List(std::span<const char* const> names) {
   std::string list;
@@ -86,6 +87,27 @@ Status SetDirectory(Options& options, const std::string& text) {
   return Ok{};
 }
 
+Status SetDatabases(Options& options, const std::string& text) {
+  options.databases.clear();
+  std::istringstream list(text);
+  for (std::string count; std::getline(list, count, ',');) {
+    int number = 0;
+    const auto [end, error] = std::from_chars(count.data(), count.data() + count.size(), number);
+    if (error != std::errc() || end != count.data() + count.size() || number < 1 ||
+        number > 100'000) {
+      return Error{"is not a list of integers from 1 to 100000"};
+    }
+    options.databases.push_back(number);
+  }
+  return options.databases.empty() ? Status(Error{"is not a list of integers"}) : Status(Ok{});
+}
+
+Status SetShell(Options& options, const std::string& text) {
+  if (text.empty()) return Error{"is not a program"};
+  options.shell = text;
+  return Ok{};
+}
+
 constexpr const char* kWorkloadNames[] = {"append", "indexed"};
 constexpr const char* kSynchronous[] = {"NORMAL", "FULL"};
 
@@ -97,11 +119,14 @@ struct Argument {
 
 const std::vector<Argument>& Arguments() {
   static const std::vector<Argument> kArguments = {
-      {"--rounds", {}, Number(&Options::rounds, 1, 1000)},
+      {"--rounds",
+       {Mode::kFigures, Mode::kMatrix, Mode::kConversation, Mode::kHook, Mode::kStatements,
+        Mode::kLoad, Mode::kPool, Mode::kBackup},
+       Number(&Options::rounds, 1, 1000)},
       {"--json", {}, SetJsonFile},
       {"--dir", {}, SetDirectory},
       {"--scale",
-       {Mode::kFigures, Mode::kMatrix, Mode::kConversation, Mode::kPool},
+       {Mode::kFigures, Mode::kMatrix, Mode::kConversation, Mode::kPool, Mode::kScale},
        Number(&Options::scale, 0.001, 1000.0)},
       {"--strategy", {Mode::kFigures, Mode::kMatrix}, AddStrategy},
       {"--control", {Mode::kFigures, Mode::kMatrix}, nullptr},
@@ -112,6 +137,9 @@ const std::vector<Argument>& Arguments() {
       {"--rate", {Mode::kMatrix}, Number(&Options::rate, 0, 1'000'000)},
       {"--readers", {Mode::kMatrix}, Number(&Options::readers, 0, 1000)},
       {"--writers", {Mode::kMatrix}, Number(&Options::writers, 1, 100)},
+      {"--databases", {Mode::kScale}, SetDatabases},
+      {"--pairs", {Mode::kScale}, Number(&Options::pairs, 10, 1000)},
+      {"--shell", {Mode::kScale}, SetShell},
   };
   return kArguments;
 }

@@ -10,7 +10,17 @@
 namespace walmanager::bench {
 
 struct Options {
-  enum class Mode { kFigures, kMatrix, kConversation, kHook, kStatements, kLoad, kPool, kBackup };
+  enum class Mode {
+    kFigures,
+    kMatrix,
+    kConversation,
+    kHook,
+    kStatements,
+    kLoad,
+    kPool,
+    kBackup,
+    kScale
+  };
   Mode mode = Mode::kFigures;
   int rounds = 3;
   double scale = 1;  // of the number of commits or operations in a segment
@@ -21,6 +31,10 @@ struct Options {
   // What is left of the matrix.
   std::optional<std::string> workload, synchronous;
   std::optional<int> rate, readers, writers;
+  // What `scale` measures.
+  std::vector<int> databases{1, 10, 100, 1000};
+  int pairs = 10;
+  std::string shell = "sqlite3";
   std::string json_file;
   std::string directory;  // where databases are made; empty: the system's temporary directory
 
@@ -44,7 +58,7 @@ inline constexpr const char* kCaseNames[] = {"indexed-paced",
                                              "backup"};
 
 inline constexpr char kUsage[] =
-    "wal_bench [figures|matrix|conversation|hook|statements|load|pool|backup] [OPTION]...\n"
+    "wal_bench [figures|matrix|conversation|hook|statements|load|pool|backup|scale] [OPTION]...\n"
     "  figures          every promised figure, measured, with its limit (default; 20 minutes)\n"
     "  matrix           every workload, pace, synchronous, number of readers and of writers, with\n"
     "                   SQLite and every strategy (an hour a round; narrow it)\n"
@@ -57,12 +71,16 @@ inline constexpr char kUsage[] =
     "                   by 100 readers with and without the extension (6 minutes)\n"
     "  backup           wal_backup of 200 MB beside a saturating writer against a plain copy of\n"
     "                   the idle file, and the writer against itself (1 minute); needs 1 GB\n"
+    "  scale            many databases in one process, many connections to one, and processes and\n"
+    "                   connections that live for a moment (5 minutes)\n"
     "All of them:\n"
-    "  --rounds N       1 to 1000 rounds in which the variants alternate (default 3)\n"
     "  --json FILE      writes the tables as JSON too\n"
     "  --dir DIR        an existing directory for the databases\n"
-    "figures, matrix, conversation and pool:\n"
-    "  --scale F        0.001 to 1000 times as many operations in each segment (default 1)\n"
+    "All but scale:\n"
+    "  --rounds N       1 to 1000 rounds in which the variants alternate (default 3)\n"
+    "figures, matrix, conversation, pool and scale:\n"
+    "  --scale F        0.001 to 1000 times as many operations in each segment (default 1);\n"
+    "                   scale: as many databases and connections\n"
     "figures and matrix:\n"
     "  --strategy NAME  figures: in the place of the strategies that promise; matrix: instead of\n"
     "                   all built-in ones but `off`, may be repeated\n"
@@ -77,7 +95,11 @@ inline constexpr char kUsage[] =
     "  --synchronous S  NORMAL or FULL\n"
     "  --rate R         0 to 1000000 commits per second; 0: saturating\n"
     "  --readers N      0 to 1000\n"
-    "  --writers N      1 to 100\n";
+    "  --writers N      1 to 100\n"
+    "scale:\n"
+    "  --databases N,N  so many databases in one process (default 1,10,100,1000)\n"
+    "  --pairs N        10 to 1000 pairs of measurements, bare and loaded (default 10)\n"
+    "  --shell PATH     the sqlite3 shell (default: sqlite3 in PATH)\n";
 
 // An error's message names the argument, the value given and what is allowed.
 Result<Options> ParseOptions(const std::vector<std::string>& arguments);

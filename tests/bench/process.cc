@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,13 @@ namespace {
   }
   _exit(0);
 }
+
+struct Question {
+  int what;
+  std::size_t argument;
+};
+// Begins an answer. No text begins with its bytes, which are no UTF-8.
+constexpr double kAnswered = -1;
 
 // The number behind `name` in a file of lines `name number`.
 std::uint64_t Number(const char* path, const std::string& name) {
@@ -78,6 +86,55 @@ void RunInProcess(const std::function<void()>& work) {
     Fail("a measuring process was killed by signal " + std::to_string(WTERMSIG(status)));
   }
   if (status != 0) Fail(message);
+}
+
+SteppingProcess::SteppingProcess(const std::function<Step()>& begin) {
+  int ends[2];
+  // Messages keep their bounds: one is a question, the next its answer.
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    Fail("socketpair: no more descriptors");
+  }
+  std::fflush(nullptr);
+  child_ = fork();
+  if (child_ < 0) Fail("fork: no more processes");
+  if (child_ == 0) {
+    close(ends[0]);
+    RunAndExit(
+        [&] {
+          const Step step = begin();
+          for (Question question; recv(ends[1], &question, sizeof question, 0) > 0;) {
+            std::vector<double> answer = step(question.what, question.argument);
+            answer.insert(answer.begin(), kAnswered);
+            const std::size_t bytes = answer.size() * sizeof answer[0];
+            if (send(ends[1], answer.data(), bytes, 0) < 0) Fail("send: no answer");
+          }
+          _exit(0);
+        },
+        ends[1]);
+  }
+  close(ends[1]);
+  channel_ = ends[0];
+}
+
+SteppingProcess::~SteppingProcess() {
+  kill(child_, SIGKILL);
+  while (waitpid(child_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  close(channel_);
+}
+
+std::vector<double> SteppingProcess::Run(int what, std::size_t argument) {
+  const Question question{what, argument};
+  std::vector<double> answer(64);
+  ssize_t got = send(channel_, &question, sizeof question, MSG_NOSIGNAL);
+  if (got > 0) got = recv(channel_, answer.data(), answer.size() * sizeof answer[0], 0);
+  if (got <= 0) Fail("a measuring process ended early");
+  if (answer[0] != kAnswered) {  // a message of RunAndExit
+    Fail(std::string(reinterpret_cast<const char*>(answer.data()), static_cast<std::size_t>(got)));
+  }
+  answer.resize(static_cast<std::size_t>(got) / sizeof answer[0]);
+  answer.erase(answer.begin());
+  return answer;
 }
 
 ProcessUse UseOfThisProcess() {

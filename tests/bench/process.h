@@ -9,6 +9,7 @@
 #include <functional>
 #include <span>
 #include <type_traits>
+#include <vector>
 
 namespace walmanager::bench {
 
@@ -49,6 +50,25 @@ class SharedArray {
 // Runs `work` in a child process and waits for its end. What `work` throws is thrown here, as a
 // Failure; only what it wrote into shared memory is left of it.
 void RunInProcess(const std::function<void()>& work);
+
+// A child process that works in steps, so that several processes can take turns. It is killed at
+// the end and closes nothing: closing a thousand databases would take as long as measuring them.
+class SteppingProcess {
+ public:
+  // One step, run in the child; what it measured.
+  using Step = std::function<std::vector<double>(int what, std::size_t argument)>;
+  // `begin` runs in the child, before its first step.
+  explicit SteppingProcess(const std::function<Step()>& begin);
+  ~SteppingProcess();
+  SteppingProcess(const SteppingProcess&) = delete;
+  SteppingProcess& operator=(const SteppingProcess&) = delete;
+  // Waits for the step to end. What it throws is thrown here, as a Failure.
+  std::vector<double> Run(int what, std::size_t argument = 0);
+
+ private:
+  int channel_;
+  int child_;
+};
 
 // Of the process that asks, in bytes. `written` is write_bytes of /proc/self/io: what it made dirty
 // in the page cache or wrote to the disk, in whole pages, of the database and of the log. A page

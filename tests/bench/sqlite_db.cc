@@ -70,13 +70,13 @@ Db::Db(const std::string& path) {
   Exec("SELECT count(*) FROM sqlite_schema");
 }
 
-std::uint64_t Db::LoadExtension() {
+std::uint64_t Db::LoadExtension(const std::string& library) {
   sqlite3_db_config(get(), SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, nullptr);
   char* message = nullptr;
   const std::uint64_t start = Now();
-  const int rc = sqlite3_load_extension(get(), WALMANAGER_SO, nullptr, &message);
+  const int rc = sqlite3_load_extension(get(), library.c_str(), nullptr, &message);
   const std::uint64_t end = Now();
-  if (rc != SQLITE_OK) Fail(std::string(WALMANAGER_SO ": ") + (message ? message : "?"));
+  if (rc != SQLITE_OK) Fail(library + ": " + (message ? message : "?"));
   return end - start;
 }
 

@@ -51,7 +51,7 @@ class Db {
   explicit Db(const std::string& path);
   sqlite3* get() const { return db_.get(); }
   // The extension from now on; nanoseconds that sqlite3_load_extension took.
-  std::uint64_t LoadExtension();
+  std::uint64_t LoadExtension(const std::string& library = WALMANAGER_SO);
   void Exec(const std::string& sql);
   // The first column of the first row; empty where there is none or it is NULL.
   std::string Query(const std::string& sql);

@@ -19,4 +19,12 @@ std::optional<double> Median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+double QuartileDistance(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const auto half = static_cast<std::ptrdiff_t>((values.size() + 1) / 2);
+  return *Median({values.end() - half, values.end()}) -
+         *Median({values.begin(), values.begin() + half});
+}
+
 }  // namespace walmanager::bench

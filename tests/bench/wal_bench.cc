@@ -16,6 +16,7 @@
 #include "tests/bench/options.h"
 #include "tests/bench/pool_bench.h"
 #include "tests/bench/report.h"
+#include "tests/bench/scale_bench.h"
 #include "tests/bench/scenario.h"
 #include "tests/bench/sqlite_db.h"
 #include "tests/bench/statement_bench.h"
@@ -66,6 +67,9 @@ void Run(const Options& options) {
       break;
     case Options::Mode::kBackup:
       RunBackupBench(options, report);
+      break;
+    case Options::Mode::kScale:
+      RunScaleBench(options, report);
       break;
   }
   report.PrintTargets();
