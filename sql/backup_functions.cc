@@ -2,6 +2,7 @@
 #include "ext/backup/backup.h"
 #include "ext/backup/restore.h"
 #include "ext/connection/connection.h"
+#include "ext/core/base/ascii_case.h"
 #include "ext/core/base/json_reader.h"
 #include "ext/core/base/json_writer.h"
 #include "sql/function.h"
@@ -29,7 +30,7 @@ constexpr Option kOptions[] = {
 
 const Option* FindOption(const std::string& name) {
   for (const Option& option : kOptions) {
-    if (name == option.name) return &option;
+    if (EqualIgnoringCase(name, option.name)) return &option;
   }
   return nullptr;
 }
@@ -43,9 +44,7 @@ Status SetOption(const Option& option, const Json& json, BackupOptions& options)
     const std::string allowed = flag ? "true or false"
                                      : "an integer from " + std::to_string(option.least) + " to " +
                                            std::to_string(option.most);
-    const std::string* text = json.value.text();
-    return Error{std::string("option ") + option.name + " " +
-                 ShownText(text ? *text : json.source) + " is not " + allowed};
+    return Error{std::string("option ") + option.name + " " + json.Shown() + " is not " + allowed};
   }
   option.set(options, *integer);
   return Ok{};
@@ -53,8 +52,9 @@ Status SetOption(const Option& option, const Json& json, BackupOptions& options)
 
 Status ReadOptions(const std::string& text, BackupOptions& options) {
   const auto json = ParseJson(text);
-  if (!json.ok()) return Error{"options_json: " + json.error().message};
-  if (json.value().kind != Json::Kind::kObject) return Error{"options_json is not an object"};
+  const std::string wrong = "options_json is not a JSON object of options";
+  if (!json.ok()) return Error{wrong + ": " + json.error().message};
+  if (json.value().kind != Json::Kind::kObject) return Error{wrong};
   for (std::size_t i = 0; i < json.value().items.size(); ++i) {
     const std::string& name = json.value().names[i];
     const Option* option = FindOption(name);

@@ -7,7 +7,9 @@
 namespace walmanager {
 namespace {
 
-Value Json(const Schema& schema, const CheckpointReport& report) {
+// `asked`: the mode that the caller named, which is shown also where no checkpoint ran.
+Value Json(const Schema& schema, const CheckpointReport& report,
+           std::optional<CheckpointMode> asked = std::nullopt) {
   const bool ran = report.mode.has_value();
   std::optional<bool> complete;
   if (report.wal_frames && report.checkpointed_frames) {
@@ -17,7 +19,8 @@ Value Json(const Schema& schema, const CheckpointReport& report) {
   json.Add("schema", schema.name);
   json.Add("strategy", report.strategy.empty() ? std::nullopt : std::optional(report.strategy));
   json.Add("rule", report.rule);
-  json.Add("mode", ran ? std::optional(ModeName(*report.mode)) : std::nullopt);
+  const auto mode = ran ? report.mode : asked;
+  json.Add("mode", mode ? std::optional(ModeName(*mode)) : std::nullopt);
   json.Add("result", ResultName(report.result)).Add("busy", report.busy);
   json.Add("wal_frames", report.wal_frames).Add("checkpointed_frames", report.checkpointed_frames);
   json.Add("moved_frames", ran ? report.moved_frames : std::optional<std::int64_t>(0));
@@ -69,7 +72,7 @@ Result<Value> WalCheckpoint(Connection& connection, const Arguments& arguments) 
   if (!mode) return arguments.Wrong(0, "mode", "one of PASSIVE, FULL, RESTART, TRUNCATE");
   const auto schema = Find(connection, arguments, 1);
   if (!schema.ok()) return schema.error();
-  if (!schema.value().is_wal()) return Json(schema.value(), NoLog(schema.value()));
+  if (!schema.value().is_wal()) return Json(schema.value(), NoLog(schema.value()), mode);
   if (*mode != CheckpointMode::kPassive &&
       connection.transaction_state(schema.value().name.c_str()) != TransactionState::kNone) {
     return Error{std::string("wal_checkpoint: mode '") + ModeName(*mode) +
@@ -87,7 +90,7 @@ Result<Value> WalCheckpoint(Connection& connection, const Arguments& arguments) 
   const auto report = schema.value().database->ManualCheckpoint(connection.AsHost(schema.value()),
                                                                 *mode, index, deadline);
   connection.CloseOwnConnectionsIfUntraced();
-  return Json(schema.value(), report);
+  return Json(schema.value(), report, mode);
 }
 
 }  // namespace walmanager

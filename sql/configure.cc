@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ext/connection/connection.h"
+#include "ext/core/base/ascii_case.h"
 #include "ext/core/base/json_reader.h"
 #include "ext/core/base/json_writer.h"
 #include "sql/function.h"
@@ -85,14 +86,15 @@ std::string Joined(const std::vector<std::string>& words) {
 }
 
 const Profile* FindProfile(std::string_view name) {
-  const auto found = std::find_if(kProfiles.begin(), kProfiles.end(),
-                                  [&](const Profile& profile) { return name == profile.name; });
+  const auto found = std::find_if(kProfiles.begin(), kProfiles.end(), [&](const Profile& profile) {
+    return EqualIgnoringCase(name, profile.name);
+  });
   return found == kProfiles.end() ? nullptr : &*found;
 }
 
 std::optional<std::size_t> FindTarget(std::string_view name) {
   for (std::size_t i = 0; i < kTargets; ++i) {
-    if (name == kTargetList[i].name) return i;
+    if (EqualIgnoringCase(name, kTargetList[i].name)) return i;
   }
   return std::nullopt;
 }
@@ -188,18 +190,16 @@ class Configuration {
 };
 
 // The value of an override, as text that may be set; an error names it and what is allowed.
-Result<std::string> CheckOverride(const Target& target, const std::string& type,
-                                  const std::string& text) {
+Result<std::string> CheckOverride(const Target& target, const Json& item) {
+  const std::string type = item.Type(), text = item.Text();
   const auto wrong = [&](const std::string& allowed) {
-    return Error{std::string("wal_configure: override ") + target.name + " " + ShownText(text) +
+    return Error{std::string("wal_configure: override ") + target.name + " " + item.Shown() +
                  " is not " + allowed};
   };
   if (target.kind == Kind::kStrategy)
     return type == "text" ? Result<std::string>(text) : wrong("text");
   if (target.words) {
-    std::string word = text;
-    std::transform(word.begin(), word.end(), word.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::string word = AsciiLowered(text);
     const auto words = Words(target.words);
     // JSON's true and false, for a switch.
     if (type == "true" || type == "false") word = type == "true" ? "on" : "off";
@@ -226,10 +226,9 @@ using Values = std::array<std::string, kTargets>;
 
 Status ReadOverrides(const std::string& text, Values& values) {
   const auto json = ParseJson(text);
-  if (!json.ok()) return Error{"wal_configure: overrides_json: " + json.error().message};
-  if (json.value().kind != Json::Kind::kObject) {
-    return Error{"wal_configure: overrides_json is not an object"};
-  }
+  const std::string wrong = "wal_configure: overrides_json is not a JSON object of settings";
+  if (!json.ok()) return Error{wrong + ": " + json.error().message};
+  if (json.value().kind != Json::Kind::kObject) return Error{wrong};
   for (std::size_t i = 0; i < json.value().items.size(); ++i) {
     const std::string& name = json.value().names[i];
     const Json& item = json.value().items[i];
@@ -239,7 +238,7 @@ Status ReadOverrides(const std::string& text, Values& values) {
       for (const Target& each : kTargetList) (known += known.empty() ? "" : ", ") += each.name;
       return Error{"wal_configure: override " + ShownText(name) + " is not one of " + known};
     }
-    auto value = CheckOverride(kTargetList[*target], item.Type(), item.Text());
+    auto value = CheckOverride(kTargetList[*target], item);
     if (!value.ok()) return value.error();
     values[*target] = std::move(value.value());
   }
@@ -277,7 +276,7 @@ Status CheckPlace(const Connection& connection, const Schema& schema, const Valu
   }
   const std::string& strategy = wanted[kTargets - 1];
   const StoredSettings stored = schema.database->settings();
-  if (stored.RulesOf(strategy).empty()) {
+  if (!stored.FindStrategy(strategy)) {
     return Error{"wal_configure: strategy " + ShownText(strategy) + " is not one of " +
                  stored.StrategyNames()};
   }
@@ -351,13 +350,15 @@ Result<Value> WalConfigure(Connection& connection, const Arguments& arguments) {
     for (const Profile& each : kProfiles) (known += known.empty() ? "" : ", ") += each.name;
     return arguments.Wrong(0, "profile", "one of " + known);
   }
-  const auto wanted = WantedValues(*profile, arguments);
+  auto wanted = WantedValues(*profile, arguments);
   if (!wanted.ok()) return wanted.error();
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
   if (!schema.ok()) return schema.error();
   if (Status status = CheckPlace(connection, schema.value(), wanted.value()); !status.ok()) {
     return status.error();
   }
+  std::string& strategy = wanted.value()[kTargets - 1];
+  strategy = schema.value().database->settings().FindStrategy(strategy).value_or(strategy);
   Configuration configuration(connection, schema.value());
   const auto report = AllOrNothing(configuration).Run(wanted.value());
   if (!report.ok()) return report.error();

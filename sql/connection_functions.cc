@@ -1,5 +1,6 @@
 // wal_application_name, wal_trace: what a connection says of itself.
 #include "ext/connection/connection.h"
+#include "ext/core/base/ascii_case.h"
 #include "ext/core/base/utf8.h"
 #include "sql/function.h"
 
@@ -28,7 +29,7 @@ Result<Value> WalTrace(Connection& connection, const Arguments& arguments) {
   bool take = false;
   if (arguments.has(0)) {
     const auto action = arguments.Text(0, "action");
-    take = action.ok() && action.value() == "take";
+    take = action.ok() && EqualIgnoringCase(action.value(), "take");
     if (!take) return arguments.Wrong(0, "action", "'take'");
   }
   return Value(TraceStateName(connection.ProbeTrace(take)));

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ext/connection/connection.h"
+#include "ext/core/base/ascii_case.h"
 #include "ext/core/control/evidence.h"
 #include "ext/system/clock.h"
 #include "sql/function.h"
@@ -100,10 +101,10 @@ Result<Value> WalIntegrityCheck(Connection& connection, const Arguments& argumen
   std::string kind = "quick";
   if (arguments.has(0)) {
     const auto given = arguments.Text(0, "kind");
-    if (!given.ok() || (given.value() != "quick" && given.value() != "full")) {
+    if (given.ok()) kind = AsciiLowered(given.value());
+    if (!given.ok() || (kind != "quick" && kind != "full")) {
       return arguments.Wrong(0, "kind", "'quick' or 'full'");
     }
-    kind = given.value();
   }
   const auto name = arguments.SchemaName(1);
   if (!name.ok()) return name.error();

@@ -47,7 +47,8 @@ void Call(sqlite3_context* context, int count, sqlite3_value** values) {
     }
     if (count < function.least_arguments || count > function.most_arguments) {
       SetError(context, Error{std::string(function.name) + ": " + std::to_string(count) +
-                              " arguments given; call it as " + function.signature});
+                              (count == 1 ? " argument" : " arguments") + " given; call it as " +
+                              function.signature});
       return SQLITE_OK;
     }
     std::optional<Acting> acting;

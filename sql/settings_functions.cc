@@ -3,6 +3,7 @@
 #include <array>
 
 #include "ext/connection/connection.h"
+#include "ext/core/base/ascii_case.h"
 #include "ext/core/control/alerts.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/system/clock.h"
@@ -14,7 +15,7 @@ Result<Value> WalSet(Connection& connection, const Arguments& arguments) {
   const auto name = arguments.Text(0, "name");
   if (!name.ok()) return name.error();
   const auto index = FindSetting(name.value());
-  if (!index && name.value().starts_with("learned.")) {
+  if (!index && AsciiLowered(name.value()).starts_with("learned.")) {
     return arguments.Wrong(0, "name", "a setting: what is learned follows from what happens");
   }
   if (!index) {
@@ -49,7 +50,7 @@ Result<Value> WalMetricsReset(Connection& connection, const Arguments& arguments
   if (arguments.has(0)) {
     const auto given = arguments.Text(0, "what");
     if (!given.ok()) return given.error();
-    what = given.value();
+    what = AsciiLowered(given.value());
   }
   if (std::find(kKinds.begin(), kKinds.end(), what) == kKinds.end()) {
     return arguments.Wrong(0, "what", "one of queries, wal, connections, history, alerts, all");

@@ -4,6 +4,7 @@
 
 #include "ext/checkpoint/rule_check.h"
 #include "ext/connection/connection.h"
+#include "ext/core/base/ascii_case.h"
 #include "ext/core/base/json_reader.h"
 #include "ext/core/control/control_layout.h"
 #include "sql/function.h"
@@ -11,14 +12,14 @@
 namespace walmanager {
 namespace {
 
-// One field of a rule as JSON has it.
+// One field of a rule: `name` in lower case, `given` and `shown` as they were written.
 struct Field {
-  std::string name, type, text;
+  std::string name, given, type, text, shown;
 };
 
 Status SetField(Rule& rule, const Field& field, const std::string& where) {
   const auto wrong = [&](const char* allowed) -> Status {
-    return Error{where + field.name + " " + ShownText(field.text) + " is not " + allowed};
+    return Error{where + field.name + " " + field.shown + " is not " + allowed};
   };
   const auto number = [&](auto& to) {
     const char* end = field.text.data() + field.text.size();
@@ -42,19 +43,29 @@ Status SetField(Rule& rule, const Field& field, const std::string& where) {
     if (!runs) return wrong("one of inline, background");
     rule.runs = *runs;
   } else {
-    return Error{where + "field " + ShownText(field.name) +
+    return Error{where + "field " + ShownText(field.given) +
                  " is not one of priority, rule, condition, mode, runs, stall_budget_ms"};
   }
   return Ok{};
 }
 
+// How a message names a rule: by its name, else by its place in the array.
+std::string RuleName(const Json& rule, std::size_t place) {
+  for (std::size_t i = 0; i < rule.names.size(); ++i) {
+    const std::string* name = rule.items[i].value.text();
+    if (name && !name->empty() && EqualIgnoringCase(rule.names[i], "rule")) {
+      return "rule " + ShownText(*name);
+    }
+  }
+  return "rule " + std::to_string(place);
+}
+
 // The rules of a JSON array of objects, checked but for their conditions.
 Result<std::vector<Rule>> ParseRules(const std::string& strategy, const std::string& text) {
   const auto json = ParseJson(text);
-  if (!json.ok()) return Error{"rules_json: " + json.error().message};
-  if (json.value().kind != Json::Kind::kArray) {
-    return Error{"rules_json is not an array of objects"};
-  }
+  const std::string wrong = "rules_json is not a JSON array of rules";
+  if (!json.ok()) return Error{wrong + ": " + json.error().message};
+  if (json.value().kind != Json::Kind::kArray) return Error{wrong};
   const std::vector<Json>& items = json.value().items;
   if (items.empty()) return Error{"rules_json has no rule, at least one is needed"};
   if (items.size() > layout::kRules) {
@@ -64,23 +75,23 @@ Result<std::vector<Rule>> ParseRules(const std::string& strategy, const std::str
   std::vector<Rule> rules;
   std::set<std::string> seen;
   for (const Json& item : items) {
-    const std::string number = "rule " + std::to_string(rules.size());
-    if (item.kind != Json::Kind::kObject) return Error{number + " is not an object"};
+    const std::string shown = RuleName(item, rules.size());
+    if (item.kind != Json::Kind::kObject) return Error{shown + " is not a JSON object"};
     Rule& rule = rules.emplace_back();
     rule.strategy = strategy;
     std::set<std::string> fields;
     for (std::size_t i = 0; i < item.items.size(); ++i) {
-      const Field field{item.names[i], item.items[i].Type(), item.items[i].Text()};
+      const Json& value = item.items[i];
+      const Field field{AsciiLowered(item.names[i]), item.names[i], value.Type(), value.Text(),
+                        value.Shown()};
       if (!fields.insert(field.name).second) {
-        return Error{number + ": field " + ShownText(field.name) + " is there twice"};
+        return Error{shown + ": field " + ShownText(field.given) + " is there twice"};
       }
-      if (Status status = SetField(rule, field, number + ": "); !status.ok()) return status.error();
+      if (Status status = SetField(rule, field, shown + ": "); !status.ok()) return status.error();
     }
+    if (fields.count("rule") == 0) return Error{shown + ": its name, field rule, is missing"};
   }
-  for (std::size_t i = 0; i < rules.size(); ++i) {
-    const Rule& rule = rules[i];
-    if (!items[i].Find("rule"))
-      return Error{"rule " + std::to_string(i) + ": its name, field rule, is missing"};
+  for (const Rule& rule : rules) {
     if (Status status = CheckRule(rule); !status.ok()) return status.error();
     if (!seen.insert(rule.name).second) {
       return Error{"rule '" + rule.name + "' is there twice"};
@@ -101,11 +112,15 @@ Result<Value> WalStrategy(Connection& connection, const Arguments& arguments) {
   if (!schema.ok()) return schema.error();
   const auto name = arguments.Text(0, "name");
   if (!name.ok()) return name.error();
+  std::string selected;
   const Status status = schema.value().database->ChangeSettings(
-      schema.value().may_make_file(),
-      [&](StoredSettings& stored) { return stored.SelectStrategy(name.value(), ThisChange()); });
+      schema.value().may_make_file(), [&](StoredSettings& stored) {
+        Status done = stored.SelectStrategy(name.value(), ThisChange());
+        selected = stored.strategy;
+        return done;
+      });
   if (!status.ok()) return arguments.Prefixed(status.error());
-  return Value(name.value());
+  return Value(selected);
 }
 
 Result<Value> WalStrategyDefine(Connection& connection, const Arguments& arguments) {
@@ -123,11 +138,15 @@ Result<Value> WalStrategyDefine(Connection& connection, const Arguments& argumen
   if (Status status = CheckConditions(rules.value()); !status.ok()) {
     return arguments.Prefixed(status.error());
   }
+  std::string spelled;
   const Status status = schema.value().database->ChangeSettings(
-      schema.value().may_make_file(),
-      [&](StoredSettings& stored) { return stored.DefineStrategy(name.value(), rules.value()); });
+      schema.value().may_make_file(), [&](StoredSettings& stored) {
+        Status done = stored.DefineStrategy(name.value(), rules.value());
+        spelled = stored.FindStrategy(name.value()).value_or(name.value());
+        return done;
+      });
   if (!status.ok()) return arguments.Prefixed(status.error());
-  return Value(name.value());
+  return Value(spelled);
 }
 
 Result<Value> WalStrategyDrop(Connection& connection, const Arguments& arguments) {
@@ -135,11 +154,14 @@ Result<Value> WalStrategyDrop(Connection& connection, const Arguments& arguments
   if (!name.ok()) return name.error();
   auto schema = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(1));
   if (!schema.ok()) return schema.error();
+  std::string dropped;
   const Status status = schema.value().database->ChangeSettings(
-      schema.value().may_make_file(),
-      [&](StoredSettings& stored) { return stored.DropStrategy(name.value()); });
+      schema.value().may_make_file(), [&](StoredSettings& stored) {
+        dropped = stored.FindStrategy(name.value()).value_or(name.value());
+        return stored.DropStrategy(name.value());
+      });
   if (!status.ok()) return arguments.Prefixed(status.error());
-  return Value(name.value());
+  return Value(dropped);
 }
 
 }  // namespace walmanager

@@ -182,6 +182,13 @@ Result<Schema> Connection::DatabaseToChange(const char* function, const Result<s
     return Error{std::string(function) + ": schema " + ShownText(schema.value().name) +
                  " is read-only on this connection"};
   }
+  // What is set for a file that is no database would go nowhere.
+  const auto readable = Query("PRAGMA " + QuoteName(schema.value().name) + ".schema_version");
+  if (!readable.ok()) {
+    return Error{std::string(function) + ": schema " + ShownText(schema.value().name) +
+                     " cannot be read: " + readable.error().message,
+                 readable.error().code};
+  }
   const auto query_only = Query("PRAGMA query_only");
   if (!query_only.ok() || query_only.value().value_or("0") == "0") return schema;
   return Error{std::string(function) + ": this connection may not write: PRAGMA query_only is on"};

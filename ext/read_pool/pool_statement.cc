@@ -151,8 +151,10 @@ Result<PoolQuery> PoolQuery::Prepare(sqlite3* db, const PoolStatement& statement
 Status PoolQuery::Bind(const PoolParameters& parameters) {
   const int count = sqlite3_bind_parameter_count(stmt());
   if (!parameters.by_name && parameters.values.size() != static_cast<std::size_t>(count)) {
-    return Error{"has " + std::to_string(count) + " parameters, and " +
-                 std::to_string(parameters.values.size()) + " values are given"};
+    return Error{"has " + std::to_string(count) +
+                 (count == 1 ? " parameter, and " : " parameters, and ") +
+                 std::to_string(parameters.values.size()) +
+                 (parameters.values.size() == 1 ? " value is given" : " values are given")};
   }
   for (int number = 1; number <= count; ++number) {
     const Value* value = nullptr;

@@ -77,13 +77,15 @@ def test_options_need_no_json_of_the_engine(db, target):
 
 
 @pytest.mark.parametrize("text, why", [
-    ("fast", "options_json: no JSON value at byte 1"), ("", "options_json: the JSON ends too early at byte 1"),
-    ('{"verify":true', "options_json: ',' or '}' is missing at byte 15"), ("[]", "options_json is not an object"),
-    ("1", "options_json is not an object"), ('{"pause_ms":"5"}', "option pause_ms '5' is not an integer from 0 to 60000"),
-    ('{"pause_ms":true}', "option pause_ms 'true' is not an integer from 0 to 60000"),
-    ('{"pause_ms":1.0}', "option pause_ms '1.0' is not an integer from 0 to 60000"),
-    ('{"overwrite":{"a": 1}}', """option overwrite '{"a": 1}' is not true or false"""),
-    ('{"verify":"true"}', "option verify 'true' is not true or false")])
+    ("fast", "options_json is not a JSON object of options: no JSON value at byte 1"),
+    ("", "options_json is not a JSON object of options: the JSON ends too early at byte 1"),
+    ('{"verify":true', "options_json is not a JSON object of options: ',' or '}' is missing at byte 15"),
+    ("[]", "options_json is not a JSON object of options"), ("1", "options_json is not a JSON object of options"),
+    ('{"pause_ms":"5"}', """option pause_ms "5" is not an integer from 0 to 60000"""),
+    ('{"pause_ms":true}', "option pause_ms true is not an integer from 0 to 60000"),
+    ('{"pause_ms":1.0}', "option pause_ms 1.0 is not an integer from 0 to 60000"),
+    ('{"overwrite":{"a": 1}}', """option overwrite {"a": 1} is not true or false"""),
+    ('{"verify":"true"}', """option verify "true" is not true or false""")])
 def test_text_that_is_no_options(db, target, text, why):
     assert error(db, "SELECT wal_backup(?, ?)", str(target), text) == f"wal_backup: {why}"
     assert os.listdir(target.parent) == []
@@ -124,13 +126,13 @@ def test_a_database_in_use_is_no_target(db, target):
 
 @pytest.mark.parametrize("options, why", [
     ({"speed": 1}, "option 'speed' is not one of overwrite, verify, pages_per_step, pause_ms, max_wal_growth_bytes"),
-    ({"overwrite": 1}, "option overwrite '1' is not true or false"),
-    ({"verify": "no"}, "option verify 'no' is not true or false"),
-    ({"verify": None}, "option verify 'null' is not true or false"),
-    ({"pages_per_step": 0}, "option pages_per_step '0' is not an integer from 1 to 1000000"),
-    ({"pages_per_step": 1.5}, "option pages_per_step '1.5' is not an integer from 1 to 1000000"),
-    ({"pause_ms": [1]}, "option pause_ms '[1]' is not an integer from 0 to 60000"),
-    ({"max_wal_growth_bytes": -1}, "option max_wal_growth_bytes '-1' is not an integer from 0 to 70368744177664"),
+    ({"overwrite": 1}, "option overwrite 1 is not true or false"),
+    ({"verify": "no"}, """option verify "no" is not true or false"""),
+    ({"verify": None}, "option verify null is not true or false"),
+    ({"pages_per_step": 0}, "option pages_per_step 0 is not an integer from 1 to 1000000"),
+    ({"pages_per_step": 1.5}, "option pages_per_step 1.5 is not an integer from 1 to 1000000"),
+    ({"pause_ms": [1]}, "option pause_ms [1] is not an integer from 0 to 60000"),
+    ({"max_wal_growth_bytes": -1}, "option max_wal_growth_bytes -1 is not an integer from 0 to 70368744177664"),
 ])
 def test_options_that_are_none(db, target, options, why):
     assert refusal(db, target, **options) == f"wal_backup: {why}"

@@ -82,19 +82,21 @@ def test_overrides_win(rollback_db):
         ("wal_configure('webb')", "wal_configure: profile 'webb' is not one of conversation, "
          "high_concurrency, low_latency, durable, embedded, web"),
         ("wal_configure(NULL)", "wal_configure: profile NULL is not one of "),
-        ("wal_configure('web', 'x')", "wal_configure: overrides_json: no JSON value at byte 1"),
-        ("wal_configure('web', '[]')", "wal_configure: overrides_json is not an object"),
+        ("wal_configure('web', 'x')", "wal_configure: overrides_json is not a JSON object of settings: no JSON value at byte 1"),
+        ("wal_configure('web', '[]')", "wal_configure: overrides_json is not a JSON object of settings"),
         ("wal_configure('web', '{\"x\":1}')", "wal_configure: override 'x' is not one of journal_mode, "),
         ("wal_configure('web', '{\"synchronous\":\"most\"}')",
-         "wal_configure: override synchronous 'most' is not one of off, normal, full, extra"),
+         """wal_configure: override synchronous "most" is not one of off, normal, full, extra"""),
         ("wal_configure('web', '{\"cache_size\":\"big\"}')",
-         "wal_configure: override cache_size 'big' is not an integer from -2147483647 to 2147483647"),
+         """wal_configure: override cache_size "big" is not an integer from -2147483647 to 2147483647"""),
+        ("wal_configure('web', '{\"cache_size\":\"5\"}')",
+         """wal_configure: override cache_size "5" is not an integer from -2147483647 to 2147483647"""),
         ("wal_configure('web', '{\"busy_timeout\":-5}')",
-         "wal_configure: override busy_timeout '-5' is not an integer from 0 to 2147483647"),
+         "wal_configure: override busy_timeout -5 is not an integer from 0 to 2147483647"),
         ("wal_configure('web', '{\"journal_mode\":\"delete\"}')",
-         "wal_configure: override journal_mode 'delete' is not one of wal"),
+         """wal_configure: override journal_mode "delete" is not one of wal"""),
         ("wal_configure('web', '{\"checkpoint_frames\":0}')",
-         "wal_configure: override checkpoint_frames '0' is not an integer from 1 to 100000000"),
+         "wal_configure: override checkpoint_frames 0 is not an integer from 1 to 100000000"),
         ("wal_configure('web', NULL, 'nope')", "wal_configure: schema 'nope' is not one of main"),
     ],
 )
@@ -104,6 +106,12 @@ def test_bad_input_changes_nothing(rollback_db, call, message):
         rollback_db.execute("SELECT " + call)
     assert str(error.value).startswith(message)
     assert (pragmas(rollback_db), settings(rollback_db)) == before
+
+
+def test_names_are_known_in_any_case(rollback_db):
+    one(rollback_db, "SELECT wal_configure('WEB', ?)", json.dumps({"Cache_Size": -4000, "Strategy": "Low_Latency"}))
+    assert pragmas(rollback_db)["cache_size"] == -4000
+    assert metrics(rollback_db)["strategy"] == "low_latency"
 
 
 def test_a_strategy_that_is_not_there_changes_nothing(rollback_db, tmp_path):

@@ -123,12 +123,12 @@ def test_parameters(both, sql, parameters, expected):
 
 
 @pytest.mark.parametrize("sql, parameters, words", [
-    ("SELECT 1", "{", "parameters_json is no JSON: a string is missing at byte 2"),
-    ("SELECT 1", "[1] x", "parameters_json is no JSON: something follows the JSON value at byte 5"),
+    ("SELECT 1", "{", "parameters_json is not a JSON array or object of parameters: a name in double quotes is missing at byte 2"),
+    ("SELECT 1", "[1] x", "parameters_json is not a JSON array or object of parameters: something follows the JSON value at byte 5"),
     ("SELECT 1", "7", "parameters 7 are neither an array nor an object"),
     ("SELECT 1", "[9223372036854775808]", "a whole number of more than 64 bits at byte 2"),
-    ("SELECT ?", "[]", "statement 1: has 1 parameters, and 0 values are given"),
-    ("SELECT ?", "[1,2]", "statement 1: has 1 parameters, and 2 values are given"),
+    ("SELECT ?", "[]", "statement 1: has 1 parameter, and 0 values are given"),
+    ("SELECT ?", "[1,2]", "statement 1: has 1 parameter, and 2 values are given"),
     ("SELECT ?", '{"a":1}', "parameter 'a' is in no statement"),
     ("SELECT :a, ?", '{"a":1}', "statement 1: has a parameter 2 without a name"),
     ("SELECT :a, :b", '{"a":1}', "statement 1: has a parameter ':b' that is not given"),
@@ -138,7 +138,7 @@ def test_parameters(both, sql, parameters, expected):
     ("SELECT ?", '{"snapshot":"yes"}', "parameter 'snapshot' is reserved"),
     ("SELECT ?", '{"parameters":[1],"a":2}', "parameter 'a' stands beside 'parameters'"),
     (["SELECT ?", "SELECT ?"], "[[1]]", "parameters for 1 statements, and there are 2"),
-    (["SELECT ?", "SELECT ?"], "[[1],[]]", "statement 2: has 1 parameters, and 0 values are given"),
+    (["SELECT ?", "SELECT ?"], "[[1],[]]", "statement 2: has 1 parameter, and 0 values are given"),
     (["SELECT ?", "SELECT ?"], '[[1],{"b":1}]', "statement 2: parameter 'b' is in no statement"),
 ])
 def test_wrong_parameters_are_named(both, sql, parameters, words):
@@ -406,7 +406,7 @@ def test_one_that_comes_again_has_the_parameters_of_now(both):
     for number, value in enumerate(["x" * 100_000, b"\0" * 50_000, None, 1, 1.5, "", b"", "y"] * 2):
         (_, _, data), = rows(both, sql, [as_parameter(value), number])
         assert exactly(value_of(data["value"])) == exactly(value) and data["few"] == number
-    assert "has 2 parameters, and 1 values are given" in error(both, "SELECT * FROM read_pool(?, '[1]')", sql)
+    assert "has 2 parameters, and 1 value is given" in error(both, "SELECT * FROM read_pool(?, '[1]')", sql)
     assert thrice(both, sql, [1, 2]) == [{"kind": "integer", "value": 1, "few": 2}]
 
 

@@ -79,7 +79,8 @@ def test_the_defaults(db):
 
 @pytest.mark.parametrize("name, default", SWITCHES.items())
 def test_a_switch_takes_on_and_off(db, name, default):
-    for given, kept in (("on", "on"), ("off", "off"), (1, "on"), (0, "off")):
+    for given, kept in (("on", "on"), ("off", "off"), (1, "on"), (0, "off"), ("ON", "on"), ("Off", "off"), ("1", "on"),
+                        ("0", "off")):
         assert one(db, "SELECT wal_set(?, ?)", name, given) == kept
         assert one(db, "SELECT value FROM wal_config WHERE name = ?", name) == kept
     assert one(db, "SELECT wal_set(?, NULL)", name) == default
@@ -95,9 +96,10 @@ def test_a_choice_takes_its_words(db, name, words):
     for word in words:
         assert one(db, "SELECT wal_set(?, ?)", name, word) == word
         assert one(db, "SELECT value FROM wal_config WHERE name = ?", name) == word
+        assert one(db, "SELECT wal_set(?, ?)", name, word.upper()) == word
     assert one(db, "SELECT wal_set(?, NULL)", name) == words[0]
     allowed = "'auto', 'always' or 'never'"
-    for wrong, shown in (("on", "'on'"), (1, "1"), ("AUTO", "'AUTO'")):
+    for wrong, shown in (("on", "'on'"), (1, "1"), ("auto ", "'auto '")):
         assert error(db, "SELECT wal_set(?, ?)", name, wrong) == f"wal_set: {name} {shown} is not {allowed}"
     assert one(db, "SELECT description FROM wal_config WHERE name = ?", name).endswith(f"Allowed: {allowed}.")
 
@@ -134,7 +136,7 @@ def test_the_ends_of_the_range(db, name, default, least, most, unit):
 
 
 @pytest.mark.parametrize("value, shown", [
-    ("500", "'500'"), ("", "''"), ("many", "'many'"), (1.5, "1.5"), (b"\x01", "a blob"),
+    ("500 frames", "'500 frames'"), ("0", "'0'"), ("1.5", "'1.5'"), ("", "''"), ("many", "'many'"), (1.5, "1.5"), (b"\x01", "a blob"),
     (float("inf"), "inf"), (1e30, "1e+30"), ("x" * 100, "'" + "x" * 60 + "…'"),
 ])
 def test_values_of_the_wrong_type(db, value, shown):
@@ -152,7 +154,7 @@ def test_a_threshold_is_a_real_number(db, name, default, least, most, unit):
             ("real", float(value))
         assert db.execute(shown, (name,)).fetchone() == ("real", float(value), "real", default)
     for wrong, said in ((-0.001, "-0.001"), (-1, "-1"), (most + 0.5, f"{most}.5"), (float("inf"), "inf"),
-                        (-2**63, str(-2**63)), ("1", "'1'"), ("on", "'on'"), (b"1", "a blob")):
+                        (-2**63, str(-2**63)), ("-1", "'-1'"), ("on", "'on'"), (b"1", "a blob")):
         assert error(db, "SELECT wal_set(?, ?)", name, wrong) == \
             f"wal_set: {name} {said} is not a number from {least} to {most}"
     assert setting(db, name)[0] == 0.1 + 0.2
@@ -185,7 +187,24 @@ def test_a_whole_real_is_an_integer(db):
     assert one(db, "SELECT typeof(value) FROM wal_config WHERE name='checkpoint_frames'") == "integer"
 
 
-@pytest.mark.parametrize("name, shown", [("nope", "'nope'"), ("", "''"), ("CHECKPOINT_FRAMES", "'CHECKPOINT_FRAMES'")])
+@pytest.mark.parametrize("text", ["500", "500.0", "5e2"])
+def test_text_that_is_exactly_a_number_is_that_number(db, text):
+    """As in a column with numeric affinity."""
+    assert db.execute("SELECT typeof(s), s FROM (SELECT wal_set('checkpoint_frames', ?) AS s)", (text,)).fetchone() == \
+        ("integer", 500)
+    assert db.execute("SELECT typeof(s), s FROM (SELECT wal_set('query_latency.warning', ?) AS s)", (text,)).fetchone() == \
+        ("real", 500.0)
+
+
+@pytest.mark.parametrize("name", ["Checkpoint_Frames", "CHECKPOINT_FRAMES"])
+def test_names_of_settings_are_known_in_any_case(db, name):
+    assert one(db, "SELECT wal_set(?, 500)", name) == 500
+    assert setting(db, "checkpoint_frames")[0] == 500
+    assert one(db, "SELECT wal_set(upper('query_latency.warning'), 7)") == 7.0
+    assert setting(db, "query_latency.warning")[0] == 7.0
+
+
+@pytest.mark.parametrize("name, shown", [("nope", "'nope'"), ("", "''"), ("checkpoint_frames ", "'checkpoint_frames '")])
 def test_an_unknown_name_is_refused_with_the_names(db, name, shown):
     assert error(db, "SELECT wal_set(?, 1)", name) == f"wal_set: name {shown} is not one of " + \
         ", ".join(NAMES[:-len(OF_CHECKS)]) + ", or a threshold of wal_config such as cache_size.warning"
@@ -349,7 +368,7 @@ def test_reset_forgets_statistics_and_keeps_settings(used, call):
     assert row["checkpoints"] <= 2
 
 
-@pytest.mark.parametrize("what, least", [("queries", 3), ("connections", 1), ("history", 0), ("alerts", 0)])
+@pytest.mark.parametrize("what, least", [("queries", 3), ("Queries", 3), ("connections", 1), ("history", 0), ("alerts", 0)])
 def test_reset_of_something_else_keeps_the_log_statistics(used, what, least):
     assert one(used, "SELECT wal_metrics_reset(?)", what) >= least
     assert (metrics(used)["commits"], metrics(used)["checkpoints"]) == (350, 3)
@@ -374,7 +393,7 @@ def test_reset_of_one_schema_keeps_the_other(used, tmp_path):
     assert (metrics(used)["commits"], metrics(used, "other")["commits"]) == (350, 0)
 
 
-@pytest.mark.parametrize("argument, shown", [("'logs'", "'logs'"), ("'WAL'", "'WAL'"), ("''", "''")])
+@pytest.mark.parametrize("argument, shown", [("'logs'", "'logs'"), ("'WAL '", "'WAL '"), ("''", "''")])
 def test_reset_of_an_unknown_kind_is_refused(used, argument, shown):
     assert error(used, f"SELECT wal_metrics_reset({argument})") == \
         f"wal_metrics_reset: what {shown} is not one of queries, wal, connections, history, alerts, all"

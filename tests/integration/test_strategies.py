@@ -210,8 +210,33 @@ def test_drop(db):
     assert one(db, "SELECT wal_strategy_drop('mine')") == "mine"
     assert fired(db) == {}
     assert error(db, "SELECT wal_strategy_drop('mine')") == (
-        "wal_strategy_drop: strategy 'mine' is not one of "
-        "conversation_workload, high_concurrency, low_latency, off, sqlite_default")
+        "wal_strategy_drop: strategy 'mine' does not exist: no strategy of your own is defined")
+    define(db, rule("0"), name="yours")
+    define(db, rule("0"), name="hers")
+    assert error(db, "SELECT wal_strategy_drop('mine')") == \
+        "wal_strategy_drop: strategy 'mine' is not one of your own, which are yours, hers"
+
+
+def test_names_of_strategies_are_known_in_any_case(db):
+    """As names are to SQLite; the answer is the name as it was defined."""
+    assert one(db, "SELECT wal_strategy('LOW_LATENCY')") == one(db, "SELECT wal_strategy()") == "low_latency"
+    assert refused(db, rule("1"), name="OFF") == \
+        "wal_strategy_define: strategy 'OFF' is built in and fixed; give yours another name"
+    define(db, rule("0"), name="Mine")
+    assert one(db, "SELECT wal_strategy('mINE')") == "Mine"
+    assert one(db, "SELECT wal_strategy_define('MINE', ?)", json.dumps([rule("0", "again")])) == "Mine"
+    assert fired(db, "Mine") == {"again": 0}
+    assert "is active" in error(db, "SELECT wal_strategy_drop('mine')")
+    one(db, "SELECT wal_strategy('Off')")
+    assert one(db, "SELECT wal_strategy_drop('mine')") == "Mine"
+
+
+def test_fields_of_rules_are_known_in_any_case(db):
+    one(db, "SELECT wal_strategy_define('mine', ?)", '[{"Rule":"r","CONDITION":"0","Mode":"full","priority":3}]')
+    assert db.execute("SELECT rule, priority, mode FROM wal_strategies WHERE strategy = 'mine'").fetchall() == \
+        [("r", 3, "FULL")]
+    assert error(db, "SELECT wal_strategy_define('mine', ?)", '[{"rule":"r","condition":"0","Rule":"s"}]') == \
+        "wal_strategy_define: rule 'r': field 'Rule' is there twice"
 
 
 def test_drop_of_the_active_and_of_built_in_strategies_is_refused(db):
@@ -245,37 +270,37 @@ def test_the_longest_name(db):
 
 
 @pytest.mark.parametrize("rules, message", [
-    ("", "wal_strategy_define: rules_json: the JSON ends too early at byte 1"),
-    ("[{]", "wal_strategy_define: rules_json: a string is missing at byte 3"),
-    ("{}", "wal_strategy_define: rules_json is not an array of objects"),
-    ("7", "wal_strategy_define: rules_json is not an array of objects"),
-    ("null", "wal_strategy_define: rules_json is not an array of objects"),
+    ("", "wal_strategy_define: rules_json is not a JSON array of rules: the JSON ends too early at byte 1"),
+    ("[{]", "wal_strategy_define: rules_json is not a JSON array of rules: a name in double quotes is missing at byte 3"),
+    ("{}", "wal_strategy_define: rules_json is not a JSON array of rules"),
+    ("7", "wal_strategy_define: rules_json is not a JSON array of rules"),
+    ("null", "wal_strategy_define: rules_json is not a JSON array of rules"),
     ("[]", "wal_strategy_define: rules_json has no rule, at least one is needed"),
-    ("[1]", "wal_strategy_define: rule 0 is not an object"),
-    ('[{"rule":"a","condition":"1"}, null]', "wal_strategy_define: rule 1 is not an object"),
+    ("[1]", "wal_strategy_define: rule 0 is not a JSON object"),
+    ('[{"rule":"a","condition":"1"}, null]', "wal_strategy_define: rule 1 is not a JSON object"),
     ("[{}]", "wal_strategy_define: rule 0: its name, field rule, is missing"),
     ('[{"rule":"a"}]', "wal_strategy_define: rule 'a': condition has 0 bytes, allowed are 1 to 1023"),
-    ('[{"rule":1,"condition":"1"}]', "wal_strategy_define: rule 0: rule '1' is not text"),
-    ('[{"rule":"a","condition":1}]', "wal_strategy_define: rule 0: condition '1' is not text"),
-    ('[{"rule":"a","condition":null}]', "wal_strategy_define: rule 0: condition 'null' is not text"),
+    ('[{"rule":1,"condition":"1"}]', "wal_strategy_define: rule 0: rule 1 is not text"),
+    ('[{"rule":"a","condition":1}]', "wal_strategy_define: rule 'a': condition 1 is not text"),
+    ('[{"rule":"a","condition":null}]', "wal_strategy_define: rule 'a': condition null is not text"),
     ('[{"rule":"a","condition":"1","mode":"FAST"}]',
-     "wal_strategy_define: rule 0: mode 'FAST' is not one of PASSIVE, FULL, RESTART, TRUNCATE"),
+     """wal_strategy_define: rule 'a': mode "FAST" is not one of PASSIVE, FULL, RESTART, TRUNCATE"""),
     ('[{"rule":"a","condition":"1","runs":"later"}]',
-     "wal_strategy_define: rule 0: runs 'later' is not one of inline, background"),
+     """wal_strategy_define: rule 'a': runs "later" is not one of inline, background"""),
     ('[{"rule":"a","condition":"1","priority":"1"}]',
-     "wal_strategy_define: rule 0: priority '1' is not an integer"),
+     """wal_strategy_define: rule 'a': priority "1" is not an integer"""),
     ('[{"rule":"a","condition":"1","priority":1.5}]',
-     "wal_strategy_define: rule 0: priority '1.5' is not an integer"),
+     "wal_strategy_define: rule 'a': priority 1.5 is not an integer"),
     ('[{"rule":"a","condition":"1","stall_budget_ms":"x"}]',
-     "wal_strategy_define: rule 0: stall_budget_ms 'x' is not a number from 0 to 10000"),
+     """wal_strategy_define: rule 'a': stall_budget_ms "x" is not a number from 0 to 10000"""),
     ('[{"rule":"a","condition":"1","stall_budget_ms":-1}]',
-     "wal_strategy_define: rule 'a': stall_budget_ms is not a number from 0 to 10000"),
+     "wal_strategy_define: rule 'a': stall_budget_ms -1.0 is not a number from 0 to 10000"),
     ('[{"rule":"a","condition":"1","stall_budget_ms":10001}]',
-     "wal_strategy_define: rule 'a': stall_budget_ms is not a number from 0 to 10000"),
+     "wal_strategy_define: rule 'a': stall_budget_ms 10001.0 is not a number from 0 to 10000"),
     ('[{"rule":"a","condition":"1"},{"rule":"a","condition":"0"}]',
      "wal_strategy_define: rule 'a' is there twice"),
     ('[{"rule":"a","condition":"1","color":"red"}]',
-     "wal_strategy_define: rule 0: field 'color' is not one of priority, rule, condition, mode, runs, "
+     "wal_strategy_define: rule 'a': field 'color' is not one of priority, rule, condition, mode, runs, "
      "stall_budget_ms"),
 ])
 def test_wrong_rules_are_refused_in_words(shared, rules, message):

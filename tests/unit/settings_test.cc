@@ -89,12 +89,15 @@ TEST(Settings, AThresholdIsMadeOfTheLineOfItsCheck) {
                "says critical.");
 }
 
-TEST(Settings, AreFoundByTheirExactName) {
+TEST(Settings, AreFoundByTheirNameInAnyCase) {
   for (std::size_t i = 0; i < SettingSpecs().size(); ++i) {
     EXPECT_EQ(FindSetting(SettingSpecs()[i].name), i);
   }
-  for (const char* name : {"", "WAL_LIMIT_BYTES", "wal_limit", "wal_limit_bytes "}) {
+  for (const char* name : {"", "wal_limit", "wal_limit_bytes "}) {
     EXPECT_EQ(FindSetting(name), std::nullopt) << name;
+  }
+  for (const char* name : {"WAL_LIMIT_BYTES", "Wal_Limit_Bytes"}) {
+    EXPECT_EQ(FindSetting(name), FindSetting("wal_limit_bytes")) << name;
   }
 }
 
@@ -118,29 +121,35 @@ TEST(Settings, WhatMayBeGiven) {
   const SettingSpec& frames = Spec(Setting::kCheckpointFrames);
   EXPECT_EQ(GivenSetting(frames, 64), 64);
   EXPECT_EQ(GivenSetting(frames, 64.0), 64);
+  for (const char* text : {"64", "64.0", "6.4e1"})
+    EXPECT_EQ(GivenSetting(frames, text), 64) << text;
   EXPECT_EQ(GivenSetting(kOnOrOff, "on"), 1);
+  EXPECT_EQ(GivenSetting(kOnOrOff, "ON"), 1);
+  EXPECT_EQ(GivenSetting(kOnOrOff, "0"), 0);
   EXPECT_EQ(GivenSetting(kOnOrOff, "off"), 0);
   EXPECT_EQ(GivenSetting(kOnOrOff, 1), 1);
   EXPECT_EQ(GivenSetting(kOneOfThree, "high"), 2);
-  EXPECT_EQ(GivenSetting(kOneOfThree, "High"), std::nullopt);
+  EXPECT_EQ(GivenSetting(kOneOfThree, "High"), 2);
   EXPECT_EQ(GivenSetting(kOneOfThree, 2), std::nullopt);
   const SettingSpec share = Real(0, 1);
   EXPECT_EQ(GivenSetting(share, 1), Bits(1));
   EXPECT_EQ(GivenSetting(share, 0.25), Bits(0.25));
+  EXPECT_EQ(GivenSetting(share, "0.25"), Bits(0.25));
   EXPECT_EQ(GivenSetting(share, -0.0), Bits(0)) << "zero has one sign";
   const SettingSpec negative = Real(-2, -1);
   EXPECT_EQ(GivenSetting(negative, -1.5), Bits(-1.5));
   const double infinity = std::numeric_limits<double>::infinity();
-  for (const Value& bad : {Value(), Value("1"), Value::Blob("1"), Value(-1e-9), Value(1.0000001),
-                           Value(2), Value(-1), Value(infinity), Value(-infinity),
-                           Value(std::nan("")), Value(std::numeric_limits<std::int64_t>::max())}) {
+  for (const Value& bad :
+       {Value(), Value("1x"), Value("nan"), Value("inf"), Value::Blob("1"), Value(-1e-9),
+        Value(1.0000001), Value(2), Value(-1), Value(infinity), Value(-infinity),
+        Value(std::nan("")), Value(std::numeric_limits<std::int64_t>::max())}) {
     EXPECT_EQ(GivenSetting(share, bad), std::nullopt) << bad.Shown();
   }
-  for (const Value& bad : {Value(), Value("64"), Value(64.5), Value(0), Value(1e30),
-                           Value(std::nan("")), Value(infinity), Value::Blob("64")}) {
+  for (const Value& bad : {Value(), Value("64 "), Value("6 4"), Value("0"), Value(64.5), Value(0),
+                           Value(1e30), Value(std::nan("")), Value(infinity), Value::Blob("64")}) {
     EXPECT_EQ(GivenSetting(frames, bad), std::nullopt) << bad.Shown();
   }
-  for (const Value& bad : {Value(), Value("ON"), Value(2), Value(1.0), Value::Blob("on")}) {
+  for (const Value& bad : {Value(), Value("yes"), Value(2), Value(1.0), Value::Blob("on")}) {
     EXPECT_EQ(GivenSetting(kOnOrOff, bad), std::nullopt) << bad.Shown();
   }
 }

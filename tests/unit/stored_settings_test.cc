@@ -184,8 +184,8 @@ TEST(StoredSettings, AStrategyIsSelectedByItsName) {
   EXPECT_EQ(stored.strategy_changed.by, kAnn.by);
   EXPECT_EQ(stored.strategy_changed.at_ms, kAnn.at_ms);
   EXPECT_EQ(MessageOf(stored.SelectStrategy("mine", kBob)), "ok");
-  EXPECT_EQ(MessageOf(stored.SelectStrategy("Mine", kAnn)),
-            "strategy 'Mine' is not one of " + kBuiltins + ", mine");
+  EXPECT_EQ(MessageOf(stored.SelectStrategy("Min", kAnn)),
+            "strategy 'Min' is not one of " + kBuiltins + ", mine");
   EXPECT_EQ(MessageOf(stored.SelectStrategy("", kAnn)),
             "strategy '' is not one of " + kBuiltins + ", mine");
   EXPECT_EQ(stored.strategy, "mine");
@@ -200,12 +200,56 @@ TEST(StoredSettings, AStrategyIsDroppedUnlessItIsActive) {
   EXPECT_EQ(MessageOf(stored.DropStrategy("mine")),
             "strategy 'mine' is active; choose another with wal_strategy first");
   EXPECT_EQ(MessageOf(stored.DropStrategy("hers")),
-            "strategy 'hers' is not one of " + kBuiltins + ", mine, yours");
+            "strategy 'hers' is not one of your own, which are mine, yours");
   EXPECT_EQ(NamesOf(stored.rules), (std::vector<std::string>{"mine.a", "yours.a"}));
   EXPECT_EQ(MessageOf(stored.DropStrategy("yours")), "ok");
   ASSERT_TRUE(stored.SelectStrategy("off", kAnn).ok());
   EXPECT_EQ(MessageOf(stored.DropStrategy("mine")), "ok");
   EXPECT_TRUE(stored.rules.empty());
+}
+
+TEST(StoredSettings, ANameInAnotherCaseIsTheSameStrategy) {
+  StoredSettings stored;
+  ASSERT_TRUE(stored.DefineStrategy("Mine", {RuleOf("Mine", 1, "a")}).ok());
+  EXPECT_EQ(MessageOf(stored.SelectStrategy("MINE", kAnn)), "ok");
+  EXPECT_EQ(stored.strategy, "Mine");
+  ASSERT_TRUE(stored.DefineStrategy("mine", {RuleOf("mine", 1, "b")}).ok());
+  EXPECT_EQ(NamesOf(stored.RulesOf(stored.strategy)), (std::vector<std::string>{"Mine.b"}))
+      << "the active strategy keeps its rules and its spelling";
+  EXPECT_EQ(MessageOf(stored.SelectStrategy("LOW_LATENCY", kAnn)), "ok");
+  EXPECT_EQ(stored.strategy, "low_latency");
+  EXPECT_EQ(MessageOf(stored.DropStrategy("mINE")), "ok");
+  EXPECT_EQ(MessageOf(stored.DropStrategy("mine")),
+            "strategy 'mine' does not exist: no strategy of your own is defined");
+}
+
+TEST(StoredSettings, WhatWasSetLaterElsewhereIsTakenOver) {
+  const ChangeMark early{"early", 1000}, late{"late", 2000};
+  const SettingSpec& frames = SettingSpecs()[*FindSetting("checkpoint_frames")];
+  const SettingSpec& limit = SettingSpecs()[*FindSetting("wal_limit_bytes")];
+  const SettingSpec& slow = SettingSpecs()[*FindSetting("slow_query_ms")];
+  StoredSettings here, elsewhere;
+  here.Set(frames, 100, early);
+  here.Set(limit, 100'000, late);
+  ASSERT_TRUE(here.SelectStrategy("off", early).ok());
+  ASSERT_TRUE(here.DefineStrategy("both", {RuleOf("both", 1, "here")}).ok());
+  elsewhere.Set(frames, 200, late);
+  elsewhere.Set(limit, 200'000, early);
+  elsewhere.Set(slow, 7, early);
+  ASSERT_TRUE(elsewhere.DefineStrategy("Both", {RuleOf("Both", 1, "elsewhere")}).ok());
+  ASSERT_TRUE(elsewhere.DefineStrategy("theirs", {RuleOf("theirs", 1, "a")}).ok());
+  ASSERT_TRUE(elsewhere.SelectStrategy("theirs", late).ok());
+  here.TakeOverLater(elsewhere);
+  const SettingValues values = here.Values();
+  EXPECT_EQ(values[Setting::kCheckpointFrames], 200);
+  EXPECT_EQ(here.Find("checkpoint_frames")->changed_by, "late");
+  EXPECT_EQ(values[Setting::kWalLimitBytes], 100'000);
+  EXPECT_EQ(values[Setting::kSlowQueryMs], 7);
+  EXPECT_EQ(here.settings.size(), 3u);
+  EXPECT_EQ(NamesOf(here.rules), (std::vector<std::string>{"both.here", "theirs.a"}));
+  EXPECT_EQ(here.strategy, "theirs");
+  here.TakeOverLater(StoredSettings{});
+  EXPECT_EQ(here.strategy, "theirs") << "what was never set is not taken over";
 }
 
 TEST(StoredSettings, ABuiltinStrategyCannotBeShadowed) {

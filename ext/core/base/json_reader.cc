@@ -145,7 +145,8 @@ class Parser {
   }
 
   bool String(std::string& out) {
-    if (at_ >= text_.size() || text_[at_] != '"') return Wrong("a string is missing");
+    if (at_ >= text_.size() || text_[at_] != '"')
+      return Wrong("a name in double quotes is missing");
     for (++at_; at_ < text_.size();) {
       const char c = text_[at_++];
       if (c == '"') return true;
@@ -236,6 +237,11 @@ const char* Json::Type() const {
 }
 
 std::string Json::Text() const { return value.text() ? *value.text() : std::string(source); }
+
+std::string Json::Shown() const {
+  const std::string quoted = ShownText(source);
+  return quoted.substr(1, quoted.size() - 2);
+}
 
 Result<Json> ParseJson(std::string_view text) { return Parser(text).Whole(); }
 

@@ -28,6 +28,8 @@ struct Json {
   const char* Type() const;
   // A string's content; anything else as it stands in the parsed text.
   std::string Text() const;
+  // As it stands in the parsed text, so a string with its quotes, cut after 60 bytes: for messages.
+  std::string Shown() const;
 };
 
 // Numbers are exact: a whole one that needs more than 64 bits is an error, any other is the nearest

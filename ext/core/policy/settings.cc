@@ -6,6 +6,8 @@
 #include <iterator>
 #include <string_view>
 
+#include "ext/core/base/ascii_case.h"
+
 namespace walmanager {
 namespace {
 
@@ -90,7 +92,21 @@ std::string NumberText(double number) {
   return written.ec == std::errc() ? std::string(buffer, written.ptr) : Value(number).Shown();
 }
 
-std::optional<std::int64_t> GivenNumber(const SettingSpec& spec, const Value& value) {
+// The number that a TEXT is from its first to its last byte, else the value as it is.
+Value AsNumber(const Value& value) {
+  if (!value.text()) return value;
+  const char* const begin = value.text()->data();
+  const char* const end = begin + value.text()->size();
+  std::int64_t integer = 0;
+  const auto whole = std::from_chars(begin, end, integer);
+  if (whole.ec == std::errc() && whole.ptr == end) return integer;
+  double real = 0;
+  const auto parsed = std::from_chars(begin, end, real);
+  return parsed.ec == std::errc() && parsed.ptr == end ? Value(real) : value;
+}
+
+std::optional<std::int64_t> GivenNumber(const SettingSpec& spec, const Value& given) {
+  const Value value = AsNumber(given);
   std::optional<double> real;
   if (value.real()) real = *value.real();
   if (spec.kind == SettingKind::kReal) {
@@ -105,15 +121,18 @@ std::optional<std::int64_t> GivenNumber(const SettingSpec& spec, const Value& va
 
 std::optional<std::int64_t> GivenChoice(const SettingSpec& spec, const Value& value) {
   if (!value.text()) return std::nullopt;
-  const auto found = std::find(spec.choices.begin(), spec.choices.end(), *value.text());
+  const auto found = std::find_if(spec.choices.begin(), spec.choices.end(), [&](const char* word) {
+    return EqualIgnoringCase(word, *value.text());
+  });
   return found == spec.choices.end() ? std::nullopt
                                      : std::optional<std::int64_t>(found - spec.choices.begin());
 }
 
 std::optional<std::int64_t> GivenSwitch(const Value& value) {
   const std::string text = value.text() ? *value.text() : "";
-  if (text == "on" || (value.integer() && *value.integer() == 1)) return 1;
-  if (text == "off" || (value.integer() && *value.integer() == 0)) return 0;
+  if (EqualIgnoringCase(text, "on") || text == "1") return 1;
+  if (EqualIgnoringCase(text, "off") || text == "0") return 0;
+  if (value.integer() && (*value.integer() == 0 || *value.integer() == 1)) return *value.integer();
   return std::nullopt;
 }
 
@@ -127,7 +146,7 @@ std::span<const SettingSpec> NamedSettingSpecs() {
 
 std::optional<std::size_t> FindSetting(std::string_view name) {
   for (std::size_t i = 0; i < kSpecs.size(); ++i) {
-    if (name == kSpecs[i].name) return i;
+    if (EqualIgnoringCase(name, kSpecs[i].name)) return i;
   }
   return std::nullopt;
 }

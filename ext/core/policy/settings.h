@@ -61,6 +61,7 @@ inline constexpr std::size_t kSettingCount = kNamedSettingCount + kThresholdSett
 std::span<const SettingSpec> SettingSpecs();
 // Those whose names are identifiers, which conditions of rules may use: all but the thresholds.
 std::span<const SettingSpec> NamedSettingSpecs();
+// In any case of letters.
 std::optional<std::size_t> FindSetting(std::string_view name);
 
 // "an integer from 1 to 1000000", "a number from 0 to 1", "'on' or 'off'", "'a', 'b' or 'c'".
@@ -69,7 +70,9 @@ bool IsInRange(const SettingSpec& spec, std::int64_t value);
 // The value as SQL shows it: INTEGER, REAL, or TEXT.
 Value ShownSetting(const SettingSpec& spec, std::int64_t value);
 // What `value` of SQL is as a setting's; nullopt where it is not one of AllowedValues. A whole
-// number may be REAL, a real one INTEGER, a switch 'on', 'off', 1 or 0, a choice one of its words.
+// number may be REAL, a real one INTEGER, and both may be TEXT that is exactly a number, as in a
+// column with numeric affinity. A switch is 'on', 'off', 1 or 0, a choice one of its words; words
+// may be in any case of letters.
 std::optional<std::int64_t> GivenSetting(const SettingSpec& spec, const Value& value);
 
 // The values in force in one database: what was set, else the default. A plain value; copy freely.

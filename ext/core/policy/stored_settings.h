@@ -42,18 +42,27 @@ struct StoredSettings {
   SettingValues Values() const;
   // The rules of one strategy, built in or of the user's own, in priority order; none: no such one.
   std::vector<Rule> RulesOf(std::string_view name) const;
+  // The name of a strategy as it was defined, for a name in any case of letters; nullopt: no such
+  // one.
+  std::optional<std::string> FindStrategy(std::string_view name) const;
   // "a, b, c": for messages.
   std::string StrategyNames() const;
+  // The same without the built-in ones; empty where there is none.
+  std::string OwnStrategyNames() const;
 
   // nullopt: back to the default. The value must be in the setting's range.
   void Set(const SettingSpec& spec, std::optional<std::int64_t> value, const ChangeMark& mark);
   // PRAGMA wal_autocheckpoint=N: followed while checkpoint_frames is at its default or was itself
   // set so. False where it is not followed, or nothing changes.
   bool AdoptCheckpointFrames(std::int64_t frames, const ChangeMark& mark);
+  // Names of strategies: in any case of letters.
   Status SelectStrategy(std::string_view name, const ChangeMark& mark);
-  // The rules must have been checked; all are of strategy `name`.
+  // The rules must have been checked. A strategy that is there keeps its spelling.
   Status DefineStrategy(std::string_view name, std::vector<Rule> defined);
   Status DropStrategy(std::string_view name);
+  // Takes over what was set elsewhere: settings and the active strategy that were changed later
+  // there, and strategies that are not defined here.
+  void TakeOverLater(const StoredSettings& elsewhere);
 };
 
 }  // namespace walmanager

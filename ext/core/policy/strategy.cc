@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "ext/core/base/ascii_case.h"
 #include "ext/core/base/value.h"
 
 namespace walmanager {
@@ -11,12 +12,6 @@ namespace {
 
 constexpr std::array<const char*, kCheckpointModes> kModeNames = {"PASSIVE", "FULL", "RESTART",
                                                                   "TRUNCATE"};
-
-bool EqualIgnoringCase(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
-}
 
 Rule Builtin(const char* strategy, std::int64_t priority, const char* name, RuleRuns runs,
              const char* condition, double stall_budget_ms = 0) {
@@ -96,7 +91,7 @@ std::span<const Rule> BuiltinRules() {
 bool IsBuiltinStrategy(std::string_view name) {
   const auto rules = BuiltinRules();
   return std::any_of(rules.begin(), rules.end(),
-                     [&](const Rule& rule) { return rule.strategy == name; });
+                     [&](const Rule& rule) { return EqualIgnoringCase(rule.strategy, name); });
 }
 
 std::span<const FactSpec> FactSpecs() { return kFacts; }
@@ -123,7 +118,8 @@ Status CheckRule(const Rule& rule) {
     return Error{where + "condition " + ShownText(rule.condition) + " holds a NUL"};
   }
   if (!(rule.stall_budget_ms >= 0 && rule.stall_budget_ms <= kMaxStallBudgetMs)) {
-    return Error{where + "stall_budget_ms is not a number from 0 to 10000"};
+    return Error{where + "stall_budget_ms " + Value(rule.stall_budget_ms).Shown() +
+                 " is not a number from 0 to 10000"};
   }
   return Ok{};
 }

@@ -47,6 +47,7 @@ inline constexpr const char* kDefaultStrategy = "conversation_workload";
 
 // Rules of the strategies that are built in, grouped by strategy, in priority order.
 std::span<const Rule> BuiltinRules();
+// In any case of letters.
 bool IsBuiltinStrategy(std::string_view name);
 
 // What a condition may ask. Unknown is nullopt, which is NULL in SQL.

@@ -1,20 +1,13 @@
 #include "ext/core/text/layout_pragma.h"
 
-#include <algorithm>
 #include <bit>
 #include <charconv>
 
+#include "ext/core/base/ascii_case.h"
 #include "ext/core/text/sql_tokens.h"
 
 namespace walmanager {
 namespace {
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return lower;
-}
 
 // A name or a value, without its quotes.
 std::string Content(const Token& token) {
@@ -46,7 +39,7 @@ std::optional<LayoutPragma> ParseLayoutPragma(std::string_view sql) {
   do {
     tokens.Next(token);
   } while (token.kind == TokenKind::kSemicolon);
-  if (token.kind != TokenKind::kWord || Lower(token.text) != "pragma") return std::nullopt;
+  if (token.kind != TokenKind::kWord || AsciiLowered(token.text) != "pragma") return std::nullopt;
   tokens.Next(token);
   LayoutPragma pragma;
   std::string name = Content(token);
@@ -57,13 +50,13 @@ std::optional<LayoutPragma> ParseLayoutPragma(std::string_view sql) {
     name = Content(token);
     tokens.Next(token);
   }
-  const std::string wanted = Lower(name);
+  const std::string wanted = AsciiLowered(name);
   if (wanted != "page_size" && wanted != "auto_vacuum") return std::nullopt;
   const bool sets =
       token.kind == TokenKind::kOpen || (token.kind == TokenKind::kOperator && token.text == "=");
   if (!sets) return std::nullopt;
   tokens.Next(token);
-  const std::string value = Lower(Content(token));
+  const std::string value = AsciiLowered(Content(token));
   if (wanted == "auto_vacuum") {
     pragma.auto_vacuum = AutoVacuum(value);
     return pragma;

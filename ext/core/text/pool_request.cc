@@ -5,6 +5,7 @@
 #include <set>
 #include <span>
 
+#include "ext/core/base/ascii_case.h"
 #include "ext/core/base/json_reader.h"
 #include "ext/core/base/value_json.h"
 #include "ext/core/text/sql_tokens.h"
@@ -159,19 +160,13 @@ Status GiveParameters(const Json& json, bool several, std::vector<PoolStatement>
   return CheckNames(statements, *parsed.value(), "");
 }
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), AsciiLower);
-  return lower;
-}
-
 // A name as it stands in SQL, without its quotes.
 std::string NameOf(const Token& token) {
   std::string_view text = token.text;
   const bool quoted = token.kind == TokenKind::kQuoted ||
                       (token.kind == TokenKind::kLiteral && !text.empty() && text[0] == '\'');
   if (quoted && text.size() >= 2) text = text.substr(1, text.size() - 2);
-  return Lower(text);
+  return AsciiLowered(text);
 }
 
 // Functions that act: ours, but for the one that tells versions, and SQLite's loader.
@@ -276,7 +271,8 @@ Result<PoolRequest> ParsePoolRequest(const std::string& sql,
   }
   if (!parameters_json) return request;
   auto json = ParseJson(*parameters_json);
-  if (!json.ok()) return About("parameters_json is no JSON:", json.error());
+  if (!json.ok())
+    return About("parameters_json is not a JSON array or object of parameters:", json.error());
   if (Status taken = TakeReserved(json.value(), request); !taken.ok()) {
     return taken.error();
   }

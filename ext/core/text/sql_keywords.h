@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "ext/core/base/ascii_case.h"
+
 namespace walmanager {
 
 // Up to kReserved exclusively: words that may also be the name of a table or column. Those that
@@ -111,13 +113,5 @@ Keyword FindKeyword(std::string_view word);
 
 // Whether the word is a keyword wherever it stands, unless quoted or after a dot.
 constexpr bool IsReserved(Keyword keyword) { return keyword >= Keyword::kReserved; }
-
-// SQLite ignores case in ASCII only.
-constexpr char AsciiLower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-constexpr char AsciiUpper(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-}
 
 }  // namespace walmanager

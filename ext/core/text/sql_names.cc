@@ -1,6 +1,5 @@
 #include "ext/core/text/sql_names.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -37,11 +36,7 @@ void ForEachToken(std::string_view sql, Visit visit) {
 
 }  // namespace
 
-std::string LowerName(std::string_view name) {
-  std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(), AsciiLower);
-  return lower;
-}
+std::string LowerName(std::string_view name) { return AsciiLowered(name); }
 
 void AddNames(std::string_view sql, std::set<std::string>& names) {
   ForEachToken(sql, [&](const Token& token) {
