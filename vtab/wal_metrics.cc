@@ -108,10 +108,27 @@ const char* HookName(HookState state) {
   return "";
 }
 
+// Why a schema has no control file.
+std::string PrivateBecause(const Schema& schema, const ControlFile& control) {
+  std::string reason = control.reason();
+  if (reason != kNotMadeYet) return reason;
+  if (schema.read_only) {
+    return "this connection is read-only: a connection that may write makes the control file at "
+           "its first commit to the log";
+  }
+  if (schema.journal_mode.empty() || schema.is_wal()) return reason;
+  return "journal_mode is " + schema.journal_mode +
+         ", and walmanager makes the control file in WAL mode: until PRAGMA journal_mode=WAL, "
+         "settings and statistics end with this process";
+}
+
 Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema schema) {
   Row row;
   row.schema = std::move(schema);
-  if (!row.schema.database) return row;
+  if (!row.schema.database) {
+    row.private_because = "the database has no file: it is in memory or temporary";
+    return row;
+  }
   Database& database = *row.schema.database;
   // What was counted first: then the log is at least as far as the counters say.
   const auto control = database.control();
@@ -133,7 +150,7 @@ Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema 
   row.pool = ReadPool::Of(database)->figures();
   row.since_ms = static_cast<std::int64_t>(control->region().header().statistics_since_ms.load());
   if (control->shared()) row.statistics_file = control->path();
-  if (!control->shared()) row.private_because = control->reason();
+  if (!control->shared()) row.private_because = PrivateBecause(row.schema, *control);
   const auto page_size = source.PageSize(row.schema);
   row.page_size = page_size;
   row.database_bytes = database.DatabaseBytes();

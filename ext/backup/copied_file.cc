@@ -214,7 +214,9 @@ Result<std::string> AbsolutePath(const char* what, const std::string& path) {
   if (path.empty() || path.find('\0') != std::string::npos || path.back() == '/') return wrong;
   if (path.front() == '/') return path;
   const std::unique_ptr<char, void (*)(void*)> here(realpath(".", nullptr), free);
-  if (!here) return Error{std::string(what) + " " + ShownPath(path) + ": " + SystemError()};
+  if (!here)
+    return Error{std::string(what) + " " + ShownPath(path) +
+                 " is relative, and the working directory cannot be found: " + SystemError()};
   const std::string directory = here.get();
   return (directory == "/" ? "" : directory) + "/" + path;
 }

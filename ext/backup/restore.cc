@@ -37,7 +37,8 @@ Error About(const std::string& path, const Error& error) {
 
 Status CheckPath(const std::string& path, const std::string& database) {
   struct stat status {};
-  if (stat(path.c_str(), &status) != 0) return About(path, Error{std::strerror(errno)});
+  if (stat(path.c_str(), &status) != 0)
+    return About(path, Error{std::string("cannot be looked at: ") + std::strerror(errno)});
   if (!S_ISREG(status.st_mode)) return About(path, Error{"is not a file"});
   if (IsOfDatabase(path, database)) {
     return About(path, Error{"is the database itself, or one of the files beside it"});

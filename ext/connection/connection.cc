@@ -70,6 +70,7 @@ void Connection::Detach(void* self) {
 Result<std::vector<Schema>> Connection::Schemas() {
   ManagedLogs& logs = events_.logs();
   logs.ForgetDetached();  // a DETACH may have gone unseen
+  logs.KeepSettings();
   auto rows = Rows("PRAGMA database_list", "");
   if (!rows.ok()) return rows.error();
   std::vector<Schema> schemas;

@@ -109,6 +109,7 @@ int ConnectionEvents::OnFirstCommit(void* self) {
 
 void ConnectionEvents::BeforeClose() {
   if (!belongs_here()) return;
+  logs_.KeepSettings();
   for (ManagedLog& log : logs_) {
     log.database->TellNews();
     // Where no other connection of this process has the database, this close must treat the log as

@@ -71,9 +71,20 @@ void ManagedLogs::LookForAttached() {
 }
 
 void ManagedLogs::LookForControls() {
+  KeepSettings();
   for (ManagedLog& log : logs_) {
     log.database->LookForControl();
     BindIfChanged(log);
+  }
+}
+
+void ManagedLogs::KeepSettings() {
+  for (ManagedLog& log : logs_) {
+    if (!log.database->has_settings_to_keep()) continue;
+    const char* schema = log.schema.c_str();
+    if (sqlite3_db_readonly(db_, schema) == 0 && HeaderSaysWal(db_, schema)) {
+      log.database->MakeControl();
+    }
   }
 }
 

@@ -71,6 +71,8 @@ class ManagedLogs {
   // Binds control files that another process has made: a connection that only reads makes none, but
   // must be visible in it.
   void LookForControls();
+  // Makes the control file of a database that has become WAL since something was set for it.
+  void KeepSettings();
   // A DETACH was seen, or a statement that may put another file under a schema.
   void ExpectDetach() { may_be_detached_ = true; }
   bool may_be_detached() const { return may_be_detached_; }

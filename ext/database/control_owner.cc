@@ -42,16 +42,24 @@ std::shared_ptr<ControlFile> OpenFirst(const std::string& path, const FileId& id
   return file;
 }
 
-// Writes to `after` what `before` has, before another thread can use `after`.
-void CarryOver(ControlFile& before, ControlFile& after) {
-  // Settings that were made in private memory go into a new file.
-  if (after.shared() && after.made_here() && !before.shared()) {
-    const auto stored = before.region().ReadSettings();
-    const ControlFile::SettingsLock lock(&after, /*waits=*/false);
-    if (lock.held() && stored && stored->generation > 0) {
-      (void)after.region().WriteSettings(*stored);
-    }
+// Writes what was set in private memory to the file: all of it to one that is new, and to one that
+// another process has made what was set later than there.
+void KeepSettings(ControlFile& before, ControlFile& after, bool set_in_private) {
+  const auto stored = before.region().ReadSettings();
+  if (!stored || stored->generation == 0) return;
+  const ControlFile::SettingsLock lock(&after, /*waits=*/false);
+  if (!lock.held()) return;
+  if (after.made_here()) {
+    (void)after.region().WriteSettings(*stored);
+  } else if (auto there = after.region().ReadSettings(); there && set_in_private) {
+    there->TakeOverLater(*stored);
+    (void)after.region().WriteSettings(*there);
   }
+}
+
+// Writes to `after` what `before` has, before another thread can use `after`.
+void CarryOver(ControlFile& before, ControlFile& after, bool set_in_private) {
+  if (after.shared() && !before.shared()) KeepSettings(before, after, set_in_private);
   // The file belongs to another database now: the private memory gets its settings.
   if (!after.shared() && before.shared()) {
     if (const auto stored = before.region().ReadSettings()) {
@@ -138,7 +146,7 @@ bool ControlOwner::Replace(ControlFile::Wish wish) {
     before->TakeReason(*made);
     return !made->being_made();
   }
-  CarryOver(*before, *made);
+  CarryOver(*before, *made, set_in_private_.exchange(false));
   in_use_.Replace(made);
   // What was measured in private memory is added last, when other threads count in the new file.
   if (made->shared() && !before->shared()) before->MoveCountsTo(made);
@@ -166,6 +174,7 @@ Status ControlOwner::ChangeSettings(bool make_file,
   const StoredSettings before = *stored;
   if (Status status = change(*stored); !status.ok()) return status;
   if (Status status = current->region().WriteSettings(*stored); !status.ok()) return status;
+  if (!current->shared()) set_in_private_.store(true, std::memory_order_relaxed);
   for (const SettingChange& changed : ChangesBetween(before, *stored)) {
     Alerts(current->memory())
         .RecordChange(changed.what, changed.detail + ", by " + mark.by, mark.at_ms);

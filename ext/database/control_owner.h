@@ -35,6 +35,10 @@ class ControlOwner {
   bool Make(ControlFile::Wish wish);
   // True until the first request to make the file; one load.
   bool is_wanted() const { return wanted_.load(std::memory_order_relaxed); }
+  // Something was set while there was to be no file: outside of WAL mode.
+  bool has_settings_to_keep() const {
+    return set_in_private_.load(std::memory_order_relaxed) && is_wanted();
+  }
   // Looks whether the file was deleted or replaced, or can be made by now. Called in calls of the
   // user, and once per sample interval at commits.
   void Look();
@@ -43,8 +47,9 @@ class ControlOwner {
   void BeforeClose();
 
   // Lets `change` edit the settings of all processes, and returns its status. After an error
-  // nothing is changed. `make_file`: false in a read-only or rollback-mode database. `patience`: a
-  // call of the user waits up to a second for other processes, a commit does not wait.
+  // nothing is changed. `make_file`: false in a rollback-mode database; what is set then stays in
+  // private memory until there is a file, into which it goes. `patience`: a call of the user waits
+  // up to a second for other processes, a commit does not wait.
   enum class Patience { kNone, kSecond };
   Status ChangeSettings(bool make_file, const std::function<Status(StoredSettings&)>& change,
                         Patience patience, const ChangeMark& mark);
@@ -59,6 +64,7 @@ class ControlOwner {
   const FileId id_;
   ControlInUse in_use_;
   std::atomic<bool> wanted_{true};
+  std::atomic<bool> set_in_private_{false};  // a setting, since there was a file
   Mutex mutex_;
   std::uint64_t next_attempt_ns_ GUARDED_BY(mutex_) = 0;
   // Doubles while the file cannot be made.

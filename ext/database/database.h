@@ -45,6 +45,7 @@ class Database {
   }
   void MakeControl() { (void)control_.Make(ControlFile::Wish::kMake); }
   bool control_wanted() const { return control_.is_wanted(); }
+  bool has_settings_to_keep() const { return control_.has_settings_to_keep(); }
   void LookForControl() { control_.Look(); }
   StoredSettings settings() const;
   using Patience = ControlOwner::Patience;

@@ -78,6 +78,15 @@ WalFile WalFile::Ask(sqlite3* db, const char* schema) {
   return WalFile(file);
 }
 
+bool HeaderSaysWal(sqlite3* db, const char* schema) {
+  // https://www.sqlite.org/fileformat.html, section 1.3.3: 2 and 2 for WAL.
+  constexpr int kVersionsAt = 18;
+  unsigned char versions[2] = {0, 0};
+  sqlite3_file* file = DatabaseFile(db, schema);
+  return file && file->pMethods->xRead(file, versions, 2, kVersionsAt) == SQLITE_OK &&
+         versions[0] == 2 && versions[1] == 2;
+}
+
 const volatile void* MapWalIndex(const WalFile& log) {
   sqlite3_file* file = log.file();
   if (!HasSharedMemory(file) || LockState(file) != SQLITE_LOCK_SHARED) return nullptr;

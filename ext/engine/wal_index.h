@@ -43,6 +43,10 @@ class WalFile {
   sqlite3_file* file_ = nullptr;
 };
 
+// Whether the database file's header says WAL: so it does also before the connection that has set
+// the mode reads for the first time, where WalFile::Ask() finds no log yet. One read of 2 bytes.
+bool HeaderSaysWal(sqlite3* db, const char* schema);
+
 // The start of the wal-index as the connection has it mapped: a value to compare, since all
 // connections of a process share it. nullptr where there is none in shared memory: a connection
 // that was in locking_mode=EXCLUSIVE before it was in WAL mode keeps it in memory of its own, and

@@ -11,6 +11,7 @@
 
 #include "ext/core/control/control_layout.h"
 #include "ext/system/byte_lock.h"
+#include "ext/system/control_memory.h"
 #include "ext/system/disk_room.h"
 #include "ext/system/open_files.h"
 #include "ext/system/read_marks.h"
@@ -38,17 +39,19 @@ bool HasLocksHere(int fd) { return MayBeLockedHere("/proc/self/fd/" + std::to_st
 
 // Why a path with this status is not one that may be opened; empty where it may.
 std::string WhyNoControlFile(const struct stat& status) {
-  if (S_ISLNK(status.st_mode)) return "it is a symbolic link";
-  if (S_ISDIR(status.st_mode)) return "it is a directory";
+  if (S_ISLNK(status.st_mode)) return "the control file is a symbolic link";
+  if (S_ISDIR(status.st_mode)) return "the control file is a directory";
   if (!S_ISREG(status.st_mode) || status.st_nlink != 1) {
-    return "it is not a regular file with one name";
+    return "the control file is not a regular file with one name";
   }
   return "";
 }
 
 }  // namespace
 
-std::string ErrnoText(const std::string& what, int error) { return what + ": " + strerror(error); }
+std::string ErrnoText(const std::string& failed, int error) {
+  return failed + ": " + strerror(error);
+}
 
 ControlDescriptor::ControlDescriptor(Registry& registry) : registry_(registry) {
   Entries one;
@@ -68,17 +71,18 @@ ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path
                                                          const struct stat& database, bool make) {
   // What it is must be known before it is opened: if it were another name of a file of SQLite's,
   // closing it would drop the locks that this process holds there.
+  const std::string shown = "the control file " + path;
   struct stat before {};
   const bool exists = lstat(path.c_str(), &before) == 0;
-  if (!exists && errno != ENOENT) return {ErrnoText("stat", errno)};
-  if (!exists && !make) return {"it is made at the first commit to the log or setting"};
+  if (!exists && errno != ENOENT) return {ErrnoText(shown + " cannot be looked at", errno)};
+  if (!exists && !make) return {kNotMadeYet};
   if (exists) {
     if (std::string why = WhyNoControlFile(before); !why.empty()) return {why};
     const auto found = registry_.control_files.find({before.st_dev, before.st_ino});
     if (found != registry_.control_files.end()) {
       // The reason first: what fails after lock() would let go of the file within the mutex that
       // its close takes.
-      Outcome outcome{"this process is opening or closing it"};
+      Outcome outcome{"this process is opening or closing the control file"};
       outcome.known = found->second.lock();
       outcome.being_made = !outcome.known;
       return outcome;
@@ -87,7 +91,7 @@ ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path
     // database under that name, or as a copy of this library with a registry of its own, whose
     // mapping no lock would show.
     if ((before.st_size != kFileBytes || MayBeLockedHere(path)) && IsOpenElsewhere(before)) {
-      return {"another part of this process has it open"};
+      return {"another part of this process has the control file open"};
     }
   } else if (std::string why = NoRoomBecause(database_path, kFileBytes, kFileBytes); !why.empty()) {
     return {why, false, /*lacks_room=*/!LeavesReserve(database_path, kFileBytes)};
@@ -96,18 +100,18 @@ ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | create,
                       database.st_mode & 0666);
   if (fd < 0) {
-    if (errno == EEXIST) return {"another process is making it", /*being_made=*/true};
-    return {ErrnoText("open", errno)};
+    if (errno == EEXIST) return {"another process is making the control file", /*being_made=*/true};
+    return {ErrnoText(shown + (exists ? " cannot be opened" : " cannot be made"), errno)};
   }
   struct stat status {};
   if (fstat(fd, &status) != 0) {
     // One that was there may be anything by now, so it is not even closed.
     const int error = errno;
     if (!exists) close(fd);
-    return {ErrnoText("stat", error)};
+    return {ErrnoText(shown + " cannot be looked at", error)};
   }
   if (exists && (status.st_dev != before.st_dev || status.st_ino != before.st_ino)) {
-    return {"it was replaced while it was opened"};  // likewise
+    return {"the control file was replaced while it was opened"};  // likewise
   }
   Enter(fd, status, /*made=*/!exists);
   return {};

@@ -20,8 +20,8 @@ namespace walmanager {
 
 class ControlFile;
 
-// What a system call's errno says, after what was tried.
-std::string ErrnoText(const std::string& what, int error);
+// `failed` names the object and what could not be done with it; the system's reason follows.
+std::string ErrnoText(const std::string& failed, int error);
 
 class ControlDescriptor {
  public:

@@ -32,7 +32,7 @@ std::string WhyNoFile(const std::string& database_path, const FileId& expected,
   const char* off = getenv("WALMANAGER_FILE");
   if (off && strcmp(off, "off") == 0) return "WALMANAGER_FILE=off";
   if (stat(database_path.c_str(), database) != 0) {
-    return ErrnoText("stat " + database_path, errno);
+    return ErrnoText("the database " + database_path + " cannot be looked at", errno);
   }
   if (database->st_dev != expected.device || database->st_ino != expected.inode) {
     return "the database was deleted, and another file is at its path";
@@ -50,17 +50,17 @@ void ControlFile::TakeOver(int fd, const std::string& database_path, const struc
                            bool make) {
   if (!SetByteLock(fd, ByteLock::kExclusive, layout::kLockMake)) {
     being_made_ = true;
-    reason_ = "another process is making it";
+    reason_ = "another process is making the control file";
     return;
   }
   struct stat status {};
   if (fstat(fd, &status) != 0) {
-    reason_ = ErrnoText("stat", errno);
+    reason_ = ErrnoText("the control file " + path_ + " cannot be looked at", errno);
     return;
   }
   if (status.st_nlink == 0) {
     being_made_ = true;
-    reason_ = "another process could not make it";
+    reason_ = "another process could not make the control file";
     return;
   }
   // Nothing is left behind where it could not be made.

@@ -83,7 +83,7 @@ std::string FillHoles(int fd, const std::string& path, const struct stat& status
   const bool filled = EachHole(fd, [&](off_t from, off_t to) {
     return alone ? WriteZeros(fd, from, to) : fallocate(fd, 0, from, to - from) == 0;
   });
-  return filled ? "" : ErrnoText("filling its holes", errno);
+  return filled ? "" : ErrnoText("the holes of the control file cannot be filled", errno);
 }
 
 ControlMemory Map(int fd) {
@@ -99,13 +99,18 @@ std::string FollowDatabase(int fd, const struct stat& status, const struct stat&
   const bool other_owner = status.st_uid != database.st_uid || status.st_gid != database.st_gid;
   if (other_owner && geteuid() == 0 && fchown(fd, database.st_uid, database.st_gid) != 0 &&
       is_new) {
-    return ErrnoText("chown", errno);
+    return ErrnoText("the control file cannot be given the owner of the database", errno);
   }
   const mode_t wanted = database.st_mode & 0666, has = status.st_mode & 07777;
   if ((has == wanted && !is_new) || fchmod(fd, wanted) == 0) return "";
-  if (is_new) return ErrnoText("chmod", errno);
+  if (is_new) {
+    return ErrnoText("the control file cannot be given the permissions of the database", errno);
+  }
   return (has & 0666 & ~wanted) != 0
-             ? ErrnoText("more users may use it than the database: chmod", errno)
+             ? ErrnoText(
+                   "more users may use the control file than the database, and its "
+                   "permissions cannot be changed",
+                   errno)
              : "";
 }
 
@@ -143,11 +148,13 @@ std::string MakeWhole(int fd, const std::string& path, const struct stat& status
   }
   if (fits) {
     const bool longer = status.st_size > kFileBytes;
-    return longer && ftruncate(fd, kFileBytes) != 0 ? ErrnoText("truncate", errno) : "";
+    return longer && ftruncate(fd, kFileBytes) != 0
+               ? ErrnoText("the control file cannot be cut to its size", errno)
+               : "";
   }
   if (ftruncate(fd, 0) == 0 && WriteZeros(fd, 0, kFileBytes)) return "";
   *lacks_room = errno == ENOSPC || errno == EDQUOT;
-  why = ErrnoText("writing it", errno);
+  why = ErrnoText("the control file cannot be written", errno);
   return ftruncate(fd, 0) == 0 ? why : why + ", and it could not be truncated";
 }
 
@@ -156,10 +163,12 @@ std::string Adopt(ControlRegion region, layout::ControlFile* memory, bool kept, 
                   const ControlRegion::Identity& identity, bool* made_here) {
   using Fit = ControlRegion::Fit;
   const Fit fit = region.Check(identity);
-  if (fit == Fit::kNotOurs || fit == Fit::kOtherLayout) return "it is changed by another process";
+  if (fit == Fit::kNotOurs || fit == Fit::kOtherLayout)
+    return "another process is changing the control file";
   if (fit != Fit::kFits && !alone) {
-    return fit == Fit::kOtherDatabase ? kOtherDatabaseInUse
-                                      : "it is unfinished or of another boot, and in use";
+    return fit == Fit::kOtherDatabase
+               ? kOtherDatabaseInUse
+               : "the control file is unfinished or of another boot, and in use";
   }
   if (fit == Fit::kUnfinished) {
     if (kept) memset(static_cast<void*>(memory), 0, layout::kFileBytes);  // else just written
@@ -191,25 +200,27 @@ TakenOver TakeOverControlFile(int fd, const std::string& database_path, const st
   // it is or make it shorter: all processes that map it hold it shared.
   const bool alone = SetByteLock(fd, ByteLock::kExclusive, layout::kLockAttached);
   if (!alone && !SetByteLock(fd, ByteLock::kShared, layout::kLockAttached)) {
-    return fail(ErrnoText("lock", errno));
+    return fail(ErrnoText("the control file cannot be locked", errno));
   }
   struct stat status {};
-  if (fstat(fd, &status) != 0) return fail(ErrnoText("stat", errno));
+  if (fstat(fd, &status) != 0)
+    return fail(ErrnoText("the control file cannot be looked at", errno));
   const Content content = ReadContent(fd, status);
   if (!content.empty && !content.is_control_file && !IsUnfinished(fd, status.st_size)) {
-    return fail("it is not a control file of walmanager");
+    return fail("the file at the place of the control file is not a control file of walmanager");
   }
-  if (content.empty && !make) return fail("it is empty");
+  if (content.empty && !make) return fail("the control file is empty");
   const bool fits =
       content.current && (status.st_size == kFileBytes || (status.st_size > kFileBytes && alone));
-  if (!fits && !alone) return fail("it is of another layout or truncated, and in use");
+  if (!fits && !alone)
+    return fail("the control file is of another layout or truncated, and in use");
   std::string why = FollowDatabase(fd, status, database, content.empty);
   if (!why.empty()) return fail(std::move(why));
   const NoSizeSignal no_signal;
   why = MakeWhole(fd, database_path, status, fits, alone, &taken.lacks_room);
   if (!why.empty()) return fail(std::move(why));
   ControlMemory mapped = Map(fd);
-  if (!mapped) return fail(ErrnoText("mmap", errno));
+  if (!mapped) return fail(ErrnoText("the control file cannot be mapped", errno));
   why = Adopt(ControlRegion(mapped.get()), mapped.get(), fits, alone, identity, &taken.made_here);
   if (!why.empty()) return fail(std::move(why));
   SetByteLock(fd, ByteLock::kShared, layout::kLockAttached);

@@ -21,7 +21,11 @@ struct UnmapControlMemory {
 };
 using ControlMemory = std::unique_ptr<layout::ControlFile, UnmapControlMemory>;
 
-inline constexpr char kOtherDatabaseInUse[] = "it belongs to another database and is in use";
+inline constexpr char kOtherDatabaseInUse[] =
+    "the control file belongs to another database and is in use";
+// Why there is no control file where nothing keeps it from being made.
+inline constexpr char kNotMadeYet[] =
+    "the first commit to the log or the first setting makes the control file";
 
 // Zeros; nullptr without memory.
 ControlMemory PrivateControlMemory();

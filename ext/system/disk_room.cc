@@ -64,13 +64,13 @@ std::int64_t WalLimitInForce(std::int64_t wal_limit_bytes) {
 
 std::string NoRoomBecause(const std::string& path, std::int64_t more_bytes, std::int64_t bytes) {
   if (const auto limit = FileSizeLimit(); limit && bytes > *limit) {
-    return "it needs " + Megabytes(bytes) + ", and this process may write files of " +
+    return "the control file needs " + Megabytes(bytes) + ", and this process may write files of " +
            Megabytes(*limit) + " (RLIMIT_FSIZE)";
   }
   const auto space = SpaceOf(path);
   if (!space || more_bytes <= 0) return "";
   if (Leaves(*space, more_bytes)) return "";
-  return "it needs " + Megabytes(more_bytes) + " more on the disk, of which " +
+  return "the control file needs " + Megabytes(more_bytes) + " more on the disk, of which " +
          Megabytes(space->free_bytes) + " are free and " + Megabytes(ReservedBytes(space->bytes)) +
          " stay free";
 }

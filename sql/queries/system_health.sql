@@ -66,7 +66,9 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   -- configuration
   SELECT schema, 'journal_mode', 'configuration', NULL, NULL, 0,
          CASE journal_mode WHEN 'wal' THEN 'ok' ELSE 'warning' END,
-         'journal_mode is ' || coalesce(journal_mode, 'unknown'),
+         'journal_mode is ' || coalesce(journal_mode, 'unknown')
+           || iif(journal_mode <> 'wal' AND statistics_file IS NULL AND EXISTS (SELECT 1 FROM wal_config c WHERE c.schema = database.schema AND changed_at IS NOT NULL UNION ALL SELECT 1 WHERE strategy <> 'conversation_workload'),
+                  ': what was set with wal_set() or wal_strategy() ends with this process', ''),
          CASE WHEN journal_mode <> 'wal' THEN 'PRAGMA ' || here || 'journal_mode=WAL: readers and a writer then go on beside each other; all that walmanager does begins there' END
   FROM database WHERE journal_mode IS NOT NULL
   UNION ALL
@@ -119,9 +121,9 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT schema, 'statistics_file', 'configuration', NULL, NULL, 0,
          CASE WHEN statistics_file IS NOT NULL OR private_because LIKE 'WALMANAGER_FILE%'
-                   OR private_because LIKE 'it is made at the first%' THEN 'ok' ELSE 'warning' END,
+                   OR private_because LIKE 'the first commit%' OR private_because LIKE 'this connection is read-only%' THEN 'ok' ELSE 'warning' END,
          iif(statistics_file IS NOT NULL, 'shared by ' || processes || iif(processes = 1, ' process', ' processes'), 'statistics and settings are private to this process: ' || private_because),
-         CASE WHEN statistics_file IS NULL AND private_because NOT LIKE 'WALMANAGER_FILE%' AND private_because NOT LIKE 'it is made at the first%'
+         CASE WHEN statistics_file IS NULL AND private_because NOT LIKE 'WALMANAGER_FILE%' AND private_because NOT LIKE 'the first commit%' AND private_because NOT LIKE 'this connection is read-only%'
               THEN 'make it possible for the file ' || file || '-walmanager to be written' END
   FROM log
   UNION ALL
@@ -135,7 +137,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN strategy_error IS NOT NULL THEN 'define it anew with wal_strategy_define(), or choose another with wal_strategy()'
               WHEN strategy = 'off' THEN 'SELECT wal_strategy(''conversation_workload''' || schema_argument || ')'
               WHEN checkpointer = 'off' THEN 'PRAGMA wal_autocheckpoint=1000'
-              WHEN fell_back THEN 'a thread of ours copies in the background where the host uses one of SQLite''s own unix VFSes without a key and leaves the trace to walmanager' END
+              WHEN fell_back THEN 'end what is in the way: a background thread copies where the host uses one of SQLite''s own unix VFSes without a key and leaves the trace to walmanager' END
   FROM (SELECT *, coalesce(inline_because NOT LIKE 'every rule%' AND inline_because NOT LIKE 'locking_mode%', 0) AS fell_back FROM log JOIN (SELECT schema, replicator FROM wal_environment) USING (schema))
   UNION ALL
   SELECT e.schema, 'page_layout', 'configuration', NULL, NULL, 0,
@@ -216,12 +218,12 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN p.commits >= 10 THEN printf('of %d commits in the last minute 99 %% took less than %.2f ms', p.commits, p.commit_p99_ms)
               WHEN p.commits > 0 THEN printf('fewer than 10 commits in the last minute, which took less than %.2f ms', p.commit_p99_ms)
               WHEN p.samples > 0 THEN 'no commit in the last minute' ELSE 'no sample in the last minute' END,
-         'a slow disk, a large transaction or a stall: see checkpoint_stall_ms and stddev_ms in query_performance'
+         'look for a slow disk, a large transaction or a stall: see checkpoint_stall_ms and stddev_ms in query_performance'
   FROM log l LEFT JOIN minute p ON p.schema = l.schema
   UNION ALL
   SELECT l.schema, 'commit_stalls', 'commits', CASE WHEN p.covers_ms > 0 THEN p.checkpoint_stall_ms / p.covers_ms END, 'ratio', 0, NULL,
          CASE WHEN p.covers_ms > 0 THEN printf('commits waited %.0f ms for checkpoints in the last %.0f s', p.checkpoint_stall_ms, p.covers_ms / 1000.0) ELSE 'no sample in the last minute' END,
-         'SELECT wal_strategy(''low_latency''' || schema_argument || '), or a smaller stall_budget_ms'
+         'SELECT wal_strategy(''low_latency''' || schema_argument || '), or lower stall_budget_ms with wal_set()'
   FROM log l LEFT JOIN minute p ON p.schema = l.schema
 
   -- queries
@@ -308,7 +310,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               WHEN coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements THEN printf('%.1f %% of the pages wanted in the last hour were in a cache; commits of others empty it, larger or not', h.cache_hit_ratio * 100)
               WHEN h.samples > 0 THEN printf('%.1f %% of the pages wanted in the last hour were in a cache', h.cache_hit_ratio * 100)
               ELSE 'no sample in the last hour' END,
-         'a larger PRAGMA cache_size, or PRAGMA mmap_size'
+         'raise PRAGMA cache_size or PRAGMA mmap_size'
   FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
 
   -- connections
@@ -322,7 +324,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   SELECT m.schema, 'long_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.connection_id) = 0 THEN 'no transaction is open'
               ELSE printf('the oldest of %d %s is open for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'transaction', 'transactions'), max(transaction_ms) / 1000, (SELECT who || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
-         'shorter transactions: a reader keeps the log from starting over, a writer keeps all other writers out'
+         'make transactions shorter: a reader keeps the log from starting over, a writer keeps all other writers out'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.transaction_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'unfinished_statement', 'connections', coalesce(max(still_ms), 0.0), 'ms', 0, NULL,
@@ -333,7 +335,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT m.schema, 'transactions_upgraded', 'connections', h.transactions_upgraded + 10 * h.upgrades_failed, 'transactions', 0, NULL,
          CASE WHEN h.samples > 0 THEN printf('%d %s began with a read and then wrote, in the last hour%s', h.transactions_upgraded, iif(h.transactions_upgraded = 1, 'transaction', 'transactions'), iif(h.upgrades_failed = 0, '', printf('; %d more failed to write ("database is locked"): each counts as ten', h.upgrades_failed))) ELSE 'no sample in the last hour' END,
-         'BEGIN IMMEDIATE where a transaction will write: an upgrade fails with "database is locked" where somebody else has written, whatever the timeout'
+         'use BEGIN IMMEDIATE where a transaction will write: an upgrade fails with "database is locked" where somebody else has written, whatever the timeout'
   FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
   UNION ALL
   SELECT schema, 'unmanaged_processes', 'connections', unmanaged_processes, 'processes', 0, NULL,
@@ -347,7 +349,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT e.schema, 'wal_reset_bug', 'engine', NULL, NULL, 0, CASE WHEN wal_reset_bug THEN 'warning' ELSE 'ok' END,
          'SQLite ' || sqlite_version || iif(wal_reset_bug, ' can lose committed pages when checkpoints race', ' does not have it'),
-         CASE WHEN wal_reset_bug THEN 'SQLite 3.51.3 or newer, 3.50.7 or 3.44.6; until then leave checkpoints to walmanager, which guards its own' END
+         CASE WHEN wal_reset_bug THEN 'use SQLite 3.51.3 or newer, 3.50.7 or 3.44.6; until then leave checkpoints to walmanager, which guards its own' END
   FROM wal_environment e JOIN log USING (schema)
   UNION ALL
   SELECT e.schema, 'threads', 'engine', NULL, NULL, 0, CASE WHEN threads THEN 'ok' ELSE 'warning' END,

@@ -52,6 +52,14 @@ def test_a_healthy_database_shows_no_warning(db):
     assert list(rows)[-1] == "overall"
 
 
+def test_bug_a_recommendation_had_no_verb(db):
+    row = health(db)["wal_reset_bug"]
+    if row["status"] == "ok":
+        assert row["recommendation"] is None
+    else:
+        assert row["recommendation"].startswith("use SQLite 3.51.3 or newer, 3.50.7 or 3.44.6; until then leave checkpoints")
+
+
 def test_areas_and_columns(db):
     write(db, 1)
     rows = health(db)
@@ -116,6 +124,13 @@ def test_a_database_in_rollback_mode(tmp_path):
     db = connect(tmp_path / "rollback.db")
     db.execute("CREATE TABLE t(x)")
     assert bad(db) == {"journal_mode"}
+    assert health(db)["journal_mode"]["detail"] == "journal_mode is delete"
+    for change, back in (("wal_set('slow_query_ms', 50)", "wal_set('slow_query_ms', NULL)"),
+                         ("wal_strategy('low_latency')", "wal_strategy('conversation_workload')")):
+        db.execute(f"SELECT {change}").fetchall()
+        assert health(db)["journal_mode"]["detail"] == (
+            "journal_mode is delete: what was set with wal_set() or wal_strategy() ends with this process")
+        db.execute(f"SELECT {back}").fetchall()
     assert not os.path.exists(tmp_path / "rollback.db-walmanager")
 
 

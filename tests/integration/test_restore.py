@@ -212,7 +212,7 @@ def test_what_is_no_backup(db, wal_path, saved, tmp_path):
     text.write_text("hello " * 1000)
     (tmp_path / "link").symlink_to(wal_path)
     for name, why in {"damaged": "quick_check: ", "short": "", "empty": "is empty", "text": "file is not a database",
-                      "missing": "No such file or directory", ".": "is not a file", "../..": "is not a file",
+                      "missing": "cannot be looked at: No such file or directory", ".": "is not a file", "../..": "is not a file",
                       "link": "is the database itself, or one of the files beside it",
                       "test.db": "is the database itself, or one of the files beside it",
                       "test.db-wal": "is the database itself, or one of the files beside it"}.items():

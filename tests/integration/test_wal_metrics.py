@@ -95,7 +95,7 @@ def test_a_database_without_commits_has_zeros_and_unknown_times(db, wal_path):
                        "checkpoint_mean_ms", "checkpoint_p95_ms", "checkpoint_max_ms",
                        "last_checkpoint_at", "last_checkpoint_mode", "oldest_reader_frame"}
     assert (row["strategy"], row["wal_limit_bytes"]) == ("conversation_workload", 64 * 1024 * 1024)
-    assert row["private_because"] == "it is made at the first commit to the log or setting"
+    assert row["private_because"] == "the first commit to the log or the first setting makes the control file"
     assert row["statistics_file"] is None
 
 
@@ -233,8 +233,29 @@ def test_a_database_in_memory_has_a_row_of_nulls():
     db = connect(":memory:")
     row = metrics(db)
     assert {name: value for name, value in row.items() if value is not None} == \
-        {"schema": "main", "journal_mode": "memory"}
+        {"schema": "main", "journal_mode": "memory",
+         "private_because": "the database has no file: it is in memory or temporary"}
     db.close()
+
+
+def statistics_file(db):
+    return db.execute("SELECT status, recommendation FROM system_health WHERE check_name = 'statistics_file'").fetchall()
+
+
+def test_bug_the_control_file_was_promised_where_it_is_never_made(db, wal_path, tmp_path):
+    """It said that the first commit or setting makes it."""
+    rollback = connect(tmp_path / "rollback.db")
+    rollback.execute("CREATE TABLE t(a)")
+    assert metrics(rollback)["private_because"] == (
+        "journal_mode is delete, and walmanager makes the control file in WAL mode: until PRAGMA journal_mode=WAL, "
+        "settings and statistics end with this process")
+    rollback.close()
+    db.execute("SELECT * FROM t").fetchall()
+    reader = connect(f"file:{wal_path}?mode=ro", uri=True)
+    assert metrics(reader)["private_because"] == (
+        "this connection is read-only: a connection that may write makes the control file at its first commit to the log")
+    assert statistics_file(reader) == statistics_file(db) == [("ok", None)]
+    reader.close()
 
 
 def test_a_user_table_of_the_same_name_shadows_ours(db):

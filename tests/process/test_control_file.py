@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 import pytest
 
@@ -309,7 +310,7 @@ def test_directory_read_only(as_nobody, worker, open_directory):
         os.chmod(f"{path}{suffix}", 0o666)
     open_directory.chmod(0o755)
     process = as_nobody(path)
-    check_works_privately(process, path, "Permission denied")
+    check_works_privately(process, path, f"the control file {control_of(path)} cannot be made: Permission denied")
     assert process.end() == 0
     keeper.close()
     assert not control_of(path).exists()
@@ -584,6 +585,65 @@ def test_settings_in_private_memory_outlive_another_reason(worker, wal_path):
 
     assert poll(shared, str(control_of(wal_path))) == str(control_of(wal_path))
     assert value_of(process, "checkpoint_frames") == 321
+
+
+PLAIN = """
+db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
+db.execute("SELECT wal_set('checkpoint_frames', 321)").fetchall()
+db.execute("SELECT wal_strategy_define('mine', '[{\\"rule\\":\\"r\\",\\"condition\\":\\"0\\"}]')").fetchall()
+db.execute("SELECT wal_strategy('mine')").fetchall()
+"""
+
+
+@pytest.mark.parametrize("after", ["commit", "close", "table", "statement"])
+def test_what_is_set_before_wal_mode_goes_into_the_file(worker, tmp_path, after):
+    """Bug: without a commit before the close it was lost."""
+    path = tmp_path / "plain.db"
+    process = worker(path)
+    process.run(PLAIN)
+    assert not control_of(path).exists()
+    assert process.call("metrics(db)")["private_because"].startswith("journal_mode is delete")
+    process.run("db.execute('PRAGMA journal_mode=WAL').fetchall()")
+    if after == "commit":
+        commit(process)
+    elif after == "table":
+        assert process.call("metrics(db)")["private_because"] is None
+    elif after == "statement":
+        assert poll(lambda: process.call("one(db, 'SELECT count(*) FROM t')") or control_of(path).exists(), True)
+    assert after == "close" or control_of(path).exists()
+    assert process.end() == 0
+    other = worker(path)
+    assert value_of(other, "checkpoint_frames") == 321
+    assert other.call("one(db, 'SELECT wal_strategy()')") == "mine"
+    assert other.call("one(db, \"SELECT condition FROM wal_strategies WHERE active\")") == "0"
+
+
+def test_without_wal_mode_what_is_set_ends_with_the_process(worker, tmp_path):
+    path = tmp_path / "plain.db"
+    process = worker(path)
+    process.run(PLAIN)
+    assert process.end() == 0
+    assert sorted(os.listdir(tmp_path)) == ["plain.db"]
+    other = worker(path)
+    assert value_of(other, "checkpoint_frames") == 1000
+    assert other.call("one(db, 'SELECT wal_strategy()')") == "conversation_workload"
+
+
+def test_bug_what_another_process_had_set_before_wal_mode_was_lost(worker, tmp_path):
+    """The process that made the file had its own settings in it; of both, the later change counts."""
+    path = tmp_path / "plain.db"
+    first, second = worker(path), worker(path)
+    first.run(PLAIN)
+    set_value(first, "slow_query_ms", 5)
+    time.sleep(0.01)
+    set_value(second, "checkpoint_frames", 222)
+    second.run("db.execute('PRAGMA journal_mode=WAL').fetchall()")
+    commit(second)
+    assert value_of(second, "slow_query_ms") == 100
+    commit(first)
+    for each in first, second:
+        assert [value_of(each, name) for name in ("slow_query_ms", "checkpoint_frames")] == [5, 222]
+        assert each.call("one(db, 'SELECT wal_strategy()')") == "mine"
 
 
 # --- what happens to it while it is in use, or between uses

@@ -77,7 +77,7 @@ def test_a_reserve_stays_free_beside_the_control_file(disk, worker):
         db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
         """
     )
-    because = "it needs 12.6 MB more on the disk, of which "
+    because = "the control file needs 12.6 MB more on the disk, of which "
     assert process.call("metrics(db)")["private_because"].startswith(because)
     assert not os.path.exists(f"{path}-walmanager")
     assert "3.1 MB stay free" in process.call(
@@ -146,7 +146,7 @@ def test_bug_the_first_commit_under_a_file_size_limit_ended_the_host(wal_path):
         db.execute("INSERT INTO t(payload) VALUES (1)")
         print(json.dumps([value("SELECT private_because FROM wal_metrics"), value("SELECT count(*) FROM t"), quiet()]))
         """, wal_path)
-    assert because == "it needs 12.6 MB, and this process may write files of 4.2 MB (RLIMIT_FSIZE)"
+    assert because == "the control file needs 12.6 MB, and this process may write files of 4.2 MB (RLIMIT_FSIZE)"
     assert rows == 1 and quiet
     assert not os.path.exists(f"{wal_path}-walmanager")
 
@@ -262,4 +262,4 @@ def test_a_disk_quota_that_is_used_up_is_a_full_disk(wal_path):
     preload = str(BUILD / "tests" / "libfailing_calls.so")
     done = subprocess.run([sys.executable, "-c", QUOTA, str(wal_path), EXTENSION, preload], text=True,
                           capture_output=True, timeout=60, env=dict(os.environ, LD_PRELOAD=preload))
-    assert done.stdout == "('writing it: Disk quota exceeded', 'inline')\nTrue False\n", done.stderr
+    assert done.stdout == "('the control file cannot be written: Disk quota exceeded', 'inline')\nTrue False\n", done.stderr
