@@ -120,7 +120,7 @@ bool Advisor::PlanAsItRan(Statement& statement, TablesNamed& named) {
   return false;
 }
 
-// Rows that refer to one that goes are looked for by the columns of their foreign key.
+// SQLite looks for rows that refer to a deleted row by the columns of their foreign key.
 void Advisor::AddReferences(const std::set<std::string>& changed, std::vector<Scan>& scans) {
   for (const std::string& table : changed) {
     for (const Reference& reference : copy_.ReferencesTo(table)) {
@@ -146,7 +146,7 @@ void Advisor::Weigh() {
   }
 }
 
-// Those that most statements compare come first, so that an index serves those, too.
+// Columns that most statements compare come first, so that an index serves these statements, too.
 Key Advisor::Equal(const Scan& scan) const {
   Key columns(scan.equal.begin(), scan.equal.end());
   std::stable_sort(columns.begin(), columns.end(), [&](std::size_t a, std::size_t b) {
@@ -187,7 +187,7 @@ std::vector<Index> Advisor::IndexesFor(const Statement& statement) const {
   return indexes;
 }
 
-// Creates all that may help, so that the planner chooses.
+// Creates all indexes that may help, and the planner chooses.
 void Advisor::Try(const Statement& statement) {
   std::vector<Proposal> tried;
   for (const Index& index : IndexesFor(statement)) {
@@ -225,7 +225,7 @@ bool Advisor::IsNeeded(const std::string& dropped) {
   });
 }
 
-// Short ones first: what they serve, a longer one often serves, too.
+// Short ones first: a longer index often serves the same statements.
 void Advisor::LeaveOutWhatOthersServe() {
   std::stable_sort(proposals_.begin(), proposals_.end(), [](const Proposal& a, const Proposal& b) {
     return a.index.columns.size() < b.index.columns.size();

@@ -1,15 +1,15 @@
 // Indexes that are missing: found from what statements cost and how SQLite plans them, and tried
 // out before they are proposed.
 //
-// For the statements that scan, sort or make indexes of their own, the planner is asked by which
-// columns it looks for rows (scan_probe.h). Indexes on these are created in a copy of the schema
-// that has the statistics and no rows (schema_copy.h); what the planner then uses, and what saves
-// a scan, a sort or an automatic index, is proposed, unless another one of them does the same.
-// Equality comes first, then one range or the columns of ORDER BY or GROUP BY; equal columns stand
-// in such an order that short indexes are the beginning of longer ones.
+// For the statements that scan, sort or make automatic indexes, the planner is asked by which
+// columns it looks for rows (scan_probe.h). Indexes on these columns are created in a copy of the
+// schema that has the statistics and no rows (schema_copy.h). An index that the planner then uses
+// and that saves a scan, a sort or an automatic index is proposed, unless another one of them does
+// the same. Equality comes first, then one range or the columns of ORDER BY or GROUP BY; equal
+// columns stand in such an order that short indexes are the beginning of longer ones.
 //
-// Nothing of the host's is changed or run. What is found is as good as the planner's estimates: in
-// a database that was never analyzed it takes every index for a good one.
+// No table or code of the host is changed or run. The proposals are as good as the planner's
+// estimates: in a database that was never analyzed it takes every index for a good one.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct IndexCandidate {
   std::string table;
   std::vector<std::string> columns;
   std::string sql_to_run;  // CREATE INDEX, under a name that is free
-  // Of the statement that takes the most time in all, among those that gain:
+  // Of the statement that gains and takes the most time in all:
   std::string plan_before, plan_after;
   std::uint64_t query_id = 0;
   std::string query;
@@ -33,10 +33,10 @@ struct IndexCandidate {
   std::uint64_t calls = 0, total_ns = 0, statements = 0;
 };
 
-// `queries` are those recorded of the schema's database, with their captured plans
-// as far as these are of the schema as it is now; the 50 that
-// took the most time are looked at. Ends soon after `deadline_ns` of the monotonic clock, with what
-// it has then. None where the schema cannot be read. Runs in the thread that uses the connection.
+// `queries`: recorded for the schema's database, with their captured plans where these are of the
+// present schema. The 50 queries that took the most time are looked at. Ends soon after
+// `deadline_ns` of the monotonic clock, with the proposals found by then. No proposal where the
+// schema cannot be read. Runs in the thread that uses the connection.
 std::vector<IndexCandidate> FindIndexCandidates(Connection& connection, const std::string& schema,
                                                 std::vector<QueryRow> queries,
                                                 std::uint64_t deadline_ns);

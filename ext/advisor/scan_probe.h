@@ -1,9 +1,9 @@
-// By which columns a statement looks for rows of a table, and in which order it wants them: as
-// SQLite's planner itself says.
+// By which columns a statement looks for rows of a table, and in which order it wants them, as
+// SQLite's planner says.
 //
-// The tables stand here as virtual ones, which the planner asks what they can do with the terms of
-// WHERE, ON, ORDER BY and GROUP BY (xBestIndex of https://www.sqlite.org/vtab.html). Statements are
-// compiled and never run. Not for several threads at once.
+// The tables are virtual tables here. The planner asks a virtual table what it can do with the
+// terms of WHERE, ON, ORDER BY and GROUP BY (xBestIndex of https://www.sqlite.org/vtab.html).
+// Statements are compiled and never run. Not for several threads at once.
 #pragma once
 
 #include <memory>

@@ -140,7 +140,7 @@ void SchemaCopy::ReadKeys(TableShape& shape) {
   sqlite3_stmt* row = stmt.value().get();
   BindText(row, shape.name);
   int index = -1, descending = 0;
-  bool ended = false;  // what follows in this index is not as an index of ours would have it
+  bool ended = false;  // a proposed index would not have the columns that follow
   while (sqlite3_step(row) == SQLITE_ROW) {
     if (ColumnText(row, kOrigin) == "pk") shape.rowid_alias.reset();
     if (sqlite3_column_int(row, kIndex) != index) {

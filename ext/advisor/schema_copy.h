@@ -1,10 +1,10 @@
-// A schema of the host's in a private database: tables without rows, indexes, views and the
-// statistics of ANALYZE, so that statements are planned there as they are on the host's connection.
-// Indexes are tried here.
+// A copy of a host's schema in a private database: tables without rows, indexes, views and the
+// statistics of ANALYZE, so that statements are planned there as on the host's connection. Indexes
+// are tried here.
 //
-// Virtual tables, triggers, what cannot be created and what no statement needs are left out; a
-// statement that needs them cannot be planned. Where the database was never analyzed, SQLite
-// assumes large tables. Not for several threads at once.
+// Virtual tables, triggers, objects that cannot be created and objects that no statement needs are
+// left out; a statement that needs one cannot be planned. Where the database was never analyzed,
+// SQLite assumes large tables. Not for several threads at once.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ struct Reference {
   std::vector<std::string> columns;
 };
 
-// PRAGMA foreign_keys: with them a DELETE looks for rows that refer to what goes.
+// PRAGMA foreign_keys: if on, a DELETE looks for rows that refer to the deleted row.
 enum class ForeignKeys { kOff, kOn };
 
 class SchemaCopy {
@@ -58,11 +58,11 @@ class SchemaCopy {
   // The foreign keys that refer to a table.
   const std::vector<Reference>& ReferencesTo(const std::string& table);
 
-  // Creates an index of a name that is free in the host's schema, too, and gives that; empty where
-  // it cannot be created.
+  // Creates an index with a name that is free in the host's schema, too, and returns the name;
+  // empty where it cannot be created.
   std::string CreateIndex(const TableShape& table, const TableShape::Key& columns);
   void DropIndex(const std::string& name);
-  // What creates such an index; `schema`: empty for that of the connection's main database.
+  // The SQL that creates such an index; `schema`: empty for the connection's main database.
   static std::string CreateIndexSql(const std::string& schema, const std::string& name,
                                     const TableShape& table, const TableShape::Key& columns);
 

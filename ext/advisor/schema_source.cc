@@ -40,8 +40,8 @@ void AddNamesBehindViews(const SchemaSource& source, std::set<std::string>& name
   }
 }
 
-// Tables that refer to those of `names` are added, and then what all of them refer to: SQLite does
-// not compile a write to a table whose foreign keys lead nowhere.
+// Adds the tables that refer to a table of `names`, and then the tables to which any of these
+// refers: SQLite does not compile a write to a table whose foreign keys lead nowhere.
 void AddNamesBehindForeignKeys(const SchemaSource& source, std::set<std::string>& names) {
   std::set<std::string> referring, referred;
   for (const SchemaSource::Object& object : source.objects) {

@@ -1,5 +1,5 @@
-// What of a schema of the host's is needed to plan its statements elsewhere: read once, through the
-// host's connection.
+// The part of a host's schema that is needed to plan its statements elsewhere, read once through
+// the host's connection.
 #pragma once
 
 #include <optional>
@@ -23,10 +23,10 @@ struct SchemaSource {
   std::vector<HostFunction> functions;
 };
 
-// `statements`: those that will be planned. What they may name is needed: more than they do, for a
-// name is looked for wherever it stands; and with a table those that refer to it. nullopt where the
-// schema cannot be read: it is corrupt, locked, or the host's authorizer refuses. Runs in the
-// thread that uses the connection; nothing of it stays open.
+// `statements` will be planned, so every object whose name stands anywhere in them is needed, and
+// with a table the tables that refer to it. nullopt where the schema cannot be read: it is corrupt
+// or locked, or the host's authorizer refuses. Runs in the thread that uses the connection; no
+// statement stays open.
 std::optional<SchemaSource> ReadSchemaSource(Connection& connection, const std::string& schema,
                                              const std::vector<std::string>& statements);
 

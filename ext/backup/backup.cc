@@ -33,7 +33,7 @@ struct Source {
 
 constexpr std::int64_t kLeastPatienceMs = 1000;
 
-// A connection of ours on the same file, reading. The error does not matter: the host's is read.
+// An own connection to the same file, in a read transaction. On an error the host's handle is read.
 Result<Source> OpenOwnSource(Connection& connection, const Schema& schema) {
   // Before the host's first read it has no wal-index to compare with.
   (void)connection.Query("PRAGMA " + Connection::Quoted(schema.name) + ".schema_version");
@@ -78,13 +78,14 @@ Result<Source> OpenSource(Connection& connection, const Schema& schema) {
   return source;
 }
 
-// A connection to the empty file that becomes the copy. Nobody else knows it, and it goes when
-// anything fails: no journal is needed, and one sync at the end is enough.
+// A connection to the empty file that becomes the copy. No other program knows the file, and it is
+// removed when anything fails: no journal is needed, and one sync at the end is enough.
 Result<OwnedDb> OpenCopy(sqlite3* host, const Schema& schema, const std::string& path) {
   sqlite3_vfs* vfs = nullptr;
   sqlite3_file_control(host, schema.name.c_str(), SQLITE_FCNTL_VFS_POINTER, &vfs);
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  // Through the host's VFS: one that enciphers shall not be copied in plain. In memory it has none.
+  // Through the host's VFS, so that an encrypted database is not copied in plain. A database in
+  // memory has none.
   const char* name = vfs && schema.database ? vfs->zName : nullptr;
   const char* own = name ? OwnVfsFor(vfs) : nullptr;
   auto copy = OpenOwnConnection(path, kFlags, own ? own : name);
@@ -103,7 +104,7 @@ Result<OwnedDb> OpenCopy(sqlite3* host, const Schema& schema, const std::string&
 }
 
 // The header says WAL, as the source's does: https://www.sqlite.org/fileformat.html, section 1.3.3.
-// A copy shall need no -wal to be read.
+// The copy is to be readable without a -wal file.
 Status LeaveWalMode(sqlite3* db) {
   const auto mode = Answer(db, "PRAGMA journal_mode=DELETE");
   if (!mode.ok()) return mode.error();
@@ -146,7 +147,7 @@ Result<std::int64_t> SyncCopy(sqlite3* db, HostTurn& turn) {
   return std::int64_t{bytes};
 }
 
-// Looks after the -wal file while the copy goes on.
+// Watches the size of the -wal file while the copy goes on.
 class LogGrowth {
  public:
   LogGrowth(const Schema& schema, std::optional<std::int64_t> most)
@@ -207,7 +208,7 @@ Result<CopyReport> Backup(Connection& connection, const Schema& schema, const st
                           const BackupOptions& options) {
   const std::uint64_t start = MonotonicNs();
   const NoSizeSignal no_signal;
-  HostTurn turn;  // the first: what is open is closed within it
+  HostTurn turn;  // declared first, so that connections close within it
   auto absolute = AbsolutePath("path", path);
   if (!absolute.ok()) return absolute.error();
   if (connection.transaction_state(schema.name.c_str()) == TransactionState::kWrite) {
@@ -222,7 +223,7 @@ Result<CopyReport> Backup(Connection& connection, const Schema& schema, const st
 
   Copying copying{connection, schema, options, turn};
   if (schema.database) {
-    // What is known of backups is for all processes.
+    // All processes share what is known of backups.
     if (schema.may_make_file()) schema.database->MakeControl();
     copying.shown = std::make_unique<ShownCopy>(*schema.database, "walmanager backup");
   }

@@ -1,11 +1,12 @@
-// wal_backup(): a copy of a database, as it is at one moment, while others read and write.
+// wal_backup(): a copy of a database, as it is at one moment, while other connections read and
+// write.
 //
-// The copy comes from one read transaction, begun before the first page is read, on a connection of
-// ours; so no commit of anybody's makes it start over, and the log cannot be started over while it
-// goes on: that growth is told and can be bounded. Where no connection of ours may be (a VFS of the
-// host's, a key, locking_mode=EXCLUSIVE, read-only, in memory), the host's own handle is read in
-// the same way; outside of WAL mode that holds no transaction, since it would lock out who commits:
-// there a commit of others makes the copy start over, as SQLite's own.
+// An own connection reads the copy in one read transaction, which begins before the first page is
+// read. So no commit makes the copy start over. The log cannot start over during the copy; the call
+// reports this growth and can limit it. Where no own connection may be opened (a VFS of the host, a
+// key, locking_mode=EXCLUSIVE, a read-only or in-memory database), the copy is read from the host's
+// handle in the same way. Outside of WAL mode that handle holds no transaction, because it would
+// lock out every writer: there a commit makes the copy start over, as in SQLite's own backup.
 // Thread rules: in the thread of the host's statement.
 #pragma once
 
@@ -31,7 +32,7 @@ struct CopyReport {
   std::int64_t pages = 0, bytes = 0;
   std::uint64_t duration_ns = 0;
   bool verified = false;
-  std::string unverified_because;     // why a backup that was restored could not be; empty: it was
+  std::string unverified_because;     // why a restored backup could not be verified; empty: it was
   std::int64_t wal_growth_bytes = 0;  // of the -wal file beyond its size at the start, at most
 };
 

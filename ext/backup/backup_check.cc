@@ -11,9 +11,9 @@ namespace {
 constexpr std::string_view kUnknownFunction = "unknown function: ";
 constexpr std::string_view kUnknownCollation = "no such collation sequence: ";
 
-// The engine's words where a check cannot even be prepared, for want of a collation or function. Of
-// damage it says something else: a schema that cannot be read is CORRUPT, and what is wrong with
-// pages and rows is found by the steps. No `table`: of all.
+// The engine's message where a check cannot be prepared because a collation or function is missing.
+// Damage has other messages: a schema that cannot be read is CORRUPT, and the steps of a check find
+// what is wrong with pages and rows. No `table`: the check of all tables.
 std::string Unknown(sqlite3* backup, const std::string& table = "") {
   const auto check = Prepare(backup, kOwnSql + QuickCheck(table));
   if (check.ok() || check.error().code != ErrorCode::kError) return "";
@@ -38,7 +38,8 @@ Result<std::string> FindingInKnown(sqlite3* backup) {
   return std::string();
 }
 
-// Makes the check preparable: to its collations all text is equal, its functions return NULL.
+// Makes the check preparable by stand-ins: collations to which all text is equal, and functions
+// that return NULL.
 void StandIn(sqlite3* backup) {
   sqlite3_collation_needed(backup, nullptr, [](void*, sqlite3* db, int, const char* name) {
     const auto equal = [](void*, int, const void*, int, const void*) { return 0; };
@@ -58,8 +59,8 @@ void StandIn(sqlite3* backup) {
   }
 }
 
-// The first finding in the pages of all tables, which come before any row. What is said of rows is
-// not counted, nor that their check failed: it may come of the stand-ins.
+// The first finding in the pages of all tables, which come before any row. Findings in rows, and a
+// failed check of rows, do not count: the stand-ins for collations and functions may cause them.
 Result<std::string> FindingInPages(sqlite3* backup) {
   StandIn(backup);
   if (!Unknown(backup).empty()) return std::string();

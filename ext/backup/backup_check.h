@@ -1,7 +1,8 @@
 // Whether a backup may be restored: what quick_check finds in it.
 //
-// A schema that names a collation or function of some host's cannot be checked in a connection of
-// ours. Then all that needs none of them is: the other tables in whole, and of the rest the pages.
+// A schema may name a collation or function of the host that the checking connection does not have.
+// Then quick_check runs on each table that needs none of them, and of the other tables the pages
+// are checked.
 // Thread rules: in the thread of the host's statement.
 #pragma once
 
@@ -12,8 +13,9 @@
 
 namespace walmanager {
 
-// Why the main database of `backup`, a connection for this alone, could not be checked in whole, in
-// the engine's words; empty: it was. Errors: it is empty, or a check found something, or failed.
+// Returns, in the engine's words, why the main database of `backup` could not be checked as a
+// whole; empty: it was. `backup` is a connection for this check alone. Errors: the database is
+// empty, or a check found something or failed.
 Result<std::string> CheckBackup(sqlite3* backup);
 
 }  // namespace walmanager

@@ -62,8 +62,8 @@ bool IsOpenHere(const std::string& path) {
   return found != registry.databases.end() && !found->second.expired();
 }
 
-// A copy named as a file beside another database would be taken for that, and be deleted. A -wal or
-// -journal that is not of the copy would be read as if it were.
+// SQLite would take a copy with the name of another database's -wal or -journal for that file, and
+// delete it. It would also read a -wal or -journal beside the copy as the copy's own.
 Status RefuseNeighbours(const std::string& target) {
   for (const char* suffix : kBesideDatabase) {
     if (!target.ends_with(suffix)) continue;
@@ -116,10 +116,10 @@ std::optional<pid_t> WriterOf(const std::string& name, const std::string& target
   return pid;
 }
 
-// A copy that nobody may write any more is looked at through a descriptor that opens nothing
-// (O_PATH), and then opened by that descriptor, not by its name: what was looked at is what is
-// opened. Only a file with one name, which this process has not open, may be opened: any other may
-// be a database, a log or its shared memory.
+// A file that a killed process left is first looked at through a descriptor that opens nothing
+// (O_PATH), and then opened through that descriptor, not by its name, so that the file looked at is
+// the file opened. Only a file with one name that this process does not have open may be opened:
+// any other may be a database, a log or its shared memory.
 class LeftOver {
  public:
   explicit LeftOver(const std::string& path)
@@ -142,8 +142,8 @@ class LeftOver {
   }
 
  private:
-  // Whether another process holds one of SQLite's locks there: its pid may be of another
-  // container, and so say nothing. https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE.
+  // Whether another process holds one of SQLite's locks there. Its pid says nothing: the process
+  // may be in another container. https://www.sqlite.org/src/file/src/os.h, PENDING_BYTE.
   bool IsLocked() const {
     const int fd =
         open(("/proc/self/fd/" + std::to_string(path_)).c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -161,7 +161,7 @@ class LeftOver {
   const int path_;
 };
 
-// Without an allocation: also where memory has ended nothing is left.
+// Allocates nothing, so that the file is removed also where memory has ended.
 void RemoveCopy(const std::string& path) noexcept {
   for (const char* suffix : kBesideCopy) {
     char name[PATH_MAX];
@@ -170,8 +170,8 @@ void RemoveCopy(const std::string& path) noexcept {
   }
 }
 
-// Whether something stands under a name that SQLite would look for beside a database called `name`,
-// or under that name: SQLite would open it, whatever it is.
+// Whether there is a file called `name`, or one with a name that SQLite looks for beside a database
+// of that name: SQLite would open it, whatever it is.
 bool IsTaken(const std::string& name) {
   struct stat status {};
   return std::any_of(std::begin(kBesideCopy), std::end(kBesideCopy), [&](const char* suffix) {
@@ -192,7 +192,7 @@ void RemoveAbandoned(const std::string& target) {
   }
 }
 
-// Errors: EEXIST where something has that name by now.
+// Errors: EEXIST where a file has that name by now.
 int MoveWithoutReplacing(const std::string& from, const std::string& to) {
 #ifdef RENAME_NOREPLACE
   if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
@@ -273,7 +273,7 @@ void CopiedFile::Reserve(std::int64_t bytes) {
   if (!free_bytes || *free_bytes / 2 < bytes) return;
   struct stat status {};
   if (fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, bytes) == 0 || fstat(fd_, &status) != 0) return;
-  // Somebody was quicker: what was taken of it goes back.
+  // Another writer took the space first: give back what was allocated.
   [[maybe_unused]] const int given_back = ftruncate(fd_, status.st_size);
 #endif
 }
@@ -299,7 +299,8 @@ CopiedFile::~CopiedFile() {
 
 Status CopiedFile::Place() {
   if (Status status = RefuseNeighbours(target_); !status.ok()) return status;
-  // Under its new name somebody in this process may open it, whose locks this close would drop.
+  // Another part of this process may open it under its new name, and this close would drop its
+  // locks.
   close(std::exchange(fd_, -1));
   const int moved = overwrite_ ? rename(temporary_.c_str(), target_.c_str())
                                : MoveWithoutReplacing(temporary_, target_);
@@ -308,7 +309,7 @@ Status CopiedFile::Place() {
   }
   if (moved != 0) return Refused(target_, "cannot take the copy: " + SystemError());
   const int directory = open(DirectoryOf(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return Ok{};  // as SQLite: one may be written and not read
+  if (directory < 0) return Ok{};  // as SQLite does: a directory may be writable and not readable
   const bool failed = fsync(directory) != 0 && errno == EIO;
   close(directory);
   if (failed) return Refused(target_, "has the copy, but its directory could not be synced");

@@ -1,8 +1,8 @@
-// The file that wal_backup() makes: a temporary one beside the target, which takes the target's
-// place only when it is whole. Plain POSIX; no file here is a database that anybody has open.
+// The file that wal_backup() makes: a temporary file beside the target, which takes the target's
+// place only when it is whole. Plain POSIX; no file here is a database that a program has open.
 //
-// Its name is `<target>-walmanager-<pid>-<n>`. One that a killed process has left is removed by the
-// next backup to the same target.
+// Its name is `<target>-walmanager-<pid>-<n>`. The next backup to the same target removes a
+// temporary file that a killed process has left.
 #pragma once
 
 #include <sys/stat.h>
@@ -33,18 +33,19 @@ class CopiedFile {
   // none. Errors: the target is no place for a copy, or exists and `overwrite` is false.
   static Result<std::unique_ptr<CopiedFile>> Make(const std::string& target,
                                                   const std::string& database, bool overwrite);
-  // Removes what was not put in place, with all that SQLite has made beside it.
+  // Removes the temporary file, if it was not put in place, and all files that SQLite made beside
+  // it.
   ~CopiedFile();
   CopiedFile(const CopiedFile&) = delete;
   CopiedFile& operator=(const CopiedFile&) = delete;
 
   const std::string& temporary() const { return temporary_; }
-  // Takes room for a file of this size, before anything is written: that costs half then. Only
-  // where twice as much is free: who writes beside the copy shall not find the disk full before it
-  // is.
+  // Allocates disk space for a file of this size before anything is written, which halves the cost
+  // of writing. Only where twice as much is free, so that the allocation does not fill the disk for
+  // other writers.
   void Reserve(std::int64_t bytes);
-  // Lets the system write what is there by now, while the copy goes on: less is left to the sync at
-  // the end, which takes a third of the time otherwise. Does not wait.
+  // Makes the system write the copied pages while the copy goes on, so that less is left to the
+  // sync at the end, which otherwise takes a third of the time. Does not wait.
   void StartWriting();
   // Gives the file, which is synced and which SQLite has closed, the target's name, and syncs the
   // directory.

@@ -58,7 +58,8 @@ Result<std::int64_t> CopyPages(const PageCopy& copy) {
     if (copy.shown) copy.shown->Progress(pages - sqlite3_backup_remaining(backup.get()), pages);
     if (rc == SQLITE_DONE) break;
     if (rc != SQLITE_OK) {
-      // Its own error is told by the finish alone, BUSY and LOCKED not even by that.
+      // Only sqlite3_backup_finish() returns an error of the copy, and BUSY and LOCKED not even
+      // that.
       if (sqlite3_backup_finish(backup.release()) != SQLITE_OK) return EngineError(copy.to);
       return Error{sqlite3_errstr(rc), static_cast<ErrorCode>(rc & 0xff)};
     }

@@ -1,7 +1,7 @@
 // Copies a database page by page through SQLite's backup interface, for wal_backup() and
 // wal_restore(): in the host's thread, to be seen in connection_metrics, and ended by an interrupt.
 //
-// Who calls holds a read transaction on the source: then nobody's commit makes the copy start over
+// The caller holds a read transaction on the source, so that no commit makes the copy start over
 // (https://www.sqlite.org/backup.html). Thread rules: all in the thread of the host's statement.
 #pragma once
 
@@ -44,7 +44,7 @@ struct PageCopy {
   // After each step; its error ends the copy.
   std::function<Status()> watch = nullptr;
 };
-// How many pages the copy has. After an error `to` has what it had before, where it has a journal.
+// Returns the number of pages in the copy. After an error `to` is unchanged, if it has a journal.
 Result<std::int64_t> CopyPages(const PageCopy& copy);
 
 // The answer of `sql`, which must have one; an error where there is none.

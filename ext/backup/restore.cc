@@ -25,7 +25,7 @@ namespace {
 
 constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 
-// The backup, in a read transaction: what is checked is what is copied.
+// The backup, in one read transaction, so that the pages checked are the pages copied.
 struct OpenedBackup {
   OwnedDb db;
   OwnedStmt snapshot;
@@ -43,8 +43,9 @@ Status CheckPath(const std::string& path, const std::string& database) {
   if (IsOfDatabase(path, database)) {
     return About(path, Error{"is the database itself, or one of the files beside it"});
   }
-  // SQLite closes what it opens: at a close the process loses all its locks on a file, unless it is
-  // a database to SQLite. And it looks for the log of a database under the name that it is given.
+  // SQLite closes the file that it opens. At a close the process loses all its locks on the file,
+  // unless SQLite has it open as a database already. SQLite also looks for the log of a database
+  // under the name by which it opens it.
   const OpenAs open = OpenInThisProcess(status);
   if (open == OpenAs::kOther) {
     return About(path, Error{"is a file that this process has open, and no database"});
@@ -80,8 +81,9 @@ Result<OpenedBackup> OpenBackup(sqlite3* host, const Schema& schema, const std::
   return backup;
 }
 
-// What a commit to a log cannot change, or what other connections would not notice. Not the
-// encoding of an empty database either: connections with TEMP tables could not read it any more.
+// Page size and encoding must be the same: a commit to a log cannot change the page size, and other
+// connections would not notice another encoding. That holds for an empty database, too: connections
+// with TEMP tables could not read it any more.
 Status CheckFits(sqlite3* backup, sqlite3* database) {
   for (const char* what : {"page_size", "encoding"}) {
     const std::string pragma = std::string("PRAGMA ") + what;
@@ -98,8 +100,9 @@ Status CheckFits(sqlite3* backup, sqlite3* database) {
   return Ok{};
 }
 
-// The log takes the whole backup, and the database what it is to grow by, before any of the log is
-// free again. A commit that finds the disk full leaves the log grown over all that was free.
+// The log needs space for the whole backup, and the database for its growth, before any space of
+// the log is free again. A commit that finds the disk full leaves a log that has taken all free
+// space.
 Status CheckRoom(sqlite3* backup, sqlite3* database, const Database& of, std::int64_t page_size) {
   const auto has = Answer(backup, "PRAGMA page_count");
   if (!has.ok()) return has.error();
@@ -120,7 +123,7 @@ Status CheckRoom(sqlite3* backup, sqlite3* database, const Database& of, std::in
                " to use again"};
 }
 
-// A connection of ours to what is overwritten.
+// An own connection to the database that is overwritten.
 Result<OwnedDb> OpenDestination(Connection& connection, const Schema& schema) {
   // Before the host's first read it has no wal-index to compare with.
   (void)connection.Query("PRAGMA " + Connection::Quoted(schema.name) + ".schema_version");
@@ -162,7 +165,7 @@ Result<std::int64_t> CopyInto(sqlite3* database, sqlite3* backup, const Database
 Result<CopyReport> Restore(Connection& connection, const Schema& schema, const std::string& path) {
   const std::uint64_t start = MonotonicNs();
   const NoSizeSignal no_signal;
-  HostTurn turn;  // the first: what is open is closed within it
+  HostTurn turn;  // declared first, so that connections close within it
   if (!connection.in_autocommit() ||
       connection.transaction_state(schema.name.c_str()) != TransactionState::kNone) {
     return Error{"this connection is in a transaction: end it first", ErrorCode::kLocked};
@@ -205,7 +208,7 @@ Result<CopyReport> Restore(Connection& connection, const Schema& schema, const s
   report.unverified_because = std::move(unverified.value());
   report.verified = report.unverified_because.empty();
   report.duration_ns = MonotonicNs() - start;
-  // What was found out about the content of before is over.
+  // Results of checks are of the earlier content: forget them.
   IntegrityEvidence integrity;
   if (report.verified) integrity = {UnixMs(), false, 0, static_cast<std::int64_t>(check_ns), ""};
   KeepIntegrity(schema.database->control()->memory()->evidence, integrity);

@@ -1,8 +1,9 @@
-// wal_restore(): the content of a backup in the place of a database's, while others have it open.
+// wal_restore(): puts the content of a backup in the place of a database's while other connections
+// have it open.
 //
-// One write transaction of a connection of ours: it goes through the log as any commit does.
-// Readers keep their snapshot, writers wait or see SQLITE_BUSY, and whoever is killed half-way
-// leaves the old content, whole. So the log must have room for the whole backup.
+// One write transaction of an own connection, which goes through the log as any commit does.
+// Readers keep their snapshot, writers wait or see SQLITE_BUSY, and a process that is killed
+// half-way leaves the old content, whole. So the log must have room for the whole backup.
 // Thread rules: in the thread of the host's statement.
 #pragma once
 

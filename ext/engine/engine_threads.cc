@@ -18,7 +18,7 @@ Threads Ask() {
       ":memory:",
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE,
       nullptr);
-  // Without memory nobody knows: the next call asks again.
+  // Out of memory, so the answer is not known: the next call asks again.
   if (!probe.ok()) return Threads::kUnknown;
   return sqlite3_db_mutex(probe.value().get()) ? Threads::kYes : Threads::kNo;
 }

@@ -31,7 +31,7 @@ bool HostInterrupt::Asked() {
   const std::uint64_t now = MonotonicNs();
   if (asked_ || !question_ || now < next_ns_) return asked_;
   next_ns_ = now + kAskEveryNs;
-  // Our caller's statement runs: so an interrupt of before stays in force for this one.
+  // The calling statement still runs, so an earlier interrupt is in force for this statement, too.
   int rc = SQLITE_ROW;
   while (rc == SQLITE_ROW) rc = sqlite3_step(question_.get());
   sqlite3_reset(question_.get());

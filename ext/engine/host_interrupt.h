@@ -1,6 +1,6 @@
-// Whether the host wants the statement to end in which we run: by sqlite3_interrupt() or by its
-// progress handler. Asks with a short statement on the host's handle, since
-// sqlite3_is_interrupted() knows nothing of the second, and is there only from 3.41 on.
+// Whether the host wants the statement that calls the extension to end: by sqlite3_interrupt() or
+// by its progress handler. Runs a short statement on the host's handle to find out, since
+// sqlite3_is_interrupted() does not know of the progress handler, and exists only since 3.41.
 // Thread rules: in the thread of the host's statement.
 #pragma once
 

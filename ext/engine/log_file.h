@@ -3,8 +3,8 @@
 //
 // A connection opens the database and its log by path, but it shares the wal-index with all
 // connections of the process to the same database. Where the -wal file was deleted or replaced
-// since, a connection that is opened now has another log than its wal-index describes: what it
-// would copy, write or cut off would destroy the database.
+// since, a connection that is opened now has another log than its wal-index describes: copying,
+// writing or cutting that log would destroy the database.
 // Thread rules: those of the connection.
 #pragma once
 
@@ -24,11 +24,12 @@ enum class LogMatch {
   kUnreadable,  // the system cannot read the file
 };
 // Compares `log` with the wal-index that `database` has mapped. Two reads, of 32 and 24 bytes. The
-// answer lasts as long as nobody can start the log over: the caller holds the write lock, or a read
-// mark of 1 or more. Else a log that starts over meanwhile is looked at again.
+// answer stays true while no connection can start the log over, that is, while the caller holds the
+// write lock or a read mark of 1 or more. Otherwise a log that starts over meanwhile is compared
+// again.
 LogMatch MatchLog(const WalFile& database, sqlite3_file* log);
 
-// Why connections of ours are not used where the files differ.
+// Why own connections are not used where the files differ.
 inline constexpr char kFilesReplaced[] =
     "the -wal file at its path is not the one that this process uses: the files were deleted or "
     "replaced while the database was open";

@@ -6,9 +6,9 @@ namespace walmanager {
 
 namespace {
 
-// Enters SQLite's mutex of all copies for the life of the object, so that one of two copies that
-// load at once comes second. The program may use that mutex, too, and load within it: after
-// kMostTries milliseconds it is not waited for any longer.
+// Holds a mutex of SQLite that all copies share, so that of two copies that load at once one comes
+// second. The program may use that mutex, too, and load while it holds it, so the wait ends after
+// kMostTries milliseconds.
 class AmongCopies {
  public:
   AmongCopies() {
@@ -50,8 +50,8 @@ Result<OtherCopy> FindOtherCopy(const char* name, EntryPoint own) {
   if (rc != SQLITE_OK) return Error{"out of memory", ErrorCode::kNoMemory};
   if (!registered || IsOwnVfs(registered)) return OtherCopy{};
   const auto entry = reinterpret_cast<EntryPoint>(registered->xDlSym(registered, nullptr, name));
-  // One that knows nothing of other copies passes the question on to the system, which may answer
-  // with this one.
+  // A copy that does not know of other copies asks the system, which may answer with this copy's
+  // entry point.
   if (entry && entry != own) return OtherCopy{entry};
   return Error{
       "another copy of walmanager is in use in this process, and does not take over: load one of "

@@ -2,7 +2,7 @@
 // version, or the same under two names. Two copies would not know of each other's descriptors of
 // the control file: POSIX drops all locks of the process when one of them closes its own.
 //
-// The first copy registers a VFS with SQLite (own_vfs.h). A later one finds that under its name,
+// The first copy registers a VFS with SQLite (own_vfs.h). A later copy finds that VFS by its name,
 // and hands over to the copy that registered it.
 #pragma once
 

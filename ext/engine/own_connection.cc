@@ -53,7 +53,7 @@ OwnPermission MayOpenOwn(sqlite3* host, const char* schema, const WalFile& log) 
   if (sqlite3_db_readonly(host, schema) == 1)
     return no("this connection may not write the database");
   permission.index = MapWalIndex(log);
-  if (!permission.index) return no("locking_mode is EXCLUSIVE: nobody else can write");
+  if (!permission.index) return no("locking_mode is EXCLUSIVE: no other connection can write");
   int moved = 0;
   sqlite3_file_control(host, schema, SQLITE_FCNTL_HAS_MOVED, &moved);
   if (moved) return no("the database file is not to be found at its path");

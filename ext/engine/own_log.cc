@@ -44,7 +44,7 @@ int OwnLog::BeforeWriting(const WalFile& database) {
   bool empty = false;
   const int rc = Look(database, &empty);
   if (rc != SQLITE_OK || !empty || seen) return rc;
-  // Nothing in it tells: what this process has open under its name does.
+  // An empty log tells nothing, so look which file this process has open under its name.
   bool replaced = false;
   const int looked = AtCEdge([&] {
     replaced = HasReplaced(path);

@@ -1,4 +1,4 @@
-// The -wal file as a connection of ours has it open, and the rule that such a connection begins
+// The -wal file as an own connection has it open, and the rule that such a connection begins
 // nothing on a log that its wal-index does not count (log_file.h says why).
 // Thread rules: those of the connection.
 #pragma once
@@ -15,12 +15,12 @@ struct OwnLog {
   bool seen;           // it was once seen to be the log that the wal-index counts
   bool differs;        // the last look says that it is another
 
-  // Before the connection reads from the log, or copies what it holds: SQLITE_OK where it is what
-  // the wal-index of `database` counts, SQLITE_BUSY where that cannot be known for the moment, else
+  // Call it before the connection reads or copies from the log. SQLITE_OK: it is the log that the
+  // wal-index of `database` counts. SQLITE_BUSY: that cannot be known for the moment. Otherwise
   // SQLITE_CANTOPEN.
   int BeforeReading(const WalFile& database);
-  // The same before the connection writes to the log, cuts it off or deletes it: then an empty log
-  // must be known, too.
+  // Call it before the connection writes to the log, cuts it off or deletes it: then an empty log
+  // must also be known to be the right one.
   int BeforeWriting(const WalFile& database);
 
  private:

@@ -17,7 +17,7 @@ int sqlite3_walmanagerprocess_init(sqlite3*, char**, const sqlite3_api_routines*
 namespace walmanager {
 namespace {
 
-// What another copy of this library asks for.
+// The entry points that another copy of this library asks for.
 constexpr std::pair<const char*, int (*)(sqlite3*, char**, const sqlite3_api_routines*)>
     kEntryPoints[] = {{"sqlite3_walmanager_init", sqlite3_walmanager_init},
                       {"sqlite3_walmanagerprocess_init", sqlite3_walmanagerprocess_init}};
@@ -54,8 +54,8 @@ struct RealFile final : PagedFile {
   sqlite3_file* const file;
 };
 
-// --- the file: all but xShmLock and xClose pass on; what was gathered goes first where the content
-// or the size of the file matters
+// --- the file: every method but xShmLock and xClose passes on. Methods for which the content or
+// the size of the file matters write the gathered pages first.
 
 int Close(sqlite3_file* file) {
   const int flushed = Own(file)->Flush();
@@ -85,8 +85,8 @@ int FileSize(sqlite3_file* f, sqlite3_int64* size) {
   return rc != SQLITE_OK ? rc : Real(f)->pMethods->xFileSize(Real(f), size);
 }
 int Lock(sqlite3_file* f, int level) {
-  // In WAL mode the engine asks for it at the last close alone: then it copies the log, and deletes
-  // what is at its path.
+  // In WAL mode the engine takes this lock only at the last close: then it copies the log, and
+  // deletes the file at the log's path.
   OwnFile* own = Own(f);
   if (level == SQLITE_LOCK_EXCLUSIVE && own->log.BeforeWriting(IndexOf(own)) != SQLITE_OK) {
     return SQLITE_BUSY;
@@ -98,7 +98,7 @@ int CheckReservedLock(sqlite3_file* f, int* held) {
   return Real(f)->pMethods->xCheckReservedLock(Real(f), held);
 }
 int FileControl(sqlite3_file* f, int op, void* arg) {
-  // How large it will be is said again and again while it grows.
+  // SQLite repeats this hint again and again while the file grows.
   const int rc = op == SQLITE_FCNTL_SIZE_HINT ? SQLITE_OK : Own(f)->Flush();
   if (rc != SQLITE_OK) return rc;
   return Real(f)->pMethods->xFileControl(Real(f), op, arg);
@@ -142,7 +142,7 @@ int ShmLock(sqlite3_file* f, int offset, int n, int flags) {
   const bool exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
   const std::uint32_t locks = ((1u << n) - 1u) << offset;
   if (take && exclusive && offset == kWriteLock && !own->may_write_lock) return SQLITE_BUSY;
-  // The engine expects that a connection never asks for what it holds itself.
+  // The engine expects that a connection never asks for a lock that it holds itself.
   if (take && exclusive && (own->shared_locks & locks) != 0) return SQLITE_BUSY;
   if (!take && !exclusive && (own->pinned_locks & locks) != 0) return SQLITE_OK;
   const int rc = own->real->pMethods->xShmLock(own->real, offset, n, flags);
@@ -191,7 +191,7 @@ int OpenLog(sqlite3_vfs* host, const char* name, sqlite3_file* file, int flags, 
   if (!own->makes_log) flags &= ~SQLITE_OPEN_CREATE;
   const int rc = host->xOpen(host, name, file, flags, out_flags);
   own->log = {};
-  // One of which it is the only user needs no comparison.
+  // A log that no other connection uses needs no comparison.
   if (rc == SQLITE_OK && !own->makes_log) own->log.file = file;
   own->log.path = name;
   return rc;
@@ -274,7 +274,7 @@ const char* OwnVfsFor(sqlite3_vfs* host) {
   if (!host || !host->zName) return nullptr;
   for (std::size_t i = 0; i < kUnixFamily.size(); ++i) {
     if (std::strcmp(host->zName, kUnixFamily[i]) != 0) continue;
-    // A VFS of somebody else's may bear the name without being the engine's.
+    // Another program's VFS may bear the name without being the engine's.
     if (sqlite3_vfs_find(kUnixFamily[i]) != host) return nullptr;
     const MutexLock lock(Registry::Get().opening_mutex);
     if (registered[i]) return registered[i]->name;

@@ -1,6 +1,6 @@
-// A small VFS over the host's, through which our own connections open the database.
+// A small VFS over the host's, through which the extension's own connections open the database.
 //
-// It passes everything on, but for these things.
+// It passes everything on, with these exceptions.
 // - It refuses the exclusive write lock except where the caller has allowed it: the engine takes
 //   that lock for a moment when it sees a torn header, and a lone writer of the host without a busy
 //   handler would then see SQLITE_BUSY (https://www.sqlite.org/walformat.html, section 2.3.4).
@@ -9,8 +9,8 @@
 // - It makes no -wal file where there is none, and with each lock under which the connection reads,
 //   copies, writes or deletes the log it first compares that log with the wal-index (own_log.h).
 //   Where they differ the lock is refused, so nothing of the kind begins.
-// - For a copy it moves pages in large pieces (LargePieces), which what looks at the file's content
-//   or size writes out.
+// - For a copy it moves pages in large pieces (LargePieces). A call that looks at the file's
+//   content or size writes them out first.
 // Thread rules: a file belongs to its connection; registering is guarded.
 #pragma once
 
@@ -25,7 +25,7 @@
 namespace walmanager {
 
 // The name to open with, for a host's VFS that is one of SQLite's own `unix` family with shared
-// memory; nullptr for any other: connections of ours must not be opened there. Registered once per
+// memory; nullptr for any other VFS, on which no own connection may be opened. Registered once per
 // process and never taken back.
 const char* OwnVfsFor(sqlite3_vfs* host);
 // Over SQLite's VFS `unix`.
@@ -41,7 +41,7 @@ struct OwnFile {
   sqlite3_file* real;
   LargePieces* pieces;  // nullptr: page by page
   OwnLog log;
-  bool makes_log;  // the connection may make a -wal file: nobody else has the database
+  bool makes_log;  // the connection may make a -wal file: no other one has the database
   bool may_write_lock;
   bool index_mapped;              // the connection uses a wal-index, in shared memory
   std::uint32_t shared_locks;     // bit i: holds lock i of the -shm file shared
@@ -51,13 +51,13 @@ struct OwnFile {
   // The read mark on which the connection's transaction sits; nullopt outside of one.
   std::optional<int> ReadMark() const;
   bool HoldsWriteLock() const { return (exclusive_locks & 1u) != 0; }
-  // Holds `lock` of the -shm file shared, whatever the connection reads meanwhile, until Unpin() or
-  // until it closes. Whether it does.
+  // Takes `lock` of the -shm file shared and keeps it, whatever the connection reads meanwhile,
+  // until Unpin() or until it closes. Returns whether it got the lock.
   bool Pin(int lock);
   void Unpin(int lock);
-  // From now until the connection closes; what that asks for is said at LargePieces.
+  // From now until the connection closes. LargePieces says for which files that is allowed.
   void UseLargePieces();
-  // All that was written is in the real file. A result code.
+  // Writes all that was gathered to the real file. Returns a result code.
   int Flush() { return pieces ? pieces->Flush() : SQLITE_OK; }
 };
 OwnFile* OwnFileOf(sqlite3* own_connection);

@@ -40,7 +40,7 @@ void Declare(sqlite3* db, const HostFunction& function) {
   }
 }
 
-// Extensions that are linked in bring functions of theirs, which are better than ours.
+// Extensions that are linked in bring real functions, which are better than placeholders.
 std::set<std::string> NamesOfExtensions(sqlite3* db) {
   std::set<std::string> names;
   auto stmt = Prepare(db, "PRAGMA function_list");
@@ -99,7 +99,7 @@ Result<OwnedDb> OpenPrivateDatabase(const std::vector<HostFunction>& functions) 
   auto db = OpenInMemory();
   if (!db.ok()) return db;
   sqlite3* raw = db.value().get();
-  // Schemas were made under settings of their time.
+  // A schema may have been made under older settings.
   sqlite3_db_config(raw, SQLITE_DBCONFIG_DQS_DDL, 1, nullptr);
   sqlite3_db_config(raw, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, nullptr);
   sqlite3_collation_needed(raw, nullptr, AnyCollation);

@@ -1,8 +1,8 @@
-// Databases of ours in memory, in which statements of the host's are planned and never run.
+// Private databases in memory, in which statements of the host are planned and never run.
 //
-// The rule that must not break: no code of the host's is called, and what stands in its schema and
-// in the control file is not trusted. So functions and collations of the host's are there by name
-// and do nothing, and an authorizer lets text of others do nothing but what it is read for.
+// The rule that must not break: no code of the host is called, and the text of its schema and of
+// the control file is not trusted. So the host's functions and collations exist by name and do
+// nothing, and an authorizer lets a text do nothing but what it is read for.
 #pragma once
 
 #include <set>

@@ -61,8 +61,8 @@ void SetResult(sqlite3_context* context, const Value& value) {
   } else if (const auto* real = value.real()) {
     sqlite3_result_double(context, *real);
   } else if (const auto* text = value.text()) {
-    // A text that it measures itself SQLite knows to end with NUL, and need not copy it once more
-    // for who fetches it.
+    // Pass -1 as the length: SQLite then knows that the text is NUL-terminated and does not copy it
+    // again in sqlite3_column_text().
     const int size = static_cast<int>(text->size());
     const bool whole = std::strlen(text->c_str()) == text->size();
     sqlite3_result_text(context, text->c_str(), whole ? -1 : size, SQLITE_TRANSIENT);
@@ -113,7 +113,7 @@ Result<std::string> QueryPlan(sqlite3* db, const std::string& sql) {
     plan +=
         std::string(2 * static_cast<std::size_t>(level), ' ') + ColumnText(stmt.value().get(), 3);
   }
-  if (rc != SQLITE_DONE) return EngineError(db);  // a part of a plan is none
+  if (rc != SQLITE_DONE) return EngineError(db);  // do not return half a plan
   return plan;
 }
 

@@ -1,7 +1,8 @@
 // SQLite as this project uses it: the only file that includes its header. Owned handles, result
-// codes to Status, and the guard that every callback from C stands behind.
+// codes to Status, and the guard around every callback from C.
 //
-// Every call goes through the API table of the host that loaded us, and none is newer than 3.34.
+// Every call goes through the API table of the host that loaded the extension, and none is newer
+// than SQLite 3.34.
 #pragma once
 
 #include <sqlite3ext.h>
@@ -31,15 +32,16 @@ struct StmtFinalizer {
 using OwnedDb = std::unique_ptr<sqlite3, DbCloser>;
 using OwnedStmt = std::unique_ptr<sqlite3_stmt, StmtFinalizer>;
 
-// Statements of ours on the host's connection begin with this, so that our own trace knows them.
+// The extension's own statements on the host's connection begin with this, so that its trace
+// callback knows them.
 inline constexpr char kOwnSql[] = "/*walmanager*/ ";
 
-// The engine's words for what just failed on `db`; a disk quota that is used up is told as a disk
-// that is full, which SQLite calls an I/O error.
+// The engine's message for the last error on `db`. Where a disk quota is used up it says that the
+// disk is full, which SQLite calls an I/O error.
 std::string EngineMessage(sqlite3* db);
 inline Error EngineError(sqlite3* db) {
   const int rc = sqlite3_errcode(db) & 0xff;
-  // What the system said of the process's effective rights, where it said so.
+  // Where the file cannot be opened: the system's error, which tells whether rights are missing.
   const int system = rc == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
   const bool not_permitted = system == EACCES || system == EPERM || system == EROFS;
   const ErrorCode code = not_permitted                                ? ErrorCode::kNotPermitted
@@ -54,7 +56,7 @@ inline Error EngineError(sqlite3* db) {
   return Error{EngineMessage(db), code};
 }
 
-// A statement ready to step. The error names nothing but what the engine said.
+// A statement ready to step. The error is the engine's message alone.
 inline Result<OwnedStmt> Prepare(sqlite3* db, const std::string& sql) {
   sqlite3_stmt* stmt = nullptr;
   if (sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()), &stmt, nullptr) !=
@@ -83,10 +85,11 @@ Result<std::vector<TextRow>> QueryRows(sqlite3* db, const std::string& sql,
 // or an error.
 Result<std::string> QueryPlan(sqlite3* db, const std::string& sql);
 
-// A figure of sqlite3_db_status, which is not set back.
+// A value of sqlite3_db_status; it is not reset.
 std::uint32_t DatabaseStatus(sqlite3* db, int what);
 
-// A value of ours as the result of a function or the content of a column, and SQLite's as ours.
+// Returns a value to SQLite as the result of a function or the content of a column; the other way
+// round, takes a value from SQLite.
 void SetResult(sqlite3_context* context, const Value& value);
 Value FromSqlite(sqlite3_value* value);
 

@@ -17,8 +17,8 @@ constexpr std::size_t kHeaderWords = kWalIndexHeaderBytes / 8;
 
 using Words = const volatile std::uint64_t*;
 
-// The writer fills the second copy of the header first: read in the other order, and what is torn
-// shows in the comparison of the two, which is the decoder's.
+// The writer fills the second copy of the header first. Reading in the other order makes sure that
+// the two copies differ if a write came in between; the decoder compares them.
 void CopyHeaders(Words words, std::uint64_t* copy) {
   for (std::size_t word = 0; word < kHeaderWords; ++word) copy[word] = words[word];
   std::atomic_thread_fence(std::memory_order_acquire);
@@ -35,9 +35,10 @@ bool HasSharedMemory(sqlite3_file* file) {
   return file && file->pMethods && file->pMethods->iVersion >= 2 && file->pMethods->xShmMap;
 }
 
-// Whether the pager's open journal is a log: by its first bytes. A log that is empty as yet, and a
-// rollback journal that was cut to nothing and kept open, have none: then by the file at the log's
-// path, which the pager of a rollback-mode database has looked for and not found.
+// Whether the pager's open journal is a log: its first bytes tell. An empty log, and a rollback
+// journal that was cut to nothing and kept open, have no bytes: then the answer is whether there is
+// an empty file at the log's path, since the pager of a rollback-mode database has found none
+// there.
 bool IsLog(sqlite3_file* journal, const char* database_name) {
   unsigned char magic[4];
   const int rc = journal->pMethods->xRead(journal, magic, sizeof magic, 0);
@@ -102,7 +103,7 @@ std::optional<WalIndex> ReadWalIndex(const WalFile& log) {
   for (int i = 0; i < kTries; ++i) {
     CopyHeaders(words, copy.data());
     for (std::size_t word = 2 * kHeaderWords; word < copy.size(); ++word) copy[word] = words[word];
-    // The header once more: what stands behind it shall belong to the same log.
+    // Compare the header once more, so that the rest of the copy belongs to the same log.
     std::atomic_thread_fence(std::memory_order_acquire);
     std::uint64_t differs = 0;
     for (std::size_t word = 0; word < kHeaderWords; ++word) differs |= copy[word] ^ words[word];

@@ -13,19 +13,17 @@ namespace walmanager {
 // The file object of one schema of `db`; nullptr where it has none. The caller holds the handle.
 sqlite3_file* DatabaseFile(sqlite3* db, const char* schema);
 
-// The same in a tenth of the time (2 ns), by what sqlite3_db_filename has just returned, which must
-// be neither nullptr nor empty. SQLite documents it for the names of journals alone; those lead it
-// to the name of the database, and that to the file. So ask it only of an engine whose answer was
-// once seen to be DatabaseFile()'s.
+// The same in a tenth of the time (2 ns), from the name that sqlite3_db_filename has just returned,
+// which must be neither nullptr nor empty. SQLite documents this only for the names of journals. So
+// use it only with an engine whose answer was once seen to be the same as DatabaseFile()'s.
 sqlite3_file* DatabaseFileByName(const char* file_name);
 
-// The database file of a connection in WAL mode, as the engine says it is. All that looks at a
-// wal-index takes this type, because to ask a file for the shared memory that its connection does
-// not use makes it: a stray -shm file stays, and the descriptor and the memory are never freed. The
-// lock that a connection holds does not tell: in rollback mode it holds SHARED between its
-// statements, too, under locking_mode=EXCLUSIVE and while another connection of its shared cache
-// reads.
-// Valid for the call, in the thread that uses the connection.
+// The database file of a connection that is in WAL mode, as the engine says. Every function that
+// looks at a wal-index takes this type, because asking a file for shared memory that its connection
+// does not use creates it: a stray -shm file stays, and descriptor and memory are never freed. The
+// lock that a connection holds does not tell its mode: in rollback mode it, too, holds SHARED
+// between its statements under locking_mode=EXCLUSIVE, and while another connection of its shared
+// cache reads. Valid for the call, in the thread that uses the connection.
 class WalFile {
  public:
   WalFile() = default;  // none: there is nothing to look at
@@ -48,9 +46,9 @@ class WalFile {
 bool HeaderSaysWal(sqlite3* db, const char* schema);
 
 // The start of the wal-index as the connection has it mapped: a value to compare, since all
-// connections of a process share it. nullptr where there is none in shared memory: a connection
-// that was in locking_mode=EXCLUSIVE before it was in WAL mode keeps it in memory of its own, and
-// then it holds the database file locked exclusively.
+// connections of a process share it. nullptr where it is not in shared memory: a connection that
+// was in locking_mode=EXCLUSIVE before it was in WAL mode keeps it in its own memory, and holds the
+// database file locked exclusively.
 const volatile void* MapWalIndex(const WalFile& log);
 
 // A consistent look. nullopt where there is no wal-index, or where writers tore every one of many

@@ -37,7 +37,7 @@ extern "C" __attribute__((visibility("default"))) int sqlite3_walmanagerprocess_
   // The entry point's own address may be that of walmanager.so, which exports the same name.
   if (dladdr(reinterpret_cast<void*>(OpenBeside), &self) != 0) {
     library = OpenBeside(self.dli_fname);
-    // Where this file is a link, beside what it leads to.
+    // Where this file is a link, look beside the file that it leads to.
     if (!library && realpath(self.dli_fname, real)) library = OpenBeside(real);
   }
   const auto entry = library ? reinterpret_cast<EntryPoint>(dlsym(library, kEntry)) : nullptr;

@@ -1,7 +1,7 @@
 // One call of read_pool() as its caller and the readers of the pool share it: the statements that
-// are still to be run, and the rows on their way, of which there are never more than a few.
+// are still to be run, and a few rows on their way from the readers to the caller.
 //
-// Thread rules: any thread. Its mutex is the innermost of all: nothing is done under it.
+// Thread rules: any thread. Its mutex is the innermost of all: no other lock is taken under it.
 #pragma once
 
 #include <array>
@@ -29,14 +29,14 @@ struct PoolRow {
   std::size_t begin = 0, size = 0;  // of its data in the text of its rows
 };
 
-// Rows that go together. Their data is one text: a piece of memory for each row, which one thread
-// takes and another gives back, would have both wait for each other.
+// A batch of rows. Their data is one text: if one thread allocated memory for each row and another
+// freed it, both would wait for each other in the allocator.
 struct PoolRows {
   std::vector<PoolRow> rows;
   std::string text;
 
   bool empty() const { return rows.empty(); }
-  // Takes over the others, which are none then.
+  // Moves the other batch to the end of this one.
   void Append(PoolRows& others);
   // A JSON object.
   std::string_view Data(const PoolRow& row) const {
@@ -44,9 +44,9 @@ struct PoolRows {
   }
 };
 
-// How the database of the caller is to be opened, as its own connection has it now.
+// How a reader opens the caller's database: as the caller's connection has it now.
 struct PoolHost {
-  const void* connection = nullptr;      // whose calls the same thread fetches rows from
+  const void* connection = nullptr;      // the caller's; one thread fetches rows of all its calls
   std::string vfs;                       // of own_vfs.h
   const volatile void* index = nullptr;  // MapWalIndex() of the caller's file
   bool read_only = false;
@@ -67,14 +67,14 @@ class PoolCall {
   const PoolHost& host() const { return host_; }
   std::uint64_t began_ns() const { return began_ns_; }
   std::uint64_t deadline_ns() const { return deadline_ns_; }  // MonotonicNs
-  // An error or the caller has ended it: whoever works for it stops.
+  // An error or the caller has ended it: its readers stop.
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
   bool HasUntaken() const { return untaken_.load() > 0; }
   std::size_t untaken() const { return untaken_.load(); }
   Error TimedOut() const;
-  // When the statement that began at `began_ns` is to be done: MonotonicNs.
+  // The deadline of a statement that began at `began_ns`: MonotonicNs.
   std::uint64_t StatementDeadline(std::uint64_t began_ns) const;
-  // The error of one that was not: of the call's time or its own.
+  // The error after that deadline: names the call's timeout or the statement's.
   Error StatementTimedOut(std::size_t index) const;
 
   // --- readers
@@ -83,11 +83,11 @@ class PoolCall {
   std::optional<std::size_t> TakeStatement();
   void StatementEnded();  // all its rows are handed over
   void WakeCaller();      // after the last of its rows
-  // It was taken by one that cannot run it: another's.
+  // Gives back a statement that a reader took and cannot run: another reader takes it.
   void PutBack(std::size_t statement);
-  // Hands rows over and leaves `rows` empty; waits while there are too many on their way, but not
-  // in `Push::kIfRoom`; wakes the caller, but in `Push::kQuietly`. False where it was stopped, or
-  // the time is over.
+  // Hands rows over and leaves `rows` empty. Waits while too many are on their way, except for
+  // `Push::kIfRoom`; wakes the caller, except for `Push::kQuietly`. False where the call was
+  // stopped or its time is over.
   enum class Push { kWait, kQuietly, kIfRoom };
   bool HandOver(PoolRows& rows, Push push);
   // So many readers wait for the caller to take rows.
@@ -103,7 +103,7 @@ class PoolCall {
   // --- the caller
 
   enum class State { kRows, kNothingYet, kEnd };
-  // Moves what is there to `rows`, each with a row at least; waits for it so long at most.
+  // Moves all batches to `rows`, each with a row at least; waits so long for the first one at most.
   Result<State> Receive(std::vector<PoolRows>& rows, std::uint64_t wait_ns);
   void Stop();
 

@@ -15,8 +15,8 @@ Status PoolConnection::Open(const std::string& path, const FileId& id, const Poo
   if (IsAtPath(path, id) != AtPath::kSame) {
     return Error{"the database file is not to be found at its path"};
   }
-  // One that may write, where the host's may: should it be the last one to close, it leaves what
-  // the host's own close would have left. That it does not write is the guard's business.
+  // Opened for writing where the host's connection is, so that, if it is the last one to close, it
+  // leaves what the host's own close would leave. Its guard keeps it from writing.
   const int flags = (host.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
                     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   auto opened = OpenOwnConnection(path, flags, host.vfs.c_str());
@@ -61,7 +61,7 @@ void PoolConnection::Follow(const PoolHost& host) {
   if (limits_ == host.limits && options_ == host.options) return;
   limits_ = host.limits;
   options_ = host.options;
-  // They say what compiles, and to what.
+  // They decide what compiles, and to what.
   kept_.Clear();
   for (std::size_t limit = 0; limit < host.limits.size(); ++limit) {
     sqlite3_limit(db_.get(), static_cast<int>(limit), host.limits[limit]);

@@ -15,11 +15,11 @@ namespace {
 constexpr std::chrono::seconds kIdle{2};
 constexpr std::size_t kBatchRows = 64;
 constexpr std::size_t kBatchBytes = 64 << 10;
-// A statement that comes to one look is worth another reader: some 5 µs. A row found by its key is
-// not, whose compiling would only contend for the engine's memory.
+// A statement that runs until the first such look, some 5 µs, deserves another reader. A row found
+// by its key does not: compiling it in two threads would only contend for the engine's memory.
 constexpr int kStepsBetweenLooks = 250;
-// For so long the caller is not woken for a row if more are to come: that takes longer than to find
-// one. It looks by itself every few milliseconds.
+// The caller is not woken for a row within this time if more rows are to come: waking takes longer
+// than finding a row. The caller looks by itself every few milliseconds.
 constexpr std::uint64_t kQuietNs = 100'000;
 constexpr useconds_t kGiveWayUs = 50;
 
@@ -43,7 +43,7 @@ void PoolReader::Run() {
   MutexLock lock(pool_.mutex_);
   for (;;) {
     if (!call) {
-      // One that has been taken from among the idle ones waits for its call, however long.
+      // A reader that was taken from the idle ones waits for its call without a limit.
       const auto until = std::chrono::steady_clock::now() + kIdle;
       while (!call && !pool_.stopping_ && !was_used) {
         if (changed.WaitUntil(pool_.mutex_, until) == std::cv_status::timeout) break;
@@ -110,7 +110,7 @@ int PoolReader::OnProgress(void* self) {
     if (reader->processor_) {
       reader->processor_->LetGoInTime(now);
     } else {
-      // Before another is woken, who finds this one taken.
+      // Before another reader is woken, which finds this statement taken.
       reader->processor_.emplace(call->processors());
       if (!reader->in_snapshot_) reader->pool_.Help(reader->working_for_);
     }
@@ -150,7 +150,7 @@ bool PoolReader::RunStatement(std::size_t index) {
     if (ran.ok()) ran = Try(index, number);
     if (ran.ok()) return true;
     const Error& error = ran.error();
-    // Descriptors or memory have run out: those that are open can go on.
+    // Descriptors or memory have run out: readers with an open connection can go on.
     if (!connection_.open() && error.code != ErrorCode::kBusy && pool_.HasOpen()) {
       current.PutBack(index);
       return false;
@@ -222,7 +222,7 @@ Status PoolReader::Try(std::size_t index, std::int64_t& number) {
                                   PoolQuery::Pooled{&connection_.guard(), &connection_.kept()});
   if (!query.ok()) return query.error();
   for (;;) {
-    // Hands over what is there, where it takes long.
+    // Hands over the rows at hand where the statement takes long.
     auto stepped = query.value().Step();
     if (!stepped.ok()) return stepped.error();
     if (!stepped.value()) break;
@@ -241,7 +241,7 @@ Status PoolReader::Try(std::size_t index, std::int64_t& number) {
     ++unshown_rows_;
     const bool enough = batch_.rows.size() >= kBatchRows || batch_.text.size() >= kBatchBytes;
     const bool wakes = enough || now - handed_over_ns_ > kQuietNs;
-    // Never left here while the caller waits: the next step may take long, without a look.
+    // No row stays here while the caller waits: the next step may take long, without a look.
     if ((enough || current.IsHungry()) &&
         !HandOver(wakes ? PoolCall::Push::kWait : PoolCall::Push::kQuietly)) {
       return Error{"stopped"};
@@ -257,7 +257,7 @@ void PoolReader::ShowRows() {
   if (unshown_rows_ > 0) connection_.ShowRows(std::exchange(unshown_rows_, 0));
 }
 
-// While it waits for somebody: not with a lock that a fork waits for. Also where memory ends.
+// While it waits for another thread it holds no lock that a fork waits for. Also where memory ends.
 struct PoolReader::OutsideOfEngine {
   explicit OutsideOfEngine(PoolReader& the_reader) : reader(the_reader) { reader.engine_.unlock(); }
   ~OutsideOfEngine() { reader.GiveWay(); }

@@ -25,7 +25,7 @@ namespace walmanager {
 class ReadPool;
 struct Registry;
 
-// What PoolHost::options has.
+// The options in PoolHost::options, in its order.
 constexpr std::array<int, 3> kPoolOptions = {SQLITE_DBCONFIG_DQS_DML, SQLITE_DBCONFIG_ENABLE_VIEW,
                                              SQLITE_DBCONFIG_TRUSTED_SCHEMA};
 
@@ -35,7 +35,7 @@ class PoolConnection {
   ~PoolConnection() { Close(); }
   sqlite3* db() const { return db_.get(); }
   bool open() const { return db_ != nullptr; }
-  // Ends the statement that runs, also within what looks at no progress handler. Any thread.
+  // Interrupts the statement that runs, also where SQLite calls no progress handler. Any thread.
   void Interrupt();
   std::uint64_t id() const { return id_; }
   ReadGuard& guard() { return guard_; }
@@ -45,9 +45,9 @@ class PoolConnection {
   void Close();
   // Whether it is open on the file that the host has open.
   bool Fits(const PoolHost& host) const;
-  // What the host's connection has set since: what is too long or too deep there is so here.
+  // Takes over limits and options that the host's connection has set since.
   void Follow(const PoolHost& host);
-  // A statement of ours.
+  // Runs a statement of the extension.
   Status Run(const char* sql);
   // For connection_metrics.
   void ShowStatement(std::uint64_t started_ns);
@@ -94,9 +94,9 @@ class PoolReader {
   void Run();
   bool EndIfIdle();
   void Serve();
-  // False where it cannot, and another is to run it.
+  // False where this reader cannot run it, and another one is to.
   bool RunStatement(std::size_t index);
-  // One attempt. `number`: rows that were made; nothing is tried again after the first.
+  // One attempt. `number`: the rows made so far; after the first row there is no other attempt.
   Status Try(std::size_t index, std::int64_t& number);
   Status MakeOpen(const PoolHost& host);
   // Begins one, together with other readers, which then work for the same call.

@@ -24,7 +24,7 @@ class PooledScan final : public ReadPoolScan {
              std::size_t most, bool close)
       : db_(db), pool_(std::move(pool)), call_(std::move(call)), most_(most), close_(close) {}
   ~PooledScan() override { pool_->End(call_, close_); }
-  // Not a part of its making: where memory ends on the way, End() takes the call back.
+  // Not in the constructor: where memory ends on the way, End() takes the call back.
   void Start() { pool_->Want(call_, most_); }
 
   Result<bool> Next() override {
@@ -61,7 +61,7 @@ class PooledScan final : public ReadPoolScan {
     Error timed_out = call_->TimedOut();
     if (pool_->IsWaiting(*call_)) {
       timed_out.message += ": no statement has begun, all " + std::to_string(most_) +
-                           " connections of the pool (read_pool_size) are at work for others";
+                           " connections of the pool (read_pool_size) are at work for other calls";
     }
     return timed_out;
   }
@@ -93,8 +93,8 @@ class OwnScan final : public ReadPoolScan {
     return sqlite3_step(held_.get()) == SQLITE_ROW ? Status(Ok{}) : EngineError(db_);
   }
 
-  // A statement that writes what it reads here would never come to an end: SQLite does not know of
-  // the tables behind this one. It gets what there was when it began.
+  // A statement that writes to a table which it reads here would never end, because SQLite does not
+  // know which tables are behind this one. So it gets the rows that were there when it began.
   Status GatherIfSomebodyWrites() {
     constexpr std::size_t kMostBytes = 64 << 20;
     const auto writes = [&] {
@@ -183,7 +183,7 @@ class OwnScan final : public ReadPoolScan {
   std::size_t at_ = 0;
 };
 
-// nullopt where no connection of ours may be opened beside this one.
+// nullopt where no own connection may be opened beside this one.
 std::optional<PoolHost> HostOf(Connection& connection, const Schema& schema) {
   if (!schema.is_wal() || !EngineHasThreads()) return std::nullopt;
   (void)connection.LookAtLog(schema);  // it may not have read yet
@@ -232,7 +232,8 @@ Result<std::unique_ptr<ReadPoolScan>> StartReadPool(Connection& connection, cons
   if (auto host = most > 0 ? HostOf(connection, schema.value()) : std::nullopt) {
     const auto pool = ReadPool::Of(*database);
     const auto call = std::make_shared<PoolCall>(request.value(), std::move(*host), timeout_ms);
-    // Where a PRAGMA journal_mode of the host's comes unannounced nothing is left in its way.
+    // Without the trace, a PRAGMA journal_mode of the host cannot be seen coming: close the
+    // connections after the call, so that none is in its way.
     const bool close =
         !sqlite3_api->trace_v2 || connection.ProbeTrace(/*take=*/false) == TraceState::kDisplaced;
     if (pool->Begin(call)) {

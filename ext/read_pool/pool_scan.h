@@ -18,7 +18,7 @@ class Connection;
 class ReadPoolScan {
  public:
   virtual ~ReadPoolScan() = default;
-  // To the next row; false: there is none left.
+  // Moves to the next row; false after the last one.
   virtual Result<bool> Next() = 0;
   virtual const PoolRow& row() const = 0;
   // Of the row at hand: a JSON object, until the next one.

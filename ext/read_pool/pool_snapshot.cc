@@ -16,7 +16,7 @@ constexpr int kAttemptsBeforeFewer = 4;
 }  // namespace
 
 void PoolReader::TakeSnapshot() {
-  if (in_snapshot_) return;  // one of those that another has begun with
+  if (in_snapshot_) return;  // another reader has begun it together with its own
   PoolCall& current = *working_for_;
   const std::size_t others = std::min(current.request().statements.size(), kMostTogether) - 1;
   std::vector<PoolReader*> readers = pool_.Recruit(others);
@@ -35,7 +35,7 @@ void PoolReader::TakeSnapshot() {
     begun = BeginTogether(readers, same);
     if (same) break;
     if (!begun.ok() && begun.error().code != ErrorCode::kBusy) {
-      // Others could not be opened: then without them.
+      // Other connections could not be opened: go on without them.
       if (readers.size() == 1) break;
       Dismiss(readers, readers.size() - 1);
       continue;
@@ -85,7 +85,7 @@ Status PoolReader::BeginTogether(const std::vector<PoolReader*>& readers, bool& 
     if (!ready.ok()) return ready;
   }
   const auto before = ReadLogEnd(OwnWalFile(connection_.db()));
-  // Each begins to read: what it sees is what was committed by then.
+  // Each begins to read, and sees all that was committed by then.
   for (PoolReader* reader : readers) {
     Status reads = reader->connection_.Run("PRAGMA schema_version");
     if (!reads.ok()) return reads;

@@ -134,7 +134,7 @@ Result<PoolQuery> PoolQuery::Prepare(sqlite3* db, const PoolStatement& statement
   if (!sqlite3_stmt_readonly(stmt)) {
     return Error{"writes, which is refused: only what reads runs here"};
   }
-  // Never compiled: what follows might act by that alone.
+  // The second statement is never compiled: compiling alone might act.
   if (!IsEmptySql(tail)) {
     return Error{"is followed by another one: several statements are given as a JSON array"};
   }

@@ -1,5 +1,5 @@
-// One statement of read_pool() on one connection: refused unless it only reads, bound, stepped, its
-// rows as JSON. Those that come again are kept prepared.
+// One statement of read_pool() on one connection: refused unless it only reads, bound, stepped, and
+// its rows made JSON. Statements that come again are kept prepared.
 //
 // Thread rules: those of the connection.
 #pragma once
@@ -14,19 +14,19 @@
 
 namespace walmanager {
 
-// The authorizer of a connection of ours that is to read and do nothing else. An INSERT, UPDATE or
-// DELETE passes it: some virtual tables prepare theirs when they are read. A statement that is one
-// itself is refused as such (PoolQuery), and PRAGMA query_only stands behind both.
+// The authorizer of a connection that must only read. It lets INSERT, UPDATE and DELETE pass,
+// because some virtual tables prepare such statements when they are read. PoolQuery refuses a
+// statement that writes, and PRAGMA query_only is a second guard behind both.
 class ReadGuard {
  public:
   void PlaceOn(sqlite3* db);
-  // For statements of ours, which may begin transactions.
+  // For statements of the extension, which may begin transactions.
   void set_off(bool off) { off_ = off; }
   void Forget() {
     refused_.clear();
     saw_pragma_ = false;
   }
-  // What was refused since, in words; empty: nothing.
+  // What was refused since then, for a message; empty: nothing.
   const std::string& refused() const { return refused_; }
   // SQLite answers many a PRAGMA while it compiles it: prepared it would not see the next answer.
   bool saw_pragma() const { return saw_pragma_; }
@@ -38,7 +38,7 @@ class ReadGuard {
   std::string refused_;
 };
 
-// Statements of a connection between two runs: those lately used whose text has come twice in a
+// Statements that a connection keeps prepared between two runs, because their text came twice in a
 // short time. They hold no locks, and SQLite compiles them anew when the schema changes.
 class KeptStatements {
  public:
@@ -50,8 +50,8 @@ class KeptStatements {
   };
   // stmt is nullptr: there is none.
   Kept Take(const std::string& sql);
-  // Whether the text was asked about lately; remembers it. One that does not come again, such as
-  // one with a number in it, is not worth a place, and a long one never.
+  // Whether this text was seen lately; remembers it. A text that does not come again, such as one
+  // with a number in it, does not deserve a place, and a long text never gets one.
   bool ComesAgain(const std::string& sql);
   void Keep(Kept kept);
   void Clear() { kept_.clear(); }
@@ -67,7 +67,7 @@ class KeptStatements {
 
 class PoolQuery {
  public:
-  // What a connection of the pool has, and the host's has not.
+  // What a connection of the pool has beside the host's: its guard and kept statements.
   struct Pooled {
     ReadGuard* guard = nullptr;
     KeptStatements* kept = nullptr;

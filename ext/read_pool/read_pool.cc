@@ -32,7 +32,7 @@ ReadPool::~ReadPool() {
     CloseIdle();
     for (const auto& reader : readers_) reader->changed.notify_one();
   }
-  // Each reader waits for its thread.
+  // The destructor of each reader waits for its thread.
   readers_.clear();
   ended_.clear();
 }
@@ -40,7 +40,7 @@ ReadPool::~ReadPool() {
 bool ReadPool::Begin(const std::shared_ptr<PoolCall>& call) {
   JoinEnded();
   const MutexLock lock(mutex_);
-  if (idle_.empty() && !readers_.empty()) return true;  // they work: they could be opened
+  if (idle_.empty() && !readers_.empty()) return true;  // they work, so connections can be opened
   if (idle_.empty()) {
     PoolReader* made = MakeReader();
     if (!made) return false;
@@ -89,7 +89,7 @@ void ReadPool::Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call)
 void ReadPool::Want(const std::shared_ptr<PoolCall>& call, std::size_t most) {
   const MutexLock lock(mutex_);
   most_ = most;
-  // A snapshot's first reader finds its own company.
+  // The first reader of a snapshot asks for the others itself.
   if (call->request().snapshot && call->readers != 0) return;
   if (!call->HasUntaken() || (call->waiting && !WaitsForItself(*call))) return;
   PoolReader* reader = TakeIdle();
@@ -110,7 +110,7 @@ void ReadPool::Want(const std::shared_ptr<PoolCall>& call, std::size_t most) {
     return;
   }
   if (call->waiting) return;
-  // Who has a reader already is served by that; it counts as waiting where none works for it.
+  // A call with a reader is served by it; it counts as waiting where no reader works for it.
   if (call->readers == 0) ++waits_;
   waiting_.push_back(call);
   call->waiting = true;
@@ -120,7 +120,8 @@ void ReadPool::Help(const std::shared_ptr<PoolCall>& call) {
   if (!call->HasUntaken()) return;
   const MutexLock lock(mutex_);
   if (static_cast<std::size_t>(call->readers) >= Processors()) return;
-  // None is made: a thread has the processors of who makes it, and this one has bound itself.
+  // No thread is made here: a new thread inherits the CPUs of its maker, and this one has bound
+  // itself.
   if (PoolReader* reader = TakeIdle()) Assign(*reader, call);
 }
 
@@ -180,7 +181,7 @@ void ReadPool::BecomesFree(PoolReader& reader) {
     Assign(reader, next);
   } else {
     reader.is_idle = true;
-    // One that has not been able to open its connection is the last to be tried again.
+    // A reader that could not open its connection is the last to be tried again.
     idle_.insert(reader.connection().open() ? idle_.end() : idle_.begin(), &reader);
     reader.was_used = true;
     reader.changed.notify_one();
@@ -192,7 +193,7 @@ void ReadPool::End(const std::shared_ptr<PoolCall>& call, bool close) {
   {
     const MutexLock lock(mutex_);
     std::erase(waiting_, call);
-    // Again and again: one that is just about to begin has not heard it.
+    // Again and again: a reader that is about to begin has missed the first interrupt.
     constexpr std::chrono::milliseconds kAgain{5};
     auto again = std::chrono::steady_clock::now() + kAgain;
     while (call->readers != 0) {

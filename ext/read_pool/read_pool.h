@@ -1,14 +1,14 @@
 // The pool of connections of one database file and process on which read_pool() runs statements at
-// the same time: opened when they are needed, closed when nobody has used them for two seconds, and
-// at once when the host needs the database for itself.
+// the same time: opened when they are needed, closed after two seconds without use, and at once
+// when the host needs the database for itself.
 //
-// A reader is a thread with a connection of ours, which reads and does nothing else. It works for
-// one call at a time, until no statement of that is left; the one that became idle last is used
-// first, so that few are warm and the rest may go.
+// A reader is a thread with an own connection, which only reads. It works for one call at a time,
+// until no statement of that call is left. The reader that became idle last is used first, so that
+// few readers stay warm and the others may close.
 //
 // Thread rules: any thread. Lock order: the registry's engine_mutex (readers alone), mutex_, the
-// mutex of a call; never back. A reader's connection is used by its thread while it works, and
-// under mutex_ by anybody while it is idle.
+// mutex of a call; never back. A reader's thread uses its connection while it works; any thread
+// that holds mutex_ may use it while the reader is idle.
 #pragma once
 
 #include <atomic>
@@ -41,7 +41,7 @@ class ReadPool final : public KeptConnections {
     std::uint64_t calls = 0, waits = 0, timeouts = 0, retries = 0, replaced = 0;
   };
 
-  // The one of this process for the database.
+  // This process's pool for the database.
   static std::shared_ptr<ReadPool> Of(Database& database);
 
   // `id`: of the file at `path`.
@@ -56,22 +56,22 @@ class ReadPool final : public KeptConnections {
   // One more reader for the call, of `most` in all; the next that is free where none is. Those that
   // may soon help it are there then, too.
   void Want(const std::shared_ptr<PoolCall>& call, std::size_t most);
-  // One more reader for a call, as long as there are processors and idle ones. From a reader that
-  // has begun: a caller who wakes two sees both put on the processor that it does not run on
-  // itself, and there they stay for milliseconds.
+  // One more reader for a call, while there are idle readers and processors. Called by a reader
+  // that has begun: the scheduler would place two readers that the caller wakes on the same CPU,
+  // and leave them there for milliseconds.
   void Help(const std::shared_ptr<PoolCall>& call);
-  // Whether it has no reader, since all work for others.
+  // Whether the call has no reader because all work for other calls.
   bool IsWaiting(const PoolCall& call) const;
-  // Stops the call. None of the pool's works for it when this returns; `close`: nor is any idle
-  // connection left open.
+  // Stops the call. No reader works for it when this returns; `close`: idle connections are closed,
+  // too.
   void End(const std::shared_ptr<PoolCall>& call, bool close);
-  // Idle connections are closed now, those that work when they have done so.
+  // Closes idle connections now, and the others when they have done their work.
   void CloseConnections() override;
 
   Figures figures() const;
   void CountCall() { ++calls_; }
   void CountTimeout() { ++timeouts_; }
-  // What a reader tells: its connection was opened or closed, a statement begins or ends.
+  // Called by a reader: its connection was opened or closed, a statement begins or ends.
   void CountOpen(bool open) { open_.Count(open); }
   bool HasOpen() const { return open_.now() != 0; }
   void CountRunning(bool runs) { running_.Count(runs); }
@@ -92,19 +92,19 @@ class ReadPool final : public KeptConnections {
   };
 
   PoolReader* TakeIdle() REQUIRES(mutex_);
-  // Whether every reader waits for the thread that now waits for one: until it is given one more
-  // than there should be, nothing moves.
+  // Whether every reader waits for the thread that now waits for a reader. Nothing would move, so
+  // that thread gets one reader more than the setting allows.
   bool WaitsForItself(const PoolCall& call) const REQUIRES(mutex_);
   // nullptr where there is no thread or no memory for it.
   PoolReader* MakeReader() noexcept REQUIRES(mutex_);
   void Assign(PoolReader& reader, const std::shared_ptr<PoolCall>& call) REQUIRES(mutex_);
-  // What a reader that has nothing to do does next: another call's, or nullptr.
+  // The next call for a reader that has nothing to do; nullptr: none.
   std::shared_ptr<PoolCall> NextWaiting() REQUIRES(mutex_);
   void CloseIdle() REQUIRES(mutex_);
   // It works for another call, or is idle.
   void BecomesFree(PoolReader& reader) REQUIRES(mutex_);
-  // More readers for a snapshot: those that are idle, and new ones, `count` at
-  // most. They stand still until one of the two others.
+  // More readers for a snapshot, idle ones and new ones, `count` at most. They wait until one of
+  // the next two functions is called.
   std::vector<PoolReader*> Recruit(std::size_t count) EXCLUDES(mutex_);
   void AssignAll(const std::vector<PoolReader*>& readers, const std::shared_ptr<PoolCall>& call)
       EXCLUDES(mutex_);

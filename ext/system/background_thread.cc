@@ -15,8 +15,8 @@ namespace {
 
 constexpr int kNice = 10;
 
-// linux/ioprio.h: the idle class gets the disk when nobody else wants it; 0 is what the CPU's
-// priority says. Both may be chosen freely.
+// linux/ioprio.h: the idle class gets the disk when no other thread wants it; 0 follows
+// the CPU's priority. Every thread may choose both.
 constexpr int kIoWhoProcess = 1;
 constexpr int kIoIdle = 3 << 13;
 constexpr int kIoNormal = 0;
@@ -60,7 +60,7 @@ void BackgroundThread::Stop() {
     const MutexLock lock(mutex_);
     stopped_ = true;
   }
-  // Somebody waits for it from here on.
+  // From here on this thread waits for it.
   if (thread_.running()) Hurry();
   changed_.notify_one();
   thread_.Join();
@@ -85,7 +85,7 @@ void BackgroundThread::Run() {
 
 void BackgroundThread::Prepare() {
   const auto id = static_cast<int>(syscall(SYS_gettid));
-  // What the host gave its own threads stays the measure.
+  // Only where the host runs its threads at the usual priority.
   const bool plain = getpriority(PRIO_PROCESS, static_cast<id_t>(id)) == 0;
   may_raise_ = plain && setpriority(PRIO_PROCESS, static_cast<id_t>(id), 1) == 0 &&
                setpriority(PRIO_PROCESS, static_cast<id_t>(id), 0) == 0;

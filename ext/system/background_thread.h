@@ -1,16 +1,16 @@
 // A thread that does a piece of work when it is woken or when a time has come.
 //
-// Its priority for CPU and disk is low, until somebody waits for it: then it is that of any other
-// thread, or on a busy machine those who wait would get their turn, and it would not. Where a
-// process may not raise what it has lowered (RLIMIT_NICE, https://man7.org/linux/man-pages/man2/
-// setpriority.2.html), the thread only lets others run first when it wakes (SCHED_BATCH); where
-// system calls are filtered (system_calls.h), it is as any other; where they come to be filtered
-// later, it keeps the priority that it has then.
+// It has a low priority for CPU and disk until another thread waits for it. Then it gets the usual
+// priority, because on a busy machine the waiting thread would run and this one would not. Where
+// the process may not raise a priority again (RLIMIT_NICE, https://man7.org/linux/man-pages/man2/
+// setpriority.2.html), the thread only lets other threads run first when it wakes (SCHED_BATCH).
+// Where system calls are filtered (system_calls.h), it has the usual priority; a filter that comes
+// later leaves it the priority that it has then.
 //
-// Thread rules: Wake and Hurry may be called from any thread, also while another starts or stops
-// it; Start and Stop by one at a time. The work runs in the thread alone and must return soon after
-// it was told to stop, which is its owner's business. After a fork the child has no such thread and
-// must not touch this object.
+// Thread rules: any thread may call Wake and Hurry, also while another thread starts or stops this
+// one; one thread at a time calls Start and Stop. The work runs in this thread alone. The owner
+// sees to it that the work returns soon when it is to stop. After a fork the child has no such
+// thread and must not touch this object.
 #pragma once
 
 #include <atomic>

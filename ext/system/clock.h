@@ -24,11 +24,11 @@ inline std::int64_t ClockNs(clockid_t clock) {
 inline std::uint64_t MonotonicNs() { return static_cast<std::uint64_t>(ClockNs(CLOCK_MONOTONIC)); }
 
 // The same to within microseconds, in half the time: from the processor's own counter where the
-// system uses that for its clock, too. May run backwards by as much from one call to the next; what
-// is computed from two of them is to be bounded by zero.
+// system uses it for its clock, too. It may run backwards by microseconds from one call to the
+// next, so a difference of two of these times may be negative: treat that as zero.
 inline std::uint64_t QuickMonotonicNs();
 
-// Milliseconds since 1970-01-01 UTC; jumps when somebody sets the clock.
+// Milliseconds since 1970-01-01 UTC; jumps when the clock is set.
 inline std::int64_t UnixMs() { return ClockNs(CLOCK_REALTIME) / 1'000'000; }
 
 #if defined(__x86_64__)
@@ -38,7 +38,7 @@ extern std::atomic<const TickCalibration*> tick_calibration;
 std::uint64_t CalibrateTicks();
 
 inline std::uint64_t QuickMonotonicNs() {
-  // Acquire: who sees it, sees it whole.
+  // Acquire: the calibration that the pointer leads to is seen whole.
   const TickCalibration& calibration = *tick_calibration.load(std::memory_order_acquire);
   std::uint64_t ns = 0;
   return calibration.At(__rdtsc(), &ns) ? ns : CalibrateTicks();

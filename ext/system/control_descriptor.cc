@@ -128,7 +128,7 @@ void ControlDescriptor::Enter(int fd, const struct stat& status, bool made) {
 void ControlDescriptor::Close() {
   if (fd_ < 0) return;
   const MutexLock lock(registry_.control_mutex);
-  // Nothing of this attempt stays locked, even where the descriptor has to stay open.
+  // Release all locks of this attempt, even where the descriptor has to stay open.
   SetByteLock(fd_, ByteLock::kNone, layout::kLockMake);
   SetByteLock(fd_, ByteLock::kNone, layout::kLockAttached);
   // A close drops the locks of another part of this process that has the file open. A descriptor

@@ -88,7 +88,7 @@ std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFi
   auto opened = descriptor.Open(path_, database_path, database, make);
   if (opened.known && opened.known->region().IsOf(database_)) return opened.known;
   if (opened.known) {
-    // Of the database before: connections of this process have not let go of it yet.
+    // It is of the previous database: connections of this process still use it.
     opened.reason = kOtherDatabaseInUse;
     begins_with_ = opened.known->region().ReadSettings();
   }
@@ -132,8 +132,8 @@ void ControlFile::Close(ControlFile* file) {
     delete file;
     return;
   }
-  // The entry goes with the descriptor, and by what was known when it was opened: nothing here can
-  // fail half-way.
+  // The entry goes together with the descriptor, by the key noted when it was opened, so nothing
+  // here can fail half-way.
   const MutexLock lock(registry.control_mutex);
   registry.control_files.erase(file->key_);
   delete file;
@@ -143,7 +143,7 @@ ControlFile::ControlFile(std::string path, const FileId& database)
     : path_(std::move(path)), database_(database), region_(nullptr), owned_(layout::kConnections) {}
 
 ControlFile::~ControlFile() {
-  // Only where memory ends is what was counted lost.
+  // The counts are lost only where memory ends.
   try {
     if (heir_) MoveCounts(*heir_);
   } catch (...) {
@@ -200,7 +200,7 @@ void ControlFile::MoveCounts(ControlFile& heir) {
 bool ControlFile::StillThere() const {
   if (fd_ < 0) return true;
   struct stat at_path {};
-  // A process that may no longer look keeps what is mapped.
+  // A process that may no longer look at the path keeps its mapping.
   if (stat(path_.c_str(), &at_path) != 0) return errno != ENOENT && errno != ENOTDIR;
   return key_ == Registry::FileKey(at_path.st_dev, at_path.st_ino);
 }
@@ -237,7 +237,8 @@ void ControlFile::ReleaseSlab(std::size_t slab) {
   if (fd_ >= 0) {
     SetByteLock(fd_, ByteLock::kNone, SlabByte(slab));
   } else {
-    // In private memory the next owner shall not keep what this one leaves to all.
+    // In private memory move the counts to the shared slab, so that the next owner begins with
+    // none.
     const bool with_frames = !heir_ || frames_go_along();
     (heir_ ? heir_->region_ : region_).TakeOverLeft(region_, slab, with_frames);
   }
@@ -285,7 +286,7 @@ void ControlFile::WatchStatements(std::uint64_t now_ns) {
 std::int64_t ControlFile::ForgetConnections() {
   std::int64_t forgotten = 0;
   EachOwnedSlab([&](layout::ConnectionSlab& slab, const auto&) {
-    // An owner that counts meanwhile may go on from what it had: a moment's work is lost or kept.
+    // An owner that counts at this moment may write its old counts back: then they are kept.
     if (slab.info.id.load(std::memory_order_relaxed) == 0) return;
     ForgetCounts(slab.info);
     ++forgotten;

@@ -28,8 +28,8 @@ namespace walmanager {
 
 class ControlFile {
  public:
-  // How far to go to have it: look only; make it where it is not there; the same, and wait up to a
-  // second for another process that is making it.
+  // What to do to have the file: only look; make it where it is not there; the same, and wait up to
+  // a second for another process that is making it.
   enum class Wish { kAttach, kMakeBeforeClose, kMake, kMakeAndWait };
 
   // Never fails: private memory where the file cannot be had; nullptr only without memory. While
@@ -61,12 +61,12 @@ class ControlFile {
   // True where no process had settings or statistics in it before this one.
   bool made_here() const { return made_here_; }
 
-  // For private memory of a process that has the file now: what was measured here is added there,
-  // at once as far as no open connection counts here any more, and the rest when the last one has
-  // left this memory.
+  // For the private memory of a process that has the file now: adds its counts to `heir`, at once
+  // where no open connection counts here any more, and the rest when the last connection has left
+  // this memory.
   void MoveCountsTo(const std::shared_ptr<ControlFile>& heir);
-  // Whether the frames that were counted here belong there, too: no process had counted the log's
-  // frames there before. Else they were, by the log's position.
+  // Whether the frames counted here are added there, too: no process had counted the log's frames
+  // there before. Otherwise the log's position there says that they were counted.
   bool frames_go_along() const { return frames_go_along_.load(std::memory_order_acquire); }
 
   // Whether the mapped file is still the one at its path. A stat; true for private memory.
@@ -85,15 +85,16 @@ class ControlFile {
   std::optional<std::int64_t> PidHere(std::int64_t pid, std::uint64_t pid_namespace) const;
   // Looks at their statements, once per sample: does one stand still?
   void WatchStatements(std::uint64_t now_ns);
-  // Forgets what was counted of them; how many they are.
+  // Sets their counters to 0 and returns how many connections they are.
   std::int64_t ForgetConnections();
 
-  // The right to copy in the background, of one process at a time; it goes with its holder. Never
-  // waits. True in private memory.
+  // The right to copy in the background, which one process has at a time; it ends with the process.
+  // Never waits. True in private memory.
   bool TryLease();
   void EndLease();
-  // Likewise the right to take samples and to evaluate alerts; of one thread of this process, too:
-  // where a database is closed and opened again at once, two objects have this one.
+  // Likewise the right to take samples and to evaluate alerts. Of the threads of this process, too,
+  // one has it at a time: where a database is closed and opened again at once, two Database objects
+  // share this one.
   bool TrySampler();
   void EndSampler();
 
@@ -117,8 +118,9 @@ class ControlFile {
  private:
   ControlFile(std::string path, const FileId& database);
   static void Close(ControlFile* file);
-  // The two run before any other thread knows the object, so they take no lock of it and are not
-  // checked for one. Returns the one that this process has of the file.
+  // The next two functions run before any other thread knows the object, so they take none of its
+  // locks and are not checked for them. Attach() returns the object that this process has of the
+  // file.
   std::shared_ptr<ControlFile> Attach(const std::shared_ptr<ControlFile>& file,
                                       const std::string& database_path,
                                       bool make) NO_THREAD_SAFETY_ANALYSIS;
@@ -126,7 +128,7 @@ class ControlFile {
   void TakeOver(int fd, const std::string& database_path, const struct stat& database,
                 bool make) NO_THREAD_SAFETY_ANALYSIS;
   void MoveCounts(ControlFile& heir) EXCLUDES(slab_mutex_);
-  // `each(slab, pid)` for those whose owner is alive, pid as in ConnectionEntry.
+  // Calls `each(slab, pid)` for each slab with a living owner; pid as in ConnectionEntry.
   template <typename Each>
   void EachOwnedSlab(Each each) const EXCLUDES(slab_mutex_);
 

@@ -38,7 +38,7 @@ bool WriteZeros(int fd, std::int64_t from, std::int64_t to) {
   return true;
 }
 
-// Whether all of the file is zeros, as one is whose maker was killed; never true of a longer one.
+// Whether the file has nothing but zeros, because its maker was killed; false for a longer file.
 bool IsUnfinished(int fd, std::int64_t bytes) {
   if (bytes > kFileBytes) return false;
   char content[4096];
@@ -58,7 +58,7 @@ bool EachHole(int fd, Each each) {
     if (hole < 0 || hole >= kFileBytes) return true;
     const off_t data = lseek(fd, hole, SEEK_DATA);
     at = data < 0 ? kFileBytes : std::min<off_t>(data, kFileBytes);
-    // Another process may have filled it between the two looks.
+    // Another process may have filled the hole between the two looks.
     if (at > hole && !each(hole, at)) return false;
   }
   return true;
@@ -158,12 +158,12 @@ std::string MakeWhole(int fd, const std::string& path, const struct stat& status
   return ftruncate(fd, 0) == 0 ? why : why + ", and it could not be truncated";
 }
 
-// Makes what is mapped fit for this database and boot. Empty, or why not.
+// Makes the mapped file fit for this database and boot. Empty, or why it cannot.
 std::string Adopt(ControlRegion region, layout::ControlFile* memory, bool kept, bool alone,
                   const ControlRegion::Identity& identity, bool* made_here) {
   using Fit = ControlRegion::Fit;
   const Fit fit = region.Check(identity);
-  if (fit == Fit::kNotOurs || fit == Fit::kOtherLayout)
+  if (fit == Fit::kForeign || fit == Fit::kOtherLayout)
     return "another process is changing the control file";
   if (fit != Fit::kFits && !alone) {
     return fit == Fit::kOtherDatabase

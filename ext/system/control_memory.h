@@ -1,5 +1,5 @@
-// The memory that a control file is mapped to, and what is done to the file before it is: made,
-// repaired, given the owner and permissions of its database.
+// Maps a control file. Before that it makes or repairs the file, and gives it the owner and
+// permissions of its database.
 //
 // The rule that is easy to break: no part of a file that is mapped may be without its place on the
 // disk (a store there would be a SIGBUS). So the file's size and holes are looked at each time, and
@@ -34,7 +34,7 @@ struct TakenOver {
   ControlMemory memory;  // nullptr: `reason` says why
   std::string reason;
   bool made_here = false;   // it was empty, or of no use
-  bool lacks_room = false;  // there is no room for it on the disk, or none that we may take
+  bool lacks_room = false;  // there is no room for it on the disk, or only the reserve
 };
 // Maps the file behind `fd`, and leaves kLockAttached held shared. The caller holds kLockMake.
 // `make`: it may be empty. `database`: the status of the database file at `database_path`.

@@ -14,7 +14,7 @@ constexpr std::int64_t kMostReserved = 256 * 1024 * 1024;
 constexpr std::int64_t kReservedPart = 20;  // 5 %
 
 struct Space {
-  std::int64_t bytes = 0, free_bytes = 0;  // free: for those who are not root
+  std::int64_t bytes = 0, free_bytes = 0;  // free: for users other than root
 };
 
 std::int64_t Product(std::uint64_t blocks, std::uint64_t block_bytes) {

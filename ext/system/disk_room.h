@@ -1,5 +1,5 @@
-// How much room a file of this extension may take: a reserve of the file system stays free for the
-// host's own writes, and no file grows beyond the limit that the system sets for this process.
+// How much disk space a file of the extension may take: a reserve of the file system stays free for
+// the host's own writes, and no file grows beyond the limit that the system sets for this process.
 // Thread rules: none; two system calls at most.
 #pragma once
 

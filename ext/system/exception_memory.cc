@@ -1,4 +1,4 @@
-// What an exception takes: memory that is there when there is no other.
+// Memory for exceptions when there is no other memory left.
 //
 // The exception here is std::bad_alloc, so it is thrown when memory has ended. The C++ library,
 // which is linked into this one, then needs two things. It keeps a state for each thread in
@@ -29,8 +29,8 @@ struct ExceptionState {
 #endif
 };
 
-// For the threads that found no memory. A place is kept: the next thread that the system gives the
-// same name, when that one has ended, uses it again.
+// For threads that found no memory. A place stays taken; when its thread has ended, a new thread
+// with the same pthread_t uses it again.
 struct Place {
   std::atomic<bool> taken{false};
   std::atomic<bool> named{false};  // `thread` can be read
@@ -60,7 +60,7 @@ ExceptionState* OfThisThread() {
   }
   const pthread_t self = pthread_self();
   for (Place& place : states.places) {
-    // Acquire: pairs with the store below, for a thread of before with the same name.
+    // Acquire: pairs with the store below, of an earlier thread with the same pthread_t.
     if (place.named.load(std::memory_order_acquire) && pthread_equal(place.thread, self) != 0) {
       return &place.state;
     }

@@ -12,8 +12,8 @@
 namespace walmanager {
 namespace {
 
-// Those whose handles stay the same as long as the file is there, and hold a generation that the
-// next file with the same inode number does not share (statfs(2)).
+// File systems with handles that stay the same as long as the file is there, and that have a
+// generation which the next file with the same inode number does not share (statfs(2)).
 constexpr auto kWithLastingHandles = std::to_array<unsigned long>({
     0xEF53,      // ext2, ext3, ext4
     0x58465342,  // xfs

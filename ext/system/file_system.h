@@ -9,7 +9,7 @@ namespace walmanager {
 
 struct FileSystemFacts {
   std::optional<std::string> type;         // "ext4"; nullopt: the system does not say
-  std::optional<std::int64_t> free_bytes;  // for those who are not root
+  std::optional<std::int64_t> free_bytes;  // for users other than root
   std::optional<std::int64_t> bytes;
   std::optional<bool> is_mount_point;  // something is mounted at the path itself
 };

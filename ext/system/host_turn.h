@@ -1,18 +1,17 @@
-// A thread of the host's while it works inside the engine for us, longer than a statement of the
-// host's own would (wal_backup(), wal_restore(), reading a table, the load), so that a fork in
-// another thread finds it outside.
+// Held by a thread of the host in a long call of the extension (wal_backup(), wal_restore(),
+// reading a table, the load), so that a fork in another thread waits until this thread is outside
+// the engine.
 //
 // SQLite holds a lock of its own while it asks the system for memory, and a fork makes every such
 // call wait. A thread that is inside the engine at that moment therefore holds the lock in the
 // child, where nothing releases it: the child's first call of SQLite would hang. So the thread
-// holds a turn, gives way between two steps, and a fork waits for that, but not for long: the
-// host's thread may wait, in a callback of the host's, for a lock that the forking thread holds.
-// Then the fork goes on, as it would beside SQLite's own backup. The other way round the wait has
-// an end, too: a handler of the host's at the fork may want a lock that this thread holds.
+// holds a turn and gives way between two steps, and a fork waits for that. The fork does not wait
+// long, because this thread may wait, in a callback of the host, for a lock that the forking thread
+// holds; then the fork goes on, as it would beside SQLite's own backup. This thread does not wait
+// long for the fork either: a fork handler of the host may want a lock that this thread holds.
 //
 // Thread rules: one object is used by the thread that made it. A callback of the host's may fork in
-// that thread; the child then must not use what it has of the parent's, and the turn does nothing
-// there.
+// that thread; the child then must not use the parent's objects, and the turn does nothing there.
 #pragma once
 
 #include <thread>
@@ -50,7 +49,7 @@ class HostTurn {
   static void ReturnAfterFork(Registry& registry);
 
  private:
-  // A call of ours may run within another: then the outer one's turn is the thread's.
+  // A call of the extension may run within another one: then the outer call has the thread's turn.
   HostTurn& Whole() { return outer_ ? *outer_ : *this; }
   static HostTurn* Find(Registry& registry, std::thread::id thread) REQUIRES(registry.turns_mutex);
   bool BelongsHere() const;

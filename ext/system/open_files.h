@@ -1,9 +1,9 @@
 // Which files this process has open, under whatever name it opened them.
 //
 // POSIX drops all locks that a process holds on a file when the process closes any descriptor of it
-// (https://www.sqlite.org/howtocorrupt.html, section 2.2). So a file that another part of the
-// process may have open is never opened and closed by us: it is looked at with stat, or with
-// O_PATH, first.
+// (https://www.sqlite.org/howtocorrupt.html, section 2.2). So the extension never opens and closes
+// a file that another part of the process may have open: it looks at it with stat, or with O_PATH,
+// first.
 // Thread rules: none. The answer is of the moment: another thread may open a file right after it.
 #pragma once
 

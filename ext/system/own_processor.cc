@@ -26,7 +26,7 @@ OwnProcessor::OwnProcessor(std::atomic<std::uint64_t>& taken) : taken_(taken) {
     CPU_ZERO(&wanted);
     CPU_SET(sched_getcpu(), &wanted);
   } else {
-    mine_ = 0;  // theirs
+    mine_ = 0;  // another thread has it
     wanted = allowed_;
     for (int cpu = 0; cpu < kMost; ++cpu) {
       if ((others >> cpu & 1) != 0) CPU_CLR(cpu, &wanted);

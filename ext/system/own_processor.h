@@ -1,8 +1,8 @@
 // A processor of its own for a thread among several that begin at the same time.
 //
-// Who wakes two threads finds both on one processor, often, and a statement of milliseconds is over
-// before the system has moved one of them. So each stays where none of the others began, for two
-// milliseconds: by then they are spread, and the system is left alone with them.
+// The scheduler often places two threads that are woken together on the same CPU, and a statement
+// of milliseconds is over before it has moved one of them. So each thread binds itself for two
+// milliseconds to CPUs on which no other one began; after that the scheduler decides again.
 // Thread rules: in the thread that it is for.
 #pragma once
 

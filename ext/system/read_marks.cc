@@ -33,9 +33,8 @@ std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
   const auto found = LocksOn(shm_path);
   if (!found) return std::nullopt;
   const std::vector<FileLock>& locks = *found;
-  // This process has the file mapped, and so holds a lock on it: a table that does not show it
-  // names the file otherwise, as those of some file systems do, and says nothing about readers
-  // either.
+  // This process has the file mapped, and so holds a lock on it. If the table does not show that
+  // lock, it names the file otherwise, as on some file systems, and does not show readers either.
   const bool shows_us = std::any_of(locks.begin(), locks.end(), [](const FileLock& lock) {
     return lock.pid == ThisProcess().pid;
   });
@@ -56,7 +55,7 @@ std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
         marks.held_alone[static_cast<std::size_t>(mark)] = true;
       }
     }
-    if (lock.exclusive) continue;  // one who moves frames or starts the log over, not a reader
+    if (lock.exclusive) continue;  // a checkpoint, or a log that starts over: not a reader
     if (lock.first_byte <= kShmOpenByte && kShmOpenByte <= lock.last_byte) {
       note(marks.open_by, lock.pid);
     }

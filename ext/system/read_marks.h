@@ -1,5 +1,5 @@
-// Who holds read marks of a log, and who has it open, from the system's table of locks. Linux;
-// elsewhere unknown.
+// Which processes hold read marks of a log, and which have it open, from the system's table of
+// locks. Linux; elsewhere unknown.
 #pragma once
 
 #include <array>
@@ -12,15 +12,15 @@
 
 namespace walmanager {
 
-// Which read marks of the log are held, by whomever.
+// Which read marks of the log are held, and by which processes.
 struct ReadMarks {
   std::array<bool, kReadMarks> held{};
   std::array<bool, kReadMarks> held_by_others{};  // by another process; false where unknown
   // A checkpoint or a restart of the log has it exclusively, for moments; as far as the table
   // shows.
   std::array<bool, kReadMarks> held_alone{};
-  // The processes that hold each, and those that have the log open, each once. 0: one of another
-  // pid namespace.
+  // The processes that hold each mark, and the processes that have the log open, each once. 0: a
+  // process of another PID namespace.
   std::array<std::vector<std::int64_t>, kReadMarks> pids;
   std::vector<std::int64_t> open_by;
   std::optional<std::int64_t> writer;  // another process that holds the write lock

@@ -17,14 +17,15 @@ namespace {
 
 std::atomic<bool> watching_forks{false};
 
-// A thread of ours may itself wait, inside the engine, for something that the forking thread holds
-// (a host's log callback that wants an interpreter's lock): then the fork goes on without it, as it
-// would beside any other thread that uses SQLite.
+// A thread of the extension may wait, inside the engine, for a lock that the forking thread holds
+// (in a host's log callback that wants an interpreter's lock): then the fork goes on without it, as
+// it would beside any other thread that uses SQLite.
 constexpr std::chrono::seconds kLongestWaitForThreads{10};
-// A thread of the host's more likely so: in a call of ours it calls what the host has registered.
+// This is more likely for a thread of the host: in a call of the extension it runs the host's
+// callbacks.
 constexpr std::chrono::milliseconds kLongestWaitForHosts{500};
 
-// Not checked for locks: between the two calls the forking thread holds what it has noted.
+// Not checked for locks: the forking thread keeps the mutexes that it got until the second call.
 void BeforeFork() NO_THREAD_SAFETY_ANALYSIS {
   Registry* registry = Registry::current.load(std::memory_order_acquire);
   if (!registry) return;
@@ -39,7 +40,8 @@ void BeforeFork() NO_THREAD_SAFETY_ANALYSIS {
 }
 
 void AfterForkInParent() NO_THREAD_SAFETY_ANALYSIS {
-  // Another one than before where this thread did not find any: it holds nothing of that.
+  // BeforeFork() may have found no registry; another thread has made one since, and no lock is
+  // held.
   Registry* registry = Registry::current.load(std::memory_order_acquire);
   if (!registry) return;
   const std::thread::id self = std::this_thread::get_id();

@@ -58,13 +58,13 @@ struct Registry {
   std::atomic<std::uint64_t> last_connection{0};
   const ProcessIdentity process;  // constant while this registry is the current one
 
-  // The control files that this process has a descriptor of: an entry stays until that is closed.
+  // The control files that this process has open: an entry stays until the descriptor is closed.
   // The mutex is held while one is opened or closed, not while it is made. An entry without an
   // object is of a file that is being made, or about to be closed.
   Mutex control_mutex;
   std::map<FileKey, std::weak_ptr<ControlFile>> control_files GUARDED_BY(control_mutex);
 
-  // Held while a connection of ours is opened, by the thread named beside it.
+  // Held while an own connection is opened, by the thread in opening_thread.
   Mutex opening_mutex;
   std::atomic<std::thread::id> opening_thread;
 
@@ -72,10 +72,12 @@ struct Registry {
   Mutex backups_mutex;
   std::set<FileKey> backups GUARDED_BY(backups_mutex);
 
-  // Held shared by a thread of ours while it is inside the engine, and alone while the process
-  // forks: else the child could begin with a lock of the engine's that nobody there can release.
+  // Held shared by a thread of the extension while it is inside the engine, and alone while the
+  // process forks: otherwise the child could begin with a lock of the engine that no thread of the
+  // child can release.
   SharedTimedMutex engine_mutex;
-  // Likewise by threads of the host's in long calls of ours: host_turn.h. A fork takes it first.
+  // Likewise by threads of the host in long calls of the extension (host_turn.h). A fork takes it
+  // first.
   SharedTimedMutex host_mutex;
   // Forks that wait for the two: a thread that holds one of them lets forks go first.
   std::atomic<int> forks_waiting{0};

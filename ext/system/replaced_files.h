@@ -36,8 +36,8 @@ struct ReplacedFiles {
 // Of all processes that this one can see; nullopt where it cannot even see itself.
 std::optional<ReplacedFiles> FindReplacedFiles(const std::string& database_path);
 
-// The same, asked again and again: as long as the same files are at the two paths as when no
-// process had others, none can have come to have others, and two stat calls answer.
+// The same for repeated questions. While the same two files are at the paths as when no process had
+// other files, still no process has, and two stat calls answer.
 class ReplacedFilesWatch {
  public:
   explicit ReplacedFilesWatch(std::string database_path) : path_(std::move(database_path)) {}

@@ -19,7 +19,7 @@ sigset_t OnlySizeSignal() {
 
 NoSizeSignal::NoSizeSignal() noexcept {
   sigset_t pending;
-  // One that is pending by now is blocked, and the host's to take.
+  // A signal that is pending already is blocked, and the host's to take.
   if (sigpending(&pending) != 0 || sigismember(&pending, SIGXFSZ) != 0) return;
   const sigset_t only = OnlySizeSignal();
   active_ = pthread_sigmask(SIG_BLOCK, &only, &before_) == 0;

@@ -10,7 +10,8 @@
 
 namespace walmanager {
 
-// Of the thread that asks. True also where the system does not say. Some microseconds.
+// Whether a filter is on for the calling thread. True also where the system does not say. Takes
+// some microseconds.
 bool SystemCallsAreFiltered() noexcept;
 
 }  // namespace walmanager

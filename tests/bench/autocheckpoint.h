@@ -1,7 +1,7 @@
 // SQLite's own autocheckpoint with a stopwatch on it. The hook does what SQLite's does
-// (sqlite3WalDefaultHook): where a commit leaves N frames or more in the log, PASSIVE of that
-// schema, whatever comes of it. So what is measured as "sqlite" is SQLite, and a tenth of a
-// microsecond a checkpoint.
+// (sqlite3WalDefaultHook): where a commit leaves N frames or more in the log, it runs PASSIVE on
+// that schema and ignores the result. So "sqlite" measures SQLite, plus a tenth of a microsecond
+// per checkpoint.
 #pragma once
 
 #include <atomic>

@@ -1,11 +1,11 @@
 // A database of 200 MB, a fresh and synced copy for every segment, is copied once: by hand, by
-// SQLite's backup interface in one step with quick_check after it, or by wal_backup(), while nobody
-// else works or while one writer commits as fast as it can, in a thread and on a connection of its
-// own. What the writer does without a backup is a variant of its own. The extension is loaded on
-// the writer's connection and on wal_backup()'s; the plain copy knows nothing of SQLite, and beside
-// a writer it is torn: it says what the writer costs a copy by taking processor, memory and disk.
-// All of them read from the system's page cache, and what they wrote is on the disk when the clock
-// stops.
+// SQLite's backup interface in one step with quick_check after it, or by wal_backup(), while no
+// other thread works or while one writer commits as fast as it can, in a thread and on a connection
+// of its own. What the writer does without a backup is a variant of its own. The extension is
+// loaded on the writer's connection and on wal_backup()'s; the plain copy knows nothing of SQLite,
+// and beside a writer it is torn: it says what the writer costs a copy by taking processor, memory
+// and disk. All of them read from the system's page cache, and what they wrote is on the disk when
+// the clock stops.
 #include "tests/bench/backup_bench.h"
 
 #include <fcntl.h>

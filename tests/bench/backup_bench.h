@@ -1,4 +1,4 @@
-// What a backup takes, against a plain copy of the file, and what it takes from a writer.
+// The time of a backup, compared with a plain copy of the file, and what it costs a writer.
 #pragma once
 
 #include "tests/bench/options.h"

@@ -26,7 +26,7 @@ const std::vector<std::string> kFigures = {
 const std::vector<std::string> kRatios = {"ops_per_s", "p99.9_us",   "p99.99_us",    "stall_ms",
                                           "cpu_us",    "written_mb", "held_p99.9_us"};
 
-// Strategies that the extension has of itself.
+// The built-in strategies.
 std::set<std::string> BuiltinStrategies(const std::string& directory) {
   const SharedArray<char> names(4096);
   RunInProcess([&] {

@@ -52,7 +52,7 @@ std::ifstream Open(const std::string& name) {
   return file;
 }
 
-// The named statements of workload.sql, whose head says the format.
+// The named statements of workload.sql. The head of that file describes the format.
 std::map<std::string, std::string> ReadStatements() {
   std::ifstream file = Open("workload.sql");
   constexpr char kName[] = "-- name: ";

@@ -1,6 +1,6 @@
-// What a chat application does with its database, one kind of work at a time. The extension is
+// The work of a chat application on its database, one kind of work at a time. The extension is
 // measured twice: merely loaded, with the pragmas that the application sets itself, and with the
-// `conversation` profile, whose larger cache and mapped file are part of what it offers.
+// `conversation` profile, which sets a larger cache and a mapped file.
 #include "tests/bench/conversation_bench.h"
 
 #include <algorithm>
@@ -38,7 +38,7 @@ constexpr Activity kActivities[] = {
     {"complex analytics", 1, 300, 0, &ConversationClient::Analyze},
     {"100 concurrent readers", 100, 30'000, 0, &ConversationClient::Read},
 };
-// Saturating, p99 is a matter of who has a processor when; paced, of what a read costs. In a
+// Without a pace, the scheduler decides p99; with one, the cost of a read does. In a
 // process of two seconds the first evaluation of alerts, which is once in its life, is a part of
 // that.
 struct PointReads {

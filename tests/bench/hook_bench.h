@@ -1,4 +1,4 @@
-// What the extension adds to a commit when no checkpoint is due.
+// The time that the extension adds to a commit when no checkpoint is due.
 #pragma once
 
 #include "tests/bench/options.h"

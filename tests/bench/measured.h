@@ -1,4 +1,4 @@
-// What one segment measured: filled in a child process, summarized here.
+// The measurements of one segment: filled in a child process, summarized here.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ struct Operation {
   std::uint64_t while_held;  // 1: it began while a reader held its snapshot
 };
 
-// Fixed-size, to cross from the child. A duration that nobody saw is kNever.
+// Fixed-size, to cross from the child. A duration that was not measured is kNever.
 struct Totals {
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
   static constexpr std::size_t kCheckpointGroups = 16;

@@ -28,7 +28,7 @@ struct Options {
   std::string only_case;
   std::vector<std::string> strategies;
   bool control = false;  // SQLite a second time, to see what the machine's noise alone does
-  // What is left of the matrix.
+  // Which part of the matrix to run.
   std::optional<std::string> workload, synchronous;
   std::optional<int> rate, readers, writers;
   // What `scale` measures.

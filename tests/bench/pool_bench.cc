@@ -1,13 +1,13 @@
 // A call is a number of statements and all their rows: through read_pool(), or on a connection of
 // SQLite without the extension, one after the other. The statements have their numbers in the text,
-// so that everybody prepares each anew; in two variants more they are parameters: read_pool()'s,
-// and SQLite's own statements, kept prepared by the caller. And two threads with a connection of
-// SQLite each, without JSON and queues, say what this machine's two processors do at the same time,
-// which is less than twice as much where they are halves of a core. Ids are drawn anew for every
-// call, the same for all. The file is in the system's page cache, and larger than any cache of
-// SQLite's.
+// so that every variant prepares each anew; in two more variants they are parameters:
+// read_pool()'s, and SQLite's own statements, kept prepared by the caller. And two threads with a
+// connection of SQLite each, without JSON and queues, say what this machine's two processors do at
+// the same time, which is less than twice as much where they are halves of a core. Ids are drawn
+// anew for every call, the same for all. The file is in the system's page cache, and larger than
+// any cache of SQLite's.
 //
-// Every segment is a process of its own, so that SQLite runs where there is no thread of ours.
+// Every segment is a process of its own, so that SQLite runs without any thread of the extension.
 #include "tests/bench/pool_bench.h"
 
 #include <algorithm>
@@ -73,7 +73,7 @@ std::string Sql(const Case& of, const std::string& first, const std::string& las
   return sql;
 }
 
-// Of a statement whose two numbers are parameters.
+// The text of a statement with parameters for its two numbers.
 std::string ParametersOf(const Case& of, int first) {
   if (of.rows == kRows) return "[]";
   const std::string last = of.rows == 1 ? "" : "," + std::to_string(first + of.rows - 1);

@@ -1,4 +1,4 @@
-// What read_pool() gains: statements at the same time against the same one after the other.
+// What read_pool() gains: statements run at the same time, compared with one after the other.
 #pragma once
 
 #include "tests/bench/options.h"

@@ -1,7 +1,6 @@
-// Everything that is measured runs in a child process of its own: its resident memory and what it
-// writes are then a segment's alone, and no segment finds what another left in the heap. The
-// extension has a thread of its own, so nobody forks who ever loaded it: this process itself opens
-// no database.
+// Every segment runs in a child process of its own, so that resident memory and written bytes are
+// its own, and no segment finds what another one left in the heap. The extension has a thread of
+// its own, so no process that has loaded it forks: this process itself opens no database.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +12,7 @@
 
 namespace walmanager::bench {
 
-// Zeroed pages that a child process fills and this one reads. Pages that nobody touches cost
+// Zeroed pages that a child process fills and this one reads. Pages that are never touched cost
 // nothing, and to a child those of other segments are no resident memory.
 class SharedMemory {
  public:

@@ -1,4 +1,5 @@
-// What a benchmark found: tables for people, and the same as JSON for programs, from one source.
+// The results of a benchmark: tables for people, and the same as JSON for programs, from one
+// source.
 #pragma once
 
 #include <optional>
@@ -21,7 +22,7 @@ struct Table {
   std::vector<Row> rows;
 };
 
-// A figure that was promised, and what came out.
+// A promised figure, and the measured one.
 struct Target {
   enum class Bound { kAtLeast, kAtMost };
   std::string name;    // of the case
@@ -29,7 +30,7 @@ struct Target {
   std::optional<double> measured;
   Bound bound;
   double limit;
-  // What could not be measured is not met.
+  // A figure that could not be measured is not met.
   bool met() const {
     return measured && (bound == Bound::kAtLeast ? *measured >= limit : *measured <= limit);
   }
@@ -49,7 +50,7 @@ struct Report {
   std::string Json() const;
 };
 
-// What these figures were taken on; a figure without it says nothing.
+// The machine on which the figures were measured; without it they say nothing.
 std::vector<std::string> DescribeMachine();
 
 }  // namespace walmanager::bench

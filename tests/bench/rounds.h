@@ -1,5 +1,5 @@
 // In each round every variant has its segments: one after the other, and then backwards, so that a
-// disk that gets slower or faster meanwhile, as disks do, is nobody's advantage. Only figures of
+// disk that gets slower or faster meanwhile, as disks do, favours no variant. Only figures of
 // one round are compared.
 #pragma once
 

@@ -1,5 +1,5 @@
-// What is measured and what is promised of it, as data. A scenario is a load on a database; every
-// variant goes through it in turn.
+// The scenarios and the figures promised for them, as data. A scenario is a load on a database;
+// every variant goes through it in turn.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace walmanager::bench {
 
-// Who takes care of the log: SQLite's autocheckpoint, or a strategy of the extension.
+// What checkpoints the log: SQLite's autocheckpoint, or a strategy of the extension.
 struct Variant {
   std::string name;
   int autocheckpoint = 0;  // frames; 0: the extension, and `name` is the strategy

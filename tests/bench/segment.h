@@ -7,7 +7,8 @@
 // that is counted, and its commit lasts from the first try on.
 //
 // Size of the log, bytes written and checkpoints are those of the whole segment: with its warm-up,
-// and the bytes also with the close of the database, so that nobody gains by leaving work to it.
+// and the bytes also with the close of the database, so that no variant gains by leaving work to
+// it.
 #pragma once
 
 #include <string>

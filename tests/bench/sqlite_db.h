@@ -63,7 +63,7 @@ class Db {
   std::unique_ptr<sqlite3, Close> db_;
 };
 
-// A directory with a name that nobody else has, removed with all that is in it. `parent` empty: the
+// A directory with a unique name, removed with its content at the end. `parent` empty: the
 // system's temporary directory.
 class ScratchDirectory {
  public:

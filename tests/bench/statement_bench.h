@@ -1,4 +1,4 @@
-// What measuring a statement costs: nanoseconds per execution and per row, by itself and beside
+// The cost of measuring a statement: nanoseconds per execution and per row, by itself and beside
 // another thread, and the time to read query_performance.
 #pragma once
 

@@ -1,5 +1,5 @@
 // The threads of a segment: writers at their pace, readers with and without snapshots. Each has a
-// connection that somebody else opened, so that all begin at the same time.
+// connection that the segment has opened before, so that all begin at the same time.
 #pragma once
 
 #include <atomic>
@@ -15,7 +15,7 @@
 
 namespace walmanager::bench {
 
-// What writers and readers of a segment know of each other. Points in time are those of Now().
+// State that the writers and readers of a segment share. Points in time are those of Now().
 class Traffic {
  public:
   void StopReaders();
@@ -36,7 +36,7 @@ class Traffic {
 void Write(RowSource& rows, double rate, std::uint64_t begin, Traffic& traffic,
            std::span<Operation> operations);
 
-// Reads until it is stopped; `number` counts the readers from 0, who begin staggered. Durations of
+// Reads until it is stopped. `number` counts the readers from 0; they begin staggered. Durations of
 // the SELECTs go to `reads`, as many as there is room for.
 void Read(Db& db, const Readers& readers, int number, std::uint64_t begin, Traffic& traffic,
           std::span<std::uint64_t> reads);

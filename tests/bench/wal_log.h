@@ -1,4 +1,4 @@
-// What becomes of a log while others work on it: its size, its frames and when it starts over.
+// Watches a log while other threads work on it: its size, its frames and when it starts over.
 #pragma once
 
 #include <atomic>
@@ -13,9 +13,9 @@
 
 namespace walmanager::bench {
 
-// The wal-index in memory, as a connection has it mapped: no lock is taken and no file is opened. A
-// descriptor of our own on -wal or -shm would, when closed, drop the locks that SQLite holds on
-// that file in this process.
+// The wal-index in memory, as a connection has it mapped: no lock is taken and no file is opened.
+// Closing another descriptor of -wal or -shm would drop the locks that SQLite holds on that file in
+// this process.
 class WalIndexView {
  public:
   // `db` is in WAL mode, has read, and outlives the view.

@@ -39,7 +39,7 @@ class RowSource {
 // Makes, unless it is there, a closed database with so many rows, of 195 to 220 bytes, and no log.
 void MakeTemplate(const Workload& workload, const std::string& path, int rows = kRowsAtStart);
 
-// A copy that is on the disk already: nobody measures how it gets there.
+// A copy that is synced to the disk, so that no measurement includes that.
 void CopyAndSync(const std::string& from, const std::string& to);
 
 }  // namespace walmanager::bench

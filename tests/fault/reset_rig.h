@@ -7,8 +7,8 @@
 //
 // It patches SQLite's own "unix" VFS in place, because walmanager opens connections of its own only
 // over that family. The rule that is easy to break: every connection the test opens is Own()ed
-// before a checkpoint is armed, for whatever is not owned is taken for the extension's. Moments may
-// run in any thread that checkpoints, so connections they use need a busy timeout.
+// before a checkpoint is armed, because the rig takes every other one for the extension's. Moments
+// may run in any thread that checkpoints, so connections they use need a busy timeout.
 #ifndef WALMANAGER_TESTS_FAULT_RESET_RIG_H_
 #define WALMANAGER_TESTS_FAULT_RESET_RIG_H_
 

@@ -19,7 +19,7 @@
 
 namespace {
 
-// Rows per commit.
+// Rows of a commit.
 constexpr int kTable = 3000;
 constexpr int kSmall = 1;
 constexpr int kLarge = 1500;
@@ -180,7 +180,7 @@ class WalReset : public testing::Test {
     b_.reset();
   }
 
-  // Integrity as a connection sees it that had no part in what happened.
+  // Integrity as a new connection sees it.
   std::string IntegrityAfterClose() {
     CloseAll();
     return Ask(Open(), "PRAGMA integrity_check(1)");

@@ -1,4 +1,4 @@
-// Any bytes in a control file: readers stay in range, and writers mend what they write.
+// Any bytes in a control file: readers stay in range, and what writers write can be read again.
 //
 // The input is a list of patches to a good file: a place (8 bytes), a length (1) and the bytes.
 #include <algorithm>

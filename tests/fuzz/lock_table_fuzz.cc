@@ -1,4 +1,4 @@
-// Any text as the system's lock table: what is found is a lock of the file that was asked for.
+// Any text as the system's lock table: every lock found is on the file that was asked for.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -1,6 +1,6 @@
-// Any bytes as SQL: normalizing twice is normalizing once, and no string gets out. And statements
-// put together from the same bytes with a marker in every place where SQLite lets a literal stand:
-// the marker never shows.
+// Any bytes as SQL: normalizing twice is the same as normalizing once, and no string gets out. The
+// same bytes also choose statements with a marker in every place where SQLite allows a literal: the
+// marker never gets out.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

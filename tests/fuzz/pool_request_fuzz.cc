@@ -1,4 +1,4 @@
-// What an application hands to read_pool(): JSON of anybody's, and SQL.
+// Any bytes as the arguments of read_pool(): SQL and JSON.
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (!statement.parameters || !LooksLikeReading(statement.sql).ok()) std::abort();
     }
   }
-  // What is a value is the same when it was written as one.
+  // A value that is written as JSON is read back the same.
   const auto json = ParseJson(text);
   if (!json.ok()) return 0;
   const auto value = ValueOfJson(json.value());

@@ -1,4 +1,4 @@
-// Statements and plans as a control file has them, which anybody may have written.
+// Any bytes as the statements and plans of a control file, which any program may have written.
 #include <cstdint>
 #include <cstdlib>
 #include <set>

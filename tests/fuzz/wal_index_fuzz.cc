@@ -1,4 +1,4 @@
-// Any bytes as the wal-index: a header is taken only whole, and its numbers are possible ones.
+// Any bytes as the wal-index: only a whole header is accepted, and its numbers are possible ones.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -12,7 +12,7 @@ namespace {
 
 void Check(std::span<const std::byte> bytes) {
   const auto index = walmanager::DecodeWalIndex(bytes);
-  // The header alone is taken or refused as in the whole.
+  // The header alone is accepted or refused as in the whole wal-index.
   const auto end = walmanager::DecodeLogEnd(bytes);
   if (end && bytes.size() < 2 * walmanager::kWalIndexHeaderBytes) std::abort();
   if (bytes.size() >= walmanager::kWalIndexSnapshotBytes && end.has_value() != index.has_value())

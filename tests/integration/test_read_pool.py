@@ -233,7 +233,7 @@ def test_a_call_that_gets_no_connection_says_so(pool, wal_path):
     other = connect(wal_path)
     message = error(other, "SELECT * FROM read_pool('SELECT 1')")
     assert message == ("read_pool: not done after 100 ms (read_pool_timeout_ms): no statement has begun, "
-                       "all 1 connections of the pool (read_pool_size) are at work for others")
+                       "all 1 connections of the pool (read_pool_size) are at work for other calls")
     row = metrics(pool)
     assert row["pool_waits"] == 1 and row["pool_timeouts"] == 1
     first.close()

@@ -280,7 +280,7 @@ def test_only_in_wal_mode_and_where_ours_may_be(db, wal_path, saved, tmp_path):
     alone.execute("PRAGMA locking_mode=EXCLUSIVE")
     rows_into(alone, 1)
     assert refusal(alone, saved) == ("wal_restore: schema 'main' cannot be restored: locking_mode is EXCLUSIVE: "
-                                     "nobody else can write")
+                                     "no other connection can write")
     alone.close()
     read_only = connect(f"file:{wal_path}?mode=ro", uri=True)
     assert refusal(read_only, saved) == "wal_restore: schema 'main' is read-only on this connection"

@@ -590,7 +590,7 @@ def test_a_vfs_of_the_hosts_is_said_before_the_first_checkpoint(counting):
 def test_exclusive_locking_is_why_and_no_warning(db):
     db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
     db.execute("INSERT INTO t(payload) VALUES (1)")
-    assert checkpointer(db) == [("inline", "locking_mode is EXCLUSIVE: nobody else can write")]
+    assert checkpointer(db) == [("inline", "locking_mode is EXCLUSIVE: no other connection can write")]
     assert strategy_check(db) == [("ok", "strategy conversation_workload, checkpointer inline")]
 
 

@@ -539,7 +539,7 @@ def test_locking_mode_exclusive_entered_and_left_while_the_engine_is_at_work(at_
         assert at_work.call("one(db, 'PRAGMA locking_mode=EXCLUSIVE')") == "exclusive"
         assert at_work.call("goes_on('checkpoints_inline', 5)") is True
         row = at_work.call("metrics(db)")
-        assert row["unguarded_because"] == "locking_mode is EXCLUSIVE: nobody else can write"
+        assert row["unguarded_because"] == "locking_mode is EXCLUSIVE: no other connection can write"
         assert row["checkpoints_background"] <= before["checkpoints_background"] + 1  # that which was at work
         assert row["wal_frames"] <= 100
         assert at_work.call("one(db, 'PRAGMA locking_mode=NORMAL')") == "normal"

@@ -564,7 +564,7 @@ def test_checkpoints_on_the_hosts_handle_count_the_frames_they_moved(tmp_path):
         insert(db, 2500)
         row = metrics(db)
         moved = [value for (value,) in db.execute("SELECT moved_frames FROM wal_checkpoints ORDER BY id")]
-        assert row["unguarded_because"] == "locking_mode is EXCLUSIVE: nobody else can write"
+        assert row["unguarded_because"] == "locking_mode is EXCLUSIVE: no other connection can write"
         assert row["checkpoints"] == len(moved) >= 3
         assert min(moved) >= 1000
         assert row["checkpoint_frames"] == sum(moved)

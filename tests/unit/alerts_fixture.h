@@ -33,7 +33,7 @@ inline Reading Unknown() { return {"latency", CheckStatus::kUnknown, {}, 100, 20
 
 class AlertsTest : public testing::Test {
  protected:
-  // One evaluation a second. What was raised, as "id status": "" for nothing.
+  // One evaluation a second. The alerts that were raised, as "id status"; "" for none.
   std::string Evaluate(std::initializer_list<Reading> readings) {
     now_ms_ += 1000;
     std::string raised;
@@ -44,13 +44,14 @@ class AlertsTest : public testing::Test {
     }
     return raised;
   }
-  // So many times the same; what was raised in all.
+  // The same readings several times; all alerts that were raised.
   std::string Evaluate(int times, const Reading& reading) {
     std::string raised;
     for (int i = 0; i < times; ++i) raised += Evaluate({reading});
     return raised;
   }
-  // All that is kept, oldest first: "1 latency warning 3000-9000, 2 latency critical 9000-".
+  // All alerts that are kept, oldest first: "1 latency warning 3000-9000, 2 latency critical
+  // 9000-".
   std::string Log() const {
     std::string log;
     const auto alerts = alerts_.Read();

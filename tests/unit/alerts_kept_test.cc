@@ -1,4 +1,4 @@
-// What is kept of alerts, for how long, and what one who is killed or any bytes do to it.
+// Which alerts are kept and for how long, also after a process was killed and with any bytes.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -13,7 +13,7 @@ namespace {
 
 using AlertsKept = AlertsTest;
 
-TEST_F(AlertsKept, WhatIsReturnedIsWhatIsKept) {
+TEST_F(AlertsKept, AReturnedAlertIsTheOneThatIsKept) {
   const Reading readings[] = {Of(500), Of(150, "other")};
   const auto raised = alerts_.Evaluate(readings, 77, 1);
   const auto kept = alerts_.Read();
@@ -31,7 +31,7 @@ TEST_F(AlertsKept, WhatIsReturnedIsWhatIsKept) {
   EXPECT_EQ(raised[0].threshold, 200) << "of the status that was raised";
 }
 
-TEST_F(AlertsKept, OfANameTheFirstReadingCounts) {
+TEST_F(AlertsKept, TheFirstReadingOfANameCounts) {
   const std::string name(47, 'n'), longer = name + "x", longest = name + "y";
   Evaluate({Of(150, longer.c_str()), Of(50, longest.c_str())});
   Evaluate({Of(150, longest.c_str()), Of(50, longest.c_str())});
@@ -72,7 +72,7 @@ TEST_F(AlertsKept, AClockSetBackClearsNothingBeforeItWasRaised) {
   EXPECT_EQ(Log(), "1 latency warning 1003000-1003000");
 }
 
-TEST_F(AlertsKept, AChangeIsThereWithWhoAndWhen) {
+TEST_F(AlertsKept, AChangeHasItsProcessAndTime) {
   alerts_.RecordChange("checkpoint_frames", "500 (was 1000), by ann (pid 1)", 5);
   Evaluate(3, Of(150));
   alerts_.RecordChange("strategy", "off, by bob (pid 2)", 6);
@@ -150,7 +150,7 @@ TEST_F(AlertsKept, KilledBeforeItIsClearedTheNextEvaluationClearsIt) {
   EXPECT_EQ(Log(), "1 latency warning 3000-10000");
 }
 
-TEST_F(AlertsKept, KilledWhileItWritesAnAlertOthersStay) {
+TEST_F(AlertsKept, AWriterThatIsKilledLosesItsAlertAlone) {
   alerts_.RecordChange("a", "", 1);
   alerts_.RecordChange("b", "", 2);
   alerts_.RecordChange("c", "", 3);
@@ -160,7 +160,7 @@ TEST_F(AlertsKept, KilledWhileItWritesAnAlertOthersStay) {
   EXPECT_EQ(Log(), "1 a changed 1-1, 3 c changed 3-3, 4 d changed 4-4");
 }
 
-TEST_F(AlertsKept, WhatCannotBeCountsAsNone) {
+TEST_F(AlertsKept, AnImpossibleIdOrStateCountsAsNone) {
   Evaluate(3, Of(150));
   layout::AlertLog& log = block_.file->alerts;
   for (const std::uint64_t word : {std::uint64_t{9} << 3 | 1, std::uint64_t{1} << 3 | 3,
@@ -173,14 +173,14 @@ TEST_F(AlertsKept, WhatCannotBeCountsAsNone) {
   log.forgotten_id = ~std::uint64_t{0};
   EXPECT_EQ(Log(), "");
   Evaluate(3, Of(150));
-  EXPECT_EQ(alerts_.Read().size(), 0u) << "all of them; Reset mends it";
+  EXPECT_EQ(alerts_.Read().size(), 0u) << "all of them, until a Reset";
   EXPECT_EQ(alerts_.Reset(), 0);
   EXPECT_NE(Evaluate(3, Of(150)), "");
   EXPECT_EQ(alerts_.Read().size(), 1u);
 }
 
-// Each round writes each slot at most once more: two who write one slot at the same time are 256
-// alerts apart.
+// Each round writes each slot at most once more: two threads that write one slot at the same time
+// are 256 alerts apart.
 TEST_F(AlertsKept, ReadersBesideWritersSeeWholeAlerts) {
   constexpr int kRounds = 100, kEach = 80;
   std::atomic<int> mixtures{0};

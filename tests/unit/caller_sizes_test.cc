@@ -1,5 +1,5 @@
-// What callers may make as long as they like costs time in proportion: measured in processor time,
-// with sizes for which the square of it would take many seconds.
+// Arguments of any length cost time in proportion to their length: measured in processor time, with
+// lengths for which the square would take many seconds.
 #include <gtest/gtest.h>
 
 #include <ctime>

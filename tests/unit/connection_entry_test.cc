@@ -1,4 +1,4 @@
-// A connection as those see it who ask who is there.
+// A connection is read whole and of one owner.
 #include "ext/core/control/connection_entry.h"
 
 #include <gtest/gtest.h>

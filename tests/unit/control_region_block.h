@@ -1,4 +1,4 @@
-// A control file's memory as a plain block of this process, and what the tests put into it.
+// A control file's memory as a plain block of this process, and values for the tests.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Commits add up whoever records them, a reset empties them, and each frame of the log is counted
+// Commits of all connections add up, a reset sets them to 0, and each frame of the log is counted
 // once.
 #include <gtest/gtest.h>
 
@@ -32,7 +32,7 @@ TEST(ControlRegionCommits, SlabsAreSummed) {
   EXPECT_TRUE(block.region.ReadCommits(false).histogram.empty());
 }
 
-TEST(ControlRegionCommits, FramesThatNobodySawCommittedCountAsFramesAlone) {
+TEST(ControlRegionCommits, FramesOfCommitsWithoutAHookCountAsFramesAlone) {
   MadeBlock block;
   block.region.header().slabs_used = 1;
   block.region.AddFrames(0, 5);
@@ -212,7 +212,7 @@ TEST(AdvanceLog, ThreadsThatAllSeeTheLogStartOverCountItOnce) {
 }
 
 // What was counted in private memory goes into the file that the process has by now, once.
-TEST(ControlRegionCommits, BugWhatNobodyOwnedAnyMoreWasLeftBehind) {
+TEST(ControlRegionCommits, BugCountsWithoutAnOwnerWereLeftBehind) {
   MadeBlock before, file;
   before.region.RecordCommit(3, {5, 1'000, 200});
   before.region.RecordCommit(kShared, {2, 3'000, 0});

@@ -1,4 +1,4 @@
-// Whatever bytes the memory holds, what is read is in range, and writing works again.
+// With any bytes in the memory, values read are in range, and writing works again.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +15,7 @@
 namespace walmanager {
 namespace {
 
-// Everything that may be asked, of memory that may hold anything.
+// Reads everything, from memory that may hold anything.
 void ExpectInRange(ControlRegion& region) {
   (void)region.Check(kIdentity);
   const auto settings = region.ReadSettings();

@@ -1,4 +1,4 @@
-// Settings are read as they were written and never seen mixed; what cannot be is left out.
+// Settings are read as they were written and never mixed; impossible ones are left out.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -12,7 +12,7 @@
 namespace walmanager {
 namespace {
 
-TEST(ControlRegionSettings, WhatIsWrittenIsRead) {
+TEST(ControlRegionSettings, SettingsAreReadAsTheyWereWritten) {
   MadeBlock block;
   const StoredSettings settings = FullSettings();
   ASSERT_TRUE(block.region.WriteSettings(settings).ok());
@@ -131,7 +131,7 @@ TEST(ControlRegionSettings, AStrategyThatIsNotThereFallsBackToTheDefault) {
   EXPECT_EQ(block.region.ReadSettings()->strategy, kDefaultStrategy);
 }
 
-TEST(ControlRegionSettings, RulesThatCannotBeAreLeftOut) {
+TEST(ControlRegionSettings, ImpossibleRulesAreLeftOut) {
   const auto rules_after = [](const std::function<void(layout::RuleEntry&)>& change) {
     MadeBlock block;
     StoredSettings settings;

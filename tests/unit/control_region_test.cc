@@ -1,4 +1,4 @@
-// Whether a block of memory is a control file, and of what; what rules did is counted by rule.
+// Whether a block of memory is a control file, and of which database; each rule has its own counts.
 #include "ext/core/control/control_region.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ namespace {
 
 using Fit = ControlRegion::Fit;
 
-TEST(ControlRegion, WhatWasMadeFits) {
+TEST(ControlRegion, ANewFileFits) {
   const MadeBlock block;
   EXPECT_EQ(block.region.Check(kIdentity), Fit::kFits);
   const auto settings = block.region.ReadSettings();
@@ -41,10 +41,10 @@ TEST(ControlRegion, EachReasonWhyAFileDoesNotFit) {
               f.header.ready = 0;
               f.header.magic[0] = 'S';
             }),
-            Fit::kNotOurs);
-  EXPECT_EQ(check([](auto& f) { f.header.magic[15] = '!'; }), Fit::kNotOurs);
+            Fit::kForeign);
+  EXPECT_EQ(check([](auto& f) { f.header.magic[15] = '!'; }), Fit::kForeign);
   EXPECT_EQ(check([](auto& f) { std::memset(f.header.magic, 0, sizeof f.header.magic); }),
-            Fit::kNotOurs);
+            Fit::kForeign);
   EXPECT_EQ(check([](auto& f) { ++f.header.layout_number; }), Fit::kOtherLayout);
   EXPECT_EQ(check([](auto& f) { f.header.file_bytes -= 4096; }), Fit::kFits);  // see Repair
   EXPECT_EQ(check([](auto& f) { ++f.header.database_device; }), Fit::kOtherDatabase);
@@ -54,7 +54,7 @@ TEST(ControlRegion, EachReasonWhyAFileDoesNotFit) {
   EXPECT_EQ(check([](auto& f) { ++f.header.database_handle; }), Fit::kOtherDatabase);
   EXPECT_EQ(check([](auto& f) { f.header.database_birth_ns = f.header.database_handle = 0; }),
             Fit::kFits)
-      << "what is not known tells nothing apart";
+      << "an unknown word is not compared";
   EXPECT_EQ(check([](auto& f) { f.header.boot_id[0] = 'x'; }), Fit::kOtherBoot);
   EXPECT_EQ(check([](auto& f) { std::memset(f.header.boot_id, 'b', sizeof f.header.boot_id); }),
             Fit::kOtherBoot)
@@ -140,7 +140,7 @@ TEST(ControlRegionRules, FiredIsCountedByRule) {
   EXPECT_EQ(block.region.ReadFired(true, 0).fired, 2u) << "settings and rules stay";
 }
 
-TEST(ControlRegionRules, CountsFollowTheirRuleWhenOthersComeAndGo) {
+TEST(ControlRegionRules, CountsFollowTheirRuleWhenOtherRulesComeAndGo) {
   MadeBlock block;
   StoredSettings settings;
   settings.rules = {RuleOf("mine", 1, "a"), RuleOf("mine", 2, "b"), RuleOf("yours", 1, "a")};

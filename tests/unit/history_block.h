@@ -1,4 +1,4 @@
-// A control file's memory, and what a sampler sees: a database that counts, and two clocks.
+// A control file's memory, and a sampler's view: a database that counts, and two clocks.
 #pragma once
 
 #include "ext/core/control/history.h"
@@ -19,7 +19,7 @@ struct Sampled : MadeBlock {
   std::uint64_t monotonic_ns = 5'000'000'000;
   std::int64_t interval_ms = 1000;
 
-  // As after a reset: nobody knows of before.
+  // As after a reset: nothing is known of the time before.
   Sampled() { (void)history.Reset(); }
   void Pass(std::int64_t ms) {
     now_ms += ms;

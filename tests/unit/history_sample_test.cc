@@ -72,7 +72,7 @@ TEST(HistorySample, EachCounterIsItsOwnDifferenceAndASum) {
   EXPECT_EQ(merged->samples, 4);
 }
 
-// Statistics were reset, or a connection left and took what it had counted along.
+// Statistics were reset, or a connection left and took its counts along.
 TEST(HistorySample, ACounterThatFellAddsNothingAndCountsOnFromThere) {
   Sampled block;
   block.Take();
@@ -119,8 +119,8 @@ TEST(HistorySample, GaugesAreAveragedOverThoseThatKnewThemWithTheirExtreme) {
   EXPECT_FALSE(all->pending_frames.has_value());
 }
 
-// Percentiles of a minute are those of all its durations, and not a mean of its seconds' ones:
-// seconds with few and slow commits weigh what they are.
+// The percentile of a minute is that of all its durations, not a mean of the percentiles of its
+// seconds: a second with few, slow commits has little weight.
 TEST(HistorySample, PercentilesComeFromMergedHistograms) {
   std::mt19937_64 random(7);
   Sampled block;
@@ -154,7 +154,7 @@ TEST(HistorySample, PercentilesComeFromMergedHistograms) {
   }
 }
 
-// What does not fit into a bucket is halved, and still weighs what it was among others.
+// A count that does not fit into a bucket is halved, and keeps its weight among others.
 TEST(HistorySample, BusySamplesKeepTheirWeightAmongOthers) {
   const std::size_t fast = DurationScale::Bucket(10'000), slow = DurationScale::Bucket(90'000'000);
   const auto weight = [](const HistorySample& sample, std::uint64_t ns) {

@@ -1,4 +1,5 @@
-// The rings: what was counted is in each resolution once, whatever clocks do, whoever is killed.
+// The rings: each count is in each resolution once, also when clocks are set and writers are
+// killed.
 #include "ext/core/control/history.h"
 
 #include <atomic>
@@ -9,7 +10,7 @@
 namespace walmanager {
 namespace {
 
-TEST(History, OfANewFileTheFirstSampleHasWhatWasCountedSinceItWasMade) {
+TEST(History, TheFirstSampleOfANewFileHasAllCountsSinceItWasMade) {
   MadeBlock block;
   History history(block.file);
   history.Begin(1'000'000, 5'000'000'000);
@@ -220,7 +221,7 @@ TEST(History, AfterAnotherBootTheWallClockSaysHowLongItWas) {
 }
 
 // A boot that has lasted longer than the one before had when the last sample was taken.
-TEST(History, TheRegionTellsItOfAnotherBootAndOfAnotherDatabase) {
+TEST(History, ItStartsAnewForAnotherBootAndAnotherDatabase) {
   Sampled block;
   block.Take();
   block.Step(5);
@@ -254,8 +255,8 @@ TEST(History, ResetForgetsSamplesAndTheBaseline) {
   EXPECT_EQ(block.Merged(0, kAlways), 7u);
 }
 
-// The stores of a writer that was killed before the last one, which puts them in force: whatever it
-// had stored, the sample was not taken, and the next one has what it would have counted.
+// A writer is killed before its last store, which puts the others in force: whatever it had stored,
+// the sample was not taken, and the next sample has the counts.
 TEST(History, AKilledWriterTookNoSampleAndNothingIsLostOrDoubled) {
   Sampled block, twin;
   for (Sampled* each : {&block, &twin}) each->Take();

@@ -26,7 +26,7 @@ TEST(JsonObject, TextIsTextAndNotABoolean) {
             R"({"a":"owned","b":"plain","c":""})");
 }
 
-TEST(JsonObject, WhatMustBeEscapedIs) {
+TEST(JsonObject, CharactersAreEscaped) {
   EXPECT_EQ(JsonObject().Add("t", "a\"b\\c/d").text(), R"({"t":"a\"b\\c/d"})");
   EXPECT_EQ(JsonObject().Add("t", "\n\t\r\x1f\x7f").text(),
             "{\"t\":\"\\u000a\\u0009\\u000d\\u001f\x7f\"}");

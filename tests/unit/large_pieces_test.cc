@@ -101,7 +101,7 @@ TEST_F(LargePiecesTest, WritesInPieces) {
   EXPECT_EQ(written, calls.content);
 }
 
-TEST_F(LargePiecesTest, WhatWasWrittenIsRead) {
+TEST_F(LargePiecesTest, ReadsWhatWasWritten) {
   Fill(20);
   EXPECT_EQ(ReadPage(0)[0], 'a');
   EXPECT_EQ(ReadPage(1)[0], 'b');
@@ -127,7 +127,7 @@ TEST_F(LargePiecesTest, AnErrorOfALaterWriteIsNotForgotten) {
   EXPECT_EQ(calls.content, "");
 }
 
-TEST_F(LargePiecesTest, APartThatCannotBeReadTakesNothingFromTheRest) {
+TEST_F(LargePiecesTest, APartThatCannotBeReadLeavesTheRestReadable) {
   Fill(40);
   calls.unreadable_from = 25 * kPage;
   for (int i = 0; i < 25; ++i) ASSERT_EQ(ReadPage(i)[0], 'a' + i % 26);
@@ -135,8 +135,8 @@ TEST_F(LargePiecesTest, APartThatCannotBeReadTakesNothingFromTheRest) {
   EXPECT_EQ(pieces.Read(page, kPage, 25 * kPage), kReadError);
 }
 
-// Against a file that is read and written at once.
-TEST_F(LargePiecesTest, AnyOrderOfCallsIsAsWithoutIt) {
+// Compared with a file that is read and written without pieces.
+TEST_F(LargePiecesTest, AnyOrderOfCallsGivesTheSameAsWithoutPieces) {
   std::mt19937 random(7);
   for (const int page : {512, 4096, 8192, 65536, 100'000, 200'000}) {
     Calls plain_calls;

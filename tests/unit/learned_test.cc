@@ -92,7 +92,7 @@ TEST(Learned, WhereCommitsSyncTheLogStartsOverLaterIfThatTakesLong) {
   EXPECT_EQ(1u, learned.Multiple());
 }
 
-TEST(Learned, APassOfMiddlingSizeSaysNothingOfSyncOrFrame) {
+TEST(Learned, APassOfMediumSizeTeachesNeitherSyncNorFrame) {
   Learned learned;
   learned.PassEnded({100, 10, 10 * kMs});
   EXPECT_EQ(std::nullopt, learned[LearnedValue::kSyncMs]);
@@ -115,7 +115,7 @@ TEST(Learned, AWaitPaysForReadersThatAreGoneInTime) {
   EXPECT_FALSE(learned.WaitPays(10 * kMs));
 }
 
-TEST(Learned, OneReaderOfHoursIsForgottenAfterSomeThatAreShort) {
+TEST(Learned, AReaderOfHoursIsForgottenAfterSomeShortOnes) {
   Learned learned;
   learned.ReaderLeft(3'600'000 * kMs);
   EXPECT_DOUBLE_EQ(1000, *learned[LearnedValue::kReaderMs]);
@@ -125,7 +125,7 @@ TEST(Learned, OneReaderOfHoursIsForgottenAfterSomeThatAreShort) {
   EXPECT_TRUE(learned.WaitPays(20 * kMs));
 }
 
-TEST(Learned, WhatIsReadFromTheFileIsNotTrusted) {
+TEST(Learned, ValuesReadFromTheFileAreNotTrusted) {
   Learned learned;
   const double bad[] = {0, -1, std::numeric_limits<double>::quiet_NaN(),
                         std::numeric_limits<double>::infinity()};

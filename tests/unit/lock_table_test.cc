@@ -61,7 +61,7 @@ TEST(LockTable, LargeNumbers) {
                   "1073741826 9223372036854775807\n",
                   {0xfffff, 0xfffff, ~std::uint64_t{0}}),
             "4194304 W 1073741826-EOF\n");
-  // One more than fits is not a number.
+  // One beyond the largest number is not a number.
   EXPECT_EQ(Shown("1: POSIX  ADVISORY  READ 7 00:00:18446744073709551616 1 2\n", {0, 0, 0}), "");
   EXPECT_EQ(Shown("1: POSIX  ADVISORY  READ 7 fe:00:10953096 1 9223372036854775808\n"), "");
   EXPECT_EQ(Shown("1: POSIX  ADVISORY  READ 99999999999999999999 fe:00:10953096 1 2\n"), "");

@@ -58,7 +58,7 @@ TEST(LogFormat, TheNextHeaderIsTheOneThatSqliteWrites) {
   EXPECT_EQ(*next, Bytes(kAfter));
 }
 
-TEST(LogFormat, WhatIsNoHeaderHasNoNext) {
+TEST(LogFormat, BytesThatAreNoHeaderHaveNoNextHeader) {
   EXPECT_FALSE(NextLogHeader(std::array<std::byte, 32>{}, {1, 2}).has_value());
   for (std::size_t at = 0; at < 32; ++at) {
     auto torn = Bytes(kBefore);
@@ -93,7 +93,7 @@ TEST(LogFormat, AnEmptyLogIsKnownByItsHeader) {
   WalIndex index = Index();
   index.max_frame = 0;
   EXPECT_TRUE(IsEmptyLogOf(index, log));
-  // It is about to start over: the wal-index has the next salts, the file still those of before.
+  // It is about to start over: the wal-index has the next salts, the file still the previous ones.
   index.salt1 += 1;
   index.salt2 = 1;
   EXPECT_TRUE(IsEmptyLogOf(index, log));

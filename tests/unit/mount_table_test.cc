@@ -30,7 +30,7 @@ TEST(MountTable, AMountPointIsAWholePath) {
   EXPECT_FALSE(IsMountPoint("", "/"));
 }
 
-TEST(MountTable, WhatIsNotThereOrDoesNotParseIsUnknown) {
+TEST(MountTable, AMissingDeviceOrALineThatDoesNotParseIsUnknown) {
   EXPECT_EQ(MountType(kTable, 254, 1), std::nullopt);
   EXPECT_EQ(MountType(kTable, 0, 42), std::nullopt);
   EXPECT_EQ(MountType("", 254, 0), std::nullopt);

@@ -1,4 +1,4 @@
-// The annotated mutexes lock as those of the standard library that they hold.
+// The annotated mutexes lock as the standard library's.
 #include "ext/core/base/mutex.h"
 
 #include <gtest/gtest.h>
@@ -52,7 +52,7 @@ TEST(MutexLock, HoldsTheMutexWhileItLives) {
 TEST(MutexLock, AdoptsWhatATryLockTook) {
   Mutex mutex;
   {
-    if (!mutex.try_lock()) FAIL() << "nobody has it";
+    if (!mutex.try_lock()) FAIL() << "no thread has it";
     const MutexLock lock(mutex, std::adopt_lock);
     EXPECT_FALSE(IsFree(mutex));
   }
@@ -91,7 +91,7 @@ TEST(Condition, WaitsWithoutTheMutexAndReturnsWithIt) {
   EXPECT_TRUE(IsFree(mutex));
 }
 
-TEST(Condition, WaitsNoLongerThanItWasTold) {
+TEST(Condition, WaitsNoLongerThanItsTime) {
   Mutex mutex;
   Condition changed;
   const MutexLock lock(mutex);
@@ -103,7 +103,7 @@ TEST(Condition, WaitsNoLongerThanItWasTold) {
   EXPECT_FALSE(IsFree(mutex));
 }
 
-TEST(SharedLock, LetsOthersShareAndNobodyHaveItAlone) {
+TEST(SharedLock, LetsThreadsShareItAndNoThreadHaveItAlone) {
   SharedTimedMutex mutex;
   {
     const SharedLock lock(mutex);
@@ -111,7 +111,7 @@ TEST(SharedLock, LetsOthersShareAndNobodyHaveItAlone) {
     EXPECT_FALSE(MayHaveAlone(mutex));
   }
   EXPECT_TRUE(MayHaveAlone(mutex));
-  if (!mutex.try_lock_for(std::chrono::milliseconds(1))) FAIL() << "nobody has it";
+  if (!mutex.try_lock_for(std::chrono::milliseconds(1))) FAIL() << "no thread has it";
   EXPECT_FALSE(MayShare(mutex));
   mutex.unlock();
 }

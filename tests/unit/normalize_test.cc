@@ -1,4 +1,4 @@
-// What a statement's fingerprint keeps and what it leaves out.
+// Which parts of a statement its fingerprint keeps, and which it leaves out.
 #include "ext/core/text/normalize.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// What a query plan costs that an index could save, in the wordings of SQLite's versions.
+// The work in a query plan that an index could save, in the wordings of SQLite's versions.
 #include "ext/core/text/plan_text.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The two arguments of read_pool(), and the values in them: exact, and wrong in words.
+// The two arguments of read_pool() and their values: exact values, and messages for wrong ones.
 #include "ext/core/text/pool_request.h"
 
 #include <gtest/gtest.h>
@@ -67,7 +67,7 @@ TEST(ValueJson, NumberedNamesAreFree) {
             (std::vector<std::string>{"\"a\":", "\"a:3\":", "\"a:2\":", "\"a:4\":"}));
 }
 
-TEST(PoolRequest, OnlyWhatReadsPasses) {
+TEST(PoolRequest, OnlyStatementsThatReadPass) {
   for (const char* sql :
        {"SELECT 1", "; VALUES (1)", "/* x */ with a AS (SELECT 1) SELECT 2",
         "EXPLAIN QUERY PLAN SELECT 1", "PRAGMA table_info(t)", "PRAGMA main.user_version",
@@ -82,7 +82,7 @@ TEST(PoolRequest, OnlyWhatReadsPasses) {
   }
 }
 
-TEST(PoolRequest, WhatStandsBehindExplainIsJudged) {
+TEST(PoolRequest, AStatementAfterExplainIsJudged) {
   for (const char* sql :
        {"EXPLAIN SELECT 1", "explain query plan WITH x AS (SELECT 1) SELECT 1",
         "EXPLAIN /* x */ QUERY -- y\n PLAN VALUES (1)", "EXPLAIN PRAGMA page_size"}) {

@@ -1,4 +1,5 @@
-// The table of statements: what is counted is counted once, wherever it stands and whoever goes.
+// The table of statements: every execution is counted once, also when statements and connections
+// go.
 #include "ext/core/control/query_statistics.h"
 
 #include <algorithm>
@@ -88,7 +89,7 @@ TEST(QueryStatistics, SquaresGoBeyond64Bits) {
   EXPECT_NEAR(block.Row("SELECT ?")->totals.squares, 3 * 3.6e12 * 3.6e12, 1e12);
 }
 
-TEST(QueryStatistics, WhatIsTakenBackWasNever) {
+TEST(QueryStatistics, AnExecutionThatIsTakenBackLeavesNoCount) {
   Statements block;
   const std::size_t place = block.Make("SELECT 1");
   block.statistics.Add(place, Lasting(4'000));
@@ -107,7 +108,7 @@ TEST(QueryStatistics, WhatIsTakenBackWasNever) {
             1);
 }
 
-TEST(QueryStatistics, TheLongestUnseenMakeRoomAndNothingIsLost) {
+TEST(QueryStatistics, StatementsUnseenForLongestMakeRoomAndNoCountIsLost) {
   Statements block;
   for (int i = 0; i < 32; ++i) {
     const std::size_t place = block.Make("SELECT c" + std::to_string(i) + " FROM t", 32);
@@ -132,7 +133,7 @@ TEST(QueryStatistics, TheLongestUnseenMakeRoomAndNothingIsLost) {
   EXPECT_EQ(block.Calls(), 33u);
 }
 
-TEST(QueryStatistics, WhatStillRunsDoesNotMakeRoom) {
+TEST(QueryStatistics, AStatementThatRunsDoesNotMakeRoom) {
   Statements block;
   block.Make("SELECT leaked FROM t", 10);
   block.file->header.slabs_used = 3;
@@ -149,7 +150,7 @@ TEST(QueryStatistics, WhatStillRunsDoesNotMakeRoom) {
   EXPECT_FALSE(block.Row("SELECT leaked FROM t"));
 }
 
-TEST(QueryStatistics, OwnCountersOfAStatementThatIsGoneBelongToTheEvicted) {
+TEST(QueryStatistics, CountsOfAnEvictedStatementGoToTheEvicted) {
   Statements block;
   block.file->header.slabs_used = 1;
   const auto query = Normalize("SELECT old FROM t", 100);
@@ -175,7 +176,7 @@ TEST(QueryStatistics, OwnCountersOfAStatementThatIsGoneBelongToTheEvicted) {
   EXPECT_EQ(block.Calls(), 11u);
 }
 
-TEST(QueryStatistics, AConnectionHasSoManyCountersOfItsOwn) {
+TEST(QueryStatistics, AConnectionHasTwelveCountersOfItsOwn) {
   Statements block;
   std::size_t claimed = 0;
   for (std::size_t i = 0; i <= layout::kHotQueries; ++i) {
@@ -186,7 +187,7 @@ TEST(QueryStatistics, AConnectionHasSoManyCountersOfItsOwn) {
   EXPECT_EQ(block.statistics.ClaimHot(layout::kConnections, 0, 1), nullptr);
 }
 
-TEST(QueryStatistics, AResetForgetsWhatOthersStillCount) {
+TEST(QueryStatistics, AResetForgetsWhatConnectionsStillCount) {
   Statements block;
   block.file->header.slabs_used = 1;
   const auto query = Normalize("SELECT 1", 100);
@@ -203,7 +204,7 @@ TEST(QueryStatistics, AResetForgetsWhatOthersStillCount) {
   EXPECT_EQ(block.Calls(), 1u);
 }
 
-TEST(QueryStatistics, PlansAreOfTheirStatementAndWhole) {
+TEST(QueryStatistics, APlanIsWholeAndOfItsStatement) {
   Statements block;
   const auto query = Normalize("SELECT a FROM t", 100);
   const std::size_t place = block.Make("SELECT a FROM t");
@@ -213,11 +214,11 @@ TEST(QueryStatistics, PlansAreOfTheirStatementAndWhole) {
   EXPECT_EQ(block.Row("SELECT a FROM t")->plan, "SCAN t");
   block.statistics.SetPlan(place, query.id + 2, "SCAN other", 7);
   EXPECT_EQ(block.Row("SELECT a FROM t")->plan, "SCAN t");
-  block.file->queries.entries[place].plan[0] = 'X';  // somebody was killed while he wrote it
+  block.file->queries.entries[place].plan[0] = 'X';  // its writer was killed half-way
   EXPECT_EQ(block.Row("SELECT a FROM t")->plan, "");
 }
 
-TEST(QueryStatistics, FromPrivateMemoryIntoAFile) {
+TEST(QueryStatistics, CountsMoveFromPrivateMemoryIntoAFile) {
   Statements before, after;
   before.statistics.Add(before.Make("SELECT 1"), Lasting(1'000));
   before.statistics.Add(before.Make("SELECT a FROM t"), Lasting(1'000));

@@ -1,4 +1,4 @@
-// Who holds a read mark, from what the lock table and the connections say.
+// Which process and connection hold a read mark, from the lock table and the connections.
 #include "ext/core/control/reader_attribution.h"
 
 #include <gtest/gtest.h>
@@ -62,7 +62,7 @@ TEST(ReaderAttribution, EachOfSeveralIsACandidate) {
   EXPECT_EQ(readers[1].since_ns, 50u);
 }
 
-TEST(ReaderAttribution, AStatementThatNobodyFetchesFromIsUnfinished) {
+TEST(ReaderAttribution, AStatementThatReturnsNoRowsIsUnfinished) {
   Seen seen;
   seen.Mark(1, {7}).Mark(2, {8}).Mark(3, {9});
   seen.standing_still = {70, 80};
@@ -74,7 +74,7 @@ TEST(ReaderAttribution, AStatementThatNobodyFetchesFromIsUnfinished) {
   EXPECT_EQ(readers[2].verdict, ReaderVerdict::kRunningQuery);
 }
 
-TEST(ReaderAttribution, AProcessWithoutUsIsNamed) {
+TEST(ReaderAttribution, AnUnmanagedProcessIsNamed) {
   const auto readers = AttributeReaders(Seen().Mark(1, {99}), std::vector{Reading(7, 70, 1)});
   ASSERT_EQ(readers.size(), 1u);
   EXPECT_EQ(readers[0].pid, 99);
@@ -83,7 +83,7 @@ TEST(ReaderAttribution, AProcessWithoutUsIsNamed) {
   EXPECT_TRUE(readers[0].certain);
 }
 
-TEST(ReaderAttribution, OneOfAnotherPidNamespaceHasNoPid) {
+TEST(ReaderAttribution, AReaderOfAnotherPidNamespaceHasNoPid) {
   const auto readers = AttributeReaders(Seen().Mark(1, {0}), {});
   ASSERT_EQ(readers.size(), 1u);
   EXPECT_FALSE(readers[0].pid);
@@ -105,7 +105,7 @@ TEST(ReaderAttribution, BugAReaderOfAnotherPidNamespaceHadNoRow) {
   EXPECT_EQ(one[0].connection->id, 70u);
   EXPECT_EQ(one[0].verdict, ReaderVerdict::kOpenTransaction);
   EXPECT_FALSE(one[0].pid);
-  EXPECT_FALSE(one[0].certain) << "a process without us may be hidden, too";
+  EXPECT_FALSE(one[0].certain) << "an unmanaged process may be hidden, too";
   const auto none = AttributeReaders(seen, std::vector{Reading(8, 80, 1)});
   ASSERT_EQ(none.size(), 1u);
   EXPECT_FALSE(none[0].connection);
@@ -132,7 +132,7 @@ TEST(ReaderAttribution, TheAskerAndTheGuardAreNotCounted) {
   asking.asking = 10;
   asking.asking_reads = true;
   EXPECT_TRUE(AttributeReaders(asking, std::vector{Reading(1, 10, 1)}).empty());
-  // Beside another connection of its process it is not certain whose the mark is.
+  // Another connection of its process reads, so it is not certain which one holds the mark.
   const auto both = AttributeReaders(asking, std::vector{Reading(1, 10, 1), Reading(1, 11, 1)});
   ASSERT_EQ(both.size(), 1u);
   EXPECT_EQ(both[0].connection->id, 11u);
@@ -155,7 +155,7 @@ TEST(ReaderAttribution, TheAskersMarkIsToldFromThoseOfItsProcessThatAreOlder) {
   ASSERT_EQ(readers.size(), 1u);
   EXPECT_EQ(readers[0].mark, 1);
   EXPECT_TRUE(readers[0].certain);
-  // One without us holds the older mark.
+  // An unmanaged connection holds the older mark.
   const auto bare = AttributeReaders(seen, std::vector{Of(1, 10)});
   ASSERT_EQ(bare.size(), 1u);
   EXPECT_EQ(bare[0].mark, 1);
@@ -164,7 +164,7 @@ TEST(ReaderAttribution, TheAskersMarkIsToldFromThoseOfItsProcessThatAreOlder) {
   EXPECT_EQ(AttributeReaders(seen, std::vector{Of(1, 10), Reading(1, 11, 110)}).size(), 2u);
 }
 
-TEST(ReaderAttribution, AManagedProcessMayHaveAConnectionWithoutUs) {
+TEST(ReaderAttribution, AManagedProcessMayHaveAnUnmanagedConnection) {
   const auto readers = AttributeReaders(Seen().Mark(1, {7}), std::vector{Of(7, 70)});
   ASSERT_EQ(readers.size(), 1u);
   EXPECT_EQ(readers[0].pid, 7);

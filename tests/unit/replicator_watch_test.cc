@@ -142,7 +142,7 @@ TEST_F(ReplicatorWatchTest, AlwaysKeepsItThereAndNeverIgnoresIt) {
   }
 }
 
-TEST_F(ReplicatorWatchTest, WordsThatLieErrTowardsAReplicator) {
+TEST_F(ReplicatorWatchTest, CorruptWordsErrTowardsAReplicator) {
   LookFor(61, Seen(5));
   shared_.sign_ns = ~std::uint64_t{0};
   EXPECT_EQ(LookFor(1, Seen(5)), ReplicatorState::kThere);

@@ -1,4 +1,4 @@
-// What a change of settings is called in wal_alerts.
+// How wal_alerts describes a change of settings.
 #include "ext/core/policy/setting_changes.h"
 
 #include <gtest/gtest.h>
@@ -41,7 +41,7 @@ TEST(SettingChanges, ASettingSaysItsValueBeforeAndNow) {
   EXPECT_EQ(Words(after, before).back(), "setting slow_query_ms: 5 before, 100 now");
 }
 
-TEST(SettingChanges, SetToWhatItWasIsNoChange) {
+TEST(SettingChanges, SettingTheSameValueIsNoChange) {
   const StoredSettings before;
   StoredSettings after;
   after.Set(Spec("slow_query_ms"), 100, {"me", 1});

@@ -58,7 +58,7 @@ TEST(Settings, EnumeratorsNameTheirLines) {
   EXPECT_STREQ(Spec(Setting::kReplicator).name, "replicator");
 }
 
-TEST(Settings, ThoseOfConditionsAreIdentifiersAndThresholdsAreNot) {
+TEST(Settings, NamesOfThresholdsAreNotIdentifiersAllOthersAre) {
   for (const SettingSpec& spec : SettingSpecs()) {
     const bool named = &spec < SettingSpecs().data() + kNamedSettingCount;
     EXPECT_EQ(std::string(spec.name).find('.') == std::string::npos, named) << spec.name;
@@ -101,7 +101,7 @@ TEST(Settings, AreFoundByTheirNameInAnyCase) {
   }
 }
 
-TEST(Settings, WordsForMessages) {
+TEST(Settings, MessagesNameWhatIsAllowed) {
   EXPECT_EQ(AllowedValues(Spec(Setting::kCheckpointFrames)), "an integer from 1 to 100000000");
   EXPECT_EQ(*ShownSetting(Spec(Setting::kCheckpointFrames), 64).integer(), 64);
   EXPECT_EQ(AllowedValues(kOnOrOff), "'on' or 'off'");
@@ -117,7 +117,7 @@ TEST(Settings, WordsForMessages) {
   EXPECT_EQ(*ShownSetting(Real(0, 1), Bits(0.5)).real(), 0.5);
 }
 
-TEST(Settings, WhatMayBeGiven) {
+TEST(Settings, ValuesThatAreAllowed) {
   const SettingSpec& frames = Spec(Setting::kCheckpointFrames);
   EXPECT_EQ(GivenSetting(frames, 64), 64);
   EXPECT_EQ(GivenSetting(frames, 64.0), 64);

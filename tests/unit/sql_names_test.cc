@@ -32,7 +32,7 @@ TEST(SqlNames, TablesThatForeignKeysReferTo) {
   EXPECT_EQ(names, (Names{"p", "q r"}));
 }
 
-TEST(SqlNames, WhatOnlyLooksLikeAForeignKeyIsNone) {
+TEST(SqlNames, AColumnThatLooksLikeAForeignKeyIsNone) {
   EXPECT_TRUE(HasReferences("CREATE TABLE t(a references p)"));
   EXPECT_FALSE(HasReferences(
       "CREATE TABLE t(preferences, \"references\", c DEFAULT 'REFERENCES' /* REFERENCES p */)"));

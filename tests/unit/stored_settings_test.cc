@@ -1,4 +1,4 @@
-// What may be changed in a database's settings, by whom, and the exact words where it may not.
+// Which changes of a database's settings are allowed, and the exact message of those that are not.
 #include "ext/core/policy/stored_settings.h"
 
 #include <gtest/gtest.h>
@@ -44,7 +44,7 @@ TEST(StoredSettings, BeginWithTheDefaults) {
   EXPECT_EQ(stored.StrategyNames(), kBuiltins);
 }
 
-TEST(StoredSettings, SetKeepsTheLastValueAndWhoSetIt) {
+TEST(StoredSettings, SetKeepsTheLastValueAndItsProcess) {
   StoredSettings stored;
   stored.Set(Frames(), 64, kAnn);
   stored.Set(Spec(Setting::kStallBudgetMs), 5, kAnn);
@@ -70,7 +70,7 @@ TEST(StoredSettings, SetToNothingIsBackToTheDefault) {
   EXPECT_EQ(stored.Values()[Setting::kCheckpointFrames], 1000);
 }
 
-TEST(StoredSettings, ValuesPassOverWhatIsUnknownOrOutOfRange) {
+TEST(StoredSettings, ValuesIgnoreUnknownNamesAndValuesOutOfRange) {
   StoredSettings stored;
   stored.settings.push_back({"from_a_later_version", 7, 0, "", false});
   stored.settings.push_back({"checkpoint_frames", 0, 0, "", false});
@@ -97,7 +97,7 @@ TEST(StoredSettings, ARealNumberIsKeptByItsBits) {
   EXPECT_TRUE(stored.settings.empty());
 }
 
-TEST(AdoptCheckpointFrames, FollowsThePragmaWhileNobodySetIt) {
+TEST(AdoptCheckpointFrames, FollowsThePragmaWhileItWasNotSet) {
   StoredSettings stored;
   EXPECT_TRUE(stored.AdoptCheckpointFrames(500, kAnn));
   EXPECT_TRUE(stored.Find("checkpoint_frames")->adopted);
@@ -118,7 +118,7 @@ TEST(AdoptCheckpointFrames, NothingChangesWhereTheValueIsInForceAlready) {
   EXPECT_TRUE(stored.AdoptCheckpointFrames(1000, kBob)) << "back to the default is a change";
 }
 
-TEST(AdoptCheckpointFrames, WhatWasSetOnPurposeStays) {
+TEST(AdoptCheckpointFrames, AValueThatWasSetOnPurposeStays) {
   StoredSettings stored;
   stored.Set(Frames(), 64, kAnn);
   EXPECT_FALSE(stored.AdoptCheckpointFrames(500, kBob));

@@ -43,7 +43,7 @@ TEST(TickCalibration, TellsNothingWhenItIsOverOrVoid) {
   EXPECT_FALSE(calibration.At(kBaseTicks, &ns));
 }
 
-// Once told the time of seconds ago, until the counter was where it had been before the suspend.
+// A bug: it told the time of seconds ago until the counter had passed its value before the suspend.
 TEST(TickCalibration, TellsNothingOfACounterThatHasStartedAgain) {
   const Calibrated calibration;
   std::uint64_t ns = 0;

@@ -13,7 +13,7 @@ TEST(UtcText, Epoch) { EXPECT_EQ(UtcText(0), "1970-01-01 00:00:00.000"); }
 TEST(UtcText, LeapDays) {
   EXPECT_EQ(UtcText(1'709'210'096'789), "2024-02-29 12:34:56.789");
   EXPECT_EQ(UtcText(951'782'400'000), "2000-02-29 00:00:00.000");
-  // 1900 was none: the day before March is the 28th.
+  // 1900 was not a leap year: the day before March is the 28th.
   EXPECT_EQ(UtcText(-2'203'891'200'000), "1900-03-01 00:00:00.000");
   EXPECT_EQ(UtcText(-2'203'891'200'001), "1900-02-28 23:59:59.999");
 }

@@ -1,4 +1,4 @@
-// What goes into a Value comes out of it, and messages show it as SQL would.
+// A Value gives back what it was made of, and messages show it as SQL would.
 #include "ext/core/base/value.h"
 
 #include <gtest/gtest.h>

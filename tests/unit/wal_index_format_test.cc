@@ -1,5 +1,5 @@
-// The wal-index is decoded as https://www.sqlite.org/walformat.html, section 2, lays it out; what
-// is torn, not initialised or short is refused.
+// The wal-index is decoded as https://www.sqlite.org/walformat.html, section 2, lays it out; bytes
+// that are torn, not initialised or too few are refused.
 #include "ext/core/format/wal_index_format.h"
 
 #include <gtest/gtest.h>
@@ -45,7 +45,7 @@ void PutInHeader(Bytes& bytes, std::size_t offset, T value) {
   Put(bytes, 48 + offset, value);
 }
 
-TEST(WalIndexFormat, WhatSqliteWroteIsRead) {
+TEST(WalIndexFormat, ReadsWhatSqliteWrote) {
   const auto index = DecodeWalIndex(Golden());
   ASSERT_TRUE(index.has_value());
   EXPECT_EQ(index->change_counter, 5u);
@@ -143,7 +143,7 @@ TEST(WalIndexFormat, TheEndOfTheLogNeedsTheHeadersAlone) {
   }
 }
 
-TEST(WalIndexFormat, WhatFollowsTheHeaderMayBeAnything) {
+TEST(WalIndexFormat, BytesAfterTheHeaderMayBeAnything) {
   for (std::size_t i = 96; i < kWalIndexSnapshotBytes; ++i) {
     Bytes bytes = Golden();
     bytes[i] ^= std::byte{0xff};

@@ -5,8 +5,8 @@ namespace walmanager {
 
 inline constexpr int kOldestEngine = 3034000;
 
-// Versions 3.7.0 to 3.51.2 lose committed pages when a checkpoint races with a reset of the log;
-// the mend came to the branches 3.44 and 3.50 as 3.44.6 and 3.50.7.
+// SQLite 3.7.0 to 3.51.2 loses committed pages when a checkpoint races with a reset of the log. The
+// fix was also released for the branches 3.44 and 3.50, as 3.44.6 and 3.50.7.
 // Source: https://www.sqlite.org/wal.html, "The WAL-Reset Bug".
 constexpr bool HasWalResetBug(int version) {
   if (version >= 3051003) return false;

@@ -1,5 +1,5 @@
-// JSON text (RFC 8259) as a tree. Ours rather than SQLite's, which hosts before 3.38 may lack, and
-// which does not tell an integer of 64 bits from one that is longer.
+// JSON text (RFC 8259) as a tree. SQLite's own JSON functions are not used: a SQLite before 3.38
+// may lack them, and they do not tell an integer of 64 bits from a longer one.
 //
 // Pure, no thread rules.
 #pragma once

@@ -1,6 +1,6 @@
-// One JSON object, written field by field (RFC 8259). Ours rather than SQLite's JSON functions,
-// which hosts before 3.38 may lack. Text is UTF-8, as nearly all text from SQLite is; bytes that
-// are not stand there as they are.
+// One JSON object, written field by field (RFC 8259). SQLite's own JSON functions are not used,
+// because a SQLite before 3.38 may lack them. Text is expected to be UTF-8, as nearly all text from
+// SQLite is; other bytes are written unchanged.
 #pragma once
 
 #include <cstdint>

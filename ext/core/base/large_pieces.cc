@@ -37,7 +37,7 @@ int LargePieces::Read(void* to, int bytes, std::int64_t at) {
   return file_->Read(to, bytes, at);
 }
 
-// A piece with what is asked for, where that follows or precedes what was read before: a check goes
+// Reads a piece with the wanted bytes, if they follow or precede the bytes read last: a check goes
 // through a table from its end. False: nothing was read.
 bool LargePieces::ReadAhead(int bytes, std::int64_t at) {
   const std::int64_t end = at + bytes;
@@ -51,7 +51,7 @@ bool LargePieces::ReadAhead(int bytes, std::int64_t at) {
   const int whole = kPieceBytes / bytes * bytes;
   ahead_.at = precedes ? std::max<std::int64_t>(0, end - whole) : at;
   ahead_.bytes = static_cast<int>(std::min<std::int64_t>(whole, size - ahead_.at));
-  // What is wrong with a part of it is told to who reads that part.
+  // An error in a part of the piece is reported to the call that reads that part.
   const int rc = file_->Read(ahead_.memory.get(), ahead_.bytes, ahead_.at);
   if (rc != 0) ahead_.bytes = 0;
   return rc == 0;

@@ -1,9 +1,10 @@
-// Moves in large pieces what the engine reads and writes page by page: for a connection of ours
-// that goes once through a whole file. A system call per page is most of what a copy costs.
+// Moves in large pieces what the engine reads and writes page by page: for a connection of the
+// extension that goes once through a whole file. A system call per page is most of what a copy
+// costs.
 //
-// Only for a file whose content cannot change beneath it: one that nobody else has open, or a
-// database in WAL mode while the connection holds one snapshot. Of that the engine reads from the
-// file those pages alone that no checkpoint may write before the snapshot ends
+// Only for a file whose content cannot change beneath it: a file that no other connection has open,
+// or a database in WAL mode while the connection holds one snapshot. Of such a database the engine
+// reads from the file only pages that no checkpoint may write before the snapshot ends
 // (https://www.sqlite.org/walformat.html, section 2.4).
 // Thread rules: those of the file.
 #pragma once
@@ -29,12 +30,12 @@ class LargePieces {
   LargePieces(const LargePieces&) = delete;
   LargePieces& operator=(const LargePieces&) = delete;
 
-  // As those of the file. What was written reaches it later: with the next piece, or at Flush().
-  // After an error of that every call returns the error: something is missing.
+  // As the functions of the file. Written bytes reach the file later, with the next piece or at
+  // Flush(). If that write fails, every later call returns the error, since bytes are missing.
   int Read(void* to, int bytes, std::int64_t at);
   int Write(const void* from, int bytes, std::int64_t at);
   int Truncate(std::int64_t size);
-  // Before anything else looks at what is in the file, or at its size.
+  // Call it before any other code looks at the file's content or size.
   int Flush();
 
  private:

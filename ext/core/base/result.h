@@ -8,7 +8,7 @@
 
 namespace walmanager {
 
-// What SQLite is told when a call fails. The numbers are SQLite's primary result codes
+// The result code of a failed call. The numbers are SQLite's primary result codes
 // (https://www.sqlite.org/rescode.html), written out because core does not know sqlite3.h.
 enum class ErrorCode : int {
   kError = 1,

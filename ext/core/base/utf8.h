@@ -1,4 +1,4 @@
-// UTF-8 (RFC 3629) in text that nobody has checked. Pure, no thread rules.
+// UTF-8 (RFC 3629) in text that has not been checked. Pure, no thread rules.
 #pragma once
 
 #include <cstddef>

@@ -64,7 +64,7 @@ std::string WithoutControlCharacters(std::string text) {
 std::string ShownText(std::string_view text) {
   constexpr std::size_t kMost = 60;
   std::string shown = "'";
-  // A message ends where a NUL stands, a terminal obeys the others, and SQLite's text is UTF-8.
+  // A NUL would end the message, a terminal obeys the others, and SQLite's text is UTF-8.
   for (std::size_t i = 0; i < text.size() && shown.size() <= kMost + 1;) {
     const std::size_t control = ControlBytes(text, i);
     const std::size_t bytes = control == 0 ? Utf8Bytes(text, i) : 0;

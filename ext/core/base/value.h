@@ -1,5 +1,5 @@
-// A value of SQL as tables and functions of ours exchange it with SQLite: NULL, INTEGER, REAL or
-// TEXT. Blobs come in as text of their bytes and are told apart by is_blob().
+// A value of SQL as the extension's tables and functions exchange it with SQLite: NULL, INTEGER,
+// REAL or TEXT. A blob is kept as text of its bytes, and is_blob() is true.
 #pragma once
 
 #include <cstdint>

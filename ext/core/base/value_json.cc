@@ -47,7 +47,7 @@ Result<std::string> BytesOfHex(const char* name, const Json& json) {
 bool AppendJsonString(std::string& out, std::string_view text) {
   bool is_utf8 = true;
   out += '"';
-  std::size_t plain = 0;  // what was looked at and not written yet begins here
+  std::size_t plain = 0;  // the first byte that is not written yet
   for (std::size_t i = 0; i < text.size();) {
     const auto byte = static_cast<unsigned char>(text[i]);
     if (byte >= 0x80) {
@@ -88,7 +88,7 @@ void AppendJsonReal(std::string& out, double number) {
         buffer, static_cast<std::size_t>(std::to_chars(buffer, buffer + sizeof buffer, number).ptr -
                                          buffer));
     out += text;
-    // 5.0 is written "5" by to_chars; it stays a real for those who read it.
+    // 5.0 is written "5" by to_chars; with a point it is read as a real again.
     if (text.find_first_of(".e") == text.npos) out += ".0";
   }
 }

@@ -13,8 +13,8 @@
 
 namespace walmanager {
 
-// `text` in quotes, escaped as RFC 8259 asks. False where it is not UTF-8: those of its bytes then
-// stand there as they are.
+// `text` in quotes, escaped as RFC 8259 asks. False where it is not UTF-8: bytes that are not are
+// then written unchanged.
 bool AppendJsonString(std::string& out, std::string_view text);
 void AppendJsonInteger(std::string& out, std::int64_t number);
 void AppendJsonReal(std::string& out, double number);

@@ -32,7 +32,7 @@ double Stored(std::optional<double> number) {
   return Known(number).value_or(std::numeric_limits<double>::quiet_NaN());
 }
 
-// As it is read back from its field.
+// The name as it is read back from its field.
 std::string NameInField(std::string_view name) {
   char field[sizeof(layout::WatchedCheck::name)];
   SetText(field, name);
@@ -196,7 +196,7 @@ std::vector<AlertEntry> Alerts::Read() const {
     if (entry.status == AlertStatus::kChanged) {
       entry.cleared_ms = record.raised_ms;
     } else if (cleared_ms != 0) {
-      // Not before it was raised, whatever the clock did in between.
+      // Never earlier than it was raised, also where the clock was set back.
       entry.cleared_ms = std::max(cleared_ms, record.raised_ms);
     }
     entry.detail = Text(record.detail);
@@ -269,7 +269,7 @@ std::uint64_t Alerts::Publish(const AlertEntry& entry) {
   std::atomic_thread_fence(std::memory_order_release);
   Put(slot.cleared_ms, 0);
   CopyWords(&slot.record, &record, sizeof record);
-  // Release: whoever sees the id sees the record.
+  // Release: a thread that sees the id sees the record.
   slot.id.store(id, std::memory_order_release);
   return id;
 }

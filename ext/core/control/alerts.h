@@ -1,7 +1,6 @@
-// Alerts: what became worse in a database, and which settings and strategies somebody changed. They
-// are kept in the control file, so each is there once for all processes, in bounded space: the
-// newest kAlerts, and the state of kWatchedChecks checks (one beyond that waits until another
-// goes).
+// Alerts: checks that became worse in a database, and changes of settings and strategies. They are
+// kept in the control file, so all processes share them, in bounded space: the newest kAlerts, and
+// the state of kWatchedChecks checks (one more check waits until another one goes).
 //
 // When a check is an alert (`n` is raise_after; readings that are `unknown` count for nothing):
 // - A status is raised after n readings in a row that were at least so severe. One reading that is
@@ -24,11 +23,12 @@
 // - There is one evaluator at a time. It alone writes the watched checks and `cleared_ms`. What is
 //   in force for a check is one word, written after its alert. At the end of each evaluation every
 //   alert in the ring that is in force for no check is cleared.
-// - So an evaluator that is killed between two words leaves at worst one alert that is cleared by
-//   the next evaluation instead of its own, or raised again by it while the first one is cleared.
-//   Whoever is killed while writing an alert loses that alert and nothing else. Two who write the
-//   same slot at once would be kAlerts alerts apart; that one may then be mixed.
-// - What is read is not trusted: ids and states that cannot be count as none.
+// - So an evaluator that is killed between two words leaves at worst one alert that the next
+//   evaluation clears in its place, or raises again while it clears the first one. A process that
+//   is killed while it writes an alert loses that alert and nothing else. Two processes write the
+//   same slot at once only if kAlerts alerts were raised between the two; that alert may then be a
+//   mixture.
+// - Values read are not trusted: an impossible id or state counts as none.
 #pragma once
 
 #include <cstdint>
@@ -66,7 +66,7 @@ class Alerts {
   // `file` must outlive this object.
   explicit Alerts(layout::ControlFile* file) : log_(file->alerts) {}
 
-  // What a check says now. Names are told apart by their first 47 bytes, and the first reading of a
+  // The result of a check. Names are compared by their first 47 bytes, and the first reading of a
   // name counts; numbers that are not finite are unknown; of `detail` 319 bytes are kept.
   struct Reading {
     std::string_view check;
@@ -74,18 +74,18 @@ class Alerts {
     std::optional<double> value, warning_at, critical_at;
     std::string_view detail;
   };
-  // Raises and clears alerts by one more reading of each check. What became worse by it, for the
-  // error log. `raise_after` is 1 or more. One evaluator at a time in all processes: the caller
-  // holds a lock.
+  // Takes one more reading of each check, and raises and clears alerts. Returns the checks that
+  // became worse, for the error log. `raise_after` is 1 or more. One evaluator at a time in all
+  // processes: the caller holds a lock.
   std::vector<AlertEntry> Evaluate(std::span<const Reading> readings, std::int64_t unix_ms,
                                    int raise_after);
-  // A setting or strategy that somebody changed: status `changed`, cleared when it was raised. Any
-  // process, any time.
+  // Records a change of a setting or strategy: an alert with the status `changed`, cleared when it
+  // is raised. Any process, any time.
   void RecordChange(std::string_view what, std::string_view detail, std::int64_t unix_ms);
   // Newest first. Any process, any time.
   std::vector<AlertEntry> Read() const;
-  // Forgets the alerts; a check that is still bad is raised again after raise_after readings. The
-  // number of alerts that went. Any process, any time.
+  // Forgets the alerts and returns their number. A check that is still bad is raised again after
+  // raise_after readings. Any process, any time.
   std::int64_t Reset();
   // Also forgets the checks. The caller alone has the memory.
   void StartOver();

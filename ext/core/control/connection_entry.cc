@@ -87,7 +87,7 @@ void DescribeConnection(layout::ConnectionInfo& info, const ConnectionIdentity& 
   Put(info.role, static_cast<std::uint64_t>(identity.role));
   Put(info.opened_ms, static_cast<std::uint64_t>(identity.opened_ms));
   Put(info.sqlite_version, static_cast<std::uint64_t>(identity.sqlite_version));
-  // Release: whoever sees the id sees who that is.
+  // Release: a thread that sees the id sees all that was written before.
   info.id.store(identity.id, std::memory_order_release);
 }
 

@@ -1,5 +1,5 @@
-// A connection as it stands in the memory of a control file (layout::ConnectionInfo), read for
-// those who ask who is there.
+// A connection as it stands in the memory of a control file (layout::ConnectionInfo): written by
+// its process, read by every process that lists connections.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,8 @@ namespace walmanager {
 enum class ConnectionRole : std::uint8_t { kApplication, kCheckpointer, kReader, kBackup };
 const char* RoleName(ConnectionRole role);  // 'application' and so on
 
-// Whose the one slot of SQLite's for a trace is: ours, somebody else's, or there is none.
+// SQLite has one slot per connection for a trace: walmanager's is in it, or another callback, or
+// none.
 enum class TraceState : std::uint8_t { kActive, kDisplaced, kOff };
 const char* TraceStateName(TraceState state);
 
@@ -24,7 +25,7 @@ const char* TransactionStateName(TransactionState state);
 // In the word `transaction`, beside TransactionState: BEGIN or SAVEPOINT began it.
 inline constexpr std::uint64_t kExplicitTransaction = 4;
 
-// Who a connection is, as it says itself.
+// What a connection says of itself.
 struct ConnectionIdentity {
   std::uint64_t id = 0;
   bool main = false;
@@ -40,11 +41,11 @@ void DescribeConnection(layout::ConnectionInfo& info, const ConnectionIdentity& 
 struct ConnectionEntry {
   std::uint64_t id = 0;
   std::uint64_t owner = 0;  // a random number of its process, which with the id names a connection
-  // Its process, as the PID namespace of the process that asks numbers it; nullopt: that one does
-  // not show it. A pid names no process to another: two may have the same one in two namespaces.
+  // Its process, as the PID namespace of the asking process numbers it; nullopt: that namespace
+  // does not show the process. Processes of two namespaces may have the same pid.
   std::optional<std::int64_t> pid;
-  std::int64_t own_pid = 0;         // as its process itself says, of the namespace
-  std::uint64_t pid_namespace = 0;  // with this inode; 0: unknown
+  std::int64_t own_pid = 0;         // its pid in its own PID namespace,
+  std::uint64_t pid_namespace = 0;  // which has this inode; 0: unknown
   bool main = false;                // the file's database is its main one
   ConnectionRole role = ConnectionRole::kApplication;
   TraceState trace = TraceState::kActive;
@@ -61,23 +62,23 @@ struct ConnectionEntry {
                 statement_used = 0;
   std::optional<bool> foreign_keys;  // whether it enforces them; nullopt: not asked yet
   std::int64_t sqlite_version = 0;   // 0: unknown
-  std::uint64_t still_since_ns = 0;  // CLOCK_MONOTONIC: its statement returns no more rows; 0: it
-                                     // does, or nobody has looked
+  std::uint64_t still_since_ns = 0;  // CLOCK_MONOTONIC: its statement returns no row since; 0: it
+                                     // does, or no sampler has looked
   std::string application, process, file;
   std::uint64_t pages_done = 0, pages_total = 0;  // of a backup or a restore; total 0: not known
 };
 
-// All fields are of one owner; id 0 where owners changed at each look. Its pid is not read: the
-// system says it of the lock on the slab.
+// All fields are of one owner; id 0 where the owner changed during each of several looks. The pid
+// is not read here: the system names the holder of the lock on the slab.
 ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab);
 
-// Looks at the statement of a connection once per sample: one that has returned rows, and none
-// since the last look, stands still. One sampler at a time.
+// Looks at the statement of a connection, once per sample: a statement that has returned rows, and
+// none since the last look, stands still. One sampler at a time.
 void WatchStatement(layout::ConnectionInfo& info, std::uint64_t now_ns);
 
-// Empties what the owner before has left. The caller alone writes there.
+// Clears all fields after the previous owner. The caller alone writes there.
 void ClearConnection(layout::ConnectionInfo& info);
-// Forgets what was counted of a connection; what it is and does stays.
+// Sets a connection's counters to 0; what it is and does stays.
 void ForgetCounts(layout::ConnectionInfo& info);
 
 }  // namespace walmanager

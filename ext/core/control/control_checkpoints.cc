@@ -73,7 +73,7 @@ void ControlRegion::AppendToLog(const CheckpointEntry& entry) {
   // Keeps the writing below after the slot was marked empty.
   std::atomic_thread_fence(std::memory_order_release);
   CopyWords(&slot.record, &record, sizeof record);
-  // Release: whoever sees the id sees the record.
+  // Release: a thread that sees the id sees the record.
   slot.id.store(id, std::memory_order_release);
 }
 

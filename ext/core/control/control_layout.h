@@ -3,11 +3,11 @@
 //
 // A page of header, two copies of the settings, counters of checkpoints, a ring of checkpoint
 // records, a slab per connection with what it is and the counters of its commits, the table of
-// statements, per connection counters of its own for those that it runs most, the history of
-// samples, a log of alerts, and what somebody once found out. All integers are little-endian words
+// statements, counters of each connection for the statements that it runs most, the history of
+// samples, a log of alerts, and results of checks and backups. All integers are little-endian words
 // of 8 bytes, or parts of one; the file is not exchanged between machines. Any change here needs
-// another kLayoutNumber. How the fields may be read and written is said in control_region.h,
-// query_statistics.h, history.h and alerts.h.
+// another kLayoutNumber. control_region.h, query_statistics.h, history.h and alerts.h say how the
+// fields may be read and written.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@
 namespace walmanager::layout {
 
 inline constexpr char kMagic[16] = "walmanager ctrl";
-// The size of ControlFile in this layout. A change of it is another layout: raise the number, too.
+// The size of ControlFile in this layout. Another size is another layout: raise the number, too.
 inline constexpr std::uint64_t kLayoutNumber = 6;
 inline constexpr std::size_t kLayoutBytes = 12'595'200;
 
@@ -38,7 +38,7 @@ inline constexpr std::size_t kHistoryMinutes = 1440;  // a day
 inline constexpr std::size_t kHistoryHours = 2160;    // 90 days
 inline constexpr std::size_t kAlerts = 256;
 #else
-// For the fuzzer, which copies a whole file for each of its inputs: rings come round sooner, too.
+// For the fuzzer, which copies a whole file for each input. Rings also wrap around sooner.
 inline constexpr std::size_t kSettings = 16;
 inline constexpr std::size_t kRules = 8;
 inline constexpr std::size_t kCheckpointRecords = 8;
@@ -115,7 +115,7 @@ struct RuleCounters {
   Counter last_fired_ms;  // Unix time
 };
 
-// What looks for a replicator found, as said in replicator_watch.h.
+// What the looks for a replicator found (replicator_watch.h).
 struct ReplicatorWords {
   Counter state;      // ReplicatorState
   Counter content;    // a hash of its table
@@ -124,13 +124,13 @@ struct ReplicatorWords {
   Counter looks;      // since that sign
 };
 
-// What checkpointers of all processes tell each other and the commits that come by.
+// What the checkpointers of all processes tell each other and commits.
 struct EngineState {
   Counter prepared;          // salt1 << 32 | frames: a commit may finish a remainder of so many
   Counter prepared_rule;     // index into the rules of the active strategy, + 1
-  Counter at_work_until_ns;  // CLOCK_MONOTONIC: frames are being copied until then, or are no more
+  Counter at_work_until_ns;  // CLOCK_MONOTONIC: a process copies frames until then at most
   Counter brake_frame;       // from this frame on commits pause while frames are copied; 0: none
-  Counter optimized_ms;      // Unix time of the last PRAGMA optimize of ours; 0: none
+  Counter optimized_ms;      // Unix time of walmanager's last PRAGMA optimize; 0: none
   Counter evaluated_ns;      // CLOCK_MONOTONIC, when alerts were last evaluated
   Counter health_score;      // of that, + 1; 0: unknown
   std::array<Counter, kLearned> learned;  // bits of a double, as LearnedValue; 0: unknown
@@ -181,7 +181,7 @@ struct CheckpointRing {
   std::array<CheckpointSlot, kCheckpointRecords> slots;
 };
 
-// A connection, for those who ask who is there.
+// What a connection is and does.
 struct ConnectionInfo {
   // On a cache line of their own: every statement writes them.
   alignas(64) Counter query_id;  // of its oldest statement that has not ended, else the last one's
@@ -221,7 +221,7 @@ struct alignas(64) ConnectionSlab {
   Counter reset_generation;
   Counter commits;
   Counter frames_written;
-  Counter timed_commits;  // those whose start was seen
+  Counter timed_commits;  // commits with a start that was seen
   Counter commit_ns;
   Counter commit_max_ns;
   Counter stall_ns;
@@ -243,16 +243,16 @@ struct QueryCounters {
   Counter stall_ns;
   Counter wal_frames;
   Counter reprepares;
-  Counter scan_calls;  // of `calls`, those that the next four are of
+  Counter scan_calls;  // calls for which the next four were counted
   Counter fullscan_steps, sorts, auto_index_rows, vm_steps;
   Counter cache_calls;  // likewise
   Counter cache_hits, cache_misses, cache_writes, cache_spills;
-  // A bucket that comes near its end halves them all: they are weights.
+  // Before a bucket overflows, all are halved: they are weights.
   std::array<std::atomic<std::uint32_t>, StatementScale::kBuckets> histogram;
 };
 static_assert(sizeof(QueryCounters) % 8 == 0);
 
-// A statement, and what was counted by connections that have no counters of their own for it.
+// A statement, and the counts of connections that have no counters of their own for it.
 struct QueryEntry {
   Counter described;  // the id that the next fields are of
   Counter kind;       // QueryKind
@@ -334,7 +334,7 @@ struct HistoryBaseline {
   std::array<std::uint64_t, HistoryScale::kBuckets> commits, queries;
 };
 
-// What changes with every sample, at once. The three of each are those of the rings.
+// The state that changes with every sample, at once. Arrays of three have an entry for each ring.
 struct HistoryState {
   std::array<std::uint64_t, 3> last_ids;       // the last ones given out
   std::array<std::uint64_t, 3> forgotten_ids;  // samples up to these were reset
@@ -387,7 +387,7 @@ struct AlertLog {
   std::array<AlertSlot, kAlerts> slots;
 };
 
-// What somebody once found out about the database or did to it, for those who ask later.
+// Results of the last checks and backups of the database, and of PRAGMAs that programs set.
 struct Evidence {
   // The times are written last: 0, unknown.
   Counter integrity_ms;    // Unix time at its end, of the last wal_integrity_check()
@@ -400,9 +400,9 @@ struct Evidence {
   char backup_path[256];
   Counter storage_ms;  // Unix time, when the next two were asked for
   Counter page_count, freelist_pages;
-  // As a program last set PRAGMA page_size and auto_vacuum, + 1; 0: no program has.
+  // The values that a program last set with PRAGMA page_size and auto_vacuum, + 1; 0: none was set.
   Counter page_size_wished, auto_vacuum_wished;
-  Counter auto_vacuum;  // as a connection last found it, + 1; 0: none has looked
+  Counter auto_vacuum;  // as a connection last found it, + 1; 0: no connection has looked
 };
 
 struct ControlFile {
@@ -427,7 +427,7 @@ static_assert(sizeof(ControlFile) == kLayoutBytes, "another layout needs another
 
 inline constexpr std::size_t kFileBytes = (sizeof(ControlFile) + 4095) / 4096 * 4096;
 
-// The POSIX locks that say who is there, as byte offsets beyond the end of the file.
+// The POSIX locks by which processes show themselves, as byte offsets beyond the end of the file.
 inline constexpr std::int64_t kLockBase = std::int64_t{1} << 40;
 inline constexpr std::int64_t kLockMake = kLockBase;          // exclusive: making the file
 inline constexpr std::int64_t kLockAttached = kLockBase + 1;  // shared: mapped by this process

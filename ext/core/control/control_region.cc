@@ -139,13 +139,14 @@ ControlRegion::Fit ControlRegion::Check(const Identity& identity) const {
   const layout::Header& header = file_->header;
   constexpr layout::Header kEmpty{};
   if (header.ready.load(std::memory_order_acquire) != 1) {
-    // Zeros: somebody was killed while making it. Anything else is not ours to touch.
+    // Zeros: a process was killed while it made the file. Any other file belongs to another
+    // program.
     const bool empty = std::memcmp(header.magic, kEmpty.magic, sizeof header.magic) == 0;
-    const bool ours = std::memcmp(header.magic, layout::kMagic, sizeof header.magic) == 0;
-    return empty || ours ? Fit::kUnfinished : Fit::kNotOurs;
+    const bool has_magic = std::memcmp(header.magic, layout::kMagic, sizeof header.magic) == 0;
+    return empty || has_magic ? Fit::kUnfinished : Fit::kForeign;
   }
-  if (std::memcmp(header.magic, layout::kMagic, sizeof header.magic) != 0) return Fit::kNotOurs;
-  // How long the file is the file itself says: `file_bytes` is for those of another layout.
+  if (std::memcmp(header.magic, layout::kMagic, sizeof header.magic) != 0) return Fit::kForeign;
+  // The size of this layout is known: `file_bytes` tells it to versions with another layout.
   if (header.layout_number != layout::kLayoutNumber) return Fit::kOtherLayout;
   if (!IsOf(identity.database)) return Fit::kOtherDatabase;
   return Text(header.boot_id) == identity.boot_id ? Fit::kFits : Fit::kOtherBoot;
@@ -155,7 +156,7 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
                           std::uint64_t monotonic_ns) {
   layout::Header& header = file_->header;
   if (!IsOf(identity.database)) {
-    // The identity last: whoever is killed before it leaves all of this to be done again.
+    // The identity last: if this process is killed before, the next one does all of this again.
     ClearStatistics(unix_ms, monotonic_ns);
     (void)QueryStatistics(file_).Reset();
     History history(file_);
@@ -171,7 +172,7 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
   // Before the boot's name, as above.
   if (Text(header.boot_id) != identity.boot_id) History(file_).ForgetMonotonicTime();
   SetText(header.boot_id, identity.boot_id);
-  // Times of another boot, and what another log or disk taught.
+  // Times of another boot, and what was learned from another log or disk.
   layout::EngineState& engine = file_->engine;
   for (Counter* word : {&engine.prepared, &engine.at_work_until_ns, &engine.brake_frame,
                         &header.gate_until_ns, &header.cut_until_ns}) {
@@ -190,15 +191,15 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
 void ControlRegion::Repair(std::uint64_t monotonic_ns) {
   layout::Header& header = file_->header;
   header.file_bytes = layout::kFileBytes;
-  // Times that are yet to come: with the first the log would never be idle, with the second no
-  // checkpoint ever late.
+  // Times in the future: with the first one the log would never be idle, with the second one no
+  // checkpoint would ever be late.
   if (Get(header.last_commit_ns) > monotonic_ns) Put(header.last_commit_ns, 0);
   if (Get(header.last_checkpoint_ns) > monotonic_ns) Put(header.last_checkpoint_ns, monotonic_ns);
 }
 
 std::optional<StoredSettings> ControlRegion::ReadSettings() const {
   constexpr int kTries = 100;
-  // Of which only what is in use is copied and read: it has room for much more.
+  // Only the part in use is copied and read: the block has room for much more.
   const auto block = std::make_unique_for_overwrite<layout::SettingsBlock>();
   const Counter& generation = file_->header.settings_generation;
   for (int i = 0; i < kTries; ++i) {
@@ -212,7 +213,8 @@ std::optional<StoredSettings> ControlRegion::ReadSettings() const {
     stored.generation = before;
     DecodeInto(block->settings.data(), block->setting_count, layout::kSettings,
                [&](const layout::SettingEntry& entry) {
-                 // Names are kept that this version does not know, but not what is no name.
+                 // A name that this version does not know is kept; a text that is not a name is
+                 // not.
                  if (!IsSettingName(Text(entry.name))) return;
                  stored.settings.push_back({Text(entry.name), entry.value, entry.changed_at_ms,
                                             Text(entry.changed_by), entry.adopted == 1});
@@ -268,7 +270,7 @@ Status ControlRegion::WriteSettings(const StoredSettings& settings) {
   // copies this one sees that its generation is gone.
   std::atomic_thread_fence(std::memory_order_release);
   CopyWords(&file_->settings[next & 1], block.get(), sizeof *block);
-  // Release: whoever sees the new generation sees the copy that it names.
+  // Release: a thread that sees the new generation sees the copy that it names.
   file_->header.settings_generation.store(next, std::memory_order_release);
   for (std::size_t i = 0; i < fired.size(); ++i) {
     Put(file_->rules[i].fired, fired[i].fired);
@@ -324,7 +326,7 @@ void ControlRegion::AddFrames(std::size_t index, std::uint64_t frames) {
 layout::ConnectionSlab& ControlRegion::OwnSlab(std::size_t index) {
   layout::ConnectionSlab& slab = file_->slabs[index];
   const std::uint64_t generation = Get(file_->header.reset_generation);
-  // Of the shared slab somebody else may have seen a later reset already: never turn it back.
+  // Another process may have seen a later reset of the shared slab already: never turn it back.
   const std::uint64_t behind = generation - Get(slab.reset_generation);
   const bool clear = index == kSharedSlab ? static_cast<std::int64_t>(behind) > 0 : behind != 0;
   if (clear) ClearSlab(slab, generation);

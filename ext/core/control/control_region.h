@@ -2,23 +2,23 @@
 // control_layout.h. This class knows no files, locks or clocks: those are
 // ext/system/control_file.h.
 //
-// The protocol, for all who touch this memory, in this process or another:
-// - Nobody waits and nobody can leave anything locked. Single words are relaxed atomics: they are
-//   counters, and no decision about data rests on their order.
+// The protocol, for every thread and process that accesses this memory:
+// - No access waits, and a killed process leaves nothing locked. Single words are relaxed atomics:
+//   they are counters, and no decision about data rests on their order.
 // - A slab is written by the one connection that owns it (load, add, store); readers sum the slabs.
-//   A slab is never emptied when its owner leaves: the next owner counts on, so totals survive
-//   kill -9. The last slab is shared and is added to with read-modify-write.
-// - A reset raises `reset_generation`. An owner that sees another generation than its slab's clears
-//   the slab first; readers take such a slab for empty.
-// - Settings stand twice; the lowest bit of `settings_generation` names the copy in force. A writer
-//   (there is one at a time: the caller holds the settings lock) fills the other copy and then
-//   stores the next generation with release. A reader loads the generation with acquire, copies,
-//   and looks again: only two changes in between can have touched what it copied. A writer killed
-//   half-way leaves the copy in force as it was.
+//   A slab keeps its counts when its owner leaves, and the next owner adds to them, so totals
+//   survive kill -9. The last slab is shared; connections add to it with read-modify-write.
+// - A reset raises `reset_generation`. An owner whose slab has another generation clears the slab
+//   first; readers treat such a slab as empty.
+// - There are two copies of the settings; the lowest bit of `settings_generation` names the copy in
+//   force. A writer (there is one at a time: the caller holds the settings lock) fills the other
+//   copy and then stores the next generation with release. A reader loads the generation with
+//   acquire, copies, and looks again: only two changes in between can have touched what it copied.
+//   A writer killed half-way leaves the copy in force as it was.
 // - A checkpoint record is claimed by adding to `next_id`; its slot's id is 0 while it is written,
 //   and stored with release when it is done. A reader checks the id before and after it copies. A
 //   writer killed half-way leaves an empty slot.
-// - What is read is not trusted: counts are bounded, texts end at their field's end, numbers out of
+// - Values read are not trusted: counts are bounded, texts end at their field's end, numbers out of
 //   range fall back to defaults.
 #pragma once
 
@@ -88,14 +88,15 @@ class ControlRegion {
   };
   // Makes zeroed memory a control file. The caller alone has it.
   void Initialize(const Identity& identity, std::int64_t unix_ms, std::uint64_t monotonic_ns);
-  // Empty where this is a control file of this layout, complete and of this database; else why not.
-  enum class Fit { kFits, kNotOurs, kOtherLayout, kUnfinished, kOtherDatabase, kOtherBoot };
+  // Whether this is a complete control file of this layout, database and boot, or what it is
+  // instead.
+  enum class Fit { kFits, kForeign, kOtherLayout, kUnfinished, kOtherDatabase, kOtherBoot };
   Fit Check(const Identity& identity) const;
   // Whether it is of this database.
   bool IsOf(const FileId& database) const;
   // The caller alone has it: takes it over for another database or after another boot.
   void Adopt(const Identity& identity, std::int64_t unix_ms, std::uint64_t monotonic_ns);
-  // The caller alone has it: words that nothing would put right later, and that say what cannot be.
+  // The caller alone has it: corrects impossible values in words that nothing would correct later.
   void Repair(std::uint64_t monotonic_ns);
 
   // --- settings
@@ -105,14 +106,15 @@ class ControlRegion {
   const layout::Counter& settings_generation_word() const {
     return file_->header.settings_generation;
   }
-  // nullopt only where somebody changed them twice at each of many tries: keep what you had.
+  // nullopt only where another process changed them twice during each of many tries: keep the
+  // settings that you have.
   std::optional<StoredSettings> ReadSettings() const;
   // The caller holds the settings lock. Error where there is no room.
   Status WriteSettings(const StoredSettings& settings);
 
   // --- commits
-  // Frames that this look adds to what was counted, given the log as it is now; `reset`: the log
-  // started over since. Each frame is given to exactly one caller.
+  // Returns the frames of the log, as it is now, that no look has counted before. Each frame is
+  // given to exactly one caller. `reset`: the log started over since the last look.
   std::uint64_t AdvanceLog(std::uint32_t salt1, std::uint32_t max_frame, bool* reset);
   struct Commit {
     std::uint64_t frames = 0;
@@ -120,12 +122,13 @@ class ControlRegion {
     std::uint64_t stall_ns = 0;
   };
   void RecordCommit(std::size_t slab, const Commit& commit);
-  // Frames of commits that nobody saw.
+  // Frames of commits that no hook saw.
   void AddFrames(std::size_t slab, std::uint64_t frames);
-  // Moves a slab's commits here, from private memory whose owner now has this. `with_frames`: here
-  // nobody has counted the log's frames yet; else they were, by the log's position.
+  // Moves a slab's commits here, from the private memory `before` that its process used until now.
+  // `with_frames`: no process has counted the log's frames here yet; otherwise the log's position
+  // says that they were counted.
   void TakeOver(std::size_t slab, ControlRegion& before, std::size_t slab_before, bool with_frames);
-  // Likewise those of a slab that nobody owns any more, to the shared one.
+  // Likewise the commits of a slab that has no owner any more, to the shared slab.
   void TakeOverLeft(ControlRegion& before, std::size_t slab_before, bool with_frames);
   CommitTotals ReadCommits(bool with_histogram) const;
   layout::ConnectionSlab& slab(std::size_t index) { return file_->slabs[index]; }
@@ -135,7 +138,7 @@ class ControlRegion {
 
   // --- checkpoints
   void RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t monotonic_ns);
-  // Moves what was counted and recorded of checkpoints and rules here, from private memory.
+  // Moves the counters and records of checkpoints and rules here, from private memory.
   void TakeOverCheckpoints(ControlRegion& before, bool with_resets);
   void CountSkippedCheckpoint();
   void CountLogReset();
@@ -143,10 +146,10 @@ class ControlRegion {
   CheckpointTotals ReadCheckpointTotals() const;
   std::vector<CheckpointEntry> ReadCheckpointLog() const;  // newest first
 
-  // --- the engine. All words that may be out of date by a moment: whoever acts on one looks at the
-  // wal-index first.
+  // --- the engine. All of these words may be out of date by a moment: look at the wal-index before
+  // you act on one.
 
-  // A remainder of so many frames of the log with this salt is a commit's to finish.
+  // A commit may finish a remainder of so many frames of the log with this salt.
   struct Prepared {
     std::uint32_t salt1 = 0;
     std::uint32_t frames = 0;  // 0: nothing is prepared
@@ -162,8 +165,8 @@ class ControlRegion {
   void CountFired(bool builtin, std::size_t index, std::int64_t unix_ms);
   RuleFired ReadFired(bool builtin, std::size_t index) const;
 
-  // Forgets commits and checkpoints; settings and rules stay. The number of checkpoint records
-  // that went.
+  // Forgets commits and checkpoints; settings and rules stay. Returns the number of checkpoint
+  // records that were there.
   std::int64_t ResetWalStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
 
  private:

@@ -1,6 +1,6 @@
-// What somebody once found out about a database or did to it (layout::Evidence): kept in the
-// control file, for system_health and those who ask later. Single words and texts; who writes at
-// the same time as another leaves a mixture of the two, and the next one mends it.
+// Results of checks and backups of a database (layout::Evidence), kept in the control file for
+// system_health. Single words and texts: two processes that write at the same time leave a mixture
+// of both results, which the next writer corrects.
 #pragma once
 
 #include <cstdint>
@@ -41,11 +41,11 @@ struct LayoutEvidence {
   std::optional<std::int64_t> page_size_wished, auto_vacuum_wished;
   std::optional<std::int64_t> auto_vacuum;  // as it was last found
 };
-// Keeps those that are known; the others stay as they were.
+// Keeps the values that are known; the others stay as they were.
 void KeepLayout(layout::Evidence& evidence, const LayoutEvidence& found);
 LayoutEvidence ReadLayout(const layout::Evidence& evidence);
 
-// What is newer in `from` is taken over.
+// Takes over each result that is newer in `from`.
 void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to);
 
 // Another database: nothing is known of it.

@@ -32,7 +32,7 @@ std::span<HistorySlot> SlotsOf(layout::History& history, std::size_t ring) {
   return ring == kMinutes ? std::span<HistorySlot>(history.minutes) : history.hours;
 }
 
-// Copies of what is in the file, made word by word.
+// Copies from the file, made word by word.
 template <typename T>
 T Load(const T& shared) {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) % 8 == 0);
@@ -118,7 +118,7 @@ bool FinerHas(const std::vector<Place>& finer, const Place& place, std::int64_t 
 
 // --- writing; the caller is the only one
 
-// Only its writers change the state, so theirs needs no second look.
+// Only the writer changes the state, so its own read needs no second look.
 HistoryState StateInForce(const layout::History& history) {
   const HistoryState state = Load(history.states[Get(history.generation) & 1]);
   for (std::size_t ring = 0; ring < kRings; ++ring) {
@@ -135,7 +135,7 @@ void PutInForce(layout::History& history, const HistoryState& state) {
   // copies this one sees that its generation is gone.
   std::atomic_thread_fence(std::memory_order_release);
   Store(history.states[next & 1], state);
-  // Release: whoever sees the new generation sees the state that it names, and the slots.
+  // Release: a thread that sees the new generation sees the state that it names, and the slots.
   history.generation.store(next, std::memory_order_release);
 }
 
@@ -148,7 +148,7 @@ void Publish(layout::History& history, HistoryState& state, std::size_t ring,
   // Keeps the storing below after the slot was marked empty.
   std::atomic_thread_fence(std::memory_order_release);
   Store(slot.record, PackSample(sums));
-  // Release: whoever sees the id sees the record.
+  // Release: a thread that sees the id sees the record.
   slot.id.store(id, std::memory_order_release);
 }
 
@@ -177,8 +177,8 @@ std::uint64_t CoveredMs(const layout::HistoryBaseline& baseline, std::int64_t un
              : 0;
 }
 
-// One word of the baseline in force. A writer may be about to change it: it is that much out of
-// date.
+// One word of the baseline in force. A writer may just replace the baseline: then the word is of
+// the previous sample.
 template <typename T>
 T Word(T& word) {
   return std::atomic_ref<T>(word).load(std::memory_order_relaxed);

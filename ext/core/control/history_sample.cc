@@ -51,7 +51,7 @@ std::int64_t Signed(std::uint64_t value) {
   return static_cast<std::int64_t>(std::min(value, static_cast<std::uint64_t>(kMost)));
 }
 
-// Moves `baseline` to `now`; what came in between.
+// Moves `baseline` to `now` and returns the difference.
 std::uint64_t Advance(std::uint64_t& baseline, std::uint64_t now) {
   const std::uint64_t before = baseline;
   baseline = now;
@@ -134,7 +134,7 @@ std::optional<HistoryGauge> ReadGauge(const HistoryHead& head, std::size_t i) {
 }  // namespace
 
 void AddCounted(const HistoryTotals& totals, layout::HistoryBaseline& baseline, HistorySums& sums) {
-  // Of the very first nobody knows how long ago it was counted.
+  // It is not known since when the very first totals were counted.
   const bool counts = baseline.known == 1;
   for (const auto counter : kCounters) {
     const std::uint64_t added = Advance(baseline.counters.*counter, totals.counters.*counter);

@@ -1,8 +1,8 @@
 // What a sample of the history consists of, and how several are made one: counters are summed,
 // gauges averaged with their extreme kept, histograms added up bucket by bucket.
 //
-// Plain values and pure functions; the numbers of a layout::History that others wrote may be any.
-// Where they are kept and who may write them is said in history.h.
+// Plain values and pure functions. Numbers that come from a layout::History are not trusted.
+// history.h says where samples are kept and which process may write them.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ struct HistoryGauge {
 struct HistorySample {
   std::int64_t at_ms = 0;      // Unix time of its end
   std::int64_t covers_ms = 0;  // what the counters are of; 0: not known
-  // The sample interval at the time, 60000 or 3600000; the largest of those that were made one.
+  // The sample interval at the time, 60000 or 3600000; the largest of several merged samples.
   std::int64_t resolution_ms = 0;
   std::int64_t samples = 0;  // how many were taken
   HistoryCounters counters{};
@@ -49,9 +49,9 @@ struct HistorySample {
   std::vector<std::uint64_t> commit_histogram, query_histogram;
 };
 
-// Adds to `sums` what was counted between `baseline` and `totals`, and moves the baseline there. A
-// counter that fell (a reset; a connection that took what it had counted along) adds nothing, and
-// the very first totals do not either.
+// Adds the growth from `baseline` to `totals` to `sums`, and makes `totals` the baseline. A counter
+// that fell adds nothing: it was reset, or a connection took its counts along. Neither do the very
+// first totals.
 void AddCounted(const HistoryTotals& totals, layout::HistoryBaseline& baseline,
                 layout::HistorySums& sums);
 // One sample's gauges.

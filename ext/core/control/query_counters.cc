@@ -41,7 +41,7 @@ void Lower(Counter& counter, std::uint64_t value) {
   }
 }
 
-// The two ways to add: to counters that one connection alone writes, and to those of all.
+// The two ways to add: to counters of one connection alone, and to counters that all share.
 struct Own {
   static std::uint64_t Plus(Counter& counter, std::uint64_t n) {
     const std::uint64_t before = Get(counter);

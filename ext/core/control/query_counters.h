@@ -1,5 +1,5 @@
-// What is counted of one statement (layout::QueryCounters): adding an execution, taking one back,
-// moving and summing. Who may write which counters is said in query_statistics.h.
+// The counters of one statement (layout::QueryCounters): adding an execution, taking one back,
+// moving and summing. query_statistics.h says which process may write which counters.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct Execution {
   const Looked* looked = nullptr;   // most executions are not looked at
 };
 
-// What was counted of a statement by all, as read.
+// The sum of all connections' counters of a statement, as read.
 struct QueryTotals {
   std::uint64_t calls = 0, total_ns = 0, min_ns = 0, max_ns = 0, rows = 0, slow_calls = 0,
                 upgraded = 0, upgrades_failed = 0, stall_ns = 0, wal_frames = 0, reprepares = 0,
@@ -41,21 +41,22 @@ struct QueryTotals {
   std::vector<std::uint64_t> histogram;  // StatementScale::kBuckets
 };
 
-// Who writes the counters: one connection alone (load, add, store), or all (read-modify-write).
+// How counters are written: by one connection alone (load, add, store), or by all
+// (read-modify-write).
 enum class CountedBy { kOwner, kAll };
 
 [[gnu::hot]] void AddExecution(layout::QueryCounters& counters, const Execution& execution,
                                CountedBy by);
-// `execution` is as it was added, with nothing but its duration and what it says to take it back.
+// `execution` as it was added; only its duration and the fields for taking it back are used.
 void SubtractExecution(layout::QueryCounters& counters, const Execution& execution, CountedBy by);
 void AddCommit(layout::QueryCounters& counters, std::uint64_t frames, std::uint64_t stall_ns,
                CountedBy by);
 
 bool IsEmpty(const layout::QueryCounters& counters);
-// Whoever is killed half-way loses the word that was on its way, and nothing is counted twice.
+// A process that is killed half-way loses the word that it was moving; nothing is counted twice.
 void Move(layout::QueryCounters& from, layout::QueryCounters& to);
 void Clear(layout::QueryCounters& counters);
-// Adds what they hold.
+// Adds these counters to `totals`.
 void Sum(const layout::QueryCounters& counters, QueryTotals& totals);
 
 }  // namespace walmanager

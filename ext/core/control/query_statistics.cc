@@ -36,8 +36,8 @@ std::optional<std::size_t> QueryStatistics::FindOrClaim(std::uint64_t id, std::i
   for (int i = 0; i < kTries; ++i) {
     if (const auto found = Find(id)) return found;
     MakeRoom(max_queries);
-    // All who make the same statement look for a place from the same point on, so that two seldom
-    // make it twice; readers add up what has the same id.
+    // Every search for a place of the same statement begins at the same point, so that two threads
+    // seldom make it twice. Readers add up entries with the same id.
     for (std::size_t step = 0; step < layout::kQueries; ++step) {
       const std::size_t entry = (id + step) % layout::kQueries;
       std::uint64_t seen = 0;
@@ -45,7 +45,7 @@ std::optional<std::size_t> QueryStatistics::FindOrClaim(std::uint64_t id, std::i
       const bool left_behind = !IsEmpty(table_.entries[entry].counters);
       if (Get(table_.ids[entry]) == 0 &&
           table_.ids[entry].compare_exchange_strong(seen, id, std::memory_order_relaxed)) {
-        // What late writers left there.
+        // What late writers left behind.
         if (left_behind) Move(table_.entries[entry].counters, table_.evicted);
         // Not the first to go, before its first execution has ended.
         Put(table_.entries[entry].counters.last_seen_ms, static_cast<std::uint64_t>(unix_ms));
@@ -212,7 +212,7 @@ void QueryStatistics::SetPlan(std::size_t place, std::uint64_t id, std::string_v
   Put(entry.plan_check, 0);
   PutText(entry.plan, cut);
   Put(entry.plan_schema, std::uint64_t{schema_version} + 1);
-  // Release: whoever sees the hash sees the text that it is of.
+  // Release: a thread that sees the hash sees the text that it is of.
   entry.plan_check.store(Check(cut), std::memory_order_release);
 }
 
@@ -302,7 +302,7 @@ QueryTotals QueryStatistics::ReadTotals() const {
 }
 
 std::int64_t QueryStatistics::Reset() {
-  // The generation first: what connections still add to counters of their own no longer counts.
+  // The generation first: from then on what connections add to their own counters does not count.
   walmanager::Add(file_->header.query_generation, 1);
   std::int64_t gone = 0;
   for (std::size_t i = 0; i < layout::kQueries; ++i) {

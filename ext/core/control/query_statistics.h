@@ -1,21 +1,21 @@
-// The table of statements in the memory of a control file: who is in it, and what was counted.
-// The layout is in control_layout.h (QueryTable).
+// The table of statements in the memory of a control file, and their counters. The layout is in
+// control_layout.h (QueryTable).
 //
-// The protocol, for all who touch this memory, in this process or another:
-// - Nobody waits, and nobody can leave anything locked. A place belongs to the statement whose id
-//   stands in `ids`; it is claimed by compare-exchange, and described (kind, text) by anybody who
-//   finds it claimed and not described: all write the same.
-// - A connection adds to counters of its own for the statements that it runs most (HotQuery; load,
-//   add, store), else to those of the entry (read-modify-write). Readers add both. Counters of a
-//   connection that is gone, also by kill -9, stay where they are until the slab's next owner moves
-//   them to the entry.
-// - Where `max_queries` are there, the sixteenth part of them makes room: those that nobody has run
-//   for the longest time. What was counted moves to `evicted`; what a connection still counts for a
-//   statement that is gone belongs there, too.
+// The protocol, for every thread and process that accesses this memory:
+// - No access waits, and a killed process leaves nothing locked. A place belongs to the statement
+//   whose id stands in `ids`. A connection claims it by compare-exchange; every connection that
+//   finds it claimed and not described writes kind and text, and all write the same.
+// - A connection has its own counters for the statements that it runs most (HotQuery; load, add,
+//   store), and adds to the entry's counters for others (read-modify-write). Readers add both.
+//   Counters of a connection that is gone, also by kill -9, stay where they are until the slab's
+//   next owner moves them to the entry.
+// - When `max_queries` are there, a sixteenth of them makes room: the statements that have not run
+//   for the longest time. Their counts move to `evicted`, and so do later counts of a connection
+//   for a statement that is gone.
 // - A reset raises header.query_generation and empties ids and entries; counters of connections
 //   that have another generation count as zero.
 // - While counters move, a reader may see them at neither place: for a moment, totals are too low.
-// - What is read is not trusted: places are bounded, texts end at their field's end.
+// - Values read are not trusted: places are bounded, texts end at their field's end.
 #pragma once
 
 #include <cstdint>
@@ -44,20 +44,20 @@ class QueryStatistics {
   // `file` must outlive this object.
   explicit QueryStatistics(layout::ControlFile* file) : file_(file), table_(file->queries) {}
 
-  // The place of a statement, made where it is not there. nullopt only where others take every
-  // place that is made free.
+  // The place of a statement, which is made if there is none. nullopt only where other connections
+  // take every place that becomes free.
   std::optional<std::size_t> FindOrMake(const NormalizedQuery& query, std::int64_t unix_ms,
                                         std::size_t max_queries);
   std::optional<std::size_t> Find(std::uint64_t id) const;
-  // A text with this hash, as it was given, was seen for the first time by somebody.
+  // A connection has seen a text with this hash, with its literals, for the first time.
   void SawText(std::size_t entry, std::uint64_t hash);
   // Whether the place is still that statement's.
   bool Holds(std::size_t entry, std::uint64_t id) const {
     return table_.ids[entry].load(std::memory_order_relaxed) == id;
   }
 
-  // Counters of the slab's owner, and of nobody else, for a statement; nullptr where all it has are
-  // taken. `slab` < kConnections is the caller's.
+  // Counters for a statement that only the slab's owner writes; nullptr where all of its counters
+  // are taken. The caller owns `slab` < kConnections.
   layout::HotQuery* ClaimHot(std::size_t slab, std::size_t entry, std::uint64_t id);
   // Whether the counters are still of this statement and count.
   bool IsCurrent(const layout::HotQuery& hot, std::uint64_t id) const {
@@ -65,12 +65,13 @@ class QueryStatistics {
            hot.generation.load(std::memory_order_relaxed) ==
                file_->header.query_generation.load(std::memory_order_relaxed);
   }
-  // Moves what the slab's connection has counted to the entries: when it leaves, and when it comes,
-  // for one that was killed.
+  // Moves the counts of the slab's connection to the entries: when it leaves, and when the next
+  // owner comes, in case the previous one was killed.
   void ReleaseHot(std::size_t slab);
 
-  // What an execution as long as `likely_ns` will add to is fetched while it runs: among many
-  // connections the counters of each are far away, and waiting for them costs more than counting.
+  // Fetches, while an execution runs, the words that it will add to if it takes `likely_ns`: with
+  // many connections these words are not in the cache, and waiting for them costs more than
+  // counting.
   static void Prefetch(const layout::HotQuery& hot, std::uint64_t likely_ns) {
     constexpr int kToWrite = 1;
     __builtin_prefetch(&hot.id, kToWrite);
@@ -84,8 +85,8 @@ class QueryStatistics {
     const auto& counters = hot ? hot->counters : table_.entries[entry].counters;
     return counters.min_ns.load(std::memory_order_relaxed);
   }
-  // Takes back an execution that was only the beginning of another: SQLite prepared the statement
-  // anew and ran it again.
+  // Takes back an execution that was only the beginning of a longer one: SQLite prepared the
+  // statement anew and ran it again.
   void TakeBack(layout::HotQuery* hot, std::size_t entry, const Execution& execution);
   // Frames and stall of a commit; `hot` may be nullptr.
   void AddCommit(layout::HotQuery* hot, std::size_t entry, std::uint64_t frames,
@@ -106,7 +107,7 @@ class QueryStatistics {
   QueryTotals ReadTotals() const;
   std::optional<std::string> TextOf(std::uint64_t id) const;
   std::uint64_t evictions() const { return table_.evictions.load(std::memory_order_relaxed); }
-  // Forgets all; the number of statements that went.
+  // Forgets all statements, and returns how many there were.
   std::int64_t Reset();
 
  private:

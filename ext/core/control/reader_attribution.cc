@@ -12,7 +12,7 @@ bool Reads(const ConnectionEntry& connection) {
   return connection.transaction != TransactionState::kNone || connection.started_ns != 0;
 }
 
-// Its statements are not seen, so it may.
+// Its statements are not seen: it may read.
 bool MayRead(const ConnectionEntry& connection) {
   return connection.role == ConnectionRole::kApplication && connection.trace != TraceState::kActive;
 }
@@ -86,7 +86,7 @@ class HeldMark {
     return pids;
   }
 
-  // The connections of the process that are known to read; where there is none, those that may.
+  // The connections of the process that read; where none does, the ones that may.
   std::vector<Reader> CandidatesOf(Pid pid) const {
     std::vector<Reader> candidates;
     for (const auto& counts : {Reads, MayRead}) {
@@ -126,7 +126,7 @@ class HeldMark {
           return connection.pid == pid && connection.id != seen_.asking && MayRead(connection);
         });
   }
-  // Held on a connection without this extension, or in a process without it.
+  // A connection or process without the extension holds it.
   Reader WithoutConnection(Pid pid) const {
     Reader reader = Bare(pid);
     const bool managed = IsManaged(pid);
@@ -180,8 +180,8 @@ std::vector<Reader> AttributeReaders(const ReadersSeen& seen,
     auto of_mark = HeldMark(seen, connections, mark).Readers();
     std::move(of_mark.begin(), of_mark.end(), std::back_inserter(readers));
   }
-  // One connection is on one mark: where it is the only candidate for two, another reader is not
-  // seen.
+  // A connection is on one mark. Where it is the only candidate for two marks, another reader is
+  // not seen.
   for (Reader& reader : readers) {
     if (!reader.connection) continue;
     const auto same = [&](const Reader& other) {

@@ -1,8 +1,8 @@
-// Which connections pin the log: read marks, the processes that hold them, and those of their
-// connections that may be reading, put together.
+// Which connections pin the log: puts together read marks, the processes that hold them, and the
+// connections of these processes that may be reading.
 //
-// A mark is known to be held by a process, not by one of its connections; where several of them
-// read, each is a candidate. Pure: what was seen comes in as arguments.
+// The system names the process that holds a mark, not the connection; where several connections of
+// the process read, each is a candidate. Pure: what was seen comes in as arguments.
 #pragma once
 
 #include <array>
@@ -31,7 +31,7 @@ const char* VerdictName(ReaderVerdict verdict);
 // for readers is such a reader itself.
 std::optional<int> NewestHeldMark(const std::array<bool, kReadMarks>& held, const WalIndex& index);
 
-// What readers of a mark are in the way of. 'checkpoint', 'reset' or nullptr.
+// What readers of a mark block: 'checkpoint', 'reset' or nullptr.
 const char* BlockedBy(int mark, const WalIndex& index);
 
 struct Reader {

@@ -46,7 +46,7 @@ ReplicatorWatch::Outcome ReplicatorWatch::Look(layout::ReplicatorWords& shared, 
     Put(shared.state, static_cast<std::uint64_t>(ReplicatorState::kNone));
     return {ReplicatorState::kNone, false};
   }
-  // Times that lie ahead are of another boot, or the file lies: the wait begins now.
+  // Times in the future are of another boot, or the value is corrupt: the wait begins now.
   const bool times_are_void = Get(shared.sign_ns) > now_ns || Get(shared.looked_ns) > now_ns;
   const bool sign = !was_there || wish == ReplicatorWish::kAlways || times_are_void ||
                     Get(shared.content) != look.content || ShowsAReader(look);

@@ -29,7 +29,7 @@ inline constexpr char kReplicatorTable[] = "_litestream_seq";
 enum class ReplicatorWish : std::uint8_t { kAuto, kAlways, kNever };
 
 enum class ReplicatorState : std::uint8_t {
-  kUnknown,  // nobody has looked yet
+  kUnknown,  // no process has looked yet
   kNone,     // its table is not in the schema
   kThere,
   kGone,  // the table is there, and every look for kWaitNs found no sign of a replicator

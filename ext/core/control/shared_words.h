@@ -77,7 +77,7 @@ inline void Put(layout::Counter& counter, std::uint64_t value) {
 inline void Add(layout::Counter& counter, std::uint64_t n) {
   counter.fetch_add(n, std::memory_order_relaxed);
 }
-// What was there, which is 0 from now on.
+// Returns the value and sets it to 0.
 inline std::uint64_t Take(layout::Counter& counter) {
   return counter.exchange(0, std::memory_order_relaxed);
 }
@@ -88,7 +88,7 @@ inline void Raise(layout::Counter& counter, std::uint64_t value) {
   }
 }
 
-// The owner's way to add: nobody else writes this word.
+// The owner's way to add: no other thread writes this word.
 inline void AddOwn(layout::Counter& counter, std::uint64_t n) { Put(counter, Get(counter) + n); }
 
 }  // namespace walmanager

@@ -1,5 +1,5 @@
-// Which file something is: what a file that was made anew at the same path does not share. Device
-// and inode are not enough, since a file system gives the number of a deleted file to the next one.
+// Which file is meant: a file that was made anew at the same path has another FileId. Device and
+// inode are not enough, since a file system gives the number of a deleted file to a new one.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@ struct FileId {
   // When the file was made, Unix time; 0 where the file system does not say. Two files that are
   // made within one tick of its clock share it.
   std::uint64_t birth_ns = 0;
-  // Of what the file system itself tells its files apart by: 0 where that is not known.
+  // A hash of the handle by which the file system tells its files apart; 0: not known.
   std::uint64_t handle = 0;
 
-  // What is not known of one of them does not tell them apart.
+  // A word that is not known for one of the two files is not compared.
   bool IsSame(const FileId& other) const {
     const auto agree = [](std::uint64_t a, std::uint64_t b) { return a == 0 || b == 0 || a == b; };
     return device == other.device && inode == other.inode && agree(birth_ns, other.birth_ns) &&

@@ -1,9 +1,9 @@
 // The system's table of POSIX file locks, /proc/locks (format: proc_locks(5) and the kernel's
 // fs/locks.c), searched for the locks that SQLite's readers and writers hold on a -shm file.
 //
-// Only text in, facts out: who reads the file is ext/. Lines that do not parse are passed over:
-// the format belongs to somebody else. Pids are those of the reader's pid namespace; a lock of a
-// process outside of it has pid 0.
+// Text in, facts out; ext/system reads the file. Lines that do not parse are skipped, because the
+// kernel owns the format. Pids are numbers of the reading process's PID namespace; the lock of a
+// process outside of that namespace has pid 0.
 #pragma once
 
 #include <cstdint>

@@ -24,8 +24,8 @@ struct FrameHeader {
 LogHeader DecodeLogHeader(std::span<const std::byte, kLogHeaderBytes> bytes);
 FrameHeader DecodeFrameHeader(std::span<const std::byte, kFrameHeaderBytes> bytes);
 
-// The header that a log gets when it starts over with these salts: that of the log before, with the
-// next checkpoint sequence number. nullopt where `before` is no header of a log.
+// The header of a log that starts over with these salts: the previous log's header `before` with
+// the next checkpoint sequence number. nullopt where `before` is not the header of a log.
 std::optional<std::array<std::byte, kLogHeaderBytes>> NextLogHeader(
     std::span<const std::byte, kLogHeaderBytes> before, const LogHeader& salts);
 

@@ -1,6 +1,6 @@
 // The table of mounted file systems, /proc/self/mountinfo (format: proc_pid_mountinfo(5)), searched
-// for the type of the one that a file is on, and for files that are mounted by themselves. Text in,
-// a fact out: who reads the file is ext/. Lines that do not parse are passed over.
+// for the type of the file system that a file is on, and for files that are mounted by themselves.
+// Text in, a fact out; ext/system reads the file. Lines that do not parse are skipped.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // The wal-index (-shm file) as SQLite lays it out: https://www.sqlite.org/walformat.html,
 // section 2.
 //
-// Only what is needed to know how far the log, the checkpoint and the readers are. The bytes come
-// from memory that other threads and processes write while we look, so a header counts only if its
-// two copies agree. All functions are pure: bytes in, facts out.
+// Only what is needed to know how far the log, the checkpoint and the readers are. Other threads
+// and processes write the bytes while they are read, so a header counts only if its two copies
+// agree. All functions are pure: bytes in, facts out.
 #pragma once
 
 #include <array>
@@ -38,7 +38,7 @@ bool IsLogMagic(std::span<const std::byte> bytes);
 struct LogEnd {
   std::uint32_t salt1 = 0;
   std::uint32_t max_frame = 0;
-  // As the control file has it in one word.
+  // Both in one word, as the control file has them.
   std::uint64_t position() const { return std::uint64_t{salt1} << 32 | max_frame; }
   bool operator==(const LogEnd&) const = default;
 };

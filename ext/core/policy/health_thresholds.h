@@ -1,5 +1,5 @@
-// From which values on the checks of system_health are a warning or critical, unless somebody sets
-// it otherwise: each threshold is a setting `<check>.warning` or `<check>.critical`.
+// The default values from which on a check of system_health is a warning or critical. Each
+// threshold is a setting `<check>.warning` or `<check>.critical`.
 //
 // To add a check: one line in kHealthThresholds. Where lower values are worse, `critical` is below
 // `warning`.
@@ -43,16 +43,16 @@ inline constexpr auto kHealthThresholds = std::to_array<HealthThreshold>({
     {"cache_hit_ratio", "", 0.5, kNoThreshold, 0, 1, "Pages found in a cache, of those wanted in an hour"},
     {"idle_in_transaction", "ms", 10'000, 60'000, 0, 1e9, "How long a connection does nothing within a transaction"},
     {"long_transaction", "ms", 60'000, 600'000, 0, 1e9, "How long a transaction is open"},
-    {"unfinished_statement", "ms", 10'000, 60'000, 0, 1e9, "How long nobody fetches from a statement that has not ended"},
+    {"unfinished_statement", "ms", 10'000, 60'000, 0, 1e9, "How long a statement that has not ended returns no row"},
     {"transactions_upgraded", "", 100, kNoThreshold, 1, 1e9, "Transactions of an hour that began with a read and then wrote; one that failed at that counts as ten"},
     {"unmanaged_processes", "", 1, kNoThreshold, 1, 1e6, "Processes that do not load this"},
     {"backup_age", "h", 168, kNoThreshold, 0, 1e6, "Since the last wal_backup()"},
 });
 // clang-format on
 
-// What follows is made of these lines when this is compiled.
+// The rest is built from these lines while this is compiled.
 
-// Text of its own. One that is too long does not compile.
+// Text that is built while this is compiled. A text that is too long does not compile.
 template <std::size_t N>
 struct FixedText {
   char text[N] = {};

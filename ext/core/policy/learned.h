@@ -1,4 +1,4 @@
-// What the checkpoint engine learns about a database while it works, and what follows from it. The
+// What the checkpoint engine learns about a database while it works, and its conclusions. The
 // values stand in the control file, where all processes share them; wal_config shows each as
 // `learned.<name>`.
 //
@@ -48,21 +48,22 @@ class Learned {
     return values_[static_cast<std::size_t>(value)];
   }
   std::optional<double> at(std::size_t index) const { return values_[index]; }
-  // Ignores what is no positive number: the bytes of the control file are not trusted.
+  // Ignores a value that is not a positive number: the bytes of the control file are not trusted.
   void Set(std::size_t index, double value);
 
   void PassEnded(const Pass& pass);
   // A committing thread finished the remainder.
   void Finished(std::uint64_t duration_ns);
-  // Where commits sync by themselves they wait for whatever else is being synced. Where a frame
-  // costs over seven microseconds, since pages lie apart or the disk is slow, nothing more is
-  // synced beside them: the database is left to the commit that finishes, at four times the frames,
-  // when a page that was written often is synced once. Until that takes under three milliseconds: a
-  // short log is written faster. After a pass beside them that synced, and after such a finish.
+  // Where commits sync by themselves, a sync of the background thread makes them wait. If a frame
+  // costs over seven microseconds, because pages lie apart or the disk is slow, the thread stops
+  // syncing: the commit that finishes a log of four times the frames syncs the database, and a page
+  // that was written often is synced once. The multiple returns to 1 when such a finish takes under
+  // three milliseconds, since a short log is written faster. Call SyncedBeside() after a pass that
+  // synced beside commits, and FinishedWithSync() after a finish that synced.
   void SyncedBeside();
   void FinishedWithSync(std::uint64_t duration_ns);
-  // A reader was seen to hold its mark for so long; one of over a second counts as a second, so
-  // that it is forgotten after some that are short.
+  // A reader held its mark for so long. Over a second counts as a second, so that some short
+  // readers make up for a long one.
   void ReaderLeft(std::uint64_t held_ns);
 
   // The remainder that a commit may finish: as many frames as cost half a millisecond beyond the
@@ -70,7 +71,7 @@ class Learned {
   std::uint32_t FinishFrames(const SettingValues& settings) const;
   // Where commits sync: the length of the log at which it starts over.
   std::uint32_t Multiple() const;
-  // Whether it pays that a commit waits for readers for up to `budget_ns`: they last no longer than
+  // Whether a commit should wait for readers for up to `budget_ns`: readers last no longer than
   // that, or nothing is known of them.
   bool WaitPays(std::uint64_t budget_ns) const;
 

@@ -11,22 +11,22 @@
 
 namespace walmanager {
 
-// Frames before which no built-in rule but that for time can hold: checkpoint_frames or a quarter
-// of wal_limit_bytes, the smaller in bytes.
+// In a log of fewer frames no built-in rule can hold except the one for time: checkpoint_frames or
+// a quarter of wal_limit_bytes, the smaller in bytes.
 std::int64_t DueFrames(const SettingValues& values, std::uint32_t page_size);
 
 // Whether the condition names a fact that changes while no connection commits.
 bool AsksForTime(const Rule& rule);
 
 struct LookPlan {
-  std::uint64_t look_frame = 0;      // the commit that reaches it looks
-  std::uint64_t wait_frame = 0;      // from it on a commit waits for the background thread,
-  std::uint64_t wait_ns = 0;         // for so long
-  std::uint64_t pressure_frame = 0;  // from it on commits are slowed; all ones: never
+  std::uint64_t look_frame = 0;      // the commit that reaches this frame looks
+  std::uint64_t wait_frame = 0;      // from this frame on a commit waits for the background thread,
+  std::uint64_t wait_ns = 0;         // for at most so long
+  std::uint64_t pressure_frame = 0;  // beyond this frame commits are slowed; all ones: never
 };
 
-// `rules`: of the strategy in force, empty where it is not known yet. `brake_frame`: from it on
-// commits pause beside a copier; 0: none copies.
+// `rules`: of the strategy in force, empty where it is not known yet. `brake_frame`: from this
+// frame on commits pause while the background thread copies; 0: it does not copy.
 LookPlan PlanLook(const WalIndex& index, const SettingValues& values, std::span<const Rule> rules,
                   std::uint64_t brake_frame);
 

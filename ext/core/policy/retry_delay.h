@@ -13,8 +13,8 @@ class RetryDelay {
   static constexpr std::uint64_t kFirstNs = 5'000'000;
   static constexpr std::uint64_t kLongestNs = 100'000'000;
 
-  // An attempt at `now_ns` moved nothing. True where the delay reaches its longest by this: the
-  // attempts have been in vain for as long as makes it worth a line in the checkpoint log.
+  // An attempt at `now_ns` moved nothing. True where the delay reaches its longest by this attempt:
+  // then the attempts have failed for long enough to deserve a line in the checkpoint log.
   bool MovedNothing(std::uint64_t now_ns);
   // An attempt moved something, or there was nothing to move.
   void Reset() { delay_ns_ = not_before_ns_ = 0; }

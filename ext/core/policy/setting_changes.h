@@ -1,4 +1,4 @@
-// What a change of settings changed, in words for wal_alerts. Pure.
+// Describes what a change of the settings changed, for wal_alerts. Pure.
 #pragma once
 
 #include <string>

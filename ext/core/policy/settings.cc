@@ -25,41 +25,38 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
     {"checkpoint_interval_ms", SettingKind::kInteger, 60'000, 100, 86'400'000, "ms",
      "Time after the last checkpoint at which one is due if there is anything to move."},
     {"stall_budget_ms", SettingKind::kInteger, 50, 0, 10'000, "ms",
-     "The most that a commit waits for readers under a built-in strategy, whose rules say 10 to "
-     "50; "
-     "rules of your own say it themselves. 0: it never waits."},
+     "The longest time that a commit waits for readers under a built-in strategy, whose rules "
+     "allow 10 to 50 ms. Rules of your own have their own budget. 0: a commit never waits."},
     {"backpressure", SettingKind::kSwitch, 0, 0, 1, "",
-     "Commits wait as the log grows past its limit: 1 ms each at 10 % beyond it, 100 ms at twice "
-     "the "
-     "limit, so that the disk does not fill."},
+     "Commits wait when the log has grown past its limit, so that the disk does not fill: 1 ms "
+     "each at 10 % beyond the limit, 100 ms at twice the limit."},
     {"slow_query_ms", SettingKind::kInteger, 100, 0, 3'600'000, "ms",
-     "From here on a statement counts as slow, and its plan is kept."},
+     "A statement that takes at least this long counts as slow, and its plan is kept."},
     {"statement_metrics", SettingKind::kSwitch, 1, 0, 1, "",
      "Statements are measured: query_performance."},
     {"sample_interval_ms", SettingKind::kInteger, 1000, 10, 3'600'000, "ms",
-     "Time between two looks at what changed without a commit of ours: settings, the control file, "
-     "rules that depend on time."},
+     "Time between two samples, and between two looks at what changes without a commit: settings, "
+     "the control file, rules that depend on time."},
     {"max_queries", SettingKind::kInteger, 1000, 10, 1024, "",
-     "Statements that are told apart in query_performance; those not seen for the longest time "
-     "make "
-     "room."},
+     "The most statements that query_performance has a row for. Statements that have not run for "
+     "the longest time make room."},
     {"auto_optimize", SettingKind::kSwitch, 0, 0, 1, "",
-     "PRAGMA optimize is run on a connection of ours when nobody has committed for ten seconds, at "
-     "most once an hour. While it writes, others find the database locked for a moment."},
+     "walmanager runs PRAGMA optimize, at most once an hour, when no connection has committed for "
+     "ten seconds. While it writes, other connections find the database locked for a moment."},
     {"read_pool_size", SettingKind::kInteger, 20, 0, 256, "",
      "The most connections that read_pool() opens per process; 0: its statements run on the "
      "caller's connection, one after the other."},
     {"read_pool_timeout_ms", SettingKind::kInteger, 30'000, 1, 3'600'000, "ms",
-     "The most that a call of read_pool() takes, with the time that its caller takes to fetch "
-     "rows. On the caller's own connection it is looked at between two rows."},
+     "The longest time for a call of read_pool(), including the time in which its caller fetches "
+     "rows. On the caller's own connection the time is checked between two rows."},
     {"alert_interval_ms", SettingKind::kInteger, 5000, 50, 3'600'000, "ms",
      "Time between two evaluations of system_health for wal_alerts."},
     {"alert_samples", SettingKind::kInteger, 3, 1, 100, "",
      "Evaluations in a row that must find a check worse before an alert is raised."},
     {"replicator", SettingKind::kChoice, 0, 0, std::size(kReplicatorChoices) - 1, "",
-     "Who checkpoints a database with Litestream's table _litestream_seq. auto: Litestream, until "
-     "every look for 60 s found no sign of it; then this extension, until it is there again. "
-     "always: Litestream. never: the table is ignored.",
+     "Which program checkpoints a database with Litestream's table _litestream_seq. auto: "
+     "Litestream, until every look for 60 s found no sign of it; then walmanager, until Litestream "
+     "is there again. always: Litestream. never: the table is ignored.",
      kReplicatorChoices},
 }};
 
@@ -173,7 +170,7 @@ std::string AllowedValues(const SettingSpec& spec) {
 bool IsInRange(const SettingSpec& spec, std::int64_t value) {
   if (spec.kind != SettingKind::kReal) return value >= spec.minimum && value <= spec.maximum;
   const auto real = std::bit_cast<double>(value);
-  // Not so of a NaN.
+  // False for a NaN.
   return real >= std::bit_cast<double>(spec.minimum) && real <= std::bit_cast<double>(spec.maximum);
 }
 

@@ -59,7 +59,8 @@ inline constexpr std::size_t kNamedSettingCount = static_cast<std::size_t>(Setti
 inline constexpr std::size_t kSettingCount = kNamedSettingCount + kThresholdSettingCount;
 
 std::span<const SettingSpec> SettingSpecs();
-// Those whose names are identifiers, which conditions of rules may use: all but the thresholds.
+// The settings that conditions of rules may use, because their names are identifiers: all but the
+// thresholds.
 std::span<const SettingSpec> NamedSettingSpecs();
 // In any case of letters.
 std::optional<std::size_t> FindSetting(std::string_view name);
@@ -69,13 +70,13 @@ std::string AllowedValues(const SettingSpec& spec);
 bool IsInRange(const SettingSpec& spec, std::int64_t value);
 // The value as SQL shows it: INTEGER, REAL, or TEXT.
 Value ShownSetting(const SettingSpec& spec, std::int64_t value);
-// What `value` of SQL is as a setting's; nullopt where it is not one of AllowedValues. A whole
-// number may be REAL, a real one INTEGER, and both may be TEXT that is exactly a number, as in a
-// column with numeric affinity. A switch is 'on', 'off', 1 or 0, a choice one of its words; words
-// may be in any case of letters.
+// The word of a setting for a value of SQL; nullopt where the value is not one of AllowedValues. A
+// whole number may be REAL, a real number INTEGER, and both may be TEXT that is exactly a number, as
+// in a column with numeric affinity. A switch is 'on', 'off', 1 or 0, a choice one of its words, in
+// any case of letters.
 std::optional<std::int64_t> GivenSetting(const SettingSpec& spec, const Value& value);
 
-// The values in force in one database: what was set, else the default. A plain value; copy freely.
+// The values in force in one database: each as it was set, or the default. A plain value.
 class SettingValues {
  public:
   SettingValues();
@@ -85,9 +86,9 @@ class SettingValues {
   std::int64_t at(std::size_t index) const { return values_[index]; }
   // Of a setting that is a real number.
   double RealAt(std::size_t index) const { return std::bit_cast<double>(values_[index]); }
-  // Ignores what is out of range: the bytes of the control file are not trusted.
+  // Ignores a value out of range: the bytes of the control file are not trusted.
   void Set(std::size_t index, std::int64_t value);
-  // For what this process cannot have as it was set.
+  // For a value that is more than this process can have.
   void Lower(Setting setting, std::int64_t most) {
     std::int64_t& value = values_[static_cast<std::size_t>(setting)];
     if (value > most) value = most;

@@ -50,7 +50,7 @@ std::vector<Rule> StoredSettings::RulesOf(std::string_view name) const {
   const auto builtin = BuiltinRules();
   std::copy_if(builtin.begin(), builtin.end(), std::back_inserter(found), wanted);
   if (found.empty()) std::copy_if(rules.begin(), rules.end(), std::back_inserter(found), wanted);
-  // Stored in this order already, but the bytes of the control file are not trusted.
+  // They are stored in this order, but the bytes of the control file are not trusted.
   std::stable_sort(found.begin(), found.end(),
                    [](const Rule& a, const Rule& b) { return a.priority < b.priority; });
   return found;

@@ -1,7 +1,7 @@
-// What has been set for a database, by whom and when, and the rules by which it may change. This is
-// the content of the control file's settings; defaults are not stored.
+// The settings and strategies of a database as the control file stores them, with the process and
+// time of each change, and the rules by which they may change. Defaults are not stored.
 //
-// Plain values; the functions check first and change after, so an error leaves all as it was. The
+// Plain values; a function checks first and changes after, so an error changes nothing. The
 // caller holds the settings lock of the database (control_file.h) while it changes them.
 #pragma once
 
@@ -17,7 +17,7 @@
 
 namespace walmanager {
 
-// Who changes what, and when: "python3 (pid 4711)", Unix time.
+// The process that makes a change, and when: "python3 (pid 4711)", Unix time.
 struct ChangeMark {
   std::string by;
   std::int64_t at_ms = 0;

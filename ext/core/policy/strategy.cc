@@ -57,9 +57,9 @@ std::optional<RuleRuns> ParseRuns(std::string_view text) {
 }
 
 std::span<const Rule> BuiltinRules() {
-  // `limit`: the log is beyond its limit although frames were copied, since at no commit was all of
-  // it moved and nobody reading. A short wait finds that moment, and the next commit starts the log
-  // over.
+  // `limit`: frames were copied, and still the log is beyond its limit, because at no commit all
+  // frames were moved and no reader was there. A short wait finds such a moment, and the next
+  // commit starts the log over.
   constexpr auto kInline = RuleRuns::kInline;
   constexpr auto kBackground = RuleRuns::kBackground;
   constexpr char kBeyondLimit[] =
@@ -77,7 +77,8 @@ std::span<const Rule> BuiltinRules() {
       Builtin("high_concurrency", 20, "frames", kBackground,
               "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4"),
       Builtin("high_concurrency", 30, "interval", kBackground, kInterval),
-      // To finish costs a commit two syncs: seldom enough to be beyond its 99.9th percentile.
+      // A finish costs a commit two syncs, so it must be so seldom that it is beyond the 99.9th
+      // percentile.
       Builtin("low_latency", 10, "limit", kInline, kBeyondLimit, 10),
       Builtin("low_latency", 20, "frames", kBackground,
               "pending_frames >= 4 * checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4"),

@@ -1,8 +1,8 @@
 // A checkpoint strategy is its rules, in priority order; the first whose condition holds says what
 // to do. Built-in strategies are rows like any other.
 //
-// Facts go in, a decision comes out. What a condition means is SQLite's business: the caller passes
-// a function that evaluates one. Nothing here keeps state; all functions are pure.
+// Facts go in, a decision comes out. SQLite evaluates the conditions: the caller passes a function
+// for that. Nothing here keeps state; all functions are pure.
 #pragma once
 
 #include <cstdint>

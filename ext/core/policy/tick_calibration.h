@@ -17,8 +17,8 @@ struct TickCalibration {
   mutable std::atomic<std::uint64_t> until_ticks{0};  // 0: not known yet, or no more
   void Void() const { until_ticks.store(0, std::memory_order_relaxed); }
 
-  // Sets `*ns`. False where the calibration does not tell: it is over, or the counter has started
-  // again, as it does on some machines when they wake from a suspend.
+  // Sets `*ns`. False where the calibration is of no use: its time is over, or the counter has
+  // started again, as on some machines after a suspend.
   bool At(std::uint64_t ticks, std::uint64_t* ns) const {
     if (ticks >= until_ticks.load(std::memory_order_relaxed)) return false;
     const auto since =

@@ -1,6 +1,6 @@
 // PRAGMA page_size and PRAGMA auto_vacuum, as a program sets them. SQLite ignores them silently
 // once the database has pages, until VACUUM makes it anew, and page_size also then in WAL mode
-// (https://www.sqlite.org/pragma.html#pragma_page_size). So what was asked for is kept, for
+// (https://www.sqlite.org/pragma.html#pragma_page_size). So the wished values are kept for
 // system_health. Pure.
 #pragma once
 

@@ -1,10 +1,9 @@
 // A statement's fingerprint: its text without what changes from call to call, so that executions of
 // the same statement share a row in query_performance, and no data of the host's is shown there.
 //
-// The rule that must not break: no literal gets out. Where a name in double quotes stands at a
-// place at which SQLite could take it for a string (any place where a value may stand), it is one
-// to us:
-// "?". It stays only where the grammar allows nothing but a name. In doubt: "?".
+// The rule that must not break: no literal gets out. SQLite may take a name in double quotes for a
+// string wherever a value may stand, so there it becomes "?", too. It stays only where the grammar
+// allows nothing but a name. In doubt: "?".
 //
 // Comments go, spacing is fixed, keywords are in upper case and other words in lower case; literals
 // and parameters are "?"; IN lists of those are "(...)", rows of VALUES like the first ", ...".
@@ -29,7 +28,7 @@ struct NormalizedQuery {
   std::string text;
 };
 
-// Of the first statement in `sql`; what follows its semicolon is not looked at. Any bytes will do.
+// Of the first statement in `sql`; the text after its semicolon is ignored. Any bytes will do.
 // A text of more than `max_text` bytes is cut at a whole UTF-8 character and ends in "…", which is
 // within `max_text`; the id is of the whole all the same.
 NormalizedQuery Normalize(std::string_view sql, std::size_t max_text);

@@ -120,7 +120,7 @@ void NormalizedText::Comma() {
   last_ = Last::kComma;
 }
 
-// The list holds something else: what was held back is written after all.
+// The list holds something else: write the text that was held back.
 void NormalizedText::WriteInList() {
   const InList list = std::exchange(in_list_, InList{});
   if (list.has_ellipsis) Ellipsis();

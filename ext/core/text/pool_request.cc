@@ -45,7 +45,7 @@ Result<std::vector<std::string>> ParseStatements(const std::string& sql) {
   return statements;
 }
 
-// One statement's parameters, `owner`: whose, for messages.
+// The parameters of one statement. `owner`: names the statement in messages.
 Result<Shared> ParseParameters(const std::string& owner, const Json& json) {
   auto parameters = std::make_shared<PoolParameters>();
   if (json.kind == Json::Kind::kValue && json.value.is_null()) return Shared(parameters);
@@ -169,7 +169,7 @@ std::string NameOf(const Token& token) {
   return AsciiLowered(text);
 }
 
-// Functions that act: ours, but for the one that tells versions, and SQLite's loader.
+// Functions that act: walmanager's, except the one that tells versions, and SQLite's loader.
 bool Acts(const std::string& function) {
   return function == "load_extension" ||
          (function.rfind("wal_", 0) == 0 && function != "wal_version");

@@ -46,16 +46,16 @@ struct PoolRequest {
   std::optional<std::int64_t> timeout_ms, statement_timeout_ms;
 };
 
-// The error names the statement, counted from 1, and the parameter. A name that no statement has is
-// one; so is a statement that begins as none that only reads.
+// The error names the statement, counted from 1, and the parameter. A parameter name that no
+// statement has is an error, and so is a statement whose first word is not that of a read.
 Result<PoolRequest> ParsePoolRequest(const std::string& sql,
                                      const std::optional<std::string>& parameters_json);
 
 // Whether the PRAGMA only reads. Lower case.
 bool PragmaOnlyReads(std::string_view name, bool has_argument);
 
-// An error where the statement is none that reads, by its words alone: what it does in fact is for
-// the engine to say. What stands behind EXPLAIN is judged, too: SQLite runs many a PRAGMA while it
+// An error where the statement, by its words alone, is not one that only reads; the engine says
+// what it really does. A statement after EXPLAIN is judged, too: SQLite runs many a PRAGMA while it
 // compiles it.
 Status LooksLikeReading(std::string_view sql);
 

@@ -8,8 +8,8 @@
 namespace walmanager {
 
 // IN (...) is given three parameters, and the rows of VALUES that were left out stay out. Empty
-// where the text was cut: what it said is not known. Whether SQLite accepts the rest is for SQLite
-// to say: a string that stood for a name is lost, for example.
+// where the text was cut, since its end is not known. SQLite may still refuse the text: a string
+// that stood for a name is lost, for example.
 std::string PreparableText(std::string_view normalized);
 
 // `sql` up to its RETURNING, which SQLite refuses where the table is a virtual one.

@@ -1,5 +1,5 @@
-// The words that are keywords to us, in every process and with every SQLite alike: a keyword that a
-// later SQLite adds stays an identifier here, or the same statement would change its query_id.
+// The words that are keywords here, the same in every process and with every SQLite: a keyword that
+// a later SQLite adds stays an identifier, or the same statement would change its query_id.
 //
 // These are the 147 of https://www.sqlite.org/lang_keywords.html (3.35 to 3.50), and TRUE and
 // FALSE, which SQLite takes for constants where no column has the name. Pure.
@@ -12,8 +12,8 @@
 
 namespace walmanager {
 
-// Up to kReserved exclusively: words that may also be the name of a table or column. Those that
-// nobody needs to tell apart are kAnyName and kReserved.
+// Before kReserved: words that may also be the name of a table or column. Words that need not be
+// told apart are kAnyName and kReserved.
 enum class Keyword : std::uint8_t {
   kNone,  // no keyword
   kAnyName,

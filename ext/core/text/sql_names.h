@@ -1,4 +1,5 @@
-// The names in an SQL text, by its tokens alone: more than name anything, but none too few. Pure.
+// The names in an SQL text, by its tokens alone: also words that name nothing, but no name is
+// missed. Pure.
 #pragma once
 
 #include <set>

@@ -25,7 +25,7 @@ enum class TokenKind : std::uint8_t {
   kComma,
   kSemicolon,
   kDot,
-  kEllipsis,  // "...": not SQLite's; it stands in normalized text for what was left out
+  kEllipsis,  // "...": not SQLite's; in normalized text it stands for omitted items
 };
 
 struct Token {

@@ -56,8 +56,8 @@ bool Mentions(const char* sql, const char* name) {
   return false;
 }
 
-// A mode that needs the database for itself, and is not the one in which ours are open: many
-// programs set that on every connection.
+// A mode that needs the database for itself. The mode in which own connections are open is not one:
+// many programs set it on every connection.
 bool Changes(const char* sql, const char* name, const char* mode_of_ours) {
   const char* value = ValueOf(sql, name);
   return value && !StartsWith(value, mode_of_ours);

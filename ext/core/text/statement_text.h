@@ -1,7 +1,8 @@
-// What a statement is about to do, as far as its text says and we must know before it runs.
+// What a statement is about to do, as far as its text says so and the extension must know before it
+// runs.
 //
-// A look at the first words, not a parser: it is called before every statement of the host. A text
-// that is taken for more than it is costs a look or a closed idle connection, nothing else. Pure.
+// It looks at the first words and does not parse, since it is called before every statement of the
+// host. A wrong guess costs a look at the log or closes an idle connection, nothing else. Pure.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ enum class StatementKind : std::uint8_t {
   kOther,
   kSetsAutocheckpoint,   // PRAGMA wal_autocheckpoint=N: it already did so when it was prepared
   kReadsAutocheckpoint,  // PRAGMA wal_autocheckpoint
-  // PRAGMA journal_mode=X but wal, locking_mode=X but normal: nothing of ours shall be in its way.
+  // PRAGMA journal_mode=X but wal, locking_mode=X but normal: own connections close before it.
   kWantsDatabase,
   kCheckpoints,      // PRAGMA wal_checkpoint: likewise
   kSetsSynchronous,  // PRAGMA synchronous=X
@@ -34,7 +35,7 @@ struct CheckpointPragma {
 };
 CheckpointPragma ReadCheckpointPragma(std::string_view sql);
 
-// Whether the value that such a PRAGMA sets is written as 0, as a program writes what it has read.
+// Whether such a PRAGMA sets the value 0, written as a program writes a 0 that it has read.
 bool SetsAutocheckpointToZero(const char* sql);
 
 }  // namespace walmanager
