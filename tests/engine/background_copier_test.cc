@@ -1,0 +1,159 @@
+#include "ext/checkpoint/background_copier.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "ext/core/base/time_units.h"
+#include "ext/system/clock.h"
+#include "tests/engine/wal_database.h"
+
+namespace walmanager {
+namespace {
+
+class BackgroundCopierTest : public testing::Test {
+ protected:
+  ~BackgroundCopierTest() override {
+    copier_.Stop();
+    state_.connections.Close();
+  }
+
+  ControlRegion& region() { return file_->region(); }
+  // Rows in the log of which a managed commit has told the control file.
+  void CommitRecorded(int rows) {
+    database_.Commit(rows);
+    bool reset = false;
+    const LogEnd end = database_.Look().end();
+    (void)region().AdvanceLog(end.salt1, end.max_frame, &reset);
+  }
+  // Ten frames are due, and the thread looks every 10 ms.
+  void MakeCopyingDue() {
+    ChangeSetting(region(), Setting::kCheckpointFrames, 10);
+    ChangeSetting(region(), Setting::kSampleIntervalMs, 10);
+    const MutexLock lock(state_.mutex);
+    ASSERT_TRUE(state_.FollowSettings().ok());
+    state_.PlanNextLook(database_.Look(), MonotonicNs());
+  }
+  bool HandOver(const HostConnection& host, std::uint64_t rest_ns = 0) {
+    const MutexLock lock(state_.mutex);
+    return copier_.HandOver(host, rest_ns);
+  }
+  bool HandOver() { return HandOver(database_.host()); }
+  // Whether the thread looks `more` times from now on.
+  bool WaitForLooks(int more) {
+    const int looks = looks_ + more;
+    return WaitUntil([&] { return looks_ >= looks; });
+  }
+
+  WalDatabase database_;
+  std::unique_ptr<ControlInUse> control_ = MakeControl(database_);
+  std::shared_ptr<ControlFile> file_ = control_->Get();
+  CheckpointState state_{database_.path(), database_.id(), *control_};
+  std::atomic<int> looks_{0}, wanted_{0};
+  BackgroundCopier copier_{state_,
+                           {.look = [this] { ++looks_; }, .make_if_wanted = [this] { ++wanted_; }}};
+};
+
+TEST_F(BackgroundCopierTest, ThereIsNoThreadForAConnectionThatIsNotTraced) {
+  HostConnection host = database_.host();
+  host.traced = false;
+  EXPECT_FALSE(HandOver(host));
+  EXPECT_FALSE(copier_.has_thread());
+  EXPECT_TRUE(HandOver());
+  EXPECT_TRUE(copier_.has_thread());
+}
+
+TEST_F(BackgroundCopierTest, ThereIsNoThreadWhileCommitsCopyByThemselves) {
+  state_.inline_period.Begin(MonotonicNs(), "a test");
+  EXPECT_FALSE(HandOver());
+  EXPECT_FALSE(copier_.has_thread());
+}
+
+TEST_F(BackgroundCopierTest, ThereIsNoThreadWhenTheLastConnectionCloses) {
+  state_.stopping = true;
+  EXPECT_FALSE(HandOver());
+  EXPECT_FALSE(copier_.has_thread());
+}
+
+TEST_F(BackgroundCopierTest, TheThreadCopiesAndLeavesTheRemainderToACommit) {
+  MakeCopyingDue();
+  CommitRecorded(40);
+  ASSERT_TRUE(HandOver());
+  ASSERT_TRUE(WaitUntil([&] { return !region().ReadCheckpointLog().empty(); }));
+  EXPECT_EQ(database_.RowsWithoutLog(), 40);
+  const ControlRegion::Prepared prepared = region().prepared();
+  EXPECT_EQ(prepared.salt1, database_.Look().salt1);
+  EXPECT_GT(prepared.frames, 0u);
+  EXPECT_EQ(prepared.rule, 2u);  // 'frames', the second one of conversation_workload
+  const CheckpointEntry line = region().ReadCheckpointLog().back();
+  EXPECT_EQ(line.origin, CheckpointOrigin::kBackground);
+  EXPECT_EQ(line.rule, "frames");
+  EXPECT_EQ(line.result, CheckpointResult::kComplete);
+  EXPECT_EQ(line.moved_frames, database_.Look().max_frame);
+  // Nothing in the control file says that it is still at work.
+  EXPECT_TRUE(WaitUntil([&] { return region().engine().at_work_until_ns.load() == 0; }));
+}
+
+TEST_F(BackgroundCopierTest, TheThreadCopiesNothingThatNoConnectionWants) {
+  MakeCopyingDue();
+  CommitRecorded(40);
+  state_.wishes.Change(CheckpointWish::kNone, CheckpointWish::kUnwanted);
+  ASSERT_TRUE(HandOver());
+  ASSERT_TRUE(WaitForLooks(3));
+  EXPECT_EQ(database_.Look().backfill, 0u);
+  // Another connection wants it.
+  state_.wishes.Change(CheckpointWish::kNone, CheckpointWish::kWanted);
+  EXPECT_TRUE(WaitUntil([&] { return database_.Look().complete(); }));
+}
+
+TEST_F(BackgroundCopierTest, TheThreadCopiesNothingBeforeARuleHolds) {
+  MakeCopyingDue();
+  CommitRecorded(2);
+  ASSERT_LT(database_.Look().max_frame, 10u);
+  ASSERT_TRUE(HandOver());
+  ASSERT_TRUE(WaitForLooks(3));
+  EXPECT_EQ(database_.Look().backfill, 0u);
+}
+
+TEST_F(BackgroundCopierTest, AThreadThatRestsLooksWhenItIsWoken) {
+  MakeCopyingDue();
+  CommitRecorded(40);
+  ASSERT_TRUE(HandOver(database_.host(), /*rest_ns=*/3'600'000 * kMs));
+  sqlite3_sleep(50);
+  EXPECT_EQ(looks_, 0);
+  EXPECT_EQ(database_.Look().backfill, 0u);
+  ASSERT_TRUE(HandOver());
+  EXPECT_TRUE(WaitUntil([&] { return database_.Look().complete(); }));
+}
+
+TEST_F(BackgroundCopierTest, FramesOfCommitsThatReachedNoHookAreCounted) {
+  MakeCopyingDue();
+  database_.Commit(40);
+  ASSERT_TRUE(HandOver());
+  EXPECT_TRUE(WaitUntil([&] {
+    return region().ReadCommits(/*with_histogram=*/false).frames_written ==
+           database_.Look().max_frame;
+  }));
+  EXPECT_EQ(wanted_, 1);
+}
+
+TEST_F(BackgroundCopierTest, ARemainderThatGrewIsPreparedNoMore) {
+  const MutexLock lock(state_.mutex);
+  region().SetPrepared({1, 100, 2});
+  copier_.RemainderGrew(region(), 2);
+  EXPECT_EQ(region().prepared().frames, 0u);
+}
+
+TEST_F(BackgroundCopierTest, AStoppedThreadLooksNoMore) {
+  MakeCopyingDue();
+  ASSERT_TRUE(HandOver());
+  ASSERT_TRUE(WaitForLooks(2));
+  copier_.Stop();
+  const int looks = looks_;
+  EXPECT_FALSE(state_.connections.cancelled());
+  sqlite3_sleep(50);
+  EXPECT_EQ(looks_, looks);
+}
+
+}  // namespace
+}  // namespace walmanager

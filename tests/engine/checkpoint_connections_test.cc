@@ -1,0 +1,107 @@
+#include "ext/checkpoint/checkpoint_connections.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "ext/engine/own_vfs.h"
+#include "tests/engine/checkpoint_parts.h"
+
+namespace walmanager {
+namespace {
+
+class CheckpointConnectionsTest : public CheckpointParts {};
+
+TEST_F(CheckpointConnectionsTest, OpenOnlyWithPermissionAndSeeTheProgramsLog) {
+  EXPECT_EQ(connections_.Open(), Allowed::kNotNow);
+  EXPECT_EQ(connections_.Look(), std::nullopt);
+  database_.Commit(5);
+  OpenConnections();
+  EXPECT_TRUE(connections_.open());
+  EXPECT_EQ(connections_.times_opened(), 1u);
+  EXPECT_EQ(shown_, 1);
+  ASSERT_TRUE(connections_.Look());
+  EXPECT_EQ(connections_.Look()->end(), database_.Look().end());
+  connections_.Close();
+  EXPECT_EQ(shown_, 0);
+  EXPECT_FALSE(connections_.open());
+  connections_.Revoke();
+  EXPECT_EQ(connections_.Open(), Allowed::kNotNow);
+}
+
+TEST_F(CheckpointConnectionsTest, FindTheMarkThatAReaderHolds) {
+  database_.Commit(5);
+  OpenConnections();
+  EXPECT_FALSE(connections_.IsPinned());
+  OwnedDb reader = database_.OpenReader();
+  EXPECT_TRUE(connections_.IsPinned());
+  auto held = connections_.TryReadMarks();
+  ASSERT_TRUE(held);
+  EXPECT_EQ(std::count(held->begin(), held->end(), true), 1);
+  EXPECT_FALSE((*held)[0]);  // it reads from the log
+  reader.reset();
+  EXPECT_FALSE(connections_.IsPinned());
+  held = connections_.TryReadMarks();
+  ASSERT_TRUE(held);
+  EXPECT_EQ(std::count(held->begin(), held->end(), true), 0);
+}
+
+TEST_F(CheckpointConnectionsTest, AreNeverOpenedBesideLockingModeExclusive) {
+  // Set before the first use of the log, so that the connection keeps its wal-index to itself.
+  database_.Run(
+      "PRAGMA journal_mode=DELETE; PRAGMA locking_mode=EXCLUSIVE; "
+      "PRAGMA journal_mode=WAL");
+  database_.Commit(1);
+  EXPECT_EQ(connections_.Permit(database_.host()), Allowed::kNever);
+  EXPECT_EQ(connections_.unguarded_because().rfind("locking_mode is EXCLUSIVE", 0), 0u)
+      << connections_.unguarded_because();
+}
+
+TEST_F(CheckpointConnectionsTest, AreNotOpenedWhereTheLogIsGoneFromItsPath) {
+  ASSERT_EQ(connections_.Permit(database_.host()), Allowed::kYes);
+  const std::string aside = database_.wal_path() + ".aside";
+  std::filesystem::rename(database_.wal_path(), aside);
+  EXPECT_EQ(connections_.Open(), Allowed::kNever);
+  EXPECT_EQ(connections_.unguarded_because(), "the -wal file is not to be found at its path");
+  // Nothing is tried for ten seconds, also where the file is back.
+  std::filesystem::rename(aside, database_.wal_path());
+  EXPECT_EQ(connections_.Open(), Allowed::kNever);
+  EXPECT_EQ(connections_.times_opened(), 0u);
+}
+
+TEST_F(CheckpointConnectionsTest, AreClosedWhereTheFileAtThePathIsAnotherOne) {
+  OpenConnections();
+  const WalDatabase other;
+  EXPECT_EQ(connections_.Permit(other.host()), Allowed::kYes);
+  EXPECT_FALSE(connections_.open());
+  EXPECT_EQ(connections_.Open(), Allowed::kNever);
+  EXPECT_EQ(connections_.unguarded_because(), "the file at its path is another one");
+}
+
+TEST_F(CheckpointConnectionsTest, ACancelLastsUntilAsManyResumes) {
+  database_.Commit(20);
+  OpenConnections();
+  connections_.Cancel();
+  connections_.Cancel();
+  EXPECT_EQ(checkpointer_.RunOpen(CheckpointMode::kPassive, 0).result, CheckpointResult::kBusy);
+  connections_.Resume();
+  EXPECT_TRUE(connections_.cancelled());
+  connections_.Resume();
+  EXPECT_FALSE(connections_.cancelled());
+  EXPECT_EQ(checkpointer_.RunOpen(CheckpointMode::kPassive, 0).result, CheckpointResult::kComplete);
+  EXPECT_EQ(database_.RowsWithoutLog(), 20);
+}
+
+TEST_F(CheckpointConnectionsTest, DoNotTakeTheWriteLockUnlessAllowed) {
+  OpenConnections();
+  EXPECT_EQ(sqlite3_exec(connections_.checkpoint(), "BEGIN IMMEDIATE", nullptr, nullptr, nullptr),
+            SQLITE_BUSY);
+  OwnFileOf(connections_.checkpoint())->may_write_lock = true;
+  EXPECT_EQ(sqlite3_exec(connections_.checkpoint(), "BEGIN IMMEDIATE; ROLLBACK", nullptr, nullptr,
+                         nullptr),
+            SQLITE_OK);
+}
+
+}  // namespace
+}  // namespace walmanager
