@@ -71,9 +71,9 @@ bool IsInRange(const SettingSpec& spec, std::int64_t value);
 // The value as SQL shows it: INTEGER, REAL, or TEXT.
 Value ShownSetting(const SettingSpec& spec, std::int64_t value);
 // The word of a setting for a value of SQL; nullopt where the value is not one of AllowedValues. A
-// whole number may be REAL, a real number INTEGER, and both may be TEXT that is exactly a number, as
-// in a column with numeric affinity. A switch is 'on', 'off', 1 or 0, a choice one of its words, in
-// any case of letters.
+// whole number may be REAL, a real number INTEGER, and both may be TEXT that is exactly a number,
+// as in a column with numeric affinity. A switch is 'on', 'off', 1 or 0, a choice one of its words,
+// in any case of letters.
 std::optional<std::int64_t> GivenSetting(const SettingSpec& spec, const Value& value);
 
 // The values in force in one database: each as it was set, or the default. A plain value.
