@@ -10,7 +10,7 @@
 namespace walmanager {
 namespace {
 
-// As PRAGMA integrity_check does: more of a kind tell nobody more, and need not fit in memory.
+// The limit of PRAGMA integrity_check, too. It bounds the memory that findings take.
 constexpr std::size_t kMostLines = 100;
 
 // Whether the engine's error is a finding about the database, and not about this attempt.
@@ -50,7 +50,7 @@ Status Find(Connection& connection, const std::string& sql,
   std::size_t lines = 0;
   for (const Connection::TextRow& row : rows.value()) {
     if (++lines > kMostLines) {
-      AddLines("there are more than these " + std::to_string(kMostLines), findings);
+      AddLines("there are more findings than these " + std::to_string(kMostLines), findings);
       break;
     }
     AddLines(line(row), findings);

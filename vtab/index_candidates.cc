@@ -66,20 +66,20 @@ const Table& IndexCandidatesTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "index_candidates", "One row per index that is missing, for statements of query_performance that scan, sort or make an index for one execution, and take 1000 steps or more. Each was created in an empty copy of the schema with the statistics of ANALYZE, and SQLite used it there. The statements that take the most time are looked at, 50 of each database, for 200 ms at most.",
+      "index_candidates", "One row per missing index, for statements of query_performance that scan, sort or make an index for one execution, and take 1000 steps or more. Each index was created in an empty copy of the schema with the statistics of ANALYZE, and SQLite used it there. Of each database the 50 statements that take the most time are looked at, for 200 ms at most.",
       Read, /*reveals_others=*/true,
       {
-          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
-          {"table_name", kText, "the table", [](const Row& r) -> Value { return r.index.table; }},
-          {"columns", kText, "its columns in their order: those that are compared for equality, then a range or an order", [](const Row& r) -> Value { return Columns(r); }},
-          {"sql_to_run", kText, "CREATE INDEX, under a name that is free; consider what it costs writes, and run ANALYZE or PRAGMA optimize after it", [](const Row& r) -> Value { return r.index.sql_to_run; }},
-          {"plan_before", kText, "EXPLAIN QUERY PLAN of the statement below, as the schema is", [](const Row& r) -> Value { return r.index.plan_before; }},
-          {"plan_after", kText, "with this index and the others proposed here", [](const Row& r) -> Value { return r.index.plan_after; }},
-          {"query_id", kText, "of the statement that takes the most time, among those that gain", [](const Row& r) -> Value { return HexText(r.index.query_id); }},
-          {"query", kText, "its text, without literals", [](const Row& r) -> Value { return r.index.query; }},
-          {"calls", kInteger, "of all statements that gain", [](const Row& r) -> Value { return r.index.calls; }},
-          {"total_ms", kReal, "that they took so far", [](const Row& r) -> Value { return static_cast<double>(r.index.total_ns) / 1e6; }},
-          {"statements", kInteger, "how many gain", [](const Row& r) -> Value { return r.index.statements; }},
+          {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"table_name", kText, "name of the table that lacks the index", [](const Row& r) -> Value { return r.index.table; }},
+          {"columns", kText, "columns of the index in their order: first those compared for equality, then a range or an order", [](const Row& r) -> Value { return Columns(r); }},
+          {"sql_to_run", kText, "CREATE INDEX under a name that is free. Consider what it costs writes, and run ANALYZE or PRAGMA optimize after it.", [](const Row& r) -> Value { return r.index.sql_to_run; }},
+          {"plan_before", kText, "EXPLAIN QUERY PLAN of the column query with the schema as it is", [](const Row& r) -> Value { return r.index.plan_before; }},
+          {"plan_after", kText, "EXPLAIN QUERY PLAN of the column query with this index and the others proposed here", [](const Row& r) -> Value { return r.index.plan_after; }},
+          {"query_id", kText, "query_performance.query_id of the statement that takes the most time, among those that gain from the index", [](const Row& r) -> Value { return HexText(r.index.query_id); }},
+          {"query", kText, "normalized text of the statement that takes the most time, among those that gain from the index", [](const Row& r) -> Value { return r.index.query; }},
+          {"calls", kInteger, "executions of all statements that gain from the index", [](const Row& r) -> Value { return r.index.calls; }},
+          {"total_ms", kReal, "total time of all statements that gain from the index", [](const Row& r) -> Value { return static_cast<double>(r.index.total_ns) / 1e6; }},
+          {"statements", kInteger, "number of statements that gain from the index", [](const Row& r) -> Value { return r.index.statements; }},
       });
   // clang-format on
   return kTable;

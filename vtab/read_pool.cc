@@ -43,17 +43,17 @@ const Table& ReadPoolTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new StreamedTableOf<Row>(
-      "read_pool", "read_pool(sql [, parameters_json]): runs a statement, or each of a JSON array of statements at the same time, on read-only connections of the process's pool; rows come as they are found. They see what is committed, no TEMP tables, attached databases or functions of this connection. Where there can be no pool (not in WAL mode, no file, no threads, a VFS or key of the host's, read_pool_size 0) they run on this connection, one after the other.",
+      "read_pool", "read_pool(sql [, parameters_json]): runs one statement, or each of a JSON array of statements at the same time, on read-only connections of the process's pool, and returns rows as they are found. The statements see what is committed, but no TEMP tables, attached databases or functions of this connection. Where no pool is possible (no WAL mode, no file, no threads, a VFS or key of the program's own, read_pool_size 0) they run on this connection, one after the other.",
       Start, /*reveals_others=*/true, /*required=*/1,
       {
-          {"statement", kInteger, "which one, from 1", [](const Row& r) -> Value { return std::uint64_t{r.pool.statement + 1}; }},
-          {"row", kInteger, "of its rows, from 1", [](const Row& r) -> Value { return r.pool.number; }},
+          {"statement", kInteger, "number of the statement that returned the row, from 1", [](const Row& r) -> Value { return std::uint64_t{r.pool.statement + 1}; }},
+          {"row", kInteger, "number of the row within its statement, from 1", [](const Row& r) -> Value { return r.pool.number; }},
           {"data", kText, "the row as a JSON object: a blob is {\"$blob\":\"hex\"}, text that is not UTF-8 {\"$text\":\"hex\"}, infinity 9e999; a repeated column name gets :2", [](const Row& r) -> Value { return std::string(r.data); }},
-          {"connection_id", kInteger, "that ran it, as in connection_metrics", [](const Row& r) -> Value { return r.pool.connection_id; }},
-          {"wait_ms", kReal, "from the call to the start of the statement", [](const Row& r) -> Value { return r.pool.wait_ms; }},
-          {"query_ms", kReal, "from there to this row", [](const Row& r) -> Value { return r.pool.query_ms; }},
-          {"sql", kText, "the argument: a statement that reads, or a JSON array of such", nullptr, kHidden},
-          {"parameters_json", kText, "the argument: an array by number or an object by name; for several statements an array with one for each, or one object for all; {\"snapshot\":true, \"timeout_ms\":2000, \"statement_timeout_ms\":500, \"parameters\":...}: all see the same commit; other times than read_pool_timeout_ms", nullptr, kHidden},
+          {"connection_id", kInteger, "connection that ran the statement, as in connection_metrics", [](const Row& r) -> Value { return r.pool.connection_id; }},
+          {"wait_ms", kReal, "time from the call to the start of the statement", [](const Row& r) -> Value { return r.pool.wait_ms; }},
+          {"query_ms", kReal, "time from the start of the statement to this row", [](const Row& r) -> Value { return r.pool.query_ms; }},
+          {"sql", kText, "argument: a statement that only reads, or a JSON array of such statements", nullptr, kHidden},
+          {"parameters_json", kText, "argument: an array by number or an object by name; for several statements an array with one for each, or one object for all. With {\"snapshot\":true, \"timeout_ms\":2000, \"statement_timeout_ms\":500, \"parameters\":...} all statements see the same commit, and these times replace read_pool_timeout_ms.", nullptr, kHidden},
       });
   // clang-format on
   return kTable;

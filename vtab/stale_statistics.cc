@@ -67,13 +67,13 @@ const Table& StaleStatisticsTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "stale_statistics", "One row per table that has grown tenfold, or shrunk to a tenth, since ANALYZE looked at it; of up to 100000 rows then.",
+      "stale_statistics", "One row per table that has grown tenfold or shrunk to a tenth since ANALYZE looked at it. Only tables that had up to 100000 rows then are compared.",
       Read, /*reveals_others=*/true,
       {
-          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
-          {"table_name", kText, "the table", [](const Row& r) -> Value { return r.table; }},
-          {"analyzed_rows", kInteger, "when ANALYZE looked", [](const Row& r) -> Value { return r.analyzed; }},
-          {"rows_at_least", kInteger, "now, or ten times as many where there are more", [](const Row& r) -> Value { return r.at_least; }},
+          {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"table_name", kText, "name of the table whose statistics are old", [](const Row& r) -> Value { return r.table; }},
+          {"analyzed_rows", kInteger, "rows of the table when ANALYZE looked at it", [](const Row& r) -> Value { return r.analyzed; }},
+          {"rows_at_least", kInteger, "rows of the table now, counted no further than ten times analyzed_rows", [](const Row& r) -> Value { return r.at_least; }},
       });
   // clang-format on
   return kTable;

@@ -38,18 +38,18 @@ const Table& WalAlertsTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "wal_alerts", "A row per check of system_health that became worse, and per change of a setting or strategy; the newest 256, newest first.",
+      "wal_alerts", "One row per check of system_health that became worse, and per change of a setting or strategy; the newest 256, newest first.",
       Read, /*reveals_others=*/true,
       {
-          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
-          {"id", kInteger, "grows from alert to alert", [](const Row& r) -> Value { return r.alert.id; }},
-          {"check_name", kText, "of system_health; setting or strategy where somebody changed one", [](const Row& r) -> Value { return r.alert.check; }},
-          {"status", kText, "warning, critical or changed", [](const Row& r) -> Value { return AlertStatusName(r.alert.status); }},
-          {"value", kReal, "that raised it; NULL where it is not a number", [](const Row& r) -> Value { return r.alert.value; }},
-          {"threshold", kReal, "of that status", [](const Row& r) -> Value { return r.alert.threshold; }},
-          {"raised_at", kText, "UTC, after it held for alert_samples evaluations", [](const Row& r) -> Value { return UtcText(r.alert.raised_ms); }},
-          {"cleared_at", kText, "UTC, after it was over for twice as many; NULL: it goes on", [](const Row& r) -> Value { return Cleared(r); }},
-          {"detail", kText, "what was found, or who changed what", [](const Row& r) -> Value { return r.alert.detail; }},
+          {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"id", kInteger, "number of the alert, growing from alert to alert", [](const Row& r) -> Value { return r.alert.id; }},
+          {"check_name", kText, "check of system_health that became worse; setting or strategy if one was changed", [](const Row& r) -> Value { return r.alert.check; }},
+          {"status", kText, "what the check became: warning or critical; changed for a setting or strategy", [](const Row& r) -> Value { return AlertStatusName(r.alert.status); }},
+          {"value", kReal, "value that raised the alert; NULL if it is not a number", [](const Row& r) -> Value { return r.alert.value; }},
+          {"threshold", kReal, "threshold of the status that the check reached", [](const Row& r) -> Value { return r.alert.threshold; }},
+          {"raised_at", kText, "when the alert was raised, in UTC: after alert_samples evaluations in a row found it, for a change at once", [](const Row& r) -> Value { return UtcText(r.alert.raised_ms); }},
+          {"cleared_at", kText, "when the alert was cleared, in UTC: after twice as many evaluations found it better, for a change at once; NULL while it lasts", [](const Row& r) -> Value { return Cleared(r); }},
+          {"detail", kText, "what the check found, or which process changed which setting", [](const Row& r) -> Value { return r.alert.detail; }},
       });
   // clang-format on
   return kTable;

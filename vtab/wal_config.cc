@@ -1,4 +1,4 @@
-// wal_config: the settings in force, their defaults, and who changed what when.
+// wal_config: the settings in force, their defaults, and which process changed them when.
 #include "ext/core/base/time_text.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"
@@ -30,7 +30,7 @@ void Append(const Schema& schema, std::vector<Row>& rows) {
   for (std::size_t i = 0; i < kLearnedCount; ++i) {
     const LearnedSpec& spec = LearnedSpecs()[i];
     rows.push_back({schema.name, std::string("learned.") + spec.name, Value(learned.at(i)), Value(),
-                    spec.unit, std::string(spec.description) + " Learned, not set.", std::nullopt});
+                    spec.unit, std::string(spec.description) + " Learned by walmanager; wal_set() cannot change it.", std::nullopt});
   }
 }
 
@@ -44,17 +44,17 @@ const Table& WalConfigTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "wal_config", "The settings of each database; wal_set() changes them.",
+      "wal_config", "The settings of each database, which wal_set() changes, and what the engine has learned.",
       Read, /*reveals_others=*/true,
       {
-          {"name", kText, "what wal_set() calls it; learned.*: what the engine has learned, NULL until then", [](const Row& r) -> Value { return r.name; }},
-          {"value", kInteger, "in force", [](const Row& r) -> Value { return r.value; }},
-          {"default_value", kInteger, "where nobody changed it", [](const Row& r) -> Value { return r.default_value; }},
-          {"unit", kText, "bytes, frames, ms, us or frames/s; NULL for a count or a switch", [](const Row& r) -> Value { return *r.unit ? Value(r.unit) : Value(); }},
-          {"description", kText, "what it does, and the values allowed", [](const Row& r) -> Value { return r.description; }},
-          {"changed_at", kText, "UTC; NULL at the default", [](const Row& r) -> Value { return r.changed ? Value(UtcText(r.changed->changed_at_ms)) : Value(); }},
-          {"changed_by", kText, "the process; NULL at the default", [](const Row& r) -> Value { return r.changed ? Value(r.changed->changed_by) : Value(); }},
-          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"name", kText, "name of the setting for wal_set(); learned.* are values that the engine has learned and wal_set() cannot change", [](const Row& r) -> Value { return r.name; }},
+          {"value", kInteger, "value in force; NULL for a learned value that is not known yet", [](const Row& r) -> Value { return r.value; }},
+          {"default_value", kInteger, "value in force as long as the setting is not changed", [](const Row& r) -> Value { return r.default_value; }},
+          {"unit", kText, "unit of the value: bytes, frames, ms, us, frames/s or the like; NULL for a count or a switch", [](const Row& r) -> Value { return *r.unit ? Value(r.unit) : Value(); }},
+          {"description", kText, "what the setting does, and the values allowed", [](const Row& r) -> Value { return r.description; }},
+          {"changed_at", kText, "when the setting was changed, in UTC; NULL at the default", [](const Row& r) -> Value { return r.changed ? Value(UtcText(r.changed->changed_at_ms)) : Value(); }},
+          {"changed_by", kText, "process that changed the setting; NULL at the default", [](const Row& r) -> Value { return r.changed ? Value(r.changed->changed_by) : Value(); }},
+          {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
       });
   // clang-format on
   return kTable;

@@ -46,14 +46,14 @@ const Table& WalHelpTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "wal_help", "Every function, table, column and setting, with a sentence about it.",
+      "wal_help", "One row per function, table, column and setting, with a sentence about it.",
       Read, /*reveals_others=*/false,
       {
-          {"kind", kText, "function, table, column, hidden column (not in SELECT *) or setting", [](const Row& r) -> Value { return Text(r.kind); }},
-          {"name", kText, "of the function, the table or the setting", [](const Row& r) -> Value { return Text(r.name); }},
-          {"member", kText, "the column; of a function the call with its arguments; NULL for a table or a setting", [](const Row& r) -> Value { return Text(r.member); }},
-          {"type", kText, "INTEGER, REAL or TEXT; NULL for a function or a table", [](const Row& r) -> Value { return Text(r.type); }},
-          {"about", kText, "what it does or tells", [](const Row& r) -> Value { return Text(r.about); }},
+          {"kind", kText, "what the row is about: function, table, column, hidden column (not in SELECT *) or setting", [](const Row& r) -> Value { return Text(r.kind); }},
+          {"name", kText, "name of the function, table or setting; for a column, the name of its table", [](const Row& r) -> Value { return Text(r.name); }},
+          {"member", kText, "name of the column; for a function its call with the arguments; NULL for a table or a setting", [](const Row& r) -> Value { return Text(r.member); }},
+          {"type", kText, "type of the column or setting: INTEGER, REAL or TEXT; NULL for a function or a table", [](const Row& r) -> Value { return Text(r.type); }},
+          {"about", kText, "what it does, or what it says", [](const Row& r) -> Value { return Text(r.about); }},
       });
   // clang-format on
   return kTable;

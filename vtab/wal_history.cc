@@ -27,12 +27,12 @@ const Table& WalHistoryTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "wal_history", "What was counted: the last 900 samples, then minutes for a day and hours for 90 days; of each the oldest first, hours first.",
+      "wal_history", "Samples of what was counted, of all processes: the last 900 samples, then minutes for a day, then hours for 90 days. Hours come first, and of each the oldest.",
       Read, /*reveals_others=*/true, WithHistoryColumns<Row>(
       {
-          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
-          {"at", kText, "UTC, its end", [](const Row& r) -> Value { return UtcText(r.sample.at_ms); }},
-          {"resolution_ms", kInteger, "the sample interval, 60000 or 3600000", [](const Row& r) -> Value { return r.sample.resolution_ms; }},
+          {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"at", kText, "when the sample, minute or hour ended, in UTC", [](const Row& r) -> Value { return UtcText(r.sample.at_ms); }},
+          {"resolution_ms", kInteger, "length of what the row stands for: the sample interval, 60000 or 3600000", [](const Row& r) -> Value { return r.sample.resolution_ms; }},
       }));
   // clang-format on
   return kTable;

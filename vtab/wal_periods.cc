@@ -60,14 +60,14 @@ const Table& WalPeriodsTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "wal_periods", "wal_history summed up over the last minute, hour, day and week, and over the ones before; no row where there is no sample.",
+      "wal_periods", "wal_history summed up over the last minute, hour, day and week, and over the periods before them; a period without samples has no row.",
       Read, /*reveals_others=*/true, WithHistoryColumns<Row>(
       {
-          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
-          {"period", kText, "minute, hour, day or week", [](const Row& r) -> Value { return r.period; }},
-          {"part", kText, "current: it ends now; previous: the one before; yesterday: of the hour, the same a day ago", [](const Row& r) -> Value { return r.part; }},
-          {"begins_at", kText, "UTC", [](const Row& r) -> Value { return UtcText(r.from_ms); }},
-          {"ends_at", kText, "UTC", [](const Row& r) -> Value { return UtcText(r.to_ms); }},
+          {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"period", kText, "length of the period: minute, hour, day or week", [](const Row& r) -> Value { return r.period; }},
+          {"part", kText, "current (the period ends now), previous (the one before) or yesterday (for the hour: the same hour a day ago)", [](const Row& r) -> Value { return r.part; }},
+          {"begins_at", kText, "when the period begins, in UTC", [](const Row& r) -> Value { return UtcText(r.from_ms); }},
+          {"ends_at", kText, "when the period ends, in UTC", [](const Row& r) -> Value { return UtcText(r.to_ms); }},
       }));
   // clang-format on
   return kTable;

@@ -111,23 +111,23 @@ const Table& WalReadersTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "wal_readers", "One row per read mark in use and holder: who pins the log.",
+      "wal_readers", "One row per read mark in use and connection that may hold it: which readers keep the log from being copied or from starting over.",
       Read, /*reveals_others=*/true,
       {
-          {"schema", kText, "main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
-          {"slot", kInteger, "the read mark, 0 to 4", [](const Row& r) -> Value { return r.reader.mark; }},
-          {"frame", kInteger, "the last frame that the reader sees", [](const Row& r) -> Value { return Frame(r); }},
-          {"lag_frames", kInteger, "frames in the log after it", [](const Row& r) -> Value { return Lag(r); }},
-          {"lag_bytes", kInteger, "the same in bytes of the log", [](const Row& r) -> Value { return Lag(r) * (r.index.page_size + kFrameHeaderBytes); }},
-          {"pid", kInteger, "as this process's PID namespace numbers it; NULL where that does not show it, or nobody knows", [](const Row& r) -> Value { return r.reader.pid; }},
-          {"process", kText, "its name", [](const Row& r) -> Value { return OrNull(r.process); }},
-          {"connection_id", kInteger, "as in connection_metrics; NULL where the extension is not loaded there", [](const Row& r) -> Value { return r.reader.connection ? Value(r.reader.connection->id) : Value(); }},
-          {"application", kText, "as wal_application_name() said", [](const Row& r) -> Value { return r.reader.connection ? OrNull(r.reader.connection->application) : Value(); }},
-          {"query", kText, "its oldest statement that has not ended, else the last that has", [](const Row& r) -> Value { return r.query; }},
-          {"transaction_ms", kReal, "since its transaction, or the statement outside of one, began", [](const Row& r) -> Value { return r.reader.since_ns ? Value(static_cast<double>(r.now_ns - std::min(r.now_ns, *r.reader.since_ns)) / 1e6) : Value(); }},
-          {"blocks", kText, "checkpoint: frames after this one cannot be moved; reset: the log cannot start over; NULL: nothing", [](const Row& r) -> Value { const char* what = BlockedBy(r.reader.mark, r.index); return what ? Value(what) : Value(); }},
-          {"verdict", kText, "running query, unfinished statement (returned a row, and none in 30 ms), open transaction or unmanaged process", [](const Row& r) -> Value { return r.reader.verdict ? Value(VerdictName(*r.reader.verdict)) : Value(); }},
-          {"certain", kInteger, "1: no other connection can be the one; 0 also where the system does not name the process", [](const Row& r) -> Value { return r.reader.certain; }},
+          {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
+          {"slot", kInteger, "number of the read mark in the wal-index, 0 to 4", [](const Row& r) -> Value { return r.reader.mark; }},
+          {"frame", kInteger, "last frame of the log that the reader sees", [](const Row& r) -> Value { return Frame(r); }},
+          {"lag_frames", kInteger, "frames in the log after the last one that the reader sees", [](const Row& r) -> Value { return Lag(r); }},
+          {"lag_bytes", kInteger, "size of the frames after the last one that the reader sees, in bytes of the log", [](const Row& r) -> Value { return Lag(r) * (r.index.page_size + kFrameHeaderBytes); }},
+          {"pid", kInteger, "process of the reader, as this process's PID namespace numbers it; NULL if this namespace does not show it or the process is unknown", [](const Row& r) -> Value { return r.reader.pid; }},
+          {"process", kText, "name of the reader's process", [](const Row& r) -> Value { return OrNull(r.process); }},
+          {"connection_id", kInteger, "connection of the reader, as in connection_metrics; NULL if its process has not loaded the extension", [](const Row& r) -> Value { return r.reader.connection ? Value(r.reader.connection->id) : Value(); }},
+          {"application", kText, "name that the reader's connection gave itself with wal_application_name()", [](const Row& r) -> Value { return r.reader.connection ? OrNull(r.reader.connection->application) : Value(); }},
+          {"query", kText, "oldest statement of the reader that has not ended, or else the last that ended", [](const Row& r) -> Value { return r.query; }},
+          {"transaction_ms", kReal, "time since the reader's transaction began, or its statement outside of a transaction", [](const Row& r) -> Value { return r.reader.since_ns ? Value(static_cast<double>(r.now_ns - std::min(r.now_ns, *r.reader.since_ns)) / 1e6) : Value(); }},
+          {"blocks", kText, "what the reader prevents: checkpoint (frames after this one cannot be copied), reset (the log cannot start over), or NULL (nothing)", [](const Row& r) -> Value { const char* what = BlockedBy(r.reader.mark, r.index); return what ? Value(what) : Value(); }},
+          {"verdict", kText, "why the reader holds its mark: running query, unfinished statement (it returned a row, then none for 30 ms), open transaction or unmanaged process", [](const Row& r) -> Value { return r.reader.verdict ? Value(VerdictName(*r.reader.verdict)) : Value(); }},
+          {"certain", kInteger, "1 if no other connection can be the reader; 0 if one can, or if the system does not name the process", [](const Row& r) -> Value { return r.reader.certain; }},
       });
   // clang-format on
   return kTable;

@@ -1,25 +1,25 @@
--- system_health: One row per check and a last row `overall`; what the thresholds are is in wal_config.
--- schema TEXT: main, or the name given to ATTACH
--- check_name TEXT: its thresholds are <check_name>.warning and <check_name>.critical in wal_config
--- area TEXT: what it is about
--- status TEXT: ok, warning, critical, or unknown where nobody has measured it
--- score INTEGER: 100 ok, 50 warning, 0 critical; of `overall`: 100, less 40 for each critical check, 10 for each warning and 2 for each unknown, 0 at the least
--- value REAL: what was measured; NULL where it is not a number
--- unit TEXT: of value and thresholds
--- warning_at REAL: from here on it is a warning; where that is more than critical_at, lower is worse
--- critical_at REAL: from here on it is critical
--- detail TEXT: what was found, in a sentence
--- recommendation TEXT: what to do; NULL where there is nothing to do
--- checked_at TEXT: UTC
+-- system_health: One row per check of the database and a last row `overall`. The thresholds are settings in wal_config.
+-- schema TEXT: name of the database on this connection: main, or the name given to ATTACH
+-- check_name TEXT: name of the check; if it has thresholds, they are the settings <check_name>.warning and <check_name>.critical
+-- area TEXT: what the check is about, such as configuration, queries or storage
+-- status TEXT: result of the check: ok, warning, critical, or unknown if nothing has been measured yet
+-- score INTEGER: 100 for ok, 50 for warning, 0 for critical; for `overall` 100 less 40 per critical check, 10 per warning and 2 per unknown, 0 at the least
+-- value REAL: what the check measured; NULL if it is not a number
+-- unit TEXT: unit of value, warning_at and critical_at
+-- warning_at REAL: value from which on the check is a warning; if it is above critical_at, lower values are worse
+-- critical_at REAL: value from which on the check is critical
+-- detail TEXT: what the check found, in a sentence
+-- recommendation TEXT: what to do about it; NULL if there is nothing to do
+-- checked_at TEXT: when the check was evaluated, in UTC
 
 WITH
--- `here` and `schema_argument`: how a PRAGMA or a function is told which database is meant.
+-- `here` and `schema_argument` name the database in a PRAGMA and in a call of a function.
 database AS (
   SELECT *, iif(schema = 'main', '', printf('"%w".', schema)) AS here,
          iif(schema = 'main', '', ', ' || quote(schema)) AS schema_argument
   FROM wal_metrics WHERE file IS NOT NULL
 ),
--- What belongs to the connection that asks; evaluations for wal_alerts have none, and none of these checks.
+-- The facts about the asking connection. Evaluations for wal_alerts have no connection, and so none of the checks that read this.
 asking AS (SELECT e.*, here, schema_argument FROM wal_environment e JOIN database USING (schema) WHERE busy_timeout_ms IS NOT NULL),
 log AS (
   SELECT *, wal_frames * (page_size + 24) AS log_bytes
@@ -38,8 +38,8 @@ summed AS (
          max(CASE WHEN nth = 1 THEN result END) AS newest, sum(failed) AS failed
   FROM ran GROUP BY schema
 ),
--- Since when checkpoints have found more than checkpoint_frames and moved none: not since the last that did,
--- after which there may long have been nothing to move.
+-- `since` is the first checkpoint that found more than checkpoint_frames pending and moved none, after the last one that
+-- moved frames or had little to move. The last one that moved frames is not enough: the log may have been empty for long.
 waiting AS (
   SELECT schema, moved_at, coalesce(min(CASE WHEN done_at IS NULL OR at > done_at THEN at END), done_at) AS since
   FROM ran
@@ -48,7 +48,7 @@ waiting AS (
         FROM ran JOIN wal_config c USING (schema) WHERE c.name = 'checkpoint_frames' GROUP BY schema) USING (schema)
   GROUP BY schema
 ),
--- Those that somebody waited for: in the background they take the time that others leave them.
+-- The checkpoints that a program waited for. One in the background takes the time that other threads leave it.
 waited AS (
   SELECT schema, n, duration_ms
   FROM (SELECT schema, duration_ms, row_number() OVER (PARTITION BY schema ORDER BY duration_ms DESC) AS nth,
@@ -57,10 +57,10 @@ waited AS (
   WHERE nth = 1 + n / 20
 ),
 application AS (
-  SELECT *, coalesce(coalesce(application, process) || coalesce(' (pid ' || pid || ')', ' (of another PID namespace)'), 'pid ' || pid, 'a process of another PID namespace') AS who
+  SELECT *, coalesce(coalesce(application, process) || coalesce(' (pid ' || pid || ')', ' (of another PID namespace)'), 'pid ' || pid, 'a process of another PID namespace') AS program
   FROM connection_metrics WHERE role = 'application'
 ),
--- A check's `state` is its status where no threshold decides; `lower` is 1 where lower is worse.
+-- `state` is the status of a check that no threshold decides, or NULL. `lower` is 1 if lower values are worse.
 checks(schema, check_name, area, value, unit, lower, state, detail, recommendation) AS (
 
   -- configuration
@@ -69,7 +69,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          'journal_mode is ' || coalesce(journal_mode, 'unknown')
            || iif(journal_mode <> 'wal' AND statistics_file IS NULL AND EXISTS (SELECT 1 FROM wal_config c WHERE c.schema = database.schema AND changed_at IS NOT NULL UNION ALL SELECT 1 WHERE strategy <> 'conversation_workload'),
                   ': what was set with wal_set() or wal_strategy() ends with this process', ''),
-         CASE WHEN journal_mode <> 'wal' THEN 'PRAGMA ' || here || 'journal_mode=WAL: readers and a writer then go on beside each other; all that walmanager does begins there' END
+         CASE WHEN journal_mode <> 'wal' THEN 'PRAGMA ' || here || 'journal_mode=WAL: readers then go on beside a writer, and walmanager manages the log' END
   FROM database WHERE journal_mode IS NOT NULL
   UNION ALL
   SELECT e.schema, 'synchronous', 'configuration', NULL, NULL, 0,
@@ -80,17 +80,17 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT e.schema, 'foreign_keys', 'configuration', CASE WHEN tables_with_references IS NOT NULL THEN count(a.connection_id) END, 'connections', 0,
          CASE WHEN tables_with_references IS NULL THEN NULL WHEN count(a.connection_id) > 0 AND tables_with_references > 0 THEN 'warning' ELSE 'ok' END,
-         CASE WHEN tables_with_references IS NULL THEN 'the schema is not known here'
-              WHEN tables_with_references = 0 THEN 'no table declares any'
-              WHEN count(a.connection_id) = 0 THEN 'every connection that writes enforces them'
-              ELSE printf('%d %s some, which are not enforced on connections that write: %s', tables_with_references, iif(tables_with_references = 1, 'table declares', 'tables declare'), group_concat(a.who, ', ')) END,
-         'PRAGMA foreign_keys=ON on every connection: SQLite does not enforce them otherwise'
+         CASE WHEN tables_with_references IS NULL THEN 'the schema could not be read'
+              WHEN tables_with_references = 0 THEN 'no table declares foreign keys'
+              WHEN count(a.connection_id) = 0 THEN 'every connection that writes enforces foreign keys'
+              ELSE printf('%d %s foreign keys, which are not enforced on connections that write: %s', tables_with_references, iif(tables_with_references = 1, 'table declares', 'tables declare'), group_concat(a.program, ', ')) END,
+         'PRAGMA foreign_keys=ON on every connection: SQLite does not enforce foreign keys otherwise'
   FROM asking e JOIN database m USING (schema)
   LEFT JOIN application a ON a.file = m.file AND a.commits > 0 AND a.foreign_keys = 0
   GROUP BY e.schema
   UNION ALL
   SELECT e.schema, 'cache_size', 'configuration', cache_size_bytes, 'bytes', 1, NULL,
-         CASE WHEN cache_size_bytes IS NULL THEN 'not known'
+         CASE WHEN cache_size_bytes IS NULL THEN 'the size of the page cache is not known'
               ELSE printf('this connection caches up to %.2f MB', cache_size_bytes / 1e6) END,
          'PRAGMA ' || here || 'cache_size=-2000 is SQLite''s default, 2 MB'
   FROM asking e
@@ -98,25 +98,25 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   SELECT schema, 'wal_hook', 'configuration', NULL, NULL, 0,
          CASE hook WHEN 'active' THEN 'ok' WHEN 'displaced' THEN 'warning' WHEN 'off' THEN 'warning' END,
          CASE hook WHEN 'active' THEN 'commits of this connection reach walmanager'
-                   WHEN 'displaced' THEN 'somebody else has taken this connection''s WAL hook'
+                   WHEN 'displaced' THEN 'another WAL hook has taken the place of walmanager''s on this connection'
                    WHEN 'off' THEN 'PRAGMA wal_autocheckpoint was 0 when walmanager was loaded on this connection: its commits checkpoint nothing'
                    END,
-         CASE hook WHEN 'displaced' THEN 'load walmanager after whatever calls sqlite3_wal_hook(), or PRAGMA wal_autocheckpoint=1000 to give it back'
+         CASE hook WHEN 'displaced' THEN 'load walmanager after the code that calls sqlite3_wal_hook(), or give the hook back with PRAGMA wal_autocheckpoint=1000'
                    WHEN 'off' THEN 'PRAGMA wal_autocheckpoint=1000' END
   FROM log WHERE hook IS NOT NULL
   UNION ALL
   SELECT m.schema, 'trace', 'configuration', count(a.connection_id), 'connections', 0,
          CASE WHEN count(a.connection_id) > 0 THEN 'warning' ELSE 'ok' END,
-         CASE WHEN count(a.connection_id) > 0 THEN 'statements are not measured where something else has SQLite''s one trace slot: ' || group_concat(a.who, ', ')
-              ELSE 'SQLite''s trace slot is ours wherever it is wanted' END,
+         CASE WHEN count(a.connection_id) > 0 THEN 'statements are not measured on connections where another callback has SQLite''s one trace slot: ' || group_concat(a.program, ', ')
+              ELSE 'no other callback has SQLite''s trace slot on any connection' END,
          CASE WHEN count(a.connection_id) > 0 THEN 'SELECT wal_trace(''take'') on that connection' END
   FROM log m LEFT JOIN application a ON a.trace = 'displaced' AND a.file = m.file GROUP BY m.schema
   UNION ALL
   SELECT e.schema, 'shadowing', 'configuration', NULL, NULL, 0,
          CASE WHEN shadowing IS NOT NULL THEN 'warning' WHEN tables IS NOT NULL THEN 'ok' END,
-         CASE WHEN shadowing IS NOT NULL THEN 'your own ' || shadowing || ' is found in the place of ours'
-              WHEN tables IS NULL THEN 'the schema is not known here' ELSE 'no table of yours has the name of one of ours' END,
-         CASE WHEN shadowing IS NOT NULL THEN 'rename it, or ask for ours as temp.<name>' END
+         CASE WHEN shadowing IS NOT NULL THEN 'your own ' || shadowing || ' is found in the place of walmanager''s'
+              WHEN tables IS NULL THEN 'the schema could not be read' ELSE 'no table or view of yours has the name of a walmanager table' END,
+         CASE WHEN shadowing IS NOT NULL THEN 'rename it, or read walmanager''s table as temp.<name>' END
   FROM asking e
   UNION ALL
   SELECT schema, 'statistics_file', 'configuration', NULL, NULL, 0,
@@ -130,10 +130,10 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   SELECT schema, 'strategy', 'configuration', NULL, NULL, 0,
          CASE WHEN strategy = 'off' OR strategy_error IS NOT NULL OR checkpointer = 'off' OR fell_back THEN 'warning' ELSE 'ok' END,
          CASE WHEN strategy_error IS NOT NULL THEN strategy_error
-              WHEN strategy = 'off' THEN 'strategy off: nothing is checkpointed, the log grows'
+              WHEN strategy = 'off' THEN 'strategy off: no checkpoint runs, and the log grows'
               WHEN checkpointer = 'off' THEN 'this connection asked for no automatic checkpoints'
-              WHEN checkpointer = 'replicator' THEN 'a replicator checkpoints, walmanager only looks'
-              ELSE 'strategy ' || strategy || ', checkpointer ' || checkpointer || iif(fell_back, ', so commits wait for the copying: ' || inline_because, '') || iif(replicator = 'gone', '; no look for 60 s found a sign of the replicator whose table _litestream_seq is there', '') END,
+              WHEN checkpointer = 'replicator' THEN 'a replicator runs the checkpoints, walmanager only measures'
+              ELSE 'strategy ' || strategy || ', checkpointer ' || checkpointer || iif(fell_back, ', so commits wait for the copying: ' || inline_because, '') || iif(replicator = 'gone', '; the table _litestream_seq is there, but for 60 s there was no sign of its replicator', '') END,
          CASE WHEN strategy_error IS NOT NULL THEN 'define it anew with wal_strategy_define(), or choose another with wal_strategy()'
               WHEN strategy = 'off' THEN 'SELECT wal_strategy(''conversation_workload''' || schema_argument || ')'
               WHEN checkpointer = 'off' THEN 'PRAGMA wal_autocheckpoint=1000'
@@ -153,7 +153,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT schema, 'checkpoint_guard', 'configuration', NULL, NULL, 0,
          CASE WHEN unguarded_because IS NULL THEN 'ok' ELSE 'warning' END,
-         coalesce('checkpoints run on the host''s connection, without the guard against the WAL-reset bug: ' || unguarded_because, 'every checkpoint of ours runs under the guard against the WAL-reset bug'),
+         coalesce('checkpoints run on the program''s connection, without the guard against the WAL-reset bug: ' || unguarded_because, 'every checkpoint of walmanager runs under the guard against the WAL-reset bug'),
          CASE WHEN unguarded_because LIKE 'the -wal file%' THEN 'see files_replaced'
               WHEN unguarded_because IS NOT NULL THEN 'use one of SQLite''s own unix VFSes, or an engine without the bug' END
   FROM log
@@ -162,19 +162,19 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT schema, 'wal_size', 'WAL size', 1.0 * log_bytes / wal_limit_bytes, 'ratio', 0,
          CASE WHEN pending_frames = 0 AND active_readers = 0 THEN 'ok' END,
-         CASE WHEN log_bytes IS NULL THEN 'what the log holds cannot be seen from here'
+         CASE WHEN log_bytes IS NULL THEN 'this connection cannot read how much the log holds'
               ELSE printf('the log holds %.1f MB, wal_limit_bytes is %.1f MB; its file is %.1f MB', log_bytes / 1e6, wal_limit_bytes / 1e6, wal_bytes / 1e6)
                    || iif(log_bytes > 0 AND pending_frames = 0 AND active_readers = 0, '; all of it is in the database, and the next commit starts it over', '') END,
-         'see wal_readers for who keeps it from starting over'
+         'see wal_readers for the readers that keep the log from starting over'
   FROM log
   UNION ALL
   SELECT schema, 'log_pinned', 'WAL size',
          CASE WHEN pending_frames IS NOT NULL THEN coalesce(1.0 * max(wal_frames - oldest_reader_frame, 0) * (page_size + 24) / wal_limit_bytes, 0.0) END,
          'ratio', 0, NULL,
          CASE WHEN oldest_reader_frame < wal_frames
-              THEN printf('the oldest of %d %s is %d frames behind (%.1f MB); nothing after its frame %d can be moved', active_readers, iif(active_readers = 1, 'reader', 'readers'), wal_frames - oldest_reader_frame, (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
-              WHEN pending_frames IS NULL THEN 'what readers hold cannot be seen from here' ELSE 'no reader is behind' END,
-         'SELECT pid, application, query, verdict FROM wal_readers WHERE blocks IS NOT NULL: that statement is to be finished or reset'
+              THEN printf('the oldest of %d %s is %d frames behind (%.1f MB); no frame after its frame %d can be copied', active_readers, iif(active_readers = 1, 'reader', 'readers'), wal_frames - oldest_reader_frame, (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
+              WHEN pending_frames IS NULL THEN 'this connection cannot read what readers hold' ELSE 'no reader is behind' END,
+         'SELECT pid, application, query, verdict FROM wal_readers WHERE blocks IS NOT NULL, then finish or reset that statement'
   FROM log
 
   -- checkpointing
@@ -184,22 +184,22 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               WHEN pending_frames IS NOT NULL THEN
                 max(0.0, (julianday('now') - julianday(coalesce(w.since, statistics_since))) * 86400) END,
          's', 0, NULL,
-         CASE WHEN pending_frames IS NULL THEN 'what the log holds cannot be seen from here'
+         CASE WHEN pending_frames IS NULL THEN 'this connection cannot read how much the log holds'
               ELSE printf('%d %s not in the database yet; %s', pending_frames, iif(pending_frames = 1, 'frame is', 'frames are'),
-                coalesce('a checkpoint last moved some at ' || w.moved_at, 'no checkpoint that wal_checkpoints knows of has moved any')) END,
-         'see wal_readers for who is in the way, and wal_checkpoints for errors'
+                coalesce('a checkpoint last copied frames at ' || w.moved_at, 'no checkpoint in wal_checkpoints has copied any')) END,
+         'see wal_readers for the readers in the way, and wal_checkpoints for errors'
   FROM log l LEFT JOIN waiting w USING (schema)
   UNION ALL
   SELECT l.schema, 'checkpoint_partial', 'checkpointing', coalesce(s.partial, 0), 'checkpoints', 0, NULL,
-         printf('the last %d checkpoints in a row moved less than the whole log', coalesce(s.partial, 0)),
+         printf('the last %d checkpoints in a row copied less than the whole log', coalesce(s.partial, 0)),
          'see blocked_by_pid in wal_checkpoints, and wal_readers'
   FROM log l LEFT JOIN summed s ON s.schema = l.schema
   UNION ALL
   SELECT l.schema, 'checkpoint_duration', 'checkpointing', w.duration_ms, 'ms', 0, CASE WHEN coalesce(w.n, 0) < 10 THEN 'ok' END,
-         CASE WHEN w.n >= 10 THEN printf('of %d checkpoints that somebody waited for in the last hour 95 %% took up to %.1f ms', w.n, w.duration_ms)
-              WHEN w.n > 0 THEN printf('fewer than 10 checkpoints that somebody waited for in the last hour, the longest took %.1f ms', w.duration_ms)
-              ELSE 'nobody waited for one in the last hour' END,
-         'lower checkpoint_frames, so that each has less to do, and see whether the disk is busy with something else'
+         CASE WHEN w.n >= 10 THEN printf('of %d checkpoints that a program waited for in the last hour 95 %% took up to %.1f ms', w.n, w.duration_ms)
+              WHEN w.n > 0 THEN printf('a program waited for fewer than 10 checkpoints in the last hour; the longest took %.1f ms', w.duration_ms)
+              ELSE 'no program waited for a checkpoint in the last hour' END,
+         'lower checkpoint_frames, so that each checkpoint copies less, and check whether the disk is busy with other work'
   FROM log l LEFT JOIN waited w ON w.schema = l.schema
   UNION ALL
   SELECT l.schema, 'checkpoint_failures', 'checkpointing', coalesce(s.failed, 0), 'checkpoints', 0,
@@ -207,8 +207,8 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN s.newest = 'failed' OR s.failed > 0
               THEN (SELECT 'a checkpoint failed at ' || at || ': ' || coalesce(error, 'no reason given') FROM ran
                     WHERE ran.schema = l.schema AND result = 'failed' ORDER BY nth LIMIT 1)
-              ELSE 'none failed in the last hour' END,
-         'see error in wal_checkpoints: a full disk, a read-only file system, a failing device'
+              ELSE 'no checkpoint failed in the last hour' END,
+         'see the column error of wal_checkpoints; common causes are a full disk, a read-only file system and a failing device'
   FROM log l LEFT JOIN summed s ON s.schema = l.schema
 
   -- commits
@@ -216,7 +216,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   SELECT l.schema, 'commit_latency', 'commits', p.commit_p99_ms, 'ms', 0,
          CASE WHEN p.samples > 0 AND p.commits < 10 THEN 'ok' END,
          CASE WHEN p.commits >= 10 THEN printf('of %d commits in the last minute 99 %% took less than %.2f ms', p.commits, p.commit_p99_ms)
-              WHEN p.commits > 0 THEN printf('fewer than 10 commits in the last minute, which took less than %.2f ms', p.commit_p99_ms)
+              WHEN p.commits > 0 THEN printf('fewer than 10 commits in the last minute; they took less than %.2f ms', p.commit_p99_ms)
               WHEN p.samples > 0 THEN 'no commit in the last minute' ELSE 'no sample in the last minute' END,
          'look for a slow disk, a large transaction or a stall: see checkpoint_stall_ms and stddev_ms in query_performance'
   FROM log l LEFT JOIN minute p ON p.schema = l.schema
@@ -253,31 +253,31 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN integrity_findings > 0 THEN 'critical' WHEN probe_error LIKE '%malformed%' OR probe_error LIKE '%not a database%' THEN 'critical' END,
          CASE WHEN integrity_findings > 0 THEN printf('%d %s at %s: %s', integrity_findings, iif(integrity_findings = 1, 'finding', 'findings'), integrity_at, integrity_finding)
               WHEN probe_error IS NOT NULL THEN 'the schema cannot be read: ' || probe_error
-              WHEN integrity_at IS NULL THEN 'never checked' ELSE 'ok at ' || integrity_at || ' (' || integrity_kind || ')' END,
+              WHEN integrity_at IS NULL THEN 'wal_integrity_check() has never run' ELSE 'ok at ' || integrity_at || ' (' || integrity_kind || ')' END,
          CASE WHEN integrity_findings > 0 AND integrity_finding LIKE 'foreign key%'
-                THEN 'PRAGMA ' || here || 'foreign_key_check shows them: add the rows that are referred to, or delete those that refer; PRAGMA foreign_keys=ON on every connection keeps it so. A mismatch is mended by a unique index on the columns that are referred to'
-              WHEN integrity_findings > 0 THEN 'restore a backup, or save what can be read with .recover in the sqlite3 shell; then find out what the disk does'
+                THEN 'PRAGMA ' || here || 'foreign_key_check shows them: add the missing parent rows, or delete the rows that refer to them, and set PRAGMA foreign_keys=ON on every connection. A unique index on the parent columns repairs a mismatch'
+              WHEN integrity_findings > 0 THEN 'restore a backup, or save what can be read with .recover in the sqlite3 shell; then check the disk'
               ELSE 'SELECT wal_integrity_check(''quick''' || schema_argument || ')' END
   FROM wal_environment e JOIN database m USING (schema)
 
   -- storage
   UNION ALL
   SELECT e.schema, 'disk_free', 'storage', file_system_free_bytes / 1e6, 'MB', 1, NULL,
-         CASE WHEN file_system_free_bytes IS NOT NULL THEN printf('%.0f of %.0f MB are free on the file system', file_system_free_bytes / 1e6, file_system_bytes / 1e6) ELSE 'the system does not say what is free' END,
-         'make room: when the disk is full commits fail and the log can no longer be moved'
+         CASE WHEN file_system_free_bytes IS NOT NULL THEN printf('%.0f of %.0f MB are free on the file system', file_system_free_bytes / 1e6, file_system_bytes / 1e6) ELSE 'the system does not say how much space is free' END,
+         'make room: when the disk is full, commits fail and frames can no longer be copied into the database'
   FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
   UNION ALL
   SELECT e.schema, 'freelist', 'storage', CASE WHEN page_count >= 0 THEN iif(page_count * m.page_size < 1000000, 0.0, 1.0 * freelist_pages / page_count) END, 'ratio', 0, NULL,
-         CASE WHEN page_count > 0 THEN printf('%d of %d pages hold nothing (%.1f MB)', freelist_pages, page_count, freelist_pages * m.page_size / 1e6) WHEN page_count = 0 THEN 'the database is empty' ELSE 'nobody has asked yet' END,
-         iif(auto_vacuum = 'incremental', 'PRAGMA ' || here || 'incremental_vacuum', 'VACUUM' || iif(here = '', '', printf(' "%w"', schema)) || ' when nobody needs the database') || ' gives them back, unless they are soon used again'
+         CASE WHEN page_count > 0 THEN printf('%d of %d pages hold nothing (%.1f MB)', freelist_pages, page_count, freelist_pages * m.page_size / 1e6) WHEN page_count = 0 THEN 'the database is empty' ELSE 'the number of pages is not known yet' END,
+         iif(auto_vacuum = 'incremental', 'PRAGMA ' || here || 'incremental_vacuum', 'VACUUM' || iif(here = '', '', printf(' "%w"', schema)) || ' while no other connection needs the database') || ' gives these pages back to the file system, if they are not soon used again'
   FROM wal_environment e JOIN database m USING (schema)
   UNION ALL
   SELECT e.schema, 'file_system', 'storage', NULL, NULL, 0,
          CASE WHEN file_system IN ('nfs', 'nfs4', 'cifs', 'smb3', 'smbfs', 'ncpfs', 'afs', 'ceph', 'glusterfs', 'lustre', 'gfs2', 'ocfs2') OR file_system LIKE 'fuse.%' AND file_system NOT LIKE 'fuse.fuseblk' THEN 'critical'
               WHEN file_system IN ('9p', 'virtiofs', 'vboxsf', 'prl_fs', 'drvfs') THEN 'warning'
               WHEN file_system IS NOT NULL THEN 'ok' END,
-         coalesce('it is on ' || file_system, 'the system does not say what it is on'),
-         CASE WHEN file_system NOT IN ('ext4') THEN 'WAL needs shared memory and locks that work between all who open the database: put it on a disk of this machine' END
+         coalesce('the database is on ' || file_system, 'the system does not say which file system the database is on'),
+         CASE WHEN file_system NOT IN ('ext4') THEN 'WAL needs shared memory and locks that work between all processes that open the database: put it on a disk of this machine' END
   FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
   UNION ALL
   SELECT e.schema, 'mounted_alone', 'storage', NULL, NULL, 0,
@@ -290,7 +290,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   SELECT e.schema, 'probe_read', 'storage', probe_ms, 'ms', 0, CASE WHEN probe_error IS NOT NULL THEN 'critical' END,
          CASE WHEN probe_error IS NOT NULL THEN 'reading the schema failed: ' || probe_error
               ELSE printf('reading the schema took %.2f ms', probe_ms) END,
-         CASE WHEN probe_error IS NOT NULL THEN 'SELECT wal_integrity_check(''quick''' || schema_argument || ')' ELSE 'see whether the disk is busy, and how large the schema is' END
+         CASE WHEN probe_error IS NOT NULL THEN 'SELECT wal_integrity_check(''quick''' || schema_argument || ')' ELSE 'check whether the disk is busy, and how large the schema is' END
   FROM asking e
   UNION ALL
   SELECT m.schema, 'files_replaced', 'storage', replaced_files_processes, 'processes', 0,
@@ -299,15 +299,15 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               WHEN unguarded_because LIKE 'the -wal file%' THEN unguarded_because
               WHEN replaced_files_processes = 0 THEN 'every process has the -wal and -shm files open that are at their paths'
               ELSE 'the system does not say which files the processes have open' END,
-         'these processes and those that open the database anew do not see each other''s commits and locks, and overwrite each other: stop writing, save what each of them sees with VACUUM INTO, close every connection in all of them, and check the database. Nothing may delete or replace -wal and -shm while a connection is open'
+         'these processes and the processes that open the database from now on do not see each other''s commits and locks, and overwrite each other: stop writing, save what each of them sees with VACUUM INTO, close every connection in all of them, and check the database. Nothing may delete or replace -wal and -shm while a connection is open'
   FROM log m JOIN wal_environment e USING (schema)
 
-  -- cache: a commit of another connection empties a connection's whole cache, whatever its size; so it is judged where that is seldom
+  -- cache: a commit of another connection empties a connection's whole cache, whatever its size. The check judges only databases where such commits are rare.
   UNION ALL
   SELECT m.schema, 'cache_hit_ratio', 'cache', CASE WHEN h.cache_pages >= 100000 AND NOT (coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements) THEN h.cache_hit_ratio END, 'ratio', 1,
          CASE WHEN h.samples > 0 AND (h.cache_pages < 100000 OR coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements) THEN 'ok' END,
          CASE WHEN h.cache_pages < 100000 THEN 'fewer than 100000 pages were wanted in the last hour'
-              WHEN coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements THEN printf('%.1f %% of the pages wanted in the last hour were in a cache; commits of others empty it, larger or not', h.cache_hit_ratio * 100)
+              WHEN coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements THEN printf('%.1f %% of the pages wanted in the last hour were in a cache; commits of other connections empty a cache of any size', h.cache_hit_ratio * 100)
               WHEN h.samples > 0 THEN printf('%.1f %% of the pages wanted in the last hour were in a cache', h.cache_hit_ratio * 100)
               ELSE 'no sample in the last hour' END,
          'raise PRAGMA cache_size or PRAGMA mmap_size'
@@ -317,63 +317,63 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT m.schema, 'idle_in_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.connection_id) = 0 THEN 'no connection is idle in a transaction'
-              ELSE printf('%d %s idle in a transaction, the longest for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'connection is', 'connections are'), max(transaction_ms) / 1000, (SELECT who FROM application b WHERE b.file = m.file AND b.state = 'idle in transaction' ORDER BY transaction_ms DESC LIMIT 1)) END,
+              ELSE printf('%d %s idle in a transaction, the longest for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'connection is', 'connections are'), max(transaction_ms) / 1000, (SELECT program FROM application b WHERE b.file = m.file AND b.state = 'idle in transaction' ORDER BY transaction_ms DESC LIMIT 1)) END,
          'commit or roll back as soon as the work is done'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.state = 'idle in transaction' WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'long_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.connection_id) = 0 THEN 'no transaction is open'
-              ELSE printf('the oldest of %d %s is open for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'transaction', 'transactions'), max(transaction_ms) / 1000, (SELECT who || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
+              ELSE printf('the oldest of %d %s is open for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'transaction', 'transactions'), max(transaction_ms) / 1000, (SELECT program || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
          'make transactions shorter: a reader keeps the log from starting over, a writer keeps all other writers out'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.transaction_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'unfinished_statement', 'connections', coalesce(max(still_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.connection_id) = 0 THEN 'every statement is fetched from or has ended'
-              ELSE printf('%d %s returned rows and %s neither fetched from nor ended, the longest for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'statement has', 'statements have'), iif(count(a.connection_id) = 1, 'is', 'are'), max(still_ms) / 1000, (SELECT who || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
+              ELSE printf('%d %s returned rows and %s neither fetched from nor ended, the longest for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'statement has', 'statements have'), iif(count(a.connection_id) = 1, 'is', 'are'), max(still_ms) / 1000, (SELECT program || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
          'fetch all rows, or reset the statement (close the cursor): it pins the log until then'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.still_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'transactions_upgraded', 'connections', h.transactions_upgraded + 10 * h.upgrades_failed, 'transactions', 0, NULL,
          CASE WHEN h.samples > 0 THEN printf('%d %s began with a read and then wrote, in the last hour%s', h.transactions_upgraded, iif(h.transactions_upgraded = 1, 'transaction', 'transactions'), iif(h.upgrades_failed = 0, '', printf('; %d more failed to write ("database is locked"): each counts as ten', h.upgrades_failed))) ELSE 'no sample in the last hour' END,
-         'use BEGIN IMMEDIATE where a transaction will write: an upgrade fails with "database is locked" where somebody else has written, whatever the timeout'
+         'use BEGIN IMMEDIATE for transactions that will write: after a read, a write fails with "database is locked" if another connection has written, whatever the timeout'
   FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
   UNION ALL
   SELECT schema, 'unmanaged_processes', 'connections', unmanaged_processes, 'processes', 0, NULL,
-         CASE WHEN unmanaged_processes IS NULL THEN 'the system does not say who has the database open'
+         CASE WHEN unmanaged_processes IS NULL THEN 'the system does not say which processes have the database open'
               WHEN unmanaged_processes = 0 THEN 'every process that has the database open is managed'
-              ELSE printf('%d %s the database open without walmanager: what is done there is not measured, and checkpoints there are not guarded', unmanaged_processes, iif(unmanaged_processes = 1, 'process has', 'processes have')) END,
-         'load walmanager there, too'
+              ELSE printf('%d %s the database open without walmanager: their statements are not measured, and their checkpoints are not guarded', unmanaged_processes, iif(unmanaged_processes = 1, 'process has', 'processes have')) END,
+         'load walmanager in these processes, too'
   FROM log
 
   -- engine
   UNION ALL
   SELECT e.schema, 'wal_reset_bug', 'engine', NULL, NULL, 0, CASE WHEN wal_reset_bug THEN 'warning' ELSE 'ok' END,
-         'SQLite ' || sqlite_version || iif(wal_reset_bug, ' can lose committed pages when checkpoints race', ' does not have it'),
+         'SQLite ' || sqlite_version || iif(wal_reset_bug, ' can lose committed pages when checkpoints race', ' does not have the WAL-reset bug'),
          CASE WHEN wal_reset_bug THEN 'use SQLite 3.51.3 or newer, 3.50.7 or 3.44.6; until then leave checkpoints to walmanager, which guards its own' END
   FROM wal_environment e JOIN log USING (schema)
   UNION ALL
   SELECT e.schema, 'threads', 'engine', NULL, NULL, 0, CASE WHEN threads THEN 'ok' ELSE 'warning' END,
-         iif(threads, 'a thread of ours can copy the log in the background', 'SQLite was built or started single-threaded: committing threads do all the work, and nothing happens while nobody calls'),
+         iif(threads, 'a thread of walmanager can copy frames in the background', 'SQLite was built or started single-threaded: committing threads do all the work, and nothing happens while the program makes no calls'),
          CASE WHEN NOT threads THEN 'build SQLite with SQLITE_THREADSAFE=1 or 2, and start it with threads (SQLITE_CONFIG_SERIALIZED or MULTITHREAD)' END
   FROM wal_environment e JOIN log USING (schema)
   UNION ALL
   SELECT m.schema, 'sqlite_versions', 'engine', count(DISTINCT a.sqlite_version), 'versions', 0,
          CASE WHEN count(DISTINCT a.sqlite_version) > 1 THEN 'warning' ELSE 'ok' END,
          CASE WHEN count(DISTINCT a.sqlite_version) > 1 THEN 'the processes run several versions of SQLite: ' ELSE 'all processes run SQLite ' END || coalesce(group_concat(DISTINCT a.sqlite_version), 'of one version'),
-         CASE WHEN count(DISTINCT a.sqlite_version) > 1 THEN 'the oldest decides what is safe: bring them to one version' END
+         CASE WHEN count(DISTINCT a.sqlite_version) > 1 THEN 'bring all processes to one version of SQLite: the oldest one decides what is safe' END
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT e.schema, 'engine_copies', 'engine', engine_copies, 'copies', 0, CASE WHEN engine_copies > 1 THEN 'critical' WHEN engine_copies IS NOT NULL THEN 'ok' END,
          CASE WHEN engine_copies > 1 THEN printf('%d copies of SQLite in this process have the log open: neither sees the locks of the other, and POSIX drops the locks of both when one closes the database', engine_copies)
               WHEN engine_copies IS NOT NULL THEN 'one copy of SQLite in this process has the log open'
               ELSE 'the system does not say what this process has open' END,
-         'link all of the program to one SQLite, or let one part of it alone open this database: otherwise it can be corrupted (https://www.sqlite.org/howtocorrupt.html, section 2.2)'
+         'link the whole program to one SQLite, or let only one part of it open this database: otherwise the database can be corrupted (https://www.sqlite.org/howtocorrupt.html, section 2.2)'
   FROM wal_environment e JOIN log USING (schema)
 
   -- backup
   UNION ALL
   SELECT e.schema, 'backup_age', 'backup', (julianday('now') - julianday(backup_at)) * 24, 'h', 0, NULL,
-         coalesce('the last backup is ' || backup_path || ', of ' || backup_at, 'wal_backup() has made none'),
+         coalesce('the last backup is ' || backup_path || ', of ' || backup_at, 'wal_backup() has made no backup'),
          'SELECT wal_backup(''/somewhere/else.db'')'
   FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE m.file IS NOT NULL
 ),
@@ -392,7 +392,7 @@ judged AS (
 SELECT schema, check_name, area, status,
        CASE status WHEN 'ok' THEN 100 WHEN 'warning' THEN 50 WHEN 'critical' THEN 0 END,
        value, unit, warning_at, critical_at, coalesce(detail, 'not known'),
-       -- What nobody has measured yet is not bad; an integrity check can be asked for.
+       -- A check without a measurement needs no advice, but an integrity check can be run at once.
        CASE WHEN status IN ('warning', 'critical') OR status = 'unknown' AND check_name = 'integrity' THEN recommendation END,
        strftime('%Y-%m-%d %H:%M:%f', 'now')
 FROM judged

@@ -1,17 +1,17 @@
--- wal_recommendations: What to change, from what was seen; what costs the most time comes first.
--- schema TEXT: main, or the name given to ATTACH
--- priority INTEGER: 1 comes first: by the total time of the statements that it touches
--- area TEXT: indexes, statistics, configuration, transactions, readers, storage, engine, statements, or the area of a check of system_health
--- finding TEXT: what was found
--- evidence TEXT: what was measured
--- action TEXT: what to do
--- sql_to_run TEXT: the SQL that does it, where SQL can
--- total_ms REAL: of the statements that it touches; NULL where it touches none in particular
+-- wal_recommendations: What to change, from what was measured; what costs the most time comes first.
+-- schema TEXT: name of the database on this connection: main, or the name given to ATTACH
+-- priority INTEGER: order of the advice by the total time of the statements concerned; 1 comes first
+-- area TEXT: what the advice is about: indexes, statistics, configuration, transactions, readers, storage, engine, statements, or the area of a check of system_health
+-- finding TEXT: what was found, in a few words
+-- evidence TEXT: what was measured and led to the finding
+-- action TEXT: what to do about the finding
+-- sql_to_run TEXT: SQL that does it; NULL if SQL cannot
+-- total_ms REAL: total time of the statements concerned; NULL if the advice is about no statement in particular
 
 WITH
 reads AS (SELECT schema, sum(total_ms) AS total_ms FROM query_performance WHERE kind = 'read' GROUP BY schema),
 writes AS (SELECT schema, sum(total_ms) AS total_ms, sum(calls) AS calls FROM query_performance WHERE kind IN ('write', 'transaction') GROUP BY schema),
--- Databases that the connection which asks works with: its PRAGMAs say nothing of others.
+-- The databases that the asking connection works with. Its PRAGMAs say nothing about other databases.
 mine AS (
   SELECT e.schema FROM wal_environment e JOIN connection_metrics c ON c.connection_id = e.connection_id
   WHERE c.commits > 0 OR c.statements >= 100
@@ -23,7 +23,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   SELECT schema, 'indexes',
          printf('%s has no index on %s', table_name, columns),
          printf('%d %s of %s%s took %.1f ms. Plan without: %s. Plan with: %s', calls, iif(calls = 1, 'execution', 'executions'), query, iif(statements = 1, '', printf(' and %d other %s', statements - 1, iif(statements = 2, 'statement', 'statements'))), total_ms, replace(plan_before, char(10), '; '), replace(plan_after, char(10), '; ')),
-         'create the index; each write to the table then costs a little more', sql_to_run, total_ms
+         'create the index; each write to the table then takes a little longer', sql_to_run, total_ms
   FROM index_candidates
   -- statistics for the planner
   UNION ALL
@@ -45,15 +45,15 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   UNION ALL
   SELECT e.schema, 'configuration', 'the page cache is too small for the work',
          printf('%.1f %% of the pages wanted in the last hour were in a cache of %.1f MB; the database has %.1f MB', h.cache_hit_ratio * 100, cache_size_bytes / 1e6, m.database_bytes / 1e6),
-         'a larger page cache on every connection',
+         'set a larger page cache on every connection',
          printf('PRAGMA "%w".cache_size=-%d', e.schema, max(2000, min(4 * cache_size_bytes, max(m.database_bytes, 2 * cache_size_bytes)) / 1024)), r.total_ms
   FROM wal_environment e JOIN wal_metrics m USING (schema) JOIN hour h USING (schema) LEFT JOIN reads r USING (schema)
   WHERE e.schema IN (SELECT schema FROM mine) AND h.cache_pages >= 100000 AND h.cache_hit_ratio < 0.9 AND m.database_bytes > cache_size_bytes
-    AND NOT (coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements)  -- else it is emptied by others, larger or not
+    AND NOT (coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements)  -- otherwise commits of other connections empty a cache of any size
   UNION ALL
   SELECT e.schema, 'configuration', 'pages are copied into each connection''s cache',
          printf('%.1f %% of the pages wanted in the last hour were not in a cache; mmap_size is 0', (1 - h.cache_hit_ratio) * 100),
-         'map the database file: what is not in the cache is then read without a system call',
+         'map the database file: pages that are not in the cache are then read without a system call',
          printf('PRAGMA "%w".mmap_size=%d', e.schema, min(m.database_bytes * 2, 1073741824)), r.total_ms
   FROM wal_environment e JOIN wal_metrics m USING (schema) JOIN hour h USING (schema) LEFT JOIN reads r USING (schema)
   WHERE e.schema IN (SELECT schema FROM mine) AND h.cache_pages >= 100000 AND h.cache_hit_ratio < 0.9 AND mmap_size_bytes = 0 AND m.database_bytes > cache_size_bytes
@@ -67,49 +67,49 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   UNION ALL
   SELECT m.schema, 'configuration', 'checkpoints take long',
          printf('95 %% of %d checkpoints took up to %.0f ms', m.checkpoints, m.checkpoint_p95_ms),
-         'fewer frames for each', printf('SELECT wal_set(''checkpoint_frames'', %d, %Q)', max(100, c.value / 4), m.schema), w.total_ms
+         'let each checkpoint copy fewer frames', printf('SELECT wal_set(''checkpoint_frames'', %d, %Q)', max(100, c.value / 4), m.schema), w.total_ms
   FROM wal_metrics m JOIN wal_config c ON c.schema = m.schema AND c.name = 'checkpoint_frames' LEFT JOIN writes w ON w.schema = m.schema
   WHERE m.checkpoints >= 10 AND c.value > 100
     AND EXISTS (SELECT 1 FROM system_health h WHERE h.schema = m.schema AND h.check_name = 'checkpoint_duration' AND h.status IN ('warning', 'critical'))
   UNION ALL
   SELECT m.schema, 'configuration', 'commits wait for checkpoints',
          printf('commits waited %.0f ms for checkpoints in the last %.0f s', h.checkpoint_stall_ms, h.covers_ms / 1000.0),
-         'let the background thread do more of it, or checkpoint less often', printf('SELECT wal_strategy(''low_latency'', %Q)', m.schema), w.total_ms
+         'let the background thread copy more frames, or checkpoint less often', printf('SELECT wal_strategy(''low_latency'', %Q)', m.schema), w.total_ms
   FROM wal_metrics m JOIN hour h USING (schema) LEFT JOIN writes w USING (schema)
   WHERE h.checkpoint_stall_ms > 0.1 * h.covers_ms AND h.checkpoint_stall_ms > 1000 AND m.strategy <> 'low_latency'
   UNION ALL
-  SELECT m.schema, 'configuration', 'the log reaches its limit though nobody pins it',
+  SELECT m.schema, 'configuration', 'the log exceeds its limit though no reader pins it',
          printf('the log was up to %.1f MB, its limit is %.1f MB; %d checkpoints, %d in vain, in the last hour', h.wal_bytes_max / 1e6, m.wal_limit_bytes / 1e6, h.checkpoints, h.checkpoints_in_vain),
-         'a limit that fits what one transaction or burst writes', printf('SELECT wal_set(''wal_limit_bytes'', %d, %Q)', 2 * h.wal_bytes_max, m.schema), w.total_ms
+         'set a limit that fits what one transaction or burst of commits writes', printf('SELECT wal_set(''wal_limit_bytes'', %d, %Q)', 2 * h.wal_bytes_max, m.schema), w.total_ms
   FROM wal_metrics m JOIN hour h USING (schema) LEFT JOIN writes w USING (schema)
   WHERE h.wal_bytes_max > 1.5 * m.wal_limit_bytes AND h.checkpoints_in_vain <= 0.1 * h.checkpoints AND h.checkpoints > 0
     AND NOT EXISTS (SELECT 1 FROM wal_readers r WHERE r.schema = m.schema AND r.blocks IS NOT NULL)
 
   -- database is locked
   UNION ALL
-  SELECT e.schema, 'configuration', 'a commit of somebody else''s is an error at once',
+  SELECT e.schema, 'configuration', 'a lock of another connection is an error at once',
          printf('busy_timeout is 0 on this connection; %d connections are open', (SELECT count(*) FROM connection_metrics c WHERE c.role = 'application' AND c.file = m.file)),
-         'wait for the other writer, on every connection', 'PRAGMA busy_timeout=5000', w.total_ms
+         'set a busy timeout on every connection, so that it waits for the other writer', 'PRAGMA busy_timeout=5000', w.total_ms
   FROM wal_environment e JOIN wal_metrics m USING (schema) LEFT JOIN writes w USING (schema)
   WHERE e.schema IN (SELECT schema FROM mine) AND busy_timeout_ms = 0 AND m.commits > 0
     AND (SELECT count(*) FROM connection_metrics c WHERE c.role = 'application' AND c.file = m.file AND c.commits > 0) > 1
   UNION ALL
   SELECT schema, 'transactions', 'transactions that begin with a read and then write',
          printf('%d times%s in %s', transactions_upgraded, iif(upgrades_failed = 0, '', printf(', and %d times in vain', upgrades_failed)), iif(query_id IS NULL, 'statements that had to make room in query_performance', 'this statement: ' || query)),
-         'begin them with BEGIN IMMEDIATE: "database is locked" comes at once where somebody else has written in between, and no timeout cures it',
+         'begin them with BEGIN IMMEDIATE: their write fails at once with "database is locked" if another connection has written in between, and no timeout cures it',
          NULL, total_ms  -- BEGIN IMMEDIATE run by itself would keep all other writers out
   FROM query_performance WHERE transactions_upgraded + upgrades_failed > 0
 
   -- the log grows
   UNION ALL
   SELECT r.schema, 'readers',
-         printf('%s of %s %s the log from %s', coalesce(r.verdict, 'a reader'), coalesce(coalesce(r.application, r.process) || coalesce(' (pid ' || r.pid || ')', ' (of another PID namespace)'), 'pid ' || r.pid, 'a process that is not known'), iif(r.certain, 'keeps', 'may keep'), iif(r.blocks = 'reset', 'starting over', 'being moved')),
+         printf('%s of %s %s the log from %s', coalesce(r.verdict, 'a reader'), coalesce(coalesce(r.application, r.process) || coalesce(' (pid ' || r.pid || ')', ' (of another PID namespace)'), 'pid ' || r.pid, 'an unknown process'), iif(r.certain, 'keeps', 'may keep'), iif(r.blocks = 'reset', 'starting over', 'being copied')),
          printf('%d frames behind (%.1f MB)%s%s', r.lag_frames, r.lag_bytes / 1e6, iif(r.transaction_ms IS NULL, '', printf(', for %.1f s', r.transaction_ms / 1000)), coalesce(': ' || r.query, '')),
          CASE r.verdict WHEN 'unfinished statement' THEN 'fetch all its rows, or reset the statement (close the cursor)'
                         WHEN 'open transaction' THEN 'commit or roll back when the reading is done'
                         WHEN 'unmanaged process' THEN 'load walmanager there to see which statement it is'
                         WHEN 'running query' THEN 'make the statement shorter, or read in several steps'
-                        ELSE 'end what reads there; what it is is known where walmanager is loaded on the connection and statement_metrics is on' END,
+                        ELSE 'end the statement or transaction that reads there; to see it, load walmanager on that connection with statement_metrics on' END,
          NULL, (SELECT sum(total_ms) FROM query_performance q WHERE q.schema = r.schema AND q.query = r.query)
   FROM wal_readers r JOIN wal_config c ON c.schema = r.schema AND c.name = 'checkpoint_frames'
   WHERE r.blocks IS NOT NULL AND (r.lag_frames > c.value OR r.transaction_ms > 10000)
@@ -118,7 +118,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   UNION ALL
   SELECT e.schema, 'storage', printf('%.1f MB of the database hold nothing', freelist_pages * m.page_size / 1e6),
          printf('%d of %d pages are free', freelist_pages, page_count),
-         iif(auto_vacuum = 'incremental', 'give them back to the file system', 'VACUUM when nobody needs the database: it is copied whole, through the log'),
+         iif(auto_vacuum = 'incremental', 'give these pages back to the file system', 'run VACUUM while no other connection needs the database: it copies the whole database through the log'),
          iif(auto_vacuum = 'incremental', printf('PRAGMA "%w".incremental_vacuum', e.schema), printf('VACUUM "%w"', e.schema)), NULL
   FROM wal_environment e JOIN wal_metrics m USING (schema) JOIN system_health h USING (schema)
   WHERE h.check_name = 'freelist' AND h.status IN ('warning', 'critical')
@@ -136,7 +136,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
          'bind parameters: the statement is then prepared once, and safe from injection', NULL, total_ms
   FROM query_performance WHERE texts >= 100 AND texts * 2 >= calls AND kind IN ('read', 'write')
 
-  -- and what the checks of system_health say that is not above
+  -- the advice of the other checks of system_health
   UNION ALL
   SELECT schema, area, detail, 'system_health: ' || check_name || ' is ' || status, recommendation, NULL, NULL
   FROM system_health

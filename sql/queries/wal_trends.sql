@@ -1,20 +1,20 @@
--- wal_trends: One row per metric and period (hour, day, week): how it changed, and where it is going.
--- schema TEXT: main, or the name given to ATTACH
--- metric TEXT: a column of wal_history; what is counted there is a rate per second here
--- period TEXT: hour, day or week
--- current REAL: over the period that ends now, as in wal_periods
--- previous REAL: over the one before; NULL where nothing was measured then
--- change_ratio REAL: (current - previous) / previous
--- slope_per_hour REAL: of the straight line that fits best (least squares) through the minutes of an hour or day, the hours of a week; NULL below 12 samples
--- forecast TEXT: when that line meets a limit; only with 12 samples or more and r_squared of 0.8 or more, and within ten times the period
--- direction TEXT: improving, steady (less than a tenth; less than a quarter for percentiles, which are known within 11.2 %) or worsening, by what is good for the metric; NULL where there is no previous, or neither more nor less is good
--- unit TEXT: of current, previous and slope
--- samples INTEGER: through which the line goes
--- r_squared REAL: the share of the variance that the line explains; NULL where there is none
+-- wal_trends: One row per metric and period (hour, day, week): how the metric changed, and where it is going.
+-- schema TEXT: name of the database on this connection: main, or the name given to ATTACH
+-- metric TEXT: column of wal_history that is compared; counts become rates per second
+-- period TEXT: length of the compared periods: hour, day or week
+-- current REAL: value over the period that ends now, as in wal_periods
+-- previous REAL: value over the period before; NULL if nothing was measured then
+-- change_ratio REAL: change against the period before: (current - previous) / previous
+-- slope_per_hour REAL: slope of the straight line that fits the minutes of an hour or day, or the hours of a week, best (least squares); NULL below 12 samples
+-- forecast TEXT: when the straight line meets a limit; NULL below 12 samples, below an r_squared of 0.8, or beyond ten times the period
+-- direction TEXT: improving, worsening, or steady (a change below a tenth, for percentiles below a quarter); NULL without a previous value, or if neither more nor less is better
+-- unit TEXT: unit of current and previous, and of the slope per hour
+-- samples INTEGER: number of samples that the straight line goes through
+-- r_squared REAL: share of the variance that the straight line explains, 0 to 1; NULL if there is no variance
 
 WITH
--- better: 1 where more is good, -1 where less is, 0 where it depends. steady: the change that is none; from
--- one bucket of a histogram to the next it is up to 0.23.
+-- better: 1 if more is good, -1 if less is good, 0 if it depends. steady: the largest change that counts as none.
+-- Percentiles come from histograms, where one bucket is up to 0.23 above the one before.
 metric(metric, unit, better, steady) AS (VALUES
   ('wal_bytes', 'bytes', -1, 0.1), ('pending_frames', 'frames', -1, 0.1), ('commits', 'per s', 0, 0.1),
   ('statements', 'per s', 0, 0.1), ('query_p95_ms', 'ms', -1, 0.25), ('commit_p99_ms', 'ms', -1, 0.25),
@@ -39,8 +39,8 @@ part AS (
            WHEN 'database_bytes' THEN p.database_bytes END AS y
   FROM wal_periods p CROSS JOIN metric m WHERE p.period IN ('hour', 'day', 'week')
 ),
--- What a minute or an hour says is of its middle: half way from its first sample to its last. Where a sample
--- is taken once a minute or hour, each stands there twice.
+-- x of a minute or an hour is its middle: half way from its first sample to its last. DISTINCT, because a sample that
+-- is taken once a minute or hour is in wal_history twice: as a sample, and as that minute or hour.
 point AS (
   SELECT DISTINCT h.schema, d.period, m.metric,
          (julianday(h.at) - julianday('now')) * 24
@@ -61,7 +61,7 @@ point AS (
    AND h.at <= strftime('%Y-%m-%d %H:%M:%f', 'now')
   CROSS JOIN metric m
 ),
--- As differences to their means, so that nothing is lost where large numbers change little.
+-- Differences to the means, so that large numbers that change little lose no precision.
 centred AS (
   SELECT schema, period, metric, x - avg(x) OVER series AS x, y - avg(y) OVER series AS y,
          avg(x) OVER series AS mean_x, avg(y) OVER series AS mean_y
@@ -71,13 +71,13 @@ centred AS (
 line AS (
   SELECT schema, period, metric, count(*) AS samples,
          sum(x * y) / nullif(sum(x * x), 0) AS slope,
-         -- What is left of equal numbers by rounding is no variance.
+         -- What rounding leaves of equal numbers is no variance.
          CASE WHEN sum(y * y) > 1e-24 * count(*) * mean_y * mean_y
               THEN sum(x * y) * sum(x * y) / nullif(sum(x * x) * sum(y * y), 0) END AS r_squared,
          mean_y - mean_x * sum(x * y) / nullif(sum(x * x), 0) AS now_y
   FROM centred GROUP BY schema, period, metric
 ),
--- What the line may meet, and from which side.
+-- The limits that a line may meet, and from which side.
 target AS (
   SELECT m.schema, 'wal_bytes' AS metric, m.wal_limit_bytes AS y, 1 AS above, 'reaches wal_limit_bytes' AS words FROM wal_metrics m
   UNION ALL
@@ -98,7 +98,7 @@ forecast AS (
 SELECT c.schema, c.metric, c.period, c.y, p.y,
        1.0 * (c.y - p.y) / nullif(p.y, 0),
        CASE WHEN l.samples >= 12 THEN l.slope END,
-       -- A line says nothing about a time much longer than it was drawn from.
+       -- A line says nothing about times much further ahead than its period is long.
        CASE WHEN f.hours <= 10 * (SELECT hours FROM period d WHERE d.period = c.period)
             THEN f.words || iif(f.hours < 48, printf(' in %.1f h', f.hours), printf(' in %.1f days', f.hours / 24)) END,
        CASE WHEN c.y IS NULL OR p.y IS NULL OR c.better = 0 THEN NULL

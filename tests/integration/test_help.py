@@ -1,11 +1,16 @@
 """wal_help: each function, table, column and setting once, with the sentence of its declaration."""
 
+import re
 import sqlite3
 
 import pytest
 
-from conftest import connect, one
+from conftest import ROOT, connect, one
 
+# Words that name no actor, or one that a reader does not know.
+VAGUE = re.compile(r"\b(nobody|somebody|anybody|whoever|who|ours|our|we|theirs)\b", re.IGNORECASE)
+# A sentence that begins so is understood only with the row above it.
+REFERS_BACK = re.compile(r"(of (these|those|that|this)|these|those|the same|likewise)\b", re.IGNORECASE)
 MODULES = "SELECT name FROM pragma_module_list"
 
 
@@ -29,13 +34,15 @@ def test_functions_are_those_that_a_load_adds(db):
         "SELECT DISTINCT name FROM pragma_function_list WHERE name LIKE 'wal\\_%' ESCAPE '\\' ORDER BY name")]
     assert all(call.startswith(f"{name}(") and call.endswith(")") and kind is None for name, call, kind in rows)
     assert db.execute("SELECT member, about FROM wal_help WHERE kind = 'function' AND name = 'wal_set'").fetchall() == [
-        ("wal_set(name, value [, schema])", "Changes a setting for all processes at once; NULL: back to the default.")]
+        ("wal_set(name, value [, schema])",
+         "Changes a setting for all processes at once; NULL sets it back to the default.")]
 
 
 def test_tables_are_those_that_a_load_adds(db, added):
     assert [name for (name,) in db.execute("SELECT name FROM wal_help WHERE kind = 'table' ORDER BY name")] == added
     assert db.execute("SELECT * FROM wal_help WHERE kind = 'table' AND name = 'wal_config'").fetchall() == [
-        ("table", "wal_config", None, None, "The settings of each database; wal_set() changes them.")]
+        ("table", "wal_config", None, None, 
+         "The settings of each database, which wal_set() changes, and what the engine has learned.")]
 
 
 def test_columns_are_those_of_the_tables(db, added):
@@ -61,17 +68,38 @@ def test_each_is_there_once_and_has_a_sentence(db):
     assert [row for row in rows if not row[3]] == []
 
 
+def test_each_sentence_is_understood_alone_and_names_the_actor(db):
+    """wal_help and wal_config: four words or more, none of them vague, and no reference to another row."""
+    rows = db.execute("""SELECT kind, name, member, about FROM wal_help
+                         UNION ALL SELECT 'description', name, NULL, description FROM wal_config""").fetchall()
+    assert len(rows) > 300
+    wrong = [row for row in rows
+             if len(row[3].split()) < 4 or VAGUE.search(row[3]) or REFERS_BACK.match(row[3])]
+    assert wrong == []
+
+
+def test_no_two_columns_of_a_table_have_the_same_sentence(db):
+    assert db.execute("""SELECT name, about, group_concat(member) FROM wal_help WHERE kind LIKE '%column'
+                         GROUP BY name, about HAVING count(*) > 1""").fetchall() == []
+
+
+@pytest.mark.parametrize("query", sorted((ROOT / "sql/queries").glob("*.sql")), ids=lambda path: path.stem)
+def test_findings_and_advice_name_the_actor(query):
+    """The texts that system_health, wal_recommendations and wal_trends put together."""
+    assert [line for line in query.read_text().splitlines() if VAGUE.search(line)] == []
+
+
 def test_a_table_of_a_query_tells_its_columns(db):
     """The sentences of a .sql file."""
     assert db.execute("SELECT type, about FROM wal_help WHERE name = 'wal_trends' AND member = 'samples'").fetchall() == [
-        ("INTEGER", "through which the line goes")]
+        ("INTEGER", "number of samples that the straight line goes through")]
 
 
 def test_a_shell_user_asks_what_a_table_has(db):
     """As README says: SELECT member, about FROM wal_help WHERE name = 'wal_metrics'."""
     rows = db.execute("SELECT member, about FROM wal_help WHERE name = 'wal_metrics'").fetchall()
     assert rows[0][0] is None and len(rows) == 1 + len(db.execute("PRAGMA table_info(wal_metrics)").fetchall())
-    assert dict(rows)["schema"] == "main, or the name given to ATTACH"
+    assert dict(rows)["schema"] == "name of the database on this connection: main, or the name given to ATTACH"
 
 
 def test_it_needs_no_database_in_wal_mode_and_may_stand_in_a_view(db):

@@ -140,7 +140,7 @@ def test_what_costs_most_comes_first_and_what_costs_nothing_last(db):
     rows = advice(db, engine=True)
     assert rows[0]["total_ms"] > 180 > rows[1]["total_ms"] > 60
     assert [row["total_ms"] for row in rows[2:]] == [None] * (len(rows) - 2)
-    assert any("wal_readers is found in the place of ours" in row["finding"] for row in rows[2:])
+    assert any("wal_readers is found in the place of walmanager's" in row["finding"] for row in rows[2:])
 
 
 def test_reading_it_changes_nothing_and_leaves_no_lock(db, wal_path):
@@ -565,7 +565,7 @@ def test_checkpoints_that_take_long(pinned_by_a_reader):
     assert long not in found(db)
 
 
-BEYOND = "the log reaches its limit though nobody pins it"
+BEYOND = "the log exceeds its limit though no reader pins it"
 
 
 def one_large_transaction(db):
@@ -611,7 +611,7 @@ def test_busy_timeout_0_with_two_who_write(db, wal_path):
     assert advice(db) == []  # one writes, one reads
     write(other, 1)
     row = only(db)
-    assert (row["area"], row["finding"]) == ("configuration", "a commit of somebody else's is an error at once")
+    assert (row["area"], row["finding"]) == ("configuration", "a lock of another connection is an error at once")
     assert row["evidence"] == "busy_timeout is 0 on this connection; 2 connections are open"
     assert row["sql_to_run"] == "PRAGMA busy_timeout=5000"
     assert row["total_ms"] > 0
@@ -697,9 +697,9 @@ class Reader:
 
 @pytest.mark.parametrize("code, finding, action", [
     ('cursor = db.execute("SELECT id FROM t WHERE id > 0"); cursor.fetchone()',
-     "unfinished statement of report job (pid {pid}) keeps the log from being moved", "fetch all its rows"),
+     "unfinished statement of report job (pid {pid}) keeps the log from being copied", "fetch all its rows"),
     ('db.execute("BEGIN"); db.execute("SELECT id FROM t WHERE id > 0").fetchall()',
-     "open transaction of report job (pid {pid}) keeps the log from being moved", "commit or roll back"),
+     "open transaction of report job (pid {pid}) keeps the log from being copied", "commit or roll back"),
 ])
 def test_a_reader_that_pins_the_log_is_named(db, wal_path, code, finding, action):
     frames_to_pin(db)
@@ -725,7 +725,7 @@ def test_a_process_that_is_not_managed_and_pins_the_log(db, wal_path):
         write(db, 30)
         row = pinned(db, "load walmanager there")
         name = one(db, "SELECT process FROM wal_readers")
-        assert row["finding"] == f"unmanaged process of {name} (pid {holder.pid}) keeps the log from being moved"
+        assert row["finding"] == f"unmanaged process of {name} (pid {holder.pid}) keeps the log from being copied"
         lag = one(db, "SELECT lag_frames FROM wal_readers")
         assert row["evidence"] == f"{lag} frames behind ({lag * 4120 / 1e6:.1f} MB)"  # since when is not known
         assert "1 process has the database open" in next(
@@ -745,7 +745,7 @@ def test_readers_of_which_one_is_the_one_are_all_named_as_such(db, wal_path):
     rows = [row for row in advice(db) if row["area"] == "readers"]
     assert one(db, "SELECT count(*) FROM wal_readers WHERE NOT certain") == 2
     assert len(rows) == 2
-    assert all(f"(pid {os.getpid()}) may keep the log from being moved" in row["finding"] for row in rows)
+    assert all(f"(pid {os.getpid()}) may keep the log from being copied" in row["finding"] for row in rows)
     for reader in readers:
         reader.close()
 

@@ -162,7 +162,7 @@ def test_a_threshold_is_a_real_number(db, name, default, least, most, unit):
     assert setting(db, name) == (default, None, None)
     description, measured = db.execute("SELECT description, unit FROM wal_config WHERE name=?", (name,)).fetchone()
     assert description.endswith(
-        f": from here on system_health says {name.split('.')[1]}. Allowed: a number from {least} to {most}.")
+        f"; from this value on system_health reports {name.split('.')[1]}. Allowed: a number from {least} to {most}.")
     assert measured == unit
 
 

@@ -1,5 +1,5 @@
-// The default values from which on a check of system_health is a warning or critical. Each
-// threshold is a setting `<check>.warning` or `<check>.critical`.
+// The default values from which on a check of system_health is a warning or critical. Each threshold
+// is a setting, `<check>.warning` or `<check>.critical`.
 //
 // To add a check: one line in kHealthThresholds. Where lower values are worse, `critical` is below
 // `warning`.
@@ -18,7 +18,7 @@ struct HealthThreshold {
   // The defaults; nullopt: there is no such setting.
   std::optional<double> warning, critical;
   double minimum, maximum;  // finite, of what may be set
-  const char* description;  // of the value, as the beginning of a sentence; at most 150 bytes
+  const char* description;  // of the value, as the beginning of a sentence; at most 145 bytes
 };
 
 inline constexpr std::nullopt_t kNoThreshold = std::nullopt;
@@ -26,27 +26,27 @@ inline constexpr std::nullopt_t kNoThreshold = std::nullopt;
 // A check is a line.
 // clang-format off
 inline constexpr auto kHealthThresholds = std::to_array<HealthThreshold>({
-    {"cache_size", "bytes", 262'144, kNoThreshold, 0, 1e12, "The page cache of the connection that asks"},
-    {"wal_size", "", 1.5, 4, 0, 1e6, "What the log holds while readers or pending frames keep it from starting over, as a share of wal_limit_bytes"},
-    {"log_pinned", "", 0.5, 2, 0, 1e6, "What the oldest reader keeps from being moved, as a share of wal_limit_bytes"},
-    {"checkpoint_progress", "s", 60, 600, 0, 1e9, "How long frames have waited to be moved, more than checkpoint_frames of them"},
-    {"checkpoint_partial", "", 20, kNoThreshold, 1, 512, "Checkpoints in a row that moved less than the whole log"},
-    {"checkpoint_duration", "ms", 200, 1000, 0, 3'600'000, "What 95 % of the checkpoints of an hour, of 10 or more, stay below"},
-    {"commit_latency", "ms", 100, 1000, 0, 3'600'000, "What 99 % of the commits of a minute, of 10 or more, stay below"},
-    {"commit_stalls", "", 0.1, 0.5, 0, 1000, "Time that commits of a minute waited for checkpoints, as a share of it"},
-    {"query_latency", "ms", 100, 1000, 0, 3'600'000, "What 95 % of the statements of a minute, of 10 or more, stay below"},
-    {"query_degradation", "", 2, 5, 1, 1e6, "The same of the last hour, as a multiple of yesterday's"},
-    {"integrity", "days", 30, kNoThreshold, 0, 1e6, "Since the last wal_integrity_check()"},
-    {"disk_free", "MB", 1000, 100, 0, 1e12, "What is free on the file system"},
-    {"freelist", "", 0.25, 0.75, 0, 1, "Pages that hold nothing, as a share of all, of a database of 1 MB or more"},
-    {"probe_read", "ms", 100, 1000, 0, 3'600'000, "How long reading the schema takes"},
-    {"cache_hit_ratio", "", 0.5, kNoThreshold, 0, 1, "Pages found in a cache, of those wanted in an hour"},
-    {"idle_in_transaction", "ms", 10'000, 60'000, 0, 1e9, "How long a connection does nothing within a transaction"},
-    {"long_transaction", "ms", 60'000, 600'000, 0, 1e9, "How long a transaction is open"},
-    {"unfinished_statement", "ms", 10'000, 60'000, 0, 1e9, "How long a statement that has not ended returns no row"},
-    {"transactions_upgraded", "", 100, kNoThreshold, 1, 1e9, "Transactions of an hour that began with a read and then wrote; one that failed at that counts as ten"},
-    {"unmanaged_processes", "", 1, kNoThreshold, 1, 1e6, "Processes that do not load this"},
-    {"backup_age", "h", 168, kNoThreshold, 0, 1e6, "Since the last wal_backup()"},
+    {"cache_size", "bytes", 262'144, kNoThreshold, 0, 1e12, "Size of the page cache of the connection that asks"},
+    {"wal_size", "", 1.5, 4, 0, 1e6, "Size of the log that readers or pending frames keep from starting over, as a share of wal_limit_bytes"},
+    {"log_pinned", "", 0.5, 2, 0, 1e6, "Size of the frames that the oldest reader keeps from being copied, as a share of wal_limit_bytes"},
+    {"checkpoint_progress", "s", 60, 600, 0, 1e9, "Time for which more than checkpoint_frames frames have waited to be copied into the database"},
+    {"checkpoint_partial", "", 20, kNoThreshold, 1, 512, "Number of checkpoints in a row that copied less than the whole log"},
+    {"checkpoint_duration", "ms", 200, 1000, 0, 3'600'000, "Duration that 95 % of an hour's checkpoints outside of the background stay below, if they are 10 or more"},
+    {"commit_latency", "ms", 100, 1000, 0, 3'600'000, "Time that 99 % of the commits of a minute stay below, if they are 10 or more"},
+    {"commit_stalls", "", 0.1, 0.5, 0, 1000, "Time that the commits of a minute waited for checkpoints, as a share of the minute"},
+    {"query_latency", "ms", 100, 1000, 0, 3'600'000, "Time that 95 % of the statements of a minute stay below, if they are 10 or more"},
+    {"query_degradation", "", 2, 5, 1, 1e6, "Time that 95 % of the last hour's statements stay below, as a multiple of the same hour of yesterday"},
+    {"integrity", "days", 30, kNoThreshold, 0, 1e6, "Time since the last wal_integrity_check()"},
+    {"disk_free", "MB", 1000, 100, 0, 1e12, "Free space on the file system of the database"},
+    {"freelist", "", 0.25, 0.75, 0, 1, "Pages that hold nothing, as a share of all pages, in a database of 1 MB or more"},
+    {"probe_read", "ms", 100, 1000, 0, 3'600'000, "Time that it takes to read the schema"},
+    {"cache_hit_ratio", "", 0.5, kNoThreshold, 0, 1, "Share of the pages wanted in an hour that were in a page cache"},
+    {"idle_in_transaction", "ms", 10'000, 60'000, 0, 1e9, "Time that a connection has been idle within a transaction"},
+    {"long_transaction", "ms", 60'000, 600'000, 0, 1e9, "Time that a transaction has been open"},
+    {"unfinished_statement", "ms", 10'000, 60'000, 0, 1e9, "Time for which the program has fetched no row from a statement that has not ended"},
+    {"transactions_upgraded", "", 100, kNoThreshold, 1, 1e9, "Transactions of an hour that began with a read and then wrote; one that failed to write counts as ten"},
+    {"unmanaged_processes", "", 1, kNoThreshold, 1, 1e6, "Processes that have the database open without walmanager"},
+    {"backup_age", "h", 168, kNoThreshold, 0, 1e6, "Time since the last wal_backup()"},
 });
 // clang-format on
 
@@ -94,7 +94,7 @@ inline constexpr auto kThresholdSettings = [] {
     setting.name.Append(".");
     setting.name.Append(status);
     setting.description.Append(threshold.description);
-    setting.description.Append(": from here on system_health says ");
+    setting.description.Append("; from this value on system_health reports ");
     setting.description.Append(status);
     setting.description.Append(".");
   };

@@ -18,45 +18,47 @@ constexpr const char* kReplicatorChoices[] = {"auto", "always", "never"};
 
 constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
     {"wal_limit_bytes", SettingKind::kInteger, 64 * kMiB, 64 * 1024, kMiB* kMiB, "bytes",
-     "The size that the write-ahead log should not outgrow."},
+     "The size that the write-ahead log should not exceed."},
     {"checkpoint_frames", SettingKind::kInteger, 1000, 1, 100'000'000, "frames",
-     "Frames not yet in the database at which a checkpoint is due; of this and wal_limit_bytes the "
-     "smaller in bytes wins. Follows PRAGMA wal_autocheckpoint=N until it is set here."},
+     "Number of pending frames at which a checkpoint is due, if wal_limit_bytes does not make it "
+     "due earlier; follows PRAGMA wal_autocheckpoint=N until it is set here. The columns of the "
+     "same name are another number: how many frames checkpoints have copied."},
     {"checkpoint_interval_ms", SettingKind::kInteger, 60'000, 100, 86'400'000, "ms",
-     "Time after the last checkpoint at which one is due if there is anything to move."},
+     "Time after the last checkpoint at which the next one is due, if any frames are pending."},
     {"stall_budget_ms", SettingKind::kInteger, 50, 0, 10'000, "ms",
      "The longest time that a commit waits for readers under a built-in strategy, whose rules "
-     "allow 10 to 50 ms. Rules of your own have their own budget. 0: a commit never waits."},
+     "say 10 to 50; 0 means that it never waits. Rules of your own have a budget of their own."},
     {"backpressure", SettingKind::kSwitch, 0, 0, 1, "",
-     "Commits wait when the log has grown past its limit, so that the disk does not fill: 1 ms "
-     "each at 10 % beyond the limit, 100 ms at twice the limit."},
+     "Commits wait as the log grows past its limit, so that the disk does not fill: 1 ms each at "
+     "10 % beyond the limit, 100 ms each at twice the limit."},
     {"slow_query_ms", SettingKind::kInteger, 100, 0, 3'600'000, "ms",
-     "A statement that takes at least this long counts as slow, and its plan is kept."},
+     "A statement that takes this long or longer counts as slow, and its plan is kept."},
     {"statement_metrics", SettingKind::kSwitch, 1, 0, 1, "",
-     "Statements are measured: query_performance."},
+     "Statements are measured, as query_performance and connection_metrics show them."},
     {"sample_interval_ms", SettingKind::kInteger, 1000, 10, 3'600'000, "ms",
-     "Time between two samples, and between two looks at what changes without a commit: settings, "
-     "the control file, rules that depend on time."},
+     "Time between two samples for wal_history, and between two looks at what changes without a "
+     "commit: settings, the control file, rules that depend on time."},
     {"max_queries", SettingKind::kInteger, 1000, 10, 1024, "",
-     "The most statements that query_performance has a row for. Statements that have not run for "
-     "the longest time make room."},
+     "The most statements that query_performance keeps apart; the one that was not seen for the "
+     "longest time makes room for a new one."},
     {"auto_optimize", SettingKind::kSwitch, 0, 0, 1, "",
-     "walmanager runs PRAGMA optimize, at most once an hour, when no connection has committed for "
-     "ten seconds. While it writes, other connections find the database locked for a moment."},
+     "After ten seconds without a commit, and at most once an hour, walmanager runs PRAGMA "
+     "optimize on a connection of its own. While it writes, other connections find the database "
+     "locked for a moment."},
     {"read_pool_size", SettingKind::kInteger, 20, 0, 256, "",
-     "The most connections that read_pool() opens per process; 0: its statements run on the "
+     "The most connections that read_pool() opens in a process; with 0 its statements run on the "
      "caller's connection, one after the other."},
     {"read_pool_timeout_ms", SettingKind::kInteger, 30'000, 1, 3'600'000, "ms",
-     "The longest time for a call of read_pool(), including the time in which its caller fetches "
-     "rows. On the caller's own connection the time is checked between two rows."},
+     "The longest time that a call of read_pool() takes, including the time that its caller "
+     "takes to fetch rows. On the caller's own connection it is checked between two rows only."},
     {"alert_interval_ms", SettingKind::kInteger, 5000, 50, 3'600'000, "ms",
      "Time between two evaluations of system_health for wal_alerts."},
     {"alert_samples", SettingKind::kInteger, 3, 1, 100, "",
-     "Evaluations in a row that must find a check worse before an alert is raised."},
+     "Number of evaluations in a row that must find a check worse before an alert is raised."},
     {"replicator", SettingKind::kChoice, 0, 0, std::size(kReplicatorChoices) - 1, "",
-     "Which program checkpoints a database with Litestream's table _litestream_seq. auto: "
-     "Litestream, until every look for 60 s found no sign of it; then walmanager, until Litestream "
-     "is there again. always: Litestream. never: the table is ignored.",
+     "Which program checkpoints a database with Litestream's table _litestream_seq: auto "
+     "(Litestream, and walmanager while there has been no sign of Litestream for 60 s), always "
+     "(Litestream) or never (the table is ignored).",
      kReplicatorChoices},
 }};
 

@@ -20,21 +20,18 @@ Rule Builtin(const char* strategy, std::int64_t priority, const char* name, Rule
 }
 
 constexpr std::array<FactSpec, 12> kFacts = {{
-    {"pending_frames", &Facts::pending_frames, false, "frames not yet in the database"},
-    {"pending_bytes", &Facts::pending_bytes, false, "the same in bytes of the log"},
-    {"wal_frames", &Facts::wal_frames, false, "frames in the log"},
-    {"wal_bytes", &Facts::wal_bytes, false, "size of the -wal file"},
-    {"page_size", &Facts::page_size, false, "bytes"},
-    {"readers", &Facts::readers, false, "read marks whose lock is held"},
-    {"oldest_reader_lag", &Facts::oldest_reader_lag, false,
-     "frames after the oldest mark that is held"},
-    {"idle_ms", &Facts::idle_ms, true, "since the commit before this one"},
-    {"since_checkpoint_ms", &Facts::since_checkpoint_ms, true,
-     "since the last checkpoint, or since the statistics began"},
-    {"last_checkpoint_ms", &Facts::last_checkpoint_ms, true, "how long the last checkpoint took"},
-    {"commits_since_checkpoint", &Facts::commits_since_checkpoint, false,
-     "commits after the last checkpoint"},
-    {"commit_rate", &Facts::commit_rate, true, "commits a second, smoothed over the last looks"},
+    {"pending_frames", &Facts::pending_frames, false},
+    {"pending_bytes", &Facts::pending_bytes, false},
+    {"wal_frames", &Facts::wal_frames, false},
+    {"wal_bytes", &Facts::wal_bytes, false},
+    {"page_size", &Facts::page_size, false},
+    {"readers", &Facts::readers, false},
+    {"oldest_reader_lag", &Facts::oldest_reader_lag, false},
+    {"idle_ms", &Facts::idle_ms, true},
+    {"since_checkpoint_ms", &Facts::since_checkpoint_ms, true},
+    {"last_checkpoint_ms", &Facts::last_checkpoint_ms, true},
+    {"commits_since_checkpoint", &Facts::commits_since_checkpoint, false},
+    {"commit_rate", &Facts::commit_rate, true},
 }};
 
 }  // namespace

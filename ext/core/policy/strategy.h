@@ -52,16 +52,24 @@ bool IsBuiltinStrategy(std::string_view name);
 
 // What a condition may ask. Unknown is nullopt, which is NULL in SQL.
 struct Facts {
-  std::optional<double> pending_frames, pending_bytes, wal_frames, wal_bytes, page_size, readers,
-      oldest_reader_lag, idle_ms, since_checkpoint_ms, last_checkpoint_ms, commits_since_checkpoint,
-      commit_rate;
+  std::optional<double> pending_frames;            // frames that are not in the database yet
+  std::optional<double> pending_bytes;             // their size in bytes of the log
+  std::optional<double> wal_frames;                // frames in the log
+  std::optional<double> wal_bytes;                 // size of the -wal file
+  std::optional<double> page_size;                 // in bytes
+  std::optional<double> readers;                   // read marks whose lock is held
+  std::optional<double> oldest_reader_lag;         // frames after the oldest mark that is held
+  std::optional<double> idle_ms;                   // since the commit before this one
+  std::optional<double> since_checkpoint_ms;       // or since the statistics began
+  std::optional<double> last_checkpoint_ms;        // duration of the last checkpoint
+  std::optional<double> commits_since_checkpoint;  // commits after the last checkpoint
+  std::optional<double> commit_rate;               // commits per second, smoothed
 };
 
 struct FactSpec {
   const char* name;
   std::optional<double> Facts::*value;
   bool real;  // bound as REAL; else as INTEGER
-  const char* description;
 };
 std::span<const FactSpec> FactSpecs();
 
