@@ -38,7 +38,7 @@ then so but when which file test function value error table index query commit p
 writer thread lock wait time change build line write read check result message column database
 checkpoint pending because should would returns before after every still only once again""".split()
 
-# What readers ask, and how often relative to each other.
+# The statements that readers run, and how often relative to each other.
 READS = {
     "latest_messages": 30,
     "messages_since": 10,
@@ -75,7 +75,7 @@ def read_statements(path):
 
 
 def connect(options, application):
-    """A configured connection; with the extension, unless options say without."""
+    """A configured connection, with the extension unless the options exclude it."""
     db = sqlite3.connect(options.database, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     if options.extension:
         db.enable_load_extension(True)
@@ -157,7 +157,7 @@ def write_turn(db, sql, conversation_id, turn, rng, counters):
         last_id = db.execute(sql["insert_messages"],
                              {"conversation_id": conversation_id,
                               "messages": json.dumps(turn)}).lastrowid
-        # We hold the write lock, so the batch's ids follow each other.
+        # This connection holds the write lock, so the ids of the batch follow each other.
         uses = [dict(use, message_id=message_id)
                 for message_id, message in enumerate(turn, last_id - len(turn) + 1)
                 for use in message["tool_uses"]]
@@ -203,7 +203,7 @@ def write(options, worker, conversations, counters, failed):
 
 
 def read(options, worker, projects, conversations, counters, failed, done):
-    """A reader: asks until the writers are done."""
+    """A reader: runs statements until the writers are done."""
     try:
         sql = read_statements(WORKLOAD / "workload.sql")
         rng = random.Random(f"{options.seed}/reader/{worker}")
@@ -312,7 +312,7 @@ def run(db, options):
         worker.join()
     seconds = time.monotonic() - start
 
-    # Asked of the database, not of the workers: a worker that was killed cannot say so.
+    # Read from the database, not from the workers: a worker that was killed cannot report.
     ids = json.dumps(list(conversations.values()))
     messages, tool_uses = db.execute(
         "SELECT count(DISTINCT m.id), count(t.id) FROM messages m LEFT JOIN tool_uses t ON t.message_id = m.id"
@@ -362,16 +362,16 @@ def parse_options():
 
 
 def refuse_foreign(database):
-    """Ends the program where the file is something else, before anything is changed."""
+    """Ends the program before anything is changed if the file is not a conversation database."""
     if not os.path.exists(database) or not os.path.getsize(database):
         return
     db = sqlite3.connect(pathlib.Path(database).as_uri() + "?mode=ro", uri=True)
     try:
-        ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        is_conversation = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     except sqlite3.DatabaseError:
-        ours = False
+        is_conversation = False
     db.close()
-    if not ours:
+    if not is_conversation:
         sys.exit(f"{database} is not a database of this workload: nothing was changed")
 
 
@@ -382,7 +382,7 @@ def main():
     run(db, options)
     status = 0
     if options.then:
-        # What goes wrong most often in the field, for the command to find: a cursor that nobody finishes.
+        # The most common fault in programs, for the command to find: a cursor that is never finished.
         forgotten = db.execute("SELECT id, role FROM messages ORDER BY id")
         forgotten.fetchone()
         writer = connect(options, "one more writer")

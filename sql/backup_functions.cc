@@ -10,7 +10,7 @@
 namespace walmanager {
 namespace {
 
-// An option of wal_backup(): a flag where `most` is 0.
+// An option of wal_backup(). It is a flag if `most` is 0.
 struct Option {
   const char* name;
   std::int64_t least, most;
@@ -37,7 +37,7 @@ const Option* FindOption(const std::string& name) {
 
 Status SetOption(const Option& option, const Json& json, BackupOptions& options) {
   const bool flag = option.most == 0;
-  const std::int64_t* integer = json.value.integer();  // of true and false, too
+  const std::int64_t* integer = json.value.integer();  // also for true and false
   const bool logical = json.source == "true" || json.source == "false";
   if (!integer || logical != flag ||
       (!flag && (*integer < option.least || *integer > option.most))) {

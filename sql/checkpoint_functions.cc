@@ -31,7 +31,7 @@ Value Json(const Schema& schema, const CheckpointReport& report,
   return Value(json.text());
 }
 
-// The schema to checkpoint, or a report that says why nothing can be.
+// The schema to checkpoint, or the error that says why it cannot be.
 Result<Schema> Find(Connection& connection, const Arguments& arguments, std::size_t index) {
   const auto name = arguments.SchemaName(index);
   if (!name.ok()) return name.error();
@@ -45,7 +45,7 @@ Result<Schema> Find(Connection& connection, const Arguments& arguments, std::siz
 
 CheckpointReport NoLog(const Schema& schema) {
   CheckpointReport report;
-  // In WAL mode: locking_mode=EXCLUSIVE hides the wal-index until the first commit.
+  // In WAL mode the wal-index is hidden if locking_mode is EXCLUSIVE, until the first commit.
   report.message = schema.is_wal()
                        ? "the wal-index cannot be looked at"
                        : "journal_mode is " +
@@ -80,12 +80,13 @@ Result<Value> WalCheckpoint(Connection& connection, const Arguments& arguments) 
                      schema.value().name + "': end it first, or use PASSIVE",
                  ErrorCode::kLocked};
   }
-  // Blocking modes wait as long as SQLite's own would: by the connection's busy timeout.
+  // Blocking modes wait for the connection's busy timeout, as SQLite's own do.
   const std::uint64_t deadline =
       *mode == CheckpointMode::kPassive
           ? 0
           : MonotonicNs() + static_cast<std::uint64_t>(connection.busy_timeout_ms()) * 1'000'000;
-  // Without a look (locking_mode=EXCLUSIVE before the first commit) nothing is known of before.
+  // If the wal-index is hidden (locking_mode=EXCLUSIVE before the first commit), the report says
+  // nothing about the log before the checkpoint.
   const WalIndex index = connection.LookAtLog(schema.value()).value_or(WalIndex{});
   const auto report = schema.value().database->ManualCheckpoint(connection.AsHost(schema.value()),
                                                                 *mode, index, deadline);

@@ -1,4 +1,4 @@
-// wal_configure: puts connection and database into a profile, whole or not at all.
+// wal_configure: sets connection and database to a profile, completely or not at all.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -19,16 +19,16 @@ enum class Kind { kSchemaPragma, kConnectionPragma, kSetting, kStrategy };
 struct Target {
   const char* name;
   Kind kind;
-  // The words that are allowed, separated by spaces; where the PRAGMA answers with a number, that
-  // is the word's place. nullptr: an integer.
+  // The allowed words, separated by spaces. If the PRAGMA returns a number, it is the position of
+  // the word. nullptr: the value is an integer.
   const char* words;
-  bool may_be_less;  // the engine may cut it to what its build allows
-  // Of an integer PRAGMA: what the engine takes without bending it.
+  bool may_be_less;  // SQLite may reduce it to what its build allows
+  // The range in which SQLite takes an integer PRAGMA without changing it.
   std::int64_t minimum = 0;
   std::int64_t maximum = 0;
 };
 
-// In the order in which they are applied: first what is most likely to be refused.
+// In the order in which they are applied. What SQLite is most likely to refuse comes first.
 constexpr std::size_t kTargets = 11;
 constexpr std::array<Target, kTargets> kTargetList = {{
     {"journal_mode", Kind::kSchemaPragma, "wal", false},
@@ -55,17 +55,17 @@ constexpr std::array<Profile, 6> kProfiles = {{
     // A chat history: many small commits, recent rows read again and again, large tables behind them.
     {"conversation", {"wal", "normal", "-65536", "536870912", "memory", "on", "67108864", "5000", "67108864", "1000", "conversation_workload"}},
     // Many connections: a small cache each, since pages are shared through mmap; a log long enough that
-    // readers seldom stand in the way of its restart; patience with other writers.
+    // readers rarely keep it from starting over; a long busy timeout.
     {"high_concurrency", {"wal", "normal", "-16384", "1073741824", "memory", "on", "134217728", "10000", "134217728", "4000", "high_concurrency"}},
-    // Few surprises for one commit: checkpoints seldom end in one, everything hot in memory, and an
-    // early "database is locked" in place of a long wait.
+    // Even times for commits: checkpoints seldom end in one, the hot pages are in memory, and "database
+    // is locked" comes early instead of a long wait.
     {"low_latency", {"wal", "normal", "-131072", "1073741824", "memory", "on", "67108864", "1000", "67108864", "1000", "low_latency"}},
     // A commit survives power loss: synchronous FULL; no mmap, through which a stray pointer of the
     // host could write into the database.
     {"durable", {"wal", "full", "-32768", "0", "default", "on", "67108864", "10000", "67108864", "1000", "conversation_workload"}},
     // Little memory and disk: SQLite's own small cache, temporary tables on disk, a log of 4 MiB.
     {"embedded", {"wal", "normal", "-2048", "0", "file", "on", "4194304", "5000", "4194304", "256", "conversation_workload"}},
-    // Many short requests, mostly reads: a middling cache for each worker, mmap for what they share.
+    // Many short requests, mostly reads: a medium cache for each worker, mmap for the shared pages.
     {"web", {"wal", "normal", "-20480", "268435456", "memory", "on", "67108864", "5000", "67108864", "1000", "conversation_workload"}},
 }};
 // clang-format on
@@ -99,7 +99,7 @@ std::optional<std::size_t> FindTarget(std::string_view name) {
   return std::nullopt;
 }
 
-// One call: reads, sets and puts back the targets of one schema.
+// The work of one call: reads, sets and puts back the targets of one schema.
 class Configuration {
  public:
   Configuration(Connection& connection, Schema schema)
@@ -115,7 +115,7 @@ class Configuration {
     if (target.kind == Kind::kStrategy) return schema_.database->settings().strategy;
     const auto said = connection_.Query(Pragma(target));
     if (!said.ok()) return said.error();
-    // A build without mmap answers with nothing.
+    // A build of SQLite without mmap returns no row.
     if (!said.value()) return target.may_be_less ? Result<std::string>("0") : Error{"no answer"};
     const auto words = Words(target.words);
     const std::string& text = *said.value();
@@ -126,8 +126,8 @@ class Configuration {
     return place < words.size() ? words[place] : text;
   }
 
-  // Sets and looks again: a PRAGMA that cannot do its work often says nothing. What is in force
-  // now.
+  // Sets the target and returns the value in force. It is read again, because a PRAGMA that fails
+  // often reports nothing.
   Result<std::string> Apply(const Target& target, const std::string& value) {
     Status status = Set(target, value);
     if (!status.ok()) return status.error();
@@ -137,7 +137,8 @@ class Configuration {
     return Error{"SQLite kept '" + now.value() + "'"};
   }
 
-  // Back to `value`, which it had when this object was made; of a setting also who had set it.
+  // Sets the target back to `value`, which it had when this object was made. A setting also gets
+  // back the name of the process that had set it.
   Status PutBack(const Target& target, const std::string& value) {
     if (target.kind != Kind::kSetting && target.kind != Kind::kStrategy) {
       const auto now = Apply(target, value);
@@ -155,7 +156,7 @@ class Configuration {
     });
   }
 
-  // A connection with temporary tables would lose them.
+  // Whether there are any: a change of temp_store would drop them.
   Result<bool> HasTemporaryTables() {
     const auto count = connection_.Query("SELECT count(*) FROM sqlite_temp_schema");
     if (!count.ok()) return count.error();
@@ -201,7 +202,7 @@ Result<std::string> CheckOverride(const Target& target, const Json& item) {
   if (target.words) {
     std::string word = AsciiLowered(text);
     const auto words = Words(target.words);
-    // JSON's true and false, for a switch.
+    // A switch also takes true and false of JSON.
     if (type == "true" || type == "false") word = type == "true" ? "on" : "off";
     if (std::find(words.begin(), words.end(), word) == words.end())
       return wrong("one of " + Joined(words));
@@ -245,7 +246,7 @@ Status ReadOverrides(const std::string& text, Values& values) {
   return Ok{};
 }
 
-// A value in the report: numbers as numbers, on and off as booleans.
+// Adds a value to the report: numbers as numbers, on and off as booleans.
 void AddValue(JsonObject& json, const char* name, const Target& target, const std::string& value) {
   if (std::string_view(target.words ? target.words : "") == "off on")
     json.Add(name, value == "on");
@@ -266,7 +267,7 @@ Result<Values> WantedValues(const Profile& profile, const Arguments& arguments) 
   return wanted;
 }
 
-// Why nothing can be configured there just now; nothing where it can.
+// An error if the schema cannot be configured now, or the strategy is unknown.
 Status CheckPlace(const Connection& connection, const Schema& schema, const Values& wanted) {
   if (!connection.in_autocommit()) {
     return Error{"wal_configure: a transaction is open on this connection: end it first"};
@@ -283,12 +284,12 @@ Status CheckPlace(const Connection& connection, const Schema& schema, const Valu
   return Ok{};
 }
 
-// Applies one target after the other; where one fails, all before it are put back.
+// Applies one target after the other. If one fails, all before it are put back.
 class AllOrNothing {
  public:
   explicit AllOrNothing(Configuration& configuration) : configuration_(configuration) {}
 
-  // What each was and is, for the report.
+  // Returns the report: the value of each target before and after.
   Result<JsonObject> Run(const Values& wanted) {
     JsonObject report;
     for (std::size_t i = 0; i < kTargets; ++i) {
@@ -323,7 +324,7 @@ class AllOrNothing {
     return change;
   }
 
-  // The message, with what could not be put back.
+  // Puts all targets back. Returns the message, which names the targets that could not be.
   std::string PutBackAll(const Target& failed, const std::string& wanted, const Error& error) {
     std::string message = std::string("wal_configure: ") + failed.name + " '" + wanted +
                           "' could not be set: " + error.message;
@@ -337,7 +338,7 @@ class AllOrNothing {
   }
 
   Configuration& configuration_;
-  std::vector<std::pair<const Target*, std::string>> done_;  // and what it was before
+  std::vector<std::pair<const Target*, std::string>> done_;  // with the value before
 };
 
 }  // namespace

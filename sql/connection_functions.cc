@@ -1,4 +1,4 @@
-// wal_application_name, wal_trace: what a connection says of itself.
+// wal_application_name and wal_trace.
 #include "ext/connection/connection.h"
 #include "ext/core/base/ascii_case.h"
 #include "ext/core/base/utf8.h"
@@ -17,7 +17,7 @@ Result<Value> WalApplicationName(Connection& connection, const Arguments& argume
                              "text of at most " + std::to_string(kMostBytes) +
                                  " bytes of UTF-8, without control characters");
     }
-    // So that it stands in the control file, where there is one.
+    // Finds the control files of the databases, so that the name is written there.
     if (auto schemas = connection.Schemas(); !schemas.ok()) return schemas.error();
     connection.SetApplication(name.value());
   }

@@ -1,5 +1,5 @@
-// An SQL function as data: name, arguments, sentence and body. Registration is one loop in
-// register.cc. To add a function: a body in its family's file, and one line in functions.cc.
+// An SQL function is data: name, arguments, sentence and body. One loop in register.cc registers
+// all. To add a function, write its body in the file of its family and one line in functions.cc.
 #pragma once
 
 #include <span>
@@ -12,7 +12,7 @@ namespace walmanager {
 
 class Connection;
 
-// The arguments of one call. The getters give errors that name function, argument and value.
+// The arguments of one call. The errors of the getters name function, argument and value.
 class Arguments {
  public:
   Arguments(const char* function, std::span<const Value> values)
@@ -22,13 +22,13 @@ class Arguments {
   std::size_t size() const { return values_.size(); }
   bool has(std::size_t index) const { return index < values_.size(); }
   const Value& at(std::size_t index) const { return values_[index]; }
-  // Text that must be there and not NULL.
+  // The text of an argument that must be given and not NULL.
   Result<std::string> Text(std::size_t index, const char* argument) const;
-  // The schema, the optional last argument: 'main' where it is missing.
+  // The name of the schema, the optional last argument; 'main' if it is not given.
   Result<std::string> SchemaName(std::size_t index) const;
-  // The same error with the function's name before it.
+  // The error with the name of the function before its message.
   Error Prefixed(const Error& error) const;
-  // "wal_set: name NULL is not text".
+  // The error for a wrong argument, such as "wal_set: name NULL is not text".
   Error Wrong(std::size_t index, const char* argument, const std::string& allowed) const;
 
  private:
@@ -41,7 +41,8 @@ struct Function {
   const char* signature;  // "wal_set(name, value [, schema])"
   int least_arguments;
   int most_arguments;
-  // Functions that act are DIRECTONLY: refused in triggers and views stored in the database.
+  // A function that acts is DIRECTONLY: SQLite refuses it in triggers and views stored in a
+  // database.
   bool acts;
   const char* about;
   Result<Value> (*call)(Connection&, const Arguments&);
@@ -50,7 +51,7 @@ struct Function {
 // All functions, in the order of sql/README.md.
 std::span<const Function> AllFunctions();
 
-// Makes them known to a connection; the error names the one that failed.
+// Registers all functions on a connection. The error names the function that failed.
 Status RegisterFunctions(Connection* connection);
 
 }  // namespace walmanager

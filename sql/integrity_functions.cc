@@ -13,7 +13,7 @@ namespace {
 // The limit of PRAGMA integrity_check, too. It bounds the memory that findings take.
 constexpr std::size_t kMostLines = 100;
 
-// Whether the engine's error is a finding about the database, and not about this attempt.
+// Whether SQLite's error is a finding about the database, not a failure of this attempt.
 bool IsFinding(const Error& error) {
   return error.code == ErrorCode::kCorrupt || error.code == ErrorCode::kNotADatabase ||
          error.code == ErrorCode::kInputOutput;
@@ -21,13 +21,13 @@ bool IsFinding(const Error& error) {
 
 using Findings = std::vector<std::string>;
 
-// The engine says the same of each statement that meets the same page.
+// SQLite reports the same error for each statement that reads the same page.
 void AddOnce(const std::string& finding, Findings& findings) {
   if (std::find(findings.begin(), findings.end(), finding) == findings.end())
     findings.push_back(finding);
 }
 
-// A row may hold several lines, below a headline.
+// A row may hold a headline and several lines.
 void AddLines(std::string_view text, Findings& findings) {
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -38,7 +38,7 @@ void AddLines(std::string_view text, Findings& findings) {
   }
 }
 
-// Adds what `sql` finds; what the engine cannot read is a finding, too.
+// Adds what `sql` finds. That SQLite cannot read a page is a finding, too.
 Status Find(Connection& connection, const std::string& sql,
             std::string (*line)(const Connection::TextRow&), Findings& findings) {
   const auto rows = connection.Rows(sql, "", kMostLines + 1);
@@ -73,8 +73,8 @@ std::string ForeignKeyLine(const Connection::TextRow& row) {
 
 bool IsMismatch(const Error& error) { return error.message.starts_with("foreign key mismatch"); }
 
-// A key that refers to columns that are not unique cannot be checked, and the engine then checks
-// none: the tables one by one.
+// A foreign key to columns that are not unique cannot be checked, and SQLite then checks none at
+// all. So in that case the tables are checked one by one.
 Status FindForeignKeys(Connection& connection, const std::string& schema, Findings& findings) {
   const std::string pragma = "PRAGMA " + schema + ".foreign_key_check";
   Status status = Find(connection, pragma, ForeignKeyLine, findings);
@@ -118,7 +118,7 @@ Result<Value> WalIntegrityCheck(Connection& connection, const Arguments& argumen
       Find(connection, "PRAGMA " + quoted + (kind == "full" ? ".integrity_check" : ".quick_check"),
            IntegrityLine, findings);
   if (status.ok()) status = FindForeignKeys(connection, quoted, findings);
-  // Interrupted or locked out: nothing was found out, and what was known stays.
+  // The check did not finish (interrupted, locked). Keep the result of the check before.
   if (!status.ok()) return arguments.Prefixed(status.error());
   if (schema.value().database) {
     const auto control = schema.value().database->control();

@@ -14,11 +14,12 @@ namespace {
 struct FunctionContext {
   const Function* function;
   Connection* connection;
-  // Of the connection: a function that acts runs. What it makes SQLite evaluate must not act again.
+  // Shared by the functions of a connection: true while a function that acts runs. SQL that it runs
+  // must not call one again.
   std::shared_ptr<bool> acting;
 };
 
-// A function that acts, as long as it runs.
+// Marks that a function that acts runs, for as long as this object lives.
 class Acting {
  public:
   explicit Acting(bool& acting) : acting_(acting) { acting_ = true; }
@@ -31,7 +32,7 @@ class Acting {
 };
 
 void SetError(sqlite3_context* context, const Error& error) {
-  // The message first: without one, the code would bring its own.
+  // Set the message first: sqlite3_result_error_code() sets its own if there is none.
   sqlite3_result_error(context, error.message.c_str(), -1);
   sqlite3_result_error_code(context, static_cast<int>(error.code));
 }
@@ -53,7 +54,7 @@ void Call(sqlite3_context* context, int count, sqlite3_value** values) {
     }
     std::optional<Acting> acting;
     if (function.acts) {
-      // In the words that SQLite has for it.
+      // SQLite's own message for this case.
       if (*call->acting || !IsCalledAtTopLevel(*call->connection, function.name)) {
         SetError(context, Error{std::string("unsafe use of ") + function.name + "()"});
         return SQLITE_OK;
@@ -100,8 +101,8 @@ Status RegisterFunctions(Connection* connection) {
   const auto acting = std::make_shared<bool>(false);
   for (const Function& function : AllFunctions()) {
     auto* context = new FunctionContext{&function, connection, acting};
-    // Any number of arguments: the message for a wrong one is ours. SQLite owns the context from
-    // here on, also where the call fails.
+    // Registered for any number of arguments, so that Call() can report a wrong one. SQLite owns
+    // the context from here on, even if the call fails.
     const int rc = sqlite3_create_function_v2(
         connection->db(), function.name, -1, SQLITE_UTF8 | (function.acts ? SQLITE_DIRECTONLY : 0),
         context, Call, nullptr, nullptr,

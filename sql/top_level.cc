@@ -6,8 +6,8 @@
 namespace walmanager {
 namespace {
 
-// Inside sqlite3_step(): it was begun and has no row to show. One that has returned a row and waits
-// to go on is busy too, and asks for nothing now.
+// Whether it is inside sqlite3_step(): it has begun and holds no row. A statement that has returned
+// a row is busy, too, but runs nothing now.
 bool IsStepping(sqlite3_stmt* stmt) {
   return sqlite3_stmt_busy(stmt) != 0 && sqlite3_data_count(stmt) == 0;
 }

@@ -1,10 +1,10 @@
-// Whether a function is called by the statement that the host runs, and not by the schema of a
-// database that somebody has made: SQLite refuses functions that are DIRECTONLY in views, triggers
-// and DEFAULT clauses, but in versions such as 3.40.1 not in a CHECK constraint.
+// Whether a function is called by a statement of the program, not by the schema of a database,
+// which can come from an untrusted source. SQLite refuses DIRECTONLY functions in views, triggers
+// and DEFAULT clauses, but some versions, such as 3.40.1, allow them in a CHECK constraint.
 //
-// A statement of the host's that is inside sqlite3_step() must have the call in its own text, or a
-// TEMP view or trigger must: those are the host's own, and no file brings them.
-// Thread rules: inside a function that runs on `db`.
+// The call must be in the text of a statement that is inside sqlite3_step(), or of a TEMP view or
+// trigger. Only the program can make those; no database file contains them.
+// Threads: called inside a function that runs on the connection.
 #pragma once
 
 #include <string>

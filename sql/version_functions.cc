@@ -1,4 +1,4 @@
-// wal_version: what this is and where it runs.
+// wal_version: the version of walmanager, and the SQLite that it runs in.
 #include "ext/connection/connection.h"
 #include "ext/core/base/json_writer.h"
 #include "sql/function.h"

@@ -19,14 +19,15 @@ struct Row {
   std::uint64_t now_ns = 0;
 };
 
-// A connection is in the files of all its databases, and most is known in that of the main one.
+// A connection has an entry in the control file of each of its databases. The entry of its main
+// database knows the most.
 bool KnowsMore(const Row& a, const Row& b) {
   return std::pair(a.entry.main, a.entry.statements) > std::pair(b.entry.main, b.entry.statements);
 }
 
 Result<std::vector<Row>> Read(TableSource& source) {
   if (Connection* host = source.host()) host->PublishMemory();
-  // By process and connection_id: a pid is not enough, as each container has a process 1.
+  // The key is process and connection_id. A pid is not enough: each container has a process 1.
   std::map<std::pair<std::uint64_t, std::uint64_t>, Row> known;
   auto databases = source.Schemas();
   if (!databases.ok()) return databases.error();
@@ -51,7 +52,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
   return rows;
 }
 
-// What a connection does is known from its trace alone.
+// Only the trace tells what a connection does. The connections of walmanager say it themselves.
 bool IsMeasured(const Row& row) {
   return row.entry.trace == TraceState::kActive || row.entry.role != ConnectionRole::kApplication;
 }
@@ -62,8 +63,8 @@ Value StateName(const Row& row) {
   return row.entry.is_explicit ? "idle in transaction" : "idle";
 }
 
-// A statement that has returned a row and has not ended reads, also outside of a transaction; one
-// that has not returned any may or may not.
+// A statement that has returned a row and has not ended is reading, also outside of a transaction.
+// For one that has not returned a row yet, it is not known.
 std::optional<TransactionState> Transaction(const Row& row) {
   const ConnectionEntry& entry = row.entry;
   if (!IsMeasured(row)) return std::nullopt;
@@ -86,10 +87,10 @@ Value TransactionMs(const Row& row) {
 }
 
 Value OrNull(const std::string& text) { return text.empty() ? Value() : Value(text); }
-// SQLite has not been asked yet where it is 0.
+// 0: SQLite has not been asked yet.
 Value Bytes(std::uint64_t bytes) { return bytes ? Value(bytes) : Value(); }
 
-// As sqlite3_libversion_number() gives it: https://www.sqlite.org/c3ref/libversion.html.
+// `number` is that of sqlite3_libversion_number(): https://www.sqlite.org/c3ref/libversion.html.
 Value VersionText(std::int64_t number) {
   if (number == 0) return {};
   return std::to_string(number / 1'000'000) + "." + std::to_string(number / 1000 % 1000) + "." +

@@ -1,4 +1,4 @@
-// Reads system_health without a connection of the host's, for alerts.
+// Reads system_health for alerts, without a connection of the program.
 #include "ext/connection/observed_database.h"
 #include "ext/database/health_watch.h"
 #include "vtab/module/module.h"

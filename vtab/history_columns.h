@@ -1,4 +1,4 @@
-// The columns that wal_history and wal_periods have in common: what was counted in a stretch of
+// The columns that wal_history and wal_periods have in common: what was counted in a period of
 // time. `Row` has a member `sample`.
 #pragma once
 
@@ -35,7 +35,7 @@ inline Value SampleHitRatio(const HistorySample& sample) {
   return static_cast<double>(sample.counters.cache_hits) / static_cast<double>(all);
 }
 
-// `first` and the common ones.
+// `first`, then the common columns.
 template <typename Row>
 std::vector<Column<Row>> WithHistoryColumns(std::vector<Column<Row>> first) {
   // A column is a line.

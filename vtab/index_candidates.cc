@@ -1,4 +1,4 @@
-// index_candidates: one row per index that is missing, found when it is asked for.
+// index_candidates: one row per missing index. The search runs when the table is read.
 #include <algorithm>
 #include <optional>
 
@@ -18,7 +18,7 @@ struct Row {
   IndexCandidate index;
 };
 
-// A plan of another version of the schema says nothing of how the statement runs now.
+// Drops the plans of other versions of the schema: the statement may run differently now.
 void ForgetOldPlans(Connection& connection, const Schema& schema, const QueryStatistics& statistics,
                     std::vector<QueryRow>& queries) {
   const auto version =
@@ -34,7 +34,7 @@ void ForgetOldPlans(Connection& connection, const Schema& schema, const QuerySta
 
 Result<std::vector<Row>> Read(TableSource& source) {
   const std::uint64_t deadline_ns = MonotonicNs() + kMostNs;
-  if (!source.host()) return std::vector<Row>{};  // only a connection knows the schema
+  if (!source.host()) return std::vector<Row>{};  // only a connection can read the schema
   Connection& connection = *source.host();
   connection.CapturePlans();
   auto rows = RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& all) {

@@ -33,7 +33,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
   return rows;
 }
 
-// NULL where the statement has not ended yet: only its commits are known here.
+// NULL as long as no execution has ended: only commits are known of the statement then.
 Value Ms(const Row& row, double nanoseconds) {
   return row.query.totals.calls ? Value(nanoseconds / 1e6) : Value();
 }
@@ -42,7 +42,7 @@ Value Percentile(const Row& row, double quantile) {
   const QueryTotals& totals = row.query.totals;
   const auto ns = HistogramQuantile<StatementScale>(totals.histogram, quantile);
   if (!ns) return {};
-  // The middle of a bucket can lie outside of what fell into it.
+  // The middle of a bucket can be below the shortest or above the longest time in it.
   return Ms(row, std::clamp(*ns, static_cast<double>(totals.min_ns),
                             static_cast<double>(std::max(totals.max_ns, totals.min_ns))));
 }
@@ -55,7 +55,7 @@ Value StandardDeviation(const Row& row) {
   return std::sqrt(std::max(0.0, totals.squares / calls - mean * mean)) / 1e6;
 }
 
-// What was counted in `of` of all calls, for all of them.
+// `counted` in `of` calls, scaled to all calls.
 Value Scaled(const Row& row, std::uint64_t counted, std::uint64_t of) {
   const std::uint64_t calls = row.query.totals.calls;
   if (of == 0 || calls == 0) return {};
@@ -64,7 +64,7 @@ Value Scaled(const Row& row, std::uint64_t counted, std::uint64_t of) {
       static_cast<double>(counted) * static_cast<double>(calls) / static_cast<double>(of)));
 }
 
-// Where no execution was watched, nothing is known.
+// NULL if the cache was read for no execution.
 Value Cache(const Row& row, std::uint64_t counted) {
   return row.query.totals.cache_calls ? Value(counted) : Value();
 }

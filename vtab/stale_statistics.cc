@@ -1,5 +1,5 @@
-// stale_statistics: tables that have grown or shrunk to ten times, or to a tenth, of what ANALYZE
-// saw. Rows are counted no further than that takes.
+// stale_statistics: tables that have grown to ten times, or shrunk to a tenth, of the rows that
+// ANALYZE saw. Rows are counted only as far as it takes to decide that.
 #include <cstdlib>
 
 #include "ext/connection/connection.h"
@@ -11,15 +11,15 @@ namespace walmanager {
 namespace {
 
 constexpr std::uint64_t kMostNs = 100'000'000;   // for all databases
-constexpr std::int64_t kMostAnalyzed = 100'000;  // rows: of more the count takes too long
-constexpr std::int64_t kFewest = 100;            // rows that are worth it
+constexpr std::int64_t kMostAnalyzed = 100'000;  // rows: counting more takes too long
+constexpr std::int64_t kFewest = 100;  // rows: statistics of a smaller table matter little
 
 struct Row {
   std::string schema, table;
   std::int64_t analyzed = 0, at_least = 0;
 };
 
-// How many rows there are, but no more than `most`; nullopt where they cannot be read.
+// The number of rows, at most `most`; nullopt if they cannot be read.
 std::optional<std::int64_t> Count(Connection& connection, const std::string& table,
                                   std::int64_t most) {
   const auto count = connection.Query("SELECT count(*) FROM (SELECT 1 FROM " + table + " LIMIT " +
@@ -34,19 +34,20 @@ Result<std::vector<Row>> Read(TableSource& source) {
   Connection& connection = *source.host();
   return RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& rows) {
     const std::string name = Connection::Quoted(schema.name);
-    // Asked for first: SQLite tells the host's error log of a table that is not there.
+    // Look first: SQLite writes to the program's error log if the table does not exist.
     const auto there =
         connection.Query("SELECT 1 FROM " + name + ".sqlite_schema WHERE name = 'sqlite_stat1'");
     if (!there.ok() || !there.value()) return;
     // The first number of `stat` is the rows of the table: https://www.sqlite.org/fileformat2.html.
-    // Who may write the database may name a view there, which runs what it likes.
+    // A hostile database can name a view in sqlite_stat1, and the view would run any SQL. So only
+    // ordinary tables are counted.
     const auto analyzed = connection.Rows(
         "SELECT tbl, max(CAST(stat AS INTEGER)) FROM " + name +
             ".sqlite_stat1 WHERE tbl NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND tbl IN (SELECT name "
             "FROM " +
             name + ".sqlite_schema WHERE type = 'table' AND rootpage > 0) GROUP BY tbl",
         "");
-    if (!analyzed.ok()) return;  // never analyzed, or not to be read
+    if (!analyzed.ok()) return;  // sqlite_stat1 cannot be read
     for (const Connection::TextRow& row : analyzed.value()) {
       if (MonotonicNs() > deadline) return;
       if (row.size() < 2 || !row[0] || !row[1]) continue;

@@ -27,8 +27,8 @@ namespace walmanager {
 WALMANAGER_TABLES(DECLARE)
 #undef DECLARE
 
-// As each table, never destroyed: at exit a thread of ours may still read it, and so may a host
-// that closes its connection in a destructor of its own.
+// Never destroyed, like each table: at exit the background thread may still read it, and so may a
+// program that closes its connection in a static destructor.
 std::span<const Table* const> AllTables() {
   static const auto& kTables = *new std::vector<const Table*>([] {
 #define ADDRESS(name) &name##Table(),

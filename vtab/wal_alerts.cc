@@ -1,4 +1,4 @@
-// wal_alerts: what became worse, and which settings and strategies somebody changed.
+// wal_alerts: the checks that became worse, and the settings and strategies that were changed.
 #include <algorithm>
 
 #include "ext/core/base/time_text.h"

@@ -1,5 +1,6 @@
-// wal_environment: one row per database: what it is kept on, how this connection uses it, and what
-// somebody once found out about it. The facts that system_health asks for and no other table has.
+// wal_environment: one row per database: where it is stored, how this connection uses it, and what
+// earlier checks and backups found. These are the facts that system_health needs and no other table
+// has.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -46,7 +47,7 @@ std::optional<std::int64_t> Number(Connection& connection, const std::string& sq
   return std::strtoll(text.value()->c_str(), nullptr, 10);
 }
 
-// The user's tables and views that have the name of one of ours.
+// The user's tables and views that have the name of a walmanager table.
 std::optional<std::string> Shadowing(Connection& connection, const std::string& schema) {
   std::string names;
   for (const Table* table : AllTables()) {
@@ -59,7 +60,7 @@ std::optional<std::string> Shadowing(Connection& connection, const std::string& 
   return found.ok() ? found.value() : std::nullopt;
 }
 
-// Tables that have rows, and none in sqlite_stat1: of an empty table ANALYZE keeps nothing.
+// Tables that have rows but no entry in sqlite_stat1. ANALYZE keeps nothing of an empty table.
 std::optional<std::int64_t> WithoutStatistics(Connection& connection, const std::string& schema,
                                               bool analyzed) {
   const auto tables =
@@ -82,7 +83,7 @@ std::optional<std::int64_t> WithoutStatistics(Connection& connection, const std:
   return found;
 }
 
-// Tables that declare foreign keys. LIKE also finds a column named preferences.
+// Tables that declare foreign keys. LIKE alone would also find a column named preferences.
 std::optional<std::int64_t> WithReferences(Connection& connection, const std::string& schema) {
   const auto tables = connection.Rows("SELECT sql FROM " + schema +
                                           ".sqlite_schema WHERE type = 'table' AND rootpage > 0 "
@@ -94,7 +95,7 @@ std::optional<std::int64_t> WithReferences(Connection& connection, const std::st
   });
 }
 
-// What only a connection of the host's knows. It reads the first page and the schema.
+// Facts that only a connection of the program knows. Reads the first page and the schema.
 void AskConnection(Connection& connection, const Schema& schema, Row& row) {
   const std::string name = Connection::Quoted(schema.name);
   const auto pragma = [&](const char* what) {
@@ -146,7 +147,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
     row.file_system = FileSystemOf(schema.database->path());
     const auto control = schema.database->control();
     layout::Evidence& evidence = control->memory()->evidence;
-    // For the health watch, which has no connection to ask.
+    // Keep them for the health watch, which has no connection to ask.
     if (row.storage) {
       KeepStorage(evidence, *row.storage);
     } else {
@@ -164,7 +165,8 @@ Result<std::vector<Row>> Read(TableSource& source) {
     if (row.mounted_alone.value_or(false)) {
       row.mounted_alone = !FileSystemOf(path + "-wal").is_mount_point.value_or(false);
     }
-    // One copy of SQLite opens the shared memory once, for all its connections to the database.
+    // A copy of SQLite opens the -shm file once for all its connections to the database, so the
+    // descriptors of the file count the copies.
     if (schema.is_wal() && stat((path + "-shm").c_str(), &status) == 0) {
       row.engine_copies = CountDescriptors(status);
     }
@@ -203,7 +205,7 @@ Value ReplicatorName(const Row& row) {
   return *row.replicator == ReplicatorState::kGone ? "gone" : "there";
 }
 
-// PRAGMA cache_size counts pages, and KiB where it is negative.
+// PRAGMA cache_size is in pages, or in KiB if it is negative.
 Value CacheBytes(const Row& row) {
   if (!row.cache_size) return {};
   if (*row.cache_size < 0) return *row.cache_size * -1024;

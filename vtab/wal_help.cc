@@ -1,4 +1,4 @@
-// wal_help: what there is, with the sentence of each declaration.
+// wal_help: every function, table, column and setting, with the sentence of its declaration.
 #include "ext/core/policy/settings.h"
 #include "sql/function.h"
 #include "vtab/module/table.h"
@@ -6,7 +6,7 @@
 namespace walmanager {
 namespace {
 
-// Texts of declarations, which live as long as the process; nullptr: NULL.
+// Pointers into declarations, which live as long as the process. nullptr is shown as NULL.
 struct Row {
   const char* kind;
   const char* name;

@@ -19,7 +19,7 @@ struct Row {
   std::optional<std::int64_t> page_size, database_bytes, wal_bytes;
   std::optional<int> active_readers;
   std::optional<std::int64_t> oldest_reader_frame;
-  bool measured = false;  // there is a file, so all below is known
+  bool measured = false;  // the database has a file, so the members below are known
   StoredSettings settings;
   std::optional<const char*> hook;
   bool automatic = true, replicated = false;
@@ -31,12 +31,12 @@ struct Row {
   std::uint64_t evictions = 0;
   ReadPool::Figures pool;
   std::optional<std::string> statistics_file, private_because, unguarded_because, strategy_error;
-  std::string inline_because;  // where nothing else than a fault keeps a thread from copying
+  std::string inline_because;  // why no background thread may copy; empty: one may
   std::int64_t since_ms = 0;
 };
 
-// Whether another connection of this process, besides the asking one, may have come to the newest
-// mark: it has begun to read since the last commit.
+// Whether another connection of this process than the asking one may hold the newest mark, because
+// it has begun to read since the last commit.
 bool SharesNewestMark(Connection& host, const Schema& schema) {
   const auto control = schema.database->control();
   const std::uint64_t since = control->region().header().last_commit_ns.load();
@@ -51,8 +51,8 @@ bool SharesNewestMark(Connection& host, const Schema& schema) {
   });
 }
 
-// How many read marks are held, and the oldest. Where the asking statement runs outside of a
-// transaction, its own mark is left out, unless another reader holds the same.
+// Counts the read marks that are held, and finds the oldest. If the asking statement runs outside
+// of a transaction, its own mark is not counted, unless another reader holds the same mark.
 void CountReaders(TableSource& source, const std::vector<MarksBefore>& before, Row& row) {
   const auto known = std::find_if(before.begin(), before.end(), [&](const auto& each) {
     return each.database == row.schema.database && each.marks && !each.asker_reads;
@@ -83,7 +83,7 @@ bool HasBackgroundRule(const Row& row) {
                      [](const Rule& rule) { return rule.runs == RuleRuns::kBackground; });
 }
 
-// Who moves frames into the database while nobody asks for it.
+// What copies frames into the database without a call of wal_checkpoint().
 std::string_view CheckpointerName(const Row& row) {
   if (row.replicated) return "replicator";
   if (row.settings.strategy == "off" || !row.automatic) return "off";
@@ -130,14 +130,14 @@ Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema 
     return row;
   }
   Database& database = *row.schema.database;
-  // What was counted first: then the log is at least as far as the counters say.
+  // Read the counters before the log: then the log is at least as long as they say.
   const auto control = database.control();
   row.measured = true;
   row.settings = control->region().ReadSettings().value_or(StoredSettings{});
   row.automatic = source.automatic();
   if (const auto replicator = source.FindReplicator(row.schema)) {
     const auto wish = static_cast<ReplicatorWish>(row.settings.Values()[Setting::kReplicator]);
-    // Where this connection lets the background thread take no look, an old one is not believed.
+    // If no background thread may look for the replicator, an old look is not trusted.
     row.replicated = IsReplicators(wish, *replicator) &&
                      (wish == ReplicatorWish::kAlways || source.InlineBecause(row.schema).empty() ||
                       !IsStale(control->region().engine().replicator, MonotonicNs()));
@@ -198,7 +198,7 @@ Value MsOf(std::uint64_t count, double nanoseconds) {
 Value Percentile(const std::vector<std::uint64_t>& histogram, double quantile,
                  std::uint64_t longest) {
   const auto nanoseconds = HistogramQuantile<DurationScale>(histogram, quantile);
-  // The middle of a bucket can lie beyond the longest that fell into it.
+  // The middle of a bucket can be above the longest time in it.
   return nanoseconds ? Value(std::min(*nanoseconds, static_cast<double>(longest)) / 1e6) : Value();
 }
 

@@ -1,5 +1,5 @@
-// wal_periods: the history summed up over the last minute, hour, day and week, and over those
-// before. Percentiles are of the merged histograms.
+// wal_periods: the history summed up over the last minute, hour, day and week, and over the periods
+// before them. Percentiles come from merged histograms.
 #include <array>
 
 #include "ext/core/base/time_text.h"

@@ -1,4 +1,4 @@
-// wal_readers: who pins the log.
+// wal_readers: the readers that pin the log.
 #include <time.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 namespace walmanager {
 namespace {
 
-// A statement that has returned rows, and none for so long, is one that nobody fetches from.
+// If a statement has returned rows, but none for this long, the program has stopped fetching.
 constexpr long kStandsStillNs = 30'000'000;
 
 struct Row {
@@ -25,7 +25,8 @@ struct Row {
   std::uint64_t now_ns = 0;
 };
 
-// Looks twice where a statement may be one that nobody fetches from.
+// The connections whose statement stands still: the program has stopped fetching rows from it.
+// Looks twice, with a pause, if there may be one.
 std::set<std::uint64_t> StandingStill(const ControlFile& control,
                                       const std::vector<ConnectionEntry>& before) {
   std::set<std::uint64_t> still;

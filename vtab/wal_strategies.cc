@@ -1,4 +1,4 @@
-// wal_strategies: the rules of every strategy, built in and of the user's own.
+// wal_strategies: the rules of every strategy, built in or defined by the user.
 #include "ext/core/base/time_text.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"

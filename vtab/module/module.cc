@@ -18,27 +18,27 @@ namespace {
 struct ModuleContext {
   const Table* table;
   QueryRoom* room;
-  // On the host's connection: that, and its room. Both nullptr on the room's own connection.
+  // The program's connection and its room. Both are nullptr on the room's own connection.
   Connection* host;
   std::shared_ptr<QueryRoom> owned;
 };
 
 struct VirtualTable : sqlite3_vtab {
   const ModuleContext* context;
-  const StreamedTable* streamed;  // nullptr: it is read whole
-  std::size_t columns;            // of a streamed one, those before its arguments
+  const StreamedTable* streamed;  // nullptr: the table is read whole
+  std::size_t columns;            // of a streamed table without its arguments
   std::size_t arguments;
 };
 
 struct Cursor : sqlite3_vtab_cursor {
   std::shared_ptr<const Rows> rows;
   std::size_t row;  // from 0
-  // Of a streamed table: a scan that has not ended, and what it was called with.
+  // Of a streamed table: the scan that has not ended, and its arguments.
   std::unique_ptr<RowStream> stream;
   std::vector<Value> arguments;
 };
 
-// How xBestIndex says to xFilter which arguments there are: bit i, for the argument i.
+// xBestIndex tells xFilter by bit i of idxNum that argument i is given.
 constexpr std::size_t kMostArguments = 16;
 
 int Fail(VirtualTable* table, const Error& error) {
@@ -58,8 +58,8 @@ std::string CreateTable(const Table& table) {
   return sql + ")";
 }
 
-// SQLite's own words for a failure ("vtable constructor failed") say neither what failed nor that
-// it was the program's own interrupt.
+// Gives SQLite's message: its own for a failed xConnect ("vtable constructor failed") says neither
+// what failed nor that the program interrupted it.
 int DeclareTable(sqlite3* db, const std::string& sql, char** message) {
   const int rc = sqlite3_declare_vtab(db, sql.c_str());
   if (rc == SQLITE_OK) return rc;
@@ -98,7 +98,7 @@ int TakeArguments(VirtualTable* table, sqlite3_index_info* info) {
     const auto& constraint = info->aConstraint[i];
     const auto first = static_cast<int>(table->columns);
     if (constraint.op != SQLITE_INDEX_CONSTRAINT_EQ || constraint.iColumn < first) continue;
-    // Another order of the tables may make it known.
+    // The argument may be known with another order of the tables in the join.
     if (!constraint.usable) return SQLITE_CONSTRAINT;
     int& found = at[static_cast<std::size_t>(constraint.iColumn - first)];
     if (found < 0) found = i;
@@ -134,10 +134,10 @@ int Open(sqlite3_vtab*, sqlite3_vtab_cursor** out) {
   });
 }
 
-// Begun before a fork, in the parent: what it holds is the parent's.
+// Whether the connection was opened before a fork, in the parent process, which owns its resources.
 bool IsForeign(const ModuleContext& context) { return !context.room->source().belongs_here(); }
 const Error& ForeignError() {
-  // Never destroyed: a host may close its connections in destructors that run at its exit.
+  // Never destroyed: a program may close its connections in static destructors at exit.
   static const auto& kError = *new Error{"this connection was opened before a fork, in the parent"};
   return kError;
 }
@@ -149,7 +149,7 @@ int Close(sqlite3_vtab_cursor* base) {
   return SQLITE_OK;
 }
 
-// To the next row of a stream; one that has ended, or failed, is gone.
+// Steps to the next row. A stream that has ended or failed is destroyed.
 int Advance(VirtualTable* table, Cursor* cursor) {
   auto there = IsForeign(*table->context) ? Result<bool>(ForeignError()) : cursor->stream->Next();
   if (there.ok() && there.value()) return SQLITE_OK;
@@ -262,10 +262,10 @@ constexpr sqlite3_module kStreamed = MakeModule(StartStream);
 Status Register(sqlite3* db, QueryRoom& room, Connection* host,
                 const std::shared_ptr<QueryRoom>& owned) {
   for (const Table* table : AllTables()) {
-    // In a room no query calls one with arguments: it would act on the host's connection.
+    // A room has no tables with arguments: they would act on the program's connection.
     if (table->streamed() && !host) continue;
     auto* context = new ModuleContext{table, &room, host, owned};
-    // SQLite owns the context from here on, also where the call fails.
+    // SQLite owns the context from here on, even if the call fails.
     const int rc = sqlite3_create_module_v2(
         db, table->name(), table->streamed() ? &kStreamed : &kReadWhole, context,
         [](void* aux) { delete static_cast<ModuleContext*>(aux); });

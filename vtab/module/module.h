@@ -1,4 +1,4 @@
-// Makes the tables of tables.cc known to a connection.
+// Registers the tables of tables.cc on a connection.
 #pragma once
 
 #include <memory>
@@ -14,14 +14,15 @@ class Database;
 class HealthObserver;
 class QueryRoom;
 
-// On the host's connection, describing it. The error names the table that failed. Called once per
-// connection.
+// Registers them on the program's connection, where they describe its databases. The error names
+// the table that failed. Called once per connection.
 Status RegisterTables(Connection* connection);
 
 // Reads system_health for the watch over a database (ext/database/health_watch.h).
 std::unique_ptr<HealthObserver> MakeHealthObserver(Database& database);
 
-// On the private connection of a room, describing the room's source; `room` must outlive `db`.
+// Registers them on the private connection of a room, where they describe the room's source. `room`
+// must outlive `db`.
 Status RegisterTables(sqlite3* db, QueryRoom& room);
 
 }  // namespace walmanager

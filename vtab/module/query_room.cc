@@ -29,7 +29,7 @@ Status QueryRoom::Open() {
   if (!opened.ok()) return opened.error();
   sqlite3* db = opened.value().get();
   if (Status status = RegisterTables(db, *this); !status.ok()) return status;
-  // SQLite tells the host's error log of each that it makes.
+  // SQLite would write to the program's error log for each automatic index.
   if (auto off = QueryText(db, "PRAGMA automatic_index=OFF"); !off.ok()) return off.error();
   db_ = opened.value().release();
   return Ok{};
@@ -44,7 +44,7 @@ Result<QueryRoom::Table2D> QueryRoom::Run(const std::string& sql, std::size_t co
     }
     QueryRoom& room;
   } depth(*this);
-  // Compiling the largest takes a third of the time that it takes to run.
+  // Statements are kept prepared: compiling the largest takes a third of its running time.
   auto idle = prepared_.extract(sql);
   auto stmt = idle.empty() ? Prepare(db_, sql) : OwnedStmt(idle.mapped());
   if (!stmt.ok()) return stmt.error();
@@ -69,8 +69,8 @@ Result<QueryRoom::Table2D> QueryRoom::Run(const std::string& sql, std::size_t co
 
 Result<std::shared_ptr<const Rows>> QueryRoom::ReadOnce(const Table& table) {
   if (const auto found = read_.find(&table); found != read_.end()) return found->second;
-  // Where the database is being closed nobody waits for the answer of its health watch. An
-  // interrupt would be written to the host's error log, from the background thread.
+  // While the database is being closed, the answer of its health watch is not needed. Giving no
+  // rows ends the query; an interrupt would be written to the program's error log.
   if (source_.is_over()) {
     return std::shared_ptr<const Rows>(std::make_shared<const NoRows>());
   }

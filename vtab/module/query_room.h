@@ -1,10 +1,11 @@
-// Where the SQL of a table that is a SELECT over other tables runs: a private connection in memory
-// on which all tables are registered, describing what the outer table describes (its source).
+// A private connection in memory, on which the SQL of the tables that are a SELECT over other
+// tables runs. All tables are registered there, and describe what the outer table describes (the
+// source).
 //
-// So nothing of the host's is in the way: no table of its own that has the name of ours, no
-// authorizer, no limit, no read transaction on its database. Within one query of the outermost
-// table every other table is read once: it is as quick as that, and its parts agree.
-// Thread rules: those of the source.
+// So nothing of the program interferes: no table with the name of a walmanager table, no
+// authorizer, no limit, and no read transaction on its database. Within one query of the outermost
+// table every other table is read once. That is fast, and the parts agree. Threads: the rules of
+// the source apply.
 #pragma once
 
 #include <map>
@@ -29,20 +30,20 @@ class QueryRoom {
   QueryRoom& operator=(const QueryRoom&) = delete;
 
   TableSource& source() { return source_; }
-  // The rows of `sql`, which has as many columns as asked for. An error is the engine's words.
+  // The rows of `sql`, which must have `columns` columns. An error is SQLite's message.
   using Table2D = std::vector<std::vector<Value>>;
   Result<Table2D> Run(const std::string& sql, std::size_t columns);
-  // What a query of this room reads: once, until the outermost query has ended. No rows once the
-  // source is over.
+  // The rows of `table` for a query of this room: read once, and kept until the outermost query has
+  // ended. No rows once the source is over.
   Result<std::shared_ptr<const Rows>> ReadOnce(const Table& table);
 
  private:
   Status Open();
 
   TableSource& source_;
-  sqlite3* db_ = nullptr;                          // made when first needed
-  int depth_ = 0;                                  // of queries that run within each other
-  std::map<std::string, sqlite3_stmt*> prepared_;  // that do not run now
+  sqlite3* db_ = nullptr;                          // opened when first needed
+  int depth_ = 0;                                  // nesting of the queries that run
+  std::map<std::string, sqlite3_stmt*> prepared_;  // statements that do not run now
   std::map<const Table*, std::shared_ptr<const Rows>> read_;
 };
 

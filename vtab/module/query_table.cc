@@ -58,7 +58,7 @@ std::vector<ColumnInfo> QueryTable::columns() const {
 Result<std::unique_ptr<Rows>> QueryTable::Read(QueryRoom& room) const {
   auto rows = room.Run(query_.sql, columns_.size());
   if (!rows.ok()) return rows.error();
-  // The engine keeps a whole number as an integer where it sorts, whatever it was.
+  // SQLite's sorter stores a whole REAL as an integer and returns it so.
   for (std::vector<Value>& row : rows.value()) {
     for (std::size_t i = 0; i < row.size(); ++i) {
       if (columns_[i].type == kReal && row[i].integer())

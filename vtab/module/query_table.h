@@ -1,10 +1,10 @@
 // Tables that are a SELECT over other tables: the files of sql/queries, embedded when this is
-// built. A file's stem is its table's name. It begins with comments that declare the table,
+// built. The name of the file is that of the table. It begins with comments that declare the table,
 //
 //   -- wal_trends: One row per metric and period.
 //   -- metric TEXT: what was measured
 //
-// and after these comes the SELECT, with the columns in that order.
+// and then comes the SELECT, with the columns in the same order.
 #pragma once
 
 #include <memory>

@@ -13,13 +13,13 @@ namespace walmanager {
 
 class Connection;
 
-// One scan. It may hold resources; they go with it.
+// One scan. The destructor frees what it holds.
 class RowStream {
  public:
   virtual ~RowStream() = default;
-  // To the next row, at first to the first one. False: there is none left.
+  // Steps to the next row, the first time to the first. False: there is no row left.
   virtual Result<bool> Next() = 0;
-  // Of the row at hand; `column` is none of the arguments.
+  // A value of the current row. `column` is not one of the arguments.
   virtual Value at(std::size_t column) const = 0;
 };
 
@@ -27,11 +27,11 @@ class StreamedTable : public Table {
  public:
   const StreamedTable* streamed() const final { return this; }
   Result<std::unique_ptr<Rows>> Read(QueryRoom&) const final {
-    return Error{"has arguments, and is not read without them"};
+    return Error{"the table needs arguments"};
   }
-  // Of the arguments, the first so many must be given; the others are NULL where they are not.
+  // How many of the arguments must be given, from the first. The others are NULL if not given.
   virtual std::size_t required() const = 0;
-  // Begins a scan inside a statement of the connection. An error becomes the statement's.
+  // Begins a scan inside a statement of the connection, which fails with the error, if any.
   virtual Result<std::unique_ptr<RowStream>> Start(Connection& connection,
                                                    std::span<const Value> arguments) const = 0;
 };

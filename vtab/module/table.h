@@ -1,9 +1,9 @@
-// A table as data: a name, a sentence, columns with name, type, sentence and accessor on one line,
+// A table is data: a name, a sentence, columns with name, type, sentence and accessor on one line,
 // and a function that makes the rows. CREATE TABLE, xColumn and the reference in vtab/README.md
 // come from it. To add a table: one file, and one line in tables.cc.
 //
-// Rows are made whole when a scan begins; nothing is locked between them. Tables with arguments
-// make them one by one: streamed_table.h.
+// All rows are made when a scan begins, and no lock is held between them. Tables with arguments
+// make rows one by one: streamed_table.h.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ class QueryRoom;
 class StreamedTable;
 class TableSource;
 
-// What the tables of a room describe, for callers that need no more than its declaration.
+// The source that the tables of a room describe, for callers that know only its declaration.
 TableSource& SourceOf(QueryRoom& room);
 
 enum class ColumnType { kText, kInteger, kReal };
@@ -73,14 +73,14 @@ class Table {
   virtual ~Table() = default;
   virtual const char* name() const = 0;
   virtual const char* about() const = 0;
-  // Whether it tells of other connections: then it is refused in triggers and views stored in the
-  // database.
+  // Whether the table shows data of other connections. If so, SQLite refuses it in triggers and
+  // views that are stored in a database.
   virtual bool reveals_others() const = 0;
   virtual std::vector<ColumnInfo> columns() const = 0;
-  // What it says of the room's source, inside a statement of that, in its thread. An error becomes
-  // the statement's.
+  // The rows about the room's source. Called inside a statement and in its thread; the statement
+  // fails with the error, if any.
   virtual Result<std::unique_ptr<Rows>> Read(QueryRoom& room) const = 0;
-  // The table as one with arguments (streamed_table.h); nullptr for one that is read whole.
+  // This table if it has arguments (streamed_table.h); nullptr if it is read whole.
   virtual const StreamedTable* streamed() const { return nullptr; }
 };
 
