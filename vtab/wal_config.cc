@@ -29,8 +29,10 @@ void Append(const Schema& schema, std::vector<Row>& rows) {
   const Learned learned = schema.database->control()->region().learned();
   for (std::size_t i = 0; i < kLearnedCount; ++i) {
     const LearnedSpec& spec = LearnedSpecs()[i];
-    rows.push_back({schema.name, std::string("learned.") + spec.name, Value(learned.at(i)), Value(),
-                    spec.unit, std::string(spec.description) + " Learned by walmanager; wal_set() cannot change it.", std::nullopt});
+    rows.push_back(
+        {schema.name, std::string("learned.") + spec.name, Value(learned.at(i)), Value(), spec.unit,
+         std::string(spec.description) + " Learned by walmanager; wal_set() cannot change it.",
+         std::nullopt});
   }
 }
 

@@ -1,4 +1,4 @@
-"""What the tests of backups share: calls, what a copy holds, a call in a thread of its own."""
+"""What the tests of backups share: calls, the content of a copy, a call in its own thread."""
 
 import json
 import sqlite3
@@ -12,7 +12,7 @@ from waiting import wait_for
 
 @pytest.fixture
 def target(tmp_path):
-    """Where a copy may go: a directory of its own."""
+    """The path of the copy, in a directory of its own."""
     (tmp_path / "copies").mkdir()
     return tmp_path / "copies" / "copy.db"
 
@@ -52,12 +52,12 @@ class Background:
 
 
 def slow(path, **options):
-    """Arguments of a backup that takes at least a second, and is to be ended before."""
+    """Arguments of a backup that takes at least a second, for tests that end it earlier."""
     return ("SELECT wal_backup(?, ?)", str(path), json.dumps({"pages_per_step": 1, "pause_ms": 20, **options}))
 
 
 def copying(db):
-    """Waits until a copy has begun; its row of connection_metrics."""
+    """Waits until a copy has begun. Returns its row of connection_metrics."""
     db.row_factory = sqlite3.Row
     sql = "SELECT * FROM connection_metrics WHERE role = 'backup' AND pages_done > 0"
     return dict(wait_for(lambda: db.execute(sql).fetchone()))

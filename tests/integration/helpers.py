@@ -17,14 +17,14 @@ STRANGE = """it's "odd" [ü] %s"""  # a name
 
 
 def error(db, sql, *parameters):
-    """The message with which a statement fails; it is an error of the test if it does not."""
+    """The message with which a statement fails. If it does not fail, the test does."""
     with pytest.raises(Exception) as caught:
         db.execute(sql, parameters).fetchall()
     return str(caught.value).removeprefix("SQLError: ")
 
 
 def report(db, sql, *parameters):
-    """The JSON object that a function returns, as a dict in its order."""
+    """The JSON object that a function returns, as a dict in the same order."""
     rows = db.execute(sql, parameters).fetchall()
     assert len(rows) == 1 and len(rows[0]) == 1, rows
     return json.loads(rows[0][0])
@@ -36,7 +36,7 @@ def columns(db, table):
 
 
 def files_beside(path):
-    """What was added to the database's name: {'', '-wal', '-shm', '-walmanager'}."""
+    """The suffixes of the files beside the database, such as {'', '-wal', '-shm', '-walmanager'}."""
     path = pathlib.Path(path)
     return {entry.name[len(path.name):] for entry in path.parent.iterdir()
             if entry.name.startswith(path.name)}
@@ -51,7 +51,7 @@ def locks(path):
 
 
 def wal_bytes(path):
-    """The size of the -wal file, 0 where there is none."""
+    """The size of the -wal file, or 0 if there is none."""
     try:
         return os.stat(f"{path}-wal").st_size
     except FileNotFoundError:
@@ -59,7 +59,7 @@ def wal_bytes(path):
 
 
 def write(db, commits, payload=100):
-    """So many commits of one row; a row on a new page makes more than one frame. Many do not wait for the disk."""
+    """Makes so many commits of one row. A row on a new page makes more than one frame. Many commits do not wait for the disk."""
     if commits >= 100 and not db.in_transaction:
         db.execute("PRAGMA synchronous=OFF")
     for _ in range(commits):
@@ -67,24 +67,24 @@ def write(db, commits, payload=100):
 
 
 def rows_into(db, count, table="t", first=1, payload="zeroblob(100)"):
-    """So many rows, in one transaction."""
+    """Inserts so many rows in one transaction."""
     db.execute(f"WITH RECURSIVE n(i) AS (VALUES ({first}) UNION ALL SELECT i + 1 FROM n WHERE i < {first + count - 1}) "
                f"INSERT INTO {table} SELECT i, {payload} FROM n")
 
 
 def quoted(name):
-    """A name as SQL text has it."""
+    """The name, quoted for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def frames(db, commits):
-    """So many commits of exactly one frame each."""
+    """Makes so many commits of exactly one frame each."""
     for _ in range(commits):
         db.execute("REPLACE INTO t VALUES (1, randomblob(8))")
 
 
 def started_over(db, resets=1, seconds=30):
-    """Commits one row after the other until the log has started over so often; the row of wal_metrics then."""
+    """Commits row after row until the log has started over so often. Returns the row of wal_metrics."""
     def row_then():
         row = metrics(db)
         if row["wal_resets"] >= resets:
@@ -95,13 +95,13 @@ def started_over(db, resets=1, seconds=30):
 
 
 def environment(**variables):
-    """The environment in which a process of ours finds conftest and helpers."""
+    """The environment in which a child process finds conftest and helpers."""
     paths = os.pathsep.join([str(TESTS), str(TESTS / "integration")])
     return {**os.environ, "PYTHONPATH": paths, **variables}
 
 
 def python(code, *arguments, **variables):
-    """Runs Python in a process of its own; what it printed. Its failure is the test's."""
+    """Runs Python in a child process and returns what it printed. If the process fails, the test does."""
     done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], text=True,
                           capture_output=True, timeout=60, env=environment(**variables))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -110,7 +110,7 @@ def python(code, *arguments, **variables):
 
 
 class Holder:
-    """A process that holds a snapshot of a database until it is let go."""
+    """A process that holds a snapshot of a database until release()."""
 
     CODE = """
 import sqlite3, sys
@@ -133,7 +133,7 @@ print("ready", flush=True); sys.stdin.readline(); db.execute("COMMIT")
 
 
 def snapshot(path):
-    """A bare connection that holds a snapshot as it is now."""
+    """A bare connection that holds a snapshot of the current moment."""
     reader = connect(path, load=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM t").fetchall()

@@ -1,5 +1,5 @@
-// history_writer <control file>: puts samples into the history of a database that nobody has open,
-// so that a test has a week behind it in a moment. What was there is forgotten first.
+// history_writer <control file>: puts samples into the history of a database that is not open,
+// so that a test gets the history of a week in a moment. It deletes the old history first.
 //
 // Standard input has a line per sample, in the order in which they were taken:
 //

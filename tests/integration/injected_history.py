@@ -1,4 +1,4 @@
-"""A history of any length, written into a control file, and what the tables must say of it."""
+"""Writes a history of any length into a control file, and computes what the tables must show."""
 
 import math
 import subprocess
@@ -13,7 +13,7 @@ GAUGES = ["wal_bytes", "pending_frames", "active_readers", "connections", "datab
 
 
 def database(path):
-    """Makes a database and its control file, in which nobody takes samples or raises alerts for an hour."""
+    """Makes a database and its control file, in which no sample is taken and no alert raised for an hour."""
     db = connect(path)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
@@ -67,7 +67,7 @@ def trends(path):
 # --- what must be in the rows: of samples as they were injected, one or several
 
 def bucket_middle(ns):
-    """What a duration becomes: four buckets to each power of two of 256 ns, each seen as its harmonic middle."""
+    """What a histogram makes of a duration: four buckets per power of two of 256 ns, each read as its harmonic middle."""
     units = int(ns) // 256
     if units < 4:
         lower, upper = units, units + 1
@@ -79,7 +79,7 @@ def bucket_middle(ns):
 
 
 def percentile_ms(samples, key, share):
-    """By nearest rank, of what all of them counted."""
+    """The percentile by nearest rank, over the counts of all samples."""
     counts = {}
     for sample in samples:
         for ms, count in sample.get(key, {}).items():
@@ -94,13 +94,13 @@ def percentile_ms(samples, key, share):
 
 
 def total(samples, key):
-    """What they counted."""
+    """The sum of what the samples counted."""
     values = (sample.get(key, 0) for sample in samples)
     return sum(sum(value.values()) if isinstance(value, dict) else value for value in values)
 
 
 def value(samples, metric):
-    """What wal_trends says of them; the first sample of all must not be among them."""
+    """What wal_trends says of the samples, which must not include the first of all."""
     if metric in GAUGES:
         return mean(sample[metric] for sample in samples)
     if metric == "health_score":
@@ -115,7 +115,7 @@ def value(samples, metric):
 
 
 def closed(samples, length_ms):
-    """The minutes or hours that are over: lists of samples."""
+    """The samples of each minute or hour that is over."""
     groups = [[samples[0]]]
     for sample in samples[1:]:
         if sample["at"] // length_ms == groups[-1][-1]["at"] // length_ms:

@@ -1,4 +1,4 @@
-"""wal_backup: a copy of one moment as a plain database, beside writers, seen while it runs and ended at will."""
+"""wal_backup: a plain database with the content of one moment, made beside writers, visible while it runs, and interruptible."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def test_a_relative_path_is_told_in_full(db, target, monkeypatch):
     assert target.exists()
 
 
-def test_it_is_known_of(db, target):
+def test_the_last_backup_is_in_wal_environment_and_health(db, target):
     sql = "SELECT backup_at IS NOT NULL, backup_path, backup_bytes FROM wal_environment"
     age = "SELECT status FROM system_health WHERE check_name = 'backup_age'"
     assert db.execute(sql).fetchall() == [(0, None, None)]
@@ -75,7 +75,7 @@ def test_it_is_known_of(db, target):
     assert db.execute(age).fetchall() == [("ok",)]
 
 
-def test_what_cannot_have_a_connection_of_ours_is_read_on_the_hosts(tmp_path, wal_path, target):
+def test_databases_that_walmanager_cannot_open_are_copied_on_the_programs_connection(tmp_path, wal_path, target):
     def copied(db, schema="main"):
         backup(db, target, schema, overwrite=True, pages_per_step=3)
         return len(content(target))
@@ -128,7 +128,7 @@ def test_through_a_vfs_of_the_hosts(wal_path, target):
 # --- beside writers
 
 def test_a_writer_that_commits_all_the_time_does_not_starve_it(db, wal_path, target):
-    """SQLite's own stepped backup starts over at each commit of others, and would never end here."""
+    """SQLite's own stepped backup starts over at each commit of another connection, and would never end here."""
     rows_into(db, 1600, payload="zeroblob(1000)")
     db.execute("CREATE TABLE pair(a, b)")
     db.execute("INSERT INTO pair VALUES (0, 0)")
@@ -157,13 +157,13 @@ def test_a_writer_that_commits_all_the_time_does_not_starve_it(db, wal_path, tar
     copy = connect(target, load=None)
     a, b = copy.execute("SELECT a, b FROM pair").fetchone()
     copy.close()
-    # The moment is that of the start: most commits of meanwhile are not in it.
+    # The copy is of the moment of its start: it lacks most commits made meanwhile.
     assert a == b and first <= a < (first + last) / 2
     assert len(content(target)) == 1600
 
 
 def test_pages_that_are_read_along_are_of_the_snapshot(db, wal_path, target):
-    """The source is read in pieces of many pages, beside commits everywhere and checkpoints of SQLite's own."""
+    """The source is read in pieces of many pages, beside commits in all of it and SQLite's own checkpoints."""
     db.execute("CREATE TABLE account(id INTEGER PRIMARY KEY, amount INTEGER, filling BLOB)")
     db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 4000) "
                "INSERT INTO account SELECT i, 0, zeroblob(900) FROM n")

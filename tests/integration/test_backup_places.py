@@ -55,7 +55,7 @@ def test_the_database_and_what_is_beside_it_are_no_target(db, wal_path, target, 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal", "-walmanager"])
 def test_what_is_beside_another_database_is_no_target(db, target, suffix):
-    """SQLite takes a -journal or -wal for the other database's, and deletes it."""
+    """SQLite takes a -journal or -wal for that of the other database, and deletes it."""
     other = connect(target, load=None)
     other.execute("CREATE TABLE mine(x)")
     path = f"{target}{suffix}"
@@ -86,7 +86,7 @@ def test_options_need_no_json_of_the_engine(db, target):
     ('{"pause_ms":1.0}', "option pause_ms 1.0 is not an integer from 0 to 60000"),
     ('{"overwrite":{"a": 1}}', """option overwrite {"a": 1} is not true or false"""),
     ('{"verify":"true"}', """option verify "true" is not true or false""")])
-def test_text_that_is_no_options(db, target, text, why):
+def test_text_that_is_not_an_object_of_options_is_refused(db, target, text, why):
     assert error(db, "SELECT wal_backup(?, ?)", str(target), text) == f"wal_backup: {why}"
     assert os.listdir(target.parent) == []
 
@@ -134,7 +134,7 @@ def test_a_database_in_use_is_no_target(db, target):
     ({"pause_ms": [1]}, "option pause_ms [1] is not an integer from 0 to 60000"),
     ({"max_wal_growth_bytes": -1}, "option max_wal_growth_bytes -1 is not an integer from 0 to 70368744177664"),
 ])
-def test_options_that_are_none(db, target, options, why):
+def test_wrong_options_are_refused(db, target, options, why):
     assert refusal(db, target, **options) == f"wal_backup: {why}"
     assert os.listdir(target.parent) == []
 
@@ -179,7 +179,7 @@ def test_a_collation_of_the_hosts_cannot_be_checked(tmp_path, target):
 
 @pytest.mark.parametrize("suffix", ["", "-shm"])
 def test_a_left_over_that_is_a_live_file_keeps_its_locks(db, wal_path, target, suffix):
-    """Bug: it was opened and closed under the name of an abandoned copy, which dropped the process's POSIX locks."""
+    """Bug: the file was opened and closed under the name of an abandoned copy, which dropped the process's POSIX locks."""
     rows_into(db, 10)
     live = f"{wal_path}{suffix}"
     left_over = target.parent / "copy.db-walmanager-4194303-1"
@@ -192,7 +192,7 @@ def test_a_left_over_that_is_a_live_file_keeps_its_locks(db, wal_path, target, s
 
 
 def test_a_left_over_that_this_process_has_open_keeps_its_locks(db, target):
-    """By a connection that nobody manages; the file has no other name."""
+    """An unmanaged connection has it open; the file has no other name."""
     left_over = target.parent / "copy.db-walmanager-4194303-1"
     bare = connect(left_over, load=None)
     bare.execute("CREATE TABLE mine(x)")
@@ -209,7 +209,7 @@ def test_a_left_over_that_this_process_has_open_keeps_its_locks(db, target):
 
 
 def test_what_stands_beside_the_name_of_a_copy_is_not_opened(db, wal_path, target):
-    """Bug: SQLite took it for the copy's, and deleted it."""
+    """Bug: SQLite took the file for that of the copy, and deleted it."""
     rows_into(db, 10)
     name = f"{target}-walmanager-{os.getpid()}-"
     for number in range(1, 200):

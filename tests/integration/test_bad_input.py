@@ -52,7 +52,7 @@ SIGNATURES = {
 
 @pytest.fixture
 def state(db):
-    """A connection with something to lose, and a function that says all that a call could have changed."""
+    """A connection with settings and statistics, and a function that reads everything that a call could change."""
     db.execute("PRAGMA synchronous=OFF")
     one(db, "SELECT wal_strategy_define('theirs', ?)", RULES)
     frames(db, 5)
@@ -172,7 +172,7 @@ def test_a_memory_schema_has_nothing_to_act_on(state, name):
 
 
 def test_the_private_function_does_nothing(state):
-    """It is there for its destructor alone."""
+    """The function exists only for its destructor."""
     db, look = state
     before = look()
     assert one(db, f"SELECT {PRIVATE}()") is None
@@ -203,7 +203,7 @@ def test_functions_that_act_are_refused_in_a_trigger(state, name):
 
 
 def test_functions_that_act_are_allowed_in_a_temporary_view(db):
-    """It is the user's own, not something that a database brought."""
+    """The user made the view; no database file contains it."""
     db.execute("CREATE TEMP VIEW v AS SELECT wal_set('checkpoint_frames', 500) AS result")
     assert one(db, "SELECT * FROM v") == 500
 
@@ -218,7 +218,7 @@ def test_tables_that_name_processes_are_refused_in_stored_views(db, table):
 
 @pytest.mark.parametrize("table", ["wal_metrics", "wal_strategies"])
 def test_tables_can_be_read_in_stored_views(db, table):
-    """These reveal no other connection."""
+    """These tables show nothing of other connections."""
     db.execute(f"CREATE VIEW v AS SELECT * FROM {table}")
     assert db.execute("SELECT count(*) FROM v").fetchone() == db.execute(f"SELECT count(*) FROM {table}").fetchone()
 
@@ -246,13 +246,13 @@ def test_tables_take_no_arguments(db, table):
 
 
 def test_an_argument_is_compared_with_the_hidden_column(db):
-    """As SQLite has it: the first hidden column is the first argument."""
+    """SQLite makes the first hidden column the first argument."""
     frames(db, 3)
     assert db.execute("SELECT * FROM query_performance('no such plan')").fetchall() == []
 
 
-# connection_metrics and wal_help have no schema; some have rows only where something is wrong; to query_performance each look adds
-# one, and what is measured at each look differs.
+# connection_metrics and wal_help have no schema; some have rows only if something is wrong; query_performance gets
+# a row by each query, and other values change with each query.
 CHANGING = {"query_performance", "connection_metrics", "wal_help", "wal_environment", "system_health", "wal_history", "wal_periods",
             "wal_trends", "wal_recommendations"}
 SELDOM = {"wal_readers", "index_candidates", "stale_statistics", "wal_alerts"}
@@ -354,7 +354,7 @@ def test_a_long_value_is_cut_in_every_message(db, call):
 
 
 def in_the_schema(db, sql):
-    """Puts a table into the schema as a file that somebody sends could have it: what CREATE TABLE refuses, too."""
+    """Puts a table into the schema as a hostile file could have it, even where CREATE TABLE would refuse it."""
     db.execute("PRAGMA writable_schema=ON")
     db.execute("CREATE TABLE hostile(a, b)")
     db.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'hostile'", (sql,))
@@ -364,7 +364,7 @@ def in_the_schema(db, sql):
 @pytest.mark.parametrize("name", [*ACTING, PRIVATE])
 @pytest.mark.parametrize("place", ["CHECK", "DEFAULT", "generated", "stored", "index", "partial index", "column check"])
 def test_functions_that_act_are_refused_in_what_a_table_brings(db, wal_path, name, place):
-    """Bug: SQLite 3.40.1 lets a CHECK constraint call a function that is DIRECTONLY, at an INSERT of the host's."""
+    """Bug: SQLite 3.40.1 lets a CHECK constraint call a function that is DIRECTONLY, at an INSERT of the program."""
     call = f"{name}({CALLS[name][2] if name in CALLS else ''})"
     bare = connect(wal_path, load=None)
     if "index" in place:
@@ -406,7 +406,7 @@ def test_functions_that_act_are_refused_in_what_a_table_brings(db, wal_path, nam
 
 
 def test_a_check_is_refused_beside_a_statement_that_waits(db):
-    """A statement of the host's that has called the function and has not been reset is not the one that asks now."""
+    """A statement that has called the function and was not reset is not the statement that calls it now."""
     waiting = db.execute("SELECT wal_set('checkpoint_frames', 500) UNION ALL SELECT 2 UNION ALL SELECT 3")
     assert waiting.fetchone() == (500,)
     db.execute("CREATE TABLE hostile(a, CHECK (wal_set('checkpoint_frames', 700) > 0))")

@@ -51,7 +51,7 @@ def test_a_complete_checkpoint(fast, wal_path, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_result_is_that_of_sqlites_own_pragma(fast, wal_path, tmp_path, mode):
-    """Same commits on a bare database: PRAGMA wal_checkpoint says the same frames, and so do we after it."""
+    """After the same commits on a bare database PRAGMA wal_checkpoint reports the same frames as wal_checkpoint()."""
     bare = connect(tmp_path / "bare.db", load=None)
     bare.execute("PRAGMA journal_mode=WAL")
     bare.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
@@ -124,7 +124,7 @@ def test_it_works_in_a_statement_that_reads_no_table_and_beside_an_open_cursor_e
 # --- readers in the way
 
 def test_passive_is_partial_with_a_pinned_reader_and_not_busy(fast, wal_path):
-    """Done means checkpointed == log, never "not busy"."""
+    """A checkpoint is complete if all frames are copied, not if it was "not busy"."""
     frames(fast, 10)
     reader = snapshot(wal_path)
     frames(fast, 10)
@@ -194,7 +194,7 @@ def test_a_blocking_mode_completes_when_the_reader_leaves(fast, wal_path, mode):
     reader.close()
 
 
-def test_a_passive_checkpoint_waits_for_nobody(fast, wal_path):
+def test_a_passive_checkpoint_waits_for_no_other_connection(fast, wal_path):
     fast.execute("PRAGMA busy_timeout=20000")
     frames(fast, 10)
     reader = snapshot(wal_path)
@@ -293,7 +293,7 @@ def test_a_transaction_on_another_schema_is_no_obstacle(fast, tmp_path):
 
 
 def test_passive_in_a_transaction_of_its_own_moves_what_it_may(fast):
-    """Up to the snapshot of the transaction; what it writes itself is not committed yet."""
+    """It moves frames up to the snapshot of the transaction, whose own changes are not committed yet."""
     frames(fast, 5)
     fast.execute("BEGIN IMMEDIATE")
     frames(fast, 1)
@@ -400,7 +400,7 @@ def test_auto_with_the_strategy_off(fast):
 
 
 def test_auto_with_a_blocking_rule_in_a_transaction_of_its_own_does_not_hang(fast):
-    """Whatever it says, it comes back at once and breaks nothing."""
+    """Whatever the result is, the call returns at once and breaks nothing."""
     fast.execute("""SELECT wal_strategy_define('mine', '[{"rule":"r","condition":"pending_frames >= 5",
                     "mode":"TRUNCATE","runs":"inline","priority":1,"stall_budget_ms":3000}]')""").fetchall()
     frames(fast, 20)

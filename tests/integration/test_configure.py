@@ -1,4 +1,4 @@
-"""wal_configure: whole or not at all."""
+"""wal_configure sets a profile completely or not at all."""
 
 import json
 import sqlite3

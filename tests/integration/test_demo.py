@@ -1,4 +1,4 @@
-"""The demo's story, told of a small database: in short first, in lines that a terminal shows whole."""
+"""The output of the demo for a small database: a summary first, in lines that fit a terminal."""
 
 import os
 import re

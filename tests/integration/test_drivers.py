@@ -192,8 +192,8 @@ def run(driver, tmp_path, *arguments):
 
 
 @pytest.mark.parametrize("driver", sorted(DRIVERS))
-def test_a_thread_of_ours_and_a_clean_close(driver, wal_path, tmp_path):
-    """The default strategy: no driver is in the way of the thread, nor the thread in the driver's."""
+def test_the_background_thread_works_and_the_close_is_clean(driver, wal_path, tmp_path):
+    """The default strategy: driver and thread do not get in each other's way."""
     assert run(driver, tmp_path, wal_path, EXTENSION, "conversation_workload") == "started over"
     assert files_beside(wal_path) == {"", "-walmanager"}
     bare = connect(wal_path, load=None)

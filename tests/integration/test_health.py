@@ -15,7 +15,7 @@ from conftest import EXTENSION, connect, metrics, one
 from helpers import Holder, error, rows_into, snapshot, write
 from waiting import wait_for
 
-# What is wrong with the engine of this machine, and with the machine.
+# Checks that are not well because of this machine or its SQLite.
 ENGINE = {"wal_reset_bug"}
 
 
@@ -107,7 +107,7 @@ def test_thresholds_name_checks_that_exist(db):
     assert names <= checks, names - checks
 
 
-def test_no_read_transaction_of_ours_is_left(db):
+def test_reading_system_health_leaves_no_read_transaction(db):
     write(db, 1)
     health(db)
     other = connect(db.execute("PRAGMA database_list").fetchone()[2], load=None, timeout=0)
@@ -169,7 +169,7 @@ def test_configuration(db):
 
 
 def test_foreign_keys_are_judged_on_connections_that_write(sampled, wal_path):
-    """A shell that only looks on has them off, as every connection has at first."""
+    """A shell that only looks on has foreign keys off, like every new connection."""
     db = sampled
     # Reading the checks takes long on a busy machine, and is a statement, too.
     db.execute("SELECT wal_set('query_latency.critical', 3600000), wal_set('query_latency.warning', 3600000)").fetchall()
@@ -186,7 +186,7 @@ def test_foreign_keys_are_judged_on_connections_that_write(sampled, wal_path):
     assert bad(db) == set()
 
 
-def test_a_table_of_the_users_that_shadows_ours(db):
+def test_a_table_of_the_user_that_shadows_a_walmanager_table(db):
     write(db, 1)
     db.execute("CREATE TABLE wal_metrics(x)")
     assert bad(db) == {"shadowing"}
@@ -242,7 +242,7 @@ def test_private_statistics(tmp_path):
     assert "hard links" in health(db)["statistics_file"]["detail"]
 
 
-def test_a_log_beyond_its_limit_and_who_pins_it(db, wal_path):
+def test_a_log_beyond_its_limit_and_the_reader_that_pins_it(db, wal_path):
     db.execute("SELECT wal_set('wal_limit_bytes', 65536)")
     with Holder(wal_path):
         write(db, 300, 3000)
@@ -424,7 +424,7 @@ def test_integrity_check_can_be_interrupted(db):
     assert one(db, "SELECT integrity_at FROM wal_environment") == before
 
 
-def test_integrity_check_of_others(db, tmp_path):
+def test_integrity_check_of_a_wrong_kind_an_unknown_schema_and_memory(db, tmp_path):
     assert error(db, "SELECT wal_integrity_check('deep')") == \
         "wal_integrity_check: kind 'deep' is not 'quick' or 'full'"
     assert "not one of main" in error(db, "SELECT wal_integrity_check('quick', 'nowhere')")
@@ -469,7 +469,7 @@ def test_environment(db, wal_path):
 
 
 
-# --- what an operator who follows it to the letter meets
+# --- recommendations that are followed to the letter
 
 def mended(db, check, schema="main"):
     """Runs the statement that a check recommends, up to its explanation."""
@@ -500,7 +500,7 @@ def test_a_column_whose_name_ends_in_references_is_no_foreign_key(db):
     assert health(db)["foreign_keys"]["detail"].startswith("1 table declares foreign keys, which are not enforced")
 
 
-def test_what_nobody_has_measured_yet_is_not_to_be_mended(db):
+def test_a_check_without_a_measurement_recommends_nothing(db):
     write(db, 1)
     for name, row in health(db).items():
         assert row["status"] != "unknown" or row["recommendation"] is None or name == "integrity"
@@ -526,7 +526,7 @@ def test_frames_have_not_waited_since_before_they_were_written(db, wal_path):
     reader = snapshot(wal_path)
     db.execute("INSERT INTO t(payload) SELECT zeroblob(3000) FROM t")
     assert metrics(db)["pending_frames"] > 10
-    # Until a checkpoint has met the reader nobody knows since when.
+    # Until a checkpoint has met the reader, it is not known since when it is there.
     wait_for(lambda: one(db, "SELECT result FROM wal_checkpoints LIMIT 1") == "partial" and
          health(db)["checkpoint_progress"]["status"] == "ok", seconds=1.9)
     wait_for(lambda: "checkpoint_progress" in bad(db))
@@ -652,12 +652,12 @@ def test_page_size_and_auto_vacuum_that_had_no_effect(wal_path):
     assert "PRAGMA journal_mode=DELETE, PRAGMA page_size=8192, VACUUM, PRAGMA journal_mode=WAL" in row["recommendation"]
     db.execute("PRAGMA main.auto_vacuum = 'incremental'")
     assert health(db)["page_layout"]["detail"].endswith("PRAGMA auto_vacuum=incremental, which had no effect, either")
-    # Whoever looks later sees it, too.
+    # A connection that looks later sees it, too.
     other = connect(wal_path)
     assert other.execute("SELECT page_size_wished, auto_vacuum_wished FROM wal_environment").fetchall() == \
         [(8192, "incremental")]
     other.close()
-    # What is recommended cures it.
+    # The recommendation cures it.
     for sql in ("journal_mode=DELETE", "page_size=8192", "auto_vacuum=incremental"):
         db.execute(f"PRAGMA {sql}").fetchall()
     db.execute("VACUUM")

@@ -1,4 +1,4 @@
-"""The WAL hook: placed, retaken from SQLite's own, left to others; what the application's PRAGMA means."""
+"""The WAL hook: when walmanager sets it, takes it back or leaves it, and what the application's PRAGMA means."""
 
 import time
 
@@ -23,7 +23,7 @@ def fast_inline(fast):
 
 
 def frames_setting(db):
-    """Value of checkpoint_frames and who changed it."""
+    """The value of checkpoint_frames, and the process that changed it."""
     return db.execute("SELECT value, changed_by FROM wal_config WHERE name='checkpoint_frames'").fetchone()
 
 
@@ -52,7 +52,7 @@ def test_hook_is_active_after_writes_that_do_not_commit(db):
 
 
 def test_hook_is_active_while_others_write(db, wal_path):
-    """A log that moved on is no sign that somebody took our hook."""
+    """Growth of the log is no sign that the hook was replaced."""
     write(db, 1)
     other = connect(wal_path, load=None)
     write(other, 5)
@@ -75,7 +75,7 @@ def test_hook_is_active_after_an_autocheckpoint_restart_and_a_truncate(fast):
 
 
 def test_autocheckpoint_that_was_off_before_the_load_stays_off(wal_path):
-    """Nothing or a foreign hook was there: neither could be given back."""
+    """Either no hook or a foreign one was there, and neither could be given back."""
     db = connect(wal_path, load=None)
     db.execute("PRAGMA wal_autocheckpoint=0")
     db.execute("PRAGMA synchronous=OFF")
@@ -158,7 +158,7 @@ def test_wal_set_replaces_an_adopted_value(fast):
 
 
 def test_nothing_is_adopted_at_load(wal_path):
-    """Every connection has SQLite's 1000 when it opens: that is no wish."""
+    """Every connection opens with SQLite's default of 1000, which is no wish of the program."""
     db = connect(wal_path, load=None)
     db.execute("PRAGMA wal_autocheckpoint=300")
     db.enable_load_extension(True)
@@ -170,7 +170,7 @@ def test_nothing_is_adopted_at_load(wal_path):
 
 def test_reading_the_pragma_changes_nothing(fast_inline):
     write(fast_inline, 1)
-    assert one(fast_inline, "PRAGMA wal_autocheckpoint") == 0  # our hook is in place of SQLite's
+    assert one(fast_inline, "PRAGMA wal_autocheckpoint") == 0  # walmanager's hook has replaced SQLite's
     write(fast_inline, 1100)
     assert frames_setting(fast_inline) == (1000, None)
     row = metrics(fast_inline)
@@ -197,7 +197,7 @@ def test_pragma_0_means_no_automatic_checkpoint_from_this_connection(fast, wal_p
 
 @pytest.mark.parametrize("off", [0, -1])
 def test_after_pragma_0_the_thread_does_not_copy_for_this_connection(fast, wal_path, off):
-    """Another connection's commits call for it as ever."""
+    """Commits of another connection still start checkpoints."""
     fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
     fast.execute(f"PRAGMA wal_autocheckpoint={off}").fetchall()
     frames(fast, 1500)
@@ -222,13 +222,13 @@ def test_automatic_checkpoints_come_back_with_the_pragma(fast):
 
 
 def scan(db):
-    """A statement whose plan is wanted, which a thread of ours is asked for at the next one."""
+    """A statement whose plan is wanted: the next statement asks the background thread for it."""
     db.execute("SELECT count(*) FROM t WHERE payload = 1").fetchall()
     db.execute("SELECT 1").fetchall()
 
 
 def nothing_is_copied(db):
-    """In many ticks of a thread of ours."""
+    """Over many ticks of the background thread."""
     before = metrics(db)
     time.sleep(0.3)
     row = metrics(db)
@@ -237,7 +237,7 @@ def nothing_is_copied(db):
 
 
 def test_bug_after_pragma_0_a_thread_that_was_wanted_for_a_plan_copied_frames(fast):
-    """0 from every connection of a process: nothing of ours copies, whatever started the thread."""
+    """If every connection of a process has set 0, walmanager copies nothing, whatever started the thread."""
     fast.execute("SELECT wal_set('sample_interval_ms', 10)").fetchall()
     fast.execute("PRAGMA wal_autocheckpoint=0").fetchall()
     write(fast, 50)
@@ -286,7 +286,7 @@ def reads_0_and_turns_off(db):
 
 
 def test_bug_a_program_that_put_back_what_the_pragma_read_turned_checkpoints_off_for_good(fast_inline):
-    """It reads 0 while our hook stands where SQLite's would."""
+    """The PRAGMA reads 0 while walmanager's hook is set in place of SQLite's."""
     value = reads_0_and_turns_off(fast_inline)
     frames(fast_inline, 1500)
     assert metrics(fast_inline)["checkpoints"] == 0
@@ -331,10 +331,10 @@ def test_pragma_0_twice_stays_a_wish(fast_inline, sql):
     assert (row["checkpointer"], row["checkpoints"]) == ("off", 0)
 
 
-# --- the C interface, and hooks of others
+# --- the C interface, and foreign hooks
 
 def test_sqlite3_wal_autocheckpoint_is_detected_when_metrics_are_read(wal_path):
-    """No statement announces it: SQLite's own hook is found when somebody looks, and replaced."""
+    """No statement announces it. A read of wal_metrics finds SQLite's own hook and replaces it."""
     db = apsw_connect(wal_path)
     cursor = db.cursor()
     cursor.execute("PRAGMA synchronous=OFF")
@@ -401,7 +401,7 @@ def test_a_foreign_hook_on_one_connection_does_not_concern_another(wal_path, db)
 
 @pytest.mark.parametrize("strategy", ["conversation_workload", "sqlite_default"])
 def test_a_foreign_trace_leaves_counting_and_checkpoints(fast, wal_path, strategy):
-    """Python's set_trace_callback takes our trace slot without notice; the thread then leaves it to the commits."""
+    """Python's set_trace_callback takes the trace slot without notice. The thread then leaves the copying to the commits."""
     assert one(fast, "SELECT wal_strategy(?)", strategy) == strategy
     seen = []
     write(fast, 10)
@@ -421,11 +421,11 @@ def test_a_foreign_trace_from_before_the_load_is_as_good(wal_path):
     db.execute("PRAGMA synchronous=OFF")
     db.enable_load_extension(True)
     db.load_extension(EXTENSION)
-    db.set_trace_callback(None)  # ours is gone before the first statement
+    db.set_trace_callback(None)  # walmanager's trace is gone before the first statement
     write(db, 1100)
     row = metrics(db)
     assert (row["hook"], row["commits"], row["checkpoints_inline"]) == ("active", 1100, 1)
-    assert row["commit_mean_ms"] is None  # nobody saw a start: unknown, not 0
+    assert row["commit_mean_ms"] is None  # no trace saw a start: unknown, not 0
     assert one(db, "PRAGMA journal_mode=DELETE") == "delete"
     db.close()
 
@@ -481,12 +481,12 @@ lib.sqlite3_close(db); lib.sqlite3_close(loader)
     ("", "[] active background 3\n"),
 ])
 def test_bug_a_hook_that_was_set_before_the_first_statement_was_replaced_silently(wal_path, what, said):
-    """After a process-wide load: look before placing; the program's stays."""
+    """After a process-wide load a hook of the program is found first, and stays."""
     assert python(BEFORE_THE_FIRST_STATEMENT, wal_path, what) == said
 
 
 def test_bug_the_thread_copied_where_the_program_turned_its_hook_off(wal_path):
-    """sqlite3_wal_autocheckpoint(db, 0) takes our hook without a word; the commits that it misses tell."""
+    """sqlite3_wal_autocheckpoint(db, 0) takes the hook without notice. Commits that the hook misses show it."""
     db = apsw_connect(wal_path)
     db.cursor().execute("PRAGMA synchronous=OFF; SELECT wal_set('sample_interval_ms', 50)").fetchall()
     insert = "INSERT INTO t(payload) VALUES (zeroblob(100))"
@@ -528,7 +528,7 @@ def test_bug_hook_was_called_displaced_while_another_connection_committed(db, wa
 
 
 def test_hook_is_active_beside_a_database_without_a_log(db, tmp_path):
-    """What is written there calls no hook."""
+    """Writes to that database call no hook."""
     db.execute("ATTACH ? AS other", (str(tmp_path / "rollback.db"),))
     db.execute("CREATE TABLE other.u(a)")
     write(db, 1)
@@ -570,7 +570,7 @@ def test_a_foreign_hook_is_told_beside_temporary_tables(wal_path):
 
 @pytest.fixture
 def napping(fast):
-    """nap(ms) takes so long, in whatever statement it stands."""
+    """The SQL function nap(ms) sleeps for that time."""
     fast.create_function("nap", 1, lambda ms: time.sleep(ms / 1000))
     return fast
 
@@ -580,7 +580,7 @@ def test_a_commit_lasts_from_the_start_of_its_statement(napping):
     row = metrics(napping)
     assert row["commits"] == 1
     assert 30 <= row["commit_mean_ms"] == row["commit_max_ms"] < 1000
-    assert row["checkpoint_stall_ms"] < row["commit_mean_ms"] - 30  # the nap was not in our hook
+    assert row["checkpoint_stall_ms"] < row["commit_mean_ms"] - 30  # the nap was not in the hook
     # Within the resolution of the histogram's buckets.
     assert row["commit_p50_ms"] == pytest.approx(row["commit_max_ms"], rel=0.033)
 
@@ -633,7 +633,7 @@ def test_a_returning_statement_left_half_way_is_no_displaced_hook(fast):
 
 
 def test_the_next_commit_catches_up_with_returning_statements(fast):
-    """Every 64 such statements somebody looks at the log; every frame is counted."""
+    """The log is looked at every 64 such statements, and every frame is counted."""
     inline(fast)
     returning_and_reset(fast, 1500)
     frames(fast, 1)
@@ -671,7 +671,7 @@ def test_returning_statements_alone_do_not_let_the_log_grow_without_bound(fast, 
 
 
 def test_returning_statements_alone_are_copied_in_the_background(fast, wal_path):
-    """The same with the default strategy: it copies as ever, and its limit holds however slow the disk is."""
+    """The same with the default strategy: the thread copies, and the limit holds however slow the disk is."""
     limit = 8 << 20
     fast.execute("SELECT wal_set('wal_limit_bytes', ?)", (limit,)).fetchall()
     write(fast, 1)

@@ -1,4 +1,4 @@
-"""index_candidates: the indexes that are missing, tried out before they are proposed."""
+"""index_candidates: missing indexes, which SQLite has used in a copy before they are proposed."""
 
 import sqlite3
 
@@ -159,7 +159,7 @@ def test_a_write_that_returns_rows(shop):
 
 @pytest.fixture
 def family(shop):
-    """Parents, and children who refer to one of them."""
+    """Parents, and children that refer to one of them."""
     shop.executescript("""
         CREATE TABLE parents(id INTEGER PRIMARY KEY, name TEXT);
         CREATE TABLE children(a INT, parent INT REFERENCES parents);
@@ -239,7 +239,7 @@ def test_a_longer_index_stands_for_a_shorter_one(shop):
 
 
 def test_the_column_that_most_statements_compare_comes_first(shop):
-    """Otherwise (customer_id, status) would be made beside (status)."""
+    """Otherwise (customer_id, status) would be proposed beside (status)."""
     run(shop, "SELECT * FROM orders WHERE status = 'status1'")
     run(shop, "SELECT * FROM orders WHERE customer_id = 1 AND status = 'status1'")
     assert proposed(shop) == [("orders", "status, customer_id")]
@@ -267,7 +267,7 @@ def test_the_longest_total_comes_first(shop):
     "UPDATE items SET n = 2",
     "SELECT i FROM (WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT i FROM n)",
 ])
-def test_a_statement_that_no_index_of_ours_helps(shop, sql):
+def test_a_statement_that_no_proposed_index_helps(shop, sql):
     run(shop, sql)
     assert candidates(shop) == []
 

@@ -1,4 +1,4 @@
-"""Includes go down the rooms of the house, never up, and never sideways between two subjects."""
+"""A source includes headers of lower folders only: never of a higher one, and never of a neighbour."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""Loading: both entry points, every kind of database, and what stays behind (nothing that was not there)."""
+"""Loading: both entry points, every kind of database, and the files that are left (none that were not there)."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ FUNCTIONS = {
     "wal_version", "wal_strategy", "wal_strategy_define", "wal_strategy_drop", "wal_set",
     "wal_checkpoint_auto", "wal_checkpoint", "wal_configure", "wal_metrics_reset", "wal_application_name", "wal_trace",
     "wal_integrity_check", "wal_backup", "wal_restore",
-    "walmanager_connection_lifetime",  # private: its destructor is how we learn of the close
+    "walmanager_connection_lifetime",  # private: its destructor tells of the close
 }
 TABLES = {"wal_metrics", "query_performance", "index_candidates", "connection_metrics", "wal_readers", "wal_checkpoints", "wal_strategies",
           "wal_config", "wal_alerts", "wal_history", "wal_periods", "wal_environment", "stale_statistics", "wal_help",
@@ -29,7 +29,7 @@ WITH_ARGUMENTS = {"read_pool"}  # tables, too
 def names(db, pragma):
     return {row[0] for row in db.execute(f"PRAGMA {pragma}")}
 
-# Checkpoints in the committing thread, at exact frames, and in a thread of ours.
+# Checkpoints in the committing thread, at exact frames, and in the background thread.
 STRATEGIES = ["sqlite_default", "conversation_workload"]
 
 
@@ -38,7 +38,7 @@ def use(db, strategy, schema="main"):
 
 
 def checkpointed(db, times, schema="main"):
-    """So many automatic checkpoints ran: in the committing thread by now, in ours soon; the row of wal_metrics then."""
+    """Waits for so many automatic checkpoints, in the committing or the background thread. Returns the row of wal_metrics."""
     row = metrics(db, schema)
     if row["strategy"] != "sqlite_default":
         return copied_in_background(db, times, schema)
@@ -133,13 +133,13 @@ third = connect(sys.argv[1] + "2", load=None)
 third.execute("PRAGMA journal_mode=WAL")
 third.execute("CREATE TABLE t(a)")
 assert metrics(third)["commits"] == 1
-# Automatic checkpoints of a connection that never asked for us.
+# Automatic checkpoints of a connection that did not load the extension itself.
 second.execute("PRAGMA synchronous=OFF")
 inline(second)
 for _ in range(1200):
     second.execute("INSERT INTO t(payload) VALUES (zeroblob(10))")
 assert metrics(second)["checkpoints_inline"] == 1
-# And in a thread of ours, whose own connections are managed by nobody.
+# And in the background thread, whose own connections are not managed.
 before = metrics(second)
 second.execute("SELECT wal_strategy('conversation_workload')").fetchall()
 for _ in range(1200):
@@ -172,7 +172,7 @@ second.close(); first.close()
 
 
 def test_process_wide_load_keeps_a_connection_without_automatic_checkpoints_as_it_is(wal_path):
-    """PRAGMA wal_autocheckpoint=0 is a wish, also where the load came before it."""
+    """PRAGMA wal_autocheckpoint=0 is a wish of the program, also if it comes after the load."""
     assert python("""
 import sys
 from conftest import *
@@ -359,7 +359,7 @@ def test_read_only_wal_database(wal_path, db):
 
 
 def test_read_only_leaves_what_sqlite_leaves(wal_path, tmp_path):
-    """A read-only connection on a database whose log is gone: the same files as without us."""
+    """A read-only connection on a database whose log is gone: the same files as without the extension."""
     shutil.copy(wal_path, tmp_path / "bare.db")
     left = {}
     for path, load in ((wal_path, EXTENSION), (tmp_path / "bare.db", None)):
@@ -473,7 +473,7 @@ for entry in (library.sqlite3_walmanager_init, library.sqlite3_walmanagerprocess
     message = ctypes.c_char_p()
     rc = entry(None, ctypes.byref(message), table)
     print(rc, message.value.decode())
-    print(entry(None, None, table))  # a host that wants no message
+    print(entry(None, None, table))  # a program that asks for no message
 """
 
 
@@ -520,7 +520,7 @@ print(s.sqlite3_close(db))
 
 @pytest.mark.parametrize("mode, threads", [(1, "false"), (2, "true"), (3, "true")])
 def test_sqlite_in_each_threading_mode(wal_path, mode, threads):
-    """SQLITE_CONFIG_SINGLETHREAD, MULTITHREAD and SERIALIZED: it works in each, and wal_version() says which."""
+    """SQLITE_CONFIG_SINGLETHREAD, MULTITHREAD and SERIALIZED: the extension works in each, and wal_version() says which it is."""
     version, checkpoints, closed = python(THREADING, wal_path, mode, EXTENSION, "sqlite_default").splitlines()
     assert version.endswith(f'"threads":{threads}}}')
     assert (checkpoints, closed) == ("10", "0")
@@ -529,7 +529,7 @@ def test_sqlite_in_each_threading_mode(wal_path, mode, threads):
 
 @pytest.mark.parametrize("mode, threads", [(1, "false"), (2, "true"), (3, "true")])
 def test_the_default_strategy_in_each_threading_mode(wal_path, mode, threads):
-    """Where SQLite may not be called from a thread of ours, the committing one does what the thread would."""
+    """If SQLite may not be called from another thread, the committing thread does the work of the background thread."""
     wait = ["wait"] if threads == "true" else []
     version, checkpoints, closed = python(THREADING, wal_path, mode, EXTENSION, "conversation_workload",
                                           *wait).splitlines()
@@ -545,7 +545,7 @@ def test_the_default_strategy_in_each_threading_mode(wal_path, mode, threads):
 def test_the_log_is_removed_at_the_last_close(wal_path, strategy):
     first, second = connect(wal_path), connect(wal_path)
     use(first, strategy)
-    write(first, 1100)  # automatic checkpoints have run: there are connections of ours
+    write(first, 1100)  # automatic checkpoints have run: walmanager has connections open
     write(second, 10)
     checkpointed(first, 1)
     first.close()
@@ -582,7 +582,7 @@ def test_the_log_is_removed_when_the_managed_connection_closes_last(wal_path, st
 
 @pytest.mark.parametrize("wait", [True, False], ids=["after the thread", "while it works"])
 def test_the_log_is_removed_at_the_last_close_with_a_thread(wal_path, wait):
-    """Over and over: the thread is at work, has just been, or has not begun; the close takes it all along."""
+    """Many times: the close ends the thread whether it works, has just worked, or has not begun."""
     rows = 0
     for round in range(20):
         db = connect(wal_path)
@@ -601,7 +601,7 @@ def test_the_log_is_removed_at_the_last_close_with_a_thread(wal_path, wait):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("reason", ["the trace is displaced", "two schemas are one file"])
 def test_the_log_is_removed_at_a_close_that_was_not_seen_to_come(wal_path, strategy, reason):
-    """Ours are still open when the host's b-trees close: then their close does what the host's would have done."""
+    """walmanager's connections are still open when those of the program close. Their close then does what SQLite's would have done."""
     db = connect(wal_path)
     use(db, strategy)
     if reason == "two schemas are one file":
@@ -647,7 +647,7 @@ def test_the_close_is_in_the_checkpoint_log_with_a_thread(wal_path):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_close_with_an_open_statement_is_refused_and_management_goes_on(wal_path, strategy):
-    """sqlite3_close that fails has fired TRACE_CLOSE already: nothing may end there."""
+    """sqlite3_close that fails has already called the trace with TRACE_CLOSE, so management must not end there."""
     origin = "checkpoints_inline" if strategy == "sqlite_default" else "checkpoints_background"
     assert python("""
 import sys, ctypes, ctypes.util, time
@@ -684,7 +684,7 @@ s.sqlite3_exec(db, b"PRAGMA synchronous=OFF", None, None, None)
 insert(1000)
 wait_for("active11000")
 insert(100)
-refused_close()  # now with connections of ours and a thread
+refused_close()  # now with connections of walmanager and a thread
 print(look())
 insert(900)
 wait_for("active22000")
@@ -734,7 +734,7 @@ def test_no_checkpoint_on_close_is_followed(wal_path, strategy):
 
 @pytest.fixture(params=STRATEGIES)
 def busy_db(db, request):
-    """Automatic checkpoints ran: connections of ours may be open, and a thread be at work with them."""
+    """Automatic checkpoints have run, so walmanager may have connections open, and its thread may be working with them."""
     use(db, request.param)
     write(db, 1100)
     checkpointed(db, 1)
@@ -753,7 +753,7 @@ def test_journal_mode_delete_by_the_host(busy_db, wal_path):
 
 
 def test_the_mode_can_be_changed_at_any_moment_of_the_threads_work(db, wal_path):
-    """No error, and nothing left behind, whatever the thread is doing just then."""
+    """There is no error and nothing is left behind, whatever the thread is doing."""
     for round in range(30):
         write(db, 1000 + 7 * round)
         assert one(db, "PRAGMA journal_mode=DELETE") == "delete"
@@ -784,7 +784,7 @@ def test_locking_mode_exclusive_by_the_host(busy_db):
     assert row["commits"] == 2200
     if row["strategy"] == "sqlite_default":
         assert row["checkpoints_inline"] == 2
-    else:  # a thread has no way in: on the host's handle, in its thread
+    else:  # a thread cannot open it: the program's connection checkpoints, in its own thread
         assert row["checkpoints_background"] == 1
         assert row["checkpoints_inline"] >= 1
         assert row["pending_frames"] < 1100
@@ -796,7 +796,7 @@ def test_locking_mode_exclusive_by_the_host(busy_db):
 
 
 def test_locking_mode_exclusive_before_the_first_access(wal_path):
-    """There is no wal-index then: the log is still checkpointed, and no -shm appears."""
+    """There is no wal-index file then. The log is still checkpointed, and no -shm appears."""
     db = connect(wal_path, load=None)
     db.execute("PRAGMA locking_mode=EXCLUSIVE")
     db.enable_load_extension(True)

@@ -1,4 +1,4 @@
-"""wal_history and wal_periods over days of samples whose numbers are known, and the checks that rest on them."""
+"""wal_history and wal_periods over days of samples whose numbers are known, and the health checks that read them."""
 
 import random
 import time
@@ -41,7 +41,7 @@ def random_sample(chance, at, step_ms):
 
 
 def check(row, samples):
-    """That a row of wal_history or wal_periods says what these samples do."""
+    """Checks that a row of wal_history or wal_periods agrees with these samples."""
     assert row["samples"] == len(samples)
     assert row["covers_ms"] == total(samples, "covers")
     for name in COUNTERS:
@@ -75,13 +75,13 @@ def utc(db, at_ms):
 
 
 def test_each_resolution_says_the_same_of_the_same_samples(path):
-    """As many samples as the finest ring has: every minute and hour that is over is the sum of its samples."""
+    """With as many samples as the finest ring holds, every minute and hour that is over is the sum of its samples."""
     chance = random.Random(1)
     moments = list(times(899 * 10 * SECOND, 10 * SECOND))
     assert len(moments) == 900
     samples = [random_sample(chance, at, 10 * SECOND) for at in moments]
     inject(path, [{"interval_ms": 10 * SECOND, **sample} for sample in samples])
-    # Of the first nobody knows how long it took, so it counts nothing.
+    # It is not known how much time the first sample covers, so it counts nothing.
     samples[0] = {key: number for key, number in samples[0].items()
                   if key in ("at", "connections", "database_bytes", "health_score", *EXTREMES)}
     db = connect(path)
@@ -155,7 +155,7 @@ def test_a_period_is_the_sum_of_its_samples(fortnight, key):
     samples, rows, now = fortnight
     length, ago = PARTS[key]
     since, to = now - ago - length, now - ago
-    # What is more than a day old is known in hours only, which are of the period in which they ended.
+    # Samples older than a day are known as hours only, which belong to the period in which they ended.
     oldest_minute = closed(samples, MINUTE)[-1440][-1]["at"]
     end = {sample["at"]: sample["at"] if since >= oldest_minute or sample["at"] >= oldest_minute else group[-1]["at"]
            for group in closed(samples, HOUR) for sample in group}
@@ -184,7 +184,7 @@ def statements(path, yesterday, today):
     ((5, 40), (14, 40), 2.8, "warning"),
     ((50, 40), (50, 40), 1, "ok"),
     ((50, 40), (5, 40), 0.1, "ok"),
-    ((0.01, 40), (0.5, 40), 1, "ok"),  # below a millisecond nobody notices
+    ((0.01, 40), (0.5, 40), 1, "ok"),  # below a millisecond it does not matter
     ((5, 40), (50, 16), None, "unknown"),  # 960 an hour
     ((5, 16), (50, 40), None, "unknown"),
 ])

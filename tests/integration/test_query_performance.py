@@ -1,4 +1,4 @@
-"""query_performance: what is counted of statements, by their shape, in every way a statement can go."""
+"""query_performance: what is counted of statements, by their shape, in every way in which a statement can run."""
 
 import sqlite3
 import threading
@@ -164,7 +164,7 @@ def test_a_statement_within_another_is_counted_by_itself(db):
     assert calls(db, "SELECT payload FROM t WHERE id = ?") == 2
 
 
-def test_statements_of_ours_are_not_counted(db):
+def test_statements_of_walmanager_are_not_counted(db):
     db.execute("SELECT * FROM wal_metrics").fetchall()
     db.execute("SELECT wal_checkpoint('passive')").fetchall()
     queries = [query for query, in db.execute("SELECT query FROM query_performance")]
@@ -173,7 +173,7 @@ def test_statements_of_ours_are_not_counted(db):
 
 
 def test_a_statement_that_is_prepared_anew_is_one_call(wal_path):
-    """SQLite begins it, sees that the schema is another one, prepares it again and begins once more."""
+    """SQLite begins the statement, finds that the schema has changed, prepares it again and begins once more."""
     db, other = connect(wal_path), connect(wal_path)
     insert = "INSERT INTO t(payload) VALUES (?)"
     select = "SELECT count(*) FROM t"
@@ -186,7 +186,7 @@ def test_a_statement_that_is_prepared_anew_is_one_call(wal_path):
     assert (found["calls"], found["rows"]) == (20, 20)
     assert (row(db, "SELECT count(*) FROM t")["calls"], row(db, "SELECT count(*) FROM t")["rows"]) == (20, 20)
     assert row(db, "SELECT count(*) FROM t")["fullscan_steps"] is not None
-    # All but those that were prepared for the first time.
+    # All but the statements that were prepared for the first time.
     assert sum(row(db, q)["reprepares"] for q in ("INSERT INTO t (payload) VALUES (?)", "SELECT count(*) FROM t")) >= 30
     assert found["min_ms"] > 0
     assert one(db, "SELECT sum(calls) FROM query_performance WHERE query LIKE 'INSERT INTO t%' OR query LIKE 'SELECT count%'") == 40
@@ -194,7 +194,7 @@ def test_a_statement_that_is_prepared_anew_is_one_call(wal_path):
 
 
 def test_bug_a_slow_statement_that_was_prepared_anew_was_lost(wal_path):
-    """SQLite tells of the end of its first try, and not of the beginning of its second."""
+    """SQLite reports the end of the first try, but not the start of the second."""
     db, other = connect(wal_path), connect(wal_path)
     db.executemany("INSERT INTO t(payload) VALUES (?)", [(i,) for i in range(700)])
     db.execute("SELECT wal_set('slow_query_ms', 1)").fetchall()
@@ -282,7 +282,7 @@ def test_statements_before_the_control_file_is_made_count(wal_path):
 
 
 def test_bug_upgrades_that_failed_were_not_counted(db, wal_path):
-    """Those that succeed cost nothing; a BUSY_SNAPSHOT is the one that hurts, and no timeout cures it."""
+    """Upgrades that succeed cost nothing. One that fails with BUSY_SNAPSHOT does harm, and no timeout cures it."""
     other = connect(wal_path)
     db.execute("CREATE TEMP TABLE own(x)")
     db.execute("PRAGMA busy_timeout=5000")
@@ -300,7 +300,7 @@ def test_bug_upgrades_that_failed_were_not_counted(db, wal_path):
     db.execute("BEGIN")
     other.execute("BEGIN IMMEDIATE")
     db.execute("PRAGMA busy_timeout=0")
-    assert error(db, write) == "database is locked"  # a wait for another writer, which a timeout cures
+    assert error(db, write) == "database is locked"  # it waited for another writer, which a timeout cures
     db.execute("ROLLBACK")
     other.execute("COMMIT")
     found = row(db, "INSERT INTO t (payload) VALUES (?)")
@@ -341,7 +341,7 @@ def test_upgraded_transactions(db):
 
 
 def test_statements_of_a_megabyte(db):
-    """Their texts are not kept; their shapes are."""
+    """Only their shapes are kept, not their texts."""
     for size in (1, 2, 3):
         values = ",".join(f"({i},'{'x' * 40}')" for i in range(20_000 * size))
         db.execute(f"REPLACE INTO t(id, payload) VALUES {values}")
@@ -427,7 +427,7 @@ def test_the_plan_of_a_scanning_statement_is_kept(db):
 
 
 def test_bug_a_part_of_a_plan_was_kept_for_the_whole(wal_path):
-    """An interrupt ends the engine's answer in the middle. The plan is asked for when the table is read."""
+    """An interrupt ends SQLite's answer in the middle. The plan is captured when the table is read."""
     db = connect(wal_path, check_same_thread=False)
     db.executemany("INSERT INTO t(payload) VALUES (?)", [(i,) for i in range(400)])
     for number in range(200):
@@ -464,8 +464,8 @@ def test_bug_an_interrupt_while_a_table_was_declared_was_called_a_failed_constru
 
 
 def test_bug_one_connection_without_a_thread_lost_the_plans_that_others_waited_for(wal_path):
-    """The thread does not come to them while it waits for a reader that holds the log, nor in the ten seconds after a
-    commit of a connection whose trace somebody else has; in those it takes no more wishes, and those it had were gone."""
+    """The thread captures no plans while it waits for a reader that holds the log, nor in the ten seconds after a commit of
+    a connection whose trace is displaced. In those seconds it took no more requests, and those it had were lost."""
     db, waits = connect(wal_path, check_same_thread=False), connect(wal_path)
     db.executemany("INSERT INTO t(payload) VALUES (?)", [(i,) for i in range(400)])
     one(db, "SELECT wal_set('checkpoint_frames', 10)")
@@ -573,7 +573,7 @@ def test_reset_forgets_queries_and_nothing_else(db):
 
 
 def test_statements_that_take_each_others_place_in_memory(wal_path):
-    """Finalized and prepared in turn, they often have one address, and so have their texts."""
+    """Statements that are finalized and prepared in turn often have the same address, and so do their texts."""
     db = sqlite3.connect(wal_path, isolation_level=None, cached_statements=0)
     db.enable_load_extension(True)
     db.load_extension(EXTENSION)
@@ -587,7 +587,7 @@ def test_statements_that_take_each_others_place_in_memory(wal_path):
 
 
 def test_bug_the_actions_of_foreign_keys_began_the_measuring_anew(db):
-    """SQLite announces each with the statement's own text."""
+    """SQLite calls the trace for each action with the statement's own text."""
     db.execute("PRAGMA foreign_keys=ON")
     db.execute("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
     db.execute("CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent ON DELETE CASCADE)")

@@ -1,4 +1,4 @@
-"""read_pool(): values, parameters, refusals, timeouts, interrupts, and whose connections it runs on."""
+"""read_pool(): values, parameters, refusals, timeouts, interrupts, and the connections that it runs on."""
 
 import json
 import sqlite3
@@ -34,7 +34,7 @@ def rows(db, sql, parameters=None):
 
 
 def value_of(item):
-    """A value as JSON has it, as Python has it."""
+    """The Python value of a JSON value."""
     if isinstance(item, dict):
         (kind, digits), = item.items()
         return bytes.fromhex(digits) if kind == "$blob" else ("text", bytes.fromhex(digits))
@@ -42,7 +42,7 @@ def value_of(item):
 
 
 def as_parameter(value):
-    """A value of Python's, as JSON that json.dumps() writes exactly."""
+    """The JSON value of a Python value, which json.dumps() writes exactly."""
     return {"$blob": value.hex()} if isinstance(value, bytes) else value
 
 
@@ -52,7 +52,7 @@ def exactly(value):
 
 
 def in_time(condition, seconds=3):
-    """Whether it holds soon."""
+    """Whether the condition becomes true soon."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -61,7 +61,7 @@ def in_time(condition, seconds=3):
 
 @pytest.fixture(params=["pool", "own"])
 def both(pool, request):
-    """Where statements run in the pool, and where they run on the caller's connection."""
+    """A connection whose statements run in the pool, and one where they run on the caller's connection."""
     if request.param == "own":
         one(pool, "SELECT wal_set('read_pool_size', 0)")
     return pool
@@ -211,7 +211,7 @@ def test_readers_stand_in_connection_metrics_and_close_when_idle(pool):
 
 
 def test_what_readers_did_is_counted_exactly(pool):
-    """Rows of several statements go together; they are counted with the one that found them, and once."""
+    """Rows of several statements are handed over together. Each is counted once, for the statement that found it."""
     sql, values = ["SELECT id FROM t WHERE id BETWEEN ?1 AND ?1 + ?2"] * 100, [[7 * i, i % 5] for i in range(1, 101)]
     for calls in (1, 2, 3):
         assert len(rows(pool, sql, values)) == 300
@@ -240,7 +240,7 @@ def test_a_call_that_gets_no_connection_says_so(pool, wal_path):
     assert rows(other, "SELECT 1 AS a") == [(1, 1, {"a": 1})]
 
 
-def test_the_time_is_over(pool):
+def test_a_statement_without_end_ends_with_the_timeout_of_the_setting(pool):
     one(pool, "SELECT wal_set('read_pool_timeout_ms', 100)")
     began = time.monotonic()
     assert error(pool, "SELECT * FROM read_pool(?)", ENDLESS) == "read_pool: not done after 100 ms (read_pool_timeout_ms)"
@@ -272,7 +272,7 @@ def test_bug_read_pool_within_itself_ended_the_host_without_stack(both):
     message = error(both, "SELECT * FROM read_pool(?, json_object('s', ?))", itself, itself)
     assert message in ("read_pool: statement 1: no such table: read_pool",
                        "read_pool: statement 1: read_pool: is not there within a statement that it runs")
-    # Beside each other they may stand.
+    # Two calls beside each other are allowed.
     assert both.execute("SELECT a.data, b.data FROM read_pool('SELECT 1 AS n') a, read_pool('SELECT 2 AS n') b").fetchall() == [('{"n":1}', '{"n":2}')]
 
 
@@ -300,7 +300,7 @@ def test_bug_the_hosts_progress_handler_was_not_asked(pool, every):
 
 
 def test_bug_cursors_half_read_kept_their_own_thread_waiting(pool):
-    """All readers wait for rows to be taken by the one who waits for a reader: there is one more for it."""
+    """All readers wait for the caller to fetch rows, and the caller waits for a reader. So it gets one more."""
     pool.execute("SELECT wal_set('read_pool_size', 2), wal_set('read_pool_timeout_ms', 10000)").fetchall()
     began = time.monotonic()
     half_read = [pool.execute("SELECT data FROM read_pool('SELECT a.id FROM t a, t b')") for _ in range(2)]
@@ -322,7 +322,7 @@ def test_limits_of_the_hosts_connection_are_the_pools(pool, wal_path):
     pool.setlimit(sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 100)
     assert "Expression tree is too large (maximum depth 100)" in error(pool, "SELECT * FROM read_pool(?)", deep)
     other = connect(wal_path)
-    assert len(rows(other, deep)) == 1  # the next who uses the same reader has its own
+    assert len(rows(other, deep)) == 1  # the next call that uses the same reader has its own limit
     other.close()
 
 
@@ -337,11 +337,11 @@ def test_what_a_name_in_quotes_may_be_is_as_on_the_hosts_connection(wal_path):
     db.close()
 
 
-# --- statements that come again are kept prepared; so each runs a few times before something changes
+# --- repeated statements are kept prepared, so each runs a few times before something changes
 
 
 def thrice(db, sql, parameters=None):
-    """What a statement finds, three times the same."""
+    """The rows of a statement, which must be the same three times."""
     found = [rows(db, sql, parameters) for _ in range(3)]
     assert found[0] == found[1] == found[2]
     return [data for _, _, data in found[0]]
@@ -353,7 +353,7 @@ def thrice(db, sql, parameters=None):
     ("SELECT name FROM pragma_table_info('t')", ["name"]),
     ("PRAGMA table_info(t)", ["cid", "name", "type", "notnull", "dflt_value", "pk"]),
 ])
-def test_one_that_comes_again_sees_the_schema_of_now(both, sql, expected):
+def test_a_repeated_statement_sees_the_schema_of_now(both, sql, expected):
     columns_before = thrice(both, sql)
     both.execute("ALTER TABLE t ADD COLUMN extra DEFAULT 7")
     found = thrice(both, sql)
@@ -362,7 +362,7 @@ def test_one_that_comes_again_sees_the_schema_of_now(both, sql, expected):
     assert json.dumps(thrice(both, sql)) == json.dumps(found).replace('"extra"', '"other"')
 
 
-def test_one_that_comes_again_may_become_one_that_is_refused(pool):
+def test_a_repeated_statement_may_become_one_that_is_refused(pool):
     pool.execute("CREATE VIEW v AS SELECT id AS x FROM t LIMIT 1")
     assert thrice(pool, "SELECT x FROM v") == [{"x": 1}]
     pool.execute("DROP VIEW v")
@@ -376,7 +376,7 @@ def test_one_that_comes_again_may_become_one_that_is_refused(pool):
     assert thrice(pool, "SELECT x FROM v") == []
 
 
-def test_one_that_comes_again_has_the_plan_of_now(both):
+def test_a_repeated_statement_has_the_plan_of_now(both):
     plan = "EXPLAIN QUERY PLAN SELECT id FROM t WHERE payload = 1"
     assert "SCAN" in str(thrice(both, plan))
     both.execute("CREATE INDEX by_payload ON t(payload)")
@@ -384,7 +384,7 @@ def test_one_that_comes_again_has_the_plan_of_now(both):
     assert "by_payload" in str(thrice(both, plan))
 
 
-def test_one_that_comes_again_is_compiled_as_the_host_would(wal_path):
+def test_a_repeated_statement_is_compiled_as_the_host_would(wal_path):
     import apsw
     db = apsw_connect(wal_path)
     sql = """SELECT data FROM read_pool('SELECT "no name" AS a, length(zeroblob(2000)) AS b')"""
@@ -401,7 +401,7 @@ def test_one_that_comes_again_is_compiled_as_the_host_would(wal_path):
     db.close()
 
 
-def test_one_that_comes_again_has_the_parameters_of_now(both):
+def test_a_repeated_statement_has_the_parameters_of_now(both):
     sql = "SELECT typeof(?1) AS kind, ?1 AS value, (SELECT count(*) FROM t WHERE id <= ?2) AS few"
     for number, value in enumerate(["x" * 100_000, b"\0" * 50_000, None, 1, 1.5, "", b"", "y"] * 2):
         (_, _, data), = rows(both, sql, [as_parameter(value), number])
@@ -410,7 +410,7 @@ def test_one_that_comes_again_has_the_parameters_of_now(both):
     assert thrice(both, sql, [1, 2]) == [{"kind": "integer", "value": 1, "few": 2}]
 
 
-def test_one_that_comes_again_may_fail_and_go_on(both):
+def test_a_repeated_statement_may_fail_and_go_on(both):
     sql = "SELECT abs(?1) AS a FROM t WHERE id <= 3"
     assert thrice(both, sql, [-1]) == 3 * [{"a": 1}]
     for _ in range(3):
@@ -418,8 +418,8 @@ def test_one_that_comes_again_may_fail_and_go_on(both):
         assert thrice(both, sql, [-2]) == 3 * [{"a": 2}]
 
 
-def test_one_that_comes_again_holds_nothing_meanwhile(pool, wal_path):
-    """Between two calls the log can be copied and cut, and the table be dropped."""
+def test_a_repeated_statement_holds_nothing_meanwhile(pool, wal_path):
+    """Between two calls the log can be copied and cut, and the table dropped."""
     thrice(pool, "SELECT count(*) FROM t")
     rows_into(pool, 10, first=10_000)
     assert pool.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
@@ -428,7 +428,7 @@ def test_one_that_comes_again_holds_nothing_meanwhile(pool, wal_path):
 
 
 def test_many_different_statements_that_come_again(pool):
-    """More than are kept, in one call and another, and the same one at the same time."""
+    """More statements than are kept prepared, in several calls, and the same one at the same time."""
     sql = [f"SELECT id + {i} AS sum FROM t WHERE id <= ?1" for i in range(40)]
     for last in range(1, 6):
         found = rows(pool, sql + sql[:5], [[last] for _ in range(45)])
@@ -437,7 +437,7 @@ def test_many_different_statements_that_come_again(pool):
 
 
 def test_bug_rows_went_with_those_of_the_statement_before(pool):
-    """A statement may hand over what was found before it, while it looks for its own first row."""
+    """A statement that looks for its first row may hand over the rows of the statement before it."""
     short, longer = "SELECT ?1 AS n", "SELECT ?1 AS n, count(*) AS c FROM t, (SELECT 1 FROM t LIMIT ?1 % 4)"
     sql = [longer if i % 5 == 4 else short for i in range(100)]
     for _ in range(30):
@@ -445,7 +445,7 @@ def test_bug_rows_went_with_those_of_the_statement_before(pool):
         assert [(statement, row, data["n"]) for statement, row, data in found] == [(i + 1, 1, i) for i in range(100)]
 
 
-LONG = "length(hex(zeroblob(40000000 + {})))"  # one step of SQLite's machine, some 100 ms
+LONG = "length(hex(zeroblob(40000000 + {})))"  # one step of SQLite's virtual machine, about 100 ms
 
 
 @pytest.mark.parametrize("sql", [
@@ -453,7 +453,7 @@ LONG = "length(hex(zeroblob(40000000 + {})))"  # one step of SQLite's machine, s
     [f"SELECT CASE id WHEN ?1 THEN {LONG.format('id')} END FROM t WHERE id <= ?1"],
 ], ids=["of the statement before", "of the same"])
 def test_bug_a_row_waited_for_a_step_that_took_long(pool, sql):
-    """It lay with its reader, who looks at nothing within a step."""
+    """Bug: the row stayed with its reader, which checks nothing within a step."""
     one(pool, "SELECT wal_set('read_pool_size', 1)")
     values = json.dumps([[], [2]] if len(sql) == 2 else [2])
     for _ in range(3):
@@ -466,7 +466,7 @@ def test_bug_a_row_waited_for_a_step_that_took_long(pool, sql):
 
 
 def test_bug_a_reader_without_rows_waited_for_room(pool, wal_path):
-    """Which another call on the same thread needed: the first one's rows are half fetched."""
+    """Another call on the same thread needed that reader, while the rows of the first call were half fetched."""
     one(pool, "SELECT wal_set('read_pool_size', 2)")
     other = connect(wal_path)
     none = "SELECT 1 FROM t AS a, t AS b WHERE b.id <= 300 AND a.id + b.id < 0"  # ends when the other is full
@@ -507,7 +507,7 @@ def test_a_statement_that_gives_no_row_is_ended_by_its_time(pool):
 
 @pytest.mark.parametrize("name", ["timeout_ms", "statement_timeout_ms"])
 @pytest.mark.parametrize("value", [0, -1, 3_600_001, 1.5, "100", None, [1]])
-def test_times_that_are_none(both, name, value):
+def test_wrong_times_are_refused(both, name, value):
     message = error(both, "SELECT * FROM read_pool('SELECT 1', ?)", json.dumps({name: value}))
     assert message == f"read_pool: parameter '{name}' is reserved: 1 to 3600000 ms (or ':{name}', by name)"
     assert rows(both, f"SELECT :{name} AS a", {":" + name: value if value != [1] else 1})[0][2] == {"a": value if value != [1] else 1}
@@ -526,7 +526,7 @@ def test_utilization_is_the_part_of_the_time_in_which_statements_ran(pool):
     assert metrics(pool)["pool_utilization"] == closed
 
 
-def test_a_call_nobody_fetches_from_ends_with_its_time(pool):
+def test_a_call_whose_rows_are_not_fetched_ends_with_its_time(pool):
     one(pool, "SELECT wal_set('read_pool_timeout_ms', 100)")
     cursor = pool.execute("SELECT data FROM read_pool('SELECT a.id FROM t a, t b')")
     cursor.fetchone()
@@ -574,7 +574,7 @@ def test_nothing_is_left_in_the_way_of_journal_mode(pool, wal_path):
     assert metrics(pool)["pool_connections"] == 0
 
 
-def test_nor_where_a_driver_has_the_trace(pool):
+def test_nothing_is_left_in_the_way_of_journal_mode_where_a_driver_has_the_trace(pool):
     pool.set_trace_callback(lambda text: None)
     rows(pool, ["SELECT count(*) FROM t"] * 3)
     assert pool.execute("PRAGMA journal_mode=DELETE").fetchall() == [("delete",)]

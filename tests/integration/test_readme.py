@@ -12,7 +12,7 @@ from conftest import EXTENSION, ROOT, connect, one
 
 README = (ROOT / "README.md").read_text()
 SQL_README = (ROOT / "sql/README.md").read_text()
-# All documents that there are.
+# All documents of the repository.
 DOCUMENTS = ["README.md", "ext/README.md", "ext/backup/README.md", "ext/read_pool/README.md", "sql/README.md",
              "tests/bench/README.md", "vtab/README.md"]
 REFERENCE = subprocess.run([str(ROOT / "scripts" / "reference")], check=True, text=True,

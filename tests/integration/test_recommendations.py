@@ -1,4 +1,4 @@
-"""wal_recommendations: each cause for real, exactly the advice that cures it, and the cure."""
+"""wal_recommendations: each cause is made for real, gives exactly one advice, and the advice cures it."""
 
 import os
 import sqlite3
@@ -15,13 +15,13 @@ from waiting import wait_for
 
 COLUMNS = [("schema", "TEXT"), ("priority", "INTEGER"), ("area", "TEXT"), ("finding", "TEXT"), ("evidence", "TEXT"),
            ("action", "TEXT"), ("sql_to_run", "TEXT"), ("total_ms", "REAL")]
-# What a busy machine says of itself.
+# Advice that only comes from a busy machine.
 SLOW = ("query_latency", "query_degradation", "commit_latency", "commit_stalls", "checkpoint_duration", "probe_read")
 BUSY = {f"system_health: {check} is {status}" for check in SLOW for status in ("warning", "critical")}
 
 
 def advice(db, schema="main", engine=False):
-    """The rows of a schema as dicts, in their order, which is checked; without the engine's own bug."""
+    """The rows of a schema as dicts, without that about SQLite's own bug. Checks their order."""
     cursor = db.execute("SELECT * FROM wal_recommendations")
     names = [column[0] for column in cursor.description]
     rows = [dict(zip(names, row)) for row in cursor]
@@ -33,7 +33,7 @@ def advice(db, schema="main", engine=False):
 
 
 def only(db, schema="main"):
-    """The one row there is."""
+    """The only row."""
     rows = advice(db, schema)
     assert len(rows) == 1, rows
     return rows[0]
@@ -44,7 +44,7 @@ def found(db, schema="main"):
 
 
 def follow(db, row):
-    """Runs what the row says should be run."""
+    """Runs the SQL of the row."""
     db.execute(row["sql_to_run"]).fetchall()
 
 
@@ -71,7 +71,7 @@ def attached(db, other_path, request):
     db.execute("ATTACH ? AS " + quoted(request.param), (str(other_path),))
     there = connect(other_path)
     there.execute("PRAGMA synchronous=OFF")
-    # The PRAGMAs of a connection that only looks on say nothing of those that work.
+    # The PRAGMAs of a connection that only looks on say nothing about the working connections.
     for _ in range(100):
         db.execute("SELECT 1").fetchall()
     yield db, request.param, there
@@ -107,12 +107,12 @@ def test_a_healthy_database_has_the_engine_s_row_alone(db, wal_path):
 
 
 def test_values_have_the_types_that_are_declared(db, wal_path):
-    """With a row of every source that has a cost, and of several that have none."""
+    """With a row of every source that has a cost, and of several without one."""
     sample(db)
     write(db, 1)
     rows_into(db, 2000, first=10, payload="i")
     db.execute("SELECT * FROM t WHERE payload = 7").fetchall()
-    db.execute("CREATE TABLE wal_metrics(x)")  # shadows ours: a check that is not well
+    db.execute("CREATE TABLE wal_metrics(x)")  # shadows walmanager's table: a check that is not well
     types = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float,)}
     rows = advice(db, engine=True)
     assert {row["area"] for row in rows} >= {"indexes", "configuration"}
@@ -281,7 +281,7 @@ def many_seconds_of_reads(path, sql, connections=15, pause=0.75):
         db.execute(sql).fetchall()
         assert pauses == []
         db.set_progress_handler(None, 0)
-        one(db, "SELECT count(plan) FROM query_performance")  # its plan is kept by who executed it
+        one(db, "SELECT count(plan) FROM query_performance")  # its plan is kept by the connection that executed it
         db.close()
     threads = [threading.Thread(target=read) for _ in range(connections)]
     for thread in threads:
@@ -307,11 +307,11 @@ def joined(db):
 def test_analyze_was_never_run(joined, wal_path):
     db = joined
     many_seconds_of_reads(wal_path, JOIN, connections=5)
-    assert advice(db) == []  # less than ten seconds: nobody waits for the planner
+    assert advice(db) == []  # less than ten seconds: too little to advise anything
     many_seconds_of_reads(wal_path, JOIN)
     row = only(db)
     assert (row["area"], row["finding"], row["sql_to_run"]) == ("statistics", "ANALYZE was never run", 'ANALYZE "main"')
-    # What the test itself asks is a read, too.
+    # The query of the test is a read, too.
     assert 15_000 < row["total_ms"] < one(db, "SELECT sum(total_ms) FROM query_performance WHERE kind = 'read'")
     follow(db, row)
     assert advice(db) == []  # also for the table without rows, of which ANALYZE keeps nothing
@@ -372,20 +372,20 @@ def test_statistics_of_an_attached_database_that_are_old(attached):
 # --- configuration
 
 def hour(db, column):
-    """What was counted in the last hour, 0 where there is no sample."""
+    """What was counted in the last hour; 0 if there is no sample."""
     rows = db.execute(f"SELECT {column} FROM wal_periods WHERE period = 'hour' AND part = 'current'").fetchall()
     return rows[0][0] if rows else 0
 
 
 def larger_than_a_cache(db):
-    """Twelve megabytes, in the database's file and not in its log."""
+    """Twelve megabytes in the database file, not in its log."""
     sample(db)
     rows_into(db, 3000, payload="zeroblob(3000)")
     wait_for(lambda: '"complete":true' in one(db, "SELECT wal_checkpoint('full')"))
 
 
 def random_reads(db, pages=120_000):
-    """Reads of rows all over the table, until so many pages were wanted by those that were looked at."""
+    """Reads rows all over the table, until the statements that were looked at have wanted so many pages."""
     rows = one(db, "SELECT max(id) FROM t")
     def wanted():
         db.execute(f"WITH RECURSIVE n(i, k) AS (SELECT 1, 1 UNION ALL SELECT i + 1, (i * 7919) % {rows} + 1 FROM n "
@@ -436,7 +436,7 @@ def test_a_page_cache_of_next_to_nothing_becomes_one_of_the_usual_size(db):
 
 
 def test_a_database_that_fits_into_the_cache_needs_no_larger_one(db):
-    """What was read after it was opened is not in a cache yet, however large."""
+    """Pages that are read for the first time are not in a cache, however large it is."""
     larger_than_a_cache(db)
     db.execute("PRAGMA cache_size=10")
     random_reads(db)
@@ -516,7 +516,7 @@ def test_fast_commits_may_be_full(db):
 
 @pytest.fixture
 def pinned_by_a_reader(db, wal_path):
-    """A reader keeps the log from starting over: what waits for that waits in vain."""
+    """A reader keeps the log from starting over, so commits that wait for it wait in vain."""
     frames_to_pin(db)
     db.execute("SELECT wal_set('checkpoint_frames', NULL)")
     reader = connect(wal_path)
@@ -576,7 +576,7 @@ def one_large_transaction(db):
     rows_into(db, 1000, first=10, payload="zeroblob(1000)")
 
 
-def test_a_log_beyond_its_limit_though_nobody_pins_it(db, wal_path):
+def test_a_log_beyond_its_limit_though_no_reader_pins_it(db, wal_path):
     one_large_transaction(db)
     wait_for(lambda: BEYOND in found(db))
     row, = (row for row in advice(db) if row["finding"] == BEYOND)
@@ -603,7 +603,7 @@ def test_a_setting_of_an_attached_database(attached):
 
 # --- transactions
 
-def test_busy_timeout_0_with_two_who_write(db, wal_path):
+def test_busy_timeout_0_with_two_writing_connections(db, wal_path):
     write(db, 5)
     db.execute("PRAGMA busy_timeout=0")
     other = connect(wal_path)
@@ -654,13 +654,13 @@ def test_transactions_of_statements_that_had_to_make_room_name_no_statement(db):
 # --- readers
 
 def frames_to_pin(db):
-    """Frames that nobody moves: who reads now pins the log, and not more than 10 frames are a small lag."""
+    """Frames that no checkpoint copies. A reader that begins now pins the log; a lag of up to 10 frames is small."""
     db.execute("SELECT wal_strategy('off'), wal_set('checkpoint_frames', 10)")
     write(db, 5)
 
 
 def pinned(db, action):
-    """The row of the readers, when it is there."""
+    """Waits for the row about readers."""
     def rows_now():
         return [row for row in advice(db) if row["area"] == "readers"]
     row, = wait_for(rows_now)
@@ -734,7 +734,7 @@ def test_a_process_that_is_not_managed_and_pins_the_log(db, wal_path):
     assert [row for row in advice(db) if row["area"] == "readers"] == []
 
 
-def test_readers_of_which_one_is_the_one_are_all_named_as_such(db, wal_path):
+def test_every_reader_that_may_pin_the_log_is_named(db, wal_path):
     """Two connections of a process came to the same mark."""
     frames_to_pin(db)
     readers = [connect(wal_path) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""wal_restore: the content of a backup in the place of a live database's, whole or not at all."""
+"""wal_restore replaces the content of a live database by that of a backup, completely or not at all."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from helpers import error, files_beside, locks, report, rows_into, snapshot
 
 @pytest.fixture
 def saved(db, tmp_path):
-    """A backup of 100 rows of `db`, which has 7 others since."""
+    """A backup of `db` with 100 rows; `db` has 7 other rows since."""
     path = tmp_path / "saved.db"
     rows_into(db, 100)
     one(db, "SELECT wal_backup(?)", str(path))
@@ -103,7 +103,7 @@ def test_a_backup_in_wal_mode(db, tmp_path):
     live.close()
 
 
-OF_THE_HOST = {  # a table, and the engine's words where the host's collation and functions are not known
+OF_THE_HOST = {  # a table, and SQLite's message if the program's collation and functions are not known
     "key": ("CREATE TABLE own(a TEXT COLLATE mine PRIMARY KEY) WITHOUT ROWID", "no such collation sequence: mine"),
     "index": ("CREATE TABLE own(a TEXT COLLATE mine UNIQUE)", "no such collation sequence: mine"),
     "check": ("CREATE TABLE own(a CHECK (twice(a) > 0 AND thrice(a) > 0))", "unknown function: thrice()"),
@@ -111,7 +111,7 @@ OF_THE_HOST = {  # a table, and the engine's words where the host's collation an
 
 
 def hosted(path, kind):
-    """A database with a table of that kind and one that needs nothing of the host's."""
+    """A database with a table of that kind, and one that needs nothing of the program."""
     db = connect(path)
     db.create_collation("mine", lambda a, b: (a < b) - (a > b))
     for name, factor in ("twice", 2), ("thrice", 3):
@@ -189,7 +189,7 @@ def test_what_a_commit_cannot_change(db, saved, tmp_path, pragma, name, has, wan
                                  "a database that others may have open cannot change it; a new one has it by "
                                  f"PRAGMA {name}='{has}' and a first table, before WAL mode")
     assert ids(db) == OLD
-    # Not even an empty one; and what the message advises helps.
+    # Not even an empty one. The advice of the message helps.
     empty = connect(tmp_path / "empty.db")
     empty.execute("PRAGMA journal_mode=WAL")
     advice = refusal(empty, path).split(" has it by ")[1].split(" and a first table")[0]
@@ -270,7 +270,7 @@ def test_an_interrupt_leaves_the_old_content(db, tmp_path):
     assert len(ids(db)) == 8
 
 
-def test_only_in_wal_mode_and_where_ours_may_be(db, wal_path, saved, tmp_path):
+def test_restore_is_refused_outside_of_wal_mode_and_where_walmanager_cannot_open_the_database(db, wal_path, saved, tmp_path):
     db.execute("ATTACH ? AS rollback", (str(tmp_path / "rollback.db"),))
     db.execute("CREATE TABLE rollback.t(id INTEGER PRIMARY KEY)")
     assert refusal(db, saved, "rollback") == ("wal_restore: schema 'rollback' is in journal_mode 'delete': only one "

@@ -10,11 +10,11 @@ import sessions
 from conftest import ROOT, connect, one
 
 DOCUMENTS = ("README.md", "vtab/README.md")
-ENGINE_BUG = "can lose committed pages"  # shown by engines that have it
+ENGINE_BUG = "can lose committed pages"  # shown only if SQLite has the bug
 
 
 def without_the_bug(lines):
-    """A box without the row about the engine's bug, which an engine that is mended does not show."""
+    """A box without the row about the engine's bug, which a SQLite without the bug does not show."""
     rows, row = [lines[:2]], []
     for line in lines[2:]:
         if line[0] in "├└":

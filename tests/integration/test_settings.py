@@ -1,4 +1,4 @@
-"""wal_set, wal_config and wal_metrics_reset: ranges, who changed what, and what is forgotten."""
+"""wal_set, wal_config and wal_metrics_reset: ranges, the record of changes, and what a reset deletes."""
 
 import json
 import os
@@ -222,7 +222,7 @@ def test_wrong_arguments(db, sql, message):
     assert setting(db, "checkpoint_frames")[0] == 1000
 
 
-def test_who_changed_it_and_when(db):
+def test_the_process_and_the_time_of_a_change(db):
     one(db, "SELECT wal_set('checkpoint_frames', 500)")
     value, changed_at, changed_by = setting(db, "checkpoint_frames")
     assert value == 500

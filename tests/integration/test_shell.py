@@ -1,4 +1,4 @@
-"""The sqlite3 shell, whose handle has no mutex: it loads us, shows us, and closes cleanly."""
+"""The sqlite3 shell, whose handle has no mutex: it loads the extension, shows its tables, and closes cleanly."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ SHELL = shutil.which("sqlite3") or "/usr/bin/sqlite3"
 
 
 def shell(path, script, *options, ok=True, **variables):
-    """What the shell prints to stdout; its stderr must stay empty unless it is to fail."""
+    """What the shell prints to stdout. Its stderr must stay empty unless the shell should fail."""
     done = subprocess.run([SHELL, "-batch", *options, str(path)], input=script, text=True, capture_output=True,
                           timeout=60, env=environment(**variables))
     if ok:
@@ -60,7 +60,7 @@ def test_the_second_entry_point_by_name(wal_path):
 
 
 def test_version_in_the_shell(wal_path):
-    """Its handle has no mutex, but SQLite runs in multi-thread mode: threads of ours may use handles of ours."""
+    """Its handle has no mutex, but SQLite runs in multi-thread mode: threads of walmanager may use their own handles."""
     version = json.loads(shell(wal_path, f".load {EXTENSION}\nSELECT wal_version();\n"))
     assert version["sqlite_version"] == shell(wal_path, "SELECT sqlite_version();").strip()
     assert version["threads"] in (True, False)
@@ -89,7 +89,7 @@ def test_many_commits_with_automatic_checkpoints_and_a_clean_close(wal_path):
 
 
 def test_a_shell_at_its_prompt_has_a_thread_that_copies(wal_path):
-    """Its handle has no mutex; the thread has handles of its own. Another process looks on."""
+    """The shell's handle has no mutex, and the thread has its own handles. Another process looks on."""
     process = subprocess.Popen([SHELL, "-batch", str(wal_path)], text=True, env=environment(), stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -127,7 +127,7 @@ def test_errors_are_shown_as_they_are(wal_path):
     assert "wal_checkpoint: mode 'FAST' is not one of PASSIVE, FULL, RESTART, TRUNCATE" in out
 
 
-def test_dump_and_schema_are_as_without_us(wal_path):
+def test_dump_and_schema_are_as_without_the_extension(wal_path):
     bare = shell(wal_path, ".dump\n.schema\n.tables\n")
     assert shell(wal_path, f".load {EXTENSION}\n.dump\n.schema\n.tables\n") == bare
 

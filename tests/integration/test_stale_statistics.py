@@ -1,4 +1,4 @@
-"""stale_statistics: tables that are ten times, or a tenth, of what ANALYZE saw; and those that it has not seen."""
+"""stale_statistics: tables with ten times, or a tenth, of the rows that ANALYZE saw; and tables that it has not seen."""
 
 import time
 
@@ -25,7 +25,7 @@ def test_nothing_is_stale_where_analyze_never_ran(db):
 
 
 @pytest.mark.parametrize("analyzed, now, shown", [
-    (1, 99, None), (1, 100, 100), (9, 100, 100), (9, 99, None),  # a hundred rows are worth it
+    (1, 99, None), (1, 100, 100), (9, 100, 100), (9, 99, None),  # a hundred rows are the least that counts
     (10, 99, None), (10, 100, 100), (10, 5000, 100),  # tenfold, and counted no further
     (100, 999, None), (100, 1000, 1000),
     (100, 11, None), (100, 10, 10), (99, 1, None), (100, 0, 0), (1000, 101, None), (1000, 100, 100),
@@ -83,7 +83,7 @@ def test_tables_with_strange_names(db, name):
 
 
 def test_views_virtual_tables_and_what_is_not_there_are_not_counted(db):
-    """ANALYZE writes no such rows; whoever may write the database may."""
+    """ANALYZE writes no such rows, but anything that may write the database can."""
     rows_into(db, 10)
     db.execute("ANALYZE")
     calls = []

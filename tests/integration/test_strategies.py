@@ -18,8 +18,8 @@ SETTINGS = ("wal_limit_bytes, checkpoint_frames, checkpoint_interval_ms, stall_b
 
 @pytest.fixture
 def fast(wal_path):
-    """Here each look counts: neither a rule about time nor a plan to capture, of the statement that sets this either,
-    makes the thread, unless a test's strategy does. While it looks at the log commits go on without a look, on a
+    """Tests here count looks at the log. So no rule about time and no plan to capture, not even of these statements, starts
+    the thread, unless a test's strategy does. While it looks at the log commits go on without a look, on a
     starved machine hundreds of them."""
     before = connect(wal_path)
     before.execute("SELECT wal_strategy('off'), wal_set('statement_metrics', 'off')").fetchall()
@@ -32,14 +32,14 @@ def fast(wal_path):
 
 @pytest.fixture
 def by_default(fast):
-    """With the strategy that there is without a choice."""
+    """A connection with the default strategy."""
     fast.execute("SELECT wal_strategy('conversation_workload')").fetchall()
     return fast
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """One managed connection for many definitions that are refused."""
+    """One managed connection for many definitions, all of which are refused."""
     connection = connect(tmp_path_factory.mktemp("shared") / "shared.db")
     connection.execute("PRAGMA journal_mode=WAL")
     yield connection
@@ -55,13 +55,13 @@ def define(db, *rules, name="mine"):
 
 
 def use(db, *rules, name="mine"):
-    """A strategy of these rules is the active one from the next commit on."""
+    """Makes a strategy of these rules the active one from the next commit on."""
     define(db, *rules, name=name)
     assert one(db, "SELECT wal_strategy(?)", name) == name
 
 
 def refused(db, *rules, name="mine"):
-    """The message of a definition that must change nothing."""
+    """The error message of a definition, which must change nothing."""
     before = db.execute("SELECT * FROM wal_strategies").fetchall()
     message = error(db, "SELECT wal_strategy_define(?, ?)", name, json.dumps(rules))
     assert db.execute("SELECT * FROM wal_strategies").fetchall() == before
@@ -390,7 +390,7 @@ def test_conditions_that_are_refused(shared, condition, words):
 
 
 def test_an_own_parameter_number_is_not_a_way_to_a_fact(shared):
-    """?3 is a fact inside of our query: still a parameter to who wrote it."""
+    """Inside of walmanager's query ?3 is a fact. For the author of the condition it is a parameter."""
     for number in range(1, len(FACTS + SETTINGS) + 2):
         assert condition_error(shared, f"?{number} > 0") == "parameters are not allowed"
 
@@ -416,7 +416,7 @@ def test_a_condition_that_is_null_does_not_hold(fast):
 
 
 def test_an_unknown_fact_is_null(fast):
-    """Before the first checkpoint nobody knows how long the last one took."""
+    """Before the first checkpoint the duration of the last one is not known."""
     use(fast, rule("last_checkpoint_ms IS NULL AND pending_frames >= 10", "first", 1),
         rule("last_checkpoint_ms >= 0 AND pending_frames >= 10", "later", 2))
     frames(fast, 200)
@@ -471,7 +471,7 @@ def test_blocking_modes_in_rules_run_in_the_committing_thread(fast, wal_path, mo
 
 @pytest.mark.parametrize("mode", ["FULL", "RESTART", "TRUNCATE"])
 def test_a_commit_does_not_wait_for_a_cursor_of_its_own_connection(fast, mode):
-    """It would wait for itself, for the whole budget."""
+    """The commit would wait for itself, for the whole budget."""
     look_often(fast)
     frames(fast, 1)
     fast.execute("INSERT INTO t(id) VALUES (2), (3)")
@@ -581,7 +581,7 @@ def test_the_interval_rule(fast, strategy, origin):
     assert metrics(fast)["wal_frames"] < 1000
 
 
-# --- with a thread of ours
+# --- with the background thread
 
 BACKGROUND = ["conversation_workload", "high_concurrency", "low_latency"]
 
@@ -597,7 +597,7 @@ def use_background(db, strategy):
 
 @pytest.mark.parametrize("strategy", BACKGROUND)
 def test_the_thread_copies_and_the_next_commits_start_the_log_over(fast, wal_path, strategy):
-    """Nothing is copied before the threshold; then all but a remainder that a commit finishes under the same rule."""
+    """Nothing is copied before the threshold. Then all but a remainder is copied, which a commit finishes under the same rule."""
     threshold = use_background(fast, strategy)
     frames(fast, threshold - 1)
     time.sleep(0.05)
@@ -619,7 +619,7 @@ def test_the_thread_copies_and_the_next_commits_start_the_log_over(fast, wal_pat
 
 @pytest.mark.parametrize("strategy", BACKGROUND)
 def test_a_commit_finishes_what_the_thread_left(fast, wal_path, strategy):
-    """A reader keeps the thread from the last frames; the first commits after it finish them inline."""
+    """A reader keeps the thread from copying the last frames. The first commits after the reader copy them inline."""
     threshold = use_background(fast, strategy)
     frames(fast, threshold - 10)
     reader = snapshot(wal_path)
@@ -638,7 +638,7 @@ def test_a_commit_finishes_what_the_thread_left(fast, wal_path, strategy):
 
 @pytest.mark.parametrize("strategy", BACKGROUND)
 def test_the_log_is_bounded_under_a_busy_writer(fast, wal_path, strategy):
-    """Commits without a pause, faster than any disk: the limit holds however late the thread comes."""
+    """The commits have no pause and are faster than any disk. The limit holds however late the thread comes."""
     assert one(fast, "SELECT wal_strategy(?)", strategy) == strategy
     limit = 8 << 20
     fast.execute("SELECT wal_set('wal_limit_bytes', ?)", (limit,)).fetchall()
@@ -691,7 +691,7 @@ def test_the_thread_follows_what_is_changed(by_default, change):
 
 
 def test_sqlite_default_does_what_sqlite_does(tmp_path):
-    """The same commits with and without us: the same log after each of them."""
+    """The log is the same after each commit, with and without the extension."""
     sizes = {}
     for load in (True, False):
         path = tmp_path / f"{load}.db"
@@ -712,7 +712,7 @@ def test_sqlite_default_does_what_sqlite_does(tmp_path):
 
 
 def test_sqlite_default_tries_on_while_a_reader_pins_the_log(fast, wal_path):
-    """SQLite's own runs at every commit beyond the threshold; it gets on as soon as the reader leaves."""
+    """SQLite's own checkpoint runs at every commit beyond the threshold, and copies as soon as the reader leaves."""
     fast.execute("SELECT wal_strategy('sqlite_default')").fetchall()
     frames(fast, 10)
     reader = snapshot(wal_path)

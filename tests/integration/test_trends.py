@@ -1,4 +1,4 @@
-"""wal_trends: what it says of a history whose numbers are known, and what it must not say."""
+"""wal_trends: what it must say about a history with known numbers, and what it must not say."""
 
 import random
 import re
@@ -100,7 +100,7 @@ def test_the_line_is_that_of_least_squares(fortnight, metric, period):
 def test_current_and_previous_are_of_all_samples_in_the_period(fortnight, metric, period):
     samples, rows, now = fortnight
     length = LENGTHS[period]
-    # What is more than a day old is known in hours only, which are of the period in which they ended.
+    # Samples older than a day are known as hours only, which belong to the period in which they ended.
     oldest_minute = closed(samples, MINUTE)[-1440][-1]["at"]
     end = {sample["at"]: sample["at"] if sample["at"] >= oldest_minute else group[-1]["at"]
            for group in closed(samples, HOUR) for sample in group}
@@ -301,7 +301,7 @@ def test_without_a_previous_there_is_no_direction(path):
 
 
 def test_from_nothing_to_something_has_no_ratio(path):
-    """A division by zero is unknown; that it is worse is known all the same."""
+    """The ratio is a division by zero and so NULL, but the direction is known."""
     moments = times(2 * HOUR, MINUTE)
     inject(path, [{"at": at, "wal_bytes": 5000 if at > moments[-1] + 3 * SECOND - HOUR else 0} for at in moments])
     row = trends(path)["wal_bytes", "hour"]
@@ -324,7 +324,7 @@ def test_a_flat_series_has_no_r_squared(path):
 
 
 def test_after_a_gap_a_rate_is_of_the_time_that_it_covers(path):
-    """Nobody took samples for ten hours; two commits a second went on."""
+    """No sample was taken for ten hours, while two commits per second went on."""
     moments = list(times(23 * HOUR, MINUTE))
     gap = range(moments[-1] - 15 * HOUR, moments[-1] - 5 * HOUR)
     kept = [at for at in moments if at not in gap]
@@ -342,7 +342,7 @@ def test_after_a_gap_a_rate_is_of_the_time_that_it_covers(path):
 
 @pytest.mark.parametrize("ago", [2 * HOUR, 10 * MINUTE])
 def test_a_clock_that_was_set_back_by_an_hour(path, ago):
-    """Ten minutes ago: then the samples before it are of the future."""
+    """The clock was set back ten minutes ago, so the samples before that are in the future."""
     now = round(time.time() * 1000)
     chance = random.Random(5)
     samples = []
@@ -385,7 +385,7 @@ def test_a_sample_interval_of_a_minute_does_not_count_twice(path):
 # --- no history
 
 def test_an_empty_history_says_nothing(path):
-    """Asking takes the first sample, of which nothing can be said but what is now."""
+    """The query itself takes the first sample, which shows only the present."""
     inject(path, [])
     for row in trends(path).values():
         assert [row[name] for name in ("previous", "change_ratio", "slope_per_hour", "forecast", "direction",

@@ -66,7 +66,7 @@ def test_values_have_the_declared_types(fast):
 
 
 def test_the_first_statement_of_a_connection_finds_the_log(wal_path):
-    """Before its first read a connection has no wal-index: we have it read once."""
+    """Before its first read a connection has no wal-index, so walmanager makes it read once."""
     writer = connect(wal_path, load=None)
     write(writer, 3)
     frames = writer.execute("PRAGMA wal_checkpoint").fetchone()[1]
@@ -193,7 +193,7 @@ def test_wal_bytes_max_never_falls(db, wal_path):
 
 
 def test_the_log_as_others_write_it(db, wal_path):
-    """The wal-index is the truth, also for what a bare connection commits."""
+    """The wal-index also has the commits of a bare connection."""
     bare = connect(wal_path, load=None)
     write(bare, 7)
     frames = bare.execute("PRAGMA wal_checkpoint").fetchone()[1]
@@ -258,7 +258,7 @@ def test_bug_the_control_file_was_promised_where_it_is_never_made(db, wal_path, 
     reader.close()
 
 
-def test_a_user_table_of_the_same_name_shadows_ours(db):
+def test_a_user_table_of_the_same_name_shadows_wal_metrics(db):
     db.execute("CREATE TABLE wal_metrics(a)")
     assert db.execute("SELECT * FROM wal_metrics").fetchall() == []
     assert db.execute("SELECT schema FROM temp.wal_metrics").fetchall() == [("main",)]
@@ -271,7 +271,7 @@ def readers(db):
     return row["active_readers"], row["oldest_reader_frame"]
 
 
-def test_nobody_reads(db):
+def test_a_database_without_readers(db):
     write(db, 3)
     assert readers(db) == (0, None)
 
@@ -296,7 +296,7 @@ def test_a_reader_in_this_process_on_the_newest_frame(db, wal_path):
 
 
 def test_a_bare_reader_in_this_process_on_the_newest_frame_is_not_told_from_the_asker(db, wal_path):
-    """A limit: they share one mark and one lock. It blocks nothing, being on the newest frame."""
+    """The two share one mark and one lock, so they count as one reader. It is on the newest frame and blocks nothing."""
     write(db, 3)
     reader = snapshot(wal_path)
     assert readers(db) == (0, None)
@@ -351,7 +351,7 @@ def test_a_reader_in_another_process(db, wal_path):
 
 
 def test_readers_are_found_after_an_automatic_checkpoint(fast, wal_path):
-    """There is a connection of ours now, which looks with locks instead of the system's table."""
+    """walmanager has a connection open now, and tests the locks instead of reading the system's lock table."""
     inline(fast)
     write(fast, 1100)
     assert metrics(fast)["checkpoints_inline"] == 1
@@ -366,8 +366,8 @@ def test_readers_are_found_after_an_automatic_checkpoint(fast, wal_path):
     assert readers(fast) == (0, None)
 
 
-def test_our_own_connections_are_no_readers_while_the_thread_copies(fast):
-    """Nobody reads: its guard is the only one on a mark, and that is not anybody who pins the log."""
+def test_walmanagers_own_connections_are_no_readers_while_the_thread_copies(fast):
+    """There is no reader. Only walmanager's guard holds a mark, and it does not pin the log."""
     seen = set()
     for round in range(1, 11):
         write(fast, 1100)
@@ -552,7 +552,7 @@ def test_a_second_select_reads_neither_database_nor_log(counting):
 
 
 def test_a_select_after_others_wrote_reads_page_1_at_most(counting, wal_path):
-    """SQLite itself looks at page 1 when a statement begins after others wrote; nothing is added."""
+    """SQLite itself reads page 1 when a statement begins after another connection wrote. The extension adds no read."""
     db, reads = counting
     db.cursor().execute("INSERT INTO t(payload) VALUES (1)")
     select_metrics(db)
@@ -578,7 +578,7 @@ def strategy_check(db):
 
 
 def test_a_vfs_of_the_hosts_is_said_before_the_first_checkpoint(counting):
-    """As libsql's is: checkpointer was background until a checkpoint was due, then inline, and nothing said why."""
+    """libsql has such a VFS. Bug: checkpointer was background until a checkpoint was due, then inline, and nothing said why."""
     cursor = counting[0].cursor()
     why = "the VFS 'counting' is the host's own"
     assert checkpointer(cursor) == [("inline", why)]
@@ -634,7 +634,7 @@ def test_a_select_never_checkpoints(fast, wal_path):
 
 
 def test_a_vfs_of_the_hosts_own_gets_checkpoints_on_the_hosts_handle(counting, wal_path):
-    """No connection of ours is opened through a VFS that is not SQLite's: unguarded, and said so."""
+    """walmanager opens no connection through a VFS that is not SQLite's. The checkpoint is unguarded, and the column says so."""
     db, _ = counting
     cursor = db.cursor()
     cursor.execute("PRAGMA synchronous=OFF")

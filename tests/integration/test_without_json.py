@@ -1,4 +1,4 @@
-"""A host whose SQLite has no JSON functions (before 3.38 they are an option of its build) misses nothing."""
+"""Everything works with a SQLite without JSON functions (before 3.38 they are a build option)."""
 
 import json
 import re
@@ -13,7 +13,7 @@ RULES = '[{"rule":"r","priority":1,"condition":"pending_frames > 7","mode":"PASS
 
 @pytest.fixture
 def without_json(db):
-    """The connection, which may not call a JSON function any more; and the calls that it has tried."""
+    """A connection that may not call JSON functions, and the calls that it has tried."""
     tried = []
 
     def authorize(action, first, name, *_):
@@ -62,8 +62,8 @@ def test_tables_are_read(without_json):
     assert tried == []
 
 
-def test_no_statement_of_ours_calls_one():
-    """Also on connections of ours, which the host's authorizer does not see."""
+def test_no_statement_of_walmanager_calls_a_json_function():
+    """The program's authorizer does not see walmanager's own connections, so the test reads the sources."""
     files = [path for folder in ("ext", "vtab", "sql") for path in (ROOT / folder).rglob("*")
              if path.suffix in (".cc", ".h", ".sql") and "workloads" not in path.parts]
     assert len(files) > 100

@@ -1,5 +1,6 @@
-// A host with a global object that uses and closes its database in its destructor: that is after
-// the destructors of all that the extension made while it was loaded. For test_watch_as_guest.py:
+// A program with a global object that uses and closes its database in its destructor. That runs
+// after the destructors of everything that the extension made while it was loaded. For
+// test_watch_as_guest.py:
 //   late_host walmanager.so database seconds "last words"
 #include <sqlite3.h>
 #include <unistd.h>

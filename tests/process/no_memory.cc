@@ -1,5 +1,5 @@
 // For test_pool_of_readers.py, preloaded: makes one allocation of the pool's threads fail.
-// glibc alone: the real functions are called by the names that it has for such as this.
+// It needs glibc, and calls the real functions by the names that glibc provides for that.
 #include <sys/prctl.h>
 
 #include <atomic>

@@ -1,11 +1,11 @@
-// For test_no_memory.py: a host whose memory ends.
+// For test_no_memory.py: a program that runs out of memory.
 //
-//   no_memory_host LIBRARY FOLDER WHAT host|ours|all once|always MOST [SQL]
+//   no_memory_host LIBRARY FOLDER WHAT host|library|all once|always MOST [SQL]
 //
 // For up to MOST numbers n the n-th allocation of WHAT fails, alone or with all that follow, in a
-// process of its own; `host` and `ours` count those of the host's thread or of the library's.
-// Prints a line for each n that did harm, and at the end how many were tried. glibc alone: the real
-// functions are called by the names that it has for such as this.
+// process of its own; `host` and `library` count the allocations of their own threads only.
+// Prints a line for each n that did harm, and at the end how many were tried. It needs glibc, and
+// calls the real functions by the names that glibc provides for that.
 #include <errno.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -34,7 +34,7 @@ void* __libc_memalign(std::size_t alignment, std::size_t bytes);
 
 namespace {
 
-enum class Whose : int { kAll, kHost, kOurs };
+enum class Whose : int { kAll, kHost, kLibrary };
 
 std::atomic<bool> armed{false};
 std::atomic<long> left{0};  // allocations until one fails
@@ -48,7 +48,7 @@ bool CountsHere() {
   if (known == Whose::kAll) {
     char name[17] = {};
     prctl(PR_GET_NAME, name);
-    known = std::strncmp(name, "walmanager", 10) == 0 ? Whose::kOurs : Whose::kHost;
+    known = std::strncmp(name, "walmanager", 10) == 0 ? Whose::kLibrary : Whose::kHost;
   }
   return known == whose;
 }
@@ -91,7 +91,7 @@ namespace {
 constexpr long kNever = 1L << 40;
 constexpr double kLongestSeconds = 10;
 
-// What a process says, in memory that it shares with the one that looks.
+// What a process reports, in memory that it shares with the process that watches it.
 struct Said {
   long counted = 0;
   bool failed = false;
@@ -304,10 +304,12 @@ int main(int count, char** arguments) {
   if (count < 7) return 2;
   library = arguments[1];
   folder = arguments[2];
-  const std::string what = arguments[3], who = arguments[4], how = arguments[5];
+  const std::string what = arguments[3], whose_name = arguments[4], how = arguments[5];
   const long most = std::atol(arguments[6]);
   const char* sql = count > 7 ? arguments[7] : "";
-  whose = who == "host" ? Whose::kHost : who == "ours" ? Whose::kOurs : Whose::kAll;
+  whose = whose_name == "host"      ? Whose::kHost
+          : whose_name == "library" ? Whose::kLibrary
+                                    : Whose::kAll;
   always = how == "always";
   void* shared =
       mmap(nullptr, sizeof(Said), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

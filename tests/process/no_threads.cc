@@ -1,4 +1,4 @@
-// Preloaded: an SQLite as one that was built with SQLITE_THREADSAFE=0. It says so, and the API
+// Preloaded: makes SQLite look as if it was built with SQLITE_THREADSAFE=0. It says so, and the API
 // table that an extension gets has no mutex functions. Its connections still get a mutex when they
 // ask for one, as such a build hands out a pointer that looks like one.
 #include <dlfcn.h>
@@ -6,7 +6,8 @@
 
 #include <string>
 
-// sqlite3ext.h turns calls into calls through the table; here they are defined.
+// sqlite3ext.h turns calls into calls through the table. This file defines the functions
+// themselves.
 #undef sqlite3_load_extension
 #undef sqlite3_threadsafe
 
@@ -18,7 +19,7 @@ namespace {
 std::string wanted;  // the extension that is being loaded
 }
 
-// Loaded in the place of the extension, which it gives a table of its own.
+// Loaded in place of the extension, which it then loads with its own table.
 extern "C" int no_threads_init(sqlite3* db, char** message, const sqlite3_api_routines* table) {
   static sqlite3_api_routines without;
   without = *table;

@@ -1,4 +1,4 @@
-"""wal_alerts: each fault made for real among several processes is one alert, whoever evaluates it."""
+"""wal_alerts: each fault, made for real among several processes, is one alert, whichever process evaluates it."""
 
 import json
 import os
@@ -15,9 +15,9 @@ from conftest import EXTENSION, connect, one
 from waiting import poll
 from workers import WorkerError, fast_path, integrity, worker  # noqa: F401 (fixtures among them)
 
-# What is wrong with the engine of this machine.
+# Checks that are not well because of this machine's SQLite.
 ENGINE = {"wal_reset_bug"}
-# What is not well where other programs keep the machine busy.
+# Checks that are not well on a busy machine.
 BUSY = {"query_latency", "query_degradation", "commit_latency", "commit_stalls", "checkpoint_duration", "probe_read"}
 N = 2  # alert_samples
 
@@ -36,7 +36,7 @@ THREADS = "[open(f'/proc/self/task/{t}/comm').read().strip() for t in os.listdir
 
 
 def often(db, samples=N):
-    """Samples and evaluates as often as may be."""
+    """Sets the shortest intervals of samples and evaluations."""
     db.execute("SELECT wal_set('sample_interval_ms', 10), wal_set('alert_interval_ms', 50), "
                "wal_set('alert_samples', ?)", (samples,)).fetchall()
 
@@ -57,7 +57,7 @@ def changes(db):
 
 
 def raised(db, check, count=1, **wanted):
-    """Waits until so many alerts of the check are there; the last one."""
+    """Waits for so many alerts of the check. Returns the last one."""
     assert poll(lambda: len(of(db, check)) >= count), f"{check} was not raised"
     found = of(db, check)
     assert len(found) == count, found
@@ -66,7 +66,7 @@ def raised(db, check, count=1, **wanted):
 
 
 def cleared(db, check, count=1):
-    """Waits until the last of so many alerts of the check is cleared, and gives it."""
+    """Waits until the last of so many alerts of the check is cleared, and returns it."""
     assert poll(lambda: of(db, check)[-1]["cleared_at"] is not None), f"{check} was not cleared"
     found = of(db, check)
     assert len(found) == count, found
@@ -204,8 +204,8 @@ def test_a_low_threshold_is_one_alert_with_its_value(shell, crowd):
     assert of(shell, "disk_free")[1]["cleared_at"] == again["raised_at"]
 
 
-def test_bug_an_alert_of_the_log_was_over_when_one_who_never_committed_asked(shell, fast_path, worker):
-    """To a process that had not looked at the log, the checks of the log were not there: it cleared their alerts."""
+def test_bug_an_alert_of_the_log_was_over_when_a_process_without_commits_asked(shell, fast_path, worker):
+    """A process that had not looked at the log had no checks of the log, and cleared their alerts."""
     holder = worker(fast_path)
     process = worker(fast_path)
     process.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
@@ -213,7 +213,7 @@ def test_bug_an_alert_of_the_log_was_over_when_one_who_never_committed_asked(she
     process.run("db.execute('INSERT INTO t(payload) VALUES (zeroblob(1000000))')")
     set_to(shell, "log_pinned.warning", 0.01)
     alert = raised(shell, "log_pinned", status="warning")
-    process.end()  # from here on the one that asks is the one that evaluates
+    process.end()  # from here on the process that asks evaluates
     for _ in range(2):
         evaluations_go_by(shell)
     assert of(shell, "log_pinned") == [alert]
@@ -245,7 +245,7 @@ def test_a_value_that_flaps_around_its_threshold_is_one_alert(shell, fast_path, 
     cleared(shell, "log_pinned")
 
 
-def test_what_holds_for_less_than_alert_samples_is_none(shell, crowd):
+def test_what_holds_for_less_than_alert_samples_is_no_alert(shell, crowd):
     often(shell, samples=100)  # which take five seconds
     set_to(shell, "disk_free.warning", 1e9)
     assert one(shell, "SELECT status FROM system_health WHERE check_name = 'disk_free'") == "warning"
@@ -290,7 +290,7 @@ def test_a_healthy_database_has_no_alert(shell, crowd):
 
 # --- changes
 
-def test_each_change_is_one_row_with_who_and_when(shell, fast_path, worker):
+def test_each_change_is_one_row_with_its_process_and_time(shell, fast_path, worker):
     setter, chooser, old = (worker(fast_path) for _ in range(3))
     known = len(changes(shell))
     before = now(shell)
@@ -379,7 +379,7 @@ def test_the_newest_256_are_kept(shell, fast_path, worker):
 def test_reset_forgets_them_and_a_fault_that_goes_on_is_raised_again(shell, crowd):
     set_to(shell, "disk_free.warning", 1e9)
     first = raised(shell, "disk_free")
-    set_to(shell, "alert_interval_ms", 3_600_000)  # from here on nobody evaluates
+    set_to(shell, "alert_interval_ms", 3_600_000)  # from here on no process evaluates
     count = len(rows(shell))
     assert count >= 6
     assert one(shell, "SELECT wal_metrics_reset('alerts')") == count
@@ -431,7 +431,7 @@ def test_a_process_that_never_committed_evaluates_when_it_asks(fast_path):
     often(db)
     set_to(db, "disk_free.warning", 1e9)
     raised(db, "disk_free", status="warning")
-    assert set(os.listdir("/proc/self/task")) <= before, "it has no thread of ours"
+    assert set(os.listdir("/proc/self/task")) <= before, "walmanager has a thread"
     db.close()
 
 
@@ -467,7 +467,7 @@ def test_processes_killed_in_the_middle_do_no_harm(shell, fast_path, worker):
         ids = [row["id"] for row in rows(shell)]
         assert ids == sorted(set(ids)) and 0 < len(ids) <= 256
         in_force = [row["check_name"] for row in rows(shell, "cleared_at IS NULL")]
-        assert len(in_force) <= len(set(in_force)) + 1  # of one who was killed between two words
+        assert len(in_force) <= len(set(in_force)) + 1  # of one process that was killed between two words
     set_to(shell, "disk_free.warning", None)
     assert poll(lambda: bool(rows(shell, "check_name = 'disk_free' AND cleared_at IS NULL")), False) is False
     shell.execute("SELECT wal_metrics_reset('alerts')").fetchall()
@@ -533,7 +533,7 @@ def test_each_alert_is_one_line_in_the_error_log_of_the_process_that_raised_it(f
 
 
 def test_a_connection_per_request_is_watched_as_well(shell, fast_path, worker):
-    """Each process or connection is gone before a second look; together they are an application."""
+    """Each process or connection ends before a second evaluation. Together they are an application."""
     process = worker(fast_path)
     set_to(shell, "disk_free.warning", 1e9)
     process.start("run", f"""

@@ -79,7 +79,7 @@ def test_a_killed_restore_leaves_the_old_content_or_the_new(worker, filled, fast
     assert state(filled) == new
 
 
-def test_a_fork_during_a_backup_stops_nobody(worker, filled, fast_path):
+def test_a_fork_during_a_backup_stops_no_process(worker, filled, fast_path):
     process = worker(fast_path)
     process.run(f"""
         answers = []
@@ -163,7 +163,7 @@ def test_bug_a_child_forked_during_a_backup_hung_in_its_first_statement(worker, 
 
 
 def test_a_fork_does_not_wait_for_a_callback_that_waits_for_the_forking_thread(worker, filled, fast_path):
-    """The thread that forks has the interpreter's lock, and the backup asks the host's progress handler, which wants
+    """The thread that forks has the interpreter's lock, and the backup calls the program's progress handler, which wants
     it: the fork goes on after half a second, as it would beside SQLite's own backup."""
     process = backs_up(worker, fast_path, '{"pages_per_step":20,"pause_ms":5,"overwrite":true}')
     process.run("other.set_progress_handler(lambda: 0, 1); thread.start()")
@@ -175,7 +175,7 @@ def test_a_fork_does_not_wait_for_a_callback_that_waits_for_the_forking_thread(w
 
 
 def test_a_callback_within_a_backup_may_fork(worker, filled, fast_path):
-    """It is the thread of the backup itself: it waits for nothing, and the backup goes on."""
+    """The thread of the backup itself forks. It waits for nothing, and the backup goes on."""
     process = backs_up(worker, fast_path, '{"pages_per_step":20,"pause_ms":5,"overwrite":true}')
     process.run("""
         forks = []
@@ -234,7 +234,7 @@ def test_a_restore_on_a_full_disk(worker, filled, fast_path):
 
 
 def test_a_restore_that_the_disk_has_no_room_for_is_refused_before(small_disk, tmp_path):
-    """The log would be left grown over all that was free."""
+    """Otherwise the log would be left, grown over all free space."""
     saved = tmp_path / "saved.db"
     large = connect(saved, load=None)
     large.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
@@ -272,7 +272,7 @@ def test_a_restore_that_the_disk_has_no_room_for_is_refused_before(small_disk, t
 
 @pytest.mark.parametrize("plenty", [True, False])
 def test_room_for_the_copy_is_taken_only_where_twice_as_much_is_free(small_disk, filled, worker, fast_path, plenty):
-    """Who writes on the same file system shall not find it full as soon as a copy begins."""
+    """Other programs on the same file system must not find it full as soon as a copy begins."""
     assert one(filled, "SELECT json_extract(wal_checkpoint('TRUNCATE'), '$.result')") == "complete"
     copy = os.path.getsize(fast_path)
 

@@ -66,7 +66,7 @@ LIMIT = 1 << 20
 
 @pytest.fixture(params=STRATEGIES)
 def threads(worker, fast_path, request):
-    """A process with the functions above, that checkpoints every 50 frames, in the committing thread or in ours."""
+    """A process with the functions above, that checkpoints every 50 frames, in the committing or the background thread."""
     process = worker(fast_path)
     process.run(THREADS)
     process.call(f"one(db, \"SELECT wal_strategy('{request.param}')\")")
@@ -105,7 +105,7 @@ def test_writers_and_readers_with_small_checkpoints(threads, fast_path):
 
 
 def test_a_rule_that_restarts_holds_the_log_at_its_limit(threads, fast_path):
-    """PASSIVE alone never bounds the log under busy writers (ENGINE_FACTS.md); a rule may ask for more,
+    """PASSIVE alone never bounds the log under busy writers. A rule may ask for more,
     and connections with a busy timeout see no error."""
     rules = (
         '[{"priority":1,"rule":"limit","condition":"wal_bytes >= wal_limit_bytes","mode":"RESTART","runs":"inline","stall_budget_ms":500},'
@@ -179,7 +179,7 @@ def test_settings_from_several_threads_lose_none(worker, fast_path):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("frames, commits", [(1000, 100_000), (10, 20_000)])
 def test_lone_writer_without_a_busy_handler_never_sees_busy(worker, fast_path, frames, commits, strategy):
-    """ENGINE_FACTS.md: any second connection gave a lone writer spurious SQLITE_BUSY."""
+    """A second connection of any kind gave a lone writer spurious SQLITE_BUSY."""
     process = worker(fast_path, timeout=0)
     process.call(f"one(db, \"SELECT wal_strategy('{strategy}')\")")
     process.call(f"one(db, \"SELECT wal_set('checkpoint_frames', {frames})\")")

@@ -1,5 +1,5 @@
-"""The control file `<db>-walmanager`: when it is made, how it looks, and that where it cannot be had
-memory is private, the reason is told and everything else goes on (ext/README.md, decision 1)."""
+"""The control file `<db>-walmanager`: when it is made, how it looks, and that without it statistics and
+settings are private to the process, the reason is told, and everything else works (ext/README.md, decision 1)."""
 
 import ctypes
 import fcntl
@@ -69,7 +69,7 @@ def value_of(process, name):
 
 
 def leave_control_file(worker, path, commits=5):
-    """A complete control file with some statistics and a setting, and nobody attached."""
+    """A complete control file with some statistics and a setting, and no process attached."""
     process = worker(path)
     commit(process, commits)
     set_value(process, "checkpoint_frames", 777)
@@ -138,8 +138,8 @@ def as_nobody(worker):
         try:
             process.run("probe = connect(':memory:')")
         except Exception as error:
-            connect(":memory:").close()  # fails where nobody else can load it either
-            pytest.skip(f"nobody cannot load the extension: {error}")
+            connect(":memory:").close()  # fails if no other user can load it either
+            pytest.skip(f"the user nobody cannot load the extension: {error}")
         process.run(f"db = connect({str(path)!r})")
         return process
 
@@ -303,7 +303,7 @@ def test_switched_off_by_the_environment(worker, wal_path):
 def test_directory_read_only(as_nobody, worker, open_directory):
     path = make_database(open_directory / "test.db")
     path.chmod(0o666)
-    # The -wal and -shm are there and stay: without them nobody could not write at all.
+    # The -wal and -shm exist and stay: without them the user nobody could not write at all.
     keeper = sqlite3.connect(str(path))
     keeper.execute("SELECT count(*) FROM t").fetchone()
     for suffix in ("-wal", "-shm"):
@@ -320,7 +320,7 @@ FOREIGN = {
     "text": b"keep me: these are my notes\n",
     "a page": os.urandom(4096),
     "one byte": b"x",
-    "as long as ours": b"\x01" * (1 << 22),
+    "as long as a control file": b"\x01" * (1 << 22),
     "zeros, but too long": bytes(14 << 20),
     "a database": None,
 }
@@ -339,7 +339,7 @@ def test_foreign_content_is_left_as_it_is(worker, wal_path, content):
 
 
 @pytest.mark.parametrize("length", [0, 10, 100, 4096, 100_000, -4096])
-def test_truncated_while_nobody_uses_it_is_made_anew(worker, wal_path, length):
+def test_truncated_while_no_process_uses_it_is_made_anew(worker, wal_path, length):
     whole = leave_control_file(worker, wal_path)
     os.truncate(control_of(wal_path), length % len(whole))
     process = worker(wal_path)
@@ -355,7 +355,7 @@ def test_truncated_with_another_process_attached(worker, wal_path):
     other.call("one(db, \"SELECT wal_set('sample_interval_ms', 3600000)\")")  # nor does its thread look there
     commit(other)
     size = control_of(wal_path).stat().st_size
-    os.truncate(control_of(wal_path), size - 4096)  # the other is not asked anything from here on
+    os.truncate(control_of(wal_path), size - 4096)  # the other process is not asked anything from here on
     process = worker(wal_path)
     check_works_privately(process, wal_path, "truncated")
     assert control_of(wal_path).stat().st_size == size - 4096
@@ -476,7 +476,7 @@ def test_other_layout_in_use(worker, wal_path):
     process = worker(wal_path)
     check_works_privately(process, wal_path, "another layout")
     assert word(wal_path, LAYOUT_NUMBER) == 9999
-    # The one that has it goes on.
+    # The process that has it mapped goes on.
     overwrite(wal_path, LAYOUT_NUMBER, struct.pack("<Q", number))
     commit(other, 2)
     assert other.call("metrics(db)")["commits"] >= 3
@@ -673,7 +673,7 @@ def test_deleted_while_mapped_is_reattached_at_the_next_tick(worker, wal_path):
     held.close()
 
 
-def test_deleted_while_mapped_is_noticed_by_one_who_only_looks(worker, wal_path):
+def test_deleted_while_mapped_is_noticed_by_a_process_that_only_looks(worker, wal_path):
     writer, reader = worker(wal_path), worker(wal_path)
     commit(writer, 1000)
     set_value(writer, "sample_interval_ms", 10)
@@ -690,7 +690,7 @@ def test_deleted_while_mapped_is_noticed_by_one_who_only_looks(worker, wal_path)
     assert poll(agree) is True
 
 
-def test_made_by_another_is_found_by_one_who_looked_before(worker, wal_path):
+def test_made_by_another_process_is_found_by_one_that_looked_before(worker, wal_path):
     reader = worker(wal_path)
     assert reader.call("metrics(db)")["statistics_file"] is None
     writer = worker(wal_path)
@@ -762,7 +762,7 @@ def test_extension_in_this_process_leaves_other_workers_alone(wal_path, worker):
     assert keeper.call("metrics(db)")["processes"] == 1
 
 
-# --- what it was is looked at again whenever it is adopted
+# --- each adoption checks the file again
 
 
 def test_bug_a_wrong_size_in_the_header_was_never_repaired(worker, wal_path):
@@ -873,7 +873,7 @@ def test_bug_permissions_of_before_stayed(worker, wal_path):
 
 @needs_root
 def test_bug_the_owner_of_a_copy_stayed(worker, as_nobody, open_directory):
-    """Who owns the database could not use the control file that root had copied with it."""
+    """The owner of the database could not use the control file that root had copied with it."""
     path = make_database(open_directory / "test.db")
     leave_control_file(worker, path)
     os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
@@ -921,7 +921,7 @@ def test_bug_a_call_that_failed_once_let_the_next_open_wait_for_ever(wal_path, c
 
 
 def test_bug_commits_waited_for_a_setting_that_waited_for_the_file(worker, wal_path):
-    """For up to a second, while another process was making the file."""
+    """The close waited for up to a second, while another process was making the file."""
     process = worker(wal_path)
     process.run(f"second = connect({str(wal_path)!r}, check_same_thread=False)")
     control_of(wal_path).write_bytes(b"")
@@ -954,7 +954,7 @@ def test_bug_commits_waited_for_a_setting_that_waited_for_the_file(worker, wal_p
 
 
 def test_bug_a_last_close_waited_a_second_for_a_process_that_made_the_file(worker, wal_path):
-    """Each of them, where that process stood still. What was counted by then is not worth it."""
+    """Each close waited while that process stood still. The counts until then are not worth a wait."""
     control_of(wal_path).write_bytes(b"")
     maker = os.open(control_of(wal_path), os.O_RDWR)
     try:
@@ -995,7 +995,7 @@ sys.stdin.readline()
 
 
 def test_bug_a_second_copy_in_a_process_dropped_the_locks_of_the_first(worker, wal_path, tmp_path):
-    """To others the first one's connection was gone, and the file nobody's."""
+    """For other processes the connection of the first copy was gone, and no process used the file."""
     copy = tmp_path / "another" / "walmanager.so"
     copy.parent.mkdir()
     shutil.copy(f"{EXTENSION}.so", copy)

@@ -85,7 +85,7 @@ def test_all_writers_killed_at_a_random_moment(worker, fast_path, strategy):
 
 
 def test_one_of_several_writers_killed_while_the_others_go_on(worker, fast_path):
-    """The survivors notice nothing: no error, no waiting for what the dead one held."""
+    """The survivors notice nothing: no error, and no wait for the locks of the dead process."""
     rng = random.Random(3)
     control = worker(fast_path)
     control.call("one(db, \"SELECT wal_set('checkpoint_frames', 20)\")")

@@ -1,5 +1,5 @@
-"""The checkpoint engine: a thread that copies, commits that finish, and what each promises, with the
-mechanism forced: a reader held, a holder of the lease killed, a disk that is slow to no one's surprise."""
+"""The checkpoint engine: a thread that copies, commits that finish, and what each promises. The tests force each
+mechanism: they hold a reader, kill the process with the lease, or make the disk slow."""
 
 import json
 import os
@@ -138,7 +138,7 @@ def test_attached_databases_have_an_engine_each(fast, fast_path):
 
 # --- the tick
 
-def test_the_interval_passes_while_nobody_commits(fast):
+def test_the_interval_passes_without_commits(fast):
     setting(fast, "sample_interval_ms", 20)
     setting(fast, "checkpoint_interval_ms", 200)
     insert(fast, 5)
@@ -176,7 +176,7 @@ def test_a_few_commits_that_reach_no_hook_are_copied_at_a_time_rule(fast):
     assert row["frames_written"] == row["wal_frames"] >= 10
 
 
-# --- what the host's handle sees of it
+# --- what the program's connection notices
 
 def test_the_host_is_asked_about_synchronous_once_and_after_each_change(fast):
     asked = []
@@ -191,7 +191,7 @@ def test_the_host_is_asked_about_synchronous_once_and_after_each_change(fast):
 
 # --- one checkpointer at a time
 
-def test_who_has_the_lease_copies_and_when_he_is_killed_the_next_one_does(fast, fast_path, worker):
+def test_the_process_with_the_lease_copies_and_when_it_is_killed_the_next_one_does(fast, fast_path, worker):
     insert(fast, 1)  # the control file is there
     holder = worker()
     holder.run(
@@ -280,7 +280,7 @@ def test_a_read_only_connection_has_no_thread(fast_path, worker):
 
 
 def test_the_host_may_leave_wal_mode_while_the_thread_works(fast_path, worker):
-    """PRAGMA journal_mode and locking_mode work as without us, at whatever moment of the thread's work."""
+    """PRAGMA journal_mode and locking_mode work as without the extension, at any moment of the thread's work."""
     process = worker(fast_path)
     process.run(
         """
@@ -335,7 +335,7 @@ def test_a_long_reader_costs_next_to_nothing_and_the_log_comes_back(fast, pin):
     assert time.monotonic() - begin < 1
 
 
-def test_a_log_far_beyond_its_limit_is_shrunk_and_nobody_sees_it(fast, fast_path, pin):
+def test_a_log_far_beyond_its_limit_is_shrunk_without_disturbing_other_connections(fast, fast_path, pin):
     limit = 1 << 20
     setting(fast, "wal_limit_bytes", limit)
     insert(fast, 100)
@@ -404,7 +404,7 @@ def test_auto_optimize_runs_in_idle_time_if_asked(fast):
     assert one(fast, "SELECT idx FROM sqlite_stat1") == "t_payload"
 
 
-# --- found by review: what would have kept checkpoints from ever completing
+# --- what would have kept checkpoints from ever completing
 
 def test_connections_that_set_wal_mode_again_and_again_do_not_starve_it(fast_path, worker):
     """A start-up PRAGMA on every connection, as ORMs have it: it changes nothing, and stops nothing."""
@@ -454,7 +454,7 @@ def test_writers_whose_trace_a_driver_has_do_not_stop_each_other(fast_path, work
 
 
 @pytest.mark.parametrize("mode", ["PASSIVE", "TRUNCATE"])
-def test_the_hosts_own_checkpoint_is_not_in_our_way(fast_path, worker, mode):
+def test_the_programs_own_checkpoint_is_never_busy_beside_the_thread(fast_path, worker, mode):
     """One connection, no busy handler: its PRAGMA wal_checkpoint is never busy, whatever the thread does."""
     process = worker(fast_path, timeout=0)
     process.run(
@@ -474,7 +474,7 @@ def test_a_replicator_that_goes_is_forgotten_also_after_the_host_needed_the_data
     setting(fast, "sample_interval_ms", 50)
     insert(fast, 1500)
     time.sleep(0.2)
-    fast.execute("PRAGMA wal_checkpoint").fetchall()  # nothing of ours is open from here on
+    fast.execute("PRAGMA wal_checkpoint").fetchall()  # walmanager has no connection open from here on
     fast.execute("DROP TABLE _litestream_seq")
     before = metrics(fast)["checkpoints"]
     wait_for(lambda: insert(fast, 100) or metrics(fast)["checkpoints"] > before)
@@ -580,7 +580,7 @@ def test_what_a_failed_sync_may_have_lost_is_copied_again(fast_path, worker, shi
         """
     )
     size = process.call("size")
-    reader = connect(fast_path, None)  # keeps passes from being complete, so that the sync is ours
+    reader = connect(fast_path, None)  # keeps passes from being complete, so that walmanager does the sync
     process.run("for _ in range(30): db.execute('INSERT INTO t(payload) VALUES (zeroblob(3000))')")
     assert process.call("metrics(db)['checkpointed_frames']") == 0
     reader.execute("BEGIN")
@@ -624,7 +624,7 @@ def log_salt(path):
         return int.from_bytes(log.read(20)[16:], "big")
 
 
-def test_a_read_of_ours_does_not_let_go_of_a_log_whose_copy_may_be_lost(fast_path, worker, shim):
+def test_a_read_by_walmanager_does_not_let_go_of_a_log_whose_copy_may_be_lost(fast_path, worker, shim):
     """After a failed sync the log is pinned on mark 1. The look for a replicator reads on the same connection, and
     ended the pin where its reader came to sit on that mark, too."""
     fail = fast_path.parent / "fail"
@@ -644,7 +644,7 @@ def test_a_read_of_ours_does_not_let_go_of_a_log_whose_copy_may_be_lost(fast_pat
     second.execute("SELECT count(*) FROM t").fetchall()  # mark 2, which keeps the pass from being complete
     first.close()
     fail.touch()
-    # One transaction, and nobody commits any more: the guard of the pass sets mark 1 to the newest frame.
+    # One transaction, and no commit after it: the guard of the pass sets mark 1 to the newest frame.
     process.run(
         """
         db.execute("BEGIN")
@@ -659,7 +659,7 @@ def test_a_read_of_ours_does_not_let_go_of_a_log_whose_copy_may_be_lost(fast_pat
     other = connect(fast_path, None, timeout=5)
     wait_for(lambda: other.execute("PRAGMA wal_checkpoint").fetchone()[0] == 0)
     busy, frames, moved = other.execute("PRAGMA wal_checkpoint").fetchone()
-    assert (busy, frames) == (0, moved)  # all of it is in the database, as far as anybody knows
+    assert (busy, frames) == (0, moved)  # all of it is in the database, as far as SQLite knows
     for _ in range(3):
         other.execute("INSERT INTO t(payload) VALUES (1)")
     other.close()

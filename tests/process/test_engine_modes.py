@@ -1,4 +1,4 @@
-"""The engine where the ground moves under it: the control file deleted while nobody commits or full of lies,
+"""The engine under changing conditions: the control file deleted between commits or full of false values,
 other VFSs and locking modes of SQLite's own, memory-mapped reading, WAL mode left and entered again."""
 
 import contextlib
@@ -34,7 +34,7 @@ def until(condition, seconds=PATIENCE):
     assert poll(lambda: bool(condition()), True, seconds), "it did not happen in time"
 
 
-# --- the control file is deleted while nobody commits
+# --- the control file is deleted between commits
 
 
 def mapped(process, path):
@@ -47,7 +47,7 @@ def mapped(process, path):
 
 
 def idle_with_a_thread(process):
-    """It has copied in the background, so that there is a thread, and now says and does nothing."""
+    """A process that has copied in the background, so that it has a thread, and now does nothing."""
     setting(process, "sample_interval_ms", 50)
     setting(process, "checkpoint_frames", 20)
     process.run(INSERTS.format(30, 100))
@@ -160,7 +160,7 @@ def committer(worker, fast_path):
 
 @pytest.mark.parametrize("strategy, budget_ms", [("conversation_workload", 20), ("high_concurrency", 50)])
 @pytest.mark.parametrize("value", LIES.values(), ids=LIES.keys())
-def test_a_gate_that_nobody_opens_costs_one_commit_its_budget(committer, fast_path, strategy, budget_ms, value):
+def test_a_gate_that_no_process_opens_costs_one_commit_its_budget(committer, fast_path, strategy, budget_ms, value):
     assert committer.call(f"one(db, \"SELECT wal_strategy('{strategy}')\")") == strategy
     waits = []
     with liar(fast_path) as lie:
@@ -183,7 +183,7 @@ def test_a_gate_that_nobody_opens_costs_one_commit_its_budget(committer, fast_pa
 
 
 def test_a_gate_is_not_waited_for_by_a_connection_that_reads(committer, fast_path):
-    """Who finishes might wait for the reader. The word stays, and the first commit that may wait clears it."""
+    """The commit that finishes might wait for this reader. The word stays, and the first commit that may wait clears it."""
     committer.run("cursor = db.execute('SELECT id FROM t'); cursor.fetchone()")
     with liar(fast_path) as lie:
         stalled = committer.call("metrics(db)['checkpoint_stall_ms']")
@@ -216,13 +216,13 @@ def test_a_brake_that_is_never_released_costs_each_commit_a_pause(committer, fas
     times = committer.call("braked(500)")
     after = committer.call("metrics(db)")
     stalled = after["checkpoint_stall_ms"] - before["checkpoint_stall_ms"]
-    assert after["wal_frames"] < 1000 and after["checkpoints"] == 0  # nobody copied
+    assert after["wal_frames"] < 1000 and after["checkpoints"] == 0  # no thread copied
     assert 500 * 0.040 <= stalled < 500 * 1  # 50 µs in the mean: the lie was believed, and cost no more
     assert max(times) < 1
 
 
 def test_bug_commits_were_braked_while_a_reader_held_the_log(worker, wal_path):
-    """No pause of theirs lets the log start over before the reader leaves; and after it has, they are again."""
+    """Pauses of commits cannot let the log start over before the reader leaves. After it has left, they brake again."""
     writer, reader = worker(wal_path), worker(wal_path)
     writer.run(TIMED)
     setting(writer, "wal_limit_bytes", 1 << 20)
@@ -255,7 +255,7 @@ def test_bug_commits_paused_while_frames_were_copied_far_below_the_limit(worker,
         while time.monotonic() < until_then:
             seen.add(struct.unpack_from("<Q", memory, BRAKE_FRAME)[0])
     writer.finish()
-    assert seen - {0}, "nobody copied while it was looked"
+    assert seen - {0}, "no thread copied during the look"
     assert min(seen - {0}) >= limit // FRAME
 
 
@@ -270,14 +270,14 @@ def test_a_brake_with_a_time_that_cannot_be_is_not_believed(committer, fast_path
         after = committer.call("metrics(db)")
         assert after["checkpoint_stall_ms"] - before["checkpoint_stall_ms"] < 500 * 1
         assert max(times) < 1
-        # The next one who copies leaves the words as they should be.
+        # The next thread that copies sets the words right again.
         committer.call("len(commits(1000))")
         copied_in_background(committer)
         until(lambda: [word(fast_path, BRAKE_FRAME), word(fast_path, AT_WORK_UNTIL_NS)] == [0, 0])
 
 
-def test_words_that_lie_all_the_time_stop_nobody(worker, fast_path):
-    """Two processes commit and copy while somebody writes lies into gate and brake: slower, and that is all."""
+def test_false_words_in_the_control_file_stop_no_process(worker, fast_path):
+    """Two processes commit and copy while the test writes false values into gate and brake. They only get slower."""
     workers = [worker(fast_path) for _ in range(2)]
     setting(workers[0], "checkpoint_frames", 50)
     for each in workers:
@@ -350,7 +350,7 @@ note("written", lambda: write(db, 500))
 """
 
 
-# What SQLite permits: without shared memory there is WAL only for one who has the database alone.
+# Without shared memory SQLite allows WAL mode only for a connection that has the database alone.
 @pytest.mark.parametrize("vfs, locking, mode, checkpointer", [
     ("unix", "NORMAL", "wal", "background"),
     ("unix-excl", "NORMAL", "wal", "background"),  # the wal-index is on the heap, for one process
@@ -372,7 +372,7 @@ def test_vfs_by_name(worker, fast_path, vfs, locking, mode, checkpointer):
         process.run(PLAY)
         row = process.call("metrics(db)") if load != "None" else None
         files = {entry.name for entry in directory.iterdir()} - {"v.db-walmanager"}
-        # Another process finds the database as locked, or as open to it, as without us.
+        # Another process finds the database as locked, or as open to it, as without the extension.
         outsider = worker()
         outsider.run(f"uri, load, seen = {uri!r}, None, []\n" + PLAY[PLAY.index("def note"):PLAY.index("db = ")])
         outsider.run("note('another process', look)")

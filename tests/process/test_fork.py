@@ -177,8 +177,8 @@ def test_child_that_does_nothing_with_the_database(parent):
     assert parent.call("metrics(db)['processes']") == 1
 
 
-def test_fork_after_checkpoints_of_ours_ran(parent):
-    """Our own connections are open in the parent when it forks."""
+def test_fork_after_walmanager_has_checkpointed(parent):
+    """walmanager's own connections are open in the parent when it forks."""
     parent.run("inline(db)")
     parent.run("one(db, \"SELECT wal_set('checkpoint_frames', 10)\")")
     parent.run("insert(db, 100)")
@@ -206,8 +206,8 @@ def test_fork_after_checkpoints_of_ours_ran(parent):
     assert parent.call("one(db, 'PRAGMA integrity_check')") == "ok"
 
 
-def test_fork_while_a_thread_of_ours_runs(parent, fast_path):
-    """Whatever the thread is doing just then: the child has none of it, and gets a thread of its own."""
+def test_fork_while_the_background_thread_runs(parent, fast_path):
+    """Whatever the thread is doing at the fork, the child has none of it, and gets its own thread."""
     parent.run("one(db, \"SELECT wal_set('checkpoint_frames', 20)\")")
     parent.run("insert(db, 20)")
     copied_in_background(parent)
@@ -276,7 +276,7 @@ def test_fork_does_not_wait_for_a_checkpoint_that_waits(parent):
             own.close()
         thread = threading.Thread(target=checkpoint)
         thread.start()
-        time.sleep(1.5)  # the thread of ours has its tick by then
+        time.sleep(1.5)  # the background thread has had its tick by then
         waits = thread.is_alive()
         begun = time.monotonic()
         answer = in_child(lambda: 1)

@@ -1,5 +1,5 @@
-"""What a guest in somebody else's connection must not do: stand in the host's way, outlive what the
-host detached, or fail where the bare engine goes on. One test per bug that a review found."""
+"""What a guest in a program's connection must not do: block the program, outlive what the
+program detached, or fail where bare SQLite goes on. One test per bug."""
 
 import json
 import os
@@ -18,7 +18,7 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="gives its privileges up")
 
 
 def insert(db, commits, table="t"):
-    """So many commits; the disk is not waited for."""
+    """Makes so many commits, without waiting for the disk."""
     db.execute("PRAGMA synchronous=OFF")
     for _ in range(commits):
         db.execute(f"INSERT INTO {table}(payload) VALUES (zeroblob(2000))")
@@ -82,7 +82,7 @@ def writer(managed, worker, fast_path):
 
 
 @pytest.mark.parametrize("mode", ["RESTART", "TRUNCATE"])
-def test_restart_beside_a_writer_does_not_wait_for_our_own_guard(managed, writer, mode):
+def test_restart_beside_a_writer_does_not_wait_for_walmanagers_own_guard(managed, writer, mode):
     done = report(managed, "SELECT wal_checkpoint(?)", mode)
     writer.run("finished.set(); thread.join()")
     assert (done["mode"], done["result"], done["complete"]) == (mode, "complete", True)
@@ -427,7 +427,7 @@ def test_stored_rule_that_does_not_compile_is_stood_in_for(fast_path):
         db.close()
 
 
-# --- a statement that is spelt oddly, a trace that somebody took
+# --- statements in odd spellings, and a displaced trace
 
 
 LEAVE = {
@@ -445,22 +445,22 @@ LEAVE = {
 @pytest.mark.parametrize("statement", LEAVE.values(), ids=LEAVE.keys())
 def test_wal_mode_can_be_left(managed, fast_path, statement):
     insert(managed, 5)
-    assert report(managed, "SELECT wal_checkpoint('PASSIVE')")["complete"]  # ours are open
+    assert report(managed, "SELECT wal_checkpoint('PASSIVE')")["complete"]  # walmanager's connections are open
     assert one(managed, statement) == "delete"
     assert metrics(managed)["journal_mode"] == "delete"
     assert not os.path.exists(f"{fast_path}-wal")
 
 
 @pytest.mark.parametrize("statement", LEAVE.values(), ids=LEAVE.keys())
-def test_wal_mode_can_be_left_while_a_thread_of_ours_is_there(managed, fast_path, statement):
+def test_wal_mode_can_be_left_while_the_background_thread_is_there(managed, fast_path, statement):
     insert(managed, 1100)
-    assert poll(lambda: metrics(managed)["checkpoints_background"] > 0, True, seconds=30)  # ours are open
+    assert poll(lambda: metrics(managed)["checkpoints_background"] > 0, True, seconds=30)  # walmanager's connections are open
     assert one(managed, statement) == "delete"
     assert metrics(managed)["journal_mode"] == "delete"
     assert not os.path.exists(f"{fast_path}-wal")
 
 
-def test_bug_the_first_statement_that_writes_and_returns_a_row_opened_ours_while_wal_mode_was_left(fast_path):
+def test_bug_the_first_statement_that_writes_and_returns_a_row_opened_walmanagers_connections_while_wal_mode_was_left(fast_path):
     """PRAGMA journal_mode is one, and it commits before it needs the database for itself."""
     for i in range(12):
         path = fast_path.parent / f"{i}.db"
@@ -496,7 +496,7 @@ def others(fast_path):
     return [wal_database(fast_path.parent / name) for name in ("b.db", "c.db")]
 
 
-def test_detach_leaves_nothing_of_ours_open_where_the_trace_is_displaced(managed, worker, others):
+def test_detach_leaves_no_connection_of_walmanager_open_where_the_trace_is_displaced(managed, worker, others):
     path = others[0]
     insert(managed, 1)
     managed.set_trace_callback(lambda _: None)

@@ -51,7 +51,7 @@ def total(db, column, schema="w"):
 
 
 def quiet(db, schema="w"):
-    """From here on nobody takes a sample. The rows then."""
+    """Stops the samples, and returns the rows."""
     set_to(db, "sample_interval_ms", 3_600_000, schema)
     # A thread that had asked for the interval before takes one more.
     poll(lambda: rows(db, schema)[-1]["at"] < one(db, "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now', '-0.1 seconds')"))
@@ -64,7 +64,7 @@ def ms_between(db, first, last):
 
 @pytest.fixture
 def looker(fast_path):
-    """An onlooker's connection with which the first sample was taken, before anybody counts."""
+    """A connection that only looks, and took the first sample before anything was counted."""
     db = onlooker(fast_path)
     set_to(db, "sample_interval_ms", INTERVAL, "w")
     assert poll(lambda: len(rows(db)) > 0)
@@ -88,7 +88,7 @@ def test_n_processes_times_m_commits_and_statements(looker, fast_path, worker):
     assert sum(row["frames_written"] for row in found) == \
         one(looker, "SELECT frames_written FROM wal_metrics WHERE schema = 'w'")
     assert len([row for row in found if row["commits"] > 0]) > 1
-    # Those who end, and how, change nothing.
+    # That processes end, and how, changes nothing.
     processes[0].kill()
     processes[1].end()
     set_to(looker, "sample_interval_ms", 10, "w")
@@ -180,7 +180,7 @@ def test_one_process_at_a_time_takes_samples(looker, fast_path, worker):
     assert [row["samples"] for row in found] == [1] * len(found)
 
 
-def test_bug_one_that_was_held_up_took_a_sample_too_early(looker, fast_path, worker):
+def test_bug_a_process_that_was_held_up_took_a_sample_too_early(looker, fast_path, worker):
     """It had asked for the time before another took a sample: one of the future counted as one of another boot."""
     set_to(looker, "sample_interval_ms", 10, "w")
     processes = [worker(fast_path) for _ in range(3)]
@@ -203,15 +203,15 @@ def test_bug_one_that_was_held_up_took_a_sample_too_early(looker, fast_path, wor
     assert min(row["covers_ms"] for row in found) >= 10
 
 
-def test_samples_go_on_while_nobody_commits_or_asks(looker, fast_path, worker):
+def test_samples_go_on_without_commits_and_queries(looker, fast_path, worker):
     process = worker(fast_path)
     process.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
     assert poll(lambda: process.call(THREADS), 2) == 2
     def taken_meanwhile():
         count = len(rows(looker))
-        time.sleep(10 * INTERVAL / 1000)  # the time in which nobody asks
+        time.sleep(10 * INTERVAL / 1000)  # the time without a query
         return len(rows(looker)) - count
-    # One is taken for who asks.
+    # The query takes a sample.
     assert poll(lambda: taken_meanwhile() >= 3)
     found = rows(looker)
     assert (found[-1]["connections"], found[-1]["commits"]) == (2, 0)
@@ -219,7 +219,7 @@ def test_samples_go_on_while_nobody_commits_or_asks(looker, fast_path, worker):
 
 # --- lifetime
 
-def test_it_outlives_all_processes_and_says_how_long_nobody_ran(fast_path, worker):
+def test_it_outlives_all_processes_and_says_how_long_none_ran(fast_path, worker):
     first = worker(fast_path)
     first.run("db.execute(\"SELECT wal_set('sample_interval_ms', 20)\").fetchall()\n"
               "db.execute('SELECT * FROM wal_history').fetchall()" + WORK.format(commits=300))
@@ -232,19 +232,19 @@ def test_it_outlives_all_processes_and_says_how_long_nobody_ran(fast_path, worke
     first.end()
     ended = time.monotonic()
     assert not os.path.exists(f"{fast_path}-wal")
-    time.sleep(0.4)  # the time when nobody ran
+    time.sleep(0.4)  # the time in which no process runs
     db = onlooker(fast_path)
-    nobody_ms = (time.monotonic() - ended) * 1000
+    idle_ms = (time.monotonic() - ended) * 1000
     found = rows(db)
     assert [{name: row[name] for name in before[0]} for row in found[:len(before)]] == before
     # None of the time in between, and the first one after it covers it.
-    gaps = [row for row in found if row["covers_ms"] >= nobody_ms]
+    gaps = [row for row in found if row["covers_ms"] >= idle_ms]
     assert gaps == [found[-1]]
     assert ms_between(db, found[-2]["at"], found[-1]["at"]) == pytest.approx(found[-1]["covers_ms"], abs=3)
     # What was done after the last sample of the one that ended is in it.
     assert total(db, "commits") == 307
     poll(lambda: len(rows(db)) > len(found) + 1)
-    assert all(row["covers_ms"] < nobody_ms for row in rows(db)[len(found):])
+    assert all(row["covers_ms"] < idle_ms for row in rows(db)[len(found):])
     assert total(db, "commits") == 307
     db.close()
 
@@ -289,11 +289,11 @@ def test_a_killed_sampler_does_no_harm(looker, fast_path, worker):
         for process in processes:
             process.kill()
             killed += 1
-        # Whoever comes next takes samples, and what was counted is in them.
+        # The next process takes samples, and what was counted is in them.
         count = len(rows(looker))
         assert poll(lambda: len(rows(looker)) > count)
         done, counted = one(looker, "SELECT count(*) FROM w.t"), total(looker, "commits")
-        # A commit of one who was killed before it could count it is not counted.
+        # A commit is not counted if its process was killed before it could count it.
         assert done - killed <= counted <= done
         found = rows(looker)
         assert [row["at"] for row in found] == sorted(row["at"] for row in found)
@@ -328,9 +328,9 @@ def test_an_interrupted_reader_does_no_harm(looker, fast_path, worker):
     assert poll(lambda: total(looker, "commits"), 600) == 600
 
 
-# --- who asks
+# --- processes that only look
 
-def test_one_that_never_commits_takes_samples_when_it_asks(fast_path):
+def test_a_process_that_never_commits_takes_samples_when_it_asks(fast_path):
     code = """
 import json, sys, time
 from conftest import connect, EXTENSION

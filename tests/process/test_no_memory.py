@@ -1,5 +1,5 @@
-"""Memory that ends: no allocation that fails, alone or with all that follow, ends or hangs the host, leaves signals
-blocked or a descriptor open, or keeps a later statement from working. The host is no_memory_host.cc."""
+"""Out of memory: a failed allocation, alone or with all that follow, never ends or hangs the program, leaves signals
+blocked or a descriptor open, or keeps a later statement from working. The program is no_memory_host.cc."""
 
 import pathlib
 import re
@@ -39,9 +39,9 @@ CALLS = {
 }
 
 
-def harm(folder, what, who, how, most, sql=""):
-    """What `most` allocations that fail do, one line each; at least one must have failed."""
-    done = subprocess.run([HOST, pathlib.Path(EXTENSION).with_suffix(".so"), folder, what, who, how, str(most), sql],
+def harm(folder, what, whose, how, most, sql=""):
+    """The harm that up to `most` failed allocations did, one line each. At least one must have failed."""
+    done = subprocess.run([HOST, pathlib.Path(EXTENSION).with_suffix(".so"), folder, what, whose, how, str(most), sql],
                           text=True, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     *lines, summary = done.stdout.splitlines()
@@ -73,20 +73,20 @@ def test_a_control_file_is_made_or_found(folder, what, how, most):
 
 
 @pytest.mark.parametrize("how", ["once", "always"])
-@pytest.mark.parametrize("what, who, most", [
+@pytest.mark.parametrize("what, whose, most", [
     ("load", "host", 30), ("process_load", "host", 30), ("process_open", "host", 50), ("close", "host", 10),
-    ("close", "all", 6), ("background", "ours", 12), ("background", "all", 9)])
-def test_a_process_begins_works_and_ends(folder, what, who, how, most):
+    ("close", "all", 6), ("background", "library", 12), ("background", "all", 9)])
+def test_a_process_begins_works_and_ends(folder, what, whose, how, most):
     """Bugs: the background thread ended the process; signals stayed blocked in the host's thread."""
-    assert harm(folder, what, who, how, most) == []
+    assert harm(folder, what, whose, how, most) == []
 
 
 @pytest.mark.parametrize("how", ["once", "always"])
-@pytest.mark.parametrize("who", ["host", "ours", "all"])
+@pytest.mark.parametrize("whose", ["host", "library", "all"])
 @pytest.mark.parametrize("options", ["", ',"snapshot":true'])
-def test_read_pool(folder, options, who, how):
+def test_read_pool(folder, options, whose, how):
     """Bugs: a reader ended the process; a call whose caller had no memory was never taken back from the pool."""
-    assert harm(folder, "sql", who, how, 21, POOL % options) == []
+    assert harm(folder, "sql", whose, how, 21, POOL % options) == []
 
 
 @pytest.mark.parametrize("how, most", [("once", 15), ("always", 5)])

@@ -92,7 +92,7 @@ def test_a_fork_while_readers_work(process, fast_path):
 
 
 def test_forks_do_not_wait_for_readers(process):
-    """A reader that works for a long time lets them go between two pieces of its work."""
+    """A reader that works for a long time releases its locks between two pieces of its work."""
     process.run(
         """
         fill(2000)
@@ -125,7 +125,7 @@ def test_a_broken_connection_is_replaced(process):
     """Its descriptor of the log is another file's: the next read fails, and the statement runs on a new one."""
     process.run(
         """
-        db.execute("SELECT wal_strategy('off')").fetchall()  # nobody else opens it
+        db.execute("SELECT wal_strategy('off')").fetchall()  # no other connection opens it
         fill(3000)
         db.execute("SELECT wal_set('read_pool_size', 1)").fetchall()
         def descriptors():
@@ -171,7 +171,7 @@ def test_many_threads_share_a_small_pool(process):
 
 
 def test_readers_come_and_go_while_another_connection_changes_the_mode(process):
-    """PRAGMA journal_mode of a managed connection finds no idle connection of ours in its way."""
+    """No idle reader is in the way of PRAGMA journal_mode of a managed connection."""
     process.run(
         """
         fill(100)
@@ -212,7 +212,7 @@ def test_a_host_without_threads(fast_path):
 
 
 def test_bug_a_call_failed_where_descriptors_ran_out(process, fast_path):
-    """Those connections that could be opened run all of it; where there is not one, the caller's does."""
+    """The connections that could be opened run all statements. If there is none, the caller's connection does."""
     process.run(
         """
         fill(3000)
@@ -315,7 +315,7 @@ print("ok")
 
 
 def test_bug_the_host_ended_where_memory_ended_as_rows_were_handed_over(fast_path):
-    """A thread of ours gave up a lock that it no longer had."""
+    """A reader thread released a lock that it no longer had."""
     preload = str(BUILD / "tests" / "libno_memory.so")
     done = subprocess.run([sys.executable, "-c", NO_MEMORY, str(fast_path), EXTENSION], text=True, capture_output=True,
                           timeout=60, env=dict(os.environ, LD_PRELOAD=preload))

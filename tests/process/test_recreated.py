@@ -1,5 +1,5 @@
-"""A database is deleted and made anew at the same path, with the inode number of the one before where the file
-system gives that again: what was measured is the new one's own, and the settings stay."""
+"""A database is deleted and made anew at the same path, with the same inode number if the file system reuses
+it. Statistics begin again with the new database, and settings stay."""
 
 import os
 import pathlib

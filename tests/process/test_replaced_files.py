@@ -1,5 +1,5 @@
 """-wal and -shm are deleted or replaced while a process has the database open: a clean-up script, a sync tool,
-a restore. What the process commits is kept as the bare engine keeps it, and system_health says what happened."""
+a restore. Commits of the process are kept as bare SQLite keeps them, and system_health says what happened."""
 
 import json
 import os
@@ -18,15 +18,15 @@ db.execute("PRAGMA synchronous=OFF")
 """
 
 
-def write(db, who, rows):
+def write(db, mark, rows):
     for _ in range(rows):
-        db.execute("INSERT INTO t(payload) VALUES (? || hex(randomblob(1500)))", (who,))
+        db.execute("INSERT INTO t(payload) VALUES (? || hex(randomblob(1500)))", (mark,))
 
 
-def rows_of(path, who):
+def rows_of(path, mark):
     db = connect(path, None)
     try:
-        return one(db, "SELECT count(*) FROM t WHERE substr(payload, 1, 1) = ?", who)
+        return one(db, "SELECT count(*) FROM t WHERE substr(payload, 1, 1) = ?", mark)
     finally:
         db.close()
 

@@ -1,4 +1,4 @@
-"""Beside a replicator such as Litestream, and after one: who checkpoints, and who says so."""
+"""Beside a replicator such as Litestream, and after it: which program checkpoints, and how walmanager reports it."""
 
 import mmap
 import os

@@ -79,7 +79,7 @@ def test_a_read_under_exclusive_locking_gets_no_shm(path):
 
 
 def test_a_shared_cache_in_rollback_mode_gets_no_shm(path):
-    """Another connection of the cache reads: the file, which is theirs together, holds SHARED."""
+    """Another connection of the shared cache reads, so their common file holds SHARED."""
     uri = f"file:{path}?cache=shared"
     reader, writer = connect(uri, uri=True), connect(uri, uri=True)
     writer.execute("CREATE TABLE u(a)")

@@ -1,5 +1,5 @@
-"""Several processes on one database: settings and strategies live, statistics that add up, and what
-is left of a process after kill -9 (ext/README.md, decision 1)."""
+"""Several processes on one database: settings and strategies that all see at once, statistics that
+add up, and what remains of a process after kill -9 (ext/README.md, decision 1)."""
 
 import fcntl
 import json
@@ -38,7 +38,7 @@ def setting(process, name, value):
 
 
 def all_run(workers, statements):
-    """The same in all of them at the same time."""
+    """Runs the same code in all workers at the same time."""
     for each in workers:
         each.start("run", statements)
     for each in workers:
@@ -58,7 +58,7 @@ def test_setting_is_seen_live_and_takes_effect_in_the_others_checkpoints(worker,
     assert value_of(application, "checkpoint_frames") == 20
     changed_by = application.call("one(db, \"SELECT changed_by FROM wal_config WHERE name = 'checkpoint_frames'\")")
     assert f"(pid {shell.pid})" in changed_by
-    # The application does not ask: the next look of its commits finds it.
+    # The application runs no query: the next look in its commits finds the change.
     application.run(INSERTS.format(200, 100))
     row = shell.call("metrics(db)")
     assert row["commits"] == 400
@@ -136,7 +136,7 @@ def test_a_third_process_finds_them_later(worker, fast_path):
     assert (row["strategy"], row["commits"], row["processes"]) == ("sqlite_default", 20, 1)
 
 
-def test_reset_forgets_everybodys_statistics(worker, fast_path):
+def test_reset_forgets_the_statistics_of_all_processes(worker, fast_path):
     workers = [worker(fast_path) for _ in range(3)]
     all_run(workers, INSERTS.format(30, 100))
     assert commits(workers[0]) == 90
@@ -146,7 +146,7 @@ def test_reset_forgets_everybodys_statistics(worker, fast_path):
     assert [commits(each) for each in workers] == [30, 30, 30]
 
 
-@pytest.mark.parametrize("file", ["is there", "is made by whoever comes first"])
+@pytest.mark.parametrize("file", ["is there", "is made by the first process"])
 def test_concurrent_changes_lose_none(worker, fast_path, file):
     """Each process sets a setting and defines a strategy of its own, all at once."""
     names = ["wal_limit_bytes", "checkpoint_frames", "checkpoint_interval_ms", "stall_budget_ms"]
@@ -203,7 +203,7 @@ def test_first_settings_of_several_processes_at_once_lose_none(worker, fast_path
 
 
 def test_setting_acknowledged_while_another_makes_the_file_lasts(worker, fast_path):
-    """The same, held still: the test has the lock of whoever makes the file, for longer than usual."""
+    """The same in slow motion: the test holds the lock for making the file, for longer than usual."""
     lock_of_the_maker = 1 << 40  # layout::kLockMake
     early, maker = worker(fast_path), worker(fast_path)
     with open(f"{fast_path}-walmanager", "wb") as file:
@@ -363,7 +363,7 @@ def test_killed_in_the_middle_of_commits(worker, fast_path):
     slots = survivor.call(
         f"int.from_bytes(open('{fast_path}-walmanager', 'rb').read()[224:232], 'little')"
     )
-    assert 2 <= slots <= 4  # with those of our own connections
+    assert 2 <= slots <= 4  # with those of walmanager's own connections
     assert json.loads(survivor.call("one(db, \"SELECT wal_checkpoint('TRUNCATE')\")"))["result"] == "complete"
     survivor.end()
     assert integrity(fast_path) == "ok"
@@ -397,7 +397,7 @@ def test_killed_while_it_changes_settings(worker, fast_path):
         assert value_of(survivor, "stall_budget_ms") in (written, following, after_next)
         before = time.monotonic()
         assert setting(survivor, "checkpoint_frames", 999) == 999
-        assert time.monotonic() - before < 0.5  # nobody had to be waited for
+        assert time.monotonic() - before < 0.5  # it had to wait for no process
         assert value_of(survivor, "checkpoint_frames") == 999
         survivor.run(INSERTS.format(1, 1))
 

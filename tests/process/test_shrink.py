@@ -1,4 +1,4 @@
-"""The -wal file shrinks to wal_limit_bytes: in commits, and also where nobody commits any more."""
+"""The -wal file shrinks to wal_limit_bytes: in commits, and also after the last commit."""
 
 import mmap
 import os
@@ -42,7 +42,7 @@ def shrunk(path, seconds=20):
     return poll(lambda: log_bytes(path) <= LIMIT, True, seconds)
 
 
-def test_bug_the_log_kept_its_size_when_nobody_committed_any_more(writer, fast_path):
+def test_bug_the_log_kept_its_size_after_the_last_commit(writer, fast_path):
     burst(writer)
     begin = time.monotonic()
     assert log_bytes(fast_path) > 6 * LIMIT
@@ -113,7 +113,7 @@ def test_it_is_not_cut_beside_a_managed_connection_that_may_need_the_write_lock(
     time.sleep(3 * IDLE)
     assert log_bytes(fast_path) == size
     if how == "a trace of the driver's":
-        return other.close()  # connections of ours are not opened for the next ten seconds
+        return other.close()  # walmanager opens no connections for the next ten seconds
     if how == "an open statement":
         cursor.close()
     elif how == "a transaction that reads":  # a log that started over meanwhile would refuse it: SQLITE_BUSY_SNAPSHOT
@@ -121,7 +121,7 @@ def test_it_is_not_cut_beside_a_managed_connection_that_may_need_the_write_lock(
         other.execute("COMMIT")
     else:
         other.execute("ROLLBACK")
-    writer.execute("INSERT INTO t(payload) VALUES (1)")  # connections of ours are permitted again
+    writer.execute("INSERT INTO t(payload) VALUES (1)")  # walmanager may open connections again
     assert shrunk(fast_path)
     other.close()
 
@@ -135,7 +135,7 @@ def test_bug_an_unmanaged_connection_beside_a_managed_one_met_the_write_lock(wri
     time.sleep(3 * IDLE)
     assert log_bytes(fast_path) == size
     bare.close()
-    assert shrunk(fast_path)  # the descriptor that SQLite keeps of it is known to be nobody's
+    assert shrunk(fast_path)  # the descriptor that SQLite keeps of it is known to belong to no connection
 
 
 HIDDEN_READS = {
@@ -262,7 +262,7 @@ def test_bug_the_log_stayed_between_once_and_twice_its_limit(writer, fast_path):
 
 
 @pytest.mark.parametrize("lie", [1, (1 << 64) - 1])
-def test_a_word_that_lies_stops_no_statement(writer, fast_path, lie):
+def test_a_false_word_in_the_control_file_stops_no_statement(writer, fast_path, lie):
     with open(f"{fast_path}-walmanager", "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
         begin = time.monotonic()
         for _ in range(50):

@@ -1,4 +1,4 @@
-"""An engine that was built without threads (SQLITE_THREADSAFE=0): nothing of ours ever runs in another thread."""
+"""An engine that was built without threads (SQLITE_THREADSAFE=0): walmanager never runs in another thread."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def run(path, **environment):
     return json.loads(done.stdout)
 
 
-def test_an_engine_built_without_threads_gets_none_of_ours(tmp_path):
+def test_an_engine_built_without_threads_gets_no_thread_of_walmanager(tmp_path):
     said = run(tmp_path / "test.db", LD_PRELOAD=str(BUILD / "tests" / "libno_threads.so"))
     assert said["most"] == 1
     assert said["version"] is False
@@ -68,8 +68,8 @@ def test_an_engine_built_without_threads_gets_none_of_ours(tmp_path):
     assert said["left"] == ["test.db", "test.db-walmanager"]
 
 
-def test_the_same_engine_with_threads_gets_some(tmp_path):
-    """What the test above counts is there where it may be."""
+def test_the_same_engine_with_threads_gets_the_background_thread(tmp_path):
+    """The thread that the test above does not find is there if SQLite allows it."""
     said = run(tmp_path / "test.db")
     assert said["most"] > 1
     assert said["version"] is True

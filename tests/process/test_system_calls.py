@@ -92,7 +92,7 @@ print("lived", os.wait()[1])
 
 @pytest.fixture
 def directory():
-    """One that the user `nobody` may write to."""
+    """A directory that the user `nobody` may write to."""
     made = pathlib.Path(tempfile.mkdtemp(prefix="walmanager-"))
     made.chmod(0o777)
     yield made
@@ -112,7 +112,7 @@ def test_no_call_that_a_sandbox_forbids(directory, when):
 
 
 def test_every_function_is_called():
-    """The list above has all that the extension adds."""
+    """The list above has every function that the extension adds."""
     names = "SELECT name FROM pragma_function_list"
     managed, bare = connect(":memory:"), connect(":memory:", load=None)
     added = {row[0] for row in managed.execute(names)} - {row[0] for row in bare.execute(names)}

@@ -1,5 +1,5 @@
-"""What the watch over health must not do to its host: write into its error log, run its code in a thread of ours, make
-its fork or its close wait for it, or fail at exit. One test per bug that a review found."""
+"""What the health watch must not do to the program: write into its error log, run its code in the background thread, make
+its fork or its close wait for it, or fail at exit. One test per bug."""
 
 import json
 import subprocess
@@ -60,8 +60,8 @@ answer = lines
     assert [line for line in lines if not line.startswith("walmanager: ")] == []
 
 
-def test_bug_a_slow_look_at_a_table_of_ours_was_an_error_in_the_log_of_the_host(fast_path):
-    """Its plan was wanted, of a connection of ours, which has no such table."""
+def test_bug_a_slow_look_at_a_walmanager_table_was_an_error_in_the_log_of_the_host(fast_path):
+    """The plan was asked of a connection of walmanager, which has no such table."""
     lines = host(fast_path, f"""
 db = opened()
 db.execute("SELECT wal_set('slow_query_ms', 0)").fetchall()
@@ -101,7 +101,7 @@ answer = [worst, elsewhere, [line for line in lines if line.startswith("walmanag
 
 
 def test_bug_a_close_during_an_evaluation_told_the_error_log_of_it(fast_path):
-    """In a thread of ours: statement aborts at 3021 ... interrupted."""
+    """The background thread logged: statement aborts at 3021 ... interrupted."""
     lines = host(fast_path, f"""
 db = opened()
 db.execute("{OFTEN}").fetchall()
@@ -118,7 +118,7 @@ answer = lines
     assert [line for line in lines if not line.startswith("walmanager: ")] == []
 
 
-def test_bug_a_clock_in_python_was_asked_in_a_thread_of_ours(fast_path):
+def test_bug_a_clock_in_python_was_asked_in_the_background_thread(fast_path):
     """The default VFS is the host's, its databases are on SQLite's own."""
     threads = host(fast_path, f"""
 asked = set()
@@ -141,7 +141,7 @@ answer = [list(asked), db.execute("SELECT count(*) FROM wal_alerts WHERE status 
 
 @pytest.mark.parametrize("words", ["INSERT INTO t(payload) VALUES (2)", "SELECT * FROM system_health; SELECT * FROM wal_metrics"])
 def test_bug_a_host_that_closes_at_exit_crashed(fast_path, words):
-    """Our tables were destroyed by then; the thread and the host still read them."""
+    """walmanager's tables were destroyed by then, but the thread and the program still read them."""
     for _ in range(3):
         done = subprocess.run([BUILD / "tests" / "late_host", EXTENSION, fast_path, "0.3", words], text=True,
                               capture_output=True, timeout=20)

@@ -1,5 +1,5 @@
-// The default values from which on a check of system_health is a warning or critical. Each threshold
-// is a setting, `<check>.warning` or `<check>.critical`.
+// The default values from which on a check of system_health is a warning or critical. Each
+// threshold is a setting, `<check>.warning` or `<check>.critical`.
 //
 // To add a check: one line in kHealthThresholds. Where lower values are worse, `critical` is below
 // `warning`.

@@ -20,14 +20,19 @@ constexpr double kMostFinishFrames = 256;
 constexpr double kFinishFramesAtFirst = 48;
 
 constexpr std::array<LearnedSpec, kLearnedCount> kSpecs = {{
-    {"write_rate", "frames/s", "Frames per second that commits add to the log while a background checkpoint runs."},
+    {"write_rate", "frames/s",
+     "Frames per second that commits add to the log while a background checkpoint runs."},
     {"frame_us", "us",
      "Time to copy one frame into the database in the background, with its share of the sync."},
-    {"sync_ms", "ms", "Time to sync log and database in the background after few frames were written."},
-    {"reader_ms", "ms", "Time for which a reader that is in the way of a checkpoint holds its read mark."},
-    {"finish_ms", "ms", "Time that a commit takes to copy the last frames, so that the log can start over."},
+    {"sync_ms", "ms",
+     "Time to sync log and database in the background after few frames were written."},
+    {"reader_ms", "ms",
+     "Time for which a reader that is in the way of a checkpoint holds its read mark."},
+    {"finish_ms", "ms",
+     "Time that a commit takes to copy the last frames, so that the log can start over."},
     {"multiple", "x checkpoint_frames",
-     "Length at which the log starts over under synchronous=FULL and EXTRA, as a multiple of checkpoint_frames: 1 to 4."},
+     "Length at which the log starts over under synchronous=FULL and EXTRA, as a multiple of "
+     "checkpoint_frames: 1 to 4."},
 }};
 
 }  // namespace

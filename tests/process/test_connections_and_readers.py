@@ -1,4 +1,4 @@
-"""connection_metrics and wal_readers: who is there, and who pins the log, with real processes."""
+"""connection_metrics and wal_readers: open connections, and readers that pin the log, with real processes."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def readers(db):
 
 @pytest.fixture
 def shell(fast_path):
-    """A managed connection of another process than the workers: the operator's."""
+    """The operator's managed connection, of another process than the workers."""
     db = connect(fast_path)
     db.execute("PRAGMA synchronous=NORMAL")
     yield db
@@ -191,18 +191,18 @@ def test_bad_application_names(shell, name):
     assert one(shell, "SELECT wal_application_name()") is None
 
 
-def test_connections_of_ours_have_a_row_while_they_are_open(shell, fast_path):
+def test_connections_of_walmanager_have_a_row_while_they_are_open(shell, fast_path):
     shell.execute("INSERT INTO t(payload) VALUES (1)")
-    def ours():
+    def own_connections():
         return shell.execute("SELECT pid, application, file, state FROM connection_metrics WHERE role = 'checkpointer'").fetchall()
-    assert ours() == []
+    assert own_connections() == []
     shell.execute("SELECT wal_checkpoint('passive')").fetchall()
-    assert ours() == [(os.getpid(), "walmanager", str(fast_path), "idle")]
+    assert own_connections() == [(os.getpid(), "walmanager", str(fast_path), "idle")]
     shell.execute("PRAGMA locking_mode=EXCLUSIVE")
-    assert ours() == []
+    assert own_connections() == []
 
 
-# --- who pins the log
+# --- readers that pin the log
 
 def pinned(shell, seconds=10):
     return poll(lambda: bool(readers(shell)), True, seconds)
@@ -277,7 +277,7 @@ def test_each_connection_that_may_be_the_one_is_a_candidate(shell, fast_path, wo
     assert len({row["slot"] for row in found}) == 1
 
 
-def test_the_one_who_asks_is_not_counted(shell, fast_path):
+def test_the_asking_connection_is_not_counted(shell, fast_path):
     shell.execute("INSERT INTO t(payload) VALUES (1)")
     shell.execute("BEGIN")
     shell.execute("SELECT count(*) FROM t").fetchall()
@@ -328,7 +328,7 @@ def test_a_reader_through_attach_is_named(shell, fast_path, worker):
         (process.pid, "attacher", "open transaction", 1)
 
 
-def test_one_that_only_reads_is_seen_in_the_file_that_another_made(shell, fast_path, worker):
+def test_a_process_that_only_reads_is_seen_in_the_file_that_another_made(shell, fast_path, worker):
     process = worker(fast_path)
     process.run("db.execute('SELECT count(*) FROM t').fetchall()")
     shell.execute("INSERT INTO t(payload) VALUES (1)")  # makes it
@@ -339,7 +339,7 @@ def test_one_that_only_reads_is_seen_in_the_file_that_another_made(shell, fast_p
 
 
 def test_bug_a_read_only_process_wrote(shell, fast_path, worker):
-    """A scanning SELECT wanted its plan, for which a thread came, which checkpointed."""
+    """A scanning SELECT asked for its plan, which started a thread, which checkpointed."""
     for i in range(50):
         shell.execute("INSERT INTO t(payload) VALUES (zeroblob(3000))")
     size = os.stat(fast_path).st_size
@@ -405,7 +405,7 @@ def test_what_is_not_measured_is_not_known(shell, fast_path, worker):
     process.run("db.execute('COMMIT')")
 
 
-def test_a_busy_checkpoint_says_who_was_in_the_way(shell, fast_path, worker):
+def test_a_busy_checkpoint_names_the_process_in_the_way(shell, fast_path, worker):
     process = worker(fast_path)
     shell.execute("PRAGMA busy_timeout=10")
     for _ in range(3):
@@ -426,7 +426,7 @@ def test_a_busy_checkpoint_says_who_was_in_the_way(shell, fast_path, worker):
 
 @pytest.mark.parametrize("mode", ["truncate", "restart"])
 def test_bug_a_reader_of_the_newest_frame_was_taken_for_a_writer(shell, fast_path, worker, mode):
-    """All is moved, nobody writes: what the log waits for to start over is the reader."""
+    """All frames are copied and there is no writer. Only the reader keeps the log from starting over."""
     process = worker(fast_path)
     shell.execute("PRAGMA busy_timeout=10")
     shell.execute("INSERT INTO t(payload) VALUES (1)")
@@ -437,8 +437,8 @@ def test_bug_a_reader_of_the_newest_frame_was_taken_for_a_writer(shell, fast_pat
     assert (result, pid, error) == ("busy", process.pid, f"a reader holds frame {frames} of {frames}")
 
 
-def test_bug_a_checkpoint_that_commits_outran_named_our_own_process(fast_path):
-    """One connection, and nobody reads: a commit holds a read mark for a moment, and is in nobody's way."""
+def test_bug_a_checkpoint_that_commits_outran_named_its_own_process(fast_path):
+    """There is one connection and no reader. A commit holds a read mark for a moment, and blocks no checkpoint."""
     db = connect(fast_path)
     db.execute("PRAGMA synchronous=NORMAL")
     deadline = time.monotonic() + 20
@@ -464,7 +464,7 @@ def test_a_reader_of_this_process_is_named(fast_path):
     db.close()
 
 
-def test_a_checkpoint_says_who_was_in_the_way(shell, fast_path, worker):
+def test_a_partial_checkpoint_names_the_process_in_the_way(shell, fast_path, worker):
     process = worker(fast_path)
     shell.execute("INSERT INTO t(payload) VALUES (1)")
     process.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()")
@@ -636,7 +636,7 @@ def test_bug_a_reader_of_another_pid_namespace_had_no_row(fast_path, worker, nam
     writer.run("for i in range(1500): db.execute('INSERT INTO t(payload) VALUES (1)')")
     def rows_of(asker):
         return asker.call(ROWS.format("wal_readers"))
-    # While connections of ours are open, and when they are closed; also of an operator who only looks.
+    # While walmanager's connections are open and when they are closed, also for an operator that only looks.
     operator = contained(worker, fast_path, "operator")
     for asker in (writer, operator, writer):
         row, = rows_of(asker)
@@ -691,7 +691,7 @@ def test_bug_a_managed_process_in_a_container_was_called_unmanaged(shell, fast_p
     assert one(shell, newest) is None
 
 
-def test_who_is_idle_in_a_transaction_is_told_from_another_namespace(fast_path, worker, namespaces):
+def test_a_connection_that_is_idle_in_a_transaction_is_named_in_another_namespace(fast_path, worker, namespaces):
     first, second = contained(worker, fast_path, "first"), contained(worker, fast_path, "second")
     second.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
     first.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
