@@ -228,7 +228,7 @@ def test_growth_of_the_log_is_told_and_bounded(db, wal_path, target):
     observer.close()
 
 
-def test_it_is_seen_while_it_runs(db, wal_path, target):
+def test_a_backup_is_in_connection_metrics_while_it_runs(db, wal_path, target):
     rows_into(db, 300)
     copier = connect(wal_path, check_same_thread=False)
     running = Background(copier, *slow(target))

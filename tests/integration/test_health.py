@@ -255,7 +255,7 @@ def test_a_log_beyond_its_limit_and_the_reader_that_pins_it(db, wal_path):
     wait_for(lambda: (write(db, 1), bad(db) == set())[1])
 
 
-def test_frames_that_do_not_shrink(db, wal_path):
+def test_pending_frames_that_a_reader_keeps_from_being_copied(db, wal_path):
     db.execute("SELECT wal_set('checkpoint_frames', 10), wal_set('checkpoint_progress.warning', 0.2)")
     reader = snapshot(wal_path)
     write(db, 99, 1000)
@@ -431,14 +431,14 @@ def test_integrity_check_of_a_wrong_kind_an_unknown_schema_and_memory(db, tmp_pa
     assert one(connect(":memory:"), "SELECT wal_integrity_check()") == "ok"
 
 
-def test_an_old_check_is_not_one(db):
+def test_an_old_integrity_check_is_a_warning(db):
     write(db, 1)
     one(db, "SELECT wal_integrity_check()")
     db.execute("SELECT wal_set('integrity.warning', 0)")
     assert bad(db) == {"integrity"}
 
 
-def test_an_old_backup(db, tmp_path):
+def test_an_old_backup_is_a_warning(db, tmp_path):
     write(db, 1)
     db.execute("PRAGMA synchronous=NORMAL")
     assert health(db)["backup_age"]["status"] == "unknown"

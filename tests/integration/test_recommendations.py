@@ -849,7 +849,7 @@ def test_literals_in_the_place_of_parameters(db):
     assert advice(db) == []
 
 
-def test_parameters_for_most_are_enough(db):
+def test_mostly_bound_parameters_give_no_advice(db):
     for i in range(300):
         db.execute("SELECT payload FROM t WHERE id = ?", (i,)).fetchall()
         if i % 3 == 0:

@@ -178,7 +178,7 @@ def test_what_an_integrity_check_had_found_is_over(db, saved):
 
 @pytest.mark.parametrize("pragma, name, has, wanted", [
     ("page_size=8192", "page_size", "8192", "4096"), ("encoding='UTF-16le'", "encoding", "UTF-16le", "UTF-8")])
-def test_what_a_commit_cannot_change(db, saved, tmp_path, pragma, name, has, wanted):
+def test_a_backup_with_another_layout_is_refused(db, saved, tmp_path, pragma, name, has, wanted):
     path = tmp_path / "other.db"
     other = connect(path, load=None)
     other.execute(f"PRAGMA {pragma}")

@@ -67,7 +67,7 @@ def test_the_first_look_of_the_installation_runs(wal_path):
     assert any(sessions.cells(line)[0] == "overall" for line in shown[7:-1])
 
 
-def test_a_word_that_drifts_is_found():
+def test_a_changed_word_in_a_session_is_found():
     box = ["┌───────┬───────┐", "│ calls │ query │", "├───────┼───────┤", "│ 10    │ a 1   │", "└───────┴───────┘"]
     assert sessions.difference("SELECT", box, [line.replace("a 1", "a 7") for line in box]) == ""
     assert sessions.difference("SELECT", box, [line.replace("a 1", "b 1") for line in box]) != ""

@@ -233,7 +233,7 @@ def test_the_process_and_the_time_of_a_change(db):
     assert setting(db, "wal_limit_bytes")[1:] == (None, None)
 
 
-def test_two_connections_see_it(db, wal_path):
+def test_two_connections_see_the_same_setting(db, wal_path):
     other = connect(wal_path)
     one(db, "SELECT wal_set('checkpoint_frames', 500)")
     assert setting(other, "checkpoint_frames") == setting(db, "checkpoint_frames")
@@ -260,7 +260,7 @@ one(db, "SELECT wal_set('checkpoint_frames', 20)")
     assert metrics(db)["checkpoints_inline"] == 5  # and it is in force
 
 
-def test_it_lasts(wal_path):
+def test_a_setting_outlives_its_connection(wal_path):
     db = connect(wal_path)
     one(db, "SELECT wal_set('checkpoint_frames', 500)")
     kept = setting(db, "checkpoint_frames")

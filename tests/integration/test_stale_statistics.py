@@ -31,7 +31,7 @@ def test_nothing_is_stale_where_analyze_never_ran(db):
     (100, 11, None), (100, 10, 10), (99, 1, None), (100, 0, 0), (1000, 101, None), (1000, 100, 100),
     (500, 500, None),
 ])
-def test_tenfold_and_a_tenth(db, analyzed, now, shown):
+def test_tables_that_grew_tenfold_or_shrank_to_a_tenth(db, analyzed, now, shown):
     rows_into(db, analyzed)
     db.execute("ANALYZE")
     db.execute("DELETE FROM t WHERE id > ?", (now,))
@@ -101,7 +101,7 @@ def test_views_virtual_tables_and_what_is_not_there_are_not_counted(db):
     assert one(db, "SELECT count(*) FROM wal_recommendations WHERE area = 'statistics'") == 0
 
 
-def test_a_table_of_statistics_that_is_none(db):
+def test_a_sqlite_stat1_with_other_columns_is_ignored(db):
     db.execute("ANALYZE")
     db.execute("PRAGMA writable_schema=ON")
     db.execute("UPDATE sqlite_schema SET sql = 'CREATE TABLE sqlite_stat1(a, b)' WHERE name = 'sqlite_stat1'")

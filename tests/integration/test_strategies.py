@@ -424,7 +424,7 @@ def test_an_unknown_fact_is_null(fast):
     assert fired(fast)["later"] >= 1
 
 
-def test_text_is_no_truth(fast):
+def test_a_condition_that_is_text_does_not_hold(fast):
     use(fast, rule("'pending'"))
     frames(fast, 100)
     assert fired(fast) == {"r": 0}

@@ -587,20 +587,20 @@ def test_a_vfs_of_the_hosts_is_said_before_the_first_checkpoint(counting):
     assert strategy_check(cursor) == [("warning", "strategy conversation_workload, checkpointer inline, so commits wait for the copying: " + why)]
 
 
-def test_exclusive_locking_is_why_and_no_warning(db):
+def test_exclusive_locking_is_why_committing_threads_copy_and_no_warning(db):
     db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
     db.execute("INSERT INTO t(payload) VALUES (1)")
     assert checkpointer(db) == [("inline", "locking_mode is EXCLUSIVE: no other connection can write")]
     assert strategy_check(db) == [("ok", "strategy conversation_workload, checkpointer inline")]
 
 
-def test_a_strategy_without_background_rules_is_why_and_no_warning(db):
+def test_a_strategy_without_background_rules_is_why_committing_threads_copy_and_no_warning(db):
     inline(db)
     assert checkpointer(db) == [("inline", "every rule of the strategy runs inline")]
     assert strategy_check(db) == [("ok", "strategy sqlite_default, checkpointer inline")]
 
 
-def test_a_lost_trace_is_why(db):
+def test_a_lost_trace_is_why_committing_threads_copy(db):
     write(db, 1)
     assert checkpointer(db) == [("background", None)]
     db.set_trace_callback(lambda sql: None)
@@ -608,7 +608,7 @@ def test_a_lost_trace_is_why(db):
     assert checkpointer(db) == [("inline", "another callback has taken the trace of a connection that commits: its PRAGMA journal_mode would not be announced")]
 
 
-def test_where_nothing_falls_back_there_is_no_reason(db, wal_path):
+def test_there_is_no_reason_where_the_background_thread_copies(db, wal_path):
     write(db, 1)
     assert checkpointer(db) == [("background", None)]
     assert strategy_check(db) == [("ok", "strategy conversation_workload, checkpointer background")]

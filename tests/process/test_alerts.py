@@ -265,7 +265,7 @@ def test_evaluations_are_alert_interval_ms_apart_whatever_the_number_of_processe
     assert ms_between(shell, before, alert["raised_at"]) >= 19 * 50 - 50
 
 
-def test_checks_known_to_one_connection_alone_raise_none(shell, fast_path, worker):
+def test_checks_known_to_one_connection_alone_raise_no_alert(shell, fast_path, worker):
     own = {"synchronous", "foreign_keys", "cache_size"}
     shell.execute("CREATE TABLE parent(id INTEGER PRIMARY KEY)")
     shell.execute("CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent)")
@@ -393,7 +393,7 @@ def test_reset_forgets_them_and_a_fault_that_goes_on_is_raised_again(shell, crow
     assert {row["check_name"] for row in evaluations} - ENGINE - BUSY == {"disk_free"}
 
 
-def test_they_outlive_all_processes_and_go_on_in_the_next(fast_path, worker):
+def test_alerts_outlive_all_processes_and_go_on_in_the_next(fast_path, worker):
     first = worker(fast_path)
     first.run("""
         db.execute("SELECT wal_set('sample_interval_ms', 10), wal_set('alert_interval_ms', 50), "
