@@ -112,7 +112,7 @@ const Table& WalReadersTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "wal_readers", "One row per read mark in use and connection that may hold it: which readers keep the log from being copied or from starting over.",
+      "wal_readers", "One row per read mark in use and connection that may hold it: the readers that keep frames from being copied, or the log from starting over.",
       Read, /*reveals_others=*/true,
       {
           {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},

@@ -407,7 +407,7 @@ def test_a_million_broken_references_are_a_hundred_lines(db):
     assert len(one(db, "SELECT wal_integrity_check()").splitlines()) == 100
     rows_into(db, 1_000_000, "child", first=101, payload="i")
     lines = one(db, "SELECT wal_integrity_check()").splitlines()
-    assert len(lines) == 101 and lines[-1] == "there are more than these 100"
+    assert len(lines) == 101 and lines[-1] == "there are more findings than these 100"
     assert one(db, "SELECT integrity_findings FROM wal_environment") == 101
 
 
