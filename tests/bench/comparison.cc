@@ -32,7 +32,7 @@ std::string Text(const Asked& asked) {
   if (asked.ratio) text << "<= " << *asked.ratio << " x";
   if (asked.ratio && asked.difference) text << " or ";
   if (asked.difference) text << "<= " << *asked.difference << " more";
-  return text.str().empty() ? "-" : text.str();
+  return text.str();
 }
 
 }  // namespace
@@ -40,21 +40,19 @@ std::string Text(const Asked& asked) {
 Table::Row Comparison::Row() const {
   const Column bare = Of(turns_, kBare), again = Of(turns_, kBareAgain),
                loaded = Of(turns_, kLoaded);
-  // What the spread of the differences is a share of.
-  const double whole = std::max(bare.median, asked_.difference.value_or(0));
-  const bool by_ratio = asked_.ratio || (!asked_.difference && bare.median > 0);
-  const double spread = by_ratio    ? again.ratio_quartiles
-                        : whole > 0 ? again.difference_quartiles / whole
-                                    : 0;
+  double spread = again.ratio_quartiles;
+  if (!asked_.ratio) {
+    spread = again.difference_quartiles / std::max(bare.median, asked_.difference.value_or(0));
+  }
   const bool met = (asked_.ratio && loaded.ratio <= *asked_.ratio + spread / 2) ||
                    (asked_.difference &&
                     loaded.difference <= *asked_.difference + again.difference_quartiles / 2);
-  std::string result = "-";
-  if (asked_.ratio || asked_.difference) {
-    result = spread > kMostSpread ? "not decidable here" : met ? "met" : "missed";
-  }
+  const char* result = !asked_.judged         ? "-"
+                       : spread > kMostSpread ? "not decidable here"
+                       : met                  ? "met"
+                                              : "missed";
   return {{figure_, Text(asked_), result},
-          {bare.median, loaded.median, by_ratio ? std::optional(loaded.ratio) : std::nullopt,
+          {bare.median, loaded.median, asked_.ratio ? std::optional(loaded.ratio) : std::nullopt,
            loaded.difference, spread * 100, static_cast<double>(turns_.size())}};
 }
 

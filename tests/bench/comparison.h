@@ -12,10 +12,11 @@
 
 namespace walmanager::bench {
 
-// At most; where both are given, either is enough. Nothing: the figure is shown and not judged.
+// At most; where both are given, either is enough.
 struct Asked {
   std::optional<double> ratio = std::nullopt;
   std::optional<double> difference = std::nullopt;  // in the unit of the figure
+  bool judged = true;                               // false: the figure is only shown
 };
 
 class Comparison {
@@ -25,9 +26,10 @@ class Comparison {
   void Add(const Turn& turn) { turns_.push_back(turn); }
 
   // The spread is the distance between the quartiles of bare SQLite against itself: of the ratios,
-  // or of the differences where no ratio is asked. Then 100 % is the bare value, or the difference
-  // that is asked where that is larger. A figure is met if the median of the pairs is within what
-  // is asked and half the spread. With a spread of more than 10 % it is not decidable here.
+  // or of the differences where no ratio is asked. Of those 100 % is the bare value, or the
+  // difference that is asked where that is larger. A figure is met if the median of the pairs is
+  // within what is asked and half the spread. With a spread of more than 10 % it is not decidable
+  // here.
   Table::Row Row() const;
 
   // A row in the place of one that could not be measured.

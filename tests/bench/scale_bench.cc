@@ -141,23 +141,19 @@ class OpenDatabases {
 Table DatabasesTable() {
   return Comparison::MakeTable(
       "scale", "Databases in one process, a table and " + std::to_string(kCommits) +
-                   " commits each; medians of pairs, spread of SQLite against itself");
+                   " commits each; a result of - is judged at the largest number of them");
 }
 
 void MeasureDatabases(std::size_t count, bool largest, const Options& options,
                       const std::string& directory, Report& report) {
   const std::string of = Counted(count, "database") + ": ";
-  // Asked of the largest number only.
-  const auto at_largest = [largest](double ratio_or_difference) {
-    return largest ? std::optional(ratio_or_difference) : std::nullopt;
-  };
   Comparison threads(of + "threads at most", {.difference = 4});
   Comparison threads_idle(of + "threads when idle", {.difference = 0});
-  Comparison memory(of + "resident KiB of each", {.difference = at_largest(100)});
+  Comparison memory(of + "resident KiB of each", {.difference = 100, .judged = largest});
   Comparison disk(of + "KiB on disk beside each", {.difference = 256});
-  Comparison processor(of + "processor, idle, % of a core", {.difference = at_largest(1)});
+  Comparison processor(of + "processor, idle, % of a core", {.difference = 1, .judged = largest});
   Comparison open(of + "open, table, first commit, ms", {.ratio = 1.5});
-  Comparison commit(of + "commit, round robin, us", {.ratio = at_largest(1.15)});
+  Comparison commit(of + "commit, round robin, us", {.ratio = 1.15, .judged = largest});
   Comparison descriptors(of + "descriptors of each, idle", {.difference = 1});
 
   const auto pairs = static_cast<std::size_t>(options.pairs);
