@@ -25,9 +25,10 @@ std::string Words(const Value& value) { return value.text() ? *value.text() : ""
 
 class Observer final : public HealthObserver {
  public:
-  explicit Observer(Database& database) : source_(database), room_(source_) {}
+  Observer() : room_(source_) {}
 
-  Result<std::vector<Check>> Read() override {
+  Result<std::vector<Check>> Read(Database& database) override {
+    source_.Observe(database);
     constexpr char kSql[] =
         "SELECT check_name, status, value, warning_at, critical_at, score, detail "
         "FROM system_health";
@@ -55,8 +56,6 @@ class Observer final : public HealthObserver {
 
 }  // namespace
 
-std::unique_ptr<HealthObserver> MakeHealthObserver(Database& database) {
-  return std::make_unique<Observer>(database);
-}
+std::unique_ptr<HealthObserver> MakeHealthObserver() { return std::make_unique<Observer>(); }
 
 }  // namespace walmanager

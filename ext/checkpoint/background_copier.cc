@@ -7,6 +7,7 @@
 
 #include "ext/core/base/time_units.h"
 #include "ext/core/control/shared_words.h"
+#include "ext/core/policy/look_plan.h"
 #include "ext/engine/engine_threads.h"
 #include "ext/system/clock.h"
 #include "ext/system/registry.h"
@@ -53,35 +54,50 @@ class SCOPED_CAPABILITY BackgroundCopier::EngineGuard {
   std::shared_lock<SharedTimedMutex> engine_;  // of std: SharedLock cannot be released for a while
 };
 
-bool BackgroundCopier::HandOver(const HostConnection& host, std::uint64_t rest_ns) {
-  state_.mutex.AssertHeld();
-  if (state_.stopping) return false;
-  if (!host.traced || state_.inline_period.LastsAt(MonotonicNs()) || !EngineHasThreads()) {
+BackgroundCopier::BackgroundCopier(CheckpointState& state, ControlRequests control_requests)
+    : state_(state),
+      control_requests_(std::move(control_requests)),
+      task_(Registry::Get().scheduler, Scheduler::Kind::kCopies, [this] { return Work(); }) {}
+
+bool BackgroundCopier::IsPermitted(const HostConnection& host) {
+  if (state_.stopping || !host.traced || state_.inline_period.LastsAt(MonotonicNs()) ||
+      !EngineHasThreads() ||
+      state_.connections.Permit(host) != CheckpointConnections::Allowed::kYes) {
     return false;
   }
-  if (state_.connections.Permit(host) != CheckpointConnections::Allowed::kYes) return false;
   state_.connections.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
-  if (rest_ns == 0) {
-    rests_until_ns_ = 0;
-  } else if (!thread_) {
-    rests_until_ns_ = MonotonicNs() + rest_ns;
-  }
-  if (!thread_) {
-    auto made = std::make_unique<BackgroundThread>([this] { return Work(); });
-    lacks_thread_ = !made->Start();
-    if (lacks_thread_) return false;
-    thread_ = std::move(made);
-    // Release: a thread that sees thread_runs_ set also sees thread_.
-    thread_runs_.store(true, std::memory_order_release);
-  }
-  if (rest_ns == 0) thread_->Wake();
+  stands_by_ = true;
   return true;
 }
 
+bool BackgroundCopier::Wake(std::uint64_t at_ns) {
+  const bool woken = task_.WakeAt(at_ns);
+  lacks_thread_ = !woken;
+  is_at_work_ = is_at_work_ || woken;
+  return woken;
+}
+
+bool BackgroundCopier::HandOver(const HostConnection& host) {
+  state_.mutex.AssertHeld();
+  return IsPermitted(host) && Wake(MonotonicNs());
+}
+
+bool BackgroundCopier::StandBy(const HostConnection& host) {
+  constexpr std::uint64_t kRestNs = 20 * kMs;
+  state_.mutex.AssertHeld();
+  if (!IsPermitted(host)) return false;
+  const std::uint64_t now = MonotonicNs();
+  if (Registry::Get().IsYoungAt(now)) return true;
+  return Wake(now + std::min(kRestNs, state_.gate.sample_interval_ns()));
+}
+
+void BackgroundCopier::FollowActivity(bool active) {
+  if (active_.exchange(active) != active && active && stands_by_) (void)task_.Wake();
+}
+
 void BackgroundCopier::Stop() {
-  if (!thread_) return;
   state_.connections.Cancel();
-  thread_->Stop();
+  task_.Stop();
   state_.connections.Resume();
 }
 
@@ -89,23 +105,21 @@ void BackgroundCopier::RemainderGrew(ControlRegion& region, std::size_t rule) {
   constexpr int kMostInARow = 3;
   state_.mutex.AssertHeld();
   region.SetPrepared({});
-  if (thread_ && ++grown_in_a_row_ <= kMostInARow) {
+  if (is_at_work_ && ++grown_in_a_row_ <= kMostInARow) {
     rule_to_repeat_ = rule;
-    thread_->Wake();
+    (void)task_.Wake();
   }
 }
 
 bool BackgroundCopier::TakePlanWishes(const HostConnection& host,
                                       const std::vector<PlanWish>& wishes) {
-  if (!state_.mutex.try_lock()) return false;
+  if (Registry::Get().IsYoungAt(MonotonicNs()) || !state_.mutex.try_lock()) return false;
   const MutexLock lock(state_.mutex, std::adopt_lock);
   // The thread that this wakes takes the mutex first, so it finds the wishes.
   return HandOver(host) && upkeep_.Request(wishes);
 }
 
 std::uint64_t BackgroundCopier::Work() {
-  const std::uint64_t rests_until = rests_until_ns_;
-  if (MonotonicNs() < rests_until) return rests_until;
   // An exception (there is only bad_alloc) must not end the host: the next tick tries again.
   std::uint64_t next = MonotonicNs() + kIdleNs;
   AtCEdge([&] {
@@ -118,14 +132,14 @@ std::uint64_t BackgroundCopier::Work() {
 
 std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
   const std::uint64_t interval = state_.gate.sample_interval_ns();
-  if (state_.stopping) return now + interval;
+  if (state_.stopping) return Scheduler::kNever;
   const bool ticked = now >= next_tick_ns_;
   if (ticked) {
     next_tick_ns_ = now + interval;
     control_requests_.look();
     if (state_.wishes.allow_copying()) CountUnhookedCommits();
   }
-  if (!state_.FollowSettings().ok()) return next_tick_ns_;
+  if (!state_.FollowSettings().ok()) return active_ ? next_tick_ns_ : Scheduler::kNever;
   state_.replicator.Follow(state_.replicator_wish());
   const auto current = state_.control.Get();
   ControlRegion& region = current->region();
@@ -145,7 +159,6 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
     Put(engine->brake_frame, 0);
     Put(engine->at_work_until_ns, 0);
     current->EndLease();
-    thread_->Relax();
   };
   const std::unique_ptr<layout::EngineState, decltype(end)> at_work(&region.engine(), end);
   return CopyInPasses(guard, *due.rule, due.index);
@@ -218,7 +231,8 @@ BackgroundCopier::Due BackgroundCopier::FindWork(bool idle, std::uint64_t now) {
   if (!state_.last_index.complete()) {
     due.rule = ChooseRuleForThread(state_.last_index, idle, now);
   }
-  if (!due.rule && repeated == 0) return due;
+  const auto before_sleep = due.rule ? std::nullopt : ChooseRuleBeforeSleep(now);
+  if (!due.rule && !before_sleep && repeated == 0) return due;
   if (now < state_.retry_delay.not_before_ns()) {
     due.not_before_ns = state_.retry_delay.not_before_ns();
     return due;
@@ -231,7 +245,31 @@ BackgroundCopier::Due BackgroundCopier::FindWork(bool idle, std::uint64_t now) {
   if (!due.rule && repeated != 0 && repeated <= state_.strategy.rules().size()) {
     due.rule = repeated - 1;
   }
+  if (!due.rule) due.rule = before_sleep;
   return due;
+}
+
+bool BackgroundCopier::IsInUse(std::uint64_t now) const {
+  // A commit looks once per sample interval. What other processes commit is theirs to copy.
+  const std::uint64_t lately = 2 * std::max(state_.gate.sample_interval_ns(), kIdleNs);
+  return active_ || now < state_.gate.last_look_ns() + lately;
+}
+
+std::optional<std::size_t> BackgroundCopier::ChooseRuleBeforeSleep(std::uint64_t now) {
+  if (IsInUse(now) || state_.last_index.complete() || now < next_copy_before_sleep_ns_) {
+    return std::nullopt;
+  }
+  const std::span<const Rule> rules = state_.strategy.rules();
+  const auto by_time = std::find_if(rules.begin(), rules.end(), [](const Rule& rule) {
+    return rule.builtin && rule.runs == RuleRuns::kBackground && AsksForTime(rule);
+  });
+  if (by_time == rules.end()) return std::nullopt;
+  next_copy_before_sleep_ns_ = now + IntervalNs();
+  return by_time - rules.begin();
+}
+
+std::uint64_t BackgroundCopier::IntervalNs() const {
+  return static_cast<std::uint64_t>(state_.strategy[Setting::kCheckpointIntervalMs]) * kMs;
 }
 
 std::uint64_t BackgroundCopier::Rest(ControlFile& current, std::uint64_t last_commit, bool idle,
@@ -242,7 +280,12 @@ std::uint64_t BackgroundCopier::Rest(ControlFile& current, std::uint64_t last_co
   }
   const auto next_step =
       idle && state_.wishes.allow_copying() ? ShrinkWhileIdle(current, now) : std::nullopt;
-  state_.CloseIfIdle(last_commit, now);
+  const bool in_use = IsInUse(now);
+  if (in_use || next_step) {
+    state_.CloseIfIdle(in_use ? last_commit : 0, now);
+  } else if (state_.connections.open() && !state_.copied_frames.owes_sync()) {
+    state_.connections.Close();
+  }
   if (!state_.inline_period.LastsAt(MonotonicNs())) {
     upkeep_.CapturePlans(current);
     if (state_.strategy[Setting::kAutoOptimize] != 0 && !state_.stopping &&
@@ -250,7 +293,37 @@ std::uint64_t BackgroundCopier::Rest(ControlFile& current, std::uint64_t last_co
       upkeep_.OptimizeIfDue(current, last_commit, now);
     }
   }
-  return next_step ? std::min(*next_step, next_tick_ns_) : next_tick_ns_;
+  const std::uint64_t next =
+      in_use ? next_tick_ns_ : NextOfWhatIsLeft(current.region(), last_commit, now);
+  return next_step ? std::min(*next_step, next) : next;
+}
+
+std::uint64_t BackgroundCopier::NextOfWhatIsLeft(ControlRegion& region, std::uint64_t last_commit,
+                                                 std::uint64_t now) {
+  // What ends by itself, or shows at the next look.
+  if (state_.connections.open() || state_.copied_frames.owes_sync() || upkeep_.has_requests()) {
+    return next_tick_ns_;
+  }
+  std::uint64_t next = NextByTime(region, now);
+  if (state_.strategy[Setting::kAutoOptimize] != 0 && !state_.replicator.is_there() &&
+      upkeep_.WillOptimize(region, last_commit)) {
+    next = std::min(next, next_tick_ns_);
+  }
+  return next;
+}
+
+std::uint64_t BackgroundCopier::NextByTime(ControlRegion& region, std::uint64_t now) {
+  const std::span<const Rule> rules = state_.strategy.rules();
+  if (state_.last_index.complete() || !state_.wishes.allow_copying() ||
+      std::none_of(rules.begin(), rules.end(), AsksForTime)) {
+    return Scheduler::kNever;
+  }
+  // What a rule of the user's asks is known once its condition is evaluated.
+  if (!std::all_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.builtin; })) {
+    return next_tick_ns_;
+  }
+  const std::uint64_t due = Get(region.header().last_checkpoint_ns) + IntervalNs();
+  return due > now ? due : next_tick_ns_;
 }
 
 std::optional<std::uint64_t> BackgroundCopier::ShrinkWhileIdle(ControlFile& current,
@@ -408,7 +481,8 @@ std::uint64_t BackgroundCopier::RecordPasses(ControlRegion& region, Copying& cop
   } else {
     region.CountSkippedCheckpoint();
   }
-  return in_vain ? state_.retry_delay.not_before_ns() : end + state_.gate.sample_interval_ns();
+  if (in_vain) return state_.retry_delay.not_before_ns();
+  return IsInUse(end) ? end + state_.gate.sample_interval_ns() : end;
 }
 
 }  // namespace walmanager

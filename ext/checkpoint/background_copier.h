@@ -1,11 +1,13 @@
-// The thread that copies frames from the log of one database into its file while commits go on, and
-// syncs. When few frames are left, it announces them (ControlRegion::prepared). The next commit
-// copies these, so that the commit after it starts the log over.
+// Copies frames from the log of one database into its file while commits go on, and syncs: a task
+// of the process's copying threads (scheduler.h). When few frames are left, it announces them
+// (ControlRegion::prepared). The next commit copies these, so that the commit after it starts the
+// log over.
 //
-// Once per sample interval the thread also looks for the control file and for commits that no hook
-// saw; while no connection commits it shrinks the log's file and closes the checkpointer's
-// connections. Between two passes it lets forks, calls of the user and commits go first.
-// Thread rules: as stated below. The owner calls Stop() before it destroys the object.
+// While the process uses the database, the task also looks once per sample interval for the control
+// file and for commits that no hook saw. Else it goes on until nothing is left: frames that are
+// due, a log to shrink, connections of the checkpointer to close. Then it sleeps. Between two
+// passes it lets forks, calls of the user and commits go first. Thread rules: as stated below; "the
+// thread" is the one that runs the task. The owner calls Stop() before it destroys the object.
 #pragma once
 
 #include <atomic>
@@ -21,8 +23,8 @@
 #include "ext/checkpoint/host_connection.h"
 #include "ext/checkpoint/upkeep.h"
 #include "ext/core/base/mutex.h"
-#include "ext/system/background_thread.h"
 #include "ext/system/file_system.h"
+#include "ext/system/scheduler.h"
 
 namespace walmanager {
 
@@ -35,16 +37,18 @@ struct ControlRequests {
 class BackgroundCopier {
  public:
   // `state` outlives it.
-  BackgroundCopier(CheckpointState& state, ControlRequests control_requests)
-      : state_(state), control_requests_(std::move(control_requests)) {}
+  BackgroundCopier(CheckpointState& state, ControlRequests control_requests);
   BackgroundCopier(const BackgroundCopier&) = delete;
   BackgroundCopier& operator=(const BackgroundCopier&) = delete;
 
   // --- the caller holds the mutex of `state`
-  // Wakes the thread, and starts it where it does not run. False where it cannot run. `rest_ns`: a
-  // thread that is started now rests for that long, unless it is woken again.
-  bool HandOver(const HostConnection& host, std::uint64_t rest_ns = 0);
-  bool has_thread() const { return thread_ != nullptr; }
+  // Wakes the task. False where no thread can run it.
+  bool HandOver(const HostConnection& host);
+  // The same for work that comes with time: the task first looks a moment later, and in a young
+  // process once that is older and uses the database.
+  bool StandBy(const HostConnection& host);
+  // Whether the task has been woken once; it follows what happens from then on.
+  bool is_at_work() const { return is_at_work_; }
   // A commit could not finish the prepared remainder of this rule, because it had grown. The thread
   // copies once more, unless that has happened several times in a row.
   void RemainderGrew(ControlRegion& region, std::size_t rule);
@@ -55,15 +59,15 @@ class BackgroundCopier {
 
   // --- any thread
   // Gives the thread the priority of any other thread, since a commit waits for it.
-  void Hurry() {
-    if (thread_runs_.load(std::memory_order_acquire)) thread_->Hurry();
-  }
+  void Hurry() { task_.Hurry(); }
+  // Whether this process uses the database: then the task looks at regular intervals.
+  void FollowActivity(bool active);
   // Has the thread capture the query plans of these statements on a connection of its own. False
   // where it cannot; then the caller keeps the wishes.
   bool TakePlanWishes(const HostConnection& host, const std::vector<PlanWish>& wishes);
   // Whether the system refused to start the thread at the last try.
   bool lacks_thread() const { return lacks_thread_.load(std::memory_order_relaxed); }
-  // Interrupts what the thread does, and ends it.
+  // Interrupts what the task does, and ends it.
   void Stop();
 
  private:
@@ -99,10 +103,26 @@ class BackgroundCopier {
   std::optional<std::size_t> ChooseRuleForThread(const WalIndex& log, bool idle,
                                                  std::uint64_t now_ns) REQUIRES(state_.mutex);
   Due FindWork(bool idle, std::uint64_t now_ns) REQUIRES(state_.mutex);
-  // Upkeep while there are no frames to copy. Returns the time of the next look, as the next two
+  // Whether a connection of the host lets the task open connections of its own.
+  bool IsPermitted(const HostConnection& host) REQUIRES(state_.mutex);
+  bool Wake(std::uint64_t at_ns) REQUIRES(state_.mutex);
+  // Whether statements or commits of this process have used the database lately.
+  bool IsInUse(std::uint64_t now_ns) const;
+  // Once the process does not use the database any more: the rule that is due in
+  // checkpoint_interval_ms at the latest, so that no thread has to wait for that. At most once in
+  // that time, since the process may come back soon.
+  std::optional<std::size_t> ChooseRuleBeforeSleep(std::uint64_t now_ns) REQUIRES(state_.mutex);
+  std::uint64_t IntervalNs() const REQUIRES(state_.mutex);  // checkpoint_interval_ms
+  // Upkeep while there are no frames to copy. Returns the time of the next look, as the next
   // functions do.
   std::uint64_t Rest(ControlFile& current, std::uint64_t last_commit_ns, bool idle,
                      std::uint64_t now_ns) REQUIRES(state_.mutex);
+  // Where nothing happens: the next time at which something that is left can be done; kNever where
+  // nothing is.
+  std::uint64_t NextOfWhatIsLeft(ControlRegion& region, std::uint64_t last_commit_ns,
+                                 std::uint64_t now_ns) REQUIRES(state_.mutex);
+  // When a rule calls for the frames that are pending, while no connection commits.
+  std::uint64_t NextByTime(ControlRegion& region, std::uint64_t now_ns) REQUIRES(state_.mutex);
   // nullopt: no step is due.
   std::optional<std::uint64_t> ShrinkWhileIdle(ControlFile& current, std::uint64_t now_ns)
       REQUIRES(state_.mutex);
@@ -124,11 +144,13 @@ class BackgroundCopier {
   CheckpointState& state_;
   const ControlRequests control_requests_;
   Upkeep upkeep_{state_.connections};
-  std::atomic<bool> thread_runs_{false};
   std::atomic<bool> lacks_thread_{false};
-  std::atomic<std::uint64_t> rests_until_ns_{0};
+  std::atomic<bool> stands_by_{false};  // a connection of the host's has permitted the task
+  std::atomic<bool> active_{false};     // as FollowActivity()
+  std::atomic<bool> is_at_work_{false};
 
   std::uint64_t next_tick_ns_ GUARDED_BY(state_.mutex) = 0;
+  std::uint64_t next_copy_before_sleep_ns_ GUARDED_BY(state_.mutex) = 0;  // ChooseRuleBeforeSleep()
   // The -wal file and what commits had recorded of the log, at the last tick.
   FileStamp wal_stamp_ GUARDED_BY(state_.mutex);
   std::uint64_t recorded_position_ GUARDED_BY(state_.mutex) = 0;
@@ -137,9 +159,7 @@ class BackgroundCopier {
   std::uint32_t synced_frame_ GUARDED_BY(state_.mutex) = 0;
   int grown_in_a_row_ GUARDED_BY(state_.mutex) = 0;          // remainders that grew
   std::size_t rule_to_repeat_ GUARDED_BY(state_.mutex) = 0;  // index + 1, for a remainder that grew
-  // Declared last, so that it is destroyed first: it uses all of the above. Made with the mutex
-  // held.
-  std::unique_ptr<BackgroundThread> thread_;
+  Scheduler::Task task_;  // declared last, so that it is destroyed first: it uses all of the above
 };
 
 }  // namespace walmanager

@@ -67,7 +67,7 @@ CheckpointReport CheckpointEngine::LookAfterCommit(const HostConnection& host,
   if (!LockInCommit(index.max_frame, host_is_busy, now_ns, &waited)) return {};
   const MutexLock lock(state_.mutex, std::adopt_lock);
   if (waited) look_again();
-  if (!copier_.has_thread() && now_ns - gate.last_look_ns() >= gate.sample_interval_ns()) {
+  if (!copier_.is_at_work() && now_ns - gate.last_look_ns() >= gate.sample_interval_ns()) {
     look_for_control_();
     state_.CloseIfIdle(/*last_commit_ns=*/0, now_ns);
   }
@@ -164,8 +164,6 @@ void CheckpointEngine::StayOutOfTheWay(std::uint64_t now_ns) {
 
 bool CheckpointEngine::RulesCanWait(const HostConnection& host, const WalIndex& index,
                                     std::uint64_t now_ns) {
-  // How long a thread that is started for rules about time rests before its first look.
-  constexpr std::uint64_t kRestNs = 20 * kMs;
   const auto current = state_.control.Get();
   if (current->region().prepared().frames != 0) return false;
   auto stored = current->region().ReadSettings();
@@ -185,8 +183,7 @@ bool CheckpointEngine::RulesCanWait(const HostConnection& host, const WalIndex& 
   state_.PlanNextLook(index, now_ns, rules);
   // The thread compiles the rules, if the database is still open then. Without a thread, commits
   // must.
-  return copier_.has_thread() ||
-         copier_.HandOver(host, std::min(kRestNs, state_.gate.sample_interval_ns()));
+  return copier_.is_at_work() || copier_.StandBy(host);
 }
 
 CheckpointReport CheckpointEngine::ApplyStrategy(const Ask& ask, const WalIndex& index) {
@@ -232,9 +229,9 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
   }
   const auto chosen = strategy.ChooseRule(facts);
   // Rules about time hold while no connection commits.
-  if (ask.hurried && !copier_.has_thread() &&
+  if (ask.hurried && !copier_.is_at_work() &&
       (strategy.Asks(&Facts::idle_ms) || strategy.Asks(&Facts::since_checkpoint_ms))) {
-    copier_.HandOver(ask.host);
+    (void)copier_.StandBy(ask.host);
   }
   if (!chosen) {
     report.message = kNoRuleHolds;

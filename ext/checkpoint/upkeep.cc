@@ -10,6 +10,15 @@
 #include "ext/system/clock.h"
 
 namespace walmanager {
+namespace {
+
+bool HasOptimizedLately(const layout::Counter& optimized_ms) {
+  constexpr std::int64_t kEveryMs = 3'600'000;
+  const auto optimized = static_cast<std::int64_t>(Get(optimized_ms));
+  return optimized <= UnixMs() && UnixMs() - optimized < kEveryMs;
+}
+
+}  // namespace
 
 bool Upkeep::Request(const std::vector<PlanWish>& wishes) {
   constexpr std::size_t kMost = 64;
@@ -47,16 +56,18 @@ void Upkeep::CapturePlans(ControlFile& current) {
 void Upkeep::OptimizeIfDue(ControlFile& current, std::uint64_t last_commit_ns,
                            std::uint64_t now_ns) {
   constexpr std::uint64_t kIdleBeforeNs = 10'000'000'000;
-  constexpr std::int64_t kEveryMs = 3'600'000;
   layout::Counter& optimized_ms = current.region().engine().optimized_ms;
-  const auto optimized = static_cast<std::int64_t>(Get(optimized_ms));
   if (last_commit_ns == 0 || now_ns < last_commit_ns + kIdleBeforeNs ||
-      (optimized <= UnixMs() && UnixMs() - optimized < kEveryMs) || !current.TryLease()) {
+      HasOptimizedLately(optimized_ms) || !current.TryLease()) {
     return;
   }
   Put(optimized_ms, static_cast<std::uint64_t>(UnixMs()));
   (void)Optimize();
   current.EndLease();
+}
+
+bool Upkeep::WillOptimize(ControlRegion& region, std::uint64_t last_commit_ns) {
+  return last_commit_ns != 0 && !HasOptimizedLately(region.engine().optimized_ms);
 }
 
 Status Upkeep::Optimize() {

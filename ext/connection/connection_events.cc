@@ -162,7 +162,7 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
     statement_.start_ns = QuickMonotonicNs();
   }
   for (const ManagedLog& log : logs_) {
-    if (log.control) Database::WaitWhileLogIsCut(log.control->region());
+    if (log.control) log.database->StatementBegins(*log.control, statement_.start_ns);
   }
   statement_.may_commit = !reads_only || kind == StatementKind::kEndsTransaction;
   statement_.wants_database = kind == StatementKind::kWantsDatabase ||

@@ -2,7 +2,7 @@
 // without SQL, hooks or a place in the control file, and without opening a file. It knows nothing
 // that belongs to one connection.
 //
-// Thread rules: everything except is_over() runs in the thread that evaluates the health checks.
+// Thread rules: by one thread at a time, the one that evaluates the health checks.
 #pragma once
 
 #include "ext/connection/table_source.h"
@@ -12,13 +12,13 @@ namespace walmanager {
 
 class ObservedDatabase final : public TableSource {
  public:
-  // `database` must outlive this object.
-  explicit ObservedDatabase(Database& database)
-      : database_(database), registry_(&Registry::Get()) {}
+  ObservedDatabase() : registry_(&Registry::Get()) {}
+  // Which one: before anything is asked. It must be there while something is.
+  void Observe(Database& database) { database_ = &database; }
 
   Connection* host() override { return nullptr; }
   bool belongs_here() const override { return &Registry::Get() == registry_; }
-  bool is_over() const override { return database_.stopping(); }
+  bool is_over() const override { return database_->stopping(); }
   std::uint64_t id() const override { return 0; }
   Result<std::vector<Schema>> Schemas() override;
   std::optional<WalIndex> LookAtLog(const Schema& schema) override;
@@ -34,7 +34,7 @@ class ObservedDatabase final : public TableSource {
   void Watch(const Schema&, Database::Watching) override {}
 
  private:
-  Database& database_;
+  Database* database_ = nullptr;
   const Registry* const registry_;
 };
 

@@ -47,7 +47,8 @@ Database::Database(std::string path, const FileId& id)
       copier_(checkpoints_, RequestsToControl()),
       engine_(checkpoints_, copier_, RequestsToControl().look),
       replaced_files_(path_),
-      news_(path_) {}
+      news_(path_),
+      looks_(checkpoints_, watch_, news_, copier_) {}
 
 ControlRequests Database::RequestsToControl() {
   return {.look = [this] { control_.Look(); },
@@ -59,7 +60,7 @@ ControlRequests Database::RequestsToControl() {
 
 Database::~Database() {
   checkpoints_.stopping = true;
-  if (watch_thread_) watch_thread_->Stop();
+  looks_.Stop();
   std::shared_ptr<KeptConnections> kept;
   {
     const MutexLock lock(kept_mutex_);
@@ -115,7 +116,7 @@ void Database::CloseKept() {
 
 CheckpointReport Database::AfterCommit(const HostConnection& host, ControlRegion& region,
                                        const WalIndex& index, std::uint64_t now_ns) {
-  if (!watch_started_.load(std::memory_order_relaxed)) StartWatch();
+  looks_.CommitLooks(now_ns);
   return engine_.AfterCommit(host, region, index, now_ns);
 }
 
@@ -162,30 +163,6 @@ void Database::SawLog(const WalIndex& index) {
 std::optional<std::int64_t> Database::DatabaseBytes() const { return FileBytes(path_); }
 
 bool Database::WatchesByItself() { return EngineHasThreads(); }
-
-void Database::StartWatch() {
-  // The watch has its own thread, since the thread that copies frames must not wait for it and need
-  // not run. Where there is none, calls of the user do its work.
-  if (stopping() || !EngineHasThreads()) return;
-  auto made = std::make_unique<BackgroundThread>([this] { return WorkOfWatch(); });
-  if (watch_started_.exchange(true)) return;
-  watch_thread_ = std::move(made);
-  (void)watch_thread_->Start();
-}
-
-std::uint64_t Database::WorkOfWatch() {
-  // The first run evaluates only where a process has sampled lately. So a process that is soon gone
-  // does not wait for an evaluation when it closes, unless there are many such processes and none
-  // stays for a second run.
-  const bool evaluates = std::exchange(watch_ran_, true) || watch_.SampledLately();
-  AtCEdge([&] {
-    // A fork waits for this. Commits and calls do not: no lock of the database is held.
-    const SharedLock engine(Registry::Get().engine_mutex);
-    if (!stopping()) news_.Add(watch_.Tick(evaluates));
-    return SQLITE_OK;
-  });
-  return MonotonicNs() + checkpoints_.gate.sample_interval_ns();
-}
 
 void Database::Watch(Watching what) {
   news_.Add(watch_.Tick(/*alerts=*/what == Watching::kSampleAndAlerts));

@@ -21,7 +21,7 @@
 #include "ext/database/control_owner.h"
 #include "ext/database/health_watch.h"
 #include "ext/database/kept_connections.h"
-#include "ext/system/background_thread.h"
+#include "ext/database/regular_looks.h"
 #include "ext/system/replaced_files.h"
 
 namespace walmanager {
@@ -68,7 +68,13 @@ class Database {
   bool IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now_ns) const {
     return checkpoints_.gate.IsDue(region, log, now_ns);
   }
-  static void WaitWhileLogIsCut(ControlRegion& region) { LogShrinker::WaitWhileLogIsCut(region); }
+  // A statement of a managed connection begins, and shows itself in `control` already: waits while
+  // a process cuts the log, and has this process look at the database. Two loads where neither is
+  // due.
+  void StatementBegins(ControlFile& control, std::uint64_t now_ns) {
+    LogShrinker::WaitWhileLogIsCut(control.region());
+    looks_.StatementBegins(control, now_ns);
+  }
   CheckpointReport AutoCheckpoint(const HostConnection& host, const WalIndex& index) {
     return engine_.AutoCheckpoint(host, index);
   }
@@ -129,8 +135,8 @@ class Database {
   // Whether samples are taken and alerts are evaluated without a call of the user.
   static bool WatchesByItself();
   // Takes a sample of what was counted and evaluates the alerts, where that is due and no other
-  // process does it now. The watch's own thread does the same; where there is none, calls of the
-  // user do.
+  // process does it now. A thread of this extension does the same while the process uses the
+  // database; where there is none, calls of the user do.
   enum class Watching { kSample, kSampleAndAlerts };
   void Watch(Watching what);
   // Forgets the samples of wal_history. Returns how many there were.
@@ -142,8 +148,6 @@ class Database {
   Database(std::string path, const FileId& id);
   ControlRequests RequestsToControl();
   void CloseKept();
-  void StartWatch();
-  std::uint64_t WorkOfWatch();
   // Records a checkpoint where the last close of the database moved the rest of the log and removed
   // it.
   void RecordClose();
@@ -169,11 +173,7 @@ class Database {
   Mutex close_mutex_;  // held for a copy
   LastClose last_close_ GUARDED_BY(close_mutex_);
 
-  bool watch_ran_ = false;  // used only by the thread below
-  std::atomic<bool> watch_started_{false};
-  // Declared last, so that it is destroyed first: it uses all of the above. Made by the thread that
-  // set watch_started_.
-  std::unique_ptr<BackgroundThread> watch_thread_;
+  RegularLooks looks_;  // declared last, so that it is destroyed first: it uses all of the above
 };
 
 }  // namespace walmanager

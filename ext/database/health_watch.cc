@@ -9,14 +9,13 @@
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/database/database.h"
+#include "ext/database/shared_observer.h"
 #include "ext/system/clock.h"
 
 namespace walmanager {
 namespace {
 
 constexpr useconds_t kRetryUs = 500;
-
-std::atomic<ObserverMaker> observer_maker{nullptr};
 
 // Whether the interval has passed since `last_ns`. True also after a boot, when the clock began
 // anew.
@@ -72,8 +71,6 @@ HistoryGauges ReadGauges(Database& database, ControlFile& control) {
 
 }  // namespace
 
-void SetObserverMaker(ObserverMaker maker) { observer_maker.store(maker); }
-
 HealthWatch::~HealthWatch() = default;
 
 std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
@@ -83,6 +80,7 @@ std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
   const auto control = database_.control();
   const SettingValues values = database_.settings().Values();
   const std::int64_t sample_interval = values[Setting::kSampleIntervalMs];
+  sample_interval_ns_ = static_cast<std::uint64_t>(sample_interval) * kMs;
   History history(control->memory());
   // Reads the clock each time. A time from before a sample that another process takes meanwhile
   // would seem to be of another boot, and a sample would be due at once.
@@ -146,12 +144,8 @@ void HealthWatch::Sample(ControlFile& control, std::int64_t interval_ms) {
 
 std::vector<AlertEntry> HealthWatch::EvaluateAlerts(ControlFile& control, int raise_after) {
   layout::EngineState& engine = control.region().engine();
-  if (!observer_) {
-    const ObserverMaker make = observer_maker.load();
-    if (make) observer_ = make(database_);
-    if (!observer_) return {};
-  }
-  const auto checks = observer_->Read();
+  if (!observer_) observer_ = SharedObserver::OfThisProcess();
+  const auto checks = observer_->Read(database_);
   Put(engine.evaluated_ns, MonotonicNs());
   if (!checks.ok()) return {};
   std::vector<Alerts::Reading> readings;

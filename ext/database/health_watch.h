@@ -21,8 +21,9 @@ namespace walmanager {
 
 class ControlFile;
 class Database;
+class SharedObserver;
 
-// Reads system_health of one database.
+// Reads system_health of one database after the other, by one thread at a time.
 class HealthObserver {
  public:
   virtual ~HealthObserver() = default;
@@ -34,12 +35,11 @@ class HealthObserver {
     std::string detail;
   };
   // The last one is `overall`.
-  virtual Result<std::vector<Check>> Read() = 0;
+  virtual Result<std::vector<Check>> Read(Database& database) = 0;
 };
 
 // Makes an observer. Set once, when the extension is first loaded, before any database is known.
-// `database` outlives the observer.
-using ObserverMaker = std::unique_ptr<HealthObserver> (*)(Database& database);
+using ObserverMaker = std::unique_ptr<HealthObserver> (*)();
 void SetObserverMaker(ObserverMaker maker);
 
 class HealthWatch {
@@ -52,6 +52,10 @@ class HealthWatch {
   // Takes a sample where one is due. `alerts`: evaluates the alerts, too, and returns what became
   // worse, for the host's error log. The process must not fork meanwhile.
   std::vector<AlertEntry> Tick(bool alerts);
+  // The sample interval at the last Tick() that looked.
+  std::uint64_t sample_interval_ns() const {
+    return sample_interval_ns_.load(std::memory_order_relaxed);
+  }
   // Whether the last sample of any process is less than a minute old.
   bool SampledLately() const;
   // Forgets the samples. Returns how many there were. Waits up to a second for another process that
@@ -64,8 +68,9 @@ class HealthWatch {
 
   Database& database_;
   std::atomic_flag busy_;
+  std::atomic<std::uint64_t> sample_interval_ns_{1'000'000'000};
   // Used by the thread that has set busy_.
-  std::unique_ptr<HealthObserver> observer_;
+  std::shared_ptr<SharedObserver> observer_;
   std::uint64_t last_calls_ = 0;
 };
 

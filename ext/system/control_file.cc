@@ -264,6 +264,19 @@ std::vector<ConnectionEntry> ControlFile::Connections() const {
   return connections;
 }
 
+ControlFile::OwnWork ControlFile::ReadOwnWork() const {
+  OwnWork work;
+  const MutexLock lock(slab_mutex_);
+  for (std::size_t i = 0; i < owned_.size(); ++i) {
+    if (!owned_[i]) continue;
+    const layout::ConnectionInfo& info = memory_->slabs[i].info;
+    work.statements += info.statements.load(std::memory_order_relaxed);
+    work.goes_on = work.goes_on || info.started_ns.load(std::memory_order_relaxed) != 0 ||
+                   info.transaction.load(std::memory_order_relaxed) != 0;
+  }
+  return work;
+}
+
 std::optional<std::int64_t> ControlFile::PidHere(std::int64_t pid,
                                                  std::uint64_t pid_namespace) const {
   if (pid_namespace == 0 || pid_namespace == ThisProcess().pid_namespace) return pid;

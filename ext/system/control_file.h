@@ -80,6 +80,12 @@ class ControlFile {
   std::int64_t CountProcesses() const;
   // The connections that are open, of all processes.
   std::vector<ConnectionEntry> Connections() const;
+  // What the connections of this process are at, as far as they show it.
+  struct OwnWork {
+    bool goes_on = false;          // a statement runs, or a transaction is open
+    std::uint64_t statements = 0;  // that have ended, on the connections that are open
+  };
+  OwnWork ReadOwnWork() const;
   // A pid that a process of another PID namespace wrote, as this one numbers it; nullopt where the
   // process is gone, or this namespace does not show it.
   std::optional<std::int64_t> PidHere(std::int64_t pid, std::uint64_t pid_namespace) const;

@@ -81,7 +81,7 @@ ProcessIdentity ReadProcess() {
 
 }  // namespace
 
-Registry::Registry() : process(ReadProcess()) {}
+Registry::Registry() : process(ReadProcess()), made_ns_(MonotonicNs()) {}
 
 std::atomic<Registry*> Registry::current{nullptr};
 

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "ext/core/base/mutex.h"
+#include "ext/system/scheduler.h"
 
 struct sqlite3;
 
@@ -24,6 +25,7 @@ class Connection;
 class ControlFile;
 class Database;
 class HostTurn;
+class SharedObserver;
 
 // This process, as others see it in the control file.
 struct ProcessIdentity {
@@ -40,6 +42,7 @@ struct Registry {
   Mutex mutex;  // held for look-ups only, nothing is done under it
   std::map<FileKey, std::weak_ptr<Database>> databases GUARDED_BY(mutex);
   std::map<sqlite3*, Connection*> connections GUARDED_BY(mutex);
+  std::weak_ptr<SharedObserver> observer GUARDED_BY(mutex);
   // The pid and a number of five digits that counts up: unique on this machine, and in the files of
   // all databases that a connection has. In a PID namespace other than the machine's first one, as
   // a container has it, a number of that namespace comes before: each container has a process 1.
@@ -54,6 +57,10 @@ struct Registry {
     return (prefix << kPidBits) + static_cast<std::uint64_t>(process.pid) * kNumbers +
            ++last_connection % kNumbers;
   }
+
+  // The first second: a process that ends within it shall not have started a thread for what comes
+  // later.
+  bool IsYoungAt(std::uint64_t now_ns) const { return now_ns < made_ns_ + kYoungNs; }
 
   std::atomic<std::uint64_t> last_connection{0};
   const ProcessIdentity process;  // constant while this registry is the current one
@@ -95,9 +102,16 @@ struct Registry {
 
   static std::atomic<Registry*> current;  // nullptr: none yet, or none since a fork
 
+  // The threads that serve the databases.
+  Scheduler scheduler;
+
  private:
+  static constexpr std::uint64_t kYoungNs = 1'000'000'000;
+
   Registry();
   static Registry& Make();
+
+  const std::uint64_t made_ns_;  // MonotonicNs
 };
 
 inline const ProcessIdentity& ThisProcess() { return Registry::Get().process; }

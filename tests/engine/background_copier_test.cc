@@ -34,9 +34,9 @@ class BackgroundCopierTest : public testing::Test {
     ASSERT_TRUE(state_.FollowSettings().ok());
     state_.PlanNextLook(database_.Look(), MonotonicNs());
   }
-  bool HandOver(const HostConnection& host, std::uint64_t rest_ns = 0) {
+  bool HandOver(const HostConnection& host) {
     const MutexLock lock(state_.mutex);
-    return copier_.HandOver(host, rest_ns);
+    return copier_.HandOver(host);
   }
   bool HandOver() { return HandOver(database_.host()); }
   // Whether the thread looks `more` times from now on.
@@ -58,21 +58,21 @@ TEST_F(BackgroundCopierTest, ThereIsNoThreadForAConnectionThatIsNotTraced) {
   HostConnection host = database_.host();
   host.traced = false;
   EXPECT_FALSE(HandOver(host));
-  EXPECT_FALSE(copier_.has_thread());
+  EXPECT_FALSE(copier_.is_at_work());
   EXPECT_TRUE(HandOver());
-  EXPECT_TRUE(copier_.has_thread());
+  EXPECT_TRUE(copier_.is_at_work());
 }
 
 TEST_F(BackgroundCopierTest, ThereIsNoThreadWhileCommitsCopyByThemselves) {
   state_.inline_period.Begin(MonotonicNs(), "a test");
   EXPECT_FALSE(HandOver());
-  EXPECT_FALSE(copier_.has_thread());
+  EXPECT_FALSE(copier_.is_at_work());
 }
 
 TEST_F(BackgroundCopierTest, ThereIsNoThreadWhenTheLastConnectionCloses) {
   state_.stopping = true;
   EXPECT_FALSE(HandOver());
-  EXPECT_FALSE(copier_.has_thread());
+  EXPECT_FALSE(copier_.is_at_work());
 }
 
 TEST_F(BackgroundCopierTest, TheThreadCopiesAndLeavesTheRemainderToACommit) {
@@ -115,15 +115,45 @@ TEST_F(BackgroundCopierTest, TheThreadCopiesNothingBeforeARuleHolds) {
   EXPECT_EQ(database_.Look().backfill, 0u);
 }
 
-TEST_F(BackgroundCopierTest, AThreadThatRestsLooksWhenItIsWoken) {
+TEST_F(BackgroundCopierTest, ATaskThatStandsByLooksWhileTheDatabaseIsInUse) {
   MakeCopyingDue();
   CommitRecorded(40);
-  ASSERT_TRUE(HandOver(database_.host(), /*rest_ns=*/3'600'000 * kMs));
-  sqlite3_sleep(50);
-  EXPECT_EQ(looks_, 0);
-  EXPECT_EQ(database_.Look().backfill, 0u);
-  ASSERT_TRUE(HandOver());
+  copier_.FollowActivity(true);
+  sqlite3_sleep(20);
+  EXPECT_EQ(looks_, 0) << "no connection has permitted it";
+  copier_.FollowActivity(false);
+  {
+    const MutexLock lock(state_.mutex);
+    ASSERT_TRUE(copier_.StandBy(database_.host()));
+  }
+  copier_.FollowActivity(true);
   EXPECT_TRUE(WaitUntil([&] { return database_.Look().complete(); }));
+}
+
+TEST_F(BackgroundCopierTest, WhatIsLeftIsCopiedOnceTheDatabaseIsNotInUseThenTheTaskSleeps) {
+  MakeCopyingDue();
+  CommitRecorded(2);
+  ASSERT_TRUE(HandOver());
+  ASSERT_TRUE(WaitUntil([&] { return !region().ReadCheckpointLog().empty(); }));
+  EXPECT_TRUE(database_.Look().complete());
+  EXPECT_EQ(region().ReadCheckpointLog().back().rule, "interval");
+  ASSERT_TRUE(WaitUntil([&] { return !state_.connections.open(); }));
+  sqlite3_sleep(30);
+  const int looks = looks_;
+  sqlite3_sleep(100);
+  EXPECT_EQ(looks_, looks);
+  // It is in use again.
+  copier_.FollowActivity(true);
+  EXPECT_TRUE(WaitForLooks(3));
+}
+
+TEST_F(BackgroundCopierTest, WhatIsLeftWaitsForItsTimeWhileTheDatabaseIsInUse) {
+  MakeCopyingDue();
+  CommitRecorded(2);
+  copier_.FollowActivity(true);
+  ASSERT_TRUE(HandOver());
+  sqlite3_sleep(2'500);
+  EXPECT_EQ(database_.Look().backfill, 0u);
 }
 
 TEST_F(BackgroundCopierTest, FramesOfCommitsThatReachedNoHookAreCounted) {

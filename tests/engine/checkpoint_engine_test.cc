@@ -86,7 +86,7 @@ TEST_F(CheckpointEngineTest, ACallOfTheUsersRunsWhatACommitLeavesToTheThread) {
   const CheckpointReport ran = engine_.AutoCheckpoint(database_.host(), database_.Look());
   EXPECT_EQ(ran.rule, "frames");
   EXPECT_EQ(ran.result, CheckpointResult::kComplete);
-  EXPECT_FALSE(copier_.has_thread());
+  EXPECT_FALSE(copier_.is_at_work());
   ASSERT_EQ(region().ReadCheckpointLog().size(), 1u);
   EXPECT_EQ(region().ReadCheckpointLog()[0].origin, CheckpointOrigin::kManual);
   EXPECT_EQ(database_.RowsWithoutLog(), 20);

@@ -21,7 +21,7 @@ Health health;
 
 class FakeObserver final : public HealthObserver {
  public:
-  Result<std::vector<Check>> Read() override {
+  Result<std::vector<Check>> Read(Database&) override {
     ++health.reads;
     Check size, overall;
     size.name = "wal_size";
@@ -38,9 +38,8 @@ class HealthWatchTest : public testing::Test {
  protected:
   void SetUp() override {
     health = {};
-    SetObserverMaker([](Database&) -> std::unique_ptr<HealthObserver> {
-      return std::make_unique<FakeObserver>();
-    });
+    SetObserverMaker(
+        []() -> std::unique_ptr<HealthObserver> { return std::make_unique<FakeObserver>(); });
     database_->MakeControl();
     control_ = database_->control();
     ASSERT_TRUE(control_->shared());

@@ -431,7 +431,7 @@ def test_a_process_that_never_committed_evaluates_when_it_asks(fast_path):
     often(db)
     set_to(db, "disk_free.warning", 1e9)
     raised(db, "disk_free", status="warning")
-    assert set(os.listdir("/proc/self/task")) <= before, "walmanager has a thread"
+    assert len(set(os.listdir("/proc/self/task")) - before) <= 1, "walmanager has no thread but the one that looks"
     db.close()
 
 

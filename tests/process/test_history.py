@@ -14,7 +14,7 @@ import pytest
 
 from conftest import EXTENSION, connect, one
 from waiting import poll
-from workers import TESTS, fast_path, integrity, worker  # noqa: F401 (fixtures among them)
+from workers import TESTS, fast_path, grow_up, integrity, worker  # noqa: F401 (fixtures among them)
 
 INTERVAL = 20
 FINEST = "resolution_ms < 60000"
@@ -78,6 +78,7 @@ def looker(fast_path):
 
 def test_n_processes_times_m_commits_and_statements(looker, fast_path, worker):
     processes = [worker(fast_path) for _ in range(4)]
+    grow_up()
     for process in processes:
         process.start("run", WORK.format(commits=500))
     for process in processes:
@@ -203,18 +204,21 @@ def test_bug_a_process_that_was_held_up_took_a_sample_too_early(looker, fast_pat
     assert min(row["covers_ms"] for row in found) >= 10
 
 
-def test_samples_go_on_without_commits_and_queries(looker, fast_path, worker):
+def test_samples_go_on_while_a_transaction_is_open(looker, fast_path, worker):
     process = worker(fast_path)
-    process.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    grow_up()
+    process.run("db.execute('INSERT INTO t(payload) VALUES (1)'); db.execute('BEGIN')")
     assert poll(lambda: process.call(THREADS), 2) == 2
     def taken_meanwhile():
         count = len(rows(looker))
-        time.sleep(10 * INTERVAL / 1000)  # the time without a query
+        time.sleep(20 * INTERVAL / 1000)  # the time without a query
         return len(rows(looker)) - count
-    # The query takes a sample.
-    assert poll(lambda: taken_meanwhile() >= 3)
+    # The query takes a sample, and the thread of its own process two more.
+    assert poll(lambda: taken_meanwhile() >= 8)
     found = rows(looker)
     assert (found[-1]["connections"], found[-1]["commits"]) == (2, 0)
+    process.run("db.execute('COMMIT')")
+    assert poll(lambda: taken_meanwhile() <= 5)
 
 
 # --- lifetime

@@ -75,7 +75,7 @@ def test_a_control_file_is_made_or_found(folder, what, how, most):
 @pytest.mark.parametrize("how", ["once", "always"])
 @pytest.mark.parametrize("what, whose, most", [
     ("load", "host", 30), ("process_load", "host", 30), ("process_open", "host", 50), ("close", "host", 10),
-    ("close", "all", 6), ("background", "library", 12), ("background", "all", 9)])
+    ("close", "all", 6), ("background", "library", 12), ("background", "all", 9), ("looks", "library", 8)])
 def test_a_process_begins_works_and_ends(folder, what, whose, how, most):
     """Bugs: the background thread ended the process; signals stayed blocked in the host's thread."""
     assert harm(folder, what, whose, how, most) == []

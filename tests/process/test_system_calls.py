@@ -45,6 +45,8 @@ db.execute("PRAGMA journal_mode=WAL")
 db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
 db.execute("SELECT wal_set('wal_limit_bytes', 1048576), wal_set('checkpoint_frames', 50), wal_set('sample_interval_ms', 20)")
 db.execute("INSERT INTO t(payload) VALUES (1)")
+time.sleep(1.1)  # in its first second a process has no thread that looks
+db.execute("INSERT INTO t(payload) VALUES (1)")
 time.sleep(0.2)  # the threads have begun
 if when == "later":
     put_on(0)

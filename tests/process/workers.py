@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 
 import pytest
 
@@ -202,6 +203,11 @@ def namespaces():
     made = subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True, text=True)
     if made.returncode != 0:
         pytest.skip("no PID namespace can be made here: " + made.stderr.strip())
+
+
+def grow_up():
+    """Waits until walmanager has been loaded for over a second in all workers: before that no thread looks there."""
+    time.sleep(1.1)
 
 
 def integrity(path):

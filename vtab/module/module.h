@@ -10,7 +10,6 @@ struct sqlite3;
 namespace walmanager {
 
 class Connection;
-class Database;
 class HealthObserver;
 class QueryRoom;
 
@@ -19,7 +18,7 @@ class QueryRoom;
 Status RegisterTables(Connection* connection);
 
 // Reads system_health for the watch over a database (ext/database/health_watch.h).
-std::unique_ptr<HealthObserver> MakeHealthObserver(Database& database);
+std::unique_ptr<HealthObserver> MakeHealthObserver();
 
 // Registers them on the private connection of a room, where they describe the room's source. `room`
 // must outlive `db`.

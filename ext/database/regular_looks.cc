@@ -1,0 +1,71 @@
+#include "ext/database/regular_looks.h"
+
+#include <utility>
+
+#include "ext/core/base/time_units.h"
+#include "ext/engine/engine_threads.h"
+#include "ext/engine/sqlite.h"
+#include "ext/system/clock.h"
+
+namespace walmanager {
+
+RegularLooks::RegularLooks(CheckpointState& state, HealthWatch& watch, AlertNews& news,
+                           BackgroundCopier& copier)
+    : state_(state),
+      watch_(watch),
+      news_(news),
+      copier_(copier),
+      registry_(Registry::Get()),
+      task_(registry_.scheduler, Scheduler::Kind::kLooks, [this] { return Work(); }) {}
+
+void RegularLooks::CommitLooks(std::uint64_t now_ns) {
+  if (!has_committed_.load(std::memory_order_relaxed)) has_committed_ = true;
+  if (wakefulness_.is_drowsy()) WakeUp(now_ns);
+}
+
+void RegularLooks::WakeUpInStatement(const ControlFile& control, std::uint64_t now_ns) {
+  // Before the first commit to a log there is nothing to look at, and never in rollback mode.
+  if (control.shared() || has_woken_) WakeUp(now_ns);
+}
+
+void RegularLooks::WakeUp(std::uint64_t now_ns) {
+  constexpr std::uint64_t kRetryNs = 1'000 * kMs;
+  if (registry_.IsYoungAt(now_ns) || now_ns < no_wake_before_ns_ || state_.stopping ||
+      !EngineHasThreads() || !wakefulness_.Wake()) {
+    return;
+  }
+  if (task_.Wake()) {
+    has_woken_ = true;
+    return;
+  }
+  // Without a thread calls of the user's do what it would do.
+  wakefulness_.StayAsleep();
+  no_wake_before_ns_ = now_ns + kRetryNs;
+}
+
+bool RegularLooks::IsInUse() {
+  const ControlFile::OwnWork work = state_.control.Get()->ReadOwnWork();
+  const bool some_ended = std::exchange(statements_, work.statements) != work.statements;
+  const bool has_committed = has_committed_.exchange(false);
+  knows_log_ = knows_log_ || has_committed;
+  return work.goes_on || some_ended || has_committed;
+}
+
+std::uint64_t RegularLooks::Work() {
+  const bool in_use = IsInUse();
+  copier_.FollowActivity(in_use);
+  if (!wakefulness_.LooksAgain(in_use)) return Scheduler::kNever;
+  // At first only where a process has sampled lately: a process that is soon gone shall not wait
+  // for an evaluation at its close, unless there are many such, of which none stays for a second
+  // look.
+  const bool evaluates = (std::exchange(has_looked_, true) || watch_.SampledLately()) && knows_log_;
+  AtCEdge([&] {
+    // A thread that forks waits; commits and calls find the database free.
+    const SharedLock engine(registry_.engine_mutex);
+    if (!state_.stopping) news_.Add(watch_.Tick(evaluates));
+    return SQLITE_OK;
+  });
+  return MonotonicNs() + watch_.sample_interval_ns();
+}
+
+}  // namespace walmanager

@@ -1,0 +1,66 @@
+// Has this process look at one database once per sample interval while it is in use: takes samples
+// for wal_history, evaluates the alerts, and tells the background copier. A database is in use
+// while a statement of a managed connection runs, a transaction is open, or one of them has ended
+// since the look before. Else nothing looks, until a statement or a commit wakes it.
+//
+// A process that has not committed does not know the log, and would find that all is well with it:
+// it takes samples, and evaluates no alerts.
+// A process in its first second has no thread for that: many a program asks once and ends.
+// Thread rules: any thread. Stop() before what it was made with goes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "ext/checkpoint/background_copier.h"
+#include "ext/checkpoint/checkpoint_state.h"
+#include "ext/core/policy/wakefulness.h"
+#include "ext/database/alert_news.h"
+#include "ext/database/health_watch.h"
+#include "ext/system/control_file.h"
+#include "ext/system/registry.h"
+#include "ext/system/scheduler.h"
+
+namespace walmanager {
+
+class RegularLooks {
+ public:
+  // All of them outlive it.
+  RegularLooks(CheckpointState& state, HealthWatch& watch, AlertNews& news,
+               BackgroundCopier& copier);
+
+  // A statement of a managed connection shows itself in `control`. One load where the looks go on.
+  void StatementBegins(const ControlFile& control, std::uint64_t now_ns) {
+    if (wakefulness_.is_drowsy()) [[unlikely]]
+      WakeUpInStatement(control, now_ns);
+  }
+  // A commit looks at the log, which happens at least once per sample interval with commits.
+  void CommitLooks(std::uint64_t now_ns);
+  // Returns when no look runs; there is none any more.
+  void Stop() { task_.Stop(); }
+
+ private:
+  [[gnu::cold]] void WakeUpInStatement(const ControlFile& control, std::uint64_t now_ns);
+  [[gnu::cold]] void WakeUp(std::uint64_t now_ns);
+  std::uint64_t Work();
+  // Whether a statement runs or a transaction is open, or something has happened since the last
+  // call.
+  bool IsInUse();
+
+  CheckpointState& state_;
+  HealthWatch& watch_;
+  AlertNews& news_;
+  BackgroundCopier& copier_;
+  Registry& registry_;
+  Wakefulness wakefulness_;
+  std::atomic<bool> has_woken_{false};
+  std::atomic<bool> has_committed_{false};           // since IsInUse() has asked
+  std::atomic<std::uint64_t> no_wake_before_ns_{0};  // after the system gave no thread
+  // Of the task.
+  bool has_looked_ = false;
+  bool knows_log_ = false;
+  std::uint64_t statements_ = 0;  // at the last call of IsInUse()
+  Scheduler::Task task_;          // last, so that it goes first: it uses all of the above
+};
+
+}  // namespace walmanager

@@ -1,0 +1,35 @@
+#include "ext/database/shared_observer.h"
+
+#include <atomic>
+#include <mutex>
+
+#include "ext/system/registry.h"
+
+namespace walmanager {
+namespace {
+
+std::atomic<ObserverMaker> observer_maker{nullptr};
+
+}  // namespace
+
+void SetObserverMaker(ObserverMaker maker) { observer_maker.store(maker); }
+
+std::shared_ptr<SharedObserver> SharedObserver::OfThisProcess() {
+  Registry& registry = Registry::Get();
+  auto made = std::make_shared<SharedObserver>();
+  const MutexLock lock(registry.mutex);
+  if (auto known = registry.observer.lock()) return known;
+  registry.observer = made;
+  return made;
+}
+
+Result<std::vector<HealthObserver::Check>> SharedObserver::Read(Database& database) {
+  const ObserverMaker make = observer_maker.load();
+  if (!make) return Error{"there is no observer"};
+  if (!mutex_.try_lock()) return make()->Read(database);
+  const MutexLock lock(mutex_, std::adopt_lock);
+  if (!observer_) observer_ = make();
+  return observer_->Read(database);
+}
+
+}  // namespace walmanager

@@ -1,0 +1,29 @@
+// The one observer with which this process reads system_health of all its databases: it has a
+// private connection of SQLite's, whose tables and prepared statements take about a megabyte.
+//
+// Thread rules: any thread. A thread that finds the observer in use makes another one for the
+// moment: it may be a thread of the host's, and the first one may wait for a disk.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "ext/core/base/mutex.h"
+#include "ext/core/base/result.h"
+#include "ext/database/health_watch.h"
+
+namespace walmanager {
+
+class SharedObserver {
+ public:
+  // It goes when nothing refers to it any more.
+  static std::shared_ptr<SharedObserver> OfThisProcess();
+
+  Result<std::vector<HealthObserver::Check>> Read(Database& database);
+
+ private:
+  Mutex mutex_;  // held while it reads
+  std::unique_ptr<HealthObserver> observer_ GUARDED_BY(mutex_);
+};
+
+}  // namespace walmanager

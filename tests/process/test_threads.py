@@ -1,0 +1,237 @@
+"""Threads belong to the process: at most four however many databases it has open, and none while nothing happens."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import EXTENSION, connect, one
+from waiting import poll
+from workers import fast_path, integrity, worker  # noqa: F401 (fixtures among them)
+
+MANY = 40  # databases
+
+HERE = """
+def threads():
+    names = [open(f"/proc/self/task/{id}/comm").read().strip() for id in os.listdir("/proc/self/task")]
+    return names.count("walmanager")
+def grow_up():  # what a process does in its first second starts no thread but to copy
+    time.sleep(max(0, loaded + 1.1 - time.monotonic()))
+loaded = time.monotonic()
+"""
+
+DATABASES = """
+def made(i):
+    db = sqlite3.connect(f"{folder}/{i}.db", isolation_level=None, timeout=20, check_same_thread=False)
+    db.enable_load_extension(True)
+    db.load_extension(EXTENSION)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=OFF")
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
+    db.execute("SELECT wal_set('checkpoint_interval_ms', 1000)").fetchall()
+    return db
+"""
+
+
+def threads_of(process):
+    """How many the extension has there; asks the process nothing."""
+    count = 0
+    for task in os.listdir(f"/proc/{process.pid}/task"):
+        with open(f"/proc/{process.pid}/task/{task}/comm") as name:
+            count += name.read().strip() == "walmanager"
+    return count
+
+
+def cpu_seconds(process):
+    with open(f"/proc/{process.pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture
+def process(worker, fast_path):
+    made = worker(fast_path)
+    made.run(HERE)
+    return made
+
+
+def test_many_databases_have_at_most_four_threads_and_none_when_nothing_happens(worker, tmp_path):
+    process = worker()
+    process.run(f"folder = {str(tmp_path)!r}" + HERE + DATABASES)
+    process.run(f"databases = [made(i) for i in range({MANY})]")
+    process.run("""
+        grow_up()
+        most = 0
+        for n in range(20):
+            for db in databases: db.execute("INSERT INTO t(payload) VALUES (zeroblob(100))")
+            most = max(most, threads())
+    """)
+    last = time.monotonic()
+    assert 2 <= process.call("most") <= 4
+    # Until the logs are copied there is something to do, and then nothing for five seconds.
+    assert poll(lambda: threads_of(process), 0, 12) == 0
+    assert time.monotonic() - last < 12
+    before = cpu_seconds(process)
+    time.sleep(5)
+    assert cpu_seconds(process) - before <= 0.02
+    assert process.call("[one(db, 'SELECT count(*) FROM t') for db in databases]") == [20] * MANY
+    assert threads_of(process) in (1, 2, 3, 4)
+    assert process.call("[row['pending_frames'] for row in map(metrics, databases)]") == [0] * MANY
+    process.run("for db in databases: db.close()")
+    assert threads_of(process) == 0
+
+
+def test_a_process_in_its_first_second_has_no_thread_for_what_comes_later(process, fast_path):
+    process.run("""
+        for n in range(20): db.execute("INSERT INTO t(payload) VALUES (1)")
+        count = threads()
+        for n in range(1100): db.execute("INSERT INTO t(payload) VALUES (1)")
+        copies = threads()
+        early = time.monotonic() < loaded + 0.9
+    """)
+    if process.call("early"):
+        assert process.call("count") == 0
+        assert process.call("copies") == 1
+    process.run("grow_up(); db.execute('SELECT 1 FROM t').fetchone()")
+    assert poll(lambda: process.call("threads()"), 2) == 2
+
+
+def test_a_process_that_only_reads_looks_while_a_statement_is_open(worker, fast_path):
+    writer = worker(fast_path)
+    writer.run("for _ in range(10): db.execute('INSERT INTO t(payload) VALUES (1)')")
+    writer.run("db.execute(\"SELECT wal_set('sample_interval_ms', 50)\").fetchall()")
+    reader = worker(fast_path)
+    reader.run(HERE + "grow_up()")
+    reader.run("cursor = db.execute('SELECT id FROM t'); cursor.fetchone()")
+    assert threads_of(reader) == 1
+    time.sleep(1)  # the time in which no process asks
+    recent = "SELECT covers_ms FROM wal_history WHERE resolution_ms < 60000 ORDER BY at DESC LIMIT 10"
+    assert writer.call(f"max(row[0] for row in db.execute({recent!r}))") < 500
+    reader.run("cursor.close()")
+    assert poll(lambda: threads_of(reader), 0, 10) == 0
+
+
+def test_an_open_transaction_is_looked_at(process, fast_path):
+    process.run("grow_up()")
+    process.run("db.execute(\"SELECT wal_set('sample_interval_ms', 50)\").fetchall()")
+    process.run("db.execute('INSERT INTO t(payload) VALUES (1)'); db.execute('BEGIN')")
+    time.sleep(1.5)
+    assert threads_of(process) >= 1
+    longest = "one(db, 'SELECT max(covers_ms) FROM (SELECT covers_ms FROM wal_history ORDER BY at DESC LIMIT 10)')"
+    assert process.call(longest) < 1000
+    process.run("db.execute('COMMIT')")
+
+
+def test_the_sample_after_a_time_in_which_nothing_happened_covers_it(process, fast_path):
+    process.run("grow_up()")
+    process.run("db.execute(\"SELECT wal_set('sample_interval_ms', 20), wal_set('checkpoint_interval_ms', 100)\").fetchall()")
+    process.run("began = time.monotonic()\nfor n in range(30): db.execute('INSERT INTO t(payload) VALUES (1)'); time.sleep(0.01)")
+    time.sleep(3)
+    process.run("for n in range(30): db.execute('INSERT INTO t(payload) VALUES (1)'); time.sleep(0.01)")
+    process.run("took = (time.monotonic() - began) * 1000")
+    samples = "db.execute('SELECT commits, covers_ms FROM wal_history WHERE resolution_ms < 60000').fetchall()"
+    assert poll(lambda: sum(commits for commits, _ in process.call(samples)), 60) == 60
+    found = process.call(samples)
+    gaps = [(commits, covers) for commits, covers in found if covers > 2000]
+    assert len(gaps) == 1
+    assert gaps[0][0] <= 2, "what was done after it is in the samples that follow"
+    covered = sum(covers for _, covers in found)
+    assert covered >= process.call("took") - 100
+
+
+def test_a_setting_of_another_process_is_followed_at_the_next_statement(worker, fast_path):
+    process = worker(fast_path)
+    process.run(HERE + "for _ in range(3): db.execute('INSERT INTO t(payload) VALUES (1)')\ngrow_up()")
+    shell = worker(fast_path)
+    shell.call("one(db, \"SELECT wal_set('checkpoint_interval_ms', 100)\")")
+    time.sleep(0.5)
+    assert shell.call("metrics(db)['pending_frames']") > 0
+    process.run("db.execute('SELECT count(*) FROM t').fetchall()")
+    assert poll(lambda: shell.call("metrics(db)['pending_frames']"), 0) == 0
+
+
+# --- fork and exit
+
+def test_a_fork_while_many_databases_are_busy(worker, tmp_path):
+    process = worker()
+    process.run(f"folder = {str(tmp_path)!r}" + HERE + DATABASES)
+    process.run("""
+        databases = [made(i) for i in range(10)]
+        for db in databases: db.execute("SELECT wal_set('checkpoint_frames', 20), wal_set('sample_interval_ms', 10)").fetchall()
+        grow_up()
+        stop = threading.Event()
+        def write():
+            while not stop.is_set():
+                for db in databases: db.execute("INSERT INTO t(payload) VALUES (zeroblob(3000))")
+        writing = threading.Thread(target=write)
+        writing.start()
+        statuses = []
+        for i in range(20):
+            child = os.fork()
+            if child == 0:
+                try:
+                    assert threads() == 0
+                    own = made(100 + i)
+                    for _ in range(50): own.execute("INSERT INTO t(payload) VALUES (1)")
+                    own.close()
+                    os._exit(0)
+                except BaseException:
+                    os._exit(1)
+            statuses.append(os.waitpid(child, 0)[1])
+        stop.set()
+        writing.join()
+    """)
+    assert process.call("statuses") == [0] * 20
+    assert process.call("threads()") in (1, 2, 3, 4)
+    assert process.end() == 0
+    assert {integrity(tmp_path / f"{i}.db") for i in range(10)} == {"ok"}
+
+
+EXITS = """
+import os, sqlite3, sys, threading, time
+EXTENSION, folder, end = sys.argv[1:4]
+""" + DATABASES + """
+databases = [made(i) for i in range(10)]
+for db in databases: db.execute("SELECT wal_set('checkpoint_frames', 20), wal_set('sample_interval_ms', 10)").fetchall()
+deadline = time.monotonic() + 1.3
+while time.monotonic() < deadline:
+    for db in databases: db.execute("INSERT INTO t(payload) VALUES (zeroblob(3000))")
+if end == "closed":
+    for db in databases: db.close()
+if end == "at once": os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("end", ["left open", "closed", "at once"])
+def test_an_exit_while_many_databases_are_busy(tmp_path, end):
+    done = subprocess.run([sys.executable, "-c", EXITS, EXTENSION, str(tmp_path), end], text=True, capture_output=True,
+                          timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {integrity(tmp_path / f"{i}.db") for i in range(10)} == {"ok"}
+
+
+def test_threads_that_open_and_close_databases_at_once(worker, tmp_path):
+    """The last close of each database stops its tasks, and the last of all ends the threads."""
+    process = worker()
+    process.run(f"folder = {str(tmp_path)!r}" + HERE + DATABASES)
+    process.run("""
+        grow_up()
+        errors = []
+        def come_and_go(n):
+            try:
+                for i in range(15):
+                    db = made(n)
+                    for _ in range(30): db.execute("INSERT INTO t(payload) VALUES (1)")
+                    db.execute("DROP TABLE t")
+                    db.close()
+            except Exception as error:
+                errors.append(repr(error))
+        hosts = [threading.Thread(target=come_and_go, args=(n,)) for n in range(6)]
+        for host in hosts: host.start()
+        for host in hosts: host.join()
+    """)
+    assert process.call("errors") == []
+    assert threads_of(process) == 0
