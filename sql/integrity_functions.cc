@@ -122,7 +122,7 @@ Result<Value> WalIntegrityCheck(Connection& connection, const Arguments& argumen
   if (!status.ok()) return arguments.Prefixed(status.error());
   if (schema.value().database) {
     const auto control = schema.value().database->control();
-    KeepIntegrity(control->memory()->evidence,
+    KeepIntegrity(control->evidence(),
                   {UnixMs(), kind == "full", static_cast<std::int64_t>(findings.size()),
                    static_cast<std::int64_t>(MonotonicNs() - start),
                    findings.empty() ? "" : findings.front()});

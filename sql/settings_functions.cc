@@ -63,9 +63,9 @@ Result<Value> WalMetricsReset(Connection& connection, const Arguments& arguments
   if (all || what == "wal") {
     forgotten += control->region().ResetWalStatistics(UnixMs(), MonotonicNs());
   }
-  if (all || what == "queries") forgotten += QueryStatistics(control->memory()).Reset();
+  if (all || what == "queries") forgotten += QueryStatistics(control->space()).Reset();
   if (all || what == "history") forgotten += schema.value().database->ForgetHistory();
-  if (all || what == "alerts") forgotten += Alerts(control->memory()).Reset();
+  if (all || what == "alerts") forgotten += Alerts(control->space()).Reset();
   if (all || what == "connections") forgotten += control->ForgetConnections();
   return Value(forgotten);
 }

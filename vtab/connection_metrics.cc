@@ -34,7 +34,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
   for (const Schema& schema : databases.value()) {
     if (!schema.database) continue;
     const auto control = schema.database->control();
-    const QueryStatistics statistics(control->memory());
+    const QueryStatistics statistics(control->space());
     for (ConnectionEntry& entry : control->Connections()) {
       Row row;
       row.query = statistics.TextOf(entry.query_id);

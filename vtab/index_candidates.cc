@@ -39,7 +39,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
   connection.CapturePlans();
   auto rows = RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& all) {
     const auto control = schema.database->control();
-    const QueryStatistics statistics(control->memory());
+    const QueryStatistics statistics(control->space());
     auto queries = statistics.Read(/*with_plans=*/true);
     ForgetOldPlans(connection, schema, statistics, queries);
     for (IndexCandidate& index :

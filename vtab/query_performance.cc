@@ -22,7 +22,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
   if (Connection* host = source.host()) host->CapturePlans();
   auto rows = RowsOfEachDatabase<Row>(source, [](const Schema& schema, std::vector<Row>& all) {
     const auto control = schema.database->control();
-    for (QueryRow& query : QueryStatistics(control->memory()).Read(/*with_plans=*/true)) {
+    for (QueryRow& query : QueryStatistics(control->space()).Read(/*with_plans=*/true)) {
       all.push_back({schema.name, std::move(query)});
     }
   });

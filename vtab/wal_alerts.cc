@@ -17,7 +17,7 @@ struct Row {
 Result<std::vector<Row>> Read(TableSource& source) {
   auto rows = RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& all) {
     source.Watch(schema, Database::Watching::kSampleAndAlerts);
-    for (AlertEntry& alert : Alerts(schema.database->control()->memory()).Read()) {
+    for (AlertEntry& alert : Alerts(schema.database->control()->space()).Read()) {
       all.push_back({schema.name, std::move(alert)});
     }
   });

@@ -146,7 +146,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
     if (!schema.database) continue;
     row.file_system = FileSystemOf(schema.database->path());
     const auto control = schema.database->control();
-    layout::Evidence& evidence = control->memory()->evidence;
+    layout::Evidence& evidence = control->evidence();
     // Keep them for the health watch, which has no connection to ask.
     if (row.storage) {
       KeepStorage(evidence, *row.storage);

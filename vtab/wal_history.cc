@@ -15,7 +15,7 @@ struct Row {
 Result<std::vector<Row>> Read(TableSource& source) {
   return RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& rows) {
     source.Watch(schema, Database::Watching::kSample);
-    for (HistorySample& sample : History(schema.database->control()->memory()).Read()) {
+    for (HistorySample& sample : History(schema.database->control()->space()).Read()) {
       rows.push_back({schema.name, std::move(sample)});
     }
   });

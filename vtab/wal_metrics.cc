@@ -26,11 +26,12 @@ struct Row {
   std::int64_t optimized_ms = 0;
   CommitTotals commits;
   CheckpointTotals checkpoints;
-  std::int64_t processes = 0;
+  std::int64_t processes = 0, connections = 0, not_shown = 0;
   std::optional<std::int64_t> unmanaged;
   std::uint64_t evictions = 0;
   ReadPool::Figures pool;
-  std::optional<std::string> statistics_file, private_because, unguarded_because, strategy_error;
+  std::optional<std::string> statistics_file, private_because, incomplete_because,
+      unguarded_because, strategy_error;
   std::string inline_because;  // why no background thread may copy; empty: one may
   std::int64_t since_ms = 0;
 };
@@ -146,7 +147,13 @@ Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema 
   row.commits = control->region().ReadCommits(/*with_histogram=*/true);
   row.checkpoints = control->region().ReadCheckpointTotals();
   row.processes = control->CountProcesses();
-  row.evictions = QueryStatistics(control->memory()).evictions();
+  const auto connections = control->Connections();
+  row.connections = std::count_if(
+      connections.begin(), connections.end(),
+      [](const ConnectionEntry& entry) { return entry.role == ConnectionRole::kApplication; });
+  row.not_shown = control->connections_not_shown();
+  if (std::string why = control->growth_failed(); !why.empty()) row.incomplete_because = why;
+  row.evictions = QueryStatistics(control->space()).evictions();
   row.pool = ReadPool::Of(database)->figures();
   row.since_ms = static_cast<std::int64_t>(control->region().header().statistics_since_ms.load());
   if (control->shared()) row.statistics_file = control->path();
@@ -291,6 +298,9 @@ const Table& WalMetricsTable() {
           {"pool_utilization", kReal, "share of the time that connections of read_pool() in this process ran statements, 0 to 1. Near 1 together with pool_waits, read_pool_size is too small.", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.utilization ? Value(*r.pool.utilization) : Value(); }); }},
           {"inline_because", kText, "why no background thread copies frames; NULL if checkpointer is not inline", [](const Row& r) -> Value { return InlineBecause(r); }},
           {"checkpoints_application", kInteger, "checkpoints that the program itself has run with PRAGMA wal_checkpoint since statistics_since", [](const Row& r) -> Value { return ByOrigin(r, CheckpointOrigin::kApplication); }},
+          {"connections", kInteger, "connections of programs that have this database open with walmanager, in all processes, as far as connection_metrics shows them", [](const Row& r) -> Value { return Measured(r, [&] { return r.connections; }); }},
+          {"connections_not_shown", kInteger, "connections that found no place in connection_metrics: 4096 have one, or the control file could not grow", [](const Row& r) -> Value { return Measured(r, [&] { return r.not_shown; }); }},
+          {"incomplete_because", kText, "why the control file could not grow when this process last needed it to, so that some statements, connections, samples, alerts or checkpoints are not listed; NULL where it could", [](const Row& r) -> Value { return r.incomplete_because; }},
       });
   // clang-format on
   return kTable;

@@ -44,7 +44,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
   return RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& rows) {
     source.Watch(schema, Database::Watching::kSample);
     const auto control = schema.database->control();
-    const History history(control->memory());
+    const History history(control->space());
     for (const Period& period : kPeriods) {
       const std::int64_t to = now - period.ago_ms, from = to - period.length_ms;
       if (auto sample = history.Merge(from, to)) {

@@ -62,7 +62,7 @@ void ReadDatabase(TableSource& source, const Schema& schema, const std::vector<M
   seen.held = marks->held;
   seen.pids = marks->pids;
   seen.knows_pids = marks->knows_pids;
-  seen.some_are_hidden = connections.size() >= layout::kConnections;
+  seen.some_are_hidden = control->connections_not_shown() > 0;
   seen.guard_mark = schema.database->GuardMark();
   seen.checkpoint_runs = schema.database->CheckpointRuns();
   seen.own_pid = ThisProcess().pid;
@@ -76,7 +76,7 @@ void ReadDatabase(TableSource& source, const Schema& schema, const std::vector<M
         control->region().header().last_commit_ns.load(std::memory_order_relaxed);
   }
   seen.standing_still = StandingStill(*control, connections);
-  const QueryStatistics statistics(control->memory());
+  const QueryStatistics statistics(control->space());
   for (Reader& reader : AttributeReaders(seen, connections)) {
     Row row;
     row.schema = schema.name;

@@ -249,8 +249,7 @@ Result<CopyReport> Backup(Connection& connection, const Schema& schema, const st
   report.wal_growth_bytes = copying.growth.growth();
   report.duration_ns = MonotonicNs() - start;
   if (schema.database) {
-    KeepBackup(schema.database->control()->memory()->evidence,
-               {UnixMs(), report.bytes, report.path});
+    KeepBackup(schema.database->control()->evidence(), {UnixMs(), report.bytes, report.path});
   }
   return report;
 }

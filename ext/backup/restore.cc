@@ -211,7 +211,7 @@ Result<CopyReport> Restore(Connection& connection, const Schema& schema, const s
   // Results of checks are of the earlier content: forget them.
   IntegrityEvidence integrity;
   if (report.verified) integrity = {UnixMs(), false, 0, static_cast<std::int64_t>(check_ns), ""};
-  KeepIntegrity(schema.database->control()->memory()->evidence, integrity);
+  KeepIntegrity(schema.database->control()->evidence(), integrity);
   return report;
 }
 

@@ -25,11 +25,11 @@ std::int64_t LogBytes(const WalIndex& index) {
 }
 
 // Whether each connection of the application publishes its statements, and is in no statement and
-// in no transaction. Nothing is known of a connection with a displaced trace or none, nor of more
-// connections than the control file has room for. Connections of other roles write only within a
+// in no transaction. Nothing is known of a connection with a displaced trace or none, nor of one
+// that the control file does not show. Connections of other roles write only within a
 // statement of the application.
-bool IsQuiet(const std::vector<ConnectionEntry>& connections) {
-  return connections.size() < layout::kConnections &&
+bool IsQuiet(const ControlFile& current, const std::vector<ConnectionEntry>& connections) {
+  return current.connections_not_shown() == 0 &&
          std::all_of(connections.begin(), connections.end(), [](const ConnectionEntry& entry) {
            return entry.role != ConnectionRole::kApplication ||
                   (entry.trace == TraceState::kActive && entry.started_ns == 0 &&
@@ -53,13 +53,14 @@ std::optional<std::int64_t> LogShrinker::ShrinkInCommit(const WalIndex& index, s
 bool LogShrinker::IsDueWhileIdle(ControlFile& current, std::uint64_t now_ns) {
   if (now_ns < next_idle_step_ns()) return false;
   not_before_ns_ = now_ns + kRetryNs;
-  return IsQuiet(current.Connections()) && !readers_.OthersHaveItOpen() &&
+  return IsQuiet(current, current.Connections()) && !readers_.OthersHaveItOpen() &&
          !copied_frames_.owes_sync();
 }
 
 bool LogShrinker::IsAlone(ControlFile& current, std::vector<OwnedDb>& spares) {
   const std::vector<ConnectionEntry> connections = current.Connections();
-  return IsQuiet(connections) && EachIsManaged(connections, spares) && !readers_.OthersHaveItOpen();
+  return IsQuiet(current, connections) && EachIsManaged(connections, spares) &&
+         !readers_.OthersHaveItOpen();
 }
 
 bool LogShrinker::EachIsManaged(const std::vector<ConnectionEntry>& connections,

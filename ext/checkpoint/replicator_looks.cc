@@ -67,7 +67,7 @@ bool ReplicatorLooks::Look(ReplicatorWish wish, std::uint64_t now_ns, std::uint6
   // The replicator copies now what was prepared for a commit to finish.
   if (is_there()) region.SetPrepared({});
   if (changed) {
-    Alerts(current->memory())
+    Alerts(current->space())
         .RecordChange("replicator",
                       state == ReplicatorState::kGone
                           ? "a replicator's table " + std::string(kReplicatorTable) +

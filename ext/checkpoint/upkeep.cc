@@ -35,7 +35,7 @@ void Upkeep::CapturePlans(ControlFile& current) {
     wishes = std::exchange(wishes_, {});
   }
   if (wishes.empty()) return;
-  QueryStatistics statistics(current.memory());
+  QueryStatistics statistics(current.space());
   if (connections_.Open() != CheckpointConnections::Allowed::kYes) return;
   auto opened = connections_.OpenAnother();
   if (!opened.ok()) return;

@@ -282,7 +282,7 @@ void Connection::CapturePlans() {
   if (!main || !main->control) return;
   std::vector<PlanWish> again;
   for (const PlanWish& wish : events_.meter().TakePlanWishes()) {
-    QueryStatistics statistics(main->control->memory());
+    QueryStatistics statistics(main->control->space());
     const auto entry = statistics.Find(wish.id);
     const auto version = Query("PRAGMA main.schema_version");
     if (!entry || !version.ok() || !version.value()) continue;

@@ -273,7 +273,7 @@ void ConnectionEvents::KeepLayoutWish(const char* sql) {
   const char* schema = pragma->schema.c_str();
   const ManagedLog* log = logs_.Find(schema, sqlite3_db_filename(db_, schema));
   if (!log) return;
-  KeepLayout(log->database->control()->memory()->evidence,
+  KeepLayout(log->database->control()->evidence(),
              {pragma->page_size, pragma->auto_vacuum, std::nullopt});
 }
 

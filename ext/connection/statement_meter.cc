@@ -39,12 +39,12 @@ bool AnnouncesTwice() {
 
 void StatementMeter::Bind(std::shared_ptr<ControlFile> control, std::size_t slab) {
   if (control_ && control_ != control && !control_->shared() && control->shared()) {
-    QueryStatistics before(control_->memory()), after(control->memory());
+    QueryStatistics before(control_->space()), after(control->space());
     before.ReleaseHot(slab_);
     before.MoveTo(after, max_queries_);
   }
   control_ = std::move(control);
-  memory_ = control_->memory();
+  memory_ = control_->space();
   slab_ = slab;
   ++epoch_;
   // These point into the earlier control file, which may be gone.
@@ -408,7 +408,7 @@ void StatementMeter::ShowEnd(const Known& known, const Execution& execution) {
 void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::uint64_t stall_ns) {
   if (!ended_ || !control_) return;
   const std::int64_t unix_ms = UnixMsAt(ended_->last_start_ns);
-  QueryStatistics statistics(control.memory());
+  QueryStatistics statistics(control.space());
   if (&control == control_.get()) {
     // The statement's handle may be gone: a commit of the blob or backup interface has no
     // statement.

@@ -193,7 +193,7 @@ class StatementMeter {
   std::size_t active_ = 0;   // how many run
   std::uint32_t epoch_ = 0;
   bool started_reads_only_ = false;
-  layout::ControlFile* memory_ = nullptr;  // of control_
+  ControlSpace* memory_ = nullptr;  // of control_
   std::shared_ptr<ControlFile> control_;
   std::uint64_t next_look_ns_ = 0;
   std::int64_t unix_offset_ms_ = 0;

@@ -68,7 +68,7 @@ void CarryOver(ControlFile& before, ControlFile& after, bool set_in_private) {
   }
   // Evidence goes into any file, since private memory ends with the process.
   if (after.shared() && !before.shared()) {
-    TakeOverEvidence(before.memory()->evidence, after.memory()->evidence);
+    TakeOverEvidence(before.evidence(), after.evidence());
   }
   // Where the file was deleted, the end of the log is as the old file has it, so that the
   // background thread sees what is pending.
@@ -176,7 +176,7 @@ Status ControlOwner::ChangeSettings(bool make_file,
   if (Status status = current->region().WriteSettings(*stored); !status.ok()) return status;
   if (!current->shared()) set_in_private_.store(true, std::memory_order_relaxed);
   for (const SettingChange& changed : ChangesBetween(before, *stored)) {
-    Alerts(current->memory())
+    Alerts(current->space())
         .RecordChange(changed.what, changed.detail + ", by " + mark.by, mark.at_ms);
   }
   return Ok{};

@@ -81,7 +81,7 @@ std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
   const SettingValues values = database_.settings().Values();
   const std::int64_t sample_interval = values[Setting::kSampleIntervalMs];
   sample_interval_ns_ = static_cast<std::uint64_t>(sample_interval) * kMs;
-  History history(control->memory());
+  History history(control->space());
   // Reads the clock each time. A time from before a sample that another process takes meanwhile
   // would seem to be of another boot, and a sample would be due at once.
   const auto sample_due = [&] { return history.DueInNs(MonotonicNs(), sample_interval) == 0; };
@@ -101,7 +101,7 @@ std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
 bool HealthWatch::SampledLately() const {
   constexpr std::int64_t kLatelyMs = 60'000;
   const auto control = database_.control();
-  const auto last_ms = History(control->memory()).last_ms();
+  const auto last_ms = History(control->space()).last_ms();
   const std::int64_t now_ms = UnixMs();
   // A file that has just been made has the time of its making in this place.
   const auto made_ms =
@@ -122,13 +122,13 @@ std::int64_t HealthWatch::ForgetHistory() {
     if (MonotonicNs() > deadline) return 0;
     usleep(kRetryUs);
   }
-  const std::int64_t gone = History(control->memory()).Reset();
+  const std::int64_t gone = History(control->space()).Reset();
   control->EndSampler();
   return gone;
 }
 
 void HealthWatch::Sample(ControlFile& control, std::int64_t interval_ms) {
-  const QueryStatistics statistics(control.memory());
+  const QueryStatistics statistics(control.space());
   QueryTotals queries = statistics.ReadTotals();
   // Counters that are being moved are at neither place for a moment: read again.
   if (queries.calls < last_calls_) queries = statistics.ReadTotals();
@@ -136,7 +136,7 @@ void HealthWatch::Sample(ControlFile& control, std::int64_t interval_ms) {
   // Both clocks are read together, after the counters, since reading these takes a while.
   const std::uint64_t now = MonotonicNs();
   const std::int64_t unix_ms = UnixMs();
-  History(control.memory())
+  History(control.space())
       .Add(unix_ms, now, interval_ms, ReadTotals(control, std::move(queries)),
            ReadGauges(database_, control));
   control.WatchStatements(now);
@@ -157,7 +157,7 @@ std::vector<AlertEntry> HealthWatch::EvaluateAlerts(ControlFile& control, int ra
     readings.push_back(
         {check.name, check.status, check.value, check.warning_at, check.critical_at, check.detail});
   }
-  return Alerts(control.memory()).Evaluate(readings, UnixMs(), raise_after);
+  return Alerts(control.space()).Evaluate(readings, UnixMs(), raise_after);
 }
 
 }  // namespace walmanager

@@ -13,13 +13,20 @@
 #include "ext/system/byte_lock.h"
 #include "ext/system/control_memory.h"
 #include "ext/system/disk_room.h"
+#include "ext/system/errno_text.h"
 #include "ext/system/open_files.h"
 #include "ext/system/read_marks.h"
 
 namespace walmanager {
 namespace {
 
-constexpr auto kFileBytes = static_cast<std::int64_t>(layout::kFileBytes);
+constexpr auto kFirstBytes = static_cast<std::int64_t>(layout::kFirstBytes);
+
+// Whether a file is as long as a control file may be.
+bool HasBytesOfOne(const struct stat& status) {
+  return status.st_size >= kFirstBytes &&
+         status.st_size % static_cast<std::int64_t>(layout::kBlockBytes) == 0;
+}
 
 // Whether another part of this process has a descriptor of the file: a close would drop its locks.
 bool IsOpenElsewhere(const struct stat& file, int except = -1) {
@@ -48,10 +55,6 @@ std::string WhyNoControlFile(const struct stat& status) {
 }
 
 }  // namespace
-
-std::string ErrnoText(const std::string& failed, int error) {
-  return failed + ": " + strerror(error);
-}
 
 ControlDescriptor::ControlDescriptor(Registry& registry) : registry_(registry) {
   Entries one;
@@ -90,11 +93,12 @@ ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path
     // Its close here would drop the locks of another part of this process that has it open: as a
     // database under that name, or as a copy of this library with a registry of its own, whose
     // mapping no lock would show.
-    if ((before.st_size != kFileBytes || MayBeLockedHere(path)) && IsOpenElsewhere(before)) {
+    if ((!HasBytesOfOne(before) || MayBeLockedHere(path)) && IsOpenElsewhere(before)) {
       return {"another part of this process has the control file open"};
     }
-  } else if (std::string why = NoRoomBecause(database_path, kFileBytes, kFileBytes); !why.empty()) {
-    return {why, false, /*lacks_room=*/!LeavesReserve(database_path, kFileBytes)};
+  } else if (std::string why = NoRoomBecause(database_path, kFirstBytes, kFirstBytes);
+             !why.empty()) {
+    return {why, false, /*lacks_room=*/!LeavesReserve(database_path, kFirstBytes)};
   }
   const int create = exists ? 0 : O_CREAT | O_EXCL;
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | create,

@@ -20,9 +20,6 @@ namespace walmanager {
 
 class ControlFile;
 
-// `failed` names the object and what could not be done with it; the system's reason follows.
-std::string ErrnoText(const std::string& failed, int error);
-
 class ControlDescriptor {
  public:
   // Throws bad_alloc. After that no entry in the registry needs memory.

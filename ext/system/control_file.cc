@@ -15,6 +15,7 @@
 #include "ext/system/byte_lock.h"
 #include "ext/system/clock.h"
 #include "ext/system/control_descriptor.h"
+#include "ext/system/errno_text.h"
 #include "ext/system/registry.h"
 
 namespace walmanager {
@@ -118,7 +119,7 @@ std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path,
     if (!file->being_made_ || MonotonicNs() >= deadline) break;
     usleep(kPollMicroseconds);
   }
-  file->memory_ = PrivateControlMemory();
+  file->memory_ = MappedControl::Private();
   if (!file->memory_) return nullptr;
   file->region_ = ControlRegion(file->memory_.get());
   file->region_.Initialize({}, UnixMs(), MonotonicNs());
@@ -205,32 +206,69 @@ bool ControlFile::StillThere() const {
   return key_ == Registry::FileKey(at_path.st_dev, at_path.st_ino);
 }
 
+bool ControlFile::TryOwn(std::size_t slab) {
+  // The lock is the truth: it is free only where no live process owns the slab.
+  return !owned_[slab] && memory_->MakeSlab(slab) &&
+         (fd_ < 0 || SetByteLock(fd_, ByteLock::kExclusive, SlabByte(slab)));
+}
+
+std::size_t ControlFile::FindSlab() {
+  memory_->Follow();
+  const std::size_t used = memory_->slabs();
+  // First those that name no owner: asking for the lock of each that another process has would take
+  // a system call.
+  for (std::size_t i = lowest_free_; i < used; ++i) {
+    if (memory_->slab(i).owner.load(std::memory_order_relaxed) == 0 && TryOwn(i)) return i;
+  }
+  // Then, before the file grows, those of processes that were killed.
+  if (used < layout::kConnections && memory_->HasSlab(used) && TryOwn(used)) return used;
+  for (std::size_t i = lowest_free_; i < used; ++i) {
+    if (TryOwn(i)) return i;
+  }
+  for (std::size_t i = used; i < layout::kConnections && memory_->MakeSlab(i); ++i) {
+    if (TryOwn(i)) return i;
+  }
+  return layout::kConnections;
+}
+
 std::size_t ControlFile::ClaimSlab() {
   const MutexLock lock(slab_mutex_);
   layout::Header& header = region_.header();
-  for (std::size_t i = 0; i < layout::kConnections; ++i) {
-    // The lock is the truth: it is free only where no live process owns the slab.
-    if (owned_[i]) continue;
-    if (fd_ >= 0 && !SetByteLock(fd_, ByteLock::kExclusive, SlabByte(i))) continue;
-    owned_[i] = true;
-    layout::ConnectionSlab& slab = region_.slab(i);
-    slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
-    slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
-    slab.pid_namespace.store(ThisProcess().pid_namespace, std::memory_order_relaxed);
-    ClearConnection(slab.info);
-    // Of an owner that was killed, which in private memory none was.
-    if (fd_ >= 0) QueryStatistics(memory_.get()).ReleaseHot(i);
-    std::uint64_t used = header.slabs_used.load(std::memory_order_relaxed);
-    while (used < i + 1 && !header.slabs_used.compare_exchange_weak(used, i + 1)) {
-    }
-    return i;
+  const std::size_t i = FindSlab();
+  if (i >= kSharedSlab) {
+    header.connections_not_shown.fetch_add(1, std::memory_order_relaxed);
+    return kSharedSlab;
   }
-  return kSharedSlab;
+  owned_[i] = true;
+  while (lowest_free_ < owned_.size() && owned_[lowest_free_]) ++lowest_free_;
+  layout::ConnectionSlab& slab = region_.slab(i);
+  slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
+  slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
+  slab.pid_namespace.store(ThisProcess().pid_namespace, std::memory_order_relaxed);
+  ClearConnection(slab.info);
+  // Of an owner that was killed, which in private memory none was.
+  if (fd_ >= 0) QueryStatistics(memory_.get()).ReleaseHot(i);
+  std::uint64_t used = header.slabs_used.load(std::memory_order_relaxed);
+  while (used < i + 1 && !header.slabs_used.compare_exchange_weak(used, i + 1)) {
+  }
+  return i;
+}
+
+std::int64_t ControlFile::connections_not_shown() const {
+  const std::uint64_t count =
+      memory_->file()->header.connections_not_shown.load(std::memory_order_relaxed);
+  constexpr std::uint64_t kMost = 1'000'000;  // a torn count is none
+  return count > kMost ? 0 : static_cast<std::int64_t>(count);
 }
 
 void ControlFile::ReleaseSlab(std::size_t slab) {
-  if (slab >= kSharedSlab) return;
   const MutexLock lock(slab_mutex_);
+  if (slab >= kSharedSlab) {
+    if (connections_not_shown() > 0) {
+      region_.header().connections_not_shown.fetch_sub(1, std::memory_order_relaxed);
+    }
+    return;
+  }
   QueryStatistics(memory_.get()).ReleaseHot(slab);
   region_.slab(slab).info.id.store(0, std::memory_order_relaxed);
   region_.slab(slab).owner.store(0, std::memory_order_relaxed);
@@ -243,6 +281,7 @@ void ControlFile::ReleaseSlab(std::size_t slab) {
     (heir_ ? heir_->region_ : region_).TakeOverLeft(region_, slab, with_frames);
   }
   owned_[slab] = false;
+  lowest_free_ = std::min(lowest_free_, slab);
 }
 
 std::int64_t ControlFile::CountProcesses() const {
@@ -310,10 +349,10 @@ std::int64_t ControlFile::ForgetConnections() {
 template <typename Each>
 void ControlFile::EachOwnedSlab(Each each) const {
   const MutexLock lock(slab_mutex_);
-  const std::uint64_t used = std::min<std::uint64_t>(
-      memory_->header.slabs_used.load(std::memory_order_relaxed), layout::kConnections);
+  memory_->Follow();
+  const std::size_t used = memory_->slabs();
   for (std::size_t i = 0; i < used; ++i) {
-    layout::ConnectionSlab& slab = memory_->slabs[i];
+    layout::ConnectionSlab& slab = memory_->slab(i);
     if (slab.owner.load(std::memory_order_relaxed) == 0) continue;
     // Held by this process, or by another that is alive.
     if (owned_[i]) {

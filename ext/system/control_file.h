@@ -47,7 +47,10 @@ class ControlFile {
 
   ControlRegion& region() { return region_; }
   // For those parts of it that have a class of their own.
-  layout::ControlFile* memory() { return memory_.get(); }
+  ControlSpace* space() { return memory_.get(); }
+  layout::Evidence& evidence() { return memory_->file()->evidence; }
+  // Why a part of the file could not be appended when it was wanted last; empty where it could.
+  std::string growth_failed() const { return memory_->growth_failed(); }
   bool shared() const { return fd_ >= 0; }
   const std::string& path() const { return path_; }
   // Why the memory is private; empty where it is not.
@@ -72,9 +75,12 @@ class ControlFile {
   // Whether the mapped file is still the one at its path. A stat; true for private memory.
   bool StillThere() const;
 
-  // A slab that this process alone writes, until ReleaseSlab; the shared one where all are taken.
-  // It describes no connection yet.
+  // A slab that this process alone writes, until ReleaseSlab; the shared one where all are taken,
+  // or the file cannot grow. It describes no connection yet.
   std::size_t ClaimSlab();
+  // Connections of all processes that found no slab of their own; of those of a killed process some
+  // may be counted until no process has the file open.
+  std::int64_t connections_not_shown() const;
   void ReleaseSlab(std::size_t slab);
   // Processes with at least one connection in this file; 1 for private memory.
   std::int64_t CountProcesses() const;
@@ -124,6 +130,9 @@ class ControlFile {
  private:
   ControlFile(std::string path, const FileId& database);
   static void Close(ControlFile* file);
+  bool TryOwn(std::size_t slab) REQUIRES(slab_mutex_);
+  // The first slab that can be had; kConnections where there is none.
+  std::size_t FindSlab() REQUIRES(slab_mutex_);
   // The next two functions run before any other thread knows the object, so they take none of its
   // locks and are not checked for them. Attach() returns the object that this process has of the
   // file.
@@ -143,7 +152,7 @@ class ControlFile {
   // Of a file that cannot be had yet: with these private memory begins.
   std::optional<StoredSettings> begins_with_;
   // Constant once the object is known to others.
-  ControlMemory memory_;
+  std::unique_ptr<MappedControl> memory_;
   int fd_ = -1;
   Registry::FileKey key_;  // of the file
   bool made_here_ = false;
@@ -158,7 +167,8 @@ class ControlFile {
   mutable Mutex slab_mutex_;
   std::shared_ptr<ControlFile> heir_ GUARDED_BY(slab_mutex_);  // of private memory
   std::atomic<bool> frames_go_along_{false};
-  std::vector<bool> owned_ GUARDED_BY(slab_mutex_);  // slabs of this process
+  std::vector<bool> owned_ GUARDED_BY(slab_mutex_);      // slabs of this process
+  std::size_t lowest_free_ GUARDED_BY(slab_mutex_) = 0;  // all before it are owned_
 };
 
 }  // namespace walmanager

@@ -3,44 +3,34 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <utility>
 
+#include "ext/core/control/section_table.h"
 #include "ext/system/byte_lock.h"
 #include "ext/system/clock.h"
-#include "ext/system/control_descriptor.h"
 #include "ext/system/disk_room.h"
+#include "ext/system/errno_text.h"
+#include "ext/system/old_settings.h"
 #include "ext/system/size_signal.h"
+#include "ext/system/write_zeros.h"
 
 namespace walmanager {
 namespace {
 
-constexpr auto kFileBytes = static_cast<std::int64_t>(layout::kFileBytes);
+constexpr auto kFirstBytes = static_cast<std::int64_t>(layout::kFirstBytes);
 constexpr std::int64_t kBlock = 512;  // of st_blocks
 
-// Writes zeros to a part of the file, so that no later store there can find the disk full (that
-// would be a SIGBUS).
-bool WriteZeros(int fd, std::int64_t from, std::int64_t to) {
-  static const char zeros[64 * 1024] = {};
-  while (from < to) {
-    const std::int64_t chunk = std::min<std::int64_t>(sizeof zeros, to - from);
-    const ssize_t wrote = pwrite(fd, zeros, static_cast<std::size_t>(chunk), from);
-    if (wrote <= 0) {
-      if (wrote < 0 && errno == EINTR) continue;
-      if (wrote == 0) errno = ENOSPC;
-      return false;
-    }
-    from += wrote;
-  }
-  return true;
-}
-
-// Whether the file has nothing but zeros, because its maker was killed; false for a longer file.
+// Whether all of the file is zeros, as one is whose maker was killed; also a maker of an older
+// version, whose files were longer. Never true of a longer one.
 bool IsUnfinished(int fd, std::int64_t bytes) {
-  if (bytes > kFileBytes) return false;
+  constexpr std::int64_t kLongest = 16 << 20;
+  if (bytes > kLongest) return false;
   char content[4096];
   for (std::int64_t at = 0; at < bytes;) {
     const ssize_t got = pread(fd, content, sizeof content, at);
@@ -50,14 +40,15 @@ bool IsUnfinished(int fd, std::int64_t bytes) {
   return true;
 }
 
-// The parts of the file that have no place on the disk, as a copy of it may leave them.
+// The parts of the first `bytes` of the file that have no place on the disk, as a copy of it may
+// leave them.
 template <typename Each>
-bool EachHole(int fd, Each each) {
-  for (off_t at = 0; at < kFileBytes;) {
+bool EachHole(int fd, std::int64_t bytes, Each each) {
+  for (off_t at = 0; at < bytes;) {
     const off_t hole = lseek(fd, at, SEEK_HOLE);
-    if (hole < 0 || hole >= kFileBytes) return true;
+    if (hole < 0 || hole >= bytes) return true;
     const off_t data = lseek(fd, hole, SEEK_DATA);
-    at = data < 0 ? kFileBytes : std::min<off_t>(data, kFileBytes);
+    at = data < 0 ? bytes : std::min<off_t>(data, bytes);
     // Another process may have filled the hole between the two looks.
     if (at > hole && !each(hole, at)) return false;
   }
@@ -73,23 +64,18 @@ bool KeepsZerosAsHoles(int fd) {
 
 // Empty, or why the holes cannot be filled. `alone`: no other process has the file mapped; else
 // what is there must not be written.
-std::string FillHoles(int fd, const std::string& path, const struct stat& status, bool alone) {
-  const std::int64_t missing = kFileBytes - status.st_blocks * kBlock;
+std::string FillHoles(int fd, const std::string& path, const struct stat& status,
+                      std::int64_t bytes, bool alone) {
+  const std::int64_t missing = bytes - status.st_blocks * kBlock;
   if (missing <= 0 || KeepsZerosAsHoles(fd)) return "";
   bool has_holes = false;
-  EachHole(fd, [&](off_t, off_t) { return !(has_holes = true); });
+  EachHole(fd, bytes, [&](off_t, off_t) { return !(has_holes = true); });
   if (!has_holes) return "";
-  if (std::string why = NoRoomBecause(path, missing, kFileBytes); !why.empty()) return why;
-  const bool filled = EachHole(fd, [&](off_t from, off_t to) {
+  if (std::string why = NoRoomBecause(path, missing, bytes); !why.empty()) return why;
+  const bool filled = EachHole(fd, bytes, [&](off_t from, off_t to) {
     return alone ? WriteZeros(fd, from, to) : fallocate(fd, 0, from, to - from) == 0;
   });
   return filled ? "" : ErrnoText("the holes of the control file cannot be filled", errno);
-}
-
-ControlMemory Map(int fd) {
-  const int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-  void* memory = mmap(nullptr, layout::kFileBytes, PROT_READ | PROT_WRITE, flags, fd, 0);
-  return ControlMemory(memory == MAP_FAILED ? nullptr : static_cast<layout::ControlFile*>(memory));
 }
 
 // Gives the file the owner and permissions that the database has now. Empty, or why the file cannot
@@ -117,50 +103,90 @@ std::string FollowDatabase(int fd, const struct stat& status, const struct stat&
 // What the file holds, as far as its first bytes tell.
 struct Content {
   bool empty = false;
-  bool is_control_file = false;  // it begins as a control file, however far it goes
+  bool is_control_file = false;  // it begins as a control file of any layout, however far it goes
   bool current = false;          // and has the layout of this version
+  bool is_damaged = false;       // but its table of sections cannot be true, or it was cut short
+  std::uint64_t layout_number = 0;
+  std::int64_t bytes = kFirstBytes;  // of the first part and the sections that this version knows
+  bool has_unknown_sections = false;
 };
 
+bool BeginsWith(const layout::Header& header, ssize_t got, const char (&magic)[16]) {
+  constexpr ssize_t kName = 10;
+  return got >= kName &&
+         memcmp(header.magic, magic,
+                std::min<std::size_t>(static_cast<std::size_t>(got), sizeof header.magic)) == 0;
+}
+
 Content ReadContent(int fd, const struct stat& status) {
-  layout::Header header{};
-  const ssize_t got = pread(fd, &header, sizeof header, 0);
+  struct Beginning {
+    layout::Header header;
+    layout::SectionTable sections;
+  };
+  static_assert(offsetof(Beginning, sections) == offsetof(layout::ControlFile, sections));
+  Beginning beginning{};
+  const ssize_t got = pread(fd, &beginning, sizeof beginning, 0);
+  const layout::Header& header = beginning.header;
   Content content;
   content.empty = status.st_size == 0;
+  const bool has_new_name = BeginsWith(header, got, layout::kMagic);
   // Cut short it still is one, as far as it goes.
-  constexpr ssize_t kName = 10;
-  content.is_control_file =
-      got >= kName &&
-      memcmp(header.magic, layout::kMagic,
-             std::min<std::size_t>(static_cast<std::size_t>(got), sizeof header.magic)) == 0;
-  content.current = content.is_control_file && header.layout_number == layout::kLayoutNumber;
+  content.is_control_file = has_new_name || BeginsWith(header, got, layout::kOldMagic);
+  content.layout_number = header.layout_number;
+  if (!has_new_name || header.layout_number != layout::kLayoutNumber) return content;
+  content.current = true;
+  content.is_damaged = IsDamaged(beginning.sections, static_cast<std::uint64_t>(status.st_size));
+  if (const auto end = EndOfSections(beginning.sections)) {
+    content.bytes = static_cast<std::int64_t>(*end);
+  } else {
+    content.is_damaged = true;
+  }
+  content.has_unknown_sections = HasUnknownSections(beginning.sections);
   return content;
 }
 
+// The settings in a file that is to be made anew: of an older layout, or cut short behind them.
+std::optional<StoredSettings> SettingsToKeep(int fd, const Content& content) {
+  if (!content.is_control_file) return std::nullopt;
+  const auto copy = MappedControl::Private();
+  if (!copy) return std::nullopt;
+  layout::ControlFile* const file = copy->file();
+  if (content.layout_number == layout::kLayoutNumber) {
+    if (pread(fd, file, layout::kFirstBytes, 0) < static_cast<ssize_t>(sizeof(layout::Header)))
+      return std::nullopt;
+    return ControlRegion(copy.get()).ReadSettings();
+  }
+  return ReadOldSettings(fd, content.layout_number);
+}
+
 // Makes the file whole, with all of it on the disk. `fits`: its content is kept.
-std::string MakeWhole(int fd, const std::string& path, const struct stat& status, bool fits,
-                      bool alone, bool* lacks_room) {
-  const std::int64_t missing = kFileBytes - status.st_blocks * kBlock;
+std::string MakeWhole(int fd, const std::string& path, const struct stat& status,
+                      const Content& content, bool fits, bool alone, bool* lacks_room) {
+  const std::int64_t bytes = fits ? content.bytes : kFirstBytes;
+  const std::int64_t missing = bytes - status.st_blocks * kBlock;
   std::string why =
-      fits ? FillHoles(fd, path, status, alone) : NoRoomBecause(path, missing, kFileBytes);
+      fits ? FillHoles(fd, path, status, bytes, alone) : NoRoomBecause(path, missing, bytes);
   if (!why.empty()) {
     *lacks_room = !LeavesReserve(path, missing);
     return why;
   }
   if (fits) {
-    const bool longer = status.st_size > kFileBytes;
-    return longer && ftruncate(fd, kFileBytes) != 0
+    // What a process left that was killed while it appended a section.
+    const bool longer = alone && status.st_size > bytes && !content.has_unknown_sections;
+    return longer && ftruncate(fd, bytes) != 0
                ? ErrnoText("the control file cannot be cut to its size", errno)
                : "";
   }
-  if (ftruncate(fd, 0) == 0 && WriteZeros(fd, 0, kFileBytes)) return "";
+  if (ftruncate(fd, 0) == 0 && WriteZeros(fd, 0, kFirstBytes)) return "";
   *lacks_room = errno == ENOSPC || errno == EDQUOT;
   why = ErrnoText("the control file cannot be written", errno);
   return ftruncate(fd, 0) == 0 ? why : why + ", and it could not be truncated";
 }
 
 // Makes the mapped file fit for this database and boot. Empty, or why it cannot.
-std::string Adopt(ControlRegion region, layout::ControlFile* memory, bool kept, bool alone,
+std::string Adopt(MappedControl& memory, bool kept, bool alone,
                   const ControlRegion::Identity& identity, bool* made_here) {
+  ControlRegion region(&memory);
   using Fit = ControlRegion::Fit;
   const Fit fit = region.Check(identity);
   if (fit == Fit::kForeign || fit == Fit::kOtherLayout)
@@ -171,7 +197,8 @@ std::string Adopt(ControlRegion region, layout::ControlFile* memory, bool kept, 
                : "the control file is unfinished or of another boot, and in use";
   }
   if (fit == Fit::kUnfinished) {
-    if (kept) memset(static_cast<void*>(memory), 0, layout::kFileBytes);  // else just written
+    if (kept)
+      memset(static_cast<void*>(memory.file()), 0, layout::kFirstBytes);  // else just written
     region.Initialize(identity, UnixMs(), MonotonicNs());
     *made_here = true;
   } else if (fit != Fit::kFits) {
@@ -181,13 +208,18 @@ std::string Adopt(ControlRegion region, layout::ControlFile* memory, bool kept, 
   return "";
 }
 
-}  // namespace
-
-void UnmapControlMemory::operator()(layout::ControlFile* memory) const {
-  munmap(static_cast<void*>(memory), layout::kFileBytes);
+// Why a file that other processes use cannot be used here.
+std::string WhyOfNoUse(int fd, const Content& content) {
+  if (content.current) return "the control file is truncated or damaged, and in use";
+  const auto holder = OtherHolderOfByte(fd, layout::kLockAttached);
+  const std::string process =
+      holder && *holder > 0 ? "process " + std::to_string(*holder) : std::string("another process");
+  return process + " uses the control file with another version of walmanager (layout " +
+         std::to_string(content.layout_number) + ", here " + std::to_string(layout::kLayoutNumber) +
+         ")";
 }
 
-ControlMemory PrivateControlMemory() { return Map(-1); }
+}  // namespace
 
 TakenOver TakeOverControlFile(int fd, const std::string& database_path, const struct stat& database,
                               bool make, const ControlRegion::Identity& identity) {
@@ -210,19 +242,23 @@ TakenOver TakeOverControlFile(int fd, const std::string& database_path, const st
     return fail("the file at the place of the control file is not a control file of walmanager");
   }
   if (content.empty && !make) return fail("the control file is empty");
-  const bool fits =
-      content.current && (status.st_size == kFileBytes || (status.st_size > kFileBytes && alone));
-  if (!fits && !alone)
-    return fail("the control file is of another layout or truncated, and in use");
+  const bool fits = content.current && !content.is_damaged && status.st_size >= content.bytes;
+  if (!fits && !alone) return fail(WhyOfNoUse(fd, content));
   std::string why = FollowDatabase(fd, status, database, content.empty);
   if (!why.empty()) return fail(std::move(why));
   const NoSizeSignal no_signal;
-  why = MakeWhole(fd, database_path, status, fits, alone, &taken.lacks_room);
+  const auto settings = fits ? std::nullopt : SettingsToKeep(fd, content);
+  why = MakeWhole(fd, database_path, status, content, fits, alone, &taken.lacks_room);
   if (!why.empty()) return fail(std::move(why));
-  ControlMemory mapped = Map(fd);
+  auto mapped = MappedControl::Shared(fd, database_path);
   if (!mapped) return fail(ErrnoText("the control file cannot be mapped", errno));
-  why = Adopt(ControlRegion(mapped.get()), mapped.get(), fits, alone, identity, &taken.made_here);
+  why = Adopt(*mapped, fits, alone, identity, &taken.made_here);
   if (!why.empty()) return fail(std::move(why));
+  if (settings && settings->generation > 0) {
+    (void)ControlRegion(mapped.get()).WriteSettings(*settings);
+    taken.made_here = false;
+  }
+  mapped->Follow();
   SetByteLock(fd, ByteLock::kShared, layout::kLockAttached);
   taken.memory = std::move(mapped);
   return taken;

@@ -13,13 +13,9 @@
 #include <string>
 
 #include "ext/core/control/control_region.h"
+#include "ext/system/mapped_control.h"
 
 namespace walmanager {
-
-struct UnmapControlMemory {
-  void operator()(layout::ControlFile* memory) const;
-};
-using ControlMemory = std::unique_ptr<layout::ControlFile, UnmapControlMemory>;
 
 inline constexpr char kOtherDatabaseInUse[] =
     "the control file belongs to another database and is in use";
@@ -27,11 +23,8 @@ inline constexpr char kOtherDatabaseInUse[] =
 inline constexpr char kNotMadeYet[] =
     "the first commit to the log or the first setting makes the control file";
 
-// Zeros; nullptr without memory.
-ControlMemory PrivateControlMemory();
-
 struct TakenOver {
-  ControlMemory memory;  // nullptr: `reason` says why
+  std::unique_ptr<MappedControl> memory;  // nullptr: `reason` says why
   std::string reason;
   bool made_here = false;   // it was empty, or of no use
   bool lacks_room = false;  // there is no room for it on the disk, or only the reserve

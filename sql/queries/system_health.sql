@@ -120,10 +120,13 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   FROM asking e
   UNION ALL
   SELECT schema, 'statistics_file', 'configuration', NULL, NULL, 0,
-         CASE WHEN statistics_file IS NOT NULL OR private_because LIKE 'WALMANAGER_FILE%'
+         CASE WHEN incomplete_because IS NOT NULL THEN 'warning'
+              WHEN statistics_file IS NOT NULL OR private_because LIKE 'WALMANAGER_FILE%'
                    OR private_because LIKE 'the first commit%' OR private_because LIKE 'this connection is read-only%' THEN 'ok' ELSE 'warning' END,
-         iif(statistics_file IS NOT NULL, 'shared by ' || processes || iif(processes = 1, ' process', ' processes'), 'statistics and settings are private to this process: ' || private_because),
-         CASE WHEN statistics_file IS NULL AND private_because NOT LIKE 'WALMANAGER_FILE%' AND private_because NOT LIKE 'the first commit%' AND private_because NOT LIKE 'this connection is read-only%'
+         iif(incomplete_because IS NOT NULL, 'the control file cannot grow: ' || incomplete_because,
+         iif(statistics_file IS NOT NULL, 'shared by ' || processes || iif(processes = 1, ' process', ' processes'), 'statistics and settings are private to this process: ' || private_because)),
+         CASE WHEN incomplete_because IS NOT NULL THEN 'give the file ' || file || '-walmanager room to grow'
+              WHEN statistics_file IS NULL AND private_because NOT LIKE 'WALMANAGER_FILE%' AND private_because NOT LIKE 'the first commit%' AND private_because NOT LIKE 'this connection is read-only%'
               THEN 'make it possible for the file ' || file || '-walmanager to be written' END
   FROM log
   UNION ALL

@@ -105,7 +105,7 @@ TEST_F(ControlOwnerTest, AChangeMakesTheFileAndIsAnAlert) {
   ASSERT_TRUE(SetCheckpointFrames(/*make_file=*/true, 17).ok());
   EXPECT_TRUE(file()->shared());
   EXPECT_EQ(InForce(), 17);
-  const auto alerts = Alerts(file()->memory()).Read();
+  const auto alerts = Alerts(file()->space()).Read();
   ASSERT_EQ(alerts.size(), 1u);
   EXPECT_EQ(alerts[0].check, "setting");
   EXPECT_EQ(alerts[0].status, AlertStatus::kChanged);
@@ -126,7 +126,7 @@ TEST_F(ControlOwnerTest, AChangeThatFailsChangesNothing) {
   EXPECT_EQ(status.error().message, "no");
   EXPECT_EQ(InForce(), 17);
   EXPECT_EQ(file()->region().settings_generation(), generation);
-  EXPECT_EQ(Alerts(file()->memory()).Read().size(), 1u);
+  EXPECT_EQ(Alerts(file()->space()).Read().size(), 1u);
 }
 
 TEST_F(ControlOwnerTest, BeforeTheLastCloseItLooksOnlyForAFileThatWasAskedFor) {

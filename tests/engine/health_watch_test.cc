@@ -53,7 +53,7 @@ class HealthWatchTest : public testing::Test {
   }
   // The evaluation before was so long ago that the next one is due.
   void LetAnHourPass() { Put(control_->region().engine().evaluated_ns, 0); }
-  std::size_t Samples() { return History(control_->memory()).Read().size(); }
+  std::size_t Samples() { return History(control_->space()).Read().size(); }
   bool TakeASample() {
     Set(Setting::kSampleIntervalMs, 10);
     const bool taken = WaitUntil([&] {
@@ -107,7 +107,7 @@ TEST_F(HealthWatchTest, ASampleHasWhatWasCounted) {
   control_->region().RecordCommit(slab, commit);
   control_->ReleaseSlab(slab);
   ASSERT_TRUE(TakeASample());
-  const auto samples = History(control_->memory()).Read();
+  const auto samples = History(control_->space()).Read();
   EXPECT_EQ(samples[0].counters.commits, 1u);
   EXPECT_EQ(samples[0].counters.frames_written, 3u);
   ASSERT_TRUE(samples[0].wal_bytes);

@@ -34,7 +34,7 @@ class UpkeepTest : public CheckpointParts {
   }
 
   std::shared_ptr<ControlFile> file_ = MakeControl(database_)->Get();
-  QueryStatistics statistics_{file_->memory()};
+  QueryStatistics statistics_{file_->space()};
   Upkeep upkeep_{connections_};
 };
 

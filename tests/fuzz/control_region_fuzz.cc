@@ -28,9 +28,16 @@ void Require(bool condition) {
   if (!condition) std::abort();
 }
 
-layout::ControlFile* Memory() {
-  static void* const memory = std::aligned_alloc(4096, layout::kFileBytes);
-  return static_cast<layout::ControlFile*>(memory);
+constexpr std::size_t kBytes = sizeof(layout::ControlFile);
+
+void* NewMemory() {
+  void* const memory = std::aligned_alloc(alignof(layout::ControlFile), kBytes);
+  return std::memset(memory, 0, kBytes);
+}
+
+walmanager::WholeControlSpace& Space() {
+  static walmanager::WholeControlSpace space(static_cast<layout::ControlFile*>(NewMemory()));
+  return space;
 }
 
 walmanager::HistoryTotals TotalsAt(std::int64_t n) {
@@ -50,10 +57,10 @@ const Alerts::Reading kReadings[] = {
 // A good file, made once and copied from.
 const void* GoodFile() {
   static const void* const good = [] {
-    void* memory = std::aligned_alloc(4096, layout::kFileBytes);
-    std::memset(memory, 0, layout::kFileBytes);
-    ControlRegion region(static_cast<layout::ControlFile*>(memory));
-    region.Initialize({7, 42, "boot"}, 1, 2);
+    void* memory = NewMemory();
+    walmanager::WholeControlSpace space(static_cast<layout::ControlFile*>(memory));
+    ControlRegion region(&space);
+    region.Initialize({{7, 42, 0, 0}, "boot"}, 1, 2);
     walmanager::StoredSettings settings;
     settings.Set(walmanager::SettingSpecs()[1], 64, {"ann", 1});
     walmanager::Rule rule;
@@ -65,7 +72,7 @@ const void* GoodFile() {
     region.header().slabs_used = 2;
     region.RecordCommit(0, {5, 1'000, 1});
     for (int i = 0; i < 3; ++i) region.RecordCheckpoint({}, 1);
-    QueryStatistics statistics(static_cast<layout::ControlFile*>(memory));
+    QueryStatistics statistics(&space);
     for (const char* sql : {"SELECT 1", "SELECT a FROM t", "COMMIT"}) {
       const auto query = walmanager::Normalize(sql, 100);
       const auto entry = statistics.FindOrMake(query, 1, 1000);
@@ -75,21 +82,17 @@ const void* GoodFile() {
       statistics.Add(*statistics.ClaimHot(0, *entry, query.id), execution);
       statistics.SetPlan(*entry, query.id, "SCAN t", 1);
     }
-    History history(static_cast<layout::ControlFile*>(memory));
+    History history(&space);
     for (std::int64_t i = 0; i < 4; ++i) {
       history.Add(i * 2'000'000, static_cast<std::uint64_t>(i), 1000, TotalsAt(i),
                   {.wal_bytes = i});
     }
-    Alerts alerts(static_cast<layout::ControlFile*>(memory));
+    Alerts alerts(&space);
     alerts.RecordChange("setting", "ann", 1);
     for (int i = 0; i < 3; ++i) (void)alerts.Evaluate(kReadings, i, 2);
     return memory;
   }();
   return good;
-}
-
-std::size_t EntryOf(const char* sql) {
-  return walmanager::Normalize(sql, 100).id % layout::kQueries;
 }
 
 // The parts that are looked into one by one; places are offsets into them, so that inputs are
@@ -109,15 +112,15 @@ void Patch(layout::ControlFile* file, std::uint64_t place, const std::uint8_t* d
       {&file->ring, 2048},
       {&file->slabs[0], sizeof file->slabs[0]},
       {&file->queries.ids, sizeof file->queries.ids},
-      {&file->queries.entries[EntryOf("SELECT 1")], sizeof(layout::QueryEntry)},
-      {&file->queries.hot[0], sizeof file->queries.hot[0]},
+      {&file->queries.entries[0], sizeof(layout::QueryEntry)},
+      {&file->hot[0], sizeof file->hot[0]},
       {&file->history, sizeof file->history.generation + sizeof file->history.states},
-      {&file->history.samples, 6 * sizeof(layout::HistorySlot)},
-      {&file->history.minutes, 6 * sizeof(layout::HistorySlot)},
-      {&file->history.hours, 6 * sizeof(layout::HistorySlot)},
+      {&file->samples, 6 * sizeof(layout::HistorySlot)},
+      {&file->minutes, 6 * sizeof(layout::HistorySlot)},
+      {&file->hours, 6 * sizeof(layout::HistorySlot)},
       {&file->alerts, 16 + 3 * sizeof(layout::WatchedCheck)},
       {&file->alerts.slots, 4 * sizeof(layout::AlertSlot)},
-      {file, layout::kFileBytes},
+      {file, kBytes},
   };
   constexpr std::size_t kParts = std::size(parts);
   const Part& part = parts[place % kParts];
@@ -125,8 +128,8 @@ void Patch(layout::ControlFile* file, std::uint64_t place, const std::uint8_t* d
   std::memcpy(static_cast<char*>(part.start) + offset, data, std::min(size, part.bytes - offset));
 }
 
-void ReadStatements(layout::ControlFile* file) {
-  QueryStatistics statistics(file);
+void ReadStatements(walmanager::ControlSpace* space) {
+  QueryStatistics statistics(space);
   for (const auto& row : statistics.Read(true)) {
     Require(row.text.size() < sizeof(layout::QueryEntry::text));
     Require(row.plan.size() < sizeof(layout::QueryEntry::plan));
@@ -134,15 +137,15 @@ void ReadStatements(layout::ControlFile* file) {
     Require(row.totals.histogram.size() == walmanager::StatementScale::kBuckets);
     Require(walmanager::UtcText(row.totals.last_seen_ms).size() == 23);
   }
-  const auto connection = walmanager::ReadConnection(file->slabs[0]);
+  const auto connection = walmanager::ReadConnection(space->slab(0));
   Require(walmanager::RoleName(connection.role)[0] != 0);
   Require(walmanager::TransactionStateName(connection.transaction)[0] != 0);
   Require(walmanager::TraceStateName(connection.trace)[0] != 0);
   Require(connection.application.size() < sizeof(layout::ConnectionInfo::application));
 }
 
-void UseStatements(layout::ControlFile* file) {
-  QueryStatistics statistics(file);
+void UseStatements(walmanager::ControlSpace* space) {
+  QueryStatistics statistics(space);
   walmanager::Execution execution;
   execution.duration_ns = 7'000;
   for (const char* sql : {"SELECT 1", "SELECT b FROM t"}) {
@@ -172,8 +175,8 @@ void RequireInRange(const walmanager::HistorySample& sample) {
   }
 }
 
-void UseHistory(layout::ControlFile* file) {
-  History history(file);
+void UseHistory(walmanager::ControlSpace* space) {
+  History history(space);
   constexpr std::int64_t kEnd = std::int64_t{1} << 60;
   for (const std::int64_t now_ms : {std::int64_t{0}, std::int64_t{9'000'000}, kEnd}) {
     const auto samples = history.Read();
@@ -204,20 +207,20 @@ void ReadAlerts(const Alerts& alerts) {
   }
 }
 
-void UseAlerts(layout::ControlFile* file) {
-  Alerts alerts(file);
+void UseAlerts(walmanager::ControlSpace* space) {
+  Alerts alerts(space);
   ReadAlerts(alerts);
   alerts.RecordChange("setting", "bob", 2);
   for (int i = 0; i < 6; ++i) Require(alerts.Evaluate(kReadings, i + 5, 2).size() <= 3);
   for (int i = 0; i < 4; ++i) Require(alerts.Evaluate({}, i + 15, 2).empty());
-  for (const auto& words : file->alerts.watched) Require(words.name[0] == 0);
+  for (const auto& words : space->file()->alerts.watched) Require(words.name[0] == 0);
   ReadAlerts(alerts);
   (void)alerts.Reset();
   Require(alerts.Read().empty());
 }
 
 void Read(ControlRegion& region) {
-  (void)region.Check({7, 42, "boot"});
+  (void)region.Check({{7, 42, 0, 0}, "boot"});
   const auto settings = region.ReadSettings();
   Require(settings.has_value());
   Require(settings->settings.size() <= layout::kSettings);
@@ -248,8 +251,8 @@ void Read(ControlRegion& region) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  layout::ControlFile* file = Memory();
-  std::memcpy(static_cast<void*>(file), GoodFile(), layout::kFileBytes);
+  layout::ControlFile* file = Space().file();
+  std::memcpy(static_cast<void*>(file), GoodFile(), kBytes);
   while (size >= 9) {
     std::uint64_t place = 0;
     std::memcpy(&place, data, sizeof place);
@@ -258,7 +261,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     data += 9 + length;
     size -= 9 + length;
   }
-  ControlRegion region(file);
+  ControlRegion region(&Space());
   Read(region);
   bool reset = false;
   Require(region.AdvanceLog(1, 50, &reset) <= 50);
@@ -271,10 +274,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Require(region.WriteSettings(settings).ok());
   Require(region.ReadSettings()->strategy == "off");
   Read(region);
-  ReadStatements(file);
-  UseStatements(file);
-  UseHistory(file);
-  UseAlerts(file);
+  ReadStatements(&Space());
+  UseStatements(&Space());
+  UseHistory(&Space());
+  UseAlerts(&Space());
   (void)region.ResetWalStatistics(1, 1);
   Require(region.ReadCheckpointTotals().total_ns == 0);
   return 0;

@@ -12,7 +12,6 @@
 // difference of the two unix_ms does not say it because the clock was set. The last sample counts
 // as taken now.
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +25,7 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -33,6 +33,7 @@
 
 #include "ext/core/base/histogram.h"
 #include "ext/core/control/history.h"
+#include "ext/system/mapped_control.h"
 
 namespace walmanager {
 namespace {
@@ -133,24 +134,24 @@ void ReadSamples(std::istream& lines, const std::function<void(const Sample&)>& 
   }
 }
 
-layout::ControlFile* Map(const char* path) {
+std::unique_ptr<MappedControl> Map(const char* path) {
   const int fd = open(path, O_RDWR | O_CLOEXEC);
-  struct stat status;
-  if (fd < 0 || fstat(fd, &status) != 0) Fail(std::string(path) + ": " + std::strerror(errno));
-  if (status.st_size != static_cast<off_t>(layout::kFileBytes)) Fail("not a control file of today");
-  void* memory = mmap(nullptr, layout::kFileBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (memory == MAP_FAILED) Fail(std::strerror(errno));
-  close(fd);
-  auto* file = static_cast<layout::ControlFile*>(memory);
-  if (std::memcmp(file->header.magic, layout::kMagic, sizeof layout::kMagic) != 0 ||
-      file->header.layout_number != layout::kLayoutNumber) {
+  if (fd < 0) Fail(std::string(path) + ": " + std::strerror(errno));
+  layout::Header header;
+  if (pread(fd, &header, sizeof header, 0) != sizeof header ||
+      std::memcmp(header.magic, layout::kMagic, sizeof layout::kMagic) != 0 ||
+      header.layout_number != layout::kLayoutNumber) {
     Fail("not a control file of today");
   }
-  return file;
+  auto mapped = MappedControl::Shared(fd, path);
+  if (!mapped) Fail(std::strerror(errno));
+  mapped->Follow();
+  return mapped;
 }
 
 void Write(const char* path) {
-  History history(Map(path));
+  const auto mapped = Map(path);
+  History history(mapped.get());
   const std::string all(std::istreambuf_iterator<char>(std::cin), {});
   std::int64_t length_ms = 0;
   std::istringstream once(all), again(all);

@@ -68,7 +68,7 @@ def test_bug_a_small_disk_took_fewer_rows_with_the_extension(disk, free):
 @needs_root
 def test_a_reserve_stays_free_beside_the_control_file(disk, worker):
     """The smaller of 5 % and 256 MB: of 60 MB, 3."""
-    mount = disk(60, 15)  # 12.6 and 3.1
+    mount = disk(60, 3)  # 0.2 and 3.1
     path = mount / "test.db"
     process = worker(path)
     process.run(
@@ -77,7 +77,7 @@ def test_a_reserve_stays_free_beside_the_control_file(disk, worker):
         db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
         """
     )
-    because = "the control file needs 12.6 MB more on the disk, of which "
+    because = "the control file needs 0.2 MB more on the disk, of which "
     assert process.call("metrics(db)")["private_because"].startswith(because)
     assert not os.path.exists(f"{path}-walmanager")
     assert "3.1 MB stay free" in process.call(
@@ -93,7 +93,7 @@ def test_a_reserve_stays_free_beside_the_control_file(disk, worker):
 @needs_root
 def test_where_room_is_short_committing_threads_keep_the_log_as_sqlite_does(disk, worker):
     """Else it may grow to twice as much while the thread copies."""
-    process = worker(disk(100, 32) / "test.db")  # less than the file, a log of 16 MB and the reserve
+    process = worker(disk(100, 20) / "test.db")  # less than the file, a log of 16 MB and the reserve
     process.run(
         """
         db.execute("PRAGMA journal_mode=WAL")
@@ -142,11 +142,11 @@ def test_bug_the_first_commit_under_a_file_size_limit_ended_the_host(wal_path):
     """By SIGXFSZ; without the extension the commit works."""
     because, rows, quiet = in_child(
         """
-        limit(4 << 20)
+        limit(100_000)
         db.execute("INSERT INTO t(payload) VALUES (1)")
         print(json.dumps([value("SELECT private_because FROM wal_metrics"), value("SELECT count(*) FROM t"), quiet()]))
         """, wal_path)
-    assert because == "the control file needs 12.6 MB, and this process may write files of 4.2 MB (RLIMIT_FSIZE)"
+    assert because == "the control file needs 0.2 MB, and this process may write files of 0.1 MB (RLIMIT_FSIZE)"
     assert rows == 1 and quiet
     assert not os.path.exists(f"{wal_path}-walmanager")
 

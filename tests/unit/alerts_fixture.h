@@ -64,7 +64,7 @@ class AlertsTest : public testing::Test {
   }
 
   MadeBlock block_;
-  Alerts alerts_{block_.file};
+  Alerts alerts_{&block_.space};
   std::int64_t now_ms_ = 0;
 };
 

@@ -110,7 +110,7 @@ TEST_F(AlertsKept, ResetForgetsAndWhatIsStillBadIsRaisedAgain) {
 
 TEST_F(AlertsKept, AnotherEvaluatorGoesOnWhereThisOneEnded) {
   Evaluate(2, Of(150));
-  Alerts other(block_.file);
+  Alerts other(&block_.space);
   const Reading bad[] = {Of(150)};
   EXPECT_EQ(other.Evaluate(bad, 3000, kAfter).size(), 1u);
   EXPECT_EQ(Evaluate(10, Of(150)), "") << "once for all";

@@ -24,12 +24,14 @@ struct Free {
   void operator()(void* memory) const { std::free(memory); }
 };
 
-// A block as mmap gives it: zeros, aligned to a page.
+// All of a control file, with all of its sections: zeros.
 struct Block {
-  std::unique_ptr<void, Free> memory{std::aligned_alloc(4096, layout::kFileBytes)};
+  std::unique_ptr<void, Free> memory{
+      std::aligned_alloc(alignof(layout::ControlFile), sizeof(layout::ControlFile))};
   layout::ControlFile* file = static_cast<layout::ControlFile*>(memory.get());
-  ControlRegion region{file};
-  Block() { std::memset(memory.get(), 0, layout::kFileBytes); }
+  WholeControlSpace space{file};
+  ControlRegion region{&space};
+  Block() { std::memset(memory.get(), 0, sizeof(layout::ControlFile)); }
 };
 
 struct MadeBlock : Block {

@@ -59,15 +59,15 @@ void ExpectInRange(ControlRegion& region) {
 }
 
 // The same of statements and connections.
-void ExpectStatementsInRange(layout::ControlFile* file) {
-  QueryStatistics statistics(file);
+void ExpectStatementsInRange(ControlSpace* space) {
+  QueryStatistics statistics(space);
   for (const QueryRow& row : statistics.Read(true)) {
     EXPECT_LT(row.text.size(), sizeof(layout::QueryEntry::text));
     EXPECT_LT(row.plan.size(), sizeof(layout::QueryEntry::plan));
     EXPECT_STRNE(QueryKindName(row.kind), "");
     EXPECT_EQ(row.totals.histogram.size(), StatementScale::kBuckets);
   }
-  for (const layout::ConnectionSlab& slab : file->slabs) {
+  for (const layout::ConnectionSlab& slab : space->file()->slabs) {
     const ConnectionEntry entry = ReadConnection(slab);
     EXPECT_STRNE(RoleName(entry.role), "");
     EXPECT_STRNE(TransactionStateName(entry.transaction), "");
@@ -102,9 +102,9 @@ void ExpectInRange(const HistorySample& sample) {
 }
 
 // The same of the history; a sample can be taken, and all can be forgotten.
-void ExpectHistoryInRange(layout::ControlFile* file) {
+void ExpectHistoryInRange(ControlSpace* space) {
   constexpr std::int64_t kEnd = std::int64_t{1} << 62;
-  History history(file);
+  History history(space);
   HistoryTotals totals;
   totals.commit_histogram.assign(DurationScale::kBuckets, 3);
   totals.query_histogram.assign(StatementScale::kBuckets, 3);
@@ -128,8 +128,8 @@ void ExpectHistoryInRange(layout::ControlFile* file) {
 }
 
 // The same of alerts.
-void ExpectAlertsInRange(layout::ControlFile* file) {
-  Alerts alerts(file);
+void ExpectAlertsInRange(ControlSpace* space) {
+  Alerts alerts(space);
   const auto expect_in_range = [&] {
     const auto read = alerts.Read();
     EXPECT_LE(read.size(), layout::kAlerts);
@@ -144,7 +144,7 @@ void ExpectAlertsInRange(layout::ControlFile* file) {
     }
   };
   expect_in_range();
-  const std::string name = Text(file->alerts.watched[0].name);
+  const std::string name = Text(space->file()->alerts.watched[0].name);
   const Alerts::Reading readings[] = {{"a", CheckStatus::kCritical, 5, 1, 2, "bad"},
                                       {name, CheckStatus::kOk, 0, 1, 2, "good"}};
   alerts.RecordChange("setting", "by ann", 1);
@@ -179,18 +179,18 @@ TEST(ControlRegionGarbage, AWholeBlockOfIt) {
   auto* words = static_cast<std::uint64_t*>(block.memory.get());
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     std::mt19937_64 random(seed);
-    for (std::size_t i = 0; i < layout::kFileBytes / 8; ++i) words[i] = random();
+    for (std::size_t i = 0; i < sizeof(layout::ControlFile) / 8; ++i) words[i] = random();
     UseAll(block.region);
-    ExpectStatementsInRange(block.file);
-    ExpectHistoryInRange(block.file);
-    ExpectAlertsInRange(block.file);
+    ExpectStatementsInRange(&block.space);
+    ExpectHistoryInRange(&block.space);
+    ExpectAlertsInRange(&block.space);
   }
   for (const int byte : {0x00, 0x01, 0x7f, 0x80, 0xff}) {
-    std::memset(block.memory.get(), byte, layout::kFileBytes);
+    std::memset(block.memory.get(), byte, sizeof(layout::ControlFile));
     UseAll(block.region);
-    ExpectStatementsInRange(block.file);
-    ExpectHistoryInRange(block.file);
-    ExpectAlertsInRange(block.file);
+    ExpectStatementsInRange(&block.space);
+    ExpectHistoryInRange(&block.space);
+    ExpectAlertsInRange(&block.space);
   }
 }
 
@@ -200,14 +200,14 @@ TEST(ControlRegionGarbage, SmallNumbersAllOver) {
   auto* words = static_cast<std::uint64_t*>(block.memory.get());
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     std::mt19937_64 random(seed);
-    for (std::size_t i = 0; i < layout::kFileBytes / 8; ++i) {
+    for (std::size_t i = 0; i < sizeof(layout::ControlFile) / 8; ++i) {
       const std::uint64_t word = random();
       words[i] = word % 3 == 0 ? word % 6 : word % 3 == 1 ? 0x4141414141414141u : ~(word % 4);
     }
     UseAll(block.region);
-    ExpectStatementsInRange(block.file);
-    ExpectHistoryInRange(block.file);
-    ExpectAlertsInRange(block.file);
+    ExpectStatementsInRange(&block.space);
+    ExpectHistoryInRange(&block.space);
+    ExpectAlertsInRange(&block.space);
   }
 }
 
@@ -219,10 +219,10 @@ TEST(ControlRegionGarbage, InAGoodFile) {
     block.region.RecordCommit(0, {5, 1'000, 1});
     block.region.RecordCheckpoint(EntryOf(1), 1);
     for (int i = 0; i < 4; ++i) {
-      History(block.file).Add(i * 4'000'000, static_cast<std::uint64_t>(i), 1000, {}, {});
+      History(&block.space).Add(i * 4'000'000, static_cast<std::uint64_t>(i), 1000, {}, {});
     }
     const Alerts::Reading bad[] = {{"a", CheckStatus::kWarning, 1, 1, 2, ""}};
-    (void)Alerts(block.file).Evaluate(bad, 1, 1);
+    (void)Alerts(&block.space).Evaluate(bad, 1, 1);
     std::mt19937_64 random(seed);
     auto* bytes = static_cast<unsigned char*>(block.memory.get());
     const auto patch = [&](const void* start, std::size_t range) {
@@ -230,19 +230,19 @@ TEST(ControlRegionGarbage, InAGoodFile) {
       bytes[place + random() % range] = static_cast<unsigned char>(random());
     };
     for (int i = 0; i < 1'000; ++i) {
-      patch(bytes, layout::kFileBytes);
+      patch(bytes, sizeof(layout::ControlFile));
       // As often where the settings in force and their first rules are.
       patch(&block.file->settings[1], sizeof(layout::SettingsBlock));
       patch(&block.file->alerts, 2048);
     }
     for (int i = 0; i < 100; ++i) {
       patch(&block.file->history.states, sizeof block.file->history.states);
-      patch(&block.file->history.hours, 4 * sizeof(layout::HistorySlot));
+      patch(&block.file->hours, 4 * sizeof(layout::HistorySlot));
     }
     UseAll(block.region);
-    ExpectStatementsInRange(block.file);
-    ExpectHistoryInRange(block.file);
-    ExpectAlertsInRange(block.file);
+    ExpectStatementsInRange(&block.space);
+    ExpectHistoryInRange(&block.space);
+    ExpectAlertsInRange(&block.space);
   }
 }
 

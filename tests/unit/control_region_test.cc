@@ -68,7 +68,7 @@ TEST(ControlRegion, BugAWrongSizeInTheHeaderStayed) {
   block.region.header().last_commit_ns = 20'000;
   block.region.header().last_checkpoint_ns = 20'000;
   block.region.Repair(10'000);
-  EXPECT_EQ(block.file->header.file_bytes, layout::kFileBytes);
+  EXPECT_EQ(block.file->header.file_bytes, layout::kFirstBytes);
   EXPECT_EQ(block.region.header().last_commit_ns.load(), 0u) << "yet to come";
   EXPECT_EQ(block.region.header().last_checkpoint_ns.load(), 10'000u);
   block.region.header().last_commit_ns = 9'000;

@@ -11,7 +11,7 @@ inline constexpr std::int64_t kHourMs = 3'600'000;
 inline constexpr std::int64_t kAlways = std::int64_t{1} << 60;
 
 struct Sampled : MadeBlock {
-  History history{file};
+  History history{&space};
   HistoryTotals totals{{},
                        std::vector<std::uint64_t>(DurationScale::kBuckets),
                        std::vector<std::uint64_t>(StatementScale::kBuckets)};

@@ -12,7 +12,7 @@ namespace {
 
 TEST(History, TheFirstSampleOfANewFileHasAllCountsSinceItWasMade) {
   MadeBlock block;
-  History history(block.file);
+  History history(&block.space);
   history.Begin(1'000'000, 5'000'000'000);
   EXPECT_EQ(history.DueInNs(5'400'000'000, 1000), 600'000'000u);
   HistoryTotals totals{{},
@@ -269,8 +269,8 @@ TEST(History, AKilledWriterTookNoSampleAndNothingIsLostOrDoubled) {
       block.Step(5);
       history.generation = generation;
       auto& slot =
-          history
-              .samples[(history.states[generation & 1].last_ids[0] + 1) % layout::kHistorySamples];
+          block.file
+              ->samples[(history.states[generation & 1].last_ids[0] + 1) % layout::kHistorySamples];
       if (i % 2 == 0) slot.id = 0;  // it was not finished, either
       if (i % 4 == 0) std::memset(static_cast<void*>(&slot.record), 0x41, sizeof slot.record);
       twin.Pass(1000);

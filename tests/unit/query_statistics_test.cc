@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMost = 1000;
 
 struct Statements : MadeBlock {
-  QueryStatistics statistics{file};
+  QueryStatistics statistics{&space};
   std::size_t Make(const std::string& sql, std::size_t most = kMost, std::int64_t now_ms = 1) {
     return *statistics.FindOrMake(Normalize(sql, 1000), now_ms, most);
   }

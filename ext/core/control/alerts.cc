@@ -173,12 +173,13 @@ std::vector<AlertEntry> Alerts::Read() const {
   const std::uint64_t last = Get(log_.next_id);
   // More than was ever given out cannot be forgotten.
   const std::uint64_t forgotten = std::min(Get(log_.forgotten_id), last);
-  for (std::size_t i = 0; i < log_.slots.size(); ++i) {
-    const layout::AlertSlot& slot = log_.slots[i];
+  space_->Follow();
+  for (std::size_t i = 0; i < layout::kAlerts; ++i) {
+    const layout::AlertSlot& slot = space_->file()->alert(i);
     // Acquire: pairs with the writer's release of the id.
     const std::uint64_t id = slot.id.load(std::memory_order_acquire);
     // An id belongs to one slot, and next_id was raised before it was written there.
-    if (id <= forgotten || id > last || id % log_.slots.size() != i) continue;
+    if (id <= forgotten || id > last || id % layout::kAlerts != i) continue;
     layout::AlertRecord record;
     CopyWords(&record, &slot.record, sizeof record);
     const auto cleared_ms = static_cast<std::int64_t>(Get(slot.cleared_ms));
@@ -263,7 +264,10 @@ std::uint64_t Alerts::Publish(const AlertEntry& entry) {
   SetText(record.check_name, entry.check);
   SetText(record.detail, entry.detail);
   const std::uint64_t id = log_.next_id.fetch_add(1, std::memory_order_relaxed) + 1;
-  layout::AlertSlot& slot = log_.slots[id % log_.slots.size()];
+  const std::size_t place = id % layout::kAlerts;
+  // Where the file cannot grow the alert is in force, and not listed.
+  if (!space_->Make(ControlSpace::Kind::kMoreAlerts, place)) return id;
+  layout::AlertSlot& slot = space_->file()->alert(place);
   Put(slot.id, 0);
   // Keeps the writing below after the slot was marked empty.
   std::atomic_thread_fence(std::memory_order_release);
@@ -293,7 +297,10 @@ void Alerts::ClearAllNotInForce(std::int64_t unix_ms) {
     const std::uint64_t word = Get(words.in_force);
     if (InForce(word) && !GetText(words.name).empty()) in_force.push_back(word >> kIdShift);
   }
-  for (layout::AlertSlot& slot : log_.slots) {
+  space_->Follow();
+  for (std::size_t i = 0; i < layout::kAlerts; ++i) {
+    if (!space_->Has(ControlSpace::Kind::kMoreAlerts, i)) continue;
+    layout::AlertSlot& slot = space_->file()->alert(i);
     // Acquire: pairs with the writer's release of the id. A change that takes this slot meanwhile
     // is not harmed: its own cleared_ms is not read.
     const std::uint64_t id = slot.id.load(std::memory_order_acquire);

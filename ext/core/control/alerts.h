@@ -38,7 +38,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/control_space.h"
 
 namespace walmanager {
 
@@ -63,8 +63,8 @@ struct AlertEntry {
 
 class Alerts {
  public:
-  // `file` must outlive this object.
-  explicit Alerts(layout::ControlFile* file) : log_(file->alerts) {}
+  // `space` must outlive this object.
+  explicit Alerts(ControlSpace* space) : space_(space), log_(space->file()->alerts) {}
 
   // The result of a check. Names are compared by their first 47 bytes, and the first reading of a
   // name counts; numbers that are not finite are unknown; of `detail` 319 bytes are kept.
@@ -100,6 +100,7 @@ class Alerts {
   void ForgetMissing(const std::vector<bool>& seen, std::uint64_t after);
   void ClearAllNotInForce(std::int64_t unix_ms);
 
+  ControlSpace* space_;
   layout::AlertLog& log_;
 };
 

@@ -53,7 +53,10 @@ void ControlRegion::RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t
 void ControlRegion::AppendToLog(const CheckpointEntry& entry) {
   layout::CheckpointRing& ring = file_->ring;
   const std::uint64_t id = ring.next_id.fetch_add(1, std::memory_order_relaxed) + 1;
-  layout::CheckpointSlot& slot = ring.slots[id % ring.slots.size()];
+  const std::size_t place = id % layout::kCheckpointRecords;
+  // Where the file cannot grow the record is lost; the counters have it.
+  if (!space_->Make(ControlSpace::Kind::kMoreCheckpoints, place)) return;
+  layout::CheckpointSlot& slot = file_->checkpoint(place);
   layout::CheckpointRecord record{};
   record.at_ms = entry.at_ms;
   record.pid = entry.pid;
@@ -177,12 +180,13 @@ void ControlRegion::SetLearned(const Learned& learned) {
 std::vector<CheckpointEntry> ControlRegion::ReadCheckpointLog() const {
   std::vector<CheckpointEntry> log;
   const std::uint64_t forgotten = Get(file_->ring.forgotten_id);
-  for (std::size_t i = 0; i < file_->ring.slots.size(); ++i) {
-    const layout::CheckpointSlot& slot = file_->ring.slots[i];
+  space_->Follow();
+  for (std::size_t i = 0; i < layout::kCheckpointRecords; ++i) {
+    const layout::CheckpointSlot& slot = file_->checkpoint(i);
     // Acquire: pairs with the writer's release of the id.
     const std::uint64_t id = slot.id.load(std::memory_order_acquire);
     // An id belongs to one slot, and next_id was raised before it was written there.
-    if (id <= forgotten || id % file_->ring.slots.size() != i) continue;
+    if (id <= forgotten || id % layout::kCheckpointRecords != i) continue;
     if (id > Get(file_->ring.next_id)) continue;
     layout::CheckpointRecord record;
     CopyWords(&record, &slot.record, sizeof record);

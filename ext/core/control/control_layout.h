@@ -1,13 +1,16 @@
 // The layout of the control file `<db>-walmanager`, which every process that uses the database
 // maps.
 //
-// A page of header, two copies of the settings, counters of checkpoints, a ring of checkpoint
-// records, a slab per connection with what it is and the counters of its commits, the table of
-// statements, counters of each connection for the statements that it runs most, the history of
-// samples, a log of alerts, and results of checks and backups. All integers are little-endian words
-// of 8 bytes, or parts of one; the file is not exchanged between machines. Any change here needs
-// another kLayoutNumber. control_region.h, query_statistics.h, history.h and alerts.h say how the
-// fields may be read and written.
+// The file begins with a first part of fixed size: header, table of sections, settings, counters
+// of checkpoints, the first records of each array, and what was found out about the database. Where
+// an array needs more records, a process appends a section to the file and enters it in the table.
+// ControlFile is how a process sees both: the first part, then the rest of each array at a fixed
+// place, of which only the sections that exist are backed by the file (control_space.h).
+//
+// All integers are little-endian words of 8 bytes, or parts of one; the file is not exchanged
+// between machines. Any change of the first part needs another kLayoutNumber, a change of an
+// array's records another version of its kind of section. control_region.h,
+// query_statistics.h, history.h and alerts.h say how the fields may be read and written.
 #pragma once
 
 #include <array>
@@ -19,35 +22,52 @@
 
 namespace walmanager::layout {
 
-inline constexpr char kMagic[16] = "walmanager ctrl";
-// The size of ControlFile in this layout. Another size is another layout: raise the number, too.
-inline constexpr std::uint64_t kLayoutNumber = 6;
-inline constexpr std::size_t kLayoutBytes = 12'595'200;
+// Versions up to layout 6 have another magic: they take this file for a foreign one and leave it.
+inline constexpr char kMagic[16] = "walmanager sect";
+// The size of the first part in this layout. A change of it is another layout: raise the number,
+// too.
+inline constexpr std::uint64_t kLayoutNumber = 7;
+#ifndef WALMANAGER_SMALL_LAYOUT
+inline constexpr std::size_t kFirstBytes = 196'608;
+#else
+inline constexpr std::size_t kFirstBytes = 131'072;
+#endif
+
+// Layouts 5 and 6 are read for their settings: the same entries, as many, in two blocks after a
+// page of header that begins in the same way.
+inline constexpr char kOldMagic[16] = "walmanager ctrl";
+
+// Sections are multiples of this: the page size of some aarch64 kernels.
+inline constexpr std::size_t kBlockBytes = 65'536;
+inline constexpr std::size_t kSections = 320;  // that the table has room for
 
 inline constexpr std::size_t kBuiltinRules = 64;
 inline constexpr std::size_t kLearned = 16;
 inline constexpr std::size_t kHotQueries = 12;  // of a connection, with counters of its own
+// How many records there may be in all, how many of them are in the first part, and of connections
+// how many are in ControlFile: the others are in ManyConnections.
 #ifndef WALMANAGER_SMALL_LAYOUT
-inline constexpr std::size_t kSettings = 192;
-inline constexpr std::size_t kRules = 128;
-inline constexpr std::size_t kCheckpointRecords = 512;
-inline constexpr std::size_t kConnections = 256;
-inline constexpr std::size_t kQueries = 1024;         // statements that can be told apart
+inline constexpr std::size_t kSettings = 192, kFirstSettings = 24;
+inline constexpr std::size_t kRules = 128, kFirstRules = 6;
+inline constexpr std::size_t kCheckpointRecords = 512, kFirstCheckpointRecords = 64;
+inline constexpr std::size_t kConnections = 4096, kNearConnections = 256, kFirstConnections = 6;
+inline constexpr std::size_t kQueries = 1024;  // statements that can be told apart
+inline constexpr std::size_t kFirstQueries = 20;
 inline constexpr std::size_t kHistorySamples = 900;   // 15 minutes at one a second
 inline constexpr std::size_t kHistoryMinutes = 1440;  // a day
 inline constexpr std::size_t kHistoryHours = 2160;    // 90 days
-inline constexpr std::size_t kAlerts = 256;
+inline constexpr std::size_t kAlerts = 256, kFirstAlerts = 16;
 #else
 // For the fuzzer, which copies a whole file for each input. Rings also wrap around sooner.
-inline constexpr std::size_t kSettings = 16;
-inline constexpr std::size_t kRules = 8;
-inline constexpr std::size_t kCheckpointRecords = 8;
-inline constexpr std::size_t kConnections = 4;
-inline constexpr std::size_t kQueries = 32;
+inline constexpr std::size_t kSettings = 16, kFirstSettings = 8;
+inline constexpr std::size_t kRules = 8, kFirstRules = 3;
+inline constexpr std::size_t kCheckpointRecords = 8, kFirstCheckpointRecords = 4;
+inline constexpr std::size_t kConnections = 6, kNearConnections = 4, kFirstConnections = 2;
+inline constexpr std::size_t kQueries = 32, kFirstQueries = 8;
 inline constexpr std::size_t kHistorySamples = 12;
 inline constexpr std::size_t kHistoryMinutes = 12;
 inline constexpr std::size_t kHistoryHours = 12;
-inline constexpr std::size_t kAlerts = 16;
+inline constexpr std::size_t kAlerts = 16, kFirstAlerts = 4;
 #endif
 inline constexpr std::size_t kWatchedChecks = 96;
 
@@ -76,8 +96,35 @@ struct Header {
   Counter commits_at_checkpoint;     // all commits counted when the last checkpoint ended
   Counter slabs_used;                // slabs from this one on were never owned
   Counter gate_until_ns;  // CLOCK_MONOTONIC: a commit finishes the remainder, others wait
+  // On a line of their own: few write them.
+  alignas(64) Counter connections_not_shown;  // that found no slab, and have not closed
 };
 static_assert(sizeof(Header) <= 4096);
+
+// What a section has more records of. The numbers are in files: they stay.
+enum class SectionKind : std::uint8_t {
+  kMoreSettings = 1,  // all that the first part has no room for, in one section
+  kMoreCheckpoints,
+  kMoreSlabs,
+  kHot,
+  kManySlabs,
+  kManyHot,
+  kMoreQueries,
+  kSamples,
+  kMinutes,
+  kHours,
+  kMoreAlerts,
+};
+inline constexpr std::size_t kSectionKinds = 12;  // with 0, which is none
+inline constexpr std::uint8_t kSectionVersion = 1;
+
+// The sections in the order in which they were appended. A word is a kind, its version << 8, which
+// section of that kind << 16 (counted from 0), and the block of the file at which it begins << 32.
+// The first word that is 0 ends the table. A word is stored with release once its section is all
+// zeros on the disk, and never changes after that.
+struct SectionTable {
+  std::array<Counter, kSections> words;
+};
 
 struct SettingEntry {
   char name[64];
@@ -105,10 +152,16 @@ struct SettingsBlock {
   char strategy_changed_by[40];
   std::uint64_t setting_count;
   std::uint64_t rule_count;
-  std::array<SettingEntry, kSettings> settings;
-  std::array<RuleEntry, kRules> rules;
+  std::array<SettingEntry, kFirstSettings> settings;
+  std::array<RuleEntry, kFirstRules> rules;
 };
 static_assert(sizeof(SettingsBlock) % 8 == 0);
+
+// The settings and rules after those of the block.
+struct MoreSettings {
+  std::array<SettingEntry, kSettings - kFirstSettings> settings;
+  std::array<RuleEntry, kRules - kFirstRules> rules;
+};
 
 struct RuleCounters {
   Counter fired;
@@ -178,7 +231,7 @@ struct CheckpointSlot {
 struct CheckpointRing {
   Counter next_id;       // the last id given out
   Counter forgotten_id;  // records up to this one were reset
-  std::array<CheckpointSlot, kCheckpointRecords> slots;
+  std::array<CheckpointSlot, kFirstCheckpointRecords> slots;
 };
 
 // What a connection is and does.
@@ -274,12 +327,14 @@ struct alignas(64) HotQuery {
   QueryCounters counters;
 };
 
+// Those of one connection.
+using HotQueries = std::array<HotQuery, kHotQueries>;
+
 struct QueryTable {
   std::array<Counter, kQueries> ids;  // 0: free; of the entry at the same place
   Counter evictions;
   alignas(64) QueryCounters evicted;
-  std::array<QueryEntry, kQueries> entries;
-  std::array<std::array<HotQuery, kHotQueries>, kConnections> hot;
+  std::array<QueryEntry, kFirstQueries> entries;
 };
 
 // What is counted, since statistics began or within a sample.
@@ -346,9 +401,6 @@ static_assert(sizeof(HistoryState) % 8 == 0);
 struct History {
   Counter generation;  // its lowest bit names the state in force
   std::array<HistoryState, 2> states;
-  std::array<HistorySlot, kHistorySamples> samples;
-  std::array<HistorySlot, kHistoryMinutes> minutes;
-  std::array<HistorySlot, kHistoryHours> hours;
 };
 
 struct AlertRecord {
@@ -384,7 +436,7 @@ struct AlertLog {
   Counter next_id;       // the last id given out
   Counter forgotten_id;  // alerts up to this one were reset
   std::array<WatchedCheck, kWatchedChecks> watched;
-  std::array<AlertSlot, kAlerts> slots;
+  std::array<AlertSlot, kFirstAlerts> slots;
 };
 
 // Results of the last checks and backups of the database, and of PRAGMAs that programs set.
@@ -405,35 +457,75 @@ struct Evidence {
   Counter auto_vacuum;  // as a connection last found it, + 1; 0: no connection has looked
 };
 
+// The first part, and then the rest of each array, as a process sees them. Which sections exist,
+// ControlSpace knows: the others read as zeros and must not be written.
 struct ControlFile {
   Header header;
-  alignas(4096) std::array<SettingsBlock, 2> settings;
+  SectionTable sections;
+  alignas(64) std::array<SettingsBlock, 2> settings;
   alignas(64) std::array<RuleCounters, kBuiltinRules> builtin_rules;
   std::array<RuleCounters, kRules> rules;
   alignas(64) EngineState engine;
   alignas(64) CheckpointCounters checkpoints;
   alignas(64) CheckpointRing ring;
-  // The last slab is shared by all connections that found no slab of their own.
-  alignas(4096) std::array<ConnectionSlab, kConnections + 1> slabs;
-  alignas(4096) QueryTable queries;
-  alignas(4096) History history;
+  alignas(64) QueryTable queries;
+  alignas(64) History history;
   alignas(64) AlertLog alerts;
   alignas(64) Evidence evidence;
+  // Shared by all connections that found no slab of their own.
+  ConnectionSlab shared_slab;
+  std::array<ConnectionSlab, kFirstConnections> slabs;
+
+  alignas(kBlockBytes) std::array<MoreSettings, 2> more_settings;
+  alignas(kBlockBytes)
+      std::array<CheckpointSlot, kCheckpointRecords - kFirstCheckpointRecords> more_checkpoints;
+  alignas(kBlockBytes) std::array<ConnectionSlab, kNearConnections - kFirstConnections> more_slabs;
+  alignas(kBlockBytes) std::array<HotQueries, kNearConnections> hot;
+  alignas(kBlockBytes) std::array<QueryEntry, kQueries - kFirstQueries> more_queries;
+  alignas(kBlockBytes) std::array<HistorySlot, kHistorySamples> samples;
+  alignas(kBlockBytes) std::array<HistorySlot, kHistoryMinutes> minutes;
+  alignas(kBlockBytes) std::array<HistorySlot, kHistoryHours> hours;
+  alignas(kBlockBytes) std::array<AlertSlot, kAlerts - kFirstAlerts> more_alerts;
+
+  CheckpointSlot& checkpoint(std::size_t i) { return At(ring.slots, more_checkpoints, i); }
+  QueryEntry& query(std::size_t i) { return At(queries.entries, more_queries, i); }
+  AlertSlot& alert(std::size_t i) { return At(alerts.slots, more_alerts, i); }
+  // `copy`: of the two.
+  SettingEntry& setting(std::size_t copy, std::size_t i) {
+    return At(settings[copy].settings, more_settings[copy].settings, i);
+  }
+  RuleEntry& rule(std::size_t copy, std::size_t i) {
+    return At(settings[copy].rules, more_settings[copy].rules, i);
+  }
+
+ private:
+  template <typename First, typename More>
+  static typename First::value_type& At(First& first, More& more, std::size_t i) {
+    return i < first.size() ? first[i] : more[i - first.size()];
+  }
 };
 
-#ifndef WALMANAGER_SMALL_LAYOUT
-static_assert(sizeof(ControlFile) == kLayoutBytes, "another layout needs another kLayoutNumber");
-#endif
+// Connections after the first kNearConnections, which few databases have: a mapping of its own.
+// Their sections are longer, and each array begins where one may begin.
+inline constexpr std::size_t kManyBlocks = 16;
+struct ManyConnections {
+  alignas(
+      kManyBlocks* kBlockBytes) std::array<ConnectionSlab, kConnections - kNearConnections> slabs;
+  alignas(kManyBlocks* kBlockBytes) std::array<HotQueries, kConnections - kNearConnections> hot;
+};
 
-inline constexpr std::size_t kFileBytes = (sizeof(ControlFile) + 4095) / 4096 * 4096;
+static_assert(offsetof(ControlFile, more_settings) == kFirstBytes,
+              "another layout needs another kLayoutNumber");
 
 // The POSIX locks by which processes show themselves, as byte offsets beyond the end of the file.
+// Those for making and attaching are the same in every layout.
 inline constexpr std::int64_t kLockBase = std::int64_t{1} << 40;
 inline constexpr std::int64_t kLockMake = kLockBase;          // exclusive: making the file
 inline constexpr std::int64_t kLockAttached = kLockBase + 1;  // shared: mapped by this process
 inline constexpr std::int64_t kLockSettings = kLockBase + 2;  // exclusive: changing settings
 inline constexpr std::int64_t kLockLease = kLockBase + 3;     // exclusive: copies in the background
 inline constexpr std::int64_t kLockSampler = kLockBase + 4;   // exclusive: takes samples
+inline constexpr std::int64_t kLockGrow = kLockBase + 5;      // exclusive: appends a section
 inline constexpr std::int64_t kLockSlab = kLockBase + 16;     // + i, exclusive: owns slab i
 
 }  // namespace walmanager::layout

@@ -9,6 +9,7 @@
 #include "ext/core/control/evidence.h"
 #include "ext/core/control/history.h"
 #include "ext/core/control/query_statistics.h"
+#include "ext/core/control/settings_entries.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/core/format/wal_index_format.h"
 
@@ -64,40 +65,23 @@ void MoveCommits(layout::ConnectionSlab& from, layout::ConnectionSlab& to, bool 
   }
 }
 
-// Letters, digits, underscores, and dots as in "wal_size.warning".
-bool IsSettingName(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return c == '_' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-           (c >= 'A' && c <= 'Z');
-  });
-}
+// The entries that are in use, as they stood at one moment if no writer came in between.
+struct CopiedSettings {
+  layout::SettingsBlock head;
+  std::vector<layout::SettingEntry> settings;
+  std::vector<layout::RuleEntry> rules;
+};
 
-// The entries that are in use, and all that stands before them.
-void CopyUsed(layout::SettingsBlock& to, const layout::SettingsBlock& from) {
-  CopyWords(&to, &from, offsetof(layout::SettingsBlock, settings));
-  to.setting_count = std::min<std::uint64_t>(to.setting_count, layout::kSettings);
-  to.rule_count = std::min<std::uint64_t>(to.rule_count, layout::kRules);
-  CopyWords(to.settings.data(), from.settings.data(), to.setting_count * sizeof to.settings[0]);
-  CopyWords(to.rules.data(), from.rules.data(), to.rule_count * sizeof to.rules[0]);
-}
-
-template <typename Entry, typename Decode>
-void DecodeInto(const Entry* entries, std::uint64_t count, std::size_t capacity, Decode decode) {
-  for (std::size_t i = 0; i < std::min<std::uint64_t>(count, capacity); ++i) decode(entries[i]);
-}
-
-std::optional<Rule> DecodeRule(const layout::RuleEntry& entry) {
-  if (entry.mode >= kCheckpointModes || entry.runs > 1) return std::nullopt;
-  Rule rule;
-  rule.strategy = Text(entry.strategy);
-  rule.name = Text(entry.name);
-  rule.condition = Text(entry.condition);
-  rule.priority = entry.priority;
-  rule.mode = static_cast<CheckpointMode>(entry.mode);
-  rule.runs = static_cast<RuleRuns>(entry.runs);
-  rule.stall_budget_ms = entry.stall_budget_ms;
-  if (!CheckName("", rule.strategy).ok() || !CheckRule(rule).ok()) return std::nullopt;
-  return rule;
+void CopyUsed(layout::ControlFile& file, std::size_t copy, CopiedSettings& to) {
+  CopyWords(&to.head, &file.settings[copy], offsetof(layout::SettingsBlock, settings));
+  to.settings.resize(std::min<std::uint64_t>(to.head.setting_count, layout::kSettings));
+  to.rules.resize(std::min<std::uint64_t>(to.head.rule_count, layout::kRules));
+  for (std::size_t i = 0; i < to.settings.size(); ++i) {
+    CopyWords(&to.settings[i], &file.setting(copy, i), sizeof to.settings[i]);
+  }
+  for (std::size_t i = 0; i < to.rules.size(); ++i) {
+    CopyWords(&to.rules[i], &file.rule(copy, i), sizeof to.rules[i]);
+  }
 }
 
 }  // namespace
@@ -107,14 +91,14 @@ void ControlRegion::Initialize(const Identity& identity, std::int64_t unix_ms,
   layout::Header& header = file_->header;
   SetText(file_->settings[0].active_strategy, kDefaultStrategy);
   header.layout_number = layout::kLayoutNumber;
-  header.file_bytes = layout::kFileBytes;
+  header.file_bytes = layout::kFirstBytes;
   SetDatabase(identity.database);
   SetText(header.boot_id, identity.boot_id);
   // The rest is zeros already. Written again, every page of it would have to be there: a region in
   // private memory takes only the pages that are used.
   BeginStatistics(unix_ms, monotonic_ns);
-  Put(file_->slabs[kSharedSlab].reset_generation, Get(header.reset_generation));
-  History(file_).BeginAnew(unix_ms, monotonic_ns);
+  Put(file_->shared_slab.reset_generation, Get(header.reset_generation));
+  History(space_).BeginAnew(unix_ms, monotonic_ns);
   std::memcpy(header.magic, layout::kMagic, sizeof header.magic);
   header.ready.store(1, std::memory_order_release);
 }
@@ -158,11 +142,11 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
   if (!IsOf(identity.database)) {
     // The identity last: if this process is killed before, the next one does all of this again.
     ClearStatistics(unix_ms, monotonic_ns);
-    (void)QueryStatistics(file_).Reset();
-    History history(file_);
+    (void)QueryStatistics(space_).Reset();
+    History history(space_);
     (void)history.Reset();
     history.Begin(unix_ms, monotonic_ns);
-    Alerts(file_).StartOver();
+    Alerts(space_).StartOver();
     ForgetEvidence(file_->evidence);
     Put(header.log_position, 0);
     for (layout::RuleCounters& counters : file_->builtin_rules) ClearFired(counters);
@@ -170,7 +154,7 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
     SetDatabase(identity.database);
   }
   // Before the boot's name, as above.
-  if (Text(header.boot_id) != identity.boot_id) History(file_).ForgetMonotonicTime();
+  if (Text(header.boot_id) != identity.boot_id) History(space_).ForgetMonotonicTime();
   SetText(header.boot_id, identity.boot_id);
   // Times of another boot, and what was learned from another log or disk.
   layout::EngineState& engine = file_->engine;
@@ -190,43 +174,27 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
 
 void ControlRegion::Repair(std::uint64_t monotonic_ns) {
   layout::Header& header = file_->header;
-  header.file_bytes = layout::kFileBytes;
+  header.file_bytes = layout::kFirstBytes;
   // Times in the future: with the first one the log would never be idle, with the second one no
   // checkpoint would ever be late.
+  Put(header.connections_not_shown, 0);
   if (Get(header.last_commit_ns) > monotonic_ns) Put(header.last_commit_ns, 0);
   if (Get(header.last_checkpoint_ns) > monotonic_ns) Put(header.last_checkpoint_ns, monotonic_ns);
 }
 
 std::optional<StoredSettings> ControlRegion::ReadSettings() const {
   constexpr int kTries = 100;
-  // Only the part in use is copied and read: the block has room for much more.
-  const auto block = std::make_unique_for_overwrite<layout::SettingsBlock>();
+  CopiedSettings copied;
   const Counter& generation = file_->header.settings_generation;
   for (int i = 0; i < kTries; ++i) {
     // Acquire: pairs with the writer's release, so the copy in force is seen whole.
     const std::uint64_t before = generation.load(std::memory_order_acquire);
-    CopyUsed(*block, file_->settings[before & 1]);
+    space_->Follow();
+    CopyUsed(*file_, before & 1, copied);
     // Keeps the copying above before the second look.
     std::atomic_thread_fence(std::memory_order_acquire);
     if (Get(generation) != before) continue;
-    StoredSettings stored;
-    stored.generation = before;
-    DecodeInto(block->settings.data(), block->setting_count, layout::kSettings,
-               [&](const layout::SettingEntry& entry) {
-                 // A name that this version does not know is kept; a text that is not a name is
-                 // not.
-                 if (!IsSettingName(Text(entry.name))) return;
-                 stored.settings.push_back({Text(entry.name), entry.value, entry.changed_at_ms,
-                                            Text(entry.changed_by), entry.adopted == 1});
-               });
-    DecodeInto(block->rules.data(), block->rule_count, layout::kRules,
-               [&](const layout::RuleEntry& entry) {
-                 if (auto rule = DecodeRule(entry)) stored.rules.push_back(std::move(*rule));
-               });
-    const std::string strategy = Text(block->active_strategy);
-    stored.strategy_changed = {Text(block->strategy_changed_by), block->strategy_changed_at_ms};
-    if (!stored.RulesOf(strategy).empty()) stored.strategy = strategy;
-    return stored;
+    return DecodeSettings(copied.head, copied.settings, copied.rules, before);
   }
   return std::nullopt;
 }
@@ -238,38 +206,34 @@ Status ControlRegion::WriteSettings(const StoredSettings& settings) {
                  " rules of your own, asked were " + std::to_string(settings.settings.size()) +
                  " and " + std::to_string(settings.rules.size())};
   }
-  auto block = std::make_unique<layout::SettingsBlock>();
-  SetText(block->active_strategy, settings.strategy);
-  SetText(block->strategy_changed_by, settings.strategy_changed.by);
-  block->strategy_changed_at_ms = settings.strategy_changed.at_ms;
-  block->setting_count = settings.settings.size();
-  block->rule_count = settings.rules.size();
-  for (std::size_t i = 0; i < settings.settings.size(); ++i) {
-    const StoredSetting& setting = settings.settings[i];
-    layout::SettingEntry& entry = block->settings[i];
-    SetText(entry.name, setting.name);
-    entry.value = setting.value;
-    entry.changed_at_ms = setting.changed_at_ms;
-    SetText(entry.changed_by, setting.changed_by);
-    entry.adopted = setting.adopted ? 1 : 0;
-  }
-  for (std::size_t i = 0; i < settings.rules.size(); ++i) {
-    const Rule& rule = settings.rules[i];
-    layout::RuleEntry& entry = block->rules[i];
-    SetText(entry.strategy, rule.strategy);
-    SetText(entry.name, rule.name);
-    SetText(entry.condition, rule.condition);
-    entry.priority = rule.priority;
-    entry.stall_budget_ms = rule.stall_budget_ms;
-    entry.mode = static_cast<std::uint64_t>(rule.mode);
-    entry.runs = static_cast<std::uint64_t>(rule.runs);
+  const bool needs_more = settings.settings.size() > layout::kFirstSettings ||
+                          settings.rules.size() > layout::kFirstRules;
+  if (needs_more && !space_->Make(ControlSpace::Kind::kMoreSettings, 0)) {
+    return Error{"the control file cannot grow for more than " +
+                     std::to_string(layout::kFirstSettings) + " settings and " +
+                     std::to_string(layout::kFirstRules) +
+                     " rules of your own: no room on the disk",
+                 ErrorCode::kBusy};
   }
   const std::vector<RuleFired> fired = FiredUnder(settings.rules);
   const std::uint64_t next = Get(file_->header.settings_generation) + 1;
   // Keeps the copying below after the copy in force became the other one: a reader that still
   // copies this one sees that its generation is gone.
   std::atomic_thread_fence(std::memory_order_release);
-  CopyWords(&file_->settings[next & 1], block.get(), sizeof *block);
+  const std::size_t copy = next & 1;
+  layout::SettingsBlock head{};
+  EncodeHead(settings, head);
+  CopyWords(&file_->settings[copy], &head, offsetof(layout::SettingsBlock, settings));
+  for (std::size_t i = 0; i < settings.settings.size(); ++i) {
+    layout::SettingEntry entry{};
+    EncodeSetting(settings.settings[i], entry);
+    CopyWords(&file_->setting(copy, i), &entry, sizeof entry);
+  }
+  for (std::size_t i = 0; i < settings.rules.size(); ++i) {
+    layout::RuleEntry entry{};
+    EncodeRule(settings.rules[i], entry);
+    CopyWords(&file_->rule(copy, i), &entry, sizeof entry);
+  }
   // Release: a thread that sees the new generation sees the copy that it names.
   file_->header.settings_generation.store(next, std::memory_order_release);
   for (std::size_t i = 0; i < fired.size(); ++i) {
@@ -324,7 +288,7 @@ void ControlRegion::AddFrames(std::size_t index, std::uint64_t frames) {
 
 // The caller's slab, cleared if there was a reset since it was last written.
 layout::ConnectionSlab& ControlRegion::OwnSlab(std::size_t index) {
-  layout::ConnectionSlab& slab = file_->slabs[index];
+  layout::ConnectionSlab& slab = space_->slab(index);
   const std::uint64_t generation = Get(file_->header.reset_generation);
   // Another process may have seen a later reset of the shared slab already: never turn it back.
   const std::uint64_t behind = generation - Get(slab.reset_generation);
@@ -353,7 +317,7 @@ void ControlRegion::TakeOver(std::size_t to, ControlRegion& from, std::size_t fr
 
 void ControlRegion::TakeOverLeft(ControlRegion& from, std::size_t from_slab, bool with_frames) {
   // Nothing is written where nothing was counted: pages of private memory stay untouched.
-  const layout::ConnectionSlab& left = from.file_->slabs[from_slab];
+  const layout::ConnectionSlab& left = from.space_->slab(from_slab);
   if (Get(left.reset_generation) != Get(from.file_->header.reset_generation) ||
       (Get(left.commits) == 0 && Get(left.frames_written) == 0)) {
     return;
@@ -377,10 +341,10 @@ CommitTotals ControlRegion::ReadCommits(bool with_histogram) const {
       totals.histogram[i] += Get(slab.commit_histogram[i]);
     }
   };
-  const std::uint64_t used =
-      std::min<std::uint64_t>(Get(file_->header.slabs_used), layout::kConnections);
-  for (std::size_t i = 0; i < used; ++i) sum(file_->slabs[i]);
-  sum(file_->slabs[kSharedSlab]);
+  space_->Follow();
+  const std::size_t used = space_->slabs();
+  for (std::size_t i = 0; i < used; ++i) sum(space_->slab(i));
+  sum(file_->shared_slab);
   return totals;
 }
 
@@ -405,7 +369,7 @@ std::int64_t ControlRegion::ResetWalStatistics(std::int64_t unix_ms, std::uint64
 
 void ControlRegion::ClearStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
   BeginStatistics(unix_ms, monotonic_ns);
-  ClearSlab(file_->slabs[kSharedSlab], Get(file_->header.reset_generation));
+  ClearSlab(file_->shared_slab, Get(file_->header.reset_generation));
   layout::CheckpointCounters& counters = file_->checkpoints;
   for (Counter& counter : counters.by_mode) Put(counter, 0);
   for (Counter& counter : counters.by_origin) Put(counter, 0);

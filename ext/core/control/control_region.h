@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "ext/core/control/control_layout.h"
+#include "ext/core/control/control_space.h"
 #include "ext/core/format/file_id.h"
 #include "ext/core/policy/learned.h"
 #include "ext/core/policy/stored_settings.h"
@@ -79,8 +80,9 @@ struct RuleFired {
 
 class ControlRegion {
  public:
-  // `file` must outlive this object; kFileBytes long, aligned to a page.
-  explicit ControlRegion(layout::ControlFile* file) : file_(file) {}
+  // `space` must outlive this object; nullptr: it is not used before it is assigned to.
+  explicit ControlRegion(ControlSpace* space)
+      : space_(space), file_(space ? space->file() : nullptr) {}
 
   struct Identity {
     FileId database;
@@ -131,7 +133,7 @@ class ControlRegion {
   // Likewise the commits of a slab that has no owner any more, to the shared slab.
   void TakeOverLeft(ControlRegion& before, std::size_t slab_before, bool with_frames);
   CommitTotals ReadCommits(bool with_histogram) const;
-  layout::ConnectionSlab& slab(std::size_t index) { return file_->slabs[index]; }
+  layout::ConnectionSlab& slab(std::size_t index) { return space_->slab(index); }
   layout::Header& header() { return file_->header; }
   const layout::Header& header() const { return file_->header; }
   const layout::CheckpointCounters& checkpoints() const { return file_->checkpoints; }
@@ -177,6 +179,7 @@ class ControlRegion {
   void BeginStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
   // How often each of `rules`, which are about to replace those in force, has fired until now.
   std::vector<RuleFired> FiredUnder(const std::vector<Rule>& rules) const;
+  ControlSpace* space_;
   layout::ControlFile* file_;
 };
 

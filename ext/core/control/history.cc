@@ -27,9 +27,13 @@ constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::uint64_t kAnotherBoot = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kMostId = std::uint64_t{1} << 62;  // none is ever that large
 
-std::span<HistorySlot> SlotsOf(layout::History& history, std::size_t ring) {
-  if (ring == kSamples) return history.samples;
-  return ring == kMinutes ? std::span<HistorySlot>(history.minutes) : history.hours;
+constexpr std::array<ControlSpace::Kind, kRings> kKinds = {
+    ControlSpace::Kind::kSamples, ControlSpace::Kind::kMinutes, ControlSpace::Kind::kHours};
+
+std::span<HistorySlot> SlotsOf(const ControlSpace& space, std::size_t ring) {
+  layout::ControlFile& file = *space.file();
+  if (ring == kSamples) return file.samples;
+  return ring == kMinutes ? std::span<HistorySlot>(file.minutes) : file.hours;
 }
 
 // Copies from the file, made word by word.
@@ -79,12 +83,13 @@ Place PlaceOf(std::uint64_t id, const HistoryHead& head) {
 }
 
 // What the ring has, oldest first.
-std::vector<Place> PlacesOf(layout::History& history, const HistoryState& state, std::size_t ring) {
+std::vector<Place> PlacesOf(ControlSpace& space, const HistoryState& state, std::size_t ring) {
   std::vector<Place> places;
-  const std::span<HistorySlot> slots = SlotsOf(history, ring);
-  places.reserve(slots.size() + 1);
+  space.Follow();
+  const std::span<HistorySlot> slots = SlotsOf(space, ring);
   const std::uint64_t last = state.last_ids[ring];
   for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (!space.Has(kKinds[ring], i)) continue;
     // Acquire: pairs with the writer's release of the id.
     const std::uint64_t id = slots[i].id.load(std::memory_order_acquire);
     if (id == 0 || id <= state.forgotten_ids[ring] || id > last) continue;
@@ -139,10 +144,11 @@ void PutInForce(layout::History& history, const HistoryState& state) {
   history.generation.store(next, std::memory_order_release);
 }
 
-void Publish(layout::History& history, HistoryState& state, std::size_t ring,
-             const HistorySums& sums) {
-  const std::span<HistorySlot> slots = SlotsOf(history, ring);
+void Publish(ControlSpace& space, HistoryState& state, std::size_t ring, const HistorySums& sums) {
+  const std::span<HistorySlot> slots = SlotsOf(space, ring);
   const std::uint64_t id = ++state.last_ids[ring];
+  // Where the file cannot grow the sample is lost; a coarser ring may have it.
+  if (!space.Make(kKinds[ring], id % slots.size())) return;
   HistorySlot& slot = slots[id % slots.size()];
   Put(slot.id, 0);
   // Keeps the storing below after the slot was marked empty.
@@ -154,13 +160,13 @@ void Publish(layout::History& history, HistoryState& state, std::size_t ring,
 
 // Adds the sample to the minute or hour that is not over, after closing it where the sample is of
 // another one.
-void AddToOpen(layout::History& history, HistoryState& state, std::size_t ring,
+void AddToOpen(ControlSpace& space, HistoryState& state, std::size_t ring,
                const HistorySums& sample) {
   HistorySums& open = ring == kMinutes ? state.minute : state.hour;
   const std::int64_t length_ms = kRingMs[ring];
   if (open.head.samples != 0 && open.head.at_ms / length_ms != sample.head.at_ms / length_ms) {
     open.head.resolution_ms = static_cast<std::uint32_t>(length_ms);
-    Publish(history, state, ring, open);
+    Publish(space, state, ring, open);
     open = HistorySums{};
   }
   AddSample(sample, open);
@@ -203,8 +209,8 @@ void History::Add(std::int64_t unix_ms, std::uint64_t monotonic_ns, std::int64_t
   state.baseline.at_ms = sample.head.at_ms;
   state.baseline.monotonic_ns = monotonic_ns;
   SetGauges(gauges, sample);
-  for (const std::size_t ring : {kMinutes, kHours}) AddToOpen(history_, state, ring, sample);
-  Publish(history_, state, kSamples, sample);
+  for (const std::size_t ring : {kMinutes, kHours}) AddToOpen(*space_, state, ring, sample);
+  Publish(*space_, state, kSamples, sample);
   PutInForce(history_, state);
 }
 
@@ -245,7 +251,7 @@ std::vector<HistorySample> History::Read() const {
   const auto state = ReadState(history_);
   if (!state) return samples;
   for (const std::size_t ring : {kHours, kMinutes, kSamples}) {
-    for (const Place& place : PlacesOf(history_, *state, ring)) {
+    for (const Place& place : PlacesOf(*space_, *state, ring)) {
       if (const auto sums = SumsOf(place)) samples.push_back(ReadSample(*sums));
     }
   }
@@ -257,7 +263,7 @@ std::optional<HistorySample> History::Merge(std::int64_t from_ms, std::int64_t t
   if (!state) return std::nullopt;
   std::array<std::vector<Place>, kRings> places;
   for (std::size_t ring = 0; ring < kRings; ++ring) {
-    places[ring] = PlacesOf(history_, *state, ring);
+    places[ring] = PlacesOf(*space_, *state, ring);
     if (ring == kSamples) continue;
     const HistorySums& open = ring == kMinutes ? state->minute : state->hour;
     if (open.head.samples == 0) continue;
@@ -282,7 +288,7 @@ std::int64_t History::Reset() {
   HistoryState state = StateInForce(history_);
   std::int64_t gone = 0;
   for (std::size_t ring = 0; ring < kRings; ++ring) {
-    gone += static_cast<std::int64_t>(PlacesOf(history_, state, ring).size());
+    gone += static_cast<std::int64_t>(PlacesOf(*space_, state, ring).size());
   }
   HistoryState empty{};
   empty.last_ids = empty.forgotten_ids = state.last_ids;

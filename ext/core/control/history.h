@@ -22,15 +22,15 @@
 #include <optional>
 #include <vector>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/control_space.h"
 #include "ext/core/control/history_sample.h"
 
 namespace walmanager {
 
 class History {
  public:
-  // `file` must outlive this object.
-  explicit History(layout::ControlFile* file) : history_(file->history) {}
+  // `space` must outlive this object.
+  explicit History(ControlSpace* space) : space_(space), history_(space->file()->history) {}
 
   // Takes a sample. Its counters are the growth of `totals` since the previous sample, however long
   // ago that was: after a gap covers_ms says how long, and no samples are filled in. The very first
@@ -69,6 +69,7 @@ class History {
   void ForgetMonotonicTime();
 
  private:
+  ControlSpace* space_;
   layout::History& history_;
 };
 

@@ -25,9 +25,42 @@ std::uint64_t Check(std::string_view text) {
 
 std::optional<std::size_t> QueryStatistics::Find(std::uint64_t id) const {
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
-    if (Get(table_.ids[i]) == id) return i;
+    if (Get(table_.ids[i]) != id) continue;
+    // Another process may have appended the section that it is in.
+    if (!Has(i)) space_->Follow();
+    if (Has(i)) return i;
   }
   return std::nullopt;
+}
+
+std::optional<std::size_t> QueryStatistics::Claim(std::uint64_t id, std::int64_t unix_ms,
+                                                  bool* made_elsewhere) {
+  for (std::size_t entry = 0; entry < layout::kQueries; ++entry) {
+    if (Get(table_.ids[entry]) != 0) continue;
+    if (!space_->Make(ControlSpace::Kind::kMoreQueries, entry)) break;
+    std::uint64_t seen = 0;
+    layout::QueryCounters& counters = file_->query(entry).counters;
+    // Asked before it is claimed: from then on others may count there for the new statement.
+    const bool left_behind = !IsEmpty(counters);
+    if (table_.ids[entry].compare_exchange_strong(seen, id, std::memory_order_relaxed)) {
+      // What late writers left there.
+      if (left_behind) Move(counters, table_.evicted);
+      // Not the first to go, before its first execution has ended.
+      Put(counters.last_seen_ms, static_cast<std::uint64_t>(unix_ms));
+      return entry;
+    }
+    // All that make the same statement come to the same place first, so that two seldom make it
+    // twice; readers add up what has the same id.
+    *made_elsewhere = seen == id;
+    if (*made_elsewhere) break;
+  }
+  return std::nullopt;
+}
+
+std::size_t QueryStatistics::CountPlaces() const {
+  std::size_t places = 0;
+  for (std::size_t i = 0; i < layout::kQueries; ++i) places += Has(i) ? 1 : 0;
+  return places;
 }
 
 std::optional<std::size_t> QueryStatistics::FindOrClaim(std::uint64_t id, std::int64_t unix_ms,
@@ -36,23 +69,12 @@ std::optional<std::size_t> QueryStatistics::FindOrClaim(std::uint64_t id, std::i
   for (int i = 0; i < kTries; ++i) {
     if (const auto found = Find(id)) return found;
     MakeRoom(max_queries);
-    // Every search for a place of the same statement begins at the same point, so that two threads
-    // seldom make it twice. Readers add up entries with the same id.
-    for (std::size_t step = 0; step < layout::kQueries; ++step) {
-      const std::size_t entry = (id + step) % layout::kQueries;
-      std::uint64_t seen = 0;
-      // Asked before it is claimed: from then on others may count there for the new statement.
-      const bool left_behind = !IsEmpty(table_.entries[entry].counters);
-      if (Get(table_.ids[entry]) == 0 &&
-          table_.ids[entry].compare_exchange_strong(seen, id, std::memory_order_relaxed)) {
-        // What late writers left behind.
-        if (left_behind) Move(table_.entries[entry].counters, table_.evicted);
-        // Not the first to go, before its first execution has ended.
-        Put(table_.entries[entry].counters.last_seen_ms, static_cast<std::uint64_t>(unix_ms));
-        return entry;
-      }
-      if (seen == id) break;
+    bool made_elsewhere = false;
+    if (const auto claimed = Claim(id, unix_ms, &made_elsewhere)) {
+      return claimed;
     }
+    // All places that there can be are taken: the sixteenth part of them makes room.
+    if (!made_elsewhere) max_queries = std::max<std::size_t>(1, CountPlaces());
   }
   return std::nullopt;
 }
@@ -62,7 +84,7 @@ std::optional<std::size_t> QueryStatistics::FindOrMake(const NormalizedQuery& qu
                                                        std::size_t max_queries) {
   const auto place = FindOrClaim(query.id, unix_ms, max_queries);
   if (!place) return std::nullopt;
-  layout::QueryEntry& entry = table_.entries[*place];
+  layout::QueryEntry& entry = file_->query(*place);
   // Acquire: pairs with the release below, so the text is seen whole.
   if (entry.described.load(std::memory_order_acquire) == query.id) return place;
   if (!Holds(*place, query.id)) return place;  // gone again
@@ -78,7 +100,7 @@ std::optional<std::size_t> QueryStatistics::FindOrMake(const NormalizedQuery& qu
 }
 
 void QueryStatistics::SawText(std::size_t place, std::uint64_t hash) {
-  layout::QueryEntry& entry = table_.entries[place];
+  layout::QueryEntry& entry = file_->query(place);
   if (entry.last_text.exchange(hash, std::memory_order_relaxed) != hash) {
     walmanager::Add(entry.texts, 1);
   }
@@ -95,17 +117,16 @@ void QueryStatistics::MakeRoom(std::size_t max_queries) {
     const std::uint64_t id = Get(table_.ids[i]);
     if (id == 0) continue;
     place[id] = used.size();
-    used.emplace_back(Get(table_.entries[i].counters.last_seen_ms), i);
+    used.emplace_back(Get(file_->query(i).counters.last_seen_ms), i);
   }
   if (used.size() < max_queries) return;
-  const std::uint64_t slabs =
-      std::min<std::uint64_t>(Get(file_->header.slabs_used), layout::kConnections);
+  const std::size_t slabs = space_->slabs();
   for (std::size_t slab = 0; slab < slabs; ++slab) {
     // What still runs stays.
-    const layout::ConnectionInfo& info = file_->slabs[slab].info;
+    const layout::ConnectionInfo& info = space_->slab(slab).info;
     const auto running = Get(info.started_ns) != 0 ? place.find(Get(info.query_id)) : place.end();
     if (running != place.end()) used[running->second].first = ~std::uint64_t{0};
-    for (const HotQuery& hot : table_.hot[slab]) {
+    for (const HotQuery& hot : space_->hot(slab)) {
       const auto found = place.find(Get(hot.id));
       if (found == place.end()) continue;
       auto& last = used[found->second].first;
@@ -119,18 +140,19 @@ void QueryStatistics::MakeRoom(std::size_t max_queries) {
                    used.end());
   for (std::size_t i = 0; i < leaving; ++i) {
     const std::size_t entry = used[i].second;
+    if (!Has(entry)) continue;
     if (table_.ids[entry].exchange(0, std::memory_order_relaxed) == 0) continue;
-    Put(table_.entries[entry].described, 0);
-    Move(table_.entries[entry].counters, table_.evicted);
+    Put(file_->query(entry).described, 0);
+    Move(file_->query(entry).counters, table_.evicted);
     walmanager::Add(table_.evictions, 1);
   }
 }
 
 HotQuery* QueryStatistics::ClaimHot(std::size_t slab, std::size_t entry, std::uint64_t id) {
-  if (slab >= layout::kConnections) return nullptr;
+  if (slab >= layout::kConnections || !space_->MakeHot(slab)) return nullptr;
   const std::uint64_t generation = Get(file_->header.query_generation);
   HotQuery* free = nullptr;
-  for (HotQuery& hot : table_.hot[slab]) {
+  for (HotQuery& hot : space_->hot(slab)) {
     const std::uint64_t of = Get(hot.id);
     const bool current = of != 0 && Get(hot.generation) == generation;
     if (current && of == id) {
@@ -152,23 +174,27 @@ HotQuery* QueryStatistics::ClaimHot(std::size_t slab, std::size_t entry, std::ui
 
 void QueryStatistics::ReleaseHot(std::size_t slab) {
   if (slab >= layout::kConnections) return;
+  space_->Follow();
+  if (!space_->HasHot(slab)) return;
   const std::uint64_t generation = Get(file_->header.query_generation);
-  for (HotQuery& hot : table_.hot[slab]) {
+  for (HotQuery& hot : space_->hot(slab)) {
     const std::uint64_t id = Get(hot.id);
     if (id == 0) continue;
     if (Get(hot.generation) == generation) {
       const std::size_t entry = std::min<std::size_t>(Get(hot.entry), layout::kQueries - 1);
-      Move(hot.counters, Holds(entry, id) ? table_.entries[entry].counters : table_.evicted);
+      const bool is_there = Holds(entry, id) && Has(entry);
+      Move(hot.counters, is_there ? file_->query(entry).counters : table_.evicted);
     }
     Put(hot.id, 0);
   }
 }
 
 void QueryStatistics::MoveTo(QueryStatistics& other, std::size_t max_queries) {
+  space_->Follow();
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
-    layout::QueryEntry& entry = table_.entries[i];
+    layout::QueryEntry& entry = file_->query(i);
     const std::uint64_t id = Get(table_.ids[i]);
-    if (id == 0 || IsEmpty(entry.counters)) continue;
+    if (id == 0 || !Has(i) || IsEmpty(entry.counters)) continue;
     std::string text = ReadText(i, id);
     if (text.empty()) {
       Move(entry.counters, other.table_.evicted);
@@ -179,7 +205,7 @@ void QueryStatistics::MoveTo(QueryStatistics& other, std::size_t max_queries) {
     const auto place =
         other.FindOrMake({id, static_cast<QueryKind>(kind), std::move(text)},
                          static_cast<std::int64_t>(Get(entry.first_seen_ms)), max_queries);
-    Move(entry.counters, place ? other.table_.entries[*place].counters : other.table_.evicted);
+    Move(entry.counters, place ? other.file_->query(*place).counters : other.table_.evicted);
   }
   Move(table_.evicted, other.table_.evicted);
 }
@@ -189,24 +215,24 @@ void QueryStatistics::Add(HotQuery& hot, const Execution& execution) {
 }
 
 void QueryStatistics::Add(std::size_t entry, const Execution& execution) {
-  AddExecution(table_.entries[entry].counters, execution, CountedBy::kAll);
+  AddExecution(file_->query(entry).counters, execution, CountedBy::kAll);
 }
 
 void QueryStatistics::TakeBack(HotQuery* hot, std::size_t entry, const Execution& execution) {
   hot ? SubtractExecution(hot->counters, execution, CountedBy::kOwner)
-      : SubtractExecution(table_.entries[entry].counters, execution, CountedBy::kAll);
+      : SubtractExecution(file_->query(entry).counters, execution, CountedBy::kAll);
 }
 
 void QueryStatistics::AddCommit(HotQuery* hot, std::size_t entry, std::uint64_t frames,
                                 std::uint64_t stall_ns) {
   hot ? walmanager::AddCommit(hot->counters, frames, stall_ns, CountedBy::kOwner)
-      : walmanager::AddCommit(table_.entries[entry].counters, frames, stall_ns, CountedBy::kAll);
+      : walmanager::AddCommit(file_->query(entry).counters, frames, stall_ns, CountedBy::kAll);
 }
 
 void QueryStatistics::SetPlan(std::size_t place, std::uint64_t id, std::string_view plan,
                               std::uint32_t schema_version) {
-  layout::QueryEntry& entry = table_.entries[place];
-  if (!Holds(place, id)) return;
+  layout::QueryEntry& entry = file_->query(place);
+  if (!Has(place) || !Holds(place, id)) return;
   char cut[sizeof entry.plan];
   SetText(cut, plan);
   Put(entry.plan_check, 0);
@@ -217,12 +243,12 @@ void QueryStatistics::SetPlan(std::size_t place, std::uint64_t id, std::string_v
 }
 
 std::optional<std::uint32_t> QueryStatistics::PlanSchemaVersion(std::size_t entry) const {
-  const std::uint64_t version = Get(table_.entries[entry].plan_schema);
+  const std::uint64_t version = Get(file_->query(entry).plan_schema);
   return version == 0 ? std::nullopt : std::optional(static_cast<std::uint32_t>(version - 1));
 }
 
 std::string QueryStatistics::ReadText(std::size_t place, std::uint64_t id) const {
-  const layout::QueryEntry& entry = table_.entries[place];
+  const layout::QueryEntry& entry = file_->query(place);
   if (entry.described.load(std::memory_order_acquire) != id) return "";
   std::string text = GetText(entry.text);
   std::atomic_thread_fence(std::memory_order_acquire);
@@ -243,9 +269,11 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
   QueryRow evicted;
   evicted.text = "(evicted)";
   Sum(table_.evicted, evicted.totals);
+  space_->Follow();
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
+    if (!Has(i)) continue;
     const std::uint64_t id = Get(table_.ids[i]);
-    const layout::QueryEntry& entry = table_.entries[i];
+    const layout::QueryEntry& entry = file_->query(i);
     std::string text = id == 0 ? "" : ReadText(i, id);
     if (text.empty()) {
       // Left by late writers, or about to come or to go.
@@ -270,10 +298,9 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
     Sum(entry.counters, rows[found->second].totals);
   }
   const std::uint64_t generation = Get(file_->header.query_generation);
-  const std::uint64_t slabs =
-      std::min<std::uint64_t>(Get(file_->header.slabs_used), layout::kConnections);
+  const std::size_t slabs = space_->slabs();
   for (std::size_t slab = 0; slab < slabs; ++slab) {
-    for (const HotQuery& hot : table_.hot[slab]) {
+    for (const HotQuery& hot : space_->hot(slab)) {
       const std::uint64_t id = Get(hot.id);
       if (id == 0 || Get(hot.generation) != generation) continue;
       const auto found = place.find(id);
@@ -287,14 +314,15 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
 QueryTotals QueryStatistics::ReadTotals() const {
   QueryTotals totals;
   Sum(table_.evicted, totals);
-  for (const layout::QueryEntry& entry : table_.entries) {
-    if (!IsEmpty(entry.counters)) Sum(entry.counters, totals);
+  space_->Follow();
+  for (std::size_t i = 0; i < layout::kQueries; ++i) {
+    const layout::QueryEntry& entry = file_->query(i);
+    if (Has(i) && !IsEmpty(entry.counters)) Sum(entry.counters, totals);
   }
   const std::uint64_t generation = Get(file_->header.query_generation);
-  const std::uint64_t slabs =
-      std::min<std::uint64_t>(Get(file_->header.slabs_used), layout::kConnections);
+  const std::size_t slabs = space_->slabs();
   for (std::size_t slab = 0; slab < slabs; ++slab) {
-    for (const HotQuery& hot : table_.hot[slab]) {
+    for (const HotQuery& hot : space_->hot(slab)) {
       if (Get(hot.id) != 0 && Get(hot.generation) == generation) Sum(hot.counters, totals);
     }
   }
@@ -305,10 +333,12 @@ std::int64_t QueryStatistics::Reset() {
   // The generation first: from then on what connections add to their own counters does not count.
   walmanager::Add(file_->header.query_generation, 1);
   std::int64_t gone = 0;
+  space_->Follow();
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
-    Clear(table_.entries[i].counters);
+    if (!Has(i)) continue;
+    Clear(file_->query(i).counters);
     if (table_.ids[i].exchange(0, std::memory_order_relaxed) == 0) continue;
-    Put(table_.entries[i].described, 0);
+    Put(file_->query(i).described, 0);
     ++gone;
   }
   Clear(table_.evicted);

@@ -12,6 +12,8 @@
 // - When `max_queries` are there, a sixteenth of them makes room: the statements that have not run
 //   for the longest time. Their counts move to `evicted`, and so do later counts of a connection
 //   for a statement that is gone.
+// - Places are taken from the first one on, and the file grows with them. Where it cannot grow, the
+//   places that are there are all that there may be.
 // - A reset raises header.query_generation and empties ids and entries; counters of connections
 //   that have another generation count as zero.
 // - While counters move, a reader may see them at neither place: for a moment, totals are too low.
@@ -25,6 +27,7 @@
 #include <vector>
 
 #include "ext/core/control/control_layout.h"
+#include "ext/core/control/control_space.h"
 #include "ext/core/control/query_counters.h"
 #include "ext/core/text/normalize.h"
 
@@ -41,8 +44,9 @@ struct QueryRow {
 
 class QueryStatistics {
  public:
-  // `file` must outlive this object.
-  explicit QueryStatistics(layout::ControlFile* file) : file_(file), table_(file->queries) {}
+  // `space` must outlive this object.
+  explicit QueryStatistics(ControlSpace* space)
+      : space_(space), file_(space->file()), table_(file_->queries) {}
 
   // The place of a statement, which is made if there is none. nullopt only where other connections
   // take every place that becomes free.
@@ -82,7 +86,7 @@ class QueryStatistics {
   void Add(std::size_t entry, const Execution& execution);
   // The shortest so far; 0: none. `hot` may be nullptr.
   std::uint64_t LeastNs(const layout::HotQuery* hot, std::size_t entry) const {
-    const auto& counters = hot ? hot->counters : table_.entries[entry].counters;
+    const auto& counters = hot ? hot->counters : file_->query(entry).counters;
     return counters.min_ns.load(std::memory_order_relaxed);
   }
   // Takes back an execution that was only the beginning of a longer one: SQLite prepared the
@@ -114,9 +118,19 @@ class QueryStatistics {
   // The place of this id; where there is none one is claimed, without kind and text.
   std::optional<std::size_t> FindOrClaim(std::uint64_t id, std::int64_t unix_ms,
                                          std::size_t max_queries);
+  // Where `max_queries` statements are there, the sixteenth part of them leaves.
   void MakeRoom(std::size_t max_queries);
+  // The first free place that can be written, claimed; nullopt: none is free. `*made_elsewhere`:
+  // another connection has just made the statement's.
+  std::optional<std::size_t> Claim(std::uint64_t id, std::int64_t unix_ms, bool* made_elsewhere);
   std::string ReadText(std::size_t entry, std::uint64_t id) const;
 
+  // Whether an entry can be written here.
+  bool Has(std::size_t entry) const { return space_->Has(ControlSpace::Kind::kMoreQueries, entry); }
+
+  std::size_t CountPlaces() const;
+
+  ControlSpace* space_;
   layout::ControlFile* file_;
   layout::QueryTable& table_;
 };

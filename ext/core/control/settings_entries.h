@@ -1,0 +1,23 @@
+// Settings as a control file has them, and as the rest of the program does.
+// What is read is not trusted: texts end at their field's end, and what is no name or no rule is
+// left out.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ext/core/control/control_layout.h"
+#include "ext/core/policy/stored_settings.h"
+
+namespace walmanager {
+
+// `head`: of which the entries are not read. Names that this version does not know are kept.
+StoredSettings DecodeSettings(const layout::SettingsBlock& head,
+                              std::span<const layout::SettingEntry> settings,
+                              std::span<const layout::RuleEntry> rules, std::uint64_t generation);
+// All but the entries.
+void EncodeHead(const StoredSettings& settings, layout::SettingsBlock& head);
+void EncodeSetting(const StoredSetting& setting, layout::SettingEntry& entry);
+void EncodeRule(const Rule& rule, layout::RuleEntry& entry);
+
+}  // namespace walmanager

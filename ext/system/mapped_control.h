@@ -1,0 +1,74 @@
+// A control file's memory in the address space of this process: the first part and the sections of
+// the file where they exist, zeros that cannot be written elsewhere; or the same without a file,
+// private to this process.
+//
+// Its address range is reserved once. A section takes its place within that range, so that nothing
+// in use is ever moved. A section is appended in this order: lock, zeros on the disk, mapping,
+// entry in the table. A process that is killed in between leaves bytes after the last section,
+// which the next process overwrites. Thread rules: all members from any thread.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "ext/core/base/mutex.h"
+#include "ext/core/control/control_space.h"
+
+namespace walmanager {
+
+class MappedControl final : public ControlSpace {
+ public:
+  // Zeros without a file; nullptr without memory.
+  static std::unique_ptr<MappedControl> Private();
+  // The file behind `fd`, whose first part is whole and on the disk, beside the database at
+  // `database_path`. `fd` stays the caller's and open for as long as this lives. nullptr: errno
+  // says why it cannot be mapped.
+  static std::unique_ptr<MappedControl> Shared(int fd, std::string database_path);
+  ~MappedControl() override;
+
+  void Follow() override;
+  // Why the last section that was wanted could not be had; empty where it could. Of disk space and
+  // file alone, not where another process was at it.
+  std::string growth_failed() const;
+
+ private:
+  // A range of addresses that reads as zeros.
+  struct Range {
+    void* start = nullptr;
+    std::size_t bytes = 0;
+  };
+  static Range Reserve(std::size_t bytes, std::size_t alignment);
+  MappedControl(const Range& range, int fd, std::string database_path);
+
+  bool Grow(Kind kind, std::size_t record) override;
+  void FollowLocked() REQUIRES(mutex_);
+  // Whether the range for connections after the first kNearConnections is there.
+  bool HasMany() REQUIRES(mutex_);
+  // Makes the section one that can be written.
+  bool Map(const Section& section) REQUIRES(mutex_);
+  bool Append(Kind kind, std::size_t index) REQUIRES(mutex_);
+  // Empty, or why not.
+  std::string AppendWithLock(Section section) REQUIRES(mutex_);
+  // How long the file is. nullopt where the descriptor is no longer that of the file: a host that
+  // closes all descriptors, to become a daemon, may have given the number to another file.
+  std::optional<std::uint64_t> FileBytes() const;
+
+  const Range range_;
+  const int fd_;  // -1: private
+  const std::string database_path_;
+  struct stat opened_ {};  // the file, as it was when this was made
+  mutable Mutex mutex_;    // held while a section is mapped or appended
+  Range many_range_ GUARDED_BY(mutex_);
+  std::atomic<std::size_t> followed_{0};  // entries of the table
+  std::string failed_ GUARDED_BY(mutex_);
+  std::uint64_t next_try_ns_ GUARDED_BY(mutex_) = 0;  // after a failure
+};
+
+}  // namespace walmanager

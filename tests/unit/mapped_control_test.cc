@@ -1,0 +1,158 @@
+#include "ext/system/mapped_control.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#include "ext/core/control/query_statistics.h"
+#include "ext/system/write_zeros.h"
+
+namespace walmanager {
+namespace {
+
+using Kind = ControlSpace::Kind;
+
+// A control file of which the first part is there.
+struct MappedControlTest : testing::Test {
+  std::string path = "/tmp/mapped_control_test.XXXXXX";
+  int fd = mkstemp(path.data());
+  MappedControlTest() { EXPECT_TRUE(WriteZeros(fd, 0, layout::kFirstBytes)); }
+  ~MappedControlTest() override {
+    close(fd);
+    unlink(path.c_str());
+  }
+  std::unique_ptr<MappedControl> Map() const { return MappedControl::Shared(fd, path); }
+  std::uint64_t Bytes() const {
+    struct stat status {};
+    fstat(fd, &status);
+    return static_cast<std::uint64_t>(status.st_size);
+  }
+};
+
+TEST_F(MappedControlTest, WhatIsNotThereReadsAsZeros) {
+  const auto space = Map();
+  EXPECT_TRUE(space->Has(Kind::kMoreQueries, layout::kFirstQueries - 1));
+  EXPECT_FALSE(space->Has(Kind::kMoreQueries, layout::kFirstQueries));
+  EXPECT_EQ(space->file()->query(layout::kQueries - 1).counters.calls, 0u);
+  EXPECT_EQ(space->file()->hours.back().id, 0u);
+  EXPECT_EQ(Bytes(), layout::kFirstBytes);
+}
+
+TEST_F(MappedControlTest, ASectionThatOneAppendsTheOtherFollows) {
+  const auto one = Map(), other = Map();
+  ASSERT_TRUE(one->Make(Kind::kMoreAlerts, 20));
+  EXPECT_EQ(Bytes(), layout::kFirstBytes + layout::kBlockBytes);
+  one->file()->alert(20).cleared_ms = 7;
+  EXPECT_EQ(other->file()->alert(20).cleared_ms, 0u) << "not mapped yet";
+  other->Follow();
+  EXPECT_EQ(other->file()->alert(20).cleared_ms, 7u);
+  EXPECT_TRUE(other->Make(Kind::kMoreAlerts, 20));
+  EXPECT_EQ(Bytes(), layout::kFirstBytes + layout::kBlockBytes) << "there is one of each";
+}
+
+TEST_F(MappedControlTest, PrivateMemoryGrowsToo) {
+  const auto space = MappedControl::Private();
+  ASSERT_TRUE(space->Make(Kind::kMoreQueries, layout::kQueries - 1));
+  space->file()->query(layout::kQueries - 1).kind = 3;
+  ASSERT_TRUE(space->MakeSlab(layout::kConnections - 1));
+  space->slab(layout::kConnections - 1).commits = 4;
+  EXPECT_EQ(space->slab(layout::kConnections - 1).commits, 4u);
+}
+
+TEST_F(MappedControlTest, EachRecordOfEachKindCanBeHad) {
+  const auto space = Map();
+  for (std::size_t number = 1; number < layout::kSectionKinds; ++number) {
+    const auto kind = static_cast<Kind>(number);
+    for (std::size_t i = 0; i < ShapeOf(kind)->records; ++i) {
+      ASSERT_TRUE(space->Make(kind, i)) << number << " " << i;
+    }
+  }
+  space->slab(layout::kConnections - 1).owner = 1;
+  space->hot(layout::kConnections - 1).back().counters.histogram.back() = 1;
+  space->slab(layout::kConnections).owner = 1;  // the shared one
+  for (std::size_t copy : {0, 1}) {
+    space->file()->setting(copy, layout::kSettings - 1).value = 1;
+    space->file()->rule(copy, layout::kRules - 1).runs = 1;
+  }
+  space->file()->checkpoint(layout::kCheckpointRecords - 1).id = 1;
+  const auto other = Map();
+  other->Follow();
+  EXPECT_EQ(other->slab(layout::kConnections - 1).owner, 1u);
+  EXPECT_EQ(other->file()->rule(1, layout::kRules - 1).runs, 1u);
+  EXPECT_EQ(Bytes() % layout::kBlockBytes, 0u);
+}
+
+TEST_F(MappedControlTest, ManyThreadsAppendEachSectionOnce) {
+  const auto space = Map();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      for (std::size_t sample = 0; sample < 400; ++sample) {
+        if (space->Make(Kind::kSamples, sample)) space->file()->samples[sample].id = sample + 1;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const std::size_t sections = SectionsOf(Kind::kSamples, 399)->last + 1;
+  EXPECT_EQ(CountSections(space->file()->sections), sections);
+  EXPECT_EQ(space->file()->samples[399].id, 400u);
+}
+
+TEST_F(MappedControlTest, ADescriptorThatIsAnotherFilesIsNotWritten) {
+  const auto space = Map();
+  const auto before = Bytes();
+  std::string victim = "/tmp/mapped_control_victim.XXXXXX";
+  const int other = mkstemp(victim.data());
+  const int kept = dup(fd);
+  ASSERT_GE(dup2(other, fd), 0);  // as a daemon's descriptors may be
+  EXPECT_FALSE(space->Make(Kind::kMoreAlerts, 20));
+  EXPECT_EQ(space->growth_failed(), "the descriptor of the control file was closed");
+  struct stat status {};
+  fstat(other, &status);
+  EXPECT_EQ(status.st_size, 0);
+  dup2(kept, fd);
+  EXPECT_EQ(Bytes(), before);
+  close(kept);
+  close(other);
+  unlink(victim.c_str());
+}
+
+TEST_F(MappedControlTest, ALimitOfFileSizesLeavesWhatIsThere) {
+  const auto space = Map();
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit tight{layout::kFirstBytes, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &tight);
+  EXPECT_FALSE(space->Make(Kind::kHours, 0));  // and no SIGXFSZ ends this process
+  EXPECT_NE(space->growth_failed(), "");
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(Bytes(), layout::kFirstBytes);
+  EXPECT_EQ(space->file()->hours[0].id, 0u);
+}
+
+TEST_F(MappedControlTest, WithoutRoomStatementsShareThePlacesThatThereAre) {
+  const auto space = Map();
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit tight{layout::kFirstBytes, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &tight);
+  QueryStatistics statistics(space.get());
+  for (std::uint64_t id = 1; id <= 50; ++id) {
+    const auto entry = statistics.FindOrMake({id, QueryKind::kRead, "SELECT " + std::to_string(id)},
+                                             static_cast<std::int64_t>(id), layout::kQueries);
+    ASSERT_TRUE(entry);
+    EXPECT_LT(*entry, layout::kFirstQueries);
+  }
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_GE(statistics.evictions(), 50 - layout::kFirstQueries);
+}
+
+}  // namespace
+}  // namespace walmanager
