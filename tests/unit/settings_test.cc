@@ -84,9 +84,8 @@ TEST(Settings, AThresholdIsMadeOfTheLineOfItsCheck) {
   }
   const SettingSpec& latency = SettingSpecs()[*FindSetting("query_latency.critical")];
   EXPECT_STREQ(latency.description,
-               "What 95 % of the statements of a minute, of 10 or more, stay below: from here on "
-               "system_health "
-               "says critical.");
+               "Time that 95 % of the statements of a minute stay below, if they are 10 or more; from "
+               "this value on system_health reports critical.");
 }
 
 TEST(Settings, AreFoundByTheirNameInAnyCase) {
