@@ -220,7 +220,7 @@ def test_a_cache_that_commits_of_others_empty_is_not_judged(path):
                    "connections": 2}
                   for at in times(HOUR, 10 * SECOND)])
     row = checks(path)["cache_hit_ratio"]
-    assert (row["status"], row["value"]) == ("ok", None) and "commits of others" in row["detail"]
+    assert (row["status"], row["value"]) == ("ok", None) and "commits of other connections" in row["detail"]
 
 
 @pytest.mark.parametrize("stall, status", [(0, "ok"), (500, "ok"), (3000, "warning"), (6000, "critical")])

@@ -25,8 +25,9 @@ last_checkpoint_mode, wal_resets, wal_bytes_max, processes, unmanaged_processes,
 CONTRACT = [name.strip() for name in CONTRACT]
 ADDED = ["private_because", "unguarded_because", "strategy_error", "optimized_at", "queries_evicted",
          "pool_connections", "pool_calls", "pool_waits", "pool_timeouts", "pool_retries", "pool_replaced",
-         "pool_utilization", "inline_because", "checkpoints_application"]
-NUMBERS = {"queries_evicted", "checkpoints_application",
+         "pool_utilization", "inline_because", "checkpoints_application", "connections", "connections_not_shown",
+         "incomplete_because"]
+NUMBERS = {"queries_evicted", "checkpoints_application", "connections", "connections_not_shown",
            *(name for name in ADDED if name.startswith("pool_"))}  # of those
 TEXT = {"schema", "file", "journal_mode", "strategy", "hook", "checkpointer", "last_checkpoint_at",
         "last_checkpoint_mode", "statistics_file", "statistics_since", *ADDED} - NUMBERS
