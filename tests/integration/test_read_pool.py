@@ -456,13 +456,16 @@ def test_bug_a_row_waited_for_a_step_that_took_long(pool, sql):
     """Bug: the row stayed with its reader, which checks nothing within a step."""
     one(pool, "SELECT wal_set('read_pool_size', 1)")
     values = json.dumps([[], [2]] if len(sql) == 2 else [2])
-    for _ in range(3):
+    def comes_early():
         began = time.monotonic()
         cursor = pool.execute("SELECT statement FROM read_pool(?, ?)", (json.dumps(sql) if len(sql) == 2 else sql[0], values))
         after_first = time.monotonic()  # which execute() fetches
         found, after_all = cursor.fetchall(), time.monotonic()
         assert len(found) == 2
-        assert after_first - began < (after_all - began) / 2
+        return after_first - began < (after_all - began) / 2
+
+    # A row that waited for the end of the step would come late each time; on a busy machine one may.
+    assert any(comes_early() for _ in range(5))
 
 
 def test_bug_a_reader_without_rows_waited_for_room(pool, wal_path):
