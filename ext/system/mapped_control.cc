@@ -18,7 +18,7 @@
 namespace walmanager {
 namespace {
 
-constexpr std::uint64_t kLockWaitNs = 10 * kMs;
+constexpr std::uint64_t kLockWaitNs = 50 * kMs;
 constexpr std::uint64_t kRetryNs = 1'000 * kMs;
 
 // Held while it lives, also where memory ends.

@@ -238,7 +238,7 @@ def test_a_restore_that_the_disk_has_no_room_for_is_refused_before(small_disk, t
     saved = tmp_path / "saved.db"
     large = connect(saved, load=None)
     large.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
-    large.execute("INSERT INTO t VALUES (1, zeroblob(7000000))")
+    large.execute("INSERT INTO t VALUES (1, zeroblob(15000000))")
     pages = one(large, "PRAGMA page_count")
     db = connect(small_disk / "test.db")
     db.execute("PRAGMA journal_mode=WAL")

@@ -17,7 +17,7 @@ from workers import PATIENCE, fast_path, integrity, worker  # noqa: F401 (fixtur
 FRAME = 4096 + 24
 # Offsets in the control file (ext/core/control/control_layout.h): in Header, and in EngineState.
 GATE_UNTIL_NS = 232
-AT_WORK_UNTIL_NS, BRAKE_FRAME = 359680 + 16, 359680 + 24
+AT_WORK_UNTIL_NS, BRAKE_FRAME = 26560 + 16, 26560 + 24
 
 INSERTS = "for _ in range({}): db.execute('INSERT INTO t(payload) VALUES (zeroblob({}))')"
 

@@ -33,7 +33,7 @@ class ControlSpace {
   // Whether a record may be written. `record` counts from the first of the whole array.
   bool Has(Kind kind, std::size_t record) const;
   // Appends the sections that are missing. False where that cannot be: no disk space, or another
-  // process is at it for longer than some milliseconds.
+  // process is at it for longer than 50 ms.
   bool Make(Kind kind, std::size_t record) { return Has(kind, record) || Grow(kind, record); }
   // The same for the slab of a connection, and for its own counters of statements.
   bool MakeSlab(std::size_t slab);
