@@ -308,7 +308,7 @@ ControlFile::OwnWork ControlFile::ReadOwnWork() const {
   const MutexLock lock(slab_mutex_);
   for (std::size_t i = 0; i < owned_.size(); ++i) {
     if (!owned_[i]) continue;
-    const layout::ConnectionInfo& info = memory_->slabs[i].info;
+    const layout::ConnectionInfo& info = memory_->slab(i).info;
     work.statements += info.statements.load(std::memory_order_relaxed);
     work.goes_on = work.goes_on || info.started_ns.load(std::memory_order_relaxed) != 0 ||
                    info.transaction.load(std::memory_order_relaxed) != 0;
