@@ -98,6 +98,13 @@ std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
   return EvaluateAlerts(*control, static_cast<int>(values[Setting::kAlertSamples]));
 }
 
+bool HealthWatch::HasSampledSince(std::uint64_t then_ns) const {
+  const std::uint64_t now = MonotonicNs();
+  const auto passed_ms = static_cast<std::int64_t>((now - std::min(now, then_ns)) / kMs);
+  const auto control = database_.control();
+  return History(control->space()).DueInNs(now, passed_ms) > 0;
+}
+
 bool HealthWatch::SampledLately() const {
   constexpr std::int64_t kLatelyMs = 60'000;
   const auto control = database_.control();

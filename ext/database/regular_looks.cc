@@ -52,9 +52,21 @@ bool RegularLooks::IsInUse() {
 }
 
 std::uint64_t RegularLooks::Work() {
+  const std::uint64_t now = MonotonicNs();
   const bool in_use = IsInUse();
   copier_.FollowActivity(in_use);
   if (!wakefulness_.LooksAgain(in_use)) return Scheduler::kNever;
+  if (in_use) {
+    last_used_ns_ = now;
+    Watch();
+  } else if (!watch_.HasSampledSince(last_used_ns_)) {
+    // Another process took the sample before this one's last look.
+    Watch();
+  }
+  return MonotonicNs() + watch_.sample_interval_ns();
+}
+
+void RegularLooks::Watch() {
   // At first only where a process has sampled lately: a process that is soon gone shall not wait
   // for an evaluation at its close, unless there are many such, of which none stays for a second
   // look.
@@ -65,7 +77,6 @@ std::uint64_t RegularLooks::Work() {
     if (!state_.stopping) news_.Add(watch_.Tick(evaluates));
     return SQLITE_OK;
   });
-  return MonotonicNs() + watch_.sample_interval_ns();
 }
 
 }  // namespace walmanager

@@ -43,6 +43,7 @@ class RegularLooks {
   [[gnu::cold]] void WakeUpInStatement(const ControlFile& control, std::uint64_t now_ns);
   [[gnu::cold]] void WakeUp(std::uint64_t now_ns);
   std::uint64_t Work();
+  void Watch();
   // Whether a statement runs or a transaction is open, or something has happened since the last
   // call.
   bool IsInUse();
@@ -59,8 +60,9 @@ class RegularLooks {
   // Of the task.
   bool has_looked_ = false;
   bool knows_log_ = false;
-  std::uint64_t statements_ = 0;  // at the last call of IsInUse()
-  Scheduler::Task task_;          // last, so that it goes first: it uses all of the above
+  std::uint64_t last_used_ns_ = 0;  // at the last look that found it in use
+  std::uint64_t statements_ = 0;    // at the last call of IsInUse()
+  Scheduler::Task task_;            // last, so that it goes first: it uses all of the above
 };
 
 }  // namespace walmanager

@@ -56,6 +56,16 @@ TEST(LockTable, AFileIsItsDeviceAndInode) {
   EXPECT_EQ(Shown("1: POSIX  ADVISORY  READ 7 103:10:10 1 2\n", {103, 10, 10}), "");
 }
 
+TEST(LockTable, OnlyAWholeInodeIsTheFiles) {
+  constexpr std::string_view kTable =
+      "1: POSIX  ADVISORY  READ 7 08:1f:1420 1 1\n"
+      "2: POSIX  ADVISORY  READ 42 08:1f:43 42 42\n"
+      "3: POSIX  ADVISORY  READ 8 08:1f:42 2 2";  // the end is missing
+  EXPECT_EQ(Shown(kTable, {0x08, 0x1f, 42}), "8 R 2-2\n");
+  EXPECT_EQ(Shown("1: POSIX  ADVISORY  READ 7 08:1f:42", {0x08, 0x1f, 42}), "");
+  EXPECT_EQ(Shown("", {0x08, 0x1f, 42}), "");
+}
+
 TEST(LockTable, LargeNumbers) {
   EXPECT_EQ(Shown("99999: POSIX  ADVISORY  WRITE 4194304 fffff:fffff:18446744073709551615 "
                   "1073741826 9223372036854775807\n",

@@ -1,8 +1,10 @@
 #include "ext/core/format/lock_table.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <optional>
+#include <string>
 
 namespace walmanager {
 namespace {
@@ -58,12 +60,15 @@ std::optional<FileLock> ParseLine(std::string_view line, const FileIdentity& fil
 }  // namespace
 
 std::vector<FileLock> ParseLockTable(std::string_view table, const FileIdentity& file) {
+  // A process with a thousand databases has thousands of lines: only those with the inode are
+  // taken apart.
+  const std::string inode = ":" + std::to_string(file.inode) + " ";
   std::vector<FileLock> locks;
-  while (!table.empty()) {
-    const std::size_t end = table.find('\n');
-    const std::string_view line = table.substr(0, end);
-    table.remove_prefix(end == std::string_view::npos ? table.size() : end + 1);
-    if (const auto lock = ParseLine(line, file)) locks.push_back(*lock);
+  for (std::size_t at = 0; (at = table.find(inode, at)) != std::string_view::npos;) {
+    const std::size_t begin = table.rfind('\n', at) + 1;  // 0 where there is none before
+    const std::size_t end = std::min(table.find('\n', at), table.size());
+    if (const auto lock = ParseLine(table.substr(begin, end - begin), file)) locks.push_back(*lock);
+    at = end;
   }
   return locks;
 }
