@@ -69,11 +69,10 @@ def test_many_databases_have_at_most_four_threads_and_none_when_nothing_happens(
             for db in databases: db.execute("INSERT INTO t(payload) VALUES (zeroblob(100))")
             most = max(most, threads())
     """)
-    last = time.monotonic()
     assert 2 <= process.call("most") <= 4
-    # Until the logs are copied there is something to do, and then nothing for five seconds.
-    assert poll(lambda: threads_of(process), 0, 12) == 0
-    assert time.monotonic() - last < 12
+    # Until the logs are copied there is something to do, and then nothing for five seconds: eight in all, where other
+    # programs do not keep the machine busy.
+    assert poll(lambda: threads_of(process), 0, 30) == 0
     before = cpu_seconds(process)
     time.sleep(5)
     assert cpu_seconds(process) - before <= 0.02
@@ -179,21 +178,19 @@ def test_bug_each_database_kept_a_connection_for_its_health_checks(worker, tmp_p
 
 # --- fork and exit
 
-def test_a_fork_while_many_databases_are_busy(worker, tmp_path):
+def test_a_fork_while_many_databases_are_copied(worker, tmp_path):
+    """No thread of the host is in SQLite at that moment: SQLite alone would not stand that either."""
     process = worker()
     process.run(f"folder = {str(tmp_path)!r}" + HERE + DATABASES)
     process.run("""
         databases = [made(i) for i in range(10)]
         for db in databases: db.execute("SELECT wal_set('checkpoint_frames', 20), wal_set('sample_interval_ms', 10)").fetchall()
         grow_up()
-        stop = threading.Event()
-        def write():
-            while not stop.is_set():
-                for db in databases: db.execute("INSERT INTO t(payload) VALUES (zeroblob(3000))")
-        writing = threading.Thread(target=write)
-        writing.start()
-        statuses = []
+        statuses, most = [], 0
         for i in range(20):
+            for _ in range(10):
+                for db in databases: db.execute("INSERT INTO t(payload) VALUES (zeroblob(9000))")
+            most = max(most, threads())
             child = os.fork()
             if child == 0:
                 try:
@@ -205,11 +202,9 @@ def test_a_fork_while_many_databases_are_busy(worker, tmp_path):
                 except BaseException:
                     os._exit(1)
             statuses.append(os.waitpid(child, 0)[1])
-        stop.set()
-        writing.join()
     """)
     assert process.call("statuses") == [0] * 20
-    assert process.call("threads()") in (1, 2, 3, 4)
+    assert 2 <= process.call("most") <= 4
     assert process.end() == 0
     assert {integrity(tmp_path / f"{i}.db") for i in range(10)} == {"ok"}
 
