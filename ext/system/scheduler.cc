@@ -103,11 +103,17 @@ void Scheduler::Run(Thread& self) {
 }
 
 bool Scheduler::Wait(Pool& pool, std::uint64_t now_ns, std::uint64_t idle_since_ns) {
+  constexpr std::uint64_t kLongestWaitNs = 3'600'000'000'000;  // so that each time can be expressed
   const bool is_needed = !pool.queue.empty() && pool.waiting == 0;  // to keep the time
   const std::uint64_t ends_ns = idle_since_ns + idle_ns_;
-  if (!is_needed && now_ns >= ends_ns) return false;
+  if (!is_needed && now_ns >= ends_ns) {
+    // This thread may be the only one that knew of the first task in the queue.
+    if (!pool.queue.empty()) pool.changed.notify_one();
+    return false;
+  }
   const std::uint64_t due_ns = pool.queue.empty() ? kNever : pool.queue.begin()->first;
-  const std::uint64_t until_ns = is_needed ? due_ns : std::min(due_ns, ends_ns);
+  const std::uint64_t until_ns =
+      std::min(is_needed ? due_ns : std::min(due_ns, ends_ns), now_ns + kLongestWaitNs);
   ++pool.waiting;
   (void)pool.changed.WaitUntil(
       mutex_, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(until_ns)));
@@ -121,18 +127,19 @@ void Scheduler::RunTask(Thread& self, Task& task) {
   task.again_ns_ = kNever;
   ++self.pool->busy;
   if (!self.pool->queue.empty()) (void)Attend(*self.pool, /*all=*/false);
+  self.priority.Set(/*low=*/!task.hurried_);
   mutex_.unlock();
-  if (task.hurried_) self.priority.Set(/*low=*/false);
   const std::uint64_t next_ns = task.work_();
   task.hurried_ = false;
-  self.priority.Set(/*low=*/true);
   mutex_.lock();
   --self.pool->busy;
   task.thread_ = nullptr;
   if (task.stopped_) {
+    // The priority stays: the thread that stops the task waits for the mutex.
     task_ended_.notify_all();
     return;
   }
+  self.priority.Set(/*low=*/true);
   const std::uint64_t due_ns = std::min(next_ns, task.again_ns_);
   if (due_ns != kNever) Insert(task, due_ns);
 }

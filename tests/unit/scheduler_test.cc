@@ -277,6 +277,42 @@ TEST(Scheduler, ATimerIsKeptWhileTheThreadThatSetItIsStuck) {
   stuck.let_go.Open();
 }
 
+TEST(Scheduler, ATimerIsKeptWhenTheThreadThatSetItEnds) {
+  Scheduler scheduler({.idle_ns = 20 * kMs});
+  Task later(scheduler, Kind::kCopies, [] { return kNever; });
+  std::atomic<std::uint64_t> set_ns{0}, ran_ns{0};
+  Task timed(scheduler, Kind::kCopies, [&] {
+    if (set_ns != 0) {
+      ran_ns = MonotonicNs();
+      return kNever;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    set_ns = MonotonicNs();
+    return set_ns + 200 * kMs;
+  });
+  const std::uint64_t later_ns = MonotonicNs() + 8'000 * kMs;
+  later.WakeAt(later_ns);
+  timed.Wake();  // in one thread, while another one waits for `later`
+  ASSERT_TRUE(Soon([&] { return ran_ns != 0; }));
+  EXPECT_GE(ran_ns, set_ns + 200 * kMs);
+  EXPECT_LT(ran_ns, later_ns);
+}
+
+TEST(Scheduler, ATimeThatIsAbsurdlyFarAheadDoesNotKeepAThreadBusy) {
+  Scheduler scheduler;
+  std::atomic<int> runs{0};
+  Task task(scheduler, Kind::kLooks, [&] {
+    ++runs;
+    return kNever - 1;
+  });
+  task.Wake();
+  EXPECT_TRUE(Soon([&] { return runs == 1; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(runs, 1);
+  task.Wake();
+  EXPECT_TRUE(Soon([&] { return runs == 2; }));
+}
+
 TEST(Scheduler, NeverHasMoreThanFourThreads) {
   Scheduler scheduler;
   std::atomic<int> runs{0}, inside{0}, most{0};
