@@ -16,7 +16,7 @@ void OwnConnectionEntry::Show() {
   Hide();
   const auto current = control_.Get();
   const std::size_t slab = current->ClaimSlab();
-  if (slab >= layout::kConnections) return;
+  if (slab >= layout::kConnections) return current->ReleaseSlab(slab);
   shown_in_ = current;
   slab_ = slab;
   if (id_ == 0) id_ = Registry::Get().NewConnectionId();

@@ -112,8 +112,10 @@ void ManagedLogs::Bind(ManagedLog& log) {
   const std::uint64_t generation = log.database->control_generation();
   log.control_generation = kNotBound;
   meter_.SetPlaces({});
-  const auto before = std::exchange(log.control, log.database->control());
-  const std::size_t slab_before = std::exchange(log.slab, log.control->ClaimSlab());
+  auto control = log.database->control();
+  const std::size_t slab = control->ClaimSlab();  // nothing is changed where this fails
+  const auto before = std::exchange(log.control, std::move(control));
+  const std::size_t slab_before = std::exchange(log.slab, slab);
   if (before && !before->shared() && log.control->shared()) {
     log.control->region().TakeOver(log.slab, before->region(), slab_before,
                                    /*with_frames=*/before->frames_go_along());

@@ -33,7 +33,7 @@ struct ManagedLog {
   std::shared_ptr<Database> database;
   std::shared_ptr<ControlFile> control;
   std::uint64_t control_generation = 0;
-  std::size_t slab = 0;
+  std::size_t slab = layout::kConnections;
   std::uint64_t statement = 0;       // serial number of the last statement that committed here
   std::uint64_t adopted = 0;         // the last wish of PRAGMA wal_autocheckpoint that was followed
   std::uint64_t log_position = 0;    // as of the last hook call

@@ -103,7 +103,7 @@ Status PoolConnection::Run(const char* sql) {
 void PoolConnection::Show(const PoolHost& host, const std::string& path) {
   if (id_ == 0) id_ = Registry::Get().NewConnectionId();
   const std::size_t slab = host.control->ClaimSlab();
-  if (slab >= layout::kConnections) return;
+  if (slab >= layout::kConnections) return host.control->ReleaseSlab(slab);
   shown_in_ = host.control;
   slab_ = slab;
   DescribeConnection(shown_in_->region().slab(slab).info,

@@ -237,6 +237,7 @@ std::size_t ControlFile::ClaimSlab() {
   const std::size_t i = FindSlab();
   if (i >= kSharedSlab) {
     header.connections_not_shown.fetch_add(1, std::memory_order_relaxed);
+    hidden_here_.fetch_add(1, std::memory_order_relaxed);
     return kSharedSlab;
   }
   owned_[i] = true;
@@ -264,6 +265,7 @@ std::int64_t ControlFile::connections_not_shown() const {
 void ControlFile::ReleaseSlab(std::size_t slab) {
   const MutexLock lock(slab_mutex_);
   if (slab >= kSharedSlab) {
+    hidden_here_.fetch_sub(1, std::memory_order_relaxed);
     if (connections_not_shown() > 0) {
       region_.header().connections_not_shown.fetch_sub(1, std::memory_order_relaxed);
     }
@@ -353,6 +355,8 @@ void ControlFile::EachOwnedSlab(Each each) const {
   const std::size_t used = memory_->slabs();
   for (std::size_t i = 0; i < used; ++i) {
     layout::ConnectionSlab& slab = memory_->slab(i);
+    // A slab may reach into a section that is not there, where it must not be written.
+    if (!memory_->HasSlab(i)) continue;
     if (slab.owner.load(std::memory_order_relaxed) == 0) continue;
     // Held by this process, or by another that is alive.
     if (owned_[i]) {

@@ -81,6 +81,8 @@ class ControlFile {
   // Connections of all processes that found no slab of their own; of those of a killed process some
   // may be counted until no process has the file open.
   std::int64_t connections_not_shown() const;
+  // Those of this process.
+  bool hides_some_here() const { return hidden_here_.load(std::memory_order_relaxed) != 0; }
   void ReleaseSlab(std::size_t slab);
   // Processes with at least one connection in this file; 1 for private memory.
   std::int64_t CountProcesses() const;
@@ -160,6 +162,7 @@ class ControlFile {
 
   std::atomic<bool> being_made_{false};
   std::atomic<bool> lacks_room_{false};
+  std::atomic<std::uint64_t> hidden_here_{0};  // connections of this process without a slab
   std::atomic_flag sampling_;
   Mutex settings_mutex_;  // held while this process holds or tries the settings lock of the file
   mutable Mutex reason_mutex_;

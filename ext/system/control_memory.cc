@@ -126,6 +126,9 @@ Content ReadContent(int fd, const struct stat& status) {
   static_assert(offsetof(Beginning, sections) == offsetof(layout::ControlFile, sections));
   Beginning beginning{};
   const ssize_t got = pread(fd, &beginning, sizeof beginning, 0);
+  // Again: another process may have appended a section, which the table names by now.
+  struct stat after = status;
+  (void)fstat(fd, &after);
   const layout::Header& header = beginning.header;
   Content content;
   content.empty = status.st_size == 0;
@@ -135,7 +138,7 @@ Content ReadContent(int fd, const struct stat& status) {
   content.layout_number = header.layout_number;
   if (!has_new_name || header.layout_number != layout::kLayoutNumber) return content;
   content.current = true;
-  content.is_damaged = IsDamaged(beginning.sections, static_cast<std::uint64_t>(status.st_size));
+  content.is_damaged = IsDamaged(beginning.sections, static_cast<std::uint64_t>(after.st_size));
   if (const auto end = EndOfSections(beginning.sections)) {
     content.bytes = static_cast<std::int64_t>(*end);
   } else {
@@ -143,6 +146,20 @@ Content ReadContent(int fd, const struct stat& status) {
   }
   content.has_unknown_sections = HasUnknownSections(beginning.sections);
   return content;
+}
+
+// Those that the first part has no room for, where the file still has them.
+void ReadMoreSettings(int fd, MappedControl& copy) {
+  constexpr auto kKind = ControlSpace::Kind::kMoreSettings;
+  struct stat status {};
+  if (fstat(fd, &status) != 0 || !copy.Make(kKind, 0)) return;
+  layout::ControlFile& file = *copy.file();
+  for (std::size_t i = 0; i < CountSections(file.sections); ++i) {
+    const auto section = ReadSection(file.sections, i, static_cast<std::uint64_t>(status.st_size));
+    if (!section || section->kind != kKind) continue;
+    (void)pread(fd, &file.more_settings, sizeof file.more_settings,
+                static_cast<off_t>(section->at));
+  }
 }
 
 // The settings in a file that is to be made anew: of an older layout, or cut short behind them.
@@ -154,15 +171,18 @@ std::optional<StoredSettings> SettingsToKeep(int fd, const Content& content) {
   if (content.layout_number == layout::kLayoutNumber) {
     if (pread(fd, file, layout::kFirstBytes, 0) < static_cast<ssize_t>(sizeof(layout::Header)))
       return std::nullopt;
+    ReadMoreSettings(fd, *copy);
     return ControlRegion(copy.get()).ReadSettings();
   }
   return ReadOldSettings(fd, content.layout_number);
 }
 
-// Makes the file whole, with all of it on the disk. `fits`: its content is kept.
+// Makes the file whole, with all of it on the disk. `fits`: its content is kept. `more`: bytes that
+// a file made anew is to grow by at once.
 std::string MakeWhole(int fd, const std::string& path, const struct stat& status,
-                      const Content& content, bool fits, bool alone, bool* lacks_room) {
-  const std::int64_t bytes = fits ? content.bytes : kFirstBytes;
+                      const Content& content, bool fits, bool alone, std::int64_t more,
+                      bool* lacks_room) {
+  const std::int64_t bytes = fits ? content.bytes : kFirstBytes + more;
   const std::int64_t missing = bytes - status.st_blocks * kBlock;
   std::string why =
       fits ? FillHoles(fd, path, status, bytes, alone) : NoRoomBecause(path, missing, bytes);
@@ -208,6 +228,14 @@ std::string Adopt(MappedControl& memory, bool kept, bool alone,
   return "";
 }
 
+// What the settings need that the first part has no room for.
+std::int64_t BytesBeyondFirstPart(const StoredSettings& settings) {
+  const bool needs_more = settings.settings.size() > layout::kFirstSettings ||
+                          settings.rules.size() > layout::kFirstRules;
+  return needs_more ? static_cast<std::int64_t>(ShapeOf(ControlSpace::Kind::kMoreSettings)->bytes)
+                    : 0;
+}
+
 // Why a file that other processes use cannot be used here.
 std::string WhyOfNoUse(int fd, const Content& content) {
   if (content.current) return "the control file is truncated or damaged, and in use";
@@ -242,13 +270,14 @@ TakenOver TakeOverControlFile(int fd, const std::string& database_path, const st
     return fail("the file at the place of the control file is not a control file of walmanager");
   }
   if (content.empty && !make) return fail("the control file is empty");
-  const bool fits = content.current && !content.is_damaged && status.st_size >= content.bytes;
+  const bool fits = content.current && !content.is_damaged && status.st_size >= kFirstBytes;
   if (!fits && !alone) return fail(WhyOfNoUse(fd, content));
   std::string why = FollowDatabase(fd, status, database, content.empty);
   if (!why.empty()) return fail(std::move(why));
   const NoSizeSignal no_signal;
   const auto settings = fits ? std::nullopt : SettingsToKeep(fd, content);
-  why = MakeWhole(fd, database_path, status, content, fits, alone, &taken.lacks_room);
+  const std::int64_t more = settings ? BytesBeyondFirstPart(*settings) : 0;
+  why = MakeWhole(fd, database_path, status, content, fits, alone, more, &taken.lacks_room);
   if (!why.empty()) return fail(std::move(why));
   auto mapped = MappedControl::Shared(fd, database_path);
   if (!mapped) return fail(ErrnoText("the control file cannot be mapped", errno));

@@ -19,7 +19,9 @@ namespace walmanager {
 namespace {
 
 constexpr std::uint64_t kLockWaitNs = 50 * kMs;
+constexpr std::uint64_t kLockRetryNs = 20 * kMs;
 constexpr std::uint64_t kRetryNs = 1'000 * kMs;
+constexpr char kDescriptorGone[] = "the descriptor of the control file was closed";
 
 // Held while it lives, also where memory ends.
 class GrowLock {
@@ -38,6 +40,33 @@ class GrowLock {
   const int fd_;
   const bool held_;
 };
+
+// Mappings of all control files of this process. The system allows 65,530 of all kinds by default
+// (vm.max_map_count), and the host needs its own.
+std::atomic<int> mappings{0};
+constexpr int kMostMappings = 16'000;
+
+// Maps a part of the file in the place of zeros. Where that fails, these stay: a mapping at a place
+// of the system's choice shows first whether the file can be mapped.
+bool MapAt(void* place, std::size_t bytes, int fd, std::uint64_t at) {
+  constexpr int kAccess = PROT_READ | PROT_WRITE;
+  const auto offset = static_cast<off_t>(at);
+  if (mappings.load(std::memory_order_relaxed) >= kMostMappings) {
+    errno = ENOMEM;
+    return false;
+  }
+  void* const trial = mmap(nullptr, bytes, kAccess, MAP_SHARED, fd, offset);
+  if (trial == MAP_FAILED) return false;
+  munmap(trial, bytes);
+  if (mmap(place, bytes, kAccess, MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
+    const int error = errno;
+    // The zeros may be gone: they come back before another mapping can take their place.
+    (void)mmap(place, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    errno = error;
+    return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -74,10 +103,7 @@ std::unique_ptr<MappedControl> MappedControl::Shared(int fd, std::string databas
     errno = ENOMEM;
     return nullptr;
   }
-  if (mmap(range.start, layout::kFirstBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-           0) == MAP_FAILED) {
-    return nullptr;
-  }
+  if (!MapAt(range.start, layout::kFirstBytes, fd, 0)) return nullptr;
   return made;
 }
 
@@ -91,6 +117,7 @@ MappedControl::MappedControl(const Range& range, int fd, std::string database_pa
 
 MappedControl::~MappedControl() {
   const int error = errno;
+  mappings.fetch_sub(mapped_, std::memory_order_relaxed);
   munmap(range_.start, range_.bytes);
   if (many_range_.start) munmap(many_range_.start, many_range_.bytes);
   errno = error;
@@ -126,7 +153,8 @@ void MappedControl::FollowLocked() {
   if (!bytes) return;
   for (; next < count; ++next) {
     // What cannot be a section is left alone: what it would hold reads as zeros.
-    if (const auto section = ReadSection(table, next, *bytes)) (void)Map(*section);
+    const auto section = ReadSection(table, next, *bytes);
+    if (section && !HasSection(section->kind, section->index) && !Map(*section)) break;
   }
   followed_.store(next, std::memory_order_relaxed);
 }
@@ -143,23 +171,36 @@ bool MappedControl::Map(const Section& section) {
   if (section.shape->is_many && !HasMany()) return false;
   const Range& range = section.shape->is_many ? many_range_ : range_;
   char* const place = static_cast<char*>(range.start) + section.offset();
-  const bool mapped =
-      fd_ < 0 ? mprotect(place, section.bytes(), PROT_READ | PROT_WRITE) == 0
-              : mmap(place, section.bytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd_,
-                     static_cast<off_t>(section.at)) != MAP_FAILED;
-  if (mapped) Mark(section.kind, section.index);
-  return mapped;
+  const bool mapped = fd_ < 0 ? mprotect(place, section.bytes(), PROT_READ | PROT_WRITE) == 0
+                              : MapAt(place, section.bytes(), fd_, section.at);
+  if (!mapped) return false;
+  if (fd_ >= 0) {
+    mappings.fetch_add(1, std::memory_order_relaxed);
+    ++mapped_;
+  }
+  Mark(section.kind, section.index);
+  return true;
 }
 
 bool MappedControl::Grow(Kind kind, std::size_t record) {
   const auto range = SectionsOf(kind, record);
   if (!range) return true;
-  const MutexLock lock(mutex_);
-  if (fd_ >= 0) FollowLocked();
-  for (std::size_t index = range->first; index <= range->last; ++index) {
-    if (!HasSection(kind, index) && !Append(kind, index)) return false;
+  // Where memory ends, the file does not grow.
+  try {
+    const MutexLock lock(mutex_);
+    if (fd_ >= 0) FollowLocked();
+    for (std::size_t index = range->first; index <= range->last; ++index) {
+      if (!HasSection(kind, index) && !Append(kind, index)) return false;
+    }
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
   }
-  return true;
+}
+
+bool MappedControl::IsFull() const {
+  const MutexLock lock(mutex_);
+  return !failed_.empty();
 }
 
 bool MappedControl::Append(Kind kind, std::size_t index) {
@@ -167,20 +208,28 @@ bool MappedControl::Append(Kind kind, std::size_t index) {
   if (fd_ < 0) return Map(section);
   const std::uint64_t now = MonotonicNs();
   if (now < next_try_ns_) return false;
-  const GrowLock lock(fd_);
-  if (!lock.held()) return false;
-  FollowLocked();
-  if (HasSection(kind, index)) return true;
   next_try_ns_ = now + kRetryNs;  // unless all goes well
-  failed_ = AppendWithLock(section);
-  if (!failed_.empty()) return false;
+  if (!FileBytes()) {
+    failed_ = kDescriptorGone;
+    return false;
+  }
+  const GrowLock lock(fd_);
+  if (!lock.held()) {
+    // The process that has it may be stopped: the next try comes soon, and not at once.
+    next_try_ns_ = MonotonicNs() + kLockRetryNs;
+    return false;
+  }
+  FollowLocked();
+  if (!HasSection(kind, index)) failed_ = AppendWithLock(section);
+  if (!HasSection(kind, index)) return false;
+  failed_.clear();
   next_try_ns_ = 0;
   return true;
 }
 
 std::string MappedControl::AppendWithLock(Section section) {
   const auto file_bytes = FileBytes();
-  if (!file_bytes) return "the descriptor of the control file was closed";
+  if (!file_bytes) return kDescriptorGone;
   layout::SectionTable& table = file()->sections;
   const auto next = NextSectionAt(table, *file_bytes);
   if (!next) return "the table of sections in the control file is full or damaged";

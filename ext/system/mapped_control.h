@@ -34,6 +34,7 @@ class MappedControl final : public ControlSpace {
   ~MappedControl() override;
 
   void Follow() override;
+  bool IsFull() const override;
   // Why the last section that was wanted could not be had; empty where it could. Of disk space and
   // file alone, not where another process was at it.
   std::string growth_failed() const;
@@ -69,6 +70,7 @@ class MappedControl final : public ControlSpace {
   std::atomic<std::size_t> followed_{0};  // entries of the table
   std::string failed_ GUARDED_BY(mutex_);
   std::uint64_t next_try_ns_ GUARDED_BY(mutex_) = 0;  // after a failure
+  int mapped_ GUARDED_BY(mutex_) = 0;                 // sections of the file
 };
 
 }  // namespace walmanager

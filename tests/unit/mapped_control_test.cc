@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "ext/core/control/control_region.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/system/write_zeros.h"
 
@@ -121,6 +122,35 @@ TEST_F(MappedControlTest, ADescriptorThatIsAnotherFilesIsNotWritten) {
   EXPECT_EQ(Bytes(), before);
   close(kept);
   close(other);
+  unlink(victim.c_str());
+}
+
+TEST_F(MappedControlTest, SettingsThatCannotBeReadAreNotTakenForNone) {
+  const auto space = Map();
+  ControlRegion region(space.get());
+  region.Initialize({}, 1, 1);
+  StoredSettings many;
+  for (std::size_t i = 0; i < layout::kRules; ++i) {
+    Rule rule;
+    rule.strategy = "mine";
+    rule.name = "rule" + std::to_string(i);
+    rule.condition = "1";
+    many.rules.push_back(rule);
+  }
+  ASSERT_TRUE(region.WriteSettings(many).ok());
+  const auto other = Map();
+  EXPECT_EQ(ControlRegion(other.get()).ReadSettings()->rules.size(), layout::kRules);
+  // One that cannot map the section: its descriptor is another file's.
+  const auto daemon = Map();
+  const int kept = dup(fd);
+  std::string victim = "/tmp/mapped_control_victim.XXXXXX";
+  const int another = mkstemp(victim.data());
+  dup2(another, fd);
+  EXPECT_FALSE(ControlRegion(daemon.get()).ReadSettings());
+  dup2(kept, fd);
+  EXPECT_EQ(ControlRegion(daemon.get()).ReadSettings()->rules.size(), layout::kRules);
+  close(kept);
+  close(another);
   unlink(victim.c_str());
 }
 

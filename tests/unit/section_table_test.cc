@@ -131,6 +131,12 @@ TEST_F(SectionTableTest, AFullOrImpossibleTableGrowsNoMore) {
   EXPECT_FALSE(EndOfSections(*table));
 }
 
+TEST_F(SectionTableTest, NoSectionIsAppendedAfterOneThatTheFileHasNot) {
+  Put(0, Word(9, 1, 0, kFirstBlock + 100));
+  EXPECT_FALSE(NextSectionAt(*table, kFileBytes));
+  EXPECT_TRUE(NextSectionAt(*table, kFileBytes + kBlockBytes));
+}
+
 TEST_F(SectionTableTest, AnyWordsGiveSectionsWithinFileAndMemory) {
   std::mt19937_64 random(1);
   for (int round = 0; round < 200; ++round) {

@@ -191,6 +191,13 @@ std::optional<StoredSettings> ControlRegion::ReadSettings() const {
     const std::uint64_t before = generation.load(std::memory_order_acquire);
     space_->Follow();
     CopyUsed(*file_, before & 1, copied);
+    const bool has_more = copied.settings.size() > layout::kFirstSettings ||
+                          copied.rules.size() > layout::kFirstRules;
+    // There are more than this process can read: to write those that it can would lose the others.
+    if (has_more && !space_->Has(ControlSpace::Kind::kMoreSettings, 0) &&
+        NamesSection(file_->sections, ControlSpace::Kind::kMoreSettings, 0)) {
+      return std::nullopt;
+    }
     // Keeps the copying above before the second look.
     std::atomic_thread_fence(std::memory_order_acquire);
     if (Get(generation) != before) continue;

@@ -30,6 +30,8 @@ class ControlSpace {
 
   // Maps the sections that other processes have appended since. One load where there are none.
   virtual void Follow() {}
+  // Whether the last section that was wanted could not be had for a reason that lasts.
+  virtual bool IsFull() const { return false; }
   // Whether a record may be written. `record` counts from the first of the whole array.
   bool Has(Kind kind, std::size_t record) const;
   // Appends the sections that are missing. False where that cannot be: no disk space, or another

@@ -35,9 +35,14 @@ std::optional<std::size_t> QueryStatistics::Find(std::uint64_t id) const {
 
 std::optional<std::size_t> QueryStatistics::Claim(std::uint64_t id, std::int64_t unix_ms,
                                                   bool* made_elsewhere) {
+  bool grows_no_more = false;
   for (std::size_t entry = 0; entry < layout::kQueries; ++entry) {
     if (Get(table_.ids[entry]) != 0) continue;
-    if (!space_->Make(ControlSpace::Kind::kMoreQueries, entry)) break;
+    // After one that cannot be made, those that are there.
+    if (!Has(entry) && (grows_no_more || !space_->Make(ControlSpace::Kind::kMoreQueries, entry))) {
+      grows_no_more = true;
+      continue;
+    }
     std::uint64_t seen = 0;
     layout::QueryCounters& counters = file_->query(entry).counters;
     // Asked before it is claimed: from then on others may count there for the new statement.
@@ -73,8 +78,11 @@ std::optional<std::size_t> QueryStatistics::FindOrClaim(std::uint64_t id, std::i
     if (const auto claimed = Claim(id, unix_ms, &made_elsewhere)) {
       return claimed;
     }
+    if (made_elsewhere) continue;
+    // Another process is appending a section: the next execution finds it.
+    if (CountPlaces() < layout::kQueries && !space_->IsFull()) return std::nullopt;
     // All places that there can be are taken: the sixteenth part of them makes room.
-    if (!made_elsewhere) max_queries = std::max<std::size_t>(1, CountPlaces());
+    max_queries = std::max<std::size_t>(1, CountPlaces());
   }
   return std::nullopt;
 }

@@ -10,7 +10,8 @@ using layout::kBlockBytes;
 using layout::ManyConnections;
 using layout::SectionKind;
 
-constexpr std::uint64_t kMostBlocks = std::uint64_t{1} << 20;  // 64 GB: no table of ours names it
+// 256 MB; all sections that there can be take 92.
+constexpr std::uint64_t kMostBlocks = std::uint64_t{1} << 12;
 
 constexpr std::size_t Blocks(std::size_t bytes) {
   return (bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
@@ -159,7 +160,9 @@ std::optional<std::uint64_t> NextSectionAt(const layout::SectionTable& table,
                                            std::uint64_t file_bytes) {
   if (CountSections(table) == table.words.size()) return std::nullopt;
   const auto end = EndOfSections(table);
-  if (!end || !HasUnknownSections(table)) return end;
+  // A section is whole before the table names it.
+  if (!end || *end > file_bytes) return std::nullopt;
+  if (!HasUnknownSections(table)) return end;
   return std::max(*end, (file_bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
 }
 
@@ -167,8 +170,9 @@ void AppendSection(layout::SectionTable& table, const Section& section) {
   const std::uint64_t word =
       static_cast<std::uint64_t>(section.kind) | std::uint64_t{layout::kSectionVersion} << 8 |
       static_cast<std::uint64_t>(section.index) << 16 | section.at / kBlockBytes << 32;
+  const std::size_t free = CountSections(table);
   // Release: a process that sees the word finds zeros in the section.
-  table.words[CountSections(table)].store(word, std::memory_order_release);
+  if (free < table.words.size()) table.words[free].store(word, std::memory_order_release);
 }
 
 }  // namespace walmanager
