@@ -73,7 +73,7 @@ bool BackgroundCopier::IsPermitted(const HostConnection& host) {
 bool BackgroundCopier::Wake(std::uint64_t at_ns) {
   const bool woken = task_.WakeAt(at_ns);
   lacks_thread_ = !woken;
-  is_at_work_ = is_at_work_ || woken;
+  is_at_work_ = woken;
   return woken;
 }
 
@@ -92,7 +92,10 @@ bool BackgroundCopier::StandBy(const HostConnection& host) {
 }
 
 void BackgroundCopier::FollowActivity(bool active) {
-  if (active_.exchange(active) != active && active && stands_by_) (void)task_.Wake();
+  if (active_.exchange(active) == active || !active || !stands_by_ || task_.Wake()) return;
+  lacks_thread_ = true;
+  is_at_work_ = false;
+  active_ = false;  // so that the next call tries again
 }
 
 void BackgroundCopier::Stop() {
@@ -161,7 +164,11 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
     current->EndLease();
   };
   const std::unique_ptr<layout::EngineState, decltype(end)> at_work(&region.engine(), end);
-  return CopyInPasses(guard, *due.rule, due.index);
+  const std::uint64_t next = CopyInPasses(guard, *due.rule, due.index);
+  if (!due.is_before_sleep) return next;
+  const bool in_vain = state_.retry_delay.lasts();
+  next_copy_before_sleep_ns_ = MonotonicNs() + (in_vain ? kIdleNs : IntervalNs());
+  return in_vain ? next_copy_before_sleep_ns_ : next;
 }
 
 void BackgroundCopier::TakeRecordedLog(const ControlRegion& region) {
@@ -245,7 +252,8 @@ BackgroundCopier::Due BackgroundCopier::FindWork(bool idle, std::uint64_t now) {
   if (!due.rule && repeated != 0 && repeated <= state_.strategy.rules().size()) {
     due.rule = repeated - 1;
   }
-  if (!due.rule) due.rule = before_sleep;
+  due.is_before_sleep = !due.rule && before_sleep;
+  if (due.is_before_sleep) due.rule = before_sleep;
   return due;
 }
 
@@ -264,7 +272,6 @@ std::optional<std::size_t> BackgroundCopier::ChooseRuleBeforeSleep(std::uint64_t
     return rule.builtin && rule.runs == RuleRuns::kBackground && AsksForTime(rule);
   });
   if (by_time == rules.end()) return std::nullopt;
-  next_copy_before_sleep_ns_ = now + IntervalNs();
   return by_time - rules.begin();
 }
 
@@ -314,15 +321,20 @@ std::uint64_t BackgroundCopier::NextOfWhatIsLeft(ControlRegion& region, std::uin
 
 std::uint64_t BackgroundCopier::NextByTime(ControlRegion& region, std::uint64_t now) {
   const std::span<const Rule> rules = state_.strategy.rules();
-  if (state_.last_index.complete() || !state_.wishes.allow_copying() ||
-      std::none_of(rules.begin(), rules.end(), AsksForTime)) {
+  // After a checkpoint of the host's own the task has no connections until a commit permits them.
+  const bool has_connections = state_.connections.open() || state_.connections.permitted();
+  if (state_.last_index.complete() || !state_.wishes.allow_copying() || !has_connections) {
     return Scheduler::kNever;
   }
-  // What a rule of the user's asks is known once its condition is evaluated.
+  // What a rule of the user's asks, for instance about readers, is known once its condition is
+  // evaluated.
   if (!std::all_of(rules.begin(), rules.end(), [](const Rule& rule) { return rule.builtin; })) {
     return next_tick_ns_;
   }
-  const std::uint64_t due = Get(region.header().last_checkpoint_ns) + IntervalNs();
+  if (std::none_of(rules.begin(), rules.end(), AsksForTime)) return Scheduler::kNever;
+  // Another process may have written a time that lies ahead.
+  std::uint64_t due = std::min(Get(region.header().last_checkpoint_ns), now) + IntervalNs();
+  if (next_copy_before_sleep_ns_ > now) due = std::min(due, next_copy_before_sleep_ns_);
   return due > now ? due : next_tick_ns_;
 }
 

@@ -47,7 +47,8 @@ class BackgroundCopier {
   // The same for work that comes with time: the task first looks a moment later, and in a young
   // process once that is older and uses the database.
   bool StandBy(const HostConnection& host);
-  // Whether the task has been woken once; it follows what happens from then on.
+  // Whether the task has been woken, and a thread was there at the last try; it follows what
+  // happens from then on.
   bool is_at_work() const { return is_at_work_; }
   // A commit could not finish the prepared remainder of this rule, because it had grown. The thread
   // copies once more, unless that has happened several times in a row.
@@ -76,6 +77,7 @@ class BackgroundCopier {
   struct Due {
     std::optional<std::size_t> rule;  // nullopt: nothing is to be copied
     WalIndex index;                   // the log, where there is a rule
+    bool is_before_sleep = false;     // the rule is that of ChooseRuleBeforeSleep()
     std::uint64_t not_before_ns = 0;  // 0: now
   };
   // Frames that are copied in passes for one rule.
@@ -110,7 +112,7 @@ class BackgroundCopier {
   bool IsInUse(std::uint64_t now_ns) const;
   // Once the process does not use the database any more: the rule that is due in
   // checkpoint_interval_ms at the latest, so that no thread has to wait for that. At most once in
-  // that time, since the process may come back soon.
+  // that time, since the process may come back soon; one in vain is repeated a second later.
   std::optional<std::size_t> ChooseRuleBeforeSleep(std::uint64_t now_ns) REQUIRES(state_.mutex);
   std::uint64_t IntervalNs() const REQUIRES(state_.mutex);  // checkpoint_interval_ms
   // Upkeep while there are no frames to copy. Returns the time of the next look, as the next

@@ -46,6 +46,7 @@ class CheckpointConnections {
   enum class Allowed { kYes, kNever, kNotNow };
   Allowed Permit(const HostConnection& host);
   void Revoke() { permitted_vfs_ = nullptr; }
+  bool permitted() const { return permitted_vfs_ != nullptr; }
   // Opens them where that is permitted and they are not open.
   Allowed Open();
   bool open() const { return open_.load(std::memory_order_relaxed); }
