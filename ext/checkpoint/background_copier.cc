@@ -346,7 +346,7 @@ std::optional<std::uint64_t> BackgroundCopier::ShrinkWhileIdle(ControlFile& curr
       state_.replicator.is_there()) {
     return std::nullopt;
   }
-  if (!shrinker.IsDueWhileIdle(current, now)) return shrinker.next_idle_step_ns();
+  if (!shrinker.IsDueWhileIdle(current, IsInUse(now), now)) return shrinker.next_idle_step_ns();
   const auto index = OpenAndLook();
   if (!index || state_.LookForReplicator(now)) return shrinker.next_idle_step_ns();
   const auto step = shrinker.ShrinkWhileIdle(current, *index, limit, wal_stamp_.bytes);

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::int64_t kStepBytes = 1024 * 1024;
 constexpr std::uint64_t kSpacing = 50;  // times what a step took
+constexpr std::uint64_t kLongestRetryNs = 60'000 * kMs;
 // The longest that a statement waits for one step.
 constexpr std::uint64_t kCutNs = 250 * kMs;
 
@@ -50,11 +51,22 @@ std::optional<std::int64_t> LogShrinker::ShrinkInCommit(const WalIndex& index, s
   return bytes;
 }
 
-bool LogShrinker::IsDueWhileIdle(ControlFile& current, std::uint64_t now_ns) {
+bool LogShrinker::IsDueWhileIdle(ControlFile& current, bool in_use, std::uint64_t now_ns) {
+  if (in_use) {
+    next_look_ns_ = 0;
+    look_again_ns_ = kRetryNs;
+  }
   if (now_ns < next_idle_step_ns()) return false;
   not_before_ns_ = now_ns + kRetryNs;
-  return IsQuiet(current, current.Connections()) && !readers_.OthersHaveItOpen() &&
-         !copied_frames_.owes_sync();
+  const bool is_due = IsQuiet(current, current.Connections()) && !readers_.OthersHaveItOpen() &&
+                      !copied_frames_.owes_sync();
+  if (is_due) {
+    look_again_ns_ = kRetryNs;
+  } else if (!in_use) {
+    next_look_ns_ = now_ns + look_again_ns_;
+    look_again_ns_ = std::min(2 * look_again_ns_, kLongestRetryNs);
+  }
+  return is_due;
 }
 
 bool LogShrinker::IsAlone(ControlFile& current, std::vector<OwnedDb>& spares) {
@@ -67,7 +79,6 @@ bool LogShrinker::EachIsManaged(const std::vector<ConnectionEntry>& connections,
                                 std::vector<OwnedDb>& spares) {
   // Each vain try leaves one more descriptor that SQLite keeps, so there is a limit.
   constexpr int kMostSpares = 4;
-  constexpr std::uint64_t kLongestRetryNs = 60'000 * kMs;
   struct stat file {};
   if (stat(path_.c_str(), &file) != 0) return false;
   std::size_t expected = spares.size();

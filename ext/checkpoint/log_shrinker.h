@@ -42,15 +42,18 @@ class LogShrinker {
   // No step is due before this.
   std::uint64_t not_before_ns() const { return not_before_ns_; }
   // The same for a step while no connection commits.
-  std::uint64_t next_idle_step_ns() const { return std::max(not_before_ns_, idle_not_before_ns_); }
+  std::uint64_t next_idle_step_ns() const {
+    return std::max({not_before_ns_, idle_not_before_ns_, next_look_ns_});
+  }
 
   // Takes one step in a committing thread, with the checkpointer's connections open. Returns the
   // size of the -wal file in bytes; nullopt where the log in it is too long.
   std::optional<std::int64_t> ShrinkInCommit(const WalIndex& index, std::int64_t limit);
 
   // Whether a step in the background may be due: a cheap look. Sets not_before_ns() to a second
-  // from now; a step that is taken sets it earlier.
-  bool IsDueWhileIdle(ControlFile& current, std::uint64_t now_ns);
+  // from now; a step that is taken sets it earlier. `in_use`: this process uses the database. Else
+  // each look that finds something in the way sets the next one later, up to a minute.
+  bool IsDueWhileIdle(ControlFile& current, bool in_use, std::uint64_t now_ns);
   struct IdleStep {
     bool taken = false;              // the size of the -wal file may be another now
     std::optional<WalIndex> log;     // the new log, where the old one was too long
@@ -92,6 +95,9 @@ class LogShrinker {
   std::uint64_t not_before_ns_ = 0;
   std::uint64_t idle_not_before_ns_ = 0;         // where a connection was not managed
   std::uint64_t unmanaged_retry_ns_ = kRetryNs;  // how long the next such wait is
+  // While this process does not use the database and something is in the way.
+  std::uint64_t next_look_ns_ = 0;
+  std::uint64_t look_again_ns_ = kRetryNs;  // how long the next wait for a look is
   LogEnd idle_end_;  // the end of the log at the last look while no connection committed
 };
 

@@ -101,18 +101,34 @@ TEST_F(LogShrinkerTest, AnIdleLookIsDueOnceASecondAndNotWhileAStatementRuns) {
   if (ProcessesAreHidden()) GTEST_SKIP() << "this PID namespace hides processes";
   const std::uint64_t now = MonotonicNs();
   layout::ConnectionInfo& info = file_->region().slab(slab_).info;
-  EXPECT_TRUE(shrinker_.IsDueWhileIdle(*file_, now));
-  EXPECT_FALSE(shrinker_.IsDueWhileIdle(*file_, now + kSecond - 1));
+  EXPECT_TRUE(shrinker_.IsDueWhileIdle(*file_, /*in_use=*/true, now));
+  EXPECT_FALSE(shrinker_.IsDueWhileIdle(*file_, /*in_use=*/true, now + kSecond - 1));
   Put(info.started_ns, 1);
-  EXPECT_FALSE(shrinker_.IsDueWhileIdle(*file_, now + kSecond));
+  EXPECT_FALSE(shrinker_.IsDueWhileIdle(*file_, /*in_use=*/true, now + kSecond));
   Put(info.started_ns, 0);
   Put(info.transaction, static_cast<std::uint64_t>(TransactionState::kRead));
-  EXPECT_FALSE(shrinker_.IsDueWhileIdle(*file_, now + 2 * kSecond));
+  EXPECT_FALSE(shrinker_.IsDueWhileIdle(*file_, /*in_use=*/true, now + 2 * kSecond));
   Put(info.transaction, 0);
   Put(info.trace, static_cast<std::uint64_t>(TraceState::kDisplaced));
-  EXPECT_FALSE(shrinker_.IsDueWhileIdle(*file_, now + 3 * kSecond));
+  EXPECT_FALSE(shrinker_.IsDueWhileIdle(*file_, /*in_use=*/true, now + 3 * kSecond));
   Put(info.trace, static_cast<std::uint64_t>(TraceState::kActive));
-  EXPECT_TRUE(shrinker_.IsDueWhileIdle(*file_, now + 4 * kSecond));
+  EXPECT_TRUE(shrinker_.IsDueWhileIdle(*file_, /*in_use=*/true, now + 4 * kSecond));
+}
+
+TEST_F(LogShrinkerTest, LooksInVainComeLaterEachTimeUntilTheDatabaseIsUsedAgain) {
+  if (ProcessesAreHidden()) GTEST_SKIP() << "this PID namespace hides processes";
+  layout::ConnectionInfo& info = file_->region().slab(slab_).info;
+  Put(info.trace, static_cast<std::uint64_t>(TraceState::kDisplaced));
+  std::uint64_t now = MonotonicNs();
+  for (const std::uint64_t seconds : {1, 2, 4, 8, 16, 32, 60, 60}) {
+    EXPECT_FALSE(shrinker_.IsDueWhileIdle(*file_, /*in_use=*/false, now));
+    EXPECT_EQ(shrinker_.next_idle_step_ns(), now + seconds * kSecond);
+    now += seconds * kSecond;
+  }
+  EXPECT_FALSE(shrinker_.IsDueWhileIdle(*file_, /*in_use=*/true, now));
+  EXPECT_EQ(shrinker_.next_idle_step_ns(), now + kSecond);
+  Put(info.trace, static_cast<std::uint64_t>(TraceState::kActive));
+  EXPECT_TRUE(shrinker_.IsDueWhileIdle(*file_, /*in_use=*/false, now + kSecond));
 }
 
 TEST_F(LogShrinkerTest, AnIdleLogIsCutWhileNoConnectionIsInAStatement) {
