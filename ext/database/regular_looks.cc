@@ -21,12 +21,13 @@ RegularLooks::RegularLooks(CheckpointState& state, HealthWatch& watch, AlertNews
 
 void RegularLooks::CommitLooks(std::uint64_t now_ns) {
   if (!has_committed_.load(std::memory_order_relaxed)) has_committed_ = true;
+  if (!has_log_.load(std::memory_order_relaxed)) has_log_ = true;
   if (wakefulness_.is_drowsy()) WakeUp(now_ns);
 }
 
 void RegularLooks::WakeUpInStatement(const ControlFile& control, std::uint64_t now_ns) {
   // Before the first commit to a log there is nothing to look at, and never in rollback mode.
-  if (control.shared() || has_woken_) WakeUp(now_ns);
+  if (control.shared() || has_log_) WakeUp(now_ns);
 }
 
 void RegularLooks::WakeUp(std::uint64_t now_ns) {
@@ -36,7 +37,7 @@ void RegularLooks::WakeUp(std::uint64_t now_ns) {
     return;
   }
   if (task_.Wake()) {
-    has_woken_ = true;
+    has_log_ = true;
     return;
   }
   // Without a thread calls of the user's do what it would do.

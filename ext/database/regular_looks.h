@@ -54,7 +54,7 @@ class RegularLooks {
   BackgroundCopier& copier_;
   Registry& registry_;
   Wakefulness wakefulness_;
-  std::atomic<bool> has_woken_{false};
+  std::atomic<bool> has_log_{false};                 // as this process knows
   std::atomic<bool> has_committed_{false};           // since IsInUse() has asked
   std::atomic<std::uint64_t> no_wake_before_ns_{0};  // after the system gave no thread
   // Of the task.
