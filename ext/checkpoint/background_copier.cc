@@ -78,8 +78,15 @@ bool BackgroundCopier::Wake(std::uint64_t at_ns) {
 }
 
 bool BackgroundCopier::HandOver(const HostConnection& host) {
+  constexpr std::uint64_t kLongestWaitNs = 1'000 * kMs;
   state_.mutex.AssertHeld();
-  return IsPermitted(host) && Wake(MonotonicNs());
+  const std::uint64_t now = MonotonicNs();
+  if (!IsPermitted(host) || !Wake(now)) return false;
+  if (works_) return true;
+  const std::uint64_t since = waits_since_ns_;
+  if (since == 0) waits_since_ns_ = now;
+  return since == 0 || now < since + kLongestWaitNs ||
+         state_.last_index.max_frame < state_.gate.wait_frame();
 }
 
 bool BackgroundCopier::StandBy(const HostConnection& host) {
@@ -125,11 +132,14 @@ bool BackgroundCopier::TakePlanWishes(const HostConnection& host,
 std::uint64_t BackgroundCopier::Work() {
   // An exception (there is only bad_alloc) must not end the host: the next tick tries again.
   std::uint64_t next = MonotonicNs() + kIdleNs;
+  works_ = true;
   AtCEdge([&] {
     EngineGuard guard(state_);
     next = Tick(MonotonicNs(), guard);
     return SQLITE_OK;
   });
+  waits_since_ns_ = 0;
+  works_ = false;
   return next;
 }
 

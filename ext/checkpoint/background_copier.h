@@ -42,7 +42,8 @@ class BackgroundCopier {
   BackgroundCopier& operator=(const BackgroundCopier&) = delete;
 
   // --- the caller holds the mutex of `state`
-  // Wakes the task. False where no thread can run it.
+  // Wakes the task. False where no thread can run it, and from the log's limit on where none has
+  // taken it for a second: then all of them may be at work on a disk that does not answer.
   bool HandOver(const HostConnection& host);
   // The same for work that comes with time: the task first looks a moment later, and in a young
   // process once that is older and uses the database.
@@ -150,6 +151,8 @@ class BackgroundCopier {
   std::atomic<bool> stands_by_{false};  // a connection of the host's has permitted the task
   std::atomic<bool> active_{false};     // as FollowActivity()
   std::atomic<bool> is_at_work_{false};
+  std::atomic<bool> works_{false};                // a thread is in Work()
+  std::atomic<std::uint64_t> waits_since_ns_{0};  // since HandOver() has found no thread in it
 
   std::uint64_t next_tick_ns_ GUARDED_BY(state_.mutex) = 0;
   std::uint64_t next_copy_before_sleep_ns_ GUARDED_BY(state_.mutex) = 0;  // ChooseRuleBeforeSleep()

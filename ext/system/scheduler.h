@@ -3,8 +3,9 @@
 // tasks run in the order in which they are due.
 //
 // The rule that is easy to break: the work of a task of the kind kLooks must neither copy frames
-// nor sync. A long copy or a dead disk then holds up copies at most: samples and alerts of the
-// other databases go on.
+// nor sync. A long copy, or a disk that does not answer a sync, then holds up copies at most:
+// samples and alerts go on. Looks call stat, so a file system that hangs there holds up the looks
+// at all databases.
 //
 // - A thread is started when a task is due and no thread of its kind waits. A thread that has
 //   nothing to do for kIdleNs ends, and so do all of them with the last task.

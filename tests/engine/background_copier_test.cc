@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 
 #include "ext/core/base/time_units.h"
 #include "ext/system/clock.h"
+#include "ext/system/registry.h"
 #include "tests/engine/wal_database.h"
 
 namespace walmanager {
@@ -165,6 +167,41 @@ TEST_F(BackgroundCopierTest, FramesOfCommitsThatReachedNoHookAreCounted) {
            database_.Look().max_frame;
   }));
   EXPECT_EQ(wanted_, 1);
+}
+
+// Occupies a thread that copies, as a disk does that does not answer.
+struct StuckCopy {
+  ~StuckCopy() { let_go = true; }
+  std::atomic<bool> began{false}, let_go{false};
+  Scheduler::Task task{Registry::Get().scheduler, Scheduler::Kind::kCopies, [this] {
+                         began = true;
+                         while (!let_go) sqlite3_sleep(1);
+                         return Scheduler::kNever;
+                       }};
+};
+
+TEST_F(BackgroundCopierTest, FromTheLimitOnWorkThatNoThreadTakesForASecondIsNotHandedOver) {
+  ChangeSetting(region(), Setting::kWalLimitBytes, 64 * 1024);
+  MakeCopyingDue();
+  std::array<StuckCopy, 3> stuck;
+  for (StuckCopy& each : stuck) {
+    ASSERT_TRUE(each.task.Wake());
+    ASSERT_TRUE(WaitUntil([&] { return each.began.load(); }));
+  }
+  EXPECT_TRUE(HandOver());
+  sqlite3_sleep(1'100);
+  EXPECT_TRUE(HandOver()) << "the log is short";
+  CommitRecorded(40);
+  {
+    const MutexLock lock(state_.mutex);
+    state_.RememberLog(database_.Look());
+    state_.PlanNextLook(database_.Look(), MonotonicNs());
+    ASSERT_GE(state_.last_index.max_frame, state_.gate.wait_frame());
+  }
+  EXPECT_FALSE(HandOver());
+  for (StuckCopy& each : stuck) each.let_go = true;
+  EXPECT_TRUE(WaitUntil([&] { return database_.Look().complete(); }));
+  EXPECT_TRUE(HandOver());
 }
 
 TEST_F(BackgroundCopierTest, ARemainderThatGrewIsPreparedNoMore) {
