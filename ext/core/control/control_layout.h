@@ -516,6 +516,10 @@ struct ManyConnections {
 
 static_assert(offsetof(ControlFile, more_settings) == kFirstBytes,
               "another layout needs another kLayoutNumber");
+#ifndef WALMANAGER_SMALL_LAYOUT
+static_assert(offsetof(ControlFile, slabs) + sizeof(ControlFile::slabs) == 189'824,
+              "another layout needs another kLayoutNumber");
+#endif
 
 // The POSIX locks by which processes show themselves, as byte offsets beyond the end of the file.
 // Those for making and attaching are the same in every layout.
