@@ -22,15 +22,19 @@ void RoomWatch::Look(const SettingValues& values, std::uint32_t page_size, std::
   const std::uint32_t page = std::max(page_size, 4096u);
   const std::int64_t usual =
       kTimesDue * DueFrames(values, page) * (std::int64_t{page} + kFrameHeaderBytes);
-  if (most_wal_bytes_ < usual) {
+  const bool is_limited = most_wal_bytes_ < usual;
+  if (is_limited) {
     inline_.Begin(now_ns, "RLIMIT_FSIZE leaves no room for a log of the usual length",
                   kInlineForNs);
   }
   const std::int64_t growth = std::min(values[Setting::kWalLimitBytes], usual) - wal_bytes;
   // A disk quota is seen only once it is used up: then the control file has no room.
-  is_short_ =
+  const bool has_no_room =
       control_.Get()->lacks_room() || !LeavesReserve(path_, std::max<std::int64_t>(0, growth));
-  if (is_short_) {
+  // Under a tight limit commits keep the log as short as SQLite does, also where a thread could
+  // copy: on a busy machine it copies too late, and commits would fail.
+  is_short_ = is_limited || has_no_room;
+  if (has_no_room) {
     inline_.Begin(
         now_ns,
         "the disk has no room for a log of the usual length beside the reserve that stays "
