@@ -320,7 +320,11 @@ void StatementMeter::EndedAsAny(Known& known, std::uint64_t now_ns) {
   execution.upgraded = upgrade == PublishedConnection::Upgrade::kDone;
   execution.upgrade_failed = upgrade == PublishedConnection::Upgrade::kFailed;
   ++known.runs;
-  if (Locate(known, execution.at_ms, known.stmt)) Count(known, execution, now_ns);
+  if (Locate(known, execution.at_ms, known.stmt)) {
+    Count(known, execution, now_ns);
+  } else {
+    QueryStatistics(memory_).AddWithoutPlace(execution);
+  }
   known.last_ns = execution.duration_ns;
   known.last_was_slow = execution.slow;
   ended_ = &known;

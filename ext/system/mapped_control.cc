@@ -21,24 +21,23 @@ namespace {
 constexpr std::uint64_t kLockWaitNs = 50 * kMs;
 constexpr std::uint64_t kLockRetryNs = 20 * kMs;
 constexpr std::uint64_t kRetryNs = 1'000 * kMs;
+constexpr useconds_t kPollUs = 200;
 constexpr char kDescriptorGone[] = "the descriptor of the control file was closed";
 
-// Held while it lives, also where memory ends.
+// Gives the lock back when it goes, also where memory ends.
 class GrowLock {
  public:
-  explicit GrowLock(int fd)
-      : fd_(fd),
-        held_(SetByteLockWithin(fd, ByteLock::kExclusive, layout::kLockGrow, kLockWaitNs)) {}
+  explicit GrowLock(int fd) : fd_(fd) {}
   ~GrowLock() {
     if (held_) SetByteLock(fd_, ByteLock::kNone, layout::kLockGrow);
   }
   GrowLock(const GrowLock&) = delete;
   GrowLock& operator=(const GrowLock&) = delete;
-  bool held() const { return held_; }
+  bool Try() { return held_ = SetByteLock(fd_, ByteLock::kExclusive, layout::kLockGrow); }
 
  private:
   const int fd_;
-  const bool held_;
+  bool held_ = false;
 };
 
 // Mappings of all control files of this process. The system allows 65,530 of all kinds by default
@@ -213,11 +212,17 @@ bool MappedControl::Append(Kind kind, std::size_t index) {
     failed_ = kDescriptorGone;
     return false;
   }
-  const GrowLock lock(fd_);
-  if (!lock.held()) {
-    // The process that has it may be stopped: the next try comes soon, and not at once.
-    next_try_ns_ = MonotonicNs() + kLockRetryNs;
-    return false;
+  // The process that has the lock may be appending this very section.
+  GrowLock lock(fd_);
+  while (!lock.Try()) {
+    FollowLocked();
+    if (HasSection(kind, index)) break;
+    if (MonotonicNs() >= now + kLockWaitNs) {
+      // That process may be stopped: the next try comes soon, and not at once.
+      next_try_ns_ = MonotonicNs() + kLockRetryNs;
+      return false;
+    }
+    usleep(kPollUs);
   }
   FollowLocked();
   if (!HasSection(kind, index)) failed_ = AppendWithLock(section);

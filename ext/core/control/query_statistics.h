@@ -84,6 +84,10 @@ class QueryStatistics {
   }
   void Add(layout::HotQuery& hot, const Execution& execution);
   void Add(std::size_t entry, const Execution& execution);
+  // Counts an execution of a statement that has no place, so that totals are complete.
+  void AddWithoutPlace(const Execution& execution) {
+    AddExecution(table_.evicted, execution, CountedBy::kAll);
+  }
   // The shortest so far; 0: none. `hot` may be nullptr.
   std::uint64_t LeastNs(const layout::HotQuery* hot, std::size_t entry) const {
     const auto& counters = hot ? hot->counters : file_->query(entry).counters;
