@@ -168,7 +168,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
     // A copy of SQLite opens the -shm file once for all its connections to the database, so the
     // descriptors of the file count the copies.
     if (schema.is_wal() && stat((path + "-shm").c_str(), &status) == 0) {
-      row.engine_copies = CountDescriptors(status);
+      row.engine_copies = CountDescriptorsForLook(status);
     }
     row.replicator = source.FindReplicator(schema);
   }

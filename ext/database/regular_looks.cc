@@ -6,7 +6,7 @@
 #include "ext/engine/engine_threads.h"
 #include "ext/engine/sqlite.h"
 #include "ext/system/clock.h"
-#include "ext/system/lock_table_reuse.h"
+#include "ext/system/reused_tables.h"
 
 namespace walmanager {
 
@@ -76,7 +76,7 @@ void RegularLooks::Watch() {
   AtCEdge([&] {
     // A thread that forks waits; commits and calls find the database free.
     const SharedLock engine(registry_.engine_mutex);
-    const LockTableReuse reuse;
+    const ReuseOfTables reuse;
     if (!state_.stopping) news_.Add(watch_.Tick(evaluates));
     return SQLITE_OK;
   });

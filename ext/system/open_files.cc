@@ -2,12 +2,20 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <memory>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "ext/system/clock.h"
 
 namespace walmanager {
 namespace {
@@ -34,6 +42,28 @@ bool EachDescriptor(const struct stat& file, Each each) {
   return true;
 }
 
+// False where the system does not say.
+bool ReadOpenFiles(ReusedTables& tables) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> descriptors(opendir("/proc/self/fd"), closedir);
+  if (!descriptors) return false;
+  tables.open_files.clear();
+  char name[PATH_MAX];
+  while (const dirent* entry = readdir(descriptors.get())) {
+    struct stat status {};
+    const ssize_t length = readlinkat(dirfd(descriptors.get()), entry->d_name, name, sizeof name);
+    if (length <= 0 || fstatat(dirfd(descriptors.get()), entry->d_name, &status, 0) != 0) continue;
+    tables.open_files.push_back(
+        {status.st_dev, status.st_ino, std::string(name, static_cast<std::size_t>(length))});
+  }
+  std::ranges::sort(tables.open_files, {},
+                    [](const OpenFile& open) { return std::pair(open.device, open.inode); });
+  tables.by_name.resize(tables.open_files.size());
+  std::iota(tables.by_name.begin(), tables.by_name.end(), std::size_t{0});
+  std::ranges::sort(tables.by_name, {},
+                    [&](std::size_t i) { return std::string_view(tables.open_files[i].name); });
+  return true;
+}
+
 }  // namespace
 
 OpenAs OpenInThisProcess(const struct stat& file, int except) {
@@ -52,10 +82,30 @@ OpenAs OpenInThisProcess(const struct stat& file, int except) {
   return known ? found : OpenAs::kUnknown;
 }
 
+const ReusedTables* OpenFilesToReuse() {
+  constexpr std::uint64_t kReuseNs = 1'000'000'000;
+  ReusedTables* const reused = TablesToReuse();
+  if (!reused) return nullptr;
+  const std::uint64_t now = MonotonicNs();
+  if (reused->open_files_ns != 0 && now < reused->open_files_ns + kReuseNs) return reused;
+  reused->open_files_ns = 0;  // until it is whole
+  return ReadOpenFiles(*reused) ? (reused->open_files_ns = now, reused) : nullptr;
+}
+
 std::optional<int> CountDescriptors(const struct stat& file) {
   int count = 0;
   const bool known = EachDescriptor(file, [&](int) { ++count; });
   return known ? std::optional(count) : std::nullopt;
+}
+
+std::optional<int> CountDescriptorsForLook(const struct stat& file) {
+  if (const ReusedTables* reused = OpenFilesToReuse()) {
+    const auto range = std::ranges::equal_range(
+        reused->open_files, std::pair(file.st_dev, file.st_ino), {},
+        [](const OpenFile& open) { return std::pair(open.device, open.inode); });
+    return static_cast<int>(range.size());
+  }
+  return CountDescriptors(file);
 }
 
 }  // namespace walmanager

@@ -11,6 +11,8 @@
 
 #include <optional>
 
+#include "ext/system/reused_tables.h"
+
 namespace walmanager {
 
 enum class OpenAs {
@@ -26,5 +28,12 @@ OpenAs OpenInThisProcess(const struct stat& file, int except = -1);
 
 // The descriptors that this process has of the file; nullopt: the system does not say.
 std::optional<int> CountDescriptors(const struct stat& file);
+
+// The same for a regular look: of a second ago, where the thread has a ReuseOfTables.
+std::optional<int> CountDescriptorsForLook(const struct stat& file);
+
+// What ReuseOfTables keeps for the thread that has it, read anew where it is a second old. nullptr:
+// the thread has none, or the system does not say.
+const ReusedTables* OpenFilesToReuse();
 
 }  // namespace walmanager

@@ -4,17 +4,15 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <fstream>
 #include <sstream>
-#include <thread>
 
 #include "ext/core/base/value.h"
 #include "ext/core/format/lock_table.h"
 #include "ext/system/clock.h"
-#include "ext/system/lock_table_reuse.h"
 #include "ext/system/registry.h"
+#include "ext/system/reused_tables.h"
 
 namespace walmanager {
 namespace {
@@ -31,45 +29,27 @@ std::string ReadLockTable() {
   return table.str();
 }
 
-// The thread that has a LockTableReuse, and what it has read last. Used by that thread alone.
-std::atomic<std::thread::id> reusing_thread;
-std::uint64_t reused_table_ns = 0;
-std::string& ReusedTable() {
-  static auto* const table = new std::string;  // never destroyed: at exit the thread may read it
-  return *table;
-}
-
 // nullopt where the system has no such table, or there is no such file.
 std::optional<std::vector<FileLock>> LocksOn(const std::string& path) {
   constexpr std::uint64_t kReuseNs = 100'000'000;
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return std::nullopt;
   const FileIdentity file{major(status.st_dev), minor(status.st_dev), status.st_ino};
-  if (reusing_thread.load(std::memory_order_relaxed) != std::this_thread::get_id()) {
+  ReusedTables* const reused = TablesToReuse();
+  if (!reused) {
     const std::string table = ReadLockTable();
     return table.empty() ? std::nullopt : std::optional(ParseLockTable(table, file));
   }
-  std::string& table = ReusedTable();
   const std::uint64_t now = MonotonicNs();
-  if (table.empty() || now >= reused_table_ns + kReuseNs) {
-    table = ReadLockTable();
-    reused_table_ns = now;
+  if (reused->locks.empty() || now >= reused->locks_ns + kReuseNs) {
+    reused->locks = ReadLockTable();
+    reused->locks_ns = now;
   }
+  const std::string& table = reused->locks;
   return table.empty() ? std::nullopt : std::optional(ParseLockTable(table, file));
 }
 
 }  // namespace
-
-LockTableReuse::LockTableReuse() {
-  std::thread::id none;
-  // Acquire and release: the thread before has left the table.
-  has_it_ = reusing_thread.compare_exchange_strong(none, std::this_thread::get_id(),
-                                                   std::memory_order_acq_rel);
-}
-
-LockTableReuse::~LockTableReuse() {
-  if (has_it_) reusing_thread.store(std::thread::id(), std::memory_order_release);
-}
 
 std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path) {
   const auto found = LocksOn(shm_path);

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ext/system/open_files.h"
 #include "ext/system/read_marks.h"
 #include "ext/system/registry.h"
 
@@ -52,6 +53,37 @@ std::set<std::int64_t> WithoutShm(const std::string& path) {
   return without;
 }
 
+// Adds the file at `path`, which a process has open as `opened` says, where it is no longer there.
+void AddIfReplaced(const std::string& path, dev_t device, ino_t inode,
+                   std::vector<ReplacedFile>& replaced) {
+  struct stat there {};
+  const bool gone = stat(path.c_str(), &there) != 0;
+  if (gone && errno != ENOENT) return;  // this process may not look there
+  if (!gone && device == there.st_dev && inode == there.st_ino) return;
+  const bool known = std::any_of(replaced.begin(), replaced.end(),
+                                 [&](const ReplacedFile& other) { return other.path == path; });
+  if (!known) replaced.push_back({path, gone});
+}
+
+std::vector<ReplacedFile> OwnReplacedFiles(const ReusedTables& tables,
+                                           const std::vector<std::string>& paths) {
+  std::vector<ReplacedFile> replaced;
+  for (const std::string& path : paths) {
+    for (const std::string& name : {path, path + std::string(kDeleted)}) {
+      const auto first = std::lower_bound(tables.by_name.begin(), tables.by_name.end(), name,
+                                          [&](std::size_t i, const std::string& wanted) {
+                                            return tables.open_files[i].name < wanted;
+                                          });
+      for (auto it = first; it != tables.by_name.end(); ++it) {
+        const auto& open_file = tables.open_files[*it];
+        if (open_file.name != name) break;
+        AddIfReplaced(path, open_file.device, open_file.inode, replaced);
+      }
+    }
+  }
+  return replaced;
+}
+
 }  // namespace
 
 std::optional<std::vector<ReplacedFile>> ReplacedFilesOf(std::int64_t pid,
@@ -71,15 +103,9 @@ std::optional<std::vector<ReplacedFile>> ReplacedFilesOf(std::int64_t pid,
     if (name.ends_with(kDeleted)) name.remove_suffix(kDeleted.size());
     const auto path = std::find(paths.begin(), paths.end(), name);
     if (path == paths.end()) continue;
-    struct stat opened {
-    }, there{};
+    struct stat opened {};
     if (fstatat(dirfd(directory.get()), entry->d_name, &opened, 0) != 0) continue;
-    const bool gone = stat(path->c_str(), &there) != 0;
-    if (gone && errno != ENOENT) continue;  // this process may not look there
-    if (!gone && opened.st_dev == there.st_dev && opened.st_ino == there.st_ino) continue;
-    const bool known = std::any_of(replaced.begin(), replaced.end(),
-                                   [&](const ReplacedFile& other) { return other.path == *path; });
-    if (!known) replaced.push_back({*path, gone});
+    AddIfReplaced(*path, opened.st_dev, opened.st_ino, replaced);
   }
   return replaced;
 }
@@ -93,7 +119,9 @@ std::optional<ReplacedFiles> FindReplacedFiles(const std::string& database_path)
   constexpr std::size_t kMostProcesses = 64;
   const std::vector<std::string> paths = {database_path + "-wal", database_path + "-shm"};
   const std::int64_t self = ThisProcess().pid;
-  const auto own = ReplacedFilesOf(self, paths);
+  const ReusedTables* const reused = OpenFilesToReuse();
+  const auto own =
+      reused ? std::optional(OwnReplacedFiles(*reused, paths)) : ReplacedFilesOf(self, paths);
   if (!own) return std::nullopt;
   ReplacedFiles found;
   const auto add = [&](const std::string& words) {
