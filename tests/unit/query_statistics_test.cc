@@ -133,6 +133,17 @@ TEST(QueryStatistics, StatementsUnseenForLongestMakeRoomAndNoCountIsLost) {
   EXPECT_EQ(block.Calls(), 33u);
 }
 
+TEST(QueryStatistics, TheNewestOfManyInOneMillisecondDoesNotMakeRoom) {
+  Statements block;
+  constexpr std::size_t kPlaces = 20;
+  const auto text = [](int i) { return "SELECT a AS a" + std::to_string(i); };
+  for (int i = 0; i < 100; ++i) {
+    block.Make(text(i), kPlaces);
+    if (i == 0) continue;
+    EXPECT_TRUE(block.Row(text(i - 1))) << i;
+  }
+}
+
 TEST(QueryStatistics, AStatementThatRunsDoesNotMakeRoom) {
   Statements block;
   block.Make("SELECT leaked FROM t", 10);

@@ -119,25 +119,36 @@ void QueryStatistics::MakeRoom(std::size_t max_queries) {
   std::size_t there = 0;
   for (const Counter& id : table_.ids) there += Get(id) != 0 ? 1 : 0;
   if (there < max_queries) return;
-  std::vector<std::pair<std::uint64_t, std::size_t>> used;  // when last seen, and where
-  std::unordered_map<std::uint64_t, std::size_t> place;     // in `used`, by id
+  struct Used {
+    std::uint64_t last_seen_ms;
+    std::size_t turn, entry;
+    auto operator<=>(const Used&) const = default;
+  };
+  std::vector<Used> used;
+  std::unordered_map<std::uint64_t, std::size_t> place;  // in `used`, by id
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
     const std::uint64_t id = Get(table_.ids[i]);
     if (id == 0) continue;
     place[id] = used.size();
-    used.emplace_back(Get(file_->query(i).counters.last_seen_ms), i);
+    used.push_back({Get(file_->query(i).counters.last_seen_ms), 0, i});
   }
   if (used.size() < max_queries) return;
+  // Among statements of the same millisecond the places leave in turn: a new statement takes the
+  // place that has just become free, and would be the next to leave.
+  const std::size_t first = evictions() % used.size();
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    used[i].turn = (i + used.size() - first) % used.size();
+  }
   const std::size_t slabs = space_->slabs();
   for (std::size_t slab = 0; slab < slabs; ++slab) {
     // What still runs stays.
     const layout::ConnectionInfo& info = space_->slab(slab).info;
     const auto running = Get(info.started_ns) != 0 ? place.find(Get(info.query_id)) : place.end();
-    if (running != place.end()) used[running->second].first = ~std::uint64_t{0};
+    if (running != place.end()) used[running->second].last_seen_ms = ~std::uint64_t{0};
     for (const HotQuery& hot : space_->hot(slab)) {
       const auto found = place.find(Get(hot.id));
       if (found == place.end()) continue;
-      auto& last = used[found->second].first;
+      auto& last = used[found->second].last_seen_ms;
       last = std::max(last, Get(hot.counters.last_seen_ms));
     }
   }
@@ -147,7 +158,7 @@ void QueryStatistics::MakeRoom(std::size_t max_queries) {
   std::nth_element(used.begin(), used.begin() + static_cast<std::ptrdiff_t>(leaving - 1),
                    used.end());
   for (std::size_t i = 0; i < leaving; ++i) {
-    const std::size_t entry = used[i].second;
+    const std::size_t entry = used[i].entry;
     if (!Has(entry)) continue;
     if (table_.ids[entry].exchange(0, std::memory_order_relaxed) == 0) continue;
     Put(file_->query(entry).described, 0);
