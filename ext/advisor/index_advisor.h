@@ -25,7 +25,7 @@ struct IndexCandidate {
   std::string table;
   std::vector<std::string> columns;
   std::string sql_to_run;  // CREATE INDEX, under a name that is free
-  // Of the statement that gains and takes the most time in all:
+  // Plans and id of the statement whose executions together would gain the most time.
   std::string plan_before, plan_after;
   std::uint64_t query_id = 0;
   std::string query;

@@ -268,7 +268,7 @@ BackgroundCopier::Due BackgroundCopier::FindWork(bool idle, std::uint64_t now) {
 }
 
 bool BackgroundCopier::IsInUse(std::uint64_t now) const {
-  // A commit looks once per sample interval. What other processes commit is theirs to copy.
+  // A commit looks once per sample interval. Another process copies what it commits.
   const std::uint64_t lately = 2 * std::max(state_.gate.sample_interval_ns(), kIdleNs);
   return active_ || now < state_.gate.last_look_ns() + lately;
 }
@@ -317,7 +317,7 @@ std::uint64_t BackgroundCopier::Rest(ControlFile& current, std::uint64_t last_co
 
 std::uint64_t BackgroundCopier::NextOfWhatIsLeft(ControlRegion& region, std::uint64_t last_commit,
                                                  std::uint64_t now) {
-  // What ends by itself, or shows at the next look.
+  // These end by themselves, so the next look finds them done.
   if (state_.connections.open() || state_.copied_frames.owes_sync() || upkeep_.has_requests()) {
     return next_tick_ns_;
   }

@@ -34,7 +34,7 @@ class CommitPath {
 
  private:
   void MakeReady(ManagedLog& log);
-  // What the trace has announced before the commit.
+  // What the trace callback noted about the statement before its commit.
   struct Seen {
     bool start = false;    // the start of the statement that committed, which is timed
     bool made_up = false;  // SQLite calls the hook late, for a commit that did not call it

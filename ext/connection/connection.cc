@@ -183,7 +183,7 @@ Result<Schema> Connection::DatabaseToChange(const char* function, const Result<s
     return Error{std::string(function) + ": schema " + ShownText(schema.value().name) +
                  " is read-only on this connection"};
   }
-  // What is set for a file that is no database would go nowhere.
+  // The file must be a database: settings made for any other file would be lost.
   const auto readable = Query("PRAGMA " + QuoteName(schema.value().name) + ".schema_version");
   if (!readable.ok()) {
     return Error{std::string(function) + ": schema " + ShownText(schema.value().name) +

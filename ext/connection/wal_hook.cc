@@ -162,7 +162,7 @@ void WalHook::AutocheckpointIsRead() {
 
 void WalHook::FollowAutocheckpoint(const char* sql) {
   // SQLite changed the hook when the statement was prepared, which it is before each run: its
-  // own hook, or none, stands in the place of ours. sqlite3_wal_hook() returns that hook's
+  // own hook, or none, stands in the place of walmanager's. sqlite3_wal_hook() returns that hook's
   // argument: N.
   void* displaced = sqlite3_wal_hook(db_, callback_, argument_);
   placed_ = true;

@@ -69,9 +69,9 @@ std::uint64_t RegularLooks::Work() {
 }
 
 void RegularLooks::Watch() {
-  // At first only where a process has sampled lately: a process that is soon gone shall not wait
-  // for an evaluation at its close, unless there are many such, of which none stays for a second
-  // look.
+  // The first look evaluates the alerts only where some process has sampled lately. Else a process
+  // that ends soon would wait for the evaluation at its close. Where many such processes come one
+  // after the other, none stays for a second look, so one of them must evaluate.
   const bool evaluates = (std::exchange(has_looked_, true) || watch_.SampledLately()) && knows_log_;
   AtCEdge([&] {
     // A thread that forks waits; commits and calls find the database free.

@@ -57,7 +57,7 @@ class RegularLooks {
   std::atomic<bool> has_log_{false};                 // as this process knows
   std::atomic<bool> has_committed_{false};           // since IsInUse() has asked
   std::atomic<std::uint64_t> no_wake_before_ns_{0};  // after the system gave no thread
-  // Of the task.
+  // Only the task reads and writes the next members.
   bool has_looked_ = false;
   bool knows_log_ = false;
   std::uint64_t last_used_ns_ = 0;  // at the last look that found it in use

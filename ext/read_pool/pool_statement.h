@@ -26,7 +26,7 @@ class ReadGuard {
     refused_.clear();
     saw_pragma_ = false;
   }
-  // What was refused since then, for a message; empty: nothing.
+  // What the guard has refused since then, as words of a message; empty where it refused nothing.
   const std::string& refused() const { return refused_; }
   // SQLite answers many a PRAGMA while it compiles it: prepared it would not see the next answer.
   bool saw_pragma() const { return saw_pragma_; }

@@ -247,7 +247,7 @@ std::size_t ControlFile::ClaimSlab() {
   slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
   slab.pid_namespace.store(ThisProcess().pid_namespace, std::memory_order_relaxed);
   ClearConnection(slab.info);
-  // Of an owner that was killed, which in private memory none was.
+  // A killed owner may have left counters in a shared file; private memory has no killed owners.
   if (fd_ >= 0) QueryStatistics(memory_.get()).ReleaseHot(i);
   std::uint64_t used = header.slabs_used.load(std::memory_order_relaxed);
   while (used < i + 1 && !header.slabs_used.compare_exchange_weak(used, i + 1)) {

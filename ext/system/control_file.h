@@ -81,7 +81,7 @@ class ControlFile {
   // Connections of all processes that found no slab of their own; of those of a killed process some
   // may be counted until no process has the file open.
   std::int64_t connections_not_shown() const;
-  // Those of this process.
+  // Whether a connection of this process is among them.
   bool hides_some_here() const { return hidden_here_.load(std::memory_order_relaxed) != 0; }
   void ReleaseSlab(std::size_t slab);
   // Processes with at least one connection in this file; 1 for private memory.

@@ -148,7 +148,8 @@ Content ReadContent(int fd, const struct stat& status) {
   return content;
 }
 
-// Those that the first part has no room for, where the file still has them.
+// Reads the settings and rules beyond the first part into `copy`, if the file still has their
+// section.
 void ReadMoreSettings(int fd, MappedControl& copy) {
   constexpr auto kKind = ControlSpace::Kind::kMoreSettings;
   struct stat status {};

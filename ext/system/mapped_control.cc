@@ -151,7 +151,7 @@ void MappedControl::FollowLocked() {
   const auto bytes = FileBytes();
   if (!bytes) return;
   for (; next < count; ++next) {
-    // What cannot be a section is left alone: what it would hold reads as zeros.
+    // An entry that cannot be a section is skipped, so its records read as zeros.
     const auto section = ReadSection(table, next, *bytes);
     if (section && !HasSection(section->kind, section->index) && !Map(*section)) break;
   }

@@ -58,8 +58,8 @@ struct Registry {
            ++last_connection % kNumbers;
   }
 
-  // The first second: a process that ends within it shall not have started a thread for what comes
-  // later.
+  // Whether the process is in its first second. A process that ends within it should not have
+  // started a thread for work that is due later.
   bool IsYoungAt(std::uint64_t now_ns) const { return now_ns < made_ns_ + kYoungNs; }
 
   std::atomic<std::uint64_t> last_connection{0};

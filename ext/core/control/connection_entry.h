@@ -37,7 +37,7 @@ struct ConnectionIdentity {
 // The owner alone writes there.
 void DescribeConnection(layout::ConnectionInfo& info, const ConnectionIdentity& identity);
 
-// As read. What is read is not trusted: texts end at their field's end, numbers are bounded.
+// As read. The bytes may be hostile, so texts end at their field's end, numbers are bounded.
 struct ConnectionEntry {
   std::uint64_t id = 0;
   std::uint64_t owner = 0;  // a random number of its process, which with the id names a connection

@@ -327,7 +327,7 @@ struct alignas(64) HotQuery {
   QueryCounters counters;
 };
 
-// Those of one connection.
+// The counters of statements that one connection has.
 using HotQueries = std::array<HotQuery, kHotQueries>;
 
 struct QueryTable {

@@ -1,6 +1,6 @@
 // Settings as a control file has them, and as the rest of the program does.
-// What is read is not trusted: texts end at their field's end, and what is no name or no rule is
-// left out.
+// The bytes of the file may be hostile. So decoding ends a text at the end of its field, and skips
+// an entry whose name or rule is not valid.
 #pragma once
 
 #include <cstdint>
