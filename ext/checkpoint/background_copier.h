@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "ext/checkpoint/checkpoint_state.h"
+#include "ext/checkpoint/copy_passes.h"
 #include "ext/checkpoint/host_connection.h"
 #include "ext/checkpoint/upkeep.h"
 #include "ext/core/base/mutex.h"
@@ -81,16 +82,6 @@ class BackgroundCopier {
     bool is_before_sleep = false;     // the rule is that of ChooseRuleBeforeSleep()
     std::uint64_t not_before_ns = 0;  // 0: now
   };
-  // Frames that are copied in passes for one rule.
-  struct Copying {
-    Rule rule;
-    std::size_t number;                 // of the rule in the strategy
-    std::uint64_t settings_generation;  // of the strategy
-    WalIndex index;                     // after the last pass
-    CheckpointOutcome last_pass = {};
-    std::int64_t moved_frames = 0;
-    bool in_vain = false;  // the last pass
-  };
 
   std::uint64_t Work();
   std::uint64_t Tick(std::uint64_t now_ns, EngineGuard& guard) REQUIRES(state_.mutex);
@@ -129,24 +120,11 @@ class BackgroundCopier {
   // nullopt: no step is due.
   std::optional<std::uint64_t> ShrinkWhileIdle(ControlFile& current, std::uint64_t now_ns)
       REQUIRES(state_.mutex);
-  std::uint64_t CopyInPasses(EngineGuard& guard, std::size_t rule, const WalIndex& index)
-      REQUIRES(state_.mutex);
-  // A checkpoint in a mode that waits for readers.
-  std::uint64_t RunBlocking(const Rule& rule) REQUIRES(state_.mutex);
-  // From the log's limit on, commits pause while this process copies.
-  void PullBrake(ControlRegion& region) REQUIRES(state_.mutex);
-  // Copies in one pass. Returns whether another pass is wanted.
-  bool CopyOnce(ControlRegion& region, Copying& copying) REQUIRES(state_.mutex);
-  // Whether the rule still calls for copying, after the mutex was released for a while.
-  bool MayGoOn(const Copying& copying) REQUIRES(state_.mutex);
-  // While a reader keeps all frames from being copied: syncs a log that has grown long.
-  void SyncGrownLog(const WalIndex& index) REQUIRES(state_.mutex);
-  std::uint64_t RecordPasses(ControlRegion& region, Copying& copying, std::uint64_t start_ns)
-      REQUIRES(state_.mutex);
 
   CheckpointState& state_;
   const ControlRequests control_requests_;
   Upkeep upkeep_{state_.connections};
+  CopyPasses passes_{state_};
   std::atomic<bool> lacks_thread_{false};
   std::atomic<bool> stands_by_{false};  // a connection of the host's has permitted the task
   std::atomic<bool> active_{false};     // as FollowActivity()
@@ -159,9 +137,6 @@ class BackgroundCopier {
   // The -wal file and what commits had recorded of the log, at the last tick.
   FileStamp wal_stamp_ GUARDED_BY(state_.mutex);
   std::uint64_t recorded_position_ GUARDED_BY(state_.mutex) = 0;
-  // The log that was synced while nothing could be copied, and up to which frame.
-  std::uint32_t synced_salt_ GUARDED_BY(state_.mutex) = 0;
-  std::uint32_t synced_frame_ GUARDED_BY(state_.mutex) = 0;
   int grown_in_a_row_ GUARDED_BY(state_.mutex) = 0;          // remainders that grew
   std::size_t rule_to_repeat_ GUARDED_BY(state_.mutex) = 0;  // index + 1, for a remainder that grew
   Scheduler::Task task_;  // declared last, so that it is destroyed first: it uses all of the above
