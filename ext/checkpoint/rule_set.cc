@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <optional>
+#include <span>
 #include <string_view>
 
 #include "ext/checkpoint/rule_check.h"
@@ -22,13 +23,11 @@ std::string AllowedNames() {
   return names;
 }
 
-// SELECT ?1 AS pending_frames, … : what a condition may name. Without parameters, for checks, NULL.
-std::string FactsQuery(bool with_parameters) {
-  std::string sql = "SELECT ";
-  int parameter = 0;
+// SELECT ? AS pending_frames, … : what a condition may name.
+std::string FactsQuery() {
+  std::string sql;
   const auto add = [&](const char* name) {
-    if (parameter++ > 0) sql += ", ";
-    sql += (with_parameters ? "?" + std::to_string(parameter) : "NULL") + " AS " + name;
+    (sql += sql.empty() ? "SELECT ? AS " : ", ? AS ") += name;
   };
   for (const FactSpec& fact : FactSpecs()) add(fact.name);
   for (const SettingSpec& setting : NamedSettingSpecs()) add(setting.name);
@@ -68,59 +67,81 @@ struct Authorizer {
   }
 };
 
-// Prepares `sql`, which contains a condition. The error says in words what is wrong with it.
-Result<OwnedStmt> PrepareOne(sqlite3* db, Authorizer& authorizer, const std::string& sql) {
-  sqlite3_stmt* stmt = nullptr;
-  const char* tail = nullptr;
-  sqlite3_set_authorizer(db, Authorizer::Check, &authorizer);
-  const int rc = sqlite3_prepare_v3(db, sql.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
-  sqlite3_set_authorizer(db, nullptr, nullptr);
-  OwnedStmt owned(stmt);
-  if (!authorizer.refused.empty()) return Error{authorizer.refused};
-  if (rc != SQLITE_OK) return Error{sqlite3_errmsg(db)};
-  if (!stmt || *tail != '\0' || sqlite3_column_count(stmt) != 1)
-    return Error{"it is not one expression"};
-  return owned;
-}
-
-std::string ConditionQuery(const std::string& condition, const std::string& facts) {
-  return "SELECT (" + condition + "\n) FROM (" + facts + ")";
-}
-
-// How often SQLite tells the authorizer of a SELECT in the query around a condition. More of them
-// with a condition are subqueries of the condition.
-Result<int> CountSelectsAround(sqlite3* db, const std::string& facts) {
-  Authorizer authorizer;
-  const auto empty = PrepareOne(db, authorizer, ConditionQuery("1", facts));
-  if (!empty.ok()) return empty.error();
-  return authorizer.selects;
-}
-
-// Whether it is one expression and nothing more, `selects_around` as counted above. In a WHERE
-// clause, text that closes our parenthesis and goes on as a FROM cannot compile.
-Status CheckInWhere(sqlite3* db, const std::string& condition, int selects_around) {
-  Authorizer where;
-  const auto in_where = PrepareOne(
-      db, where, "SELECT 1 FROM (" + FactsQuery(false) + ") WHERE (" + condition + "\n)");
-  if (!in_where.ok()) return in_where.error();
-  if (where.selects > selects_around) return Error{"subqueries are not allowed"};
-  if (sqlite3_bind_parameter_count(in_where.value().get()) != 0) {
-    return Error{"parameters are not allowed"};
+// Prepares one statement for all these conditions. Its row has a column for each, and its
+// parameters are those of FactsQuery(). An error says in words what is wrong with a condition.
+class ConditionsCompiler {
+ public:
+  // How often SQLite tells the authorizer of a SELECT is found out with a query without conditions:
+  // more of them are subqueries of a condition.
+  explicit ConditionsCompiler(sqlite3* db) : db_(db) {
+    (void)Prepare("SELECT 1" + From(), 1);
+    selects_around_ = authorizer_.selects;
   }
-  return Ok{};
-}
 
-Result<OwnedStmt> CompileCondition(sqlite3* db, const Rule& rule, const std::string& facts,
-                                   int selects_around) {
-  if (!rule.builtin) {
-    Status checked = CheckInWhere(db, rule.condition, selects_around);
-    if (!checked.ok()) return checked.error();
+  // A condition cannot end our parentheses and go on as anything but an expression: what follows it
+  // is a FROM, and columns are counted. So are parameters, of which ours come last.
+  Result<OwnedStmt> Compile(std::span<const Rule> rules) {
+    std::string sql = "SELECT ";
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+      sql += (i > 0 ? ", (" : "(") + rules[i].condition + "\n)";
+    }
+    if (rules.empty()) sql += "NULL";
+    auto stmt = Prepare(sql + From(), std::max<std::size_t>(rules.size(), 1));
+    if (!stmt.ok()) return stmt;
+    const std::size_t parameters = FactSpecs().size() + NamedSettingSpecs().size();
+    if (sqlite3_bind_parameter_count(stmt.value().get()) != static_cast<int>(parameters)) {
+      return Error{"parameters are not allowed"};
+    }
+    if (authorizer_.selects > selects_around_) return Error{"subqueries are not allowed"};
+    return stmt;
   }
-  Authorizer authorizer;
-  auto stmt = PrepareOne(db, authorizer, ConditionQuery(rule.condition, facts));
-  if (!stmt.ok()) return stmt.error();
-  if (authorizer.selects > selects_around) return Error{"subqueries are not allowed"};
-  return stmt;
+
+  // What is wrong with this rule's condition; nullopt where it can be compiled alone.
+  std::optional<Error> FindFault(std::span<const Rule, 1> rule) {
+    const auto alone = Compile(rule);
+    if (alone.ok()) return std::nullopt;
+    // At the end of a query, SQLite's message does not name our text after the condition.
+    const auto at_end = Prepare("SELECT 1" + From() + " WHERE (" + rule[0].condition + "\n)", 1);
+    return at_end.ok() ? alone.error() : at_end.error();
+  }
+
+ private:
+  static std::string From() { return " FROM (" + FactsQuery() + ")"; }
+
+  Result<OwnedStmt> Prepare(const std::string& sql, std::size_t count) {
+    authorizer_ = {};
+    sqlite3_stmt* stmt = nullptr;
+    const char* tail = nullptr;
+    sqlite3_set_authorizer(db_, Authorizer::Check, &authorizer_);
+    const int rc =
+        sqlite3_prepare_v3(db_, sql.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
+    sqlite3_set_authorizer(db_, nullptr, nullptr);
+    OwnedStmt owned(stmt);
+    if (!authorizer_.refused.empty()) return Error{authorizer_.refused};
+    if (rc != SQLITE_OK) return Error{sqlite3_errmsg(db_)};
+    if (!stmt || *tail != '\0' || static_cast<std::size_t>(sqlite3_column_count(stmt)) != count) {
+      return Error{"it is not one expression"};
+    }
+    return owned;
+  }
+
+  sqlite3* const db_;
+  Authorizer authorizer_;
+  int selects_around_ = 0;
+};
+
+// The same with an error that names the rule.
+Result<OwnedStmt> CompileConditions(sqlite3* db, std::span<const Rule> rules) {
+  ConditionsCompiler compiler(db);
+  auto all = compiler.Compile(rules);
+  if (all.ok()) return all;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const auto fault = compiler.FindFault(rules.subspan(i).first<1>());
+    if (!fault) continue;
+    return Error{"rule '" + rules[i].name + "': condition " + ShownText(rules[i].condition) + ": " +
+                 fault->message + "; a condition is an expression over " + AllowedNames()};
+  }
+  return Error{"the conditions cannot be compiled together: " + all.error().message};
 }
 
 // Whether `text` contains `name`, in any case: a cheap look that may say yes too often.
@@ -136,48 +157,20 @@ Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& s
   auto db = OpenInMemory();
   if (!db.ok()) return db.error();
   set.db_ = std::move(db.value());
-  set.asked_.resize(FactSpecs().size());
   // "x" is a column or an error, never a string.
   sqlite3_db_config(set.db_.get(), SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
-  const std::string facts_query = FactsQuery(true);
-  const auto selects_around = CountSelectsAround(set.db_.get(), facts_query);
-  if (!selects_around.ok()) return selects_around.error();
-  std::string first_that_holds = "SELECT CASE";
-  for (std::size_t i = 0; i < rules.size(); ++i) {
-    const std::string& condition = rules[i].condition;
-    auto stmt = CompileCondition(set.db_.get(), rules[i], facts_query, selects_around.value());
-    if (!stmt.ok()) {
-      return Error{"rule '" + rules[i].name + "': condition " + ShownText(condition) + ": " +
-                   stmt.error().message + "; a condition is an expression over " + AllowedNames()};
-    }
-    for (std::size_t fact = 0; fact < set.asked_.size(); ++fact) {
-      if (Mentions(condition, FactSpecs()[fact].name)) set.asked_[fact] = true;
-    }
-    set.conditions_.push_back(std::move(stmt.value()));
-    first_that_holds += " WHEN (" + condition + "\n) THEN " + std::to_string(i);
-  }
-  auto all = Prepare(set.db_.get(), first_that_holds + " END FROM (" + facts_query + ")");
-  if (!all.ok()) return all.error();
-  set.first_that_holds_ = std::move(all.value());
-  const int facts = static_cast<int>(FactSpecs().size());
-  for (int i = 0; i < static_cast<int>(NamedSettingSpecs().size()); ++i) {
-    const auto index = static_cast<std::size_t>(i);
-    const auto bind = [&](sqlite3_stmt* stmt) {
-      const SettingSpec& spec = NamedSettingSpecs()[index];
-      if (spec.kind == SettingKind::kReal) {
-        sqlite3_bind_double(stmt, facts + i + 1, settings.RealAt(index));
-      } else if (spec.kind == SettingKind::kChoice) {
-        sqlite3_bind_text(stmt, facts + i + 1,
-                          spec.choices[static_cast<std::size_t>(settings.at(index))], -1,
-                          SQLITE_STATIC);
-      } else {
-        sqlite3_bind_int64(stmt, facts + i + 1, settings.at(index));
-      }
-    };
-    bind(set.first_that_holds_.get());
-    for (const OwnedStmt& stmt : set.conditions_) bind(stmt.get());
-  }
+  auto stmt = CompileConditions(set.db_.get(), rules);
+  if (!stmt.ok()) return stmt.error();
+  set.statements_.push_back(std::move(stmt.value()));
+  set.settings_ = settings;
   set.rules_ = std::move(rules);
+  set.asked_.resize(FactSpecs().size());
+  for (const Rule& rule : set.rules_) {
+    for (std::size_t fact = 0; fact < set.asked_.size(); ++fact) {
+      if (Mentions(rule.condition, FactSpecs()[fact].name)) set.asked_[fact] = true;
+    }
+  }
+  set.BindSettings();
   return set;
 }
 
@@ -194,7 +187,25 @@ bool RuleSet::Asks(std::optional<double> Facts::*fact) const {
   return false;
 }
 
-void RuleSet::Bind(sqlite3_stmt* stmt, const Facts& facts) const {
+void RuleSet::BindSettings() {
+  int parameter = static_cast<int>(FactSpecs().size());
+  for (std::size_t i = 0; i < NamedSettingSpecs().size(); ++i) {
+    const SettingSpec& spec = NamedSettingSpecs()[i];
+    ++parameter;
+    for (const OwnedStmt& stmt : statements_) {
+      if (spec.kind == SettingKind::kReal) {
+        sqlite3_bind_double(stmt.get(), parameter, settings_.RealAt(i));
+      } else if (spec.kind == SettingKind::kChoice) {
+        const char* choice = spec.choices[static_cast<std::size_t>(settings_.at(i))];
+        sqlite3_bind_text(stmt.get(), parameter, choice, -1, SQLITE_STATIC);
+      } else {
+        sqlite3_bind_int64(stmt.get(), parameter, settings_.at(i));
+      }
+    }
+  }
+}
+
+void RuleSet::BindFacts(sqlite3_stmt* stmt, const Facts& facts) const {
   for (std::size_t i = 0; i < asked_.size(); ++i) {
     if (!asked_[i]) continue;
     const FactSpec& fact = FactSpecs()[i];
@@ -210,32 +221,40 @@ void RuleSet::Bind(sqlite3_stmt* stmt, const Facts& facts) const {
   }
 }
 
-std::optional<std::size_t> RuleSet::ChooseRule(const Facts& facts) {
-  // All conditions in one statement, since this runs in committing threads.
-  sqlite3_stmt* all = first_that_holds_.get();
-  Bind(all, facts);
-  if (sqlite3_step(all) == SQLITE_ROW) {
-    const bool none = sqlite3_column_type(all, 0) == SQLITE_NULL;
-    const auto rule = static_cast<std::size_t>(sqlite3_column_int64(all, 0));
-    sqlite3_reset(all);
-    return none || rule >= rules_.size() ? std::nullopt : std::optional(rule);
+void RuleSet::SplitStatement() {
+  std::vector<OwnedStmt> each;
+  for (const Rule& rule : rules_) {
+    auto stmt = CompileConditions(db_.get(), std::span(&rule, 1));
+    if (!stmt.ok()) return;
+    each.push_back(std::move(stmt.value()));
   }
-  sqlite3_reset(all);
-  // A condition failed, for example with an overflow. The others still count.
+  statements_ = std::move(each);
+  BindSettings();
+}
+
+std::optional<std::size_t> RuleSet::ChooseRule(const Facts& facts) {
   return ChooseRuleAmong(facts, [](const Rule&) { return true; });
 }
 
 std::optional<std::size_t> RuleSet::ChooseRuleAmong(
     const Facts& facts, const std::function<bool(const Rule&)>& may_run) {
-  const auto holds = [&](std::size_t rule) {
-    if (!may_run(rules_[rule])) return false;
-    sqlite3_stmt* stmt = conditions_[rule].get();
-    Bind(stmt, facts);
-    const bool yes = sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_double(stmt, 0) != 0;
-    sqlite3_reset(stmt);
-    return yes;
-  };
-  return FirstRuleThatHolds(rules_, holds);
+  std::optional<std::size_t> chosen;
+  bool failed = false;
+  std::size_t rule = 0;
+  for (const OwnedStmt& stmt : statements_) {
+    BindFacts(stmt.get(), facts);
+    failed |= sqlite3_step(stmt.get()) != SQLITE_ROW;
+    const int columns = sqlite3_column_count(stmt.get());
+    for (int i = 0; i < columns && rule < rules_.size(); ++i, ++rule) {
+      const bool holds = sqlite3_column_double(stmt.get(), i) != 0;
+      if (holds && !chosen && may_run(rules_[rule])) chosen = rule;
+    }
+    sqlite3_reset(stmt.get());
+  }
+  if (!failed || statements_.size() == rules_.size()) return chosen;
+  // A condition failed, for example with an overflow. The others still count.
+  SplitStatement();
+  return statements_.size() == rules_.size() ? ChooseRuleAmong(facts, may_run) : std::nullopt;
 }
 
 }  // namespace walmanager

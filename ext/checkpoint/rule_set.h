@@ -1,8 +1,9 @@
 // The rules of one strategy, compiled: conditions are SQL expressions, and SQLite evaluates them.
 //
-// Each condition becomes a statement on a private connection in memory. Every fact and setting is a
-// column of a subquery with one row, and is bound before each look. An authorizer refuses all else:
-// tables, subqueries, and functions other than the harmless ones named in rule_set.cc.
+// The conditions are the columns of one statement on a private connection in memory. Every fact
+// and setting is a column of a subquery with one row, and is bound before each look. An authorizer
+// refuses all else: tables, subqueries, and functions other than the harmless ones named in
+// rule_set.cc.
 // Thread rules: one thread at a time. The set in force is guarded by the mutex of CheckpointState.
 #pragma once
 
@@ -30,18 +31,22 @@ class RuleSet {
   bool Asks(std::optional<double> Facts::*fact) const;
   // The first rule whose condition holds; a condition that fails or is NULL does not hold.
   std::optional<std::size_t> ChooseRule(const Facts& facts);
-  // The same among the rules for which `may_run` says true; slower.
+  // The same among the rules for which `may_run` says true.
   std::optional<std::size_t> ChooseRuleAmong(const Facts& facts,
                                              const std::function<bool(const Rule&)>& may_run);
 
  private:
-  void Bind(sqlite3_stmt* stmt, const Facts& facts) const;
+  void BindSettings();
+  void BindFacts(sqlite3_stmt* stmt, const Facts& facts) const;
+  // From now on each condition is a statement of its own.
+  void SplitStatement();
 
   OwnedDb db_;
   std::vector<Rule> rules_;
-  OwnedStmt first_that_holds_;         // all conditions: the index of the first that holds, or NULL
-  std::vector<OwnedStmt> conditions_;  // each condition alone, in the order of rules_
-  std::vector<bool> asked_;            // for each of FactSpecs(), whether a condition asks for it
+  SettingValues settings_;
+  // One with a column for each rule; after one failed, a statement for each.
+  std::vector<OwnedStmt> statements_;
+  std::vector<bool> asked_;  // for each of FactSpecs(), whether a condition asks for it
 };
 
 }  // namespace walmanager

@@ -380,6 +380,10 @@ def test_conditions_that_are_allowed(shared, condition):
     ("1) LIMIT (0", ""),
     ("1) GROUP BY (2", ""),
     ("1) AS (2", ""),
+    ("1)), ((1", ""),
+    ("1)) FROM (SELECT ((1", ""),
+    ("1)) AS ((2", ""),
+    (":pending_frames > 1", "parameters are not allowed"),
     ("*", ""),
     ("-- nothing", ""),
     (" ", ""),
@@ -413,6 +417,19 @@ def test_a_condition_that_is_null_does_not_hold(fast):
     frames(fast, 200)
     assert fired(fast)["null"] == fired(fast)["sum"] == 0
     assert fired(fast)["real"] >= 1
+
+
+def test_of_conditions_that_fail_when_they_are_evaluated_the_others_still_count(fast):
+    overflow = "abs(-9223372036854775807 - (pending_frames > 0)) > 0"
+    use(fast, rule(overflow, "fails", 1), rule("pending_frames >= 100", "real", 2), rule(overflow, "fails_too", 3))
+    frames(fast, 200)
+    assert fired(fast)["fails"] == fired(fast)["fails_too"] == 0
+    assert fired(fast)["real"] >= 1
+
+
+def test_comments_that_reach_from_one_condition_to_the_next_are_refused(db):
+    assert refused(db, rule("1)) /*", "a", 1), rule("*/, ((1", "b", 2)) \
+        .startswith("wal_strategy_define: rule 'a': condition '1)) /*': ")
 
 
 def test_an_unknown_fact_is_null(fast):

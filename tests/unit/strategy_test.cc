@@ -158,27 +158,5 @@ TEST(Strategy, EachFactIsNamedOnceAndReadsItsOwnField) {
   }
 }
 
-TEST(FirstRuleThatHolds, IsTheFirstInOrderAndLaterOnesAreNotAsked) {
-  const std::vector<Rule> rules(4, GoodRule());
-  std::vector<std::size_t> asked;
-  const auto holds_from = [&](std::size_t first) {
-    return [&asked, first](std::size_t i) {
-      asked.push_back(i);
-      return i >= first;
-    };
-  };
-  EXPECT_EQ(FirstRuleThatHolds(rules, holds_from(0)), 0u);
-  EXPECT_EQ(asked, (std::vector<std::size_t>{0}));
-  asked.clear();
-  EXPECT_EQ(FirstRuleThatHolds(rules, holds_from(2)), 2u);
-  EXPECT_EQ(asked, (std::vector<std::size_t>{0, 1, 2}));
-  asked.clear();
-  EXPECT_EQ(FirstRuleThatHolds(rules, holds_from(9)), std::nullopt);
-  EXPECT_EQ(asked, (std::vector<std::size_t>{0, 1, 2, 3}));
-  asked.clear();
-  EXPECT_EQ(FirstRuleThatHolds({}, holds_from(0)), std::nullopt);
-  EXPECT_TRUE(asked.empty());
-}
-
 }  // namespace
 }  // namespace walmanager

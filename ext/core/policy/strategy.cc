@@ -127,12 +127,4 @@ double StallBudgetMs(const Rule& rule, const SettingValues& settings) {
   return std::min(rule.stall_budget_ms, static_cast<double>(settings[Setting::kStallBudgetMs]));
 }
 
-std::optional<std::size_t> FirstRuleThatHolds(std::span<const Rule> rules,
-                                              const std::function<bool(std::size_t)>& holds) {
-  for (std::size_t i = 0; i < rules.size(); ++i) {
-    if (holds(i)) return i;
-  }
-  return std::nullopt;
-}
-
 }  // namespace walmanager

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -82,10 +81,5 @@ Status CheckRule(const Rule& rule);
 // What a rule's checkpoint may make a commit wait: its own budget, and of a built-in rule no more
 // than the setting stall_budget_ms.
 double StallBudgetMs(const Rule& rule, const SettingValues& settings);
-
-// Index into `rules` (in priority order) of the first rule for which `holds` says true; nullopt
-// where there is none.
-std::optional<std::size_t> FirstRuleThatHolds(std::span<const Rule> rules,
-                                              const std::function<bool(std::size_t)>& holds);
 
 }  // namespace walmanager
