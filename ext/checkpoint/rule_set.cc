@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <span>
 #include <string_view>
 
@@ -71,11 +70,9 @@ struct Authorizer {
 // parameters are those of FactsQuery(). An error says in words what is wrong with a condition.
 class ConditionsCompiler {
  public:
-  // How often SQLite tells the authorizer of a SELECT is found out with a query without conditions:
-  // more of them are subqueries of a condition.
   explicit ConditionsCompiler(sqlite3* db) : db_(db) {
-    (void)Prepare("SELECT 1" + From(), 1);
-    selects_around_ = authorizer_.selects;
+    // "x" is a column or an error, never a string.
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
   }
 
   // A condition cannot end our parentheses and go on as anything but an expression: what follows it
@@ -92,17 +89,26 @@ class ConditionsCompiler {
     if (sqlite3_bind_parameter_count(stmt.value().get()) != static_cast<int>(parameters)) {
       return Error{"parameters are not allowed"};
     }
-    if (authorizer_.selects > selects_around_) return Error{"subqueries are not allowed"};
+    // How often SQLite tells the authorizer of a SELECT depends on its version.
+    const int selects = authorizer_.selects;
+    const auto without = Prepare("SELECT 1" + From(), 1);
+    if (!without.ok()) return without.error();
+    if (selects > authorizer_.selects) return Error{"subqueries are not allowed"};
     return stmt;
   }
 
-  // What is wrong with this rule's condition; nullopt where it can be compiled alone.
-  std::optional<Error> FindFault(std::span<const Rule, 1> rule) {
-    const auto alone = Compile(rule);
-    if (alone.ok()) return std::nullopt;
-    // At the end of a query, SQLite's message does not name our text after the condition.
-    const auto at_end = Prepare("SELECT 1" + From() + " WHERE (" + rule[0].condition + "\n)", 1);
-    return at_end.ok() ? alone.error() : at_end.error();
+  // Whether each condition can be compiled alone. An error names the first rule for which not.
+  Status Check(std::span<const Rule> rules) {
+    for (const Rule& rule : rules) {
+      const auto alone = Compile(std::span(&rule, 1));
+      if (alone.ok()) continue;
+      // At the end of a query, SQLite's message does not name our text after the condition.
+      const auto at_end = Prepare("SELECT 1" + From() + " WHERE (" + rule.condition + "\n)", 1);
+      const Error& error = at_end.ok() ? alone.error() : at_end.error();
+      return Error{"rule '" + rule.name + "': condition " + ShownText(rule.condition) + ": " +
+                   error.message + "; a condition is an expression over " + AllowedNames()};
+    }
+    return Ok{};
   }
 
  private:
@@ -127,22 +133,7 @@ class ConditionsCompiler {
 
   sqlite3* const db_;
   Authorizer authorizer_;
-  int selects_around_ = 0;
 };
-
-// The same with an error that names the rule.
-Result<OwnedStmt> CompileConditions(sqlite3* db, std::span<const Rule> rules) {
-  ConditionsCompiler compiler(db);
-  auto all = compiler.Compile(rules);
-  if (all.ok()) return all;
-  for (std::size_t i = 0; i < rules.size(); ++i) {
-    const auto fault = compiler.FindFault(rules.subspan(i).first<1>());
-    if (!fault) continue;
-    return Error{"rule '" + rules[i].name + "': condition " + ShownText(rules[i].condition) + ": " +
-                 fault->message + "; a condition is an expression over " + AllowedNames()};
-  }
-  return Error{"the conditions cannot be compiled together: " + all.error().message};
-}
 
 // Whether `text` contains `name`, in any case: a cheap look that may say yes too often.
 bool Mentions(std::string_view text, std::string_view name) {
@@ -157,10 +148,12 @@ Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& s
   auto db = OpenInMemory();
   if (!db.ok()) return db.error();
   set.db_ = std::move(db.value());
-  // "x" is a column or an error, never a string.
-  sqlite3_db_config(set.db_.get(), SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
-  auto stmt = CompileConditions(set.db_.get(), rules);
-  if (!stmt.ok()) return stmt.error();
+  ConditionsCompiler compiler(set.db_.get());
+  auto stmt = compiler.Compile(rules);
+  if (!stmt.ok()) {
+    const Status checked = compiler.Check(rules);
+    return checked.ok() ? stmt.error() : checked.error();
+  }
   set.statements_.push_back(std::move(stmt.value()));
   set.settings_ = settings;
   set.rules_ = std::move(rules);
@@ -175,9 +168,9 @@ Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& s
 }
 
 Status CheckConditions(const std::vector<Rule>& rules) {
-  const auto compiled = RuleSet::Compile(rules, SettingValues());
-  if (!compiled.ok()) return compiled.error();
-  return Ok{};
+  const auto db = OpenInMemory();
+  if (!db.ok()) return db.error();
+  return ConditionsCompiler(db.value().get()).Check(rules);
 }
 
 bool RuleSet::Asks(std::optional<double> Facts::*fact) const {
@@ -223,8 +216,9 @@ void RuleSet::BindFacts(sqlite3_stmt* stmt, const Facts& facts) const {
 
 void RuleSet::SplitStatement() {
   std::vector<OwnedStmt> each;
+  ConditionsCompiler compiler(db_.get());
   for (const Rule& rule : rules_) {
-    auto stmt = CompileConditions(db_.get(), std::span(&rule, 1));
+    auto stmt = compiler.Compile(std::span(&rule, 1));
     if (!stmt.ok()) return;
     each.push_back(std::move(stmt.value()));
   }

@@ -428,8 +428,8 @@ def test_of_conditions_that_fail_when_they_are_evaluated_the_others_still_count(
 
 
 def test_comments_that_reach_from_one_condition_to_the_next_are_refused(db):
-    assert refused(db, rule("1)) /*", "a", 1), rule("*/, ((1", "b", 2)) \
-        .startswith("wal_strategy_define: rule 'a': condition '1)) /*': ")
+    assert refused(db, rule("1) /*", "a", 1), rule("*/, (1", "b", 2)) \
+        .startswith("wal_strategy_define: rule 'a': condition '1) /*': ")
 
 
 def test_an_unknown_fact_is_null(fast):
