@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "ext/core/base/time_units.h"
 #include "ext/core/format/wal_index_format.h"
 #include "ext/core/policy/look_plan.h"
 #include "ext/system/disk_room.h"
@@ -12,9 +13,11 @@ namespace walmanager {
 void RoomWatch::Look(const SettingValues& values, std::uint32_t page_size, std::int64_t wal_bytes,
                      std::uint64_t now_ns) {
   constexpr std::uint64_t kEveryNs = 50'000'000;
-  constexpr std::uint64_t kInlineForNs = 1'000'000'000;
   if (now_ns < next_look_ns_) return;
   next_look_ns_ = now_ns + kEveryNs;
+  // Commits look at least once in an interval: the period lasts beyond the next look.
+  const std::uint64_t inline_for_ns =
+      kMs * (1000 + 2 * static_cast<std::uint64_t>(values[Setting::kSampleIntervalMs]));
   most_wal_bytes_ = WalLimitInForce(std::numeric_limits<std::int64_t>::max());
   // How long the log usually gets: a multiple of the length at which a checkpoint is due. A large
   // limit is far beyond that.
@@ -25,7 +28,7 @@ void RoomWatch::Look(const SettingValues& values, std::uint32_t page_size, std::
   const bool is_limited = most_wal_bytes_ < usual;
   if (is_limited) {
     inline_.Begin(now_ns, "RLIMIT_FSIZE leaves no room for a log of the usual length",
-                  kInlineForNs);
+                  inline_for_ns);
   }
   const std::int64_t growth = std::min(values[Setting::kWalLimitBytes], usual) - wal_bytes;
   // A disk quota is seen only once it is used up: then the control file has no room.
@@ -39,7 +42,7 @@ void RoomWatch::Look(const SettingValues& values, std::uint32_t page_size, std::
         now_ns,
         "the disk has no room for a log of the usual length beside the reserve that stays "
         "free: 5 % of it, or 256 MB",
-        kInlineForNs);
+        inline_for_ns);
   }
 }
 
