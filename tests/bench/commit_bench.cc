@@ -23,8 +23,9 @@ const std::vector<std::string> kFigures = {
     "max_us",      "stall_ms",    "hook_ms",       "cpu_us",       "wal_max_mb", "wal_max_frames",
     "wal_resets",  "written_mb",  "rss_mb",        "rss_peak_mb",  "pss_mb",     "busy",
     "reads_per_s", "read_p99_us", "held_p99.9_us", "reset_after_s"};
-const std::vector<std::string> kRatios = {"ops_per_s", "p99.9_us",   "p99.99_us",    "stall_ms",
-                                          "cpu_us",    "written_mb", "held_p99.9_us"};
+const std::vector<std::string> kRatios = {"ops_per_s",  "p50_us",       "p95_us",   "p99_us",
+                                          "p99.9_us",   "p99.99_us",    "stall_ms", "cpu_us",
+                                          "written_mb", "held_p99.9_us"};
 
 // The built-in strategies.
 std::set<std::string> BuiltinStrategies(const std::string& directory) {
@@ -177,6 +178,10 @@ std::vector<Variant> VariantsFor(const Scenario& scenario, const Options& option
                  [](const std::string& name) { return name != "off"; });
   }
   std::vector<Variant> variants(std::begin(kSqlite), std::end(kSqlite));
+  if (std::any_of(scenario.promises.begin(), scenario.promises.end(),
+                  [](const Promise& promise) { return promise.against == kLongLog.name; })) {
+    variants.push_back(kLongLog);
+  }
   if (options.control) variants.push_back(kControl);
   std::set<std::string> seen;
   for (const std::string& strategy : strategies) {

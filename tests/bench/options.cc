@@ -125,6 +125,8 @@ const std::vector<Argument>& Arguments() {
        Number(&Options::rounds, 1, 1000)},
       {"--json", {}, SetJsonFile},
       {"--dir", {}, SetDirectory},
+      {"--cpus", {}, Number(&Options::cpus, 1, 1024)},
+      {"--busy", {}, Number(&Options::busy, 0, 1024)},
       {"--scale",
        {Mode::kFigures, Mode::kMatrix, Mode::kConversation, Mode::kPool, Mode::kScale},
        Number(&Options::scale, 0.001, 1000.0)},

@@ -35,6 +35,8 @@ struct Options {
   std::vector<int> databases{1, 10, 100, 1000};
   int pairs = 10;
   std::string shell = "sqlite3";
+  int cpus = 0;  // that the run may use; 0: all
+  int busy = 0;  // of those, kept busy by a process each
   std::string json_file;
   std::string directory;  // where databases are made; empty: the system's temporary directory
 
@@ -76,6 +78,8 @@ inline constexpr char kUsage[] =
     "All of them:\n"
     "  --json FILE      writes the tables as JSON too\n"
     "  --dir DIR        an existing directory for the databases\n"
+    "  --cpus N         1 to 1024 processors alone for the run (default: all)\n"
+    "  --busy N         0 to 1024 of them are kept busy by a process each (default 0)\n"
     "All but scale:\n"
     "  --rounds N       1 to 1000 rounds in which the variants alternate (default 3)\n"
     "figures, matrix, conversation, pool and scale:\n"

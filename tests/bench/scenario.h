@@ -20,6 +20,8 @@ struct Variant {
 };
 // Every variant is compared with the first.
 inline const Variant kSqlite[] = {{"sqlite-1000", 1000}, {"sqlite-4000", 4000}};
+// Where something is promised against it: a log as long as wal_limit_bytes allows.
+inline const Variant kLongLog = {"sqlite-16000", 16'000};
 inline const Variant kControl = {"sqlite-1000 again", 1000};
 
 struct Readers {

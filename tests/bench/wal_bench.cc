@@ -10,6 +10,7 @@
 
 #include "tests/bench/backup_bench.h"
 #include "tests/bench/commit_bench.h"
+#include "tests/bench/condition.h"
 #include "tests/bench/conversation_bench.h"
 #include "tests/bench/hook_bench.h"
 #include "tests/bench/load_bench.h"
@@ -36,7 +37,9 @@ void Run(const Options& options) {
     if (!json) Fail("--json: '" + options.json_file + "' cannot be written");
   }
   Report report;
+  const Condition condition(options.cpus, options.busy);
   report.machine = DescribeMachine();
+  report.machine.push_back(condition.text());
   report.PrintMachine();
   switch (options.mode) {
     case Options::Mode::kFigures:
