@@ -6,7 +6,7 @@
 #include "ext/connection/connection.h"
 #include "ext/core/base/ascii_case.h"
 #include "ext/core/base/json_reader.h"
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_sizes.h"
 #include "sql/function.h"
 
 namespace walmanager {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "ext/core/control/connection_entry.h"
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_connections.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/core/text/normalize.h"
 #include "ext/core/text/statement_text.h"

@@ -9,7 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_locks.h"
+#include "ext/core/control/layout_sizes.h"
 #include "ext/system/byte_lock.h"
 #include "ext/system/control_memory.h"
 #include "ext/system/disk_room.h"

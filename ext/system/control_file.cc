@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "ext/core/control/layout_locks.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/system/byte_lock.h"
 #include "ext/system/clock.h"

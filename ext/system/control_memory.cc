@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "ext/core/control/layout_locks.h"
 #include "ext/core/control/section_table.h"
 #include "ext/system/byte_lock.h"
 #include "ext/system/clock.h"

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "ext/core/base/time_units.h"
+#include "ext/core/control/layout_locks.h"
 #include "ext/system/byte_lock.h"
 #include "ext/system/clock.h"
 #include "ext/system/disk_room.h"

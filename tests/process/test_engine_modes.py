@@ -15,7 +15,7 @@ from waiting import copied_in_background, poll
 from workers import PATIENCE, fast_path, integrity, worker  # noqa: F401 (fixtures)
 
 FRAME = 4096 + 24
-# Offsets in the control file (ext/core/control/control_layout.h): in Header, and in EngineState.
+# Offsets in the control file: in Header (layout_header.h), and in EngineState (layout_checkpoints.h).
 GATE_UNTIL_NS = 232
 AT_WORK_UNTIL_NS, BRAKE_FRAME = 26560 + 16, 26560 + 24
 

@@ -171,7 +171,7 @@ def test_a_new_process_takes_over_what_others_found(fast_path, worker):
 
 
 def forget_looks(path):
-    """Makes the looks of all processes lie long ago: ReplicatorWords of ext/core/control/control_layout.h."""
+    """Makes the looks of all processes lie long ago: ReplicatorWords of ext/core/control/layout_checkpoints.h."""
     there, now = 2, time.monotonic_ns()
     with open(f"{path}-walmanager", "r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
         def is_recent(time_ns):

@@ -12,7 +12,7 @@ from conftest import EXTENSION, connect, metrics, one
 from waiting import poll
 from workers import fast_path, integrity, namespaces, worker  # noqa: F401 (fixtures)
 
-CUT_UNTIL_NS = 152  # in Header of ext/core/control/control_layout.h
+CUT_UNTIL_NS = 152  # in Header of ext/core/control/layout_header.h
 LIMIT = 2_000_000
 IDLE = 1.0  # seconds without a commit after which it begins
 

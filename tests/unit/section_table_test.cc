@@ -5,6 +5,8 @@
 #include <memory>
 #include <random>
 
+#include "ext/core/control/control_layout.h"
+
 namespace walmanager {
 namespace {
 

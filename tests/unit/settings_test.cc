@@ -7,7 +7,8 @@
 #include <limits>
 #include <set>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_alerts.h"
+#include "ext/core/control/layout_settings.h"
 
 namespace walmanager {
 namespace {

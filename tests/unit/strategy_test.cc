@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "ext/core/base/value.h"
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_settings.h"
 
 namespace walmanager {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_connections.h"
 
 namespace walmanager {
 

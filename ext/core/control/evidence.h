@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_evidence.h"
 
 namespace walmanager {
 

@@ -1,5 +1,5 @@
 // The history of samples in the memory of a control file: three rings in fixed space, one of
-// samples as they are taken, one of minutes and one of hours. The layout is in control_layout.h
+// samples as they are taken, one of minutes and one of hours. The layout is in layout_history.h
 // (History).
 //
 // The protocol, for every thread and process that accesses this memory:

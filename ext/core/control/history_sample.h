@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_history.h"
 
 namespace walmanager {
 

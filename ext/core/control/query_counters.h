@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_statements.h"
 
 namespace walmanager {
 

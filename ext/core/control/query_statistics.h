@@ -1,5 +1,5 @@
 // The table of statements in the memory of a control file, and their counters. The layout is in
-// control_layout.h (QueryTable).
+// layout_statements.h (QueryTable).
 //
 // The protocol, for every thread and process that accesses this memory:
 // - No access waits, and a killed process leaves nothing locked. A place belongs to the statement

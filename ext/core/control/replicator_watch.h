@@ -17,7 +17,7 @@
 #include <optional>
 #include <vector>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_checkpoints.h"
 
 namespace walmanager {
 

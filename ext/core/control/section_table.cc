@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ext/core/control/control_layout.h"
+
 namespace walmanager {
 namespace {
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_sections.h"
 
 namespace walmanager {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_settings.h"
 #include "ext/core/policy/stored_settings.h"
 
 namespace walmanager {

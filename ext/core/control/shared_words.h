@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "ext/core/base/utf8.h"
-#include "ext/core/control/control_layout.h"
+#include "ext/core/control/layout_sizes.h"
 
 namespace walmanager {
 
