@@ -17,14 +17,7 @@ class FactGathererTest : public CheckpointParts {
  protected:
   // A strategy of one rule with this condition.
   void Use(const std::string& condition) {
-    Rule rule;
-    rule.strategy = "mine";
-    rule.name = "only";
-    rule.condition = condition;
-    StoredSettings stored;
-    ASSERT_TRUE(stored.DefineStrategy("mine", {rule}).ok());
-    ASSERT_TRUE(stored.SelectStrategy("mine", {"a test", 1}).ok());
-    ASSERT_TRUE(region().WriteSettings(stored).ok());
+    SelectRule(region(), condition);
     const auto followed = strategy_.Follow(std::numeric_limits<std::int64_t>::max());
     ASSERT_TRUE(followed.ok());
     ASSERT_EQ(strategy_.error(), "");

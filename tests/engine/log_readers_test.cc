@@ -64,7 +64,9 @@ TEST_F(LogReadersTest, AnotherProcessCopiesUntilTheTimeThatItSays) {
 
 TEST_F(LogReadersTest, ThisProcessIsNoUnmanagedOne) {
   const auto unmanaged = readers_.CountUnmanagedProcesses();
-  if (!unmanaged) GTEST_SKIP() << "the system does not show locks";
+  if (!unmanaged) {
+    GTEST_SKIP() << "this machine has no /proc/locks that shows locks on " << database_.path();
+  }
   EXPECT_EQ(*unmanaged, 0);
 }
 

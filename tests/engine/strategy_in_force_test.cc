@@ -20,18 +20,6 @@ class StrategyInForceTest : public testing::Test {
     EXPECT_TRUE(compiled.ok());
     return compiled.ok() && compiled.value();
   }
-  // Writes and selects a strategy of one rule without a check of its condition, as another program
-  // may.
-  void WriteStrategy(const std::string& condition) {
-    Rule rule;
-    rule.strategy = "mine";
-    rule.name = "only";
-    rule.condition = condition;
-    StoredSettings stored;
-    ASSERT_TRUE(stored.DefineStrategy("mine", {rule}).ok());
-    ASSERT_TRUE(stored.SelectStrategy("mine", {"a test", 1}).ok());
-    ASSERT_TRUE(region().WriteSettings(stored).ok());
-  }
   ControlRegion& region() { return control_->Get()->region(); }
 
   std::unique_ptr<ControlInUse> control_ = MakePrivateControl();
@@ -74,14 +62,14 @@ TEST_F(StrategyInForceTest, TheSystemLowersTheLimitOfTheLogAndGivesItBack) {
 }
 
 TEST_F(StrategyInForceTest, TheDefaultRulesAreInForceWhereTheSelectedOnesDoNotCompile) {
-  WriteStrategy("pending_frames >");
+  SelectRule(region(), "pending_frames >");
   EXPECT_TRUE(Follow());
   EXPECT_EQ(strategy_.name(), "mine");
   EXPECT_EQ(strategy_.error().rfind("strategy 'mine': ", 0), 0u) << strategy_.error();
   ASSERT_EQ(strategy_.rules().size(), 3u);
   EXPECT_EQ(strategy_.rules()[0].strategy, "conversation_workload");
   // It is put right.
-  WriteStrategy("pending_frames > 2");
+  SelectRule(region(), "pending_frames > 2");
   EXPECT_TRUE(Follow());
   EXPECT_EQ(strategy_.error(), "");
   ASSERT_EQ(strategy_.rules().size(), 1u);
@@ -98,7 +86,7 @@ TEST_F(StrategyInForceTest, CompilesAnewForAnotherControlFileOfTheSameGeneration
 }
 
 TEST_F(StrategyInForceTest, CountsARuleThatFiredUnderItsOwnPlace) {
-  WriteStrategy("1");
+  SelectRule(region(), "1");
   EXPECT_TRUE(Follow());
   strategy_.CountFired(strategy_.rules()[0]);
   strategy_.CountFired(strategy_.rules()[0]);

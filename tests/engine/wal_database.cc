@@ -121,4 +121,15 @@ void SelectStrategy(ControlRegion& region, const std::string& name) {
   ASSERT_TRUE(region.WriteSettings(stored).ok());
 }
 
+void SelectRule(ControlRegion& region, const std::string& condition) {
+  Rule rule;
+  rule.strategy = "mine";
+  rule.name = "only";
+  rule.condition = condition;
+  StoredSettings stored;
+  ASSERT_TRUE(stored.DefineStrategy("mine", {rule}).ok());
+  ASSERT_TRUE(stored.SelectStrategy("mine", {"a test", 1}).ok());
+  ASSERT_TRUE(region.WriteSettings(stored).ok());
+}
+
 }  // namespace walmanager

@@ -77,6 +77,9 @@ std::unique_ptr<ControlInUse> MakePrivateControl();
 // Writes a setting, or selects a strategy, for all who read `region`.
 void ChangeSetting(ControlRegion& region, Setting setting, std::int64_t value);
 void SelectStrategy(ControlRegion& region, const std::string& name);
+// The same for a strategy `mine` of one rule, whose condition is not checked: another program may
+// write a wrong one, too.
+void SelectRule(ControlRegion& region, const std::string& condition);
 
 // Asks `condition` again and again for up to ten seconds; whether it came true.
 template <typename Condition>

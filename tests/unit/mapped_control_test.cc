@@ -20,6 +20,22 @@ namespace {
 
 using Kind = ControlSpace::Kind;
 
+// A limit on the size of files as `ulimit -f` sets it, as long as the object lives.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const rlimit tight{bytes, before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
+  }
+  ~FileSizeLimit() { EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before_), 0); }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
 // A control file of which the first part is there.
 struct MappedControlTest : testing::Test {
   std::string path = "/tmp/mapped_control_test.XXXXXX";
@@ -156,23 +172,16 @@ TEST_F(MappedControlTest, SettingsThatCannotBeReadAreNotTakenForNone) {
 
 TEST_F(MappedControlTest, ALimitOfFileSizesLeavesWhatIsThere) {
   const auto space = Map();
-  rlimit before{};
-  getrlimit(RLIMIT_FSIZE, &before);
-  const rlimit tight{layout::kFirstBytes, before.rlim_max};
-  setrlimit(RLIMIT_FSIZE, &tight);
+  const FileSizeLimit limit(layout::kFirstBytes);
   EXPECT_FALSE(space->Make(Kind::kHours, 0));  // and no SIGXFSZ ends this process
   EXPECT_NE(space->growth_failed(), "");
-  setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_EQ(Bytes(), layout::kFirstBytes);
   EXPECT_EQ(space->file()->hours[0].id, 0u);
 }
 
 TEST_F(MappedControlTest, WithoutRoomStatementsShareThePlacesThatThereAre) {
   const auto space = Map();
-  rlimit before{};
-  getrlimit(RLIMIT_FSIZE, &before);
-  const rlimit tight{layout::kFirstBytes, before.rlim_max};
-  setrlimit(RLIMIT_FSIZE, &tight);
+  const FileSizeLimit limit(layout::kFirstBytes);
   QueryStatistics statistics(space.get());
   for (std::uint64_t id = 1; id <= 50; ++id) {
     const auto entry = statistics.FindOrMake({id, QueryKind::kRead, "SELECT " + std::to_string(id)},
@@ -180,7 +189,6 @@ TEST_F(MappedControlTest, WithoutRoomStatementsShareThePlacesThatThereAre) {
     ASSERT_TRUE(entry);
     EXPECT_LT(*entry, layout::kFirstQueries);
   }
-  setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_GE(statistics.evictions(), 50 - layout::kFirstQueries);
 }
 
