@@ -28,6 +28,7 @@ Value Json(const Schema& schema, const CheckpointReport& report,
   json.Add("duration_ms", static_cast<double>(report.duration_ns) / 1e6);
   json.Add("skipped", ran ? std::nullopt : std::optional(report.message));
   if (ran && !report.message.empty()) json.Add("error", report.message);
+  if (report.blocked_by_pid) json.Add("blocked_by_pid", report.blocked_by_pid);
   return Value(json.text());
 }
 

@@ -19,7 +19,8 @@
   FUNCTION(WalCheckpointAuto, "wal_checkpoint_auto", "wal_checkpoint_auto([schema])", 0, 1, true,  \
            "Evaluates the active strategy now and runs the checkpoint that it calls for.")         \
   FUNCTION(WalCheckpoint, "wal_checkpoint", "wal_checkpoint(mode [, schema])", 1, 2, true,         \
-           "Runs a checkpoint of the mode PASSIVE, FULL, RESTART or TRUNCATE now.")                \
+           "Runs a checkpoint of the mode PASSIVE, FULL, RESTART or TRUNCATE now; error and "      \
+           "blocked_by_pid say what was in the way.")                                              \
   FUNCTION(                                                                                        \
       WalConfigure, "wal_configure", "wal_configure(profile [, overrides_json [, schema]])", 1, 3, \
       true,                                                                                        \

@@ -18,9 +18,10 @@ void Sign(CheckpointEntry& entry, std::uint64_t start_ns, std::uint64_t end_ns) 
 
 }  // namespace
 
-void CheckpointRecords::Write(CheckpointEntry entry, const CheckpointOutcome& outcome,
-                              const std::optional<WalIndex>& index, std::uint64_t start_ns,
-                              std::uint64_t end_ns) {
+std::optional<std::int64_t> CheckpointRecords::Write(CheckpointEntry entry,
+                                                     const CheckpointOutcome& outcome,
+                                                     const std::optional<WalIndex>& index,
+                                                     std::uint64_t start_ns, std::uint64_t end_ns) {
   Sign(entry, start_ns, end_ns);
   entry.result = outcome.result;
   entry.wal_frames = outcome.wal_frames;
@@ -39,6 +40,7 @@ void CheckpointRecords::Write(CheckpointEntry entry, const CheckpointOutcome& ou
     }
   }
   control_.Get()->region().RecordCheckpoint(entry, end_ns);
+  return entry.blocked_by_pid;
 }
 
 void CheckpointRecords::WriteLastClose(const WalIndex& index, std::uint64_t start_ns,

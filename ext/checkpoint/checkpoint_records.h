@@ -19,9 +19,11 @@ class CheckpointRecords {
       : control_(control), readers_(readers) {}
 
   // `entry` has mode, origin, rule and size of the -wal file. `index`: the log after the
-  // checkpoint, where that is known.
-  void Write(CheckpointEntry entry, const CheckpointOutcome& outcome,
-             const std::optional<WalIndex>& index, std::uint64_t start_ns, std::uint64_t end_ns);
+  // checkpoint, where that is known. Returns the process that blocked it, where there is one and
+  // the system names it.
+  std::optional<std::int64_t> Write(CheckpointEntry entry, const CheckpointOutcome& outcome,
+                                    const std::optional<WalIndex>& index, std::uint64_t start_ns,
+                                    std::uint64_t end_ns);
   // At the last close of the database, SQLite itself moved what was pending of the log at `index`,
   // and removed the log.
   void WriteLastClose(const WalIndex& index, std::uint64_t start_ns, std::uint64_t end_ns);

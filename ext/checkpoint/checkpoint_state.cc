@@ -214,7 +214,8 @@ CheckpointReport CheckpointState::Record(CheckpointMode mode, CheckpointOrigin o
   entry.origin = origin;
   entry.wal_bytes = report.wal_bytes;
   entry.rule = rule;
-  records.Write(std::move(entry), outcome, connections.Look(), start_ns, end_ns);
+  report.blocked_by_pid =
+      records.Write(std::move(entry), outcome, connections.Look(), start_ns, end_ns);
   return report;
 }
 

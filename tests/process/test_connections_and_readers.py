@@ -1,5 +1,6 @@
 """connection_metrics and wal_readers: open connections, and readers that pin the log, with real processes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -411,13 +412,14 @@ def test_a_busy_checkpoint_names_the_process_in_the_way(shell, fast_path, worker
         shell.execute("INSERT INTO t(payload) VALUES (1)")
     process.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchall()")
     shell.execute("INSERT INTO t(payload) VALUES (1)")
-    shell.execute("SELECT wal_checkpoint('truncate')").fetchall()
+    report = json.loads(one(shell, "SELECT wal_checkpoint('truncate')"))
+    assert (report["result"], report["blocked_by_pid"]) == ("busy", process.pid)
     last = "SELECT result, blocked_by_pid, error FROM wal_checkpoints LIMIT 1"
     result, pid, error = shell.execute(last).fetchone()
     assert (result, pid) == ("busy", process.pid)
     assert error.startswith("a reader holds frame ")
     process.run("db.execute('COMMIT')")
-    shell.execute("SELECT wal_checkpoint('passive')").fetchall()
+    assert "blocked_by_pid" not in json.loads(one(shell, "SELECT wal_checkpoint('passive')"))
     process.run("db.execute('BEGIN IMMEDIATE')")
     shell.execute("SELECT wal_checkpoint('restart')").fetchall()
     assert shell.execute(last).fetchone() == ("busy", process.pid, "other connections wrote, or held the write lock")
