@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from conftest import connect, inline, metrics, one
-from helpers import columns, error, files_beside, frames, python
+from helpers import columns, error, files_beside, frames, python, write
 
 # name, default, least, most, unit
 SETTINGS = [
@@ -45,6 +45,7 @@ CHECKS = {
 }
 OF_CHECKS = [(f"{check}.{status}", float(value), unit) for check, (unit, *values) in CHECKS.items()
              for status, value in zip(("warning", "critical"), values) if value is not None]
+LOWER_IS_WORSE = {"cache_size", "disk_free", "cache_hit_ratio"}
 CHOICES = {"replicator": ("auto", "always", "never")}  # the first is the default
 SWITCHES = {"backpressure": "off", "statement_metrics": "on", "auto_optimize": "off"}
 ORDER = ("wal_limit_bytes checkpoint_frames checkpoint_interval_ms stall_budget_ms backpressure slow_query_ms "
@@ -145,6 +146,11 @@ def test_values_of_the_wrong_type(db, value, shown):
     assert setting(db, "checkpoint_frames") == (1000, None, None)
 
 
+def at_a_value(name, unit):
+    least = "or less" if name.split(".")[0] in LOWER_IS_WORSE else "or more"
+    return f"at this many {unit} {least}" if unit else f"at this value {least}"
+
+
 @pytest.mark.parametrize("name, default, least, most, unit", THRESHOLDS)
 def test_a_threshold_is_a_real_number(db, name, default, least, most, unit):
     shown = "SELECT typeof(value), value, typeof(default_value), default_value FROM wal_config WHERE name=?"
@@ -161,9 +167,21 @@ def test_a_threshold_is_a_real_number(db, name, default, least, most, unit):
     assert one(db, "SELECT wal_set(?, NULL)", name) == default
     assert setting(db, name) == (default, None, None)
     description, measured = db.execute("SELECT description, unit FROM wal_config WHERE name=?", (name,)).fetchone()
+    status = name.split(".")[1]
     assert description.endswith(
-        f"; from this value on system_health reports {name.split('.')[1]}. Allowed: a number from {least} to {most}.")
+        f"; system_health reports {status} {at_a_value(name, unit)}. Allowed: a number from {least} to {most}.")
     assert measured == unit
+
+
+def test_each_threshold_says_its_unit_and_direction(db):
+    for name, _, unit in OF_CHECKS:
+        assert f"; system_health reports {name.split('.')[1]} {at_a_value(name, unit)}." in \
+            one(db, "SELECT about FROM wal_help WHERE name = ?", name), name
+    write(db, 1)
+    for name in (name for name, *_ in OF_CHECKS if name.endswith(".warning")):
+        warning, critical = db.execute("SELECT warning_at, critical_at FROM system_health WHERE check_name = ?",
+                                       (name.split(".")[0],)).fetchone()
+        assert critical is None or (critical < warning) is (name.split(".")[0] in LOWER_IS_WORSE), name
 
 
 def test_another_process_reads_the_same_real_number(db, wal_path):

@@ -1,8 +1,7 @@
 // The default values from which on a check of system_health is a warning or critical. Each
 // threshold is a setting, `<check>.warning` or `<check>.critical`.
 //
-// To add a check: one line in kHealthThresholds. Where lower values are worse, `critical` is below
-// `warning`.
+// To add a check: one line in kHealthThresholds.
 #pragma once
 
 #include <array>
@@ -19,6 +18,7 @@ struct HealthThreshold {
   std::optional<double> warning, critical;
   double minimum, maximum;  // finite, of what may be set
   const char* description;  // of the value, as the beginning of a sentence; at most 145 bytes
+  bool is_lower_worse = false;
 };
 
 inline constexpr std::nullopt_t kNoThreshold = std::nullopt;
@@ -26,7 +26,7 @@ inline constexpr std::nullopt_t kNoThreshold = std::nullopt;
 // A check is a line.
 // clang-format off
 inline constexpr auto kHealthThresholds = std::to_array<HealthThreshold>({
-    {"cache_size", "bytes", 262'144, kNoThreshold, 0, 1e12, "Size of the page cache of the connection that asks"},
+    {"cache_size", "bytes", 262'144, kNoThreshold, 0, 1e12, "Size of the page cache of the connection that asks", true},
     {"wal_size", "", 1.5, 4, 0, 1e6, "Size of the log that readers or pending frames keep from starting over, as a share of wal_limit_bytes"},
     {"log_pinned", "", 0.5, 2, 0, 1e6, "Size of the frames that the oldest reader keeps from being copied, as a share of wal_limit_bytes"},
     {"checkpoint_progress", "s", 60, 600, 0, 1e9, "Time for which more than checkpoint_frames frames have waited to be copied into the database"},
@@ -37,10 +37,10 @@ inline constexpr auto kHealthThresholds = std::to_array<HealthThreshold>({
     {"query_latency", "ms", 100, 1000, 0, 3'600'000, "Time that 95 % of the statements of a minute stay below, if they are 10 or more"},
     {"query_degradation", "", 2, 5, 1, 1e6, "Time that 95 % of the last hour's statements stay below, as a multiple of the same hour of yesterday"},
     {"integrity", "days", 30, kNoThreshold, 0, 1e6, "Time since the last wal_integrity_check()"},
-    {"disk_free", "MB", 1000, 100, 0, 1e12, "Free space on the file system of the database"},
+    {"disk_free", "MB", 1000, 100, 0, 1e12, "Free space on the file system of the database", true},
     {"freelist", "", 0.25, 0.75, 0, 1, "Pages that hold nothing, as a share of all pages, in a database of 1 MB or more"},
     {"probe_read", "ms", 100, 1000, 0, 3'600'000, "Time that it takes to read the schema"},
-    {"cache_hit_ratio", "", 0.5, kNoThreshold, 0, 1, "Share of the pages wanted in an hour that were in a page cache"},
+    {"cache_hit_ratio", "", 0.5, kNoThreshold, 0, 1, "Share of the pages wanted in an hour that were in a page cache", true},
     {"idle_in_transaction", "ms", 10'000, 60'000, 0, 1e9, "Time that a connection has been idle within a transaction"},
     {"long_transaction", "ms", 60'000, 600'000, 0, 1e9, "Time that a transaction has been open"},
     {"unfinished_statement", "ms", 10'000, 60'000, 0, 1e9, "Time for which the program has fetched no row from a statement that has not ended"},
@@ -68,7 +68,7 @@ struct ThresholdSetting {
   const HealthThreshold* threshold = nullptr;
   double default_value = 0;
   FixedText<48> name;
-  FixedText<200> description;
+  FixedText<208> description;
 };
 
 inline constexpr std::size_t kThresholdSettingCount = [] {
@@ -94,9 +94,12 @@ inline constexpr auto kThresholdSettings = [] {
     setting.name.Append(".");
     setting.name.Append(status);
     setting.description.Append(threshold.description);
-    setting.description.Append("; from this value on system_health reports ");
+    const std::string_view unit = threshold.unit;
+    setting.description.Append("; system_health reports ");
     setting.description.Append(status);
-    setting.description.Append(".");
+    setting.description.Append(unit.empty() ? " at this value" : " at this many ");
+    setting.description.Append(unit);
+    setting.description.Append(threshold.is_lower_worse ? " or less." : " or more.");
   };
   for (const HealthThreshold& threshold : kHealthThresholds) {
     add(threshold, threshold.warning, "warning");
