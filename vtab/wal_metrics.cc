@@ -18,7 +18,7 @@ struct Row {
   std::optional<WalIndex> index;
   std::optional<std::int64_t> page_size, database_bytes, wal_bytes;
   std::optional<int> active_readers;
-  std::optional<std::int64_t> oldest_reader_frame;
+  std::optional<std::int64_t> oldest_reader_frame, oldest_reader_pid;
   bool measured = false;  // the database has a file, so the members below are known
   StoredSettings settings;
   std::optional<const char*> hook;
@@ -52,6 +52,16 @@ bool SharesNewestMark(Connection& host, const Schema& schema) {
   });
 }
 
+// One of the processes that hold a mark, another one where there is one: this process may hold it
+// for the asking statement alone.
+std::optional<std::int64_t> HolderOf(const std::vector<std::int64_t>& pids) {
+  std::optional<std::int64_t> holder;
+  for (const std::int64_t pid : pids) {
+    if (pid != 0 && (!holder || holder == ThisProcess().pid)) holder = pid;
+  }
+  return holder;
+}
+
 // Counts the read marks that are held, and finds the oldest. If the asking statement runs outside
 // of a transaction, its own mark is not counted, unless another reader holds the same mark.
 void CountReaders(TableSource& source, const std::vector<MarksBefore>& before, Row& row) {
@@ -74,7 +84,9 @@ void CountReaders(TableSource& source, const std::vector<MarksBefore>& before, R
   for (std::size_t i = 0; i < marks->held.size(); ++i) {
     if (!marks->held[i]) continue;
     const std::int64_t frame = row.index->Snapshot(static_cast<int>(i));
-    row.oldest_reader_frame = std::min(row.oldest_reader_frame.value_or(frame), frame);
+    if (row.oldest_reader_frame && *row.oldest_reader_frame <= frame) continue;
+    row.oldest_reader_frame = frame;
+    row.oldest_reader_pid = HolderOf(marks->pids[i]);
   }
 }
 
@@ -301,6 +313,7 @@ const Table& WalMetricsTable() {
           {"connections", kInteger, "connections of programs that have this database open with walmanager, in all processes, as far as connection_metrics shows them", [](const Row& r) -> Value { return Measured(r, [&] { return r.connections; }); }},
           {"connections_not_shown", kInteger, "connections that found no place in connection_metrics: 4096 have one, or the control file could not grow", [](const Row& r) -> Value { return Measured(r, [&] { return r.not_shown; }); }},
           {"incomplete_because", kText, "why the control file could not grow when this process last needed it to, so that some statements, connections, samples, alerts or checkpoints are not listed; NULL where it could", [](const Row& r) -> Value { return r.incomplete_because; }},
+          {"oldest_reader_pid", kInteger, "process of the oldest active reader, as this process's PID namespace numbers it; NULL if this namespace does not show it", [](const Row& r) -> Value { return r.oldest_reader_pid; }},
       });
   // clang-format on
   return kTable;

@@ -26,16 +26,17 @@ log AS (
   FROM database WHERE journal_mode = 'wal'
 ),
 minute AS (SELECT * FROM wal_periods WHERE period = 'minute' AND part = 'current'),
--- Checkpoints that ran, newest first; `failed` is 1 for those that failed within an hour.
+-- Checkpoints that ran, newest first; `recent` is 1 for those of the last hour.
 ran AS (
-  SELECT schema, at, result, error, moved_frames, wal_frames, checkpointed_frames,
-         result = 'failed' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour') AS failed,
+  SELECT schema, at, origin, result, error, moved_frames, wal_frames, checkpointed_frames,
+         at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour') AS recent,
          row_number() OVER (PARTITION BY schema ORDER BY at DESC, id DESC) AS nth
   FROM wal_checkpoints WHERE result <> 'skipped'
 ),
 summed AS (
   SELECT schema, coalesce(min(CASE WHEN result = 'complete' THEN nth END) - 1, count(*)) AS partial,
-         max(CASE WHEN nth = 1 THEN result END) AS newest, sum(failed) AS failed
+         max(CASE WHEN nth = 1 THEN result END) AS newest, sum(recent AND result = 'failed') AS failed,
+         sum(recent AND origin = 'application') AS pragmas
   FROM ran GROUP BY schema
 ),
 -- `since` is the first checkpoint that found more than checkpoint_frames pending and moved none, after the last one that
@@ -109,7 +110,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN count(a.connection_id) > 0 THEN 'warning' ELSE 'ok' END,
          CASE WHEN count(a.connection_id) > 0 THEN 'statements are not measured on connections where another callback has SQLite''s one trace slot: ' || group_concat(a.program, ', ')
               ELSE 'no other callback has SQLite''s trace slot on any connection' END,
-         CASE WHEN count(a.connection_id) > 0 THEN 'SELECT wal_trace(''take'') on that connection' END
+         CASE WHEN count(a.connection_id) > 0 THEN 'SELECT wal_trace(''take'') on ' || iif(count(a.connection_id) = 1, 'that connection', 'each of these connections') END
   FROM log m LEFT JOIN application a ON a.trace = 'displaced' AND a.file = m.file GROUP BY m.schema
   UNION ALL
   SELECT e.schema, 'shadowing', 'configuration', NULL, NULL, 0,
@@ -175,7 +176,8 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN pending_frames IS NOT NULL THEN coalesce(1.0 * max(wal_frames - oldest_reader_frame, 0) * (page_size + 24) / wal_limit_bytes, 0.0) END,
          'ratio', 0, NULL,
          CASE WHEN oldest_reader_frame < wal_frames
-              THEN printf('the oldest of %d %s is %d frames behind (%.1f MB); no frame after its frame %d can be copied', active_readers, iif(active_readers = 1, 'reader', 'readers'), wal_frames - oldest_reader_frame, (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
+              THEN printf('the oldest of %d %s is %d %s behind (%.1f MB); no frame after its frame %d can be copied', active_readers, iif(active_readers = 1, 'reader', 'readers'), wal_frames - oldest_reader_frame, iif(wal_frames - oldest_reader_frame = 1, 'frame', 'frames'), (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
+                   || coalesce(': ' || coalesce((SELECT program || coalesce(', ' || query, '') FROM application a WHERE a.file = log.file AND a.pid = oldest_reader_pid AND a.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1), 'pid ' || oldest_reader_pid), '')
               WHEN pending_frames IS NULL THEN 'this connection cannot read what readers hold' ELSE 'no reader is behind' END,
          'SELECT pid, application, query, verdict FROM wal_readers WHERE blocks IS NOT NULL, then finish or reset that statement'
   FROM log
@@ -194,7 +196,10 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   FROM log l LEFT JOIN waiting w USING (schema)
   UNION ALL
   SELECT l.schema, 'checkpoint_partial', 'checkpointing', coalesce(s.partial, 0), 'checkpoints', 0, NULL,
-         printf('the last %d checkpoints in a row copied less than the whole log', coalesce(s.partial, 0)),
+         CASE WHEN s.partial IS NULL THEN 'no checkpoint is in wal_checkpoints'
+              WHEN s.partial = 0 THEN 'the last checkpoint copied the whole log'
+              WHEN s.partial = 1 THEN 'the last checkpoint copied less than the whole log'
+              ELSE printf('the last %d checkpoints in a row copied less than the whole log', s.partial) END,
          'see blocked_by_pid in wal_checkpoints, and wal_readers'
   FROM log l LEFT JOIN summed s ON s.schema = l.schema
   UNION ALL
@@ -344,16 +349,27 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   SELECT schema, 'unmanaged_processes', 'connections', unmanaged_processes, 'processes', 0, NULL,
          CASE WHEN unmanaged_processes IS NULL THEN 'the system does not say which processes have the database open'
               WHEN unmanaged_processes = 0 THEN 'every process that has the database open is managed'
-              ELSE printf('%d %s the database open without walmanager: their statements are not measured, and their checkpoints are not guarded', unmanaged_processes, iif(unmanaged_processes = 1, 'process has', 'processes have')) END,
-         'load walmanager in these processes, too'
+              WHEN unmanaged_processes = 1 THEN '1 process has the database open without walmanager: its statements are not measured, and its checkpoints are not guarded'
+              ELSE printf('%d processes have the database open without walmanager: their statements are not measured, and their checkpoints are not guarded', unmanaged_processes) END,
+         iif(unmanaged_processes = 1, 'load walmanager in this process, too', 'load walmanager in these processes, too')
   FROM log
 
   -- engine
   UNION ALL
-  SELECT e.schema, 'wal_reset_bug', 'engine', NULL, NULL, 0, CASE WHEN wal_reset_bug THEN 'warning' ELSE 'ok' END,
-         'SQLite ' || sqlite_version || iif(wal_reset_bug, ' can lose committed pages when checkpoints race', ' does not have the WAL-reset bug'),
-         CASE WHEN wal_reset_bug THEN 'use SQLite 3.51.3 or newer, 3.50.7 or 3.44.6; until then leave checkpoints to walmanager, which guards its own' END
-  FROM wal_environment e JOIN log USING (schema)
+  SELECT schema, 'wal_reset_bug', 'engine', NULL, NULL, 0,
+         CASE WHEN NOT wal_reset_bug THEN 'ok' WHEN unguarded IS NOT NULL THEN 'warning' WHEN unmanaged_processes IS NULL THEN 'unknown' ELSE 'ok' END,
+         'SQLite ' || sqlite_version || iif(NOT wal_reset_bug, ' does not have the WAL-reset bug',
+           ' can lose committed pages when checkpoints race; '
+             || coalesce(unguarded, 'walmanager guards its checkpoints, and ' || iif(unmanaged_processes IS NULL, 'the system does not say which other processes have the database open', 'every process that has the database open is managed'))),
+         'use SQLite 3.51.3 or newer, 3.50.7 or 3.44.6; until then leave checkpoints to walmanager, which guards its own: ' || remedy
+  -- `unguarded` says which checkpoints have no guard, or is NULL.
+  FROM (SELECT *, CASE WHEN unguarded_because IS NOT NULL THEN 'checkpoints of walmanager run without its guard: ' || unguarded_because
+                       WHEN unmanaged_processes > 0 THEN printf('%d %s the database open without walmanager, and nothing guards the checkpoints there', unmanaged_processes, iif(unmanaged_processes = 1, 'process has', 'processes have'))
+                       WHEN pragmas > 0 THEN printf('programs ran PRAGMA wal_checkpoint %s in the last hour, which walmanager cannot guard', iif(pragmas = 1, 'once', pragmas || ' times')) END AS unguarded,
+                  CASE WHEN unguarded_because IS NOT NULL THEN 'see checkpoint_guard'
+                       WHEN unmanaged_processes > 0 THEN 'load it in every process'
+                       ELSE 'call wal_checkpoint() in the place of the PRAGMA' END AS remedy
+        FROM wal_environment JOIN log USING (schema) LEFT JOIN summed USING (schema))
   UNION ALL
   SELECT e.schema, 'threads', 'engine', NULL, NULL, 0, CASE WHEN threads THEN 'ok' ELSE 'warning' END,
          iif(threads, 'a thread of walmanager can copy frames in the background', 'SQLite was built or started single-threaded: committing threads do all the work, and nothing happens while the program makes no calls'),

@@ -95,7 +95,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
     AND (SELECT count(*) FROM connection_metrics c WHERE c.role = 'application' AND c.file = m.file AND c.commits > 0) > 1
   UNION ALL
   SELECT schema, 'transactions', 'transactions that begin with a read and then write',
-         printf('%d times%s in %s', transactions_upgraded, iif(upgrades_failed = 0, '', printf(', and %d times in vain', upgrades_failed)), iif(query_id IS NULL, 'statements that had to make room in query_performance', 'this statement: ' || query)),
+         printf('%s%s in %s', iif(transactions_upgraded = 1, 'once', transactions_upgraded || ' times'), CASE upgrades_failed WHEN 0 THEN '' WHEN 1 THEN ', and once in vain' ELSE printf(', and %d times in vain', upgrades_failed) END, iif(query_id IS NULL, 'statements that had to make room in query_performance', 'this statement: ' || query)),
          'begin them with BEGIN IMMEDIATE: their write fails at once with "database is locked" if another connection has written in between, and no timeout cures it',
          NULL, total_ms  -- BEGIN IMMEDIATE run by itself would keep all other writers out
   FROM query_performance WHERE transactions_upgraded + upgrades_failed > 0
@@ -104,7 +104,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   UNION ALL
   SELECT r.schema, 'readers',
          printf('%s of %s %s the log from %s', coalesce(r.verdict, 'a reader'), coalesce(coalesce(r.application, r.process) || coalesce(' (pid ' || r.pid || ')', ' (of another PID namespace)'), 'pid ' || r.pid, 'an unknown process'), iif(r.certain, 'keeps', 'may keep'), iif(r.blocks = 'reset', 'starting over', 'being copied')),
-         printf('%d frames behind (%.1f MB)%s%s', r.lag_frames, r.lag_bytes / 1e6, iif(r.transaction_ms IS NULL, '', printf(', for %.1f s', r.transaction_ms / 1000)), coalesce(': ' || r.query, '')),
+         printf('%d %s behind (%.1f MB)%s%s', r.lag_frames, iif(r.lag_frames = 1, 'frame', 'frames'), r.lag_bytes / 1e6, iif(r.transaction_ms IS NULL, '', printf(', for %.1f s', r.transaction_ms / 1000)), coalesce(': ' || r.query, '')),
          CASE r.verdict WHEN 'unfinished statement' THEN 'fetch all its rows, or reset the statement (close the cursor)'
                         WHEN 'open transaction' THEN 'commit or roll back when the reading is done'
                         WHEN 'unmanaged process' THEN 'load walmanager there to see which statement it is'
@@ -123,12 +123,6 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   FROM wal_environment e JOIN wal_metrics m USING (schema) JOIN system_health h USING (schema)
   WHERE h.check_name = 'freelist' AND h.status IN ('warning', 'critical')
 
-  -- engine
-  UNION ALL
-  SELECT e.schema, 'engine', 'SQLite ' || sqlite_version || ' can lose committed pages when checkpoints race',
-         'https://www.sqlite.org/wal.html, "The WAL-Reset Bug"', 'use SQLite 3.51.3 or newer, 3.50.7 or 3.44.6', NULL, NULL
-  FROM wal_environment e JOIN wal_metrics m USING (schema) WHERE wal_reset_bug AND m.journal_mode = 'wal'
-
   -- statements
   UNION ALL
   SELECT schema, 'statements', 'literals in the place of parameters',
@@ -141,7 +135,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   SELECT schema, area, detail, 'system_health: ' || check_name || ' is ' || status, recommendation, NULL, NULL
   FROM system_health
   WHERE status IN ('warning', 'critical') AND recommendation IS NOT NULL
-    AND check_name NOT IN ('wal_reset_bug', 'freelist', 'transactions_upgraded')
+    AND check_name NOT IN ('freelist', 'transactions_upgraded')
 )
 SELECT schema, row_number() OVER (PARTITION BY schema ORDER BY total_ms DESC, finding),
        area, finding, evidence, action, sql_to_run, total_ms

@@ -132,6 +132,31 @@ print("ready", flush=True); sys.stdin.readline(); db.execute("COMMIT")
         self.process.communicate("\n", timeout=10)
 
 
+class Reader:
+    """A managed process named report job that runs the code and then waits."""
+
+    CODE = """
+import os, sys
+from conftest import EXTENSION, connect, one
+db = connect(sys.argv[1])
+one(db, "SELECT wal_application_name('report job')")
+%s
+print(os.getpid(), flush=True)
+sys.stdin.readline()
+"""
+
+    def __init__(self, path, code):
+        self.process = subprocess.Popen([sys.executable, "-c", self.CODE % code, str(path)], text=True, env=environment(),
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate("\n", timeout=10)
+
+
 def snapshot(path):
     """A bare connection that holds a snapshot of the current moment."""
     reader = connect(path, load=None)
