@@ -146,10 +146,10 @@ void ControlDescriptor::Close() {
   entry_.mapped().reset();
 }
 
-int ControlDescriptor::HandTo(const std::shared_ptr<ControlFile>& file) {
+void ControlDescriptor::HandTo(const std::shared_ptr<ControlFile>& file) {
   const MutexLock lock(registry_.control_mutex);
   registry_.control_files.find(key_)->second = file;
-  return std::exchange(fd_, -1);
+  fd_ = -1;
 }
 
 }  // namespace walmanager

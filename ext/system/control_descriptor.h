@@ -41,8 +41,9 @@ class ControlDescriptor {
                const struct stat& database, bool make);
   int fd() const { return fd_; }
   const Registry::FileKey& key() const { return key_; }
-  // From now on this process's list has `file`, to which the descriptor goes.
-  int HandTo(const std::shared_ptr<ControlFile>& file);
+  // From now on other threads find `file` in this process's list. It has the descriptor, and closes
+  // it.
+  void HandTo(const std::shared_ptr<ControlFile>& file);
 
  private:
   Outcome OpenLocked(const std::string& path, const std::string& database_path,

@@ -101,9 +101,11 @@ std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFi
   TakeOver(descriptor.fd(), database_path, database, make);
   if (!memory_) return nullptr;
   SetByteLock(descriptor.fd(), ByteLock::kNone, layout::kLockMake);
+  // All of it before other threads can find the object.
   key_ = descriptor.key();
-  fd_ = descriptor.HandTo(file);
+  fd_ = descriptor.fd();
   region_ = ControlRegion(memory_.get());
+  descriptor.HandTo(file);
   return file;
 }
 
