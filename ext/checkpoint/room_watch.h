@@ -20,8 +20,8 @@ class RoomWatch {
   RoomWatch(std::string database_path, const ControlInUse& control, InlinePeriod& inline_period)
       : path_(std::move(database_path)), control_(control), inline_(inline_period) {}
 
-  // Looks at most every 50 ms. `page_size`: 0 where it is not known; `wal_bytes`: the size of the
-  // -wal file.
+  // Looks at the limit, and at the disk at most every 50 ms. `page_size`: 0 where it is not known;
+  // `wal_bytes`: the size of the -wal file.
   void Look(const SettingValues& values, std::uint32_t page_size, std::int64_t wal_bytes,
             std::uint64_t now_ns);
 
@@ -31,12 +31,15 @@ class RoomWatch {
   bool is_short() const { return is_short_; }
 
  private:
+  // `growth`: by how many bytes the log may still grow.
+  void LookAtDisk(std::int64_t growth, std::uint64_t now_ns);
+
   const std::string path_;
   const ControlInUse& control_;
   InlinePeriod& inline_;
   std::uint64_t next_look_ns_ = 0;
   std::int64_t most_wal_bytes_ = 0;
-  bool is_short_ = false;
+  bool disk_is_short_ = false, is_short_ = false;
 };
 
 }  // namespace walmanager

@@ -94,6 +94,8 @@ def table(lines):
             begins = False
         else:
             rows[-1] = [" ".join(filter(None, pair)) for pair in zip(rows[-1], cells(line))]
+    if len(header) == 1 and rules == 1:  # no line shows where a row of several lines ends
+        rows = [[" ".join(cell for row in rows for cell in row)]]
     return header, rows
 
 
