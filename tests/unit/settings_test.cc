@@ -84,10 +84,9 @@ TEST(Settings, AThresholdIsMadeOfTheLineOfItsCheck) {
     }
   }
   const SettingSpec& latency = SettingSpecs()[*FindSetting("query_latency.critical")];
-  EXPECT_STREQ(
-      latency.description,
-      "Time that 95 % of the statements of a minute stay below, if they are 10 or more; from "
-      "this value on system_health reports critical.");
+  EXPECT_STREQ(latency.description,
+               "Time that 95 % of the statements of a minute stay below, if they are 10 or more; "
+               "system_health reports critical at this many ms or more.");
 }
 
 TEST(Settings, AreFoundByTheirNameInAnyCase) {
