@@ -1,7 +1,8 @@
 // connection_metrics: one row per open connection of every process.
-#include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
+#include <tuple>
 
 #include "ext/connection/connection.h"
 #include "ext/core/base/time_text.h"
@@ -27,8 +28,9 @@ bool KnowsMore(const Row& a, const Row& b) {
 
 Result<std::vector<Row>> Read(TableSource& source) {
   if (Connection* host = source.host()) host->PublishMemory();
-  // The key is process and connection_id. A pid is not enough: each container has a process 1.
-  std::map<std::pair<std::uint64_t, std::uint64_t>, Row> known;
+  // The rows in their order. A pid is not enough: each container has a process 1.
+  using Key = std::tuple<std::optional<std::int64_t>, std::uint64_t, std::uint64_t>;
+  std::map<Key, Row> known;
   auto databases = source.Schemas();
   if (!databases.ok()) return databases.error();
   for (const Schema& schema : databases.value()) {
@@ -40,15 +42,13 @@ Result<std::vector<Row>> Read(TableSource& source) {
       row.query = statistics.TextOf(entry.query_id);
       row.now_ns = MonotonicNs();
       row.entry = std::move(entry);
-      const auto [found, is_new] = known.try_emplace({row.entry.owner, row.entry.id}, row);
+      const Key key{row.entry.pid, row.entry.id, row.entry.owner};
+      const auto [found, is_new] = known.try_emplace(key, row);
       if (!is_new && KnowsMore(row, found->second)) found->second = std::move(row);
     }
   }
   std::vector<Row> rows;
   for (auto& [key, row] : known) rows.push_back(std::move(row));
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-    return std::pair(a.entry.pid, a.entry.id) < std::pair(b.entry.pid, b.entry.id);
-  });
   return rows;
 }
 

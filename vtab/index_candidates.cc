@@ -1,9 +1,9 @@
 // index_candidates: one row per missing index. The search runs when the table is read.
-#include <algorithm>
 #include <optional>
 
 #include "ext/advisor/index_advisor.h"
 #include "ext/core/base/hex.h"
+#include "ext/core/base/sort_by_key.h"
 #include "ext/system/clock.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"
@@ -48,8 +48,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
     }
   });
   if (!rows.ok()) return rows;
-  std::stable_sort(rows.value().begin(), rows.value().end(),
-                   [](const Row& a, const Row& b) { return a.index.total_ns > b.index.total_ns; });
+  SortLargestFirst(rows.value(), [](const Row& row) { return row.index.total_ns; });
   return rows;
 }
 

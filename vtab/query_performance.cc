@@ -5,6 +5,7 @@
 #include "ext/connection/connection.h"
 #include "ext/core/base/hex.h"
 #include "ext/core/base/histogram.h"
+#include "ext/core/base/sort_by_key.h"
 #include "ext/core/base/time_text.h"
 #include "ext/core/control/query_statistics.h"
 #include "vtab/module/each_database.h"
@@ -27,9 +28,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
     }
   });
   if (!rows.ok()) return rows;
-  std::stable_sort(rows.value().begin(), rows.value().end(), [](const Row& a, const Row& b) {
-    return a.query.totals.total_ns > b.query.totals.total_ns;
-  });
+  SortLargestFirst(rows.value(), [](const Row& row) { return row.query.totals.total_ns; });
   return rows;
 }
 

@@ -1,6 +1,5 @@
 // wal_alerts: the checks that became worse, and the settings and strategies that were changed.
-#include <algorithm>
-
+#include "ext/core/base/sort_by_key.h"
 #include "ext/core/base/time_text.h"
 #include "ext/core/control/alerts.h"
 #include "vtab/module/each_database.h"
@@ -22,9 +21,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
     }
   });
   if (!rows.ok()) return rows;
-  std::stable_sort(rows.value().begin(), rows.value().end(), [](const Row& a, const Row& b) {
-    return a.alert.raised_ms > b.alert.raised_ms;
-  });
+  SortLargestFirst(rows.value(), [](const Row& row) { return row.alert.raised_ms; });
   return rows;
 }
 

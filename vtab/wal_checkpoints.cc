@@ -1,6 +1,5 @@
 // wal_checkpoints: the log of recent checkpoints of all processes, newest first.
-#include <algorithm>
-
+#include "ext/core/base/sort_by_key.h"
 #include "ext/core/base/time_text.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"
@@ -28,8 +27,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
     }
   });
   if (!rows.ok()) return rows;
-  std::stable_sort(rows.value().begin(), rows.value().end(),
-                   [](const Row& a, const Row& b) { return a.entry.at_ms > b.entry.at_ms; });
+  SortLargestFirst(rows.value(), [](const Row& row) { return row.entry.at_ms; });
   return rows;
 }
 

@@ -7,6 +7,7 @@
 
 #include "ext/advisor/scan_probe.h"
 #include "ext/advisor/schema_copy.h"
+#include "ext/core/base/sort_by_key.h"
 #include "ext/core/text/plan_text.h"
 #include "ext/core/text/preparable_text.h"
 #include "ext/system/clock.h"
@@ -227,9 +228,7 @@ bool Advisor::IsNeeded(const std::string& dropped) {
 
 // Short ones first: a longer index often serves the same statements.
 void Advisor::LeaveOutWhatOthersServe() {
-  std::stable_sort(proposals_.begin(), proposals_.end(), [](const Proposal& a, const Proposal& b) {
-    return a.index.columns.size() < b.index.columns.size();
-  });
+  SortSmallestFirst(proposals_, [](const Proposal& each) { return each.index.columns.size(); });
   for (Proposal& proposal : proposals_) {
     if (proposal.name.empty() || late()) continue;
     const std::string name = std::exchange(proposal.name, "");

@@ -2,13 +2,13 @@
 
 #include <array>
 #include <atomic>
-#include <fstream>
 #include <string>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 
 #include "ext/core/base/wide.h"
+#include "ext/system/system_text.h"
 #endif
 
 namespace walmanager {
@@ -28,9 +28,7 @@ std::atomic<std::uint64_t> first_ticks{0}, first_ns{0};
 bool CounterIsGood() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid(0x80000007, &a, &b, &c, &d) == 0 || (d & (1u << 8)) == 0) return false;
-  std::ifstream source("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-  std::string name;
-  return std::getline(source, name) && name == "tsc";
+  return FirstLineOf("/sys/devices/system/clocksource/clocksource0/current_clocksource") == "tsc";
 }
 
 bool UseCounter() {

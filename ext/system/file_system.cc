@@ -4,10 +4,8 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
-#include <fstream>
-#include <sstream>
-
 #include "ext/core/format/mount_table.h"
+#include "ext/system/system_text.h"
 
 namespace walmanager {
 
@@ -19,12 +17,10 @@ FileSystemFacts FileSystemOf(const std::string& path) {
     facts.bytes = static_cast<std::int64_t>(space.f_blocks * space.f_frsize);
   }
   struct stat file;
-  std::ifstream mounts("/proc/self/mountinfo");
-  if (stat(path.c_str(), &file) == 0 && mounts) {
-    std::ostringstream text;
-    text << mounts.rdbuf();
-    facts.type = MountType(text.str(), major(file.st_dev), minor(file.st_dev));
-    facts.is_mount_point = IsMountPoint(text.str(), path);
+  const std::string mounts = ReadSystemText("/proc/self/mountinfo");
+  if (stat(path.c_str(), &file) == 0 && !mounts.empty()) {
+    facts.type = MountType(mounts, major(file.st_dev), minor(file.st_dev));
+    facts.is_mount_point = IsMountPoint(mounts, path);
   }
   return facts;
 }

@@ -5,14 +5,13 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
-#include <sstream>
 
 #include "ext/core/base/value.h"
 #include "ext/core/format/lock_table.h"
 #include "ext/system/clock.h"
 #include "ext/system/registry.h"
 #include "ext/system/reused_tables.h"
+#include "ext/system/system_text.h"
 
 namespace walmanager {
 namespace {
@@ -21,13 +20,7 @@ namespace {
 constexpr std::int64_t kShmOpenByte = 128;
 
 // Empty where the system has no such table.
-std::string ReadLockTable() {
-  std::ifstream file("/proc/locks");
-  if (!file) return {};
-  std::stringstream table;
-  table << file.rdbuf();
-  return table.str();
-}
+std::string ReadLockTable() { return ReadSystemText("/proc/locks"); }
 
 // nullopt where the system has no such table, or there is no such file.
 std::optional<std::vector<FileLock>> LocksOn(const std::string& path) {
@@ -102,10 +95,7 @@ std::vector<std::int64_t> LockHolders(const std::string& path) {
 }
 
 std::string ProcessName(std::int64_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
-  std::string name;
-  std::getline(file, name);
-  return WithoutControlCharacters(name);
+  return WithoutControlCharacters(FirstLineOf("/proc/" + std::to_string(pid) + "/comm"));
 }
 
 }  // namespace walmanager

@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <fstream>
 
 #include "ext/core/base/value.h"
 #include "ext/system/clock.h"
 #include "ext/system/host_turn.h"
+#include "ext/system/system_text.h"
 
 namespace walmanager {
 namespace {
@@ -58,20 +58,13 @@ void AfterForkInParent() NO_THREAD_SAFETY_ANALYSIS {
 
 void ForgetInChild() { Registry::current.store(nullptr, std::memory_order_relaxed); }
 
-std::string FirstLine(const char* path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
 ProcessIdentity ReadProcess() {
   ProcessIdentity process;
   process.pid = getpid();
   struct stat space {};
   if (stat("/proc/self/ns/pid", &space) == 0) process.pid_namespace = space.st_ino;
-  process.name = WithoutControlCharacters(FirstLine("/proc/self/comm"));
-  process.boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
+  process.name = WithoutControlCharacters(FirstLineOf("/proc/self/comm"));
+  process.boot_id = FirstLineOf("/proc/sys/kernel/random/boot_id");
   if (getrandom(&process.token, sizeof process.token, GRND_NONBLOCK) != sizeof process.token) {
     process.token = MonotonicNs() ^ static_cast<std::uint64_t>(process.pid) << 40;
   }

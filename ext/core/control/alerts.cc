@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ext/core/base/sort_by_key.h"
 #include "ext/core/control/shared_words.h"
 
 namespace walmanager {
@@ -203,7 +204,7 @@ std::vector<AlertEntry> Alerts::Read() const {
     entry.detail = Text(record.detail);
     alerts.push_back(std::move(entry));
   }
-  std::sort(alerts.begin(), alerts.end(), [](const auto& a, const auto& b) { return a.id > b.id; });
+  SortLargestFirst(alerts, [](const AlertEntry& alert) { return alert.id; });
   return alerts;
 }
 

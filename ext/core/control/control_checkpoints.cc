@@ -1,8 +1,8 @@
 // The part of ControlRegion that keeps checkpoints: counters, a ring of records and the state of
 // the engine. The protocol is in control_region.h.
-#include <algorithm>
 #include <bit>
 
+#include "ext/core/base/sort_by_key.h"
 #include "ext/core/control/control_region.h"
 #include "ext/core/control/shared_words.h"
 
@@ -215,7 +215,7 @@ std::vector<CheckpointEntry> ControlRegion::ReadCheckpointLog() const {
     entry.error = Text(record.error);
     log.push_back(std::move(entry));
   }
-  std::sort(log.begin(), log.end(), [](const auto& a, const auto& b) { return a.id > b.id; });
+  SortLargestFirst(log, [](const CheckpointEntry& entry) { return entry.id; });
   return log;
 }
 

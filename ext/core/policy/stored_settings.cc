@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ext/core/base/ascii_case.h"
+#include "ext/core/base/sort_by_key.h"
 #include "ext/core/base/value.h"
 
 namespace walmanager {
@@ -51,8 +52,7 @@ std::vector<Rule> StoredSettings::RulesOf(std::string_view name) const {
   std::copy_if(builtin.begin(), builtin.end(), std::back_inserter(found), wanted);
   if (found.empty()) std::copy_if(rules.begin(), rules.end(), std::back_inserter(found), wanted);
   // They are stored in this order, but the bytes of the control file are not trusted.
-  std::stable_sort(found.begin(), found.end(),
-                   [](const Rule& a, const Rule& b) { return a.priority < b.priority; });
+  SortSmallestFirst(found, [](const Rule& rule) { return rule.priority; });
   return found;
 }
 
@@ -105,8 +105,7 @@ Status StoredSettings::DefineStrategy(std::string_view name, std::vector<Rule> d
   const std::string spelled = FindStrategy(name).value_or(std::string(name));
   for (Rule& rule : defined) rule.strategy = spelled;
   std::erase_if(rules, [&](const Rule& rule) { return rule.strategy == spelled; });
-  std::stable_sort(defined.begin(), defined.end(),
-                   [](const Rule& a, const Rule& b) { return a.priority < b.priority; });
+  SortSmallestFirst(defined, [](const Rule& rule) { return rule.priority; });
   std::move(defined.begin(), defined.end(), std::back_inserter(rules));
   return Ok{};
 }
