@@ -60,8 +60,9 @@ class PooledScan final : public ReadPoolScan {
     pool_->CountTimeout();
     Error timed_out = call_->TimedOut();
     if (pool_->IsWaiting(*call_)) {
-      timed_out.message += ": no statement has begun, all " + std::to_string(most_) +
-                           " connections of the pool (read_pool_size) are at work for other calls";
+      timed_out.message +=
+          ": no statement has begun, every connection of the pool (read_pool_size is " +
+          std::to_string(most_) + ") is at work for other calls";
     }
     return timed_out;
   }

@@ -137,7 +137,7 @@ def test_parameters(both, sql, parameters, expected):
     ("SELECT ?", '[{"a":1}]', "parameter 1 is an object, and neither"),
     ("SELECT ?", '{"snapshot":"yes"}', "parameter 'snapshot' is reserved"),
     ("SELECT ?", '{"parameters":[1],"a":2}', "parameter 'a' stands beside 'parameters'"),
-    (["SELECT ?", "SELECT ?"], "[[1]]", "parameters for 1 statements, and there are 2"),
+    (["SELECT ?", "SELECT ?"], "[[1]]", "the array of parameters has length 1, that of statements 2"),
     (["SELECT ?", "SELECT ?"], "[[1],[]]", "statement 2: has 1 parameter, and 0 values are given"),
     (["SELECT ?", "SELECT ?"], '[[1],{"b":1}]', "statement 2: parameter 'b' is in no statement"),
 ])
@@ -233,7 +233,7 @@ def test_a_call_that_gets_no_connection_says_so(pool, wal_path):
     other = connect(wal_path)
     message = error(other, "SELECT * FROM read_pool('SELECT 1')")
     assert message == ("read_pool: not done after 100 ms (read_pool_timeout_ms): no statement has begun, "
-                       "all 1 connections of the pool (read_pool_size) are at work for other calls")
+                       "every connection of the pool (read_pool_size is 1) is at work for other calls")
     row = metrics(pool)
     assert row["pool_waits"] == 1 and row["pool_timeouts"] == 1
     first.close()

@@ -141,8 +141,8 @@ Status TakeReserved(Json& json, PoolRequest& request) {
 Status GiveParameters(const Json& json, bool several, std::vector<PoolStatement>& statements) {
   if (several && json.kind == Json::Kind::kArray) {
     if (json.items.size() != statements.size()) {
-      return Error{"parameters for " + std::to_string(json.items.size()) +
-                   " statements, and there are " + std::to_string(statements.size())};
+      return Error{"the array of parameters has length " + std::to_string(json.items.size()) +
+                   ", that of statements " + std::to_string(statements.size())};
     }
     for (std::size_t i = 0; i < statements.size(); ++i) {
       const std::string owner = StatementName(i) + ": ";
