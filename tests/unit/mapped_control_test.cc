@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,27 +13,12 @@
 #include "ext/core/control/control_region.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/system/write_zeros.h"
+#include "tests/file_size_limit.h"
 
 namespace walmanager {
 namespace {
 
 using Kind = ControlSpace::Kind;
-
-// A limit on the size of files as `ulimit -f` sets it, as long as the object lives.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &before_), 0);
-    const rlimit tight{bytes, before_.rlim_max};
-    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
-  }
-  ~FileSizeLimit() { EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before_), 0); }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
- private:
-  rlimit before_{};
-};
 
 // A control file of which the first part is there.
 struct MappedControlTest : testing::Test {
