@@ -143,7 +143,24 @@ bool Mentions(std::string_view text, std::string_view name) {
 
 }  // namespace
 
-Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& settings) {
+RuleList::RuleList(std::vector<Rule> rules) : rules_(std::move(rules)), asked_(FactSpecs().size()) {
+  for (const Rule& rule : rules_) {
+    for (std::size_t fact = 0; fact < asked_.size(); ++fact) {
+      if (Mentions(rule.condition, FactSpecs()[fact].name)) asked_[fact] = true;
+    }
+  }
+}
+
+bool RuleList::Asks(std::optional<double> Facts::*fact) const {
+  for (std::size_t i = 0; i < asked_.size(); ++i) {
+    if (FactSpecs()[i].value == fact) return asked_[i];
+  }
+  return false;
+}
+
+Result<RuleSet> RuleSet::Compile(std::shared_ptr<const RuleList> list,
+                                 const SettingValues& settings) {
+  const std::vector<Rule>& rules = list->rules();
   RuleSet set;
   auto db = OpenInMemory();
   if (!db.ok()) return db.error();
@@ -156,13 +173,7 @@ Result<RuleSet> RuleSet::Compile(std::vector<Rule> rules, const SettingValues& s
   }
   set.statements_.push_back(std::move(stmt.value()));
   set.settings_ = settings;
-  set.rules_ = std::move(rules);
-  set.asked_.resize(FactSpecs().size());
-  for (const Rule& rule : set.rules_) {
-    for (std::size_t fact = 0; fact < set.asked_.size(); ++fact) {
-      if (Mentions(rule.condition, FactSpecs()[fact].name)) set.asked_[fact] = true;
-    }
-  }
+  set.list_ = std::move(list);
   set.BindSettings();
   return set;
 }
@@ -173,11 +184,10 @@ Status CheckConditions(const std::vector<Rule>& rules) {
   return ConditionsCompiler(db.value().get()).Check(rules);
 }
 
-bool RuleSet::Asks(std::optional<double> Facts::*fact) const {
-  for (std::size_t i = 0; i < asked_.size(); ++i) {
-    if (FactSpecs()[i].value == fact) return asked_[i];
-  }
-  return false;
+void RuleSet::SetSettings(const SettingValues& settings) {
+  if (settings_ == settings) return;
+  settings_ = settings;
+  BindSettings();
 }
 
 void RuleSet::BindSettings() {
@@ -199,8 +209,8 @@ void RuleSet::BindSettings() {
 }
 
 void RuleSet::BindFacts(sqlite3_stmt* stmt, const Facts& facts) const {
-  for (std::size_t i = 0; i < asked_.size(); ++i) {
-    if (!asked_[i]) continue;
+  for (std::size_t i = 0; i < FactSpecs().size(); ++i) {
+    if (!list_->AsksAt(i)) continue;
     const FactSpec& fact = FactSpecs()[i];
     const std::optional<double>& value = facts.*fact.value;
     const int parameter = static_cast<int>(i) + 1;
@@ -217,7 +227,7 @@ void RuleSet::BindFacts(sqlite3_stmt* stmt, const Facts& facts) const {
 void RuleSet::SplitStatement() {
   std::vector<OwnedStmt> each;
   ConditionsCompiler compiler(db_.get());
-  for (const Rule& rule : rules_) {
+  for (const Rule& rule : rules()) {
     auto stmt = compiler.Compile(std::span(&rule, 1));
     if (!stmt.ok()) return;
     each.push_back(std::move(stmt.value()));
@@ -239,16 +249,16 @@ std::optional<std::size_t> RuleSet::ChooseRuleAmong(
     BindFacts(stmt.get(), facts);
     failed |= sqlite3_step(stmt.get()) != SQLITE_ROW;
     const int columns = sqlite3_column_count(stmt.get());
-    for (int i = 0; i < columns && rule < rules_.size(); ++i, ++rule) {
+    for (int i = 0; i < columns && rule < rules().size(); ++i, ++rule) {
       const bool holds = sqlite3_column_double(stmt.get(), i) != 0;
-      if (holds && !chosen && may_run(rules_[rule])) chosen = rule;
+      if (holds && !chosen && may_run(rules()[rule])) chosen = rule;
     }
     sqlite3_reset(stmt.get());
   }
-  if (!failed || statements_.size() == rules_.size()) return chosen;
+  if (!failed || statements_.size() == rules().size()) return chosen;
   // A condition failed, for example with an overflow. The others still count.
   SplitStatement();
-  return statements_.size() == rules_.size() ? ChooseRuleAmong(facts, may_run) : std::nullopt;
+  return statements_.size() == rules().size() ? ChooseRuleAmong(facts, may_run) : std::nullopt;
 }
 
 }  // namespace walmanager

@@ -4,13 +4,15 @@
 // and setting is a column of a subquery with one row, and is bound before each look. An authorizer
 // refuses all else: tables, subqueries, and functions other than the harmless ones named in
 // rule_set.cc.
-// Thread rules: one thread at a time. The set in force is guarded by the mutex of CheckpointState.
+// Thread rules: one thread at a time. StrategyInForce borrows a set for one evaluation
+// (rule_sets.h).
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "ext/core/policy/settings.h"
@@ -19,16 +21,36 @@
 
 namespace walmanager {
 
-class RuleSet {
+// The rules of a set, which never change.
+class RuleList {
  public:
-  // The rules must have priority order; conditions see `settings` as they are now. An error names
-  // the rule, its condition and what is wrong.
-  static Result<RuleSet> Compile(std::vector<Rule> rules, const SettingValues& settings);
-
+  explicit RuleList(std::vector<Rule> rules);
   const std::vector<Rule>& rules() const { return rules_; }
   // Whether any condition asks for this fact, so that facts which take long to find are gathered
   // only where they are used.
   bool Asks(std::optional<double> Facts::*fact) const;
+  bool AsksAt(std::size_t fact) const { return asked_[fact]; }
+
+ private:
+  const std::vector<Rule> rules_;
+  std::vector<bool> asked_;  // for each of FactSpecs(), whether a condition asks for it
+};
+
+class RuleSet {
+ public:
+  // The rules must have priority order; conditions see `settings` as they are now. An error names
+  // the rule, its condition and what is wrong.
+  static Result<RuleSet> Compile(std::vector<Rule> rules, const SettingValues& settings) {
+    return Compile(std::make_shared<const RuleList>(std::move(rules)), settings);
+  }
+  static Result<RuleSet> Compile(std::shared_ptr<const RuleList> list,
+                                 const SettingValues& settings);
+
+  const std::shared_ptr<const RuleList>& list() const { return list_; }
+  const std::vector<Rule>& rules() const { return list_->rules(); }
+  bool Asks(std::optional<double> Facts::*fact) const { return list_->Asks(fact); }
+  // Conditions see these from now on.
+  void SetSettings(const SettingValues& settings);
   // The first rule whose condition holds; a condition that fails or is NULL does not hold.
   std::optional<std::size_t> ChooseRule(const Facts& facts);
   // The same among the rules for which `may_run` says true.
@@ -42,11 +64,10 @@ class RuleSet {
   void SplitStatement();
 
   OwnedDb db_;
-  std::vector<Rule> rules_;
+  std::shared_ptr<const RuleList> list_;
   SettingValues settings_;
   // One with a column for each rule; after one failed, a statement for each.
   std::vector<OwnedStmt> statements_;
-  std::vector<bool> asked_;  // for each of FactSpecs(), whether a condition asks for it
 };
 
 }  // namespace walmanager

@@ -11,7 +11,7 @@ namespace walmanager {
 Result<bool> StrategyInForce::Follow(std::int64_t most_wal_bytes) {
   const auto current = control_.Get();
   const std::uint64_t control_generation = control_.generation();
-  if (rules_ && control_generation_ == control_generation &&
+  if (list_ && control_generation_ == control_generation &&
       stored_.generation == current->region().settings_generation() &&
       values_[Setting::kWalLimitBytes] == std::min(stored_wal_limit_, most_wal_bytes)) {
     return false;
@@ -21,20 +21,22 @@ Result<bool> StrategyInForce::Follow(std::int64_t most_wal_bytes) {
   SettingValues values = stored->Values();
   const std::int64_t wal_limit = values[Setting::kWalLimitBytes];
   values.Lower(Setting::kWalLimitBytes, most_wal_bytes);
-  auto rules = RuleSet::Compile(stored->RulesOf(stored->strategy), values);
+  if (!sets_) sets_ = RuleSets::OfThisProcess();
+  auto set = sets_->Borrow(stored->RulesOf(stored->strategy), values);
   std::string error;
-  if (!rules.ok()) {
+  if (!set.ok()) {
     // The strategy was checked when it was defined, so another program has written these bytes. The
     // log must not grow because of that.
-    error = "strategy " + ShownText(stored->strategy) + ": " + rules.error().message;
-    rules = RuleSet::Compile(stored->RulesOf(kDefaultStrategy), values);
-    if (!rules.ok()) return rules.error();
+    error = "strategy " + ShownText(stored->strategy) + ": " + set.error().message;
+    set = sets_->Borrow(stored->RulesOf(kDefaultStrategy), values);
+    if (!set.ok()) return set.error();
   }
   {
     const MutexLock lock(error_mutex_);
     error_ = error;
   }
-  rules_ = std::make_unique<RuleSet>(std::move(rules.value()));
+  list_ = set.value()->list();
+  sets_->GiveBack(std::move(set.value()));
   values_ = values;
   stored_wal_limit_ = wal_limit;
   stored_ = std::move(*stored);
@@ -45,6 +47,15 @@ Result<bool> StrategyInForce::Follow(std::int64_t most_wal_bytes) {
 void StrategyInForce::TakeUncompiled(StoredSettings stored, const SettingValues& values) {
   values_ = values;
   stored_ = std::move(stored);
+}
+
+std::optional<std::size_t> StrategyInForce::ChooseRuleAmong(
+    const Facts& facts, const std::function<bool(const Rule&)>& may_run) {
+  auto set = sets_->Borrow(list_, values_);
+  if (!set.ok()) return std::nullopt;
+  const auto chosen = set.value()->ChooseRuleAmong(facts, may_run);
+  sets_->GiveBack(std::move(set.value()));
+  return chosen;
 }
 
 void StrategyInForce::CountFired(const Rule& rule) const {

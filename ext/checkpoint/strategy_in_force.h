@@ -1,5 +1,6 @@
-// The strategy in force: the rules that the control file selects, compiled, and the settings that
-// they see. Where the selected strategy cannot be compiled the default one is in force.
+// The strategy in force: the rules that the control file selects, and the settings that they see.
+// Where the selected strategy cannot be compiled the default one is in force. The compiled rules
+// are borrowed from the process for each evaluation (rule_sets.h).
 //
 // Thread rules: the caller holds the mutex of CheckpointState, except for error(), which any thread
 // may call.
@@ -12,6 +13,7 @@
 #include <string>
 
 #include "ext/checkpoint/rule_set.h"
+#include "ext/checkpoint/rule_sets.h"
 #include "ext/core/base/mutex.h"
 #include "ext/core/policy/settings.h"
 #include "ext/core/policy/stored_settings.h"
@@ -30,10 +32,11 @@ class StrategyInForce {
   // Takes settings without compiling their rules: rules() stays empty until Follow().
   void TakeUncompiled(StoredSettings stored, const SettingValues& values);
 
-  bool is_compiled() const { return rules_ != nullptr; }
+  // Whether the rules have been compiled, and can be asked.
+  bool is_compiled() const { return list_ != nullptr; }
   // In priority order; empty before Follow().
   std::span<const Rule> rules() const {
-    return rules_ ? std::span<const Rule>(rules_->rules()) : std::span<const Rule>();
+    return list_ ? std::span<const Rule>(list_->rules()) : std::span<const Rule>();
   }
   // The name of the selected strategy, and the generation of the settings that select it.
   const std::string& name() const { return stored_.strategy; }
@@ -42,12 +45,13 @@ class StrategyInForce {
   std::int64_t operator[](Setting setting) const { return values_[setting]; }
 
   // After Follow(), as RuleSet has them.
-  bool Asks(std::optional<double> Facts::*fact) const { return rules_->Asks(fact); }
-  std::optional<std::size_t> ChooseRule(const Facts& facts) { return rules_->ChooseRule(facts); }
-  std::optional<std::size_t> ChooseRuleAmong(const Facts& facts,
-                                             const std::function<bool(const Rule&)>& may_run) {
-    return rules_->ChooseRuleAmong(facts, may_run);
+  bool Asks(std::optional<double> Facts::*fact) const { return list_->Asks(fact); }
+  std::optional<std::size_t> ChooseRule(const Facts& facts) {
+    return ChooseRuleAmong(facts, [](const Rule&) { return true; });
   }
+  // No rule holds, too, where memory ends.
+  std::optional<std::size_t> ChooseRuleAmong(const Facts& facts,
+                                             const std::function<bool(const Rule&)>& may_run);
   // Counts for wal_strategies that this rule called for a checkpoint.
   void CountFired(const Rule& rule) const;
 
@@ -59,8 +63,9 @@ class StrategyInForce {
 
  private:
   const ControlInUse& control_;
-  std::unique_ptr<RuleSet> rules_;
-  StoredSettings stored_;  // what rules_ was compiled from
+  std::shared_ptr<RuleSets> sets_;  // of the process; nullptr before Follow()
+  std::shared_ptr<const RuleList> list_;
+  StoredSettings stored_;  // what has list_
   SettingValues values_;
   std::uint64_t control_generation_ = 0;  // of the control file that has stored_
   std::int64_t stored_wal_limit_ = 0;     // before most_wal_bytes lowered it

@@ -93,6 +93,7 @@ class SettingValues {
     std::int64_t& value = values_[static_cast<std::size_t>(setting)];
     if (value > most) value = most;
   }
+  bool operator==(const SettingValues&) const = default;
 
  private:
   std::array<std::int64_t, kSettingCount> values_;

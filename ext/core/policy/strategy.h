@@ -37,6 +37,8 @@ struct Rule {
   RuleRuns runs = RuleRuns::kInline;
   double stall_budget_ms = 0;  // the most that a commit may wait for readers
   bool builtin = false;
+
+  bool operator==(const Rule&) const = default;
 };
 
 inline constexpr std::size_t kMaxNameBytes = 63;
