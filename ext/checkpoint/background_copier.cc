@@ -179,6 +179,8 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
                              : IsInUse(now_done) ? now_done + interval
                                                  : now_done;
   if (!due.is_before_sleep) return next;
+  // At once: many databases may be due before the next tick of this one.
+  if (!state_.copied_frames.owes_sync()) state_.connections.Close();
   const bool in_vain = state_.retry_delay.lasts();
   next_copy_before_sleep_ns_ = MonotonicNs() + (in_vain ? kIdleNs : IntervalNs());
   return in_vain ? next_copy_before_sleep_ns_ : next;
