@@ -139,6 +139,7 @@ std::uint64_t BackgroundCopier::Work() {
   });
   waits_since_ns_ = 0;
   works_ = false;
+  if (next == Scheduler::kNever) state_.control.Get()->GivePagesBack();
   return next;
 }
 

@@ -47,7 +47,10 @@ void RegularLooks::WakeUp(std::uint64_t now_ns) {
 
 bool RegularLooks::IsInUse() {
   const ControlFile::OwnWork work = state_.control.Get()->ReadOwnWork();
-  const bool some_ended = std::exchange(statements_, work.statements) != work.statements;
+  constexpr std::uint64_t kMany = 100;
+  const std::uint64_t before = std::exchange(statements_, work.statements);
+  const bool some_ended = before != work.statements;
+  is_busy_ = work.statements >= before + kMany;  // a connection that has closed counts no more
   const bool has_committed = has_committed_.exchange(false);
   knows_log_ = knows_log_ || has_committed;
   return work.goes_on || some_ended || has_committed;
@@ -57,7 +60,10 @@ std::uint64_t RegularLooks::Work() {
   const std::uint64_t now = MonotonicNs();
   const bool in_use = IsInUse();
   copier_.FollowActivity(in_use);
-  if (!wakefulness_.LooksAgain(in_use)) return Scheduler::kNever;
+  if (!wakefulness_.LooksAgain(in_use)) {
+    state_.control.Get()->GivePagesBack();
+    return Scheduler::kNever;
+  }
   if (in_use) {
     last_used_ns_ = now;
     Watch();
@@ -65,6 +71,8 @@ std::uint64_t RegularLooks::Work() {
     // Another process took the sample before this one's last look.
     Watch();
   }
+  // A look reads far more of the control file than a statement does.
+  if (!is_busy_) state_.control.Get()->GivePagesBack();
   return MonotonicNs() + watch_.sample_interval_ns();
 }
 

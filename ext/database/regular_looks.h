@@ -62,6 +62,7 @@ class RegularLooks {
   bool knows_log_ = false;
   std::uint64_t last_used_ns_ = 0;  // at the last look that found it in use
   std::uint64_t statements_ = 0;    // at the last call of IsInUse()
+  bool is_busy_ = false;            // many statements had ended since the call before that
   Scheduler::Task task_;            // last, so that it goes first: it uses all of the above
 };
 

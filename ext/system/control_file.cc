@@ -246,6 +246,7 @@ std::size_t ControlFile::ClaimSlab() {
   owned_[i] = true;
   while (lowest_free_ < owned_.size() && owned_[lowest_free_]) ++lowest_free_;
   layout::ConnectionSlab& slab = region_.slab(i);
+  memory_->ExpectWrites(&slab, sizeof slab);
   slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
   slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
   slab.pid_namespace.store(ThisProcess().pid_namespace, std::memory_order_relaxed);

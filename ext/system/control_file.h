@@ -52,6 +52,8 @@ class ControlFile {
   // Why a part of the file could not be appended when it was wanted last; empty where it could.
   std::string growth_failed() const { return memory_->growth_failed(); }
   bool shared() const { return fd_ >= 0; }
+  // As MappedControl has it.
+  void GivePagesBack() { memory_->GivePagesBack(); }
   const std::string& path() const { return path_; }
   // Why the memory is private; empty where it is not.
   std::string reason() const;

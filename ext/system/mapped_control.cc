@@ -144,6 +144,26 @@ std::optional<std::uint64_t> MappedControl::FileBytes() const {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
+void MappedControl::ExpectWrites(const void* record, std::size_t bytes) {
+  constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, of Linux 5.14
+  if (fd_ < 0) return;
+  const int error = errno;
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(record);
+  const std::uintptr_t from = begin / page * page, to = (begin + bytes + page - 1) / page * page;
+  (void)madvise(reinterpret_cast<void*>(from), to - from, kPopulateWrite);
+  errno = error;
+}
+
+void MappedControl::GivePagesBack() {
+  if (fd_ < 0) return;
+  const int error = errno;
+  (void)madvise(range_.start, range_.bytes, MADV_DONTNEED);
+  const MutexLock lock(mutex_);
+  if (many_range_.start) (void)madvise(many_range_.start, many_range_.bytes, MADV_DONTNEED);
+  errno = error;
+}
+
 void MappedControl::FollowLocked() {
   const layout::SectionTable& table = file()->sections;
   std::size_t next = followed_.load(std::memory_order_relaxed);

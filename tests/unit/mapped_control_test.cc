@@ -3,10 +3,16 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -19,6 +25,20 @@ namespace walmanager {
 namespace {
 
 using Kind = ControlSpace::Kind;
+
+// How many bytes of the mapping that begins there are in the memory of this process.
+std::uint64_t ResidentAt(const void* begin) {
+  std::ostringstream start;
+  start << std::hex << reinterpret_cast<std::uintptr_t>(begin) << '-';
+  std::ifstream smaps("/proc/self/smaps");
+  std::string line;
+  while (std::getline(smaps, line) && line.rfind(start.str(), 0) != 0) {
+  }
+  while (std::getline(smaps, line)) {
+    if (line.rfind("Rss:", 0) == 0) return std::stoull(line.substr(4)) * 1024;
+  }
+  return std::numeric_limits<std::uint64_t>::max();
+}
 
 // A control file of which the first part is there.
 struct MappedControlTest : testing::Test {
@@ -56,6 +76,44 @@ TEST_F(MappedControlTest, ASectionThatOneAppendsTheOtherFollows) {
   EXPECT_EQ(other->file()->alert(20).cleared_ms, 7u);
   EXPECT_TRUE(other->Make(Kind::kMoreAlerts, 20));
   EXPECT_EQ(Bytes(), layout::kFirstBytes + layout::kBlockBytes) << "there is one of each";
+}
+
+TEST_F(MappedControlTest, GivesPagesBackAndFindsThemAgain) {
+  const auto space = Map();
+  space->file()->header.slabs_used = 3;
+  space->file()->evidence.page_count = 5;
+  EXPECT_GT(ResidentAt(space->file()), 0u);
+  space->GivePagesBack();
+  EXPECT_EQ(ResidentAt(space->file()), 0u);
+  EXPECT_EQ(space->file()->header.slabs_used, 3u);
+  EXPECT_EQ(space->file()->evidence.page_count, 5u);
+}
+
+TEST_F(MappedControlTest, PrivateMemoryKeepsItsPages) {
+  const auto space = MappedControl::Private();
+  space->file()->header.slabs_used = 3;
+  space->GivePagesBack();
+  EXPECT_EQ(space->file()->header.slabs_used, 3u);
+}
+
+TEST_F(MappedControlTest, MapsThePagesOfARecordThatIsWrittenAlone) {
+  // In memory the system keeps each page by itself.
+  const int memory = memfd_create("mapped_control_test", 0);
+  ASSERT_GE(memory, 0);
+  ASSERT_TRUE(WriteZeros(memory, 0, layout::kFirstBytes));
+  {
+    const auto space = MappedControl::Shared(memory, path);
+    layout::ConnectionSlab& slab = space->slab(1);
+    space->ExpectWrites(&slab, sizeof slab);
+    const std::uint64_t resident = ResidentAt(space->file());
+    if (resident != 0) {  // 0: Linux before 5.14
+      EXPECT_LE(resident, sizeof slab + 2 * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+      EXPECT_EQ(slab.commit_histogram.back(), 0u);
+      slab.commits = 4;
+      EXPECT_EQ(ResidentAt(space->file()), resident);
+    }
+  }
+  close(memory);
 }
 
 TEST_F(MappedControlTest, PrivateMemoryGrowsToo) {

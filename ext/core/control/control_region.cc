@@ -97,6 +97,7 @@ void ControlRegion::Initialize(const Identity& identity, std::int64_t unix_ms,
   // The rest is zeros already. Written again, every page of it would have to be there: a region in
   // private memory takes only the pages that are used.
   BeginStatistics(unix_ms, monotonic_ns);
+  space_->ExpectWrites(&file_->evidence, sizeof file_->evidence);
   Put(file_->shared_slab.reset_generation, Get(header.reset_generation));
   History(space_).BeginAnew(unix_ms, monotonic_ns);
   std::memcpy(header.magic, layout::kMagic, sizeof header.magic);

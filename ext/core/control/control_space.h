@@ -32,6 +32,12 @@ class ControlSpace {
   virtual void Follow() {}
   // Whether the last section that was wanted could not be had for a reason that lasts.
   virtual bool IsFull() const { return false; }
+  // This process is about to write to a record that is there. Maps the pages of the record alone:
+  // where a page is read before it is written, the system maps the pages around it, too.
+  virtual void ExpectWrites(const void* record, std::size_t bytes) {
+    (void)record;
+    (void)bytes;
+  }
   // Whether a record may be written. `record` counts from the first of the whole array.
   bool Has(Kind kind, std::size_t record) const;
   // Appends the sections that are missing. False where that cannot be: no disk space, or another

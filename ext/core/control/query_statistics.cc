@@ -45,6 +45,7 @@ std::optional<std::size_t> QueryStatistics::Claim(std::uint64_t id, std::int64_t
     }
     std::uint64_t seen = 0;
     layout::QueryCounters& counters = file_->query(entry).counters;
+    space_->ExpectWrites(&file_->query(entry), sizeof(layout::QueryEntry));
     // Asked before it is claimed: from then on others may count there for the new statement.
     const bool left_behind = !IsEmpty(counters);
     if (table_.ids[entry].compare_exchange_strong(seen, id, std::memory_order_relaxed)) {
