@@ -46,6 +46,7 @@ void Call(sqlite3_context* context, int count, sqlite3_value** values) {
                               ": this connection was opened before a fork, in the parent"});
       return SQLITE_OK;
     }
+    call->connection->UsesExtension();
     if (count < function.least_arguments || count > function.most_arguments) {
       SetError(context, Error{std::string(function.name) + ": " + std::to_string(count) +
                               (count == 1 ? " argument" : " arguments") + " given; call it as " +

@@ -104,8 +104,8 @@ class Connection final : public TableSource {
   // At the end of a call: where another trace has the slot, a PRAGMA journal_mode will not be
   // announced, and no connection of this library may be in its way.
   void CloseOwnConnectionsIfUntraced();
-  // The statement that runs reads a table of this extension.
-  void ReadsOwnTable() { events_.meter().ReadsOwnTable(); }
+  // The statement that runs reads a table of this extension or calls a function of it.
+  void UsesExtension() { events_.meter().UsesExtension(); }
   // Captures the plans that are wanted for statements of this connection, where the background
   // thread has not taken these requests.
   void CapturePlans();

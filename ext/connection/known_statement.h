@@ -51,7 +51,7 @@ struct alignas(64) KnownStatement {
   bool last_was_slow = false;
   bool last_may_be_false = false;  // the last execution may have been the beginning of this one
   bool last_had_rows = false;
-  bool reads_own_tables = false;
+  bool uses_extension = false;
 
   std::string sql;            // its text; empty where that is long
   std::size_t long_hash = 0;  // a hash of a long text; 0: it is not long

@@ -426,14 +426,14 @@ void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::
   if (entry) statistics.AddCommit(nullptr, *entry, frames, stall_ns);
 }
 
-void StatementMeter::ReadsOwnTable() {
+void StatementMeter::UsesExtension() {
   Known* began_last = nullptr;
   for (auto& [stmt, known] : known_) {
     if (known.start_ns != 0 && (!began_last || known.start_ns > began_last->start_ns)) {
       began_last = &known;
     }
   }
-  if (began_last) began_last->reads_own_tables = true;
+  if (began_last) began_last->uses_extension = true;
 }
 
 void StatementMeter::WishForPlan(Known& known, std::uint64_t now_ns) {
@@ -442,7 +442,7 @@ void StatementMeter::WishForPlan(Known& known, std::uint64_t now_ns) {
   if (known.nature.query_kind != QueryKind::kRead && known.nature.query_kind != QueryKind::kWrite) {
     return;
   }
-  if (known.long_hash != 0 || known.reads_own_tables) return;
+  if (known.long_hash != 0 || known.uses_extension) return;
   if (plan_wishes_.size() < kMostPlanWishes) plan_wishes_.push_back({known.id, known.sql});
 }
 

@@ -103,10 +103,10 @@ class StatementMeter {
   [[gnu::hot]] void Ended(sqlite3_stmt* stmt, std::uint64_t now_ns);
   // The statement that ended last has committed to the log of `control`'s database.
   void Committed(ControlFile& control, std::uint64_t frames, std::uint64_t stall_ns);
-  // The statement that began last reads a table of this extension, so its plan is not wanted: an
-  // own connection has no such table, and SQLite would write to the host's error log that there is
-  // none.
-  void ReadsOwnTable();
+  // The statement that began last reads a table of this extension or calls a function of it, so its
+  // plan is not wanted: an own connection has neither, and SQLite would write to the host's error
+  // log that there is none.
+  void UsesExtension();
   bool wants_plans() const { return !plan_wishes_.empty(); }
   // Hands over the requests for plans: each is returned once.
   std::vector<PlanWish> TakePlanWishes() { return std::exchange(plan_wishes_, {}); }

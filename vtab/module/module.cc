@@ -168,7 +168,7 @@ int StartStream(sqlite3_vtab_cursor* base, int given, const char*, int, sqlite3_
     auto* cursor = static_cast<Cursor*>(base);
     auto* table = static_cast<VirtualTable*>(base->pVtab);
     if (IsForeign(*table->context)) return Fail(table, ForeignError());
-    table->context->host->ReadsOwnTable();
+    table->context->host->UsesExtension();
     cursor->stream.reset();
     cursor->arguments.assign(table->arguments, Value());
     for (std::size_t i = 0; i < table->arguments; ++i) {
@@ -197,7 +197,7 @@ int ReadRows(sqlite3_vtab_cursor* base, int, const char*, int, sqlite3_value**) 
       return SQLITE_OK;
     }
     const HostTurn turn;
-    context.host->ReadsOwnTable();
+    context.host->UsesExtension();
     auto rows = context.table->Read(*context.room);
     if (!rows.ok()) return Fail(table, rows.error());
     cursor->rows = std::move(rows.value());
