@@ -71,8 +71,8 @@ Entry Unpack(std::uint64_t word) {
 }
 
 const SectionShape* KnownShape(const Entry& entry) {
-  return entry.version == layout::kSectionVersion ? ShapeOf(static_cast<SectionKind>(entry.kind))
-                                                  : nullptr;
+  const SectionShape* const shape = ShapeOf(static_cast<SectionKind>(entry.kind));
+  return shape && shape->version == entry.version ? shape : nullptr;
 }
 
 // Of a section whose length is not known, its first block.
@@ -99,7 +99,7 @@ bool NamesSection(const layout::SectionTable& table, SectionKind kind, std::size
   return std::ranges::any_of(table.words, [&](const layout::Counter& word) {
     const Entry entry = Unpack(word.load(std::memory_order_relaxed));
     return entry.kind == static_cast<std::size_t>(kind) &&
-           entry.version == layout::kSectionVersion && entry.index == index;
+           entry.version == ShapeOf(kind)->version && entry.index == index;
   });
 }
 
@@ -170,7 +170,7 @@ std::optional<std::uint64_t> NextSectionAt(const layout::SectionTable& table,
 
 void AppendSection(layout::SectionTable& table, const Section& section) {
   const std::uint64_t word =
-      static_cast<std::uint64_t>(section.kind) | std::uint64_t{layout::kSectionVersion} << 8 |
+      static_cast<std::uint64_t>(section.kind) | std::uint64_t{section.shape->version} << 8 |
       static_cast<std::uint64_t>(section.index) << 16 | section.at / kBlockBytes << 32;
   const std::size_t free = CountSections(table);
   // Release: a process that sees the word finds zeros in the section.

@@ -17,8 +17,9 @@ struct SectionShape {
   std::size_t first_records = 0;  // that are in the first part, or in the kind before
   std::size_t records = 0;        // in all, with those
   std::size_t record_bytes = 0;
-  std::size_t bytes = 0;  // of each section
-  bool is_many = false;   // in ManyConnections
+  std::size_t bytes = 0;    // of each section
+  bool is_many = false;     // in ManyConnections
+  std::size_t version = 1;  // of its records: another one for each change of them; below 256
 
   constexpr std::size_t total_bytes() const { return (records - first_records) * record_bytes; }
   constexpr std::size_t sections() const { return (total_bytes() + bytes - 1) / bytes; }
