@@ -150,6 +150,18 @@ TEST(History, SamplesThatLeftTheirRingAreInTheMinuteThatIsNotOver) {
   EXPECT_EQ(block.Merged(block.now_ms - 5000, block.now_ms), 500u);
 }
 
+TEST(History, AMinuteStandsInForSamplesThatWereLost) {
+  Sampled block;
+  block.Take();
+  for (int i = 0; i < 200; ++i) block.Step(1);
+  const std::int64_t end = block.now_ms;
+  // Of the second minute, as where the file could not grow for them.
+  for (std::size_t i = 70; i < 90; ++i) block.space.file()->samples[i].id = 0;
+  EXPECT_EQ(block.Merged(0, kAlways), 200u);
+  EXPECT_EQ(block.Merged(end - 30'000, end), 30u) << "after the gap";
+  EXPECT_EQ(block.Merged(1000 * kHourMs + 10'000, kAlways), 190u) << "from within the first minute";
+}
+
 TEST(History, AGapIsCoveredByTheSampleAfterItAndNotFilled) {
   Sampled block;
   block.Take();

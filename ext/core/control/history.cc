@@ -115,10 +115,27 @@ std::optional<HistorySums> SumsOf(const Place& place) {
   return UnpackSample(record);
 }
 
-// Whether the finer ring has all samples of the place that ended after `from_ms`.
+// Whether a sample of the place is in one of `places`, which are in the order of their samples.
+bool Overlap(const std::vector<Place>& places, const Place& place) {
+  const auto first = std::partition_point(places.begin(), places.end(),
+                                          [&](const Place& p) { return p.last < place.first; });
+  return first != places.end() && first->first <= place.last;
+}
+
+// Whether the finer ring has all samples of the place that ended after `from_ms`. It may lack some
+// between others: where the file could not grow they were lost.
 bool FinerHas(const std::vector<Place>& finer, const Place& place, std::int64_t from_ms) {
-  if (finer.empty() || place.last < finer.front().first) return false;
-  return place.first >= finer.front().first || finer.front().at_ms <= from_ms;
+  // Up to the one in which the last sample is.
+  const auto end = std::partition_point(finer.begin(), finer.end(),
+                                        [&](const Place& f) { return f.first <= place.last; });
+  std::uint64_t next = place.last + 1;
+  for (auto at = end; at != finer.begin();) {
+    --at;
+    if (at->last + 1 < next) return false;
+    if (at->first <= place.first || at->at_ms <= from_ms) return true;
+    next = at->first;
+  }
+  return false;
 }
 
 // --- writing; the caller is the only one
@@ -271,12 +288,14 @@ std::optional<HistorySample> History::Merge(std::int64_t from_ms, std::int64_t t
     places[ring].back().open = &open;
   }
   HistorySums merged{};
-  std::uint64_t covered = 0;  // samples up to this one are in
+  std::array<std::vector<Place>, kRings> merged_of;
   for (const std::size_t ring : {kHours, kMinutes, kSamples}) {
     for (const Place& place : places[ring]) {
-      if (place.at_ms <= from_ms || place.at_ms > to_ms || place.first <= covered) continue;
+      if (place.at_ms <= from_ms || place.at_ms > to_ms) continue;
+      if (std::ranges::any_of(merged_of, [&](const auto& in) { return Overlap(in, place); }))
+        continue;
       if (ring != kSamples && FinerHas(places[ring - 1], place, from_ms)) continue;
-      covered = std::max(covered, place.last);
+      merged_of[ring].push_back(place);
       if (const auto sums = SumsOf(place)) AddSample(*sums, merged);
     }
   }
