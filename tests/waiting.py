@@ -13,12 +13,12 @@ def ask_until(question, enough, seconds):
     return answer
 
 
-def poll(question, wanted=True, seconds=4):
+def poll(question, wanted=True, seconds=20):
     """Asks until the answer is `wanted`; the last answer, which the caller compares."""
     return ask_until(question, lambda answer: answer == wanted, seconds)
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=20):
     """Waits until the condition holds, and gives what it returned."""
     value = ask_until(condition, bool, seconds)
     assert value, "it did not happen in time"

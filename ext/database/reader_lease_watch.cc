@@ -89,7 +89,8 @@ void ReaderLeaseWatch::LookAt(ControlFile& control, const ConnectionEntry& entry
 
 std::string ReaderLeaseWatch::Interrupt(ControlFile& control, const ConnectionEntry& entry) {
   const auto connection = FindInterruptible(entry.id);
-  if (!connection) return "SQLite was told not to protect its handle against other threads";
+  if (!connection)
+    return "its handle has no mutex (SQLITE_OPEN_NOMUTEX), so no other thread may use it";
   const auto is_meant = [&] {
     const std::vector<ConnectionEntry> now = control.OwnConnections();
     return std::any_of(now.begin(), now.end(), [&](const ConnectionEntry& other) {
