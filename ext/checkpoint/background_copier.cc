@@ -164,7 +164,11 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
   const bool idle = now > last_commit + std::max(interval, kIdleNs);
   const Due due = FindWork(idle, now);
   if (due.not_before_ns != 0) return due.not_before_ns;
-  if (!due.rule) return Rest(*current, last_commit, idle, now);
+  if (!due.rule) {
+    const std::uint64_t next = Rest(*current, last_commit, idle, now);
+    if (idle) current->GivePagesBack();
+    return next;
+  }
   if (state_.LookForReplicator(now)) return next_tick_ns_;
   if (!current->TryLease()) return now + kLeaseRetryNs;
   // Runs also where memory runs out.
@@ -179,9 +183,11 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
   const std::uint64_t next = retry_ns            ? *retry_ns
                              : IsInUse(now_done) ? now_done + interval
                                                  : now_done;
-  if (!due.is_before_sleep) return next;
   // At once: many databases may be due before the next tick of this one.
-  if (!state_.copied_frames.owes_sync()) state_.connections.Close();
+  if ((due.is_before_sleep || (idle && !retry_ns)) && !state_.copied_frames.owes_sync()) {
+    state_.connections.Close();
+  }
+  if (!due.is_before_sleep) return next;
   const bool in_vain = state_.retry_delay.lasts();
   next_copy_before_sleep_ns_ = MonotonicNs() + (in_vain ? kIdleNs : IntervalNs());
   return in_vain ? next_copy_before_sleep_ns_ : next;

@@ -1,6 +1,6 @@
 // The compiled rules that no thread evaluates now. All databases of the process with the same
-// strategy share them: a set has a connection and a statement of SQLite, 25 KB, and takes some 200
-// µs to compile.
+// strategy share them: a set has a connection and a statement of SQLite, 25 KB, and takes
+// some 130 µs to compile. Borrowing one takes some 40 ns.
 //
 // A commit borrows a set, so nothing here waits: each place is taken and filled by one atomic
 // exchange. A thread that finds no set, since others have them, compiles one more.

@@ -36,7 +36,7 @@ class MappedControl final : public ControlSpace {
   void Follow() override;
   void ExpectWrites(const void* record, std::size_t bytes) override;
   // Gives the pages back that this process has mapped of the file. They stay in the system's cache,
-  // and the next access maps them again, at some 5 µs for 64 KB. Nothing for private memory.
+  // and the next access maps them again, at 4 to 10 µs for 64 KB. Nothing for private memory.
   void GivePagesBack();
   bool IsFull() const override;
   // Why the last section that was wanted could not be had; empty where it could. Of disk space and
