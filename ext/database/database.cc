@@ -42,6 +42,7 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
 Database::Database(std::string path, const FileId& id)
     : path_(std::move(path)),
       id_(id),
+      opened_ns_(MonotonicNs()),
       control_(path_, id_),
       checkpoints_(path_, id_, control_.in_use()),
       copier_(checkpoints_, RequestsToControl()),
@@ -60,7 +61,16 @@ ControlRequests Database::RequestsToControl() {
 
 Database::~Database() {
   checkpoints_.stopping = true;
+  Registry& registry = Registry::Get();
+  const bool comes_again = registry.kept_controls.LastCloseBegins(id_, opened_ns_);
   looks_.Stop();
+  if (comes_again) {
+    // On a busy machine no thread has the time to look while a request lasts.
+    AtCEdge([this] {
+      Watch(Watching::kSample);
+      return SQLITE_OK;
+    });
+  }
   std::shared_ptr<KeptConnections> kept;
   {
     const MutexLock lock(kept_mutex_);
@@ -86,6 +96,7 @@ Database::~Database() {
     RecordClose();
     return SQLITE_OK;
   });
+  if (comes_again) registry.kept_controls.Keep(registry, control_.in_use().Take());
 }
 
 void Database::RecordClose() {

@@ -155,6 +155,7 @@ class Database {
 
   const std::string path_;
   const FileId id_;
+  const std::uint64_t opened_ns_;
   ControlOwner control_;
   CheckpointState checkpoints_;
   BackgroundCopier copier_;

@@ -98,6 +98,12 @@ std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
   return EvaluateAlerts(*control, static_cast<int>(values[Setting::kAlertSamples]));
 }
 
+std::uint64_t HealthWatch::SampleDueInNs() const {
+  const auto control = database_.control();
+  const SettingValues values = database_.settings().Values();
+  return History(control->space()).DueInNs(MonotonicNs(), values[Setting::kSampleIntervalMs]);
+}
+
 bool HealthWatch::HasSampledSince(std::uint64_t then_ns) const {
   const std::uint64_t now = MonotonicNs();
   const auto passed_ms = static_cast<std::int64_t>((now - std::min(now, then_ns)) / kMs);

@@ -56,6 +56,8 @@ class HealthWatch {
   std::uint64_t sample_interval_ns() const {
     return sample_interval_ns_.load(std::memory_order_relaxed);
   }
+  // How long it takes until a sample is due.
+  std::uint64_t SampleDueInNs() const;
   // Whether any process has taken a sample since then, in MonotonicNs.
   bool HasSampledSince(std::uint64_t then_ns) const;
   // Whether the last sample of any process is less than a minute old.

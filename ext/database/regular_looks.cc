@@ -1,5 +1,6 @@
 #include "ext/database/regular_looks.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "ext/core/base/time_units.h"
@@ -32,12 +33,19 @@ void RegularLooks::WakeUpInStatement(const ControlFile& control, std::uint64_t n
 }
 
 void RegularLooks::WakeUp(std::uint64_t now_ns) {
-  constexpr std::uint64_t kRetryNs = 1'000 * kMs;
+  constexpr std::uint64_t kRetryNs = 1'000 * kMs, kLongestRestNs = 1'000 * kMs;
   if (registry_.IsYoungAt(now_ns) || now_ns < no_wake_before_ns_ || state_.stopping ||
       !EngineHasThreads() || !wakefulness_.Wake()) {
     return;
   }
-  if (task_.Wake()) {
+  // Where a connection lives for a request, each of them wakes the looks anew: most find that a
+  // sample was taken a moment ago, and are over before the next one.
+  std::uint64_t rest_ns = 0;
+  AtCEdge([&] {
+    rest_ns = std::min(watch_.SampleDueInNs(), kLongestRestNs);
+    return SQLITE_OK;
+  });
+  if (task_.WakeAt(now_ns + rest_ns)) {
     has_log_ = true;
     return;
   }

@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <new>
 #include <set>
 #include <utility>
 
 #include "ext/core/control/layout_locks.h"
 #include "ext/core/control/query_statistics.h"
+#include "ext/core/control/section_table.h"
 #include "ext/system/byte_lock.h"
 #include "ext/system/clock.h"
 #include "ext/system/control_descriptor.h"
@@ -86,8 +88,16 @@ std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFi
   struct stat database {};
   reason_ = WhyNoFile(database_path, database_, &database);
   if (!reason_.empty()) return nullptr;
-  ControlDescriptor descriptor(Registry::Get());
+  Registry& registry = Registry::Get();
+  ControlDescriptor descriptor(registry);
   auto opened = descriptor.Open(path_, database_path, database, make);
+  if (!registry.kept_controls.TakeBack(opened.known, database_, database)) {
+    opened = descriptor.Open(path_, database_path, database, make);
+    if (!registry.kept_controls.TakeBack(opened.known, database_, database)) {
+      opened.being_made = true;
+      opened.reason = "another thread of this process is closing the control file";
+    }
+  }
   if (opened.known && opened.known->region().IsOf(database_)) return opened.known;
   if (opened.known) {
     // It is of the previous database: connections of this process still use it.
@@ -153,7 +163,13 @@ ControlFile::~ControlFile() {
   } catch (...) {
   }
   memory_.reset();
-  if (fd_ >= 0) close(fd_);
+  if (HasItsDescriptor()) close(fd_);
+}
+
+bool ControlFile::HasItsDescriptor() const {
+  struct stat status {};
+  return fd_ >= 0 && fstat(fd_, &status) == 0 &&
+         key_ == Registry::FileKey(status.st_dev, status.st_ino);
 }
 
 std::string ControlFile::reason() const {
@@ -199,6 +215,39 @@ void ControlFile::MoveCounts(ControlFile& heir) {
   }
   heir.region_.TakeOverCheckpoints(region_, with_frames);
   before.MoveTo(now, static_cast<std::size_t>(values[Setting::kMaxQueries]));
+}
+
+bool ControlFile::Suits(const FileId& id, const struct stat& database) const {
+  struct stat status {};
+  if (fstat(fd_, &status) != 0) return false;
+  const auto bytes = static_cast<std::uint64_t>(status.st_size);
+  return bytes >= layout::kFirstBytes && !IsDamaged(memory_->file()->sections, bytes) &&
+         HashSections() == sections_at_pause_ &&
+         region_.Check({id, ThisProcess().boot_id}) == ControlRegion::Fit::kFits &&
+         status.st_uid == database.st_uid && status.st_gid == database.st_gid &&
+         (status.st_mode & 0666) == (database.st_mode & 0666);
+}
+
+std::size_t ControlFile::HashSections() const {
+  std::size_t hash = 0;
+  for (const auto& word : memory_->file()->sections.words) {
+    hash = hash * 31 + std::hash<std::uint64_t>()(word.load(std::memory_order_relaxed));
+  }
+  return hash;
+}
+
+void ControlFile::Pause() {
+  sections_at_pause_ = HashSections();
+  paused_ = true;
+  SetByteLock(fd_, ByteLock::kNone, layout::kLockAttached);
+}
+
+bool ControlFile::Resume(const FileId& id, const struct stat& database) {
+  if (!paused_) return !lost_;
+  paused_ = false;
+  lost_ = !HasItsDescriptor() || !SetByteLock(fd_, ByteLock::kShared, layout::kLockAttached) ||
+          !Suits(id, database);
+  return !lost_;
 }
 
 bool ControlFile::StillThere() const {

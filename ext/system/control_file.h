@@ -52,6 +52,7 @@ class ControlFile {
   // Why a part of the file could not be appended when it was wanted last; empty where it could.
   std::string growth_failed() const { return memory_->growth_failed(); }
   bool shared() const { return fd_ >= 0; }
+  int descriptor() const { return fd_; }
   // As MappedControl has it.
   void GivePagesBack() { memory_->GivePagesBack(); }
   const std::string& path() const { return path_; }
@@ -74,6 +75,13 @@ class ControlFile {
   // there before. Otherwise the log's position there says that they were counted.
   bool frames_go_along() const { return frames_go_along_.load(std::memory_order_acquire); }
 
+  // While no connection of this process uses it (kept_controls.h, whose mutex is held).
+  // From here on other processes may do with the file what they may do with one that is not open
+  // here, and nothing of it is read or written.
+  void Pause();
+  // Takes it up again, for this database as it is now. False where the file is not as it was, or
+  // another process changes it just now: then it can only be closed.
+  bool Resume(const FileId& id, const struct stat& database);
   // Whether the mapped file is still the one at its path. A stat; true for private memory.
   bool StillThere() const;
 
@@ -136,6 +144,12 @@ class ControlFile {
  private:
   ControlFile(std::string path, const FileId& database);
   static void Close(ControlFile* file);
+  // False where the host has closed the descriptor, as a program does that becomes a daemon: its
+  // number may be another file's.
+  bool HasItsDescriptor() const;
+  // Whether it fits this database and its owner, and is what was mapped.
+  bool Suits(const FileId& id, const struct stat& database) const;
+  std::size_t HashSections() const;
   bool TryOwn(std::size_t slab) REQUIRES(slab_mutex_);
   // The first slab that can be had; kConnections where there is none.
   std::size_t FindSlab() REQUIRES(slab_mutex_);
@@ -174,6 +188,10 @@ class ControlFile {
   mutable Mutex slab_mutex_;
   std::shared_ptr<ControlFile> heir_ GUARDED_BY(slab_mutex_);  // of private memory
   std::atomic<bool> frames_go_along_{false};
+  // With the mutex of KeptControls.
+  bool paused_ = false;
+  bool lost_ = false;  // Resume() has failed
+  std::size_t sections_at_pause_ = 0;
   std::vector<bool> owned_ GUARDED_BY(slab_mutex_);      // slabs of this process
   std::size_t lowest_free_ GUARDED_BY(slab_mutex_) = 0;  // all before it are owned_
 };

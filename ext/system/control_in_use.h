@@ -27,6 +27,12 @@ class ControlInUse {
   std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
   const std::atomic<std::uint64_t>& generation_word() const { return generation_; }
 
+  // The last call.
+  std::shared_ptr<ControlFile> Take() {
+    const MutexLock lock(mutex_);
+    return std::move(file_);
+  }
+
   void Replace(std::shared_ptr<ControlFile> file) {
     {
       const MutexLock lock(mutex_);

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "ext/core/base/mutex.h"
+#include "ext/system/kept_controls.h"
 #include "ext/system/scheduler.h"
 
 struct sqlite3;
@@ -109,6 +110,8 @@ struct Registry {
 
   // The threads that serve the databases.
   Scheduler scheduler;
+  // The control files of databases that come again soon.
+  KeptControls kept_controls{scheduler};
 
  private:
   static constexpr std::uint64_t kYoungNs = 1'000'000'000;

@@ -27,6 +27,16 @@ int Scheduler::CountThreads(Kind kind) {
   return (kind == Kind::kLooks ? looking_ : copying_).alive;
 }
 
+void Scheduler::EndIdleThreads() {
+  // The thread that forks waits for no other.
+  if (!mutex_.try_lock()) return;
+  const MutexLock lock(mutex_, std::adopt_lock);
+  for (const Pool* pool : {&looking_, &copying_}) {
+    if (pool->busy != 0 || !pool->queue.empty()) return;
+  }
+  EndThreads();
+}
+
 bool Scheduler::Enqueue(Task& task, std::uint64_t due_ns) {
   while (ending_) threads_ended_.Wait(mutex_);
   if (task.stopped_) return false;
@@ -43,7 +53,8 @@ bool Scheduler::Enqueue(Task& task, std::uint64_t due_ns) {
   Insert(task, task.hurried_ && !is_later ? 0 : due_ns);
   // A thread that waits for a later task is to know of this one.
   const bool is_first = task.pool_.queue.begin() == task.place_;
-  if ((is_later && !is_first && task.pool_.alive > 0) || Attend(task.pool_, is_later)) return true;
+  if (is_later && task.pool_.alive > 0 && (!is_first || LooksBy(task.pool_, due_ns))) return true;
+  if (Attend(task.pool_, is_later)) return true;
   Remove(task);
   return false;
 }
@@ -57,6 +68,12 @@ void Scheduler::Insert(Task& task, std::uint64_t due_ns) {
 void Scheduler::Remove(Task& task) {
   task.node_ = task.pool_.queue.extract(task.place_);
   task.queued_ = false;
+}
+
+bool Scheduler::LooksBy(const Pool& pool, std::uint64_t due_ns) {
+  return std::any_of(threads_.begin(), threads_.end(), [&](const Thread& thread) {
+    return thread.pool == &pool && thread.waits_until_ns <= due_ns;
+  });
 }
 
 bool Scheduler::Attend(Pool& pool, bool all) {
@@ -93,7 +110,7 @@ void Scheduler::Run(Thread& self) {
     if (!pool.queue.empty() && pool.queue.begin()->first <= now) {
       RunTask(self, *pool.queue.begin()->second);
       idle_since_ns = MonotonicNs();
-    } else if (!Wait(pool, now, idle_since_ns)) {
+    } else if (!Wait(self, now, idle_since_ns)) {
       break;
     }
   }
@@ -102,7 +119,8 @@ void Scheduler::Run(Thread& self) {
   --pool.alive;
 }
 
-bool Scheduler::Wait(Pool& pool, std::uint64_t now_ns, std::uint64_t idle_since_ns) {
+bool Scheduler::Wait(Thread& self, std::uint64_t now_ns, std::uint64_t idle_since_ns) {
+  Pool& pool = *self.pool;
   constexpr std::uint64_t kLongestWaitNs = 3'600'000'000'000;  // so that each time can be expressed
   const bool is_needed = !pool.queue.empty() && pool.waiting == 0;  // to keep the time
   const std::uint64_t ends_ns = idle_since_ns + idle_ns_;
@@ -114,10 +132,12 @@ bool Scheduler::Wait(Pool& pool, std::uint64_t now_ns, std::uint64_t idle_since_
   const std::uint64_t due_ns = pool.queue.empty() ? kNever : pool.queue.begin()->first;
   const std::uint64_t until_ns =
       std::min(is_needed ? due_ns : std::min(due_ns, ends_ns), now_ns + kLongestWaitNs);
+  self.waits_until_ns = until_ns;
   ++pool.waiting;
   (void)pool.changed.WaitUntil(
       mutex_, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(until_ns)));
   --pool.waiting;
+  self.waits_until_ns = kNever;
   return true;
 }
 
@@ -183,6 +203,11 @@ void Scheduler::Task::Hurry() {
     scheduler_.Remove(*this);
     scheduler_.Insert(*this, 0);
   }
+}
+
+void Scheduler::Task::Cancel() {
+  const MutexLock lock(scheduler_.mutex_);
+  if (queued_) scheduler_.Remove(*this);
 }
 
 void Scheduler::Task::Stop() {

@@ -53,6 +53,9 @@ class Scheduler {
   Scheduler& operator=(const Scheduler&) = delete;
 
   int CountThreads(Kind kind) EXCLUDES(mutex_);
+  // Ends the threads where no task is due, now or later: before a fork, so that the host need not
+  // fork with threads that do nothing. The next wake starts them again.
+  void EndIdleThreads() EXCLUDES(mutex_);
 
  private:
   static constexpr int kMostThreads = 4;
@@ -73,6 +76,7 @@ class Scheduler {
     OwnThread own;  // joined before it is started again
     ThreadPriority priority;
     bool alive = false;
+    std::uint64_t waits_until_ns = kNever;  // then it looks at the queue by itself
   };
 
   // False where there is no thread for it; then it is not in the queue either.
@@ -81,20 +85,22 @@ class Scheduler {
   void Remove(Task& task) REQUIRES(mutex_);
   // Has a thread wait for the queue of the pool, or take what is due. False: there is none at all.
   bool Attend(Pool& pool, bool all) REQUIRES(mutex_);
+  // Whether a thread of the pool that waits looks at the queue by then, without being told.
+  bool LooksBy(const Pool& pool, std::uint64_t due_ns) REQUIRES(mutex_);
   bool StartThread(Pool& pool) REQUIRES(mutex_);
   // In the thread.
   void Run(Thread& self) EXCLUDES(mutex_);
   void RunTask(Thread& self, Task& task) REQUIRES(mutex_);
   // Waits for what is due; false where the thread is to end.
-  bool Wait(Pool& pool, std::uint64_t now_ns, std::uint64_t idle_since_ns) REQUIRES(mutex_);
-  // There is no task left.
+  bool Wait(Thread& self, std::uint64_t now_ns, std::uint64_t idle_since_ns) REQUIRES(mutex_);
+  // No task runs, or is about to.
   void EndThreads() REQUIRES(mutex_);
 
   const std::uint64_t idle_ns_;
   Mutex mutex_;
   Condition task_ended_, threads_ended_;
   Pool looking_ GUARDED_BY(mutex_), copying_ GUARDED_BY(mutex_);
-  std::array<Thread, kMostThreads> threads_;  // `alive` and the use of `own`: with the mutex
+  std::array<Thread, kMostThreads> threads_;  // all but `priority`: with the mutex
   int tasks_ GUARDED_BY(mutex_) = 0;          // that were woken and not stopped
   bool ending_ GUARDED_BY(mutex_) = false;
 };
@@ -117,6 +123,8 @@ class Scheduler::Task {
   // A thread waits for the work: it runs before any other, with the priority of any thread, until
   // it returns. Does not wake it.
   void Hurry();
+  // The work does not run before it is woken again, unless it runs just now.
+  void Cancel();
   // Returns when the work has ended; it does not run again. Not in the work itself.
   void Stop();
 

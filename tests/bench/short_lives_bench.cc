@@ -19,6 +19,8 @@ namespace walmanager::bench {
 namespace {
 
 constexpr std::size_t kRequestsPerBlock = 20;
+// A process that lives on has threads of walmanager, and one in its first second has not.
+constexpr useconds_t kFirstSecondUs = 1'100'000;
 
 // Milliseconds from the start of the program to its end; nullopt where it cannot be run.
 std::optional<double> RunProgram(const std::string& program, std::vector<std::string> arguments) {
@@ -106,6 +108,7 @@ void MeasureRequests(const Options& options, const std::string& directory, Load 
     const Load how = variant == kLoaded ? load : Load::kNever;
     if (how == Load::kByConnection) first->LoadExtension();
     if (how == Load::kByProcess) first->LoadExtension(WALMANAGERPROCESS_SO);
+    usleep(kFirstSecondUs);
     return [first, how, path = path(variant)](int, std::size_t) -> std::vector<double> {
       std::vector<double> us;
       for (std::size_t i = 0; i < kRequestsPerBlock; ++i) us.push_back(RequestUs(path, how));

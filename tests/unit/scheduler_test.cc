@@ -387,6 +387,73 @@ TEST(Scheduler, ThreadsEndWithTheLastTask) {
   EXPECT_EQ(Threads(scheduler), 1);
 }
 
+TEST(Scheduler, IdleThreadsCanBeEndedAndTheNextWakeStartsOne) {
+  Scheduler scheduler;
+  std::atomic<int> runs{0};
+  const auto work = [&] {
+    ++runs;
+    return kNever;
+  };
+  Task looking(scheduler, Kind::kLooks, work), copying(scheduler, Kind::kCopies, work);
+  scheduler.EndIdleThreads();
+  looking.Wake();
+  copying.Wake();
+  ASSERT_TRUE(Soon([&] {
+    scheduler.EndIdleThreads();  // does nothing while one of them works
+    return runs == 2 && Threads(scheduler) == 0;
+  }));
+  EXPECT_TRUE(looking.Wake());
+  EXPECT_TRUE(Soon([&] { return runs == 3; }));
+  EXPECT_EQ(Threads(scheduler), 1);
+}
+
+TEST(Scheduler, ThreadsAreNotIdleWhileATaskIsToCome) {
+  Scheduler scheduler;
+  Task task(scheduler, Kind::kLooks, [] { return kNever; });
+  task.WakeAt(MonotonicNs() + 3'600'000 * kMs);
+  scheduler.EndIdleThreads();
+  EXPECT_EQ(Threads(scheduler), 1);
+  task.Cancel();
+  scheduler.EndIdleThreads();
+  EXPECT_EQ(Threads(scheduler), 0);
+}
+
+TEST(Scheduler, ACancelledTaskRunsWhenItIsWokenAgain) {
+  Scheduler scheduler;
+  std::atomic<int> runs{0};
+  Task task(scheduler, Kind::kCopies, [&] {
+    ++runs;
+    return kNever;
+  });
+  task.Cancel();
+  task.WakeAt(MonotonicNs() + 10 * kMs);
+  task.Cancel();
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_EQ(runs, 0);
+  task.Wake();
+  EXPECT_TRUE(Soon([&] { return runs == 1; }));
+}
+
+TEST(Scheduler, AThreadThatWaitsForAnEarlierTimeRunsALaterTaskInTime) {
+  Scheduler scheduler({.idle_ns = 10 * kMs});
+  std::atomic<std::uint64_t> ran_ns{0};
+  Task earlier(scheduler, Kind::kCopies, [] { return kNever; });
+  Task later(scheduler, Kind::kCopies, [&] {
+    ran_ns = MonotonicNs();
+    return kNever;
+  });
+  for (const std::uint64_t ms : {5, 15, 40}) {  // before, about and after the time at which it ends
+    ran_ns = 0;
+    const std::uint64_t now = MonotonicNs();
+    earlier.WakeAt(now + 3 * kMs);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    earlier.Cancel();
+    later.WakeAt(now + ms * kMs);
+    ASSERT_TRUE(Soon([&] { return ran_ns != 0; })) << ms;
+    EXPECT_GE(ran_ns, now + ms * kMs);
+  }
+}
+
 TEST(Scheduler, WhereThereIsNoThreadAWakeSaysSo) {
   Scheduler scheduler({.looking_threads = 1, .copying_threads = 0});
   std::atomic<int> runs{0};
