@@ -169,7 +169,13 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
     if (idle) current->GivePagesBack();
     return next;
   }
-  if (state_.LookForReplicator(now)) return next_tick_ns_;
+  if (state_.LookForReplicator(now)) {
+    if (active_) return next_tick_ns_;
+    // Frames that a replicator is to copy stay for long. A replicator that has gone is noticed.
+    const bool may_go = state_.replicator_wish() == ReplicatorWish::kAuto;
+    return may_go ? now + ReplicatorWatch::kWaitNs / ReplicatorWatch::kLeastLooks
+                  : Scheduler::kNever;
+  }
   if (!current->TryLease()) return now + kLeaseRetryNs;
   // Runs also where memory runs out.
   const auto end = [&](layout::EngineState* engine) {
