@@ -1,10 +1,15 @@
-// For test_control_file.py and test_room.py, preloaded: makes system calls on control files fail.
+// For test_control_file.py, test_room.py and test_growth.py, preloaded: makes system calls on
+// control files fail, or ends the process after one of them.
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 
@@ -12,6 +17,9 @@ namespace {
 
 std::atomic<long> armed{-1};          // fstat fails after so many others; negative: none does
 std::atomic<bool> quota_ends{false};  // a disk quota is used up
+// kill -9 after so many other calls by which a file grows: locks, writes, mappings; negative: none.
+std::atomic<long> deadly{-1};
+constexpr long kFirstBytes = 196'608;  // sections come after these
 
 bool IsControlFile(int fd) {
   char link[40], path[4096];
@@ -29,6 +37,9 @@ bool Fails(int fd) {
   return true;
 }
 
+// After a call, or in the middle of a write.
+bool IsLast() { return deadly.load() >= 0 && deadly.fetch_sub(1) == 0; }
+
 template <typename Function>
 Function Real(const char* name) {
   return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
@@ -39,14 +50,45 @@ Function Real(const char* name) {
 extern "C" {
 void fail_after(long calls) { armed = calls; }
 void end_quota(bool ends) { quota_ends = ends; }
+void kill_after(long calls) { deadly = calls; }
 ssize_t pwrite64(int fd, const void* bytes, size_t count, off64_t at) noexcept {
   static const auto real = Real<ssize_t (*)(int, const void*, size_t, off64_t)>("pwrite64");
-  if (!quota_ends || !IsControlFile(fd)) return real(fd, bytes, count, at);
-  errno = EDQUOT;
-  return -1;
+  if ((!quota_ends && deadly < 0) || !IsControlFile(fd)) return real(fd, bytes, count, at);
+  if (quota_ends) {
+    errno = EDQUOT;
+    return -1;
+  }
+  if (at < kFirstBytes || deadly < 0) return real(fd, bytes, count, at);
+  if (IsLast()) {
+    (void)real(fd, bytes, count / 2, at);
+    kill(getpid(), SIGKILL);
+  }
+  const ssize_t wrote = real(fd, bytes, count, at);
+  if (IsLast()) kill(getpid(), SIGKILL);
+  return wrote;
 }
 ssize_t pwrite(int fd, const void* bytes, size_t count, off_t at) noexcept {
   return pwrite64(fd, bytes, count, at);
+}
+int fcntl64(int fd, int command, ...) {
+  static const auto real = Real<int (*)(int, int, ...)>("fcntl64");
+  va_list arguments;
+  va_start(arguments, command);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  const int result = real(fd, command, argument);
+  if (deadly >= 0 && command == F_SETLK && IsControlFile(fd) && IsLast()) kill(getpid(), SIGKILL);
+  return result;
+}
+void* mmap64(void* place, size_t bytes, int access, int flags, int fd, off64_t at) noexcept {
+  static const auto real = Real<void* (*)(void*, size_t, int, int, int, off64_t)>("mmap64");
+  void* const result = real(place, bytes, access, flags, fd, at);
+  if (deadly >= 0 && fd >= 0 && at >= kFirstBytes && IsControlFile(fd) && IsLast())
+    kill(getpid(), SIGKILL);
+  return result;
+}
+void* mmap(void* place, size_t bytes, int access, int flags, int fd, off_t at) noexcept {
+  return mmap64(place, bytes, access, flags, fd, at);
 }
 int fstat(int fd, struct stat* status) noexcept {
   static const auto real = Real<int (*)(int, struct stat*)>("fstat");

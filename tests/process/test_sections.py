@@ -94,9 +94,9 @@ while sys.stdin.readline() == "again\\n":
 """
 
 
-def test_many_processes_grow_it_at_once(wal_path):
+def test_fifty_processes_grow_it_at_once(wal_path):
     processes = [subprocess.Popen([sys.executable, "-c", PROCESS, EXTENSION, str(wal_path)], stdin=subprocess.PIPE)
-                 for _ in range(30)]
+                 for _ in range(50)]
     for each in processes:
         each.stdin.write(b"go\n")
         each.stdin.flush()
@@ -111,10 +111,10 @@ def test_many_processes_grow_it_at_once(wal_path):
         time.sleep(0.3)
         return metrics(db)["connections"]
 
-    assert poll(connections, 31, seconds=60) == 31
+    assert poll(connections, 51, seconds=60) == 51
     # An execution that ends while another process appends its section may be counted in the row "(evicted)".
     calls = "SELECT sum(calls) FROM query_performance WHERE query LIKE 'SELECT payload AS c%' OR query = '(evicted)'"
-    assert poll(lambda: one(db, calls), 30 * 60, seconds=10) == 30 * 60
+    assert poll(lambda: one(db, calls), 50 * 60, seconds=10) == 50 * 60
     assert statements(db) == 60
     assert metrics(db)["connections_not_shown"] == 0
     for each in processes:
@@ -139,19 +139,36 @@ def test_a_process_killed_while_it_appends_leaves_nothing_that_counts(worker, wa
     db.close()
 
 
-@pytest.mark.parametrize("word", [
-    pytest.param(7 | 1 << 8 | 0 << 16 | 0xFFFFFFFF << 32, id="beyond_the_end"),
-    pytest.param(7 | 1 << 8 | 0 << 16 | 1 << 32, id="in_the_first_part"),
-    pytest.param(200 | 1 << 8 | 0 << 16 | 3 << 32, id="unknown_kind"),
-    pytest.param(7 | 9 << 8 | 0 << 16 | 3 << 32, id="another_version"),
-    pytest.param(7 | 1 << 8 | 60000 << 16 | 3 << 32, id="no_such_section"),
+def entry(kind, block, index=0, version=1):
+    return kind | version << 8 | index << 16 | block << 32
+
+
+@pytest.mark.parametrize("words", [
+    pytest.param([entry(7, 0xFFFFFFFF)], id="beyond_the_end"),
+    pytest.param([entry(7, 40)], id="beyond_this_file"),
+    pytest.param([entry(7, 1)], id="in_the_first_part"),
+    pytest.param([entry(200, 3)], id="unknown_kind"),
+    pytest.param([entry(7, 3, version=9)], id="another_version"),
+    pytest.param([entry(7, 3, index=60000)], id="no_such_section"),
+    pytest.param([entry(7, 3), entry(7, 4), entry(7, 5)], id="one_section_thrice"),
+    pytest.param([entry(7, 3), entry(4, 3), entry(8, 3), entry(3, 3)], id="all_at_one_place"),
+    pytest.param([entry(1, 3), entry(7, 5), entry(4, 8)], id="within_a_longer_one"),
+    pytest.param([entry(7, 3 + i % 8, index=i) for i in range(ENTRIES)], id="as_many_as_it_can_name"),
+    pytest.param([entry(100 + i % 100, 3, i, 2) for i in range(ENTRIES)], id="as_many_unknown_ones"),
+    pytest.param([2**64 - 1] * ENTRIES, id="all_bits"),
 ])
-def test_a_hostile_table_of_sections_harms_nobody(worker, wal_path, word):
+@pytest.mark.parametrize("in_use", [True, False])
+def test_a_hostile_table_of_sections_harms_nobody(worker, wal_path, words, in_use):
     keeper = worker(wal_path)
     keeper.run("db.execute(\"INSERT INTO t(payload) VALUES ('x')\")")
+    if not in_use:
+        assert keeper.end() == 0
+        keeper = worker(wal_path)
     with open(control_of(wal_path), "r+b") as file:
+        file.seek(FIRST)
+        file.write(bytes(9 * BLOCK))
         file.seek(TABLE)
-        file.write(struct.pack("<Q", word))
+        file.write(struct.pack(f"<{len(words)}Q", *words))
     db = connect(wal_path)
     run_statements(db, 0, 100)
     db.execute("INSERT INTO t(payload) VALUES ('x')")
@@ -163,7 +180,12 @@ def test_a_hostile_table_of_sections_harms_nobody(worker, wal_path, word):
     db = connect(wal_path)
     run_statements(db, 0, 100)
     db.execute("INSERT INTO t(payload) VALUES ('x')")
-    assert statements(db) == 100 and one(db, "PRAGMA integrity_check") == "ok"
+    assert one(db, "PRAGMA integrity_check") == "ok"
+    # A newer version may have sections that this one does not know: these are never taken for damage.
+    is_full = words[0] == entry(100, 3, 0, 2)
+    because = metrics(db)["incomplete_because"]
+    assert because == ("the table of sections in the control file is full or damaged" if is_full else None)
+    assert statements(db) < 100 if is_full else statements(db) == 100
     db.close()
 
 
