@@ -24,7 +24,8 @@ std::string ReadLockTable() { return ReadSystemText("/proc/locks"); }
 
 // nullopt where the system has no such table, or there is no such file.
 std::optional<std::vector<FileLock>> LocksOn(const std::string& path) {
-  constexpr std::uint64_t kReuseNs = 100'000'000;
+  constexpr std::uint64_t kReuseNs = 100'000'000, kMostReuseNs = 5'000'000'000;
+  constexpr std::uint64_t kReusePerRead = 20;
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return std::nullopt;
   const FileIdentity file{major(status.st_dev), minor(status.st_dev), status.st_ino};
@@ -34,9 +35,13 @@ std::optional<std::vector<FileLock>> LocksOn(const std::string& path) {
     return table.empty() ? std::nullopt : std::optional(ParseLockTable(table, file));
   }
   const std::uint64_t now = MonotonicNs();
-  if (reused->locks.empty() || now >= reused->locks_ns + kReuseNs) {
+  if (reused->locks.empty() || now >= reused->locks_good_until_ns) {
     reused->locks = ReadLockTable();
-    reused->locks_ns = now;
+    const std::uint64_t done = MonotonicNs();
+    // While the system reads out the table, no process of the machine gets or gives back a lock. So
+    // a long one is read seldom.
+    reused->locks_good_until_ns =
+        done + std::clamp(kReusePerRead * (done - now), kReuseNs, kMostReuseNs);
   }
   const std::string& table = reused->locks;
   return table.empty() ? std::nullopt : std::optional(ParseLockTable(table, file));

@@ -2,8 +2,9 @@
 // many databases in turn: the table of locks, and the files that this process has open. Reading
 // either anew for each database takes a time that grows with the number of databases.
 //
-// The rule that is easy to break: what is kept may be a second old. So only regular looks use it,
-// never a call of the user's, a checkpoint, or a question whose answer allows a write.
+// The rule that is easy to break: what is kept may be a second old, and the table of locks five
+// seconds, where it takes long to read. So only regular looks use it, never a call of the user's, a
+// checkpoint, or a question whose answer allows a write.
 // Thread rules: one thread at a time has a ReuseOfTables; for another thread it has no effect. The
 // tables belong to the thread that has it.
 #pragma once
@@ -25,7 +26,7 @@ struct OpenFile {
 
 struct ReusedTables {
   std::string locks;  // /proc/locks
-  std::uint64_t locks_ns = 0;
+  std::uint64_t locks_good_until_ns = 0;
   std::vector<OpenFile> open_files;  // in the order of device and inode
   std::vector<std::size_t> by_name;  // indexes of these, in the order of their names
   std::uint64_t open_files_ns = 0;
