@@ -175,7 +175,6 @@ struct Copying {
   const BackupOptions& options;
   HostTurn& turn;
   HostInterrupt interrupt{connection.db(), &turn};
-  const Interruptible::Protection protection{connection.interruptible()};
   std::unique_ptr<ShownCopy> shown{};  // nullptr: there is nowhere to show it
   LogGrowth growth{schema, options.max_wal_growth_bytes};
 

@@ -182,7 +182,6 @@ Result<CopyReport> Restore(Connection& connection, const Schema& schema, const s
     return status.error();
 
   HostInterrupt interrupt(connection.db(), &turn);
-  const Interruptible::Protection protection(connection.interruptible());
   auto backup = OpenBackup(connection.db(), schema, report.path, interrupt);
   if (!backup.ok()) return About(report.path, backup.error());
   auto destination = OpenDestination(connection, schema);

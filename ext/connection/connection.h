@@ -113,8 +113,6 @@ class Connection final : public TableSource {
   void PublishMemory();
   // The name of this connection in connection_metrics and wal_readers.
   const std::string& application() const { return events_.logs().application(); }
-  // As ManagedLogs has it.
-  Interruptible* interruptible() const { return events_.logs().interruptible(); }
   void SetApplication(const std::string& name) { events_.logs().SetApplication(name); }
   // Whether a statement of read_pool() runs on this connection itself. Such statements do not nest.
   bool in_read_pool() const { return in_read_pool_; }

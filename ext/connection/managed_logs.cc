@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "ext/core/control/shared_words.h"
-#include "ext/engine/engine_threads.h"
 #include "ext/engine/sqlite.h"
 #include "ext/engine/wal_index.h"
 #include "ext/system/clock.h"
@@ -18,11 +17,6 @@ constexpr std::uint64_t kNotBound = UINT64_MAX;  // no generation of a control f
 }  // namespace
 
 ManagedLogs::~ManagedLogs() {
-  if (interruptible_) {
-    interruptible_->Close();
-    const MutexLock lock(registry_->mutex);
-    registry_->interruptibles.erase(id_);
-  }
   for (ManagedLog& log : logs_) Release(log);
 }
 
@@ -136,7 +130,7 @@ void ManagedLogs::Bind(ManagedLog& log) {
 void ManagedLogs::Introduce(ManagedLog& log) {
   if (log.slab >= layout::kConnections) return;
   layout::ConnectionInfo& info = log.control->region().slab(log.slab).info;
-  if (id_ == 0) Register();
+  if (id_ == 0) id_ = registry_->NewConnectionId();
   if (opened_ms_ == 0) opened_ms_ = UnixMs();
   const char* main_file = sqlite3_db_filename(db_, nullptr);
   DescribeConnection(info, {.id = id_,
@@ -153,17 +147,6 @@ void ManagedLogs::Introduce(ManagedLog& log) {
   Put(info.trace, static_cast<std::uint64_t>(state));
 }
 
-void ManagedLogs::Register() {
-  const std::uint64_t id = registry_->NewConnectionId();
-  if (EngineHasThreads() && sqlite3_db_mutex(db_)) {
-    auto made = std::make_shared<Interruptible>(db_, meter_.running());
-    const MutexLock lock(registry_->mutex);
-    registry_->interruptibles[id] = made;
-    interruptible_ = std::move(made);
-  }
-  id_ = id;
-}
-
 void ManagedLogs::SetPlaces() {
   std::vector<PublishedConnection::Place> places;
   for (const ManagedLog& log : logs_) {
@@ -171,7 +154,6 @@ void ManagedLogs::SetPlaces() {
     places.push_back({&log.control->region().slab(log.slab).info, log.schema});
     if (log.schema == "main") std::swap(places.front(), places.back());
   }
-  if (interruptible_) interruptible_->set_databases(places.size());
   meter_.SetPlaces(std::move(places));
 }
 

@@ -19,7 +19,6 @@
 #include "ext/connection/statement_meter.h"
 #include "ext/core/control/connection_entry.h"
 #include "ext/database/database.h"
-#include "ext/engine/interruptible.h"
 #include "ext/system/registry.h"
 
 struct sqlite3;
@@ -102,8 +101,6 @@ class ManagedLogs {
   const std::string& application() const { return application_; }
   void SetApplication(const std::string& name);
   std::uint64_t id() const { return id_; }
-  // nullptr where its handle must not be used by other threads, or it has no id yet.
-  Interruptible* interruptible() const { return interruptible_.get(); }
 
   // Before the database changes its mode, for which no other connection may have it open.
   void CloseOwnConnections();
@@ -115,8 +112,6 @@ class ManagedLogs {
   void Release(ManagedLog& log);
   // Describes this connection in the log's control file.
   void Introduce(ManagedLog& log);
-  // Gives the connection its id, and other threads a way to interrupt it.
-  void Register();
   void SetWish(ManagedLog& log, CheckpointWish wish);
 
   // What every statement reads comes first and together.
@@ -132,7 +127,6 @@ class ManagedLogs {
   sqlite3* const db_;
   Registry* const registry_;
   std::uint64_t id_ = 0;  // in connection_metrics
-  std::shared_ptr<Interruptible> interruptible_;
   std::int64_t opened_ms_ = 0;
   std::string application_;
 };

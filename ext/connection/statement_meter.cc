@@ -71,23 +71,21 @@ void StatementMeter::SetPlaces(std::vector<PublishedConnection::Place> places) {
 
 void StatementMeter::ForgetActive() {
   for (auto& [stmt, known] : known_) known.start_ns = 0;
-  running_.Clear();
+  active_ = 0;
   oldest_ = nullptr;
   published_.ShowIdle();
 }
 
 void StatementMeter::ShowBegin(Known& known) {
-  const bool is_first = running_.running() == 0;
-  running_.Begin(known.nature.reads_only);
-  if (!is_first && oldest_) return;
-  oldest_ = is_first ? &known : oldest_;
+  if (active_++ != 0 && oldest_) return;
+  oldest_ = active_ == 1 ? &known : oldest_;
   if (!oldest_) return ShowOldest();
   published_.ShowStatement(oldest_->id, oldest_->rows, oldest_->start_ns);
 }
 
 void StatementMeter::ShowOldest() {
   oldest_ = nullptr;
-  if (running_.running() != 0) {
+  if (active_ != 0) {
     for (auto& [stmt, known] : known_) {
       if (known.runs_now() && (!oldest_ || known.start_ns < oldest_->start_ns)) oldest_ = &known;
     }
@@ -111,14 +109,14 @@ std::int64_t StatementMeter::UnixMsAt(std::uint64_t now_ns) {
 
 StatementMeter::Known& StatementMeter::MakeEntry(sqlite3_stmt* stmt) {
   // Not again and again where thousands are open at once.
-  if (known_.size() >= kMostKnown + 2 * running_.running()) {
+  if (known_.size() >= kMostKnown + 2 * active_) {
     // Which handles are gone is not known, so all entries go but those of running statements.
     std::erase_if(known_, [](const auto& entry) { return entry.second.start_ns == 0; });
     last_ = ended_ = met_ = nullptr;
   }
   Known& known = known_[stmt];
   if (known.start_ns != 0) {  // ended unseen
-    running_.End(known.nature.reads_only);
+    --active_;
     if (oldest_ == &known) oldest_ = nullptr;
   }
   if (ended_ == &known) ended_ = nullptr;
@@ -217,7 +215,7 @@ void StatementMeter::Meet(sqlite3_stmt* stmt, const char* sql) {
 }
 
 void StatementMeter::EndUnseen(Known& known) {
-  running_.End(known.nature.reads_only);
+  --active_;
   if (oldest_ == &known) oldest_ = nullptr;
 }
 
@@ -264,8 +262,8 @@ bool StatementMeter::EndedAsMost(Known& known, std::uint64_t now_ns) {
   const bool seldom = (ns >= most_take_ns_) | (now_ns < start_ns) | (start_ns == 0) |
                       (now_ns >= next_look_ns_) | (known.rows == 0) | !known.nature.reads_only |
                       (known.nature.query_kind == QueryKind::kOther) | known.cache_is_watched |
-                      (known.runs % kSampled == 0) | (running_.running() != 1) |
-                      (oldest_ != &known) | (known.epoch != epoch_) | !known.hot;
+                      (known.runs % kSampled == 0) | (active_ != 1) | (oldest_ != &known) |
+                      (known.epoch != epoch_) | !known.hot;
   if (seldom || !published_.TransactionStays(known.nature.query_kind)) return false;
   QueryStatistics statistics(memory_);
   if (!statistics.Holds(known.entry, known.id) || !statistics.IsCurrent(*known.hot, known.id)) {
@@ -277,7 +275,7 @@ bool StatementMeter::EndedAsMost(Known& known, std::uint64_t now_ns) {
   execution.at_ms = UnixMsAt(now_ns);
   known.min_before_ns = statistics.LeastNs(known.hot, known.entry);
   statistics.Add(*known.hot, execution);
-  running_.Clear();
+  active_ = 0;
   oldest_ = nullptr;
   known.start_ns = 0;
   ++known.uncovered;
@@ -313,7 +311,7 @@ void StatementMeter::EndedAsAny(Known& known, std::uint64_t now_ns) {
   if (now_ns >= next_look_ns_) LookOnceASecond(now_ns);
   execution.at_ms = UnixMsAt(now_ns);
   known.last_start_ns = std::exchange(known.start_ns, 0);
-  running_.End(known.nature.reads_only);
+  --active_;
   ++known.uncovered;
   ++known.cache_uncovered;
   known.last_had_rows = execution.rows != 0;
@@ -370,13 +368,11 @@ void StatementMeter::Sample(Known& known, Execution& execution) {
 }
 
 PublishedConnection::Upgrade StatementMeter::FollowTransaction(const Known& known) {
-  const bool other_has_read = running_.running() != 0 && !known.nature.reads_only &&
-                              published_.only_begun() &&
+  const bool other_has_read = active_ != 0 && !known.nature.reads_only && published_.only_begun() &&
                               std::any_of(known_.begin(), known_.end(), [](const auto& entry) {
                                 return entry.second.runs_now() && entry.second.rows != 0;
                               });
-  return published_.FollowTransaction(known.nature, known.last_start_ns, running_.running(),
-                                      other_has_read);
+  return published_.FollowTransaction(known.nature, known.last_start_ns, active_, other_has_read);
 }
 
 void StatementMeter::Count(Known& known, const Execution& execution, std::uint64_t now_ns) {
@@ -397,7 +393,7 @@ void StatementMeter::Count(Known& known, const Execution& execution, std::uint64
 
 void StatementMeter::ShowEnd(const Known& known, const Execution& execution) {
   if (&known == oldest_ || !oldest_) {
-    if (running_.running() != 0) {
+    if (active_ != 0) {
       ShowOldest();
     } else {
       oldest_ = nullptr;
@@ -409,7 +405,7 @@ void StatementMeter::ShowEnd(const Known& known, const Execution& execution) {
     if (execution.upgraded) AddOwn(info.upgraded, 1);
     if (execution.upgrade_failed) AddOwn(info.upgrades_failed, 1);
     Put(info.last_active_ms, static_cast<std::uint64_t>(execution.at_ms));
-    if (running_.running() == 0) Put(info.started_ns, 0);
+    if (active_ == 0) Put(info.started_ns, 0);
   });
 }
 

@@ -22,7 +22,6 @@
 #include "ext/checkpoint/plan_wish.h"
 #include "ext/connection/known_statement.h"
 #include "ext/connection/published_connection.h"
-#include "ext/core/base/running_count.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/text/statement_text.h"
 #include "ext/system/control_file.h"
@@ -132,8 +131,6 @@ class StatementMeter {
     if (known && known->start_ns != 0 && RunsOf(stmt) == known->next_run) ++known->next_run;
   }
   PublishedConnection& published() { return published_; }
-  // For other threads (interruptible.h).
-  const RunningCount& running() const { return running_; }
 
  private:
   using Known = KnownStatement;
@@ -193,7 +190,7 @@ class StatementMeter {
   Known* last_ = nullptr;    // found last
   Known* ended_ = nullptr;   // the statement that ended last
   Known* oldest_ = nullptr;  // the running statement that began first; nullptr: none runs
-  RunningCount running_;
+  std::size_t active_ = 0;   // how many run
   std::uint32_t epoch_ = 0;
   bool started_reads_only_ = false;
   ControlSpace* memory_ = nullptr;  // of control_

@@ -21,7 +21,6 @@
 #include "ext/database/control_owner.h"
 #include "ext/database/health_watch.h"
 #include "ext/database/kept_connections.h"
-#include "ext/database/reader_lease_watch.h"
 #include "ext/database/regular_looks.h"
 #include "ext/system/replaced_files.h"
 
@@ -162,7 +161,6 @@ class Database {
   CheckpointEngine engine_;
   ReplacedFilesWatch replaced_files_;
   HealthWatch watch_{*this};
-  ReaderLeaseWatch lease_{*this};
   AlertNews news_;
   Mutex kept_mutex_;  // not held while kept connections close
   std::shared_ptr<KeptConnections> kept_ GUARDED_BY(kept_mutex_);

@@ -11,11 +11,10 @@
 
 namespace walmanager {
 
-RegularLooks::RegularLooks(CheckpointState& state, HealthWatch& watch, ReaderLeaseWatch& lease,
-                           AlertNews& news, BackgroundCopier& copier)
+RegularLooks::RegularLooks(CheckpointState& state, HealthWatch& watch, AlertNews& news,
+                           BackgroundCopier& copier)
     : state_(state),
       watch_(watch),
-      lease_(lease),
       news_(news),
       copier_(copier),
       registry_(Registry::Get()),
@@ -94,9 +93,7 @@ void RegularLooks::Watch() {
     // A thread that forks waits; commits and calls find the database free.
     const SharedLock engine(registry_.engine_mutex);
     const ReuseOfTables reuse;
-    if (state_.stopping) return SQLITE_OK;
-    lease_.Look(MonotonicNs());
-    news_.Add(watch_.Tick(evaluates));
+    if (!state_.stopping) news_.Add(watch_.Tick(evaluates));
     return SQLITE_OK;
   });
 }

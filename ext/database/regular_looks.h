@@ -17,7 +17,6 @@
 #include "ext/core/policy/wakefulness.h"
 #include "ext/database/alert_news.h"
 #include "ext/database/health_watch.h"
-#include "ext/database/reader_lease_watch.h"
 #include "ext/system/control_file.h"
 #include "ext/system/registry.h"
 #include "ext/system/scheduler.h"
@@ -27,7 +26,7 @@ namespace walmanager {
 class RegularLooks {
  public:
   // All of them outlive it.
-  RegularLooks(CheckpointState& state, HealthWatch& watch, ReaderLeaseWatch& lease, AlertNews& news,
+  RegularLooks(CheckpointState& state, HealthWatch& watch, AlertNews& news,
                BackgroundCopier& copier);
 
   // A statement of a managed connection shows itself in `control`. One load where the looks go on.
@@ -51,7 +50,6 @@ class RegularLooks {
 
   CheckpointState& state_;
   HealthWatch& watch_;
-  ReaderLeaseWatch& lease_;
   AlertNews& news_;
   BackgroundCopier& copier_;
   Registry& registry_;

@@ -358,17 +358,6 @@ std::vector<ConnectionEntry> ControlFile::Connections() const {
   return connections;
 }
 
-std::vector<ConnectionEntry> ControlFile::OwnConnections() const {
-  std::vector<ConnectionEntry> connections;
-  const MutexLock lock(slab_mutex_);
-  for (std::size_t i = 0; i < owned_.size(); ++i) {
-    if (!owned_[i]) continue;
-    ConnectionEntry entry = ReadConnection(memory_->slab(i));
-    if (entry.id != 0) connections.push_back(std::move(entry));
-  }
-  return connections;
-}
-
 ControlFile::OwnWork ControlFile::ReadOwnWork() const {
   OwnWork work;
   const MutexLock lock(slab_mutex_);

@@ -98,8 +98,6 @@ class ControlFile {
   std::int64_t CountProcesses() const;
   // The connections that are open, of all processes.
   std::vector<ConnectionEntry> Connections() const;
-  // Those of this process alone, without their pid: no look at locks.
-  std::vector<ConnectionEntry> OwnConnections() const;
   // What the connections of this process are at, as far as they show it.
   struct OwnWork {
     bool goes_on = false;          // a statement runs, or a transaction is open

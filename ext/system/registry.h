@@ -26,7 +26,6 @@ class Connection;
 class ControlFile;
 class Database;
 class HostTurn;
-class Interruptible;
 class RuleSets;
 class SharedObserver;
 
@@ -47,8 +46,6 @@ struct Registry {
   std::map<sqlite3*, Connection*> connections GUARDED_BY(mutex);
   std::weak_ptr<SharedObserver> observer GUARDED_BY(mutex);
   std::weak_ptr<RuleSets> rule_sets GUARDED_BY(mutex);
-  // The connections of the host that another thread may interrupt, by their id.
-  std::map<std::uint64_t, std::shared_ptr<Interruptible>> interruptibles GUARDED_BY(mutex);
   // The pid and a number of five digits that counts up: unique on this machine, and in the files of
   // all databases that a connection has. In a PID namespace other than the machine's first one, as
   // a container has it, a number of that namespace comes before: each container has a process 1.

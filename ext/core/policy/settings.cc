@@ -60,9 +60,6 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "(Litestream, and walmanager while there has been no sign of Litestream for 60 s), always "
      "(Litestream) or never (the table is ignored).",
      kReplicatorChoices},
-    {"reader_lease_ms", SettingKind::kInteger, 0, 0, 86'400'000, "ms",
-     "Time for which a query of a managed connection may hold its snapshot while the log is beyond "
-     "wal_limit_bytes: then its own process interrupts the query; 0 means that it never does."},
 }};
 
 constexpr SettingSpec SpecOf(const ThresholdSetting& setting) {

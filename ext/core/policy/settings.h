@@ -38,7 +38,6 @@ enum class Setting : std::size_t {
   kAlertIntervalMs,
   kAlertSamples,
   kReplicator,
-  kReaderLeaseMs,
   kCount
 };
 
