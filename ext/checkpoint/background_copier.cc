@@ -171,6 +171,7 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
   }
   if (state_.LookForReplicator(now)) {
     if (active_) return next_tick_ns_;
+    if (!state_.copied_frames.owes_sync()) state_.connections.Close();
     // Frames that a replicator is to copy stay for long. A replicator that has gone is noticed.
     const bool may_go = state_.replicator_wish() == ReplicatorWish::kAuto;
     return may_go ? now + ReplicatorWatch::kWaitNs / ReplicatorWatch::kLeastLooks

@@ -120,8 +120,10 @@ std::optional<ReplacedFiles> FindReplacedFiles(const std::string& database_path)
   const std::vector<std::string> paths = {database_path + "-wal", database_path + "-shm"};
   const std::int64_t self = ThisProcess().pid;
   const ReusedTables* const reused = OpenFilesToReuse();
-  const auto own =
-      reused ? std::optional(OwnReplacedFiles(*reused, paths)) : ReplacedFilesOf(self, paths);
+  // A file that was closed since the table was read may have been replaced in good order.
+  const bool may_be_replaced = !reused || !OwnReplacedFiles(*reused, paths).empty();
+  const auto own = may_be_replaced ? ReplacedFilesOf(self, paths)
+                                   : std::optional(std::vector<ReplacedFile>());
   if (!own) return std::nullopt;
   ReplacedFiles found;
   const auto add = [&](const std::string& words) {
@@ -144,6 +146,7 @@ std::optional<ReplacedFiles> FindReplacedFiles(const std::string& database_path)
       without = WithoutShm(database_path);
       if (!without->empty()) {
         usleep(kTransientUs);
+        if (ReusedTables* const tables = TablesToReuse()) tables->locks_good_until_ns = 0;
         std::set<std::int64_t> still;
         std::ranges::set_intersection(*without, WithoutShm(database_path),
                                       std::inserter(still, still.end()));
