@@ -83,6 +83,7 @@ def test_bug_a_fork_waited_ten_seconds_for_a_thread_that_waited_for_the_interpre
     worst, in_others, told = host(fast_path, f"""
 db = opened()
 db.execute("{OFTEN}").fetchall()
+db.execute("SELECT wal_set('disk_free.warning', 1e9)").fetchall()  # an alert
 commits(db, 10)
 worst = 0
 for _ in range(15):
