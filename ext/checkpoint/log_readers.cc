@@ -145,8 +145,10 @@ bool LogReaders::ReadsHere(std::uint64_t since_ns, bool in_call) const {
   return std::any_of(connections.begin(), connections.end(), [&](const ConnectionEntry& each) {
     if (each.pid != ThisProcess().pid || each.role == ConnectionRole::kCheckpointer) return false;
     if (each.transaction == TransactionState::kWrite) return false;
+    // The statement of the call itself has returned no row yet.
+    const bool may_be_the_call = in_call && each.statement_rows == 0;
     const std::uint64_t began = each.transaction == TransactionState::kRead ? each.transaction_ns
-                                : in_call                                   ? 0
+                                : may_be_the_call                           ? 0
                                                                             : each.started_ns;
     return began != 0 && began < since_ns;
   });

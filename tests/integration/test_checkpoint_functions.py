@@ -552,3 +552,19 @@ def test_bug_a_failed_pragma_was_recorded_with_the_time_until_the_next_statement
     result, duration_ms = rows[0]
     assert result == "failed" and (duration_ms is None or duration_ms < 250)
     db.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_bug_a_forgotten_cursor_of_the_calling_process_was_not_named(fast, wal_path, mode):
+    """A statement outside of a transaction was taken for the one that makes the call."""
+    fast.executemany("INSERT INTO t(payload) VALUES (?)", [(n,) for n in range(3)])
+    reader = connect(wal_path)
+    cursor = reader.execute("SELECT id FROM t")
+    cursor.fetchone()
+    frames(fast, 50)
+    fast.execute("PRAGMA busy_timeout=0").fetchall()
+    result = checkpoint(fast, mode)
+    assert result["result"] == ("partial" if mode == "PASSIVE" else "busy")
+    assert result["blocked_by_pid"] == os.getpid()
+    cursor.close()
+    assert "blocked_by_pid" not in checkpoint(fast, mode)
