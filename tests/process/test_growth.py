@@ -2,20 +2,18 @@
 is killed at each step, or the disk is full. No call of the program fails."""
 
 import os
-import pathlib
 import shutil
 import sqlite3
-import struct
 import subprocess
 import sys
 
 import pytest
 
 from conftest import BUILD, EXTENSION, connect, metrics, one
+from control_sections import TABLE, control_of, sections
 from waiting import poll
 from workers import fast_path, integrity, small_disk  # noqa: F401 (fixtures among them)
 
-TABLE, ENTRIES = 320, 320  # of sections: where it begins, and how many it can name
 PRELOAD = str(BUILD / "tests" / "libfailing_calls.so")
 
 # What needs a section, and the number of its kind.
@@ -52,17 +50,6 @@ def samples():
         time.sleep(0.02)
 """
 KINDS = {"settings": 1, "checkpoints": 2, "connections": 3, "counters": 4, "statements": 7, "samples": 8, "alerts": 11}
-
-
-def control_of(path):
-    return pathlib.Path(f"{path}-walmanager")
-
-
-def sections(path):
-    """(kind, index, block) of each entry of the table."""
-    content = control_of(path).read_bytes()
-    words = struct.unpack(f"<{ENTRIES}Q", content[TABLE:TABLE + 8 * ENTRIES])
-    return [(word & 0xFF, word >> 16 & 0xFFFF, word >> 32) for word in words if word]
 
 
 class Program:

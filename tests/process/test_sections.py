@@ -11,24 +11,13 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
+from control_sections import ENTRIES, TABLE, control_of, sections
 from waiting import poll
 from workers import worker  # noqa: F401 (a fixture)
 
 FIRST, BLOCK = 196_608, 65_536
-TABLE, ENTRIES = 320, 320  # of sections: where it begins, and how many it can name
 OLD_MAGIC = b"walmanager ctrl\0"
 OLD_BLOCK = 176_256
-
-
-def control_of(path):
-    return pathlib.Path(f"{path}-walmanager")
-
-
-def sections(path):
-    """(kind, index, block) of each entry of the table."""
-    content = control_of(path).read_bytes()
-    words = struct.unpack(f"<{ENTRIES}Q", content[TABLE:TABLE + 8 * ENTRIES])
-    return [(word & 0xFF, word >> 16 & 0xFFFF, word >> 32) for word in words if word]
 
 
 def run_statements(db, first, count):

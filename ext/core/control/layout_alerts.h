@@ -27,8 +27,8 @@ struct AlertSlot {
 
 // What the evaluator of alerts remembers of a check from one evaluation to the next.
 struct WatchedCheck {
-  // What is in force, in one word: the alert's id << 3 | 4 where lower values are worse |
-  // CheckStatus; 0: nothing.
+  // The alert in force, as the evaluator writes it in one word: its id << 3 | 4 where lower values
+  // are worse | CheckStatus; 0: nothing.
   Counter in_force;
   // Readings in a row, by severity: first warning, then critical.
   std::array<Counter, 2> bad;   // at least so severe

@@ -9,7 +9,7 @@
 
 namespace walmanager::layout {
 
-// What is counted, since statistics began or within a sample.
+// What processes have counted, since statistics began or within a sample.
 struct HistoryCounters {
   std::uint64_t commits, statements, frames_written, commit_ns, stall_ns, checkpoints,
       checkpoint_ns, checkpoint_frames, checkpoints_in_vain, cache_hits, cache_misses,

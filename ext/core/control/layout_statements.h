@@ -10,7 +10,7 @@
 
 namespace walmanager::layout {
 
-// What is counted of a statement.
+// What connections count of a statement.
 struct QueryCounters {
   // What every execution writes comes first.
   Counter calls;
