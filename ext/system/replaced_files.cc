@@ -122,8 +122,8 @@ std::optional<ReplacedFiles> FindReplacedFiles(const std::string& database_path)
   const ReusedTables* const reused = OpenFilesToReuse();
   // A file that was closed since the table was read may have been replaced in good order.
   const bool may_be_replaced = !reused || !OwnReplacedFiles(*reused, paths).empty();
-  const auto own = may_be_replaced ? ReplacedFilesOf(self, paths)
-                                   : std::optional(std::vector<ReplacedFile>());
+  const auto own =
+      may_be_replaced ? ReplacedFilesOf(self, paths) : std::optional(std::vector<ReplacedFile>());
   if (!own) return std::nullopt;
   ReplacedFiles found;
   const auto add = [&](const std::string& words) {
