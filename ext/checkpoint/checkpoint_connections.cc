@@ -170,16 +170,15 @@ void CheckpointConnections::CloseSinceLogDiffers() {
 
 void CheckpointConnections::MarkUsed() { last_used_ns_ = MonotonicNs(); }
 
-void CheckpointConnections::SetInterruptible(sqlite3* db) {
+void CheckpointConnections::SetInterruptible(bool interruptible) {
   const MutexLock lock(interrupt_mutex_);
-  interruptible_ = db;
+  interruptible_ = interruptible;
 }
 
 void CheckpointConnections::Cancel() {
   ++cancels_;
   const MutexLock lock(interrupt_mutex_);
-  if (interruptible_) sqlite3_interrupt(interruptible_);
-  if (!checkpoint_) return;
+  if (!interruptible_ || !checkpoint_) return;
   sqlite3_interrupt(checkpoint_.get());
   interrupted_ = true;
 }

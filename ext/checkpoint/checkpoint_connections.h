@@ -86,18 +86,19 @@ class CheckpointConnections {
   // Returns the same and clears it: for a reason that passes.
   std::string TakeUnguardedBecause() { return std::exchange(unguarded_because_, {}); }
 
-  // Interrupts what runs on them and on an `Interruptible`. Until as many calls of Resume(), what
-  // is begun does not wait.
+  // Interrupts the checkpoint that runs. Until as many calls of Resume(), what is begun does not
+  // wait. No statement is interrupted: SQLite would write that to the host's error log.
   void Cancel();
   void Resume() { --cancels_; }
   bool cancelled() const { return cancels_.load(std::memory_order_relaxed) > 0; }
-  // While it lives, Cancel() interrupts this connection, too.
+  // While it lives, Cancel() interrupts checkpoint(). Where cancelled() already, nothing is to be
+  // begun.
   class Interruptible {
    public:
-    Interruptible(CheckpointConnections& connections, sqlite3* db) : connections_(connections) {
-      connections_.SetInterruptible(db);
+    explicit Interruptible(CheckpointConnections& connections) : connections_(connections) {
+      connections_.SetInterruptible(true);
     }
-    ~Interruptible() { connections_.SetInterruptible(nullptr); }
+    ~Interruptible() { connections_.SetInterruptible(false); }
     Interruptible(const Interruptible&) = delete;
     Interruptible& operator=(const Interruptible&) = delete;
 
@@ -117,7 +118,7 @@ class CheckpointConnections {
   static constexpr std::uint64_t kGivenUpNs = 10'000'000'000;
   Allowed GiveUp(const std::string& because, std::uint64_t for_ns = kGivenUpNs);
   Allowed GiveUpSinceLogDiffers();
-  void SetInterruptible(sqlite3* db);
+  void SetInterruptible(bool interruptible);
 
   const std::string path_;
   const FileId id_;
@@ -127,12 +128,12 @@ class CheckpointConnections {
   std::atomic<bool> open_{false};
   std::atomic<int> cancels_{0};
   std::atomic<bool> interrupted_{false};  // SQLite remembers an interrupt until a statement runs
-  // Held while checkpoint_ or interruptible_ changes, and while they are interrupted.
+  // Held while checkpoint_ or interruptible_ changes, and while checkpoint_ is interrupted.
   Mutex interrupt_mutex_;
   OwnedDb checkpoint_;
   OwnedDb guard_;
   OwnedStmt guard_read_;  // declared after guard_, so that it is finalized before guard_ closes
-  sqlite3* interruptible_ GUARDED_BY(interrupt_mutex_) = nullptr;
+  bool interruptible_ GUARDED_BY(interrupt_mutex_) = false;
   std::uint64_t times_opened_ = 0;
   std::uint64_t last_used_ns_ = 0;
   std::string unguarded_because_;

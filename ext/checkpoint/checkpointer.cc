@@ -226,8 +226,11 @@ Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t dead
       sqlite3_busy_handler(connections_.checkpoint(), OnBusy, this);
       int log = 0, moved = 0;
       const NoSizeSignal no_signal;
-      step.rc = sqlite3_wal_checkpoint_v2(connections_.checkpoint(), "main", static_cast<int>(now),
-                                          &log, &moved);
+      const CheckpointConnections::Interruptible interruptible(connections_);
+      step.rc = connections_.cancelled()
+                    ? SQLITE_INTERRUPT
+                    : sqlite3_wal_checkpoint_v2(connections_.checkpoint(), "main",
+                                                static_cast<int>(now), &log, &moved);
       OwnFileOf(connections_.checkpoint())->may_write_lock = false;
       if (step.rc != SQLITE_OK) step.message = EngineMessage(connections_.checkpoint());
       step.started_over = step.rc == SQLITE_OK && StartsOver(now);

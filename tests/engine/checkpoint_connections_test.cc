@@ -93,6 +93,29 @@ TEST_F(CheckpointConnectionsTest, ACancelLastsUntilAsManyResumes) {
   EXPECT_EQ(database_.RowsWithoutLog(), 20);
 }
 
+// SQLite writes a statement that is interrupted to the host's error log.
+TEST_F(CheckpointConnectionsTest, ACancelInterruptsNoStatement) {
+  database_.Commit(20);
+  OpenConnections();
+  auto rows = Prepare(connections_.checkpoint(), "SELECT * FROM t");
+  ASSERT_TRUE(rows.ok());
+  ASSERT_EQ(sqlite3_step(rows.value().get()), SQLITE_ROW);
+  connections_.Cancel();
+  EXPECT_EQ(sqlite3_step(rows.value().get()), SQLITE_ROW);
+  connections_.Resume();
+}
+
+TEST_F(CheckpointConnectionsTest, ACancelInterruptsTheCheckpointThatRuns) {
+  database_.Commit(20);
+  OpenConnections();
+  const CheckpointConnections::Interruptible interruptible(connections_);
+  connections_.Cancel();
+  EXPECT_EQ(sqlite3_wal_checkpoint_v2(connections_.checkpoint(), "main", SQLITE_CHECKPOINT_PASSIVE,
+                                      nullptr, nullptr),
+            SQLITE_INTERRUPT);
+  connections_.Resume();
+}
+
 TEST_F(CheckpointConnectionsTest, DoNotTakeTheWriteLockUnlessAllowed) {
   OpenConnections();
   EXPECT_EQ(sqlite3_exec(connections_.checkpoint(), "BEGIN IMMEDIATE", nullptr, nullptr, nullptr),

@@ -83,6 +83,17 @@ TEST_F(UpkeepTest, OptimizesTenSecondsAfterTheLastCommit) {
   EXPECT_TRUE(HasStatistics());
 }
 
+TEST_F(UpkeepTest, ACancelEndsTheOptimizingBeforeTheNextTable) {
+  constexpr std::uint64_t kCommitNs = 1'000'000 * kMs, kNowNs = 2'000'000 * kMs;
+  database_.Run("CREATE INDEX t_v ON t(v)");
+  database_.Commit(20);
+  OpenConnections();
+  connections_.Cancel();
+  upkeep_.OptimizeIfDue(*file_, kCommitNs, kNowNs);
+  connections_.Resume();
+  EXPECT_FALSE(HasStatistics());
+}
+
 TEST_F(UpkeepTest, OptimizesOnceAnHourOfAllProcesses) {
   constexpr std::uint64_t kCommitNs = 1'000'000 * kMs, kNowNs = 2'000'000 * kMs;
   OpenConnections();
