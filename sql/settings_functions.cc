@@ -6,6 +6,7 @@
 #include "ext/core/base/ascii_case.h"
 #include "ext/core/control/alerts.h"
 #include "ext/core/control/query_statistics.h"
+#include "ext/core/policy/threshold_order.h"
 #include "ext/system/clock.h"
 #include "sql/function.h"
 
@@ -34,11 +35,15 @@ Result<Value> WalSet(Connection& connection, const Arguments& arguments) {
   }
   auto database = connection.DatabaseToChange(arguments.function(), arguments.SchemaName(2));
   if (!database.ok()) return database.error();
+  std::optional<std::string> allowed;
   const Status status = database.value().database->ChangeSettings(
       database.value().may_make_file(), [&](StoredSettings& stored) -> Status {
+        if (value) allowed = AllowedBesideOther(*index, *value, stored.Values());
+        if (allowed) return Error{*allowed};
         stored.Set(spec, value, ThisChange());
         return Ok{};
       });
+  if (allowed) return arguments.Wrong(1, spec.name, *allowed);
   if (!status.ok()) return arguments.Prefixed(status.error());
   return ShownSetting(spec, value.value_or(spec.default_value));
 }

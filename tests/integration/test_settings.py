@@ -151,10 +151,19 @@ def at_a_value(name, unit):
     return f"at this many {unit} {least}" if unit else f"at this value {least}"
 
 
+def leave_room_beside(db, name, least, most):
+    """Sets the other threshold of the check, if it has one, to the end of its range."""
+    check, which = name.split(".")
+    other = f"{check}.{'critical' if which == 'warning' else 'warning'}"
+    if other in NAMES:
+        one(db, "SELECT wal_set(?, ?)", other, most if (which == "warning") is (check not in LOWER_IS_WORSE) else least)
+
+
 @pytest.mark.parametrize("name, default, least, most, unit", THRESHOLDS)
 def test_a_threshold_is_a_real_number(db, name, default, least, most, unit):
     shown = "SELECT typeof(value), value, typeof(default_value), default_value FROM wal_config WHERE name=?"
     assert db.execute(shown, (name,)).fetchone() == ("real", default, "real", default)
+    leave_room_beside(db, name, least, most)
     for value in (least, most, 0.125, 1e-9, 50, 0.1 + 0.2):
         assert db.execute("SELECT typeof(s), s FROM (SELECT wal_set(?, ?) AS s)", (name, value)).fetchone() == \
             ("real", float(value))
@@ -182,6 +191,27 @@ def test_each_threshold_says_its_unit_and_direction(db):
         warning, critical = db.execute("SELECT warning_at, critical_at FROM system_health WHERE check_name = ?",
                                        (name.split(".")[0],)).fetchone()
         assert critical is None or (critical < warning) is (name.split(".")[0] in LOWER_IS_WORSE), name
+
+
+@pytest.mark.parametrize("name, value, allowed", [
+    ("query_latency.critical", 99, "100.0 or more, which is query_latency.warning now; set query_latency.warning first to move both"),
+    ("query_latency.warning", 1000.5, "1000.0 or less, which is query_latency.critical now; set query_latency.critical first to move both"),
+    ("disk_free.critical", 1001, "1000.0 or less, which is disk_free.warning now; set disk_free.warning first to move both"),
+    ("disk_free.warning", 99.5, "100.0 or more, which is disk_free.critical now; set disk_free.critical first to move both"),
+])
+def test_bug_the_critical_threshold_could_be_reached_before_the_warning(db, name, value, allowed):
+    assert error(db, "SELECT wal_set(?, ?)", name, value) == f"wal_set: {name} {value} is not {allowed}"
+    assert setting(db, name)[1] is None
+
+
+def test_thresholds_are_compared_with_those_in_force(db):
+    for name, value in (("query_latency.critical", 5000), ("query_latency.warning", 5000), ("query_latency.warning", 7),
+                        ("query_latency.critical", 8), ("disk_free.critical", 0), ("disk_free.warning", 0)):
+        assert one(db, "SELECT wal_set(?, ?)", name, value) == value
+    assert "is not 8.0 or less" in error(db, "SELECT wal_set('query_latency.warning', 9)")
+    # Back to the defaults, in any order.
+    for name in ("query_latency.warning", "query_latency.critical"):
+        assert one(db, "SELECT wal_set(?, NULL)", name) == setting(db, name)[0]
 
 
 def test_another_process_reads_the_same_real_number(db, wal_path):

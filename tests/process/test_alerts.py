@@ -451,6 +451,7 @@ def test_processes_killed_in_the_middle_do_no_harm(shell, fast_path, worker):
         processes = [worker(fast_path) for _ in range(3)]
         for i, process in enumerate(processes):
             process.start("run", f"""
+                db.execute("SELECT wal_set('disk_free.critical', 0)").fetchall()
                 n = 0
                 while True:
                     n += 1
