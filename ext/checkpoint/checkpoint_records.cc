@@ -28,8 +28,11 @@ std::optional<std::int64_t> CheckpointRecords::Write(CheckpointEntry entry,
   entry.checkpointed_frames = outcome.checkpointed_frames;
   entry.moved_frames = outcome.moved_frames;
   entry.error = outcome.message;
-  if (index && !outcome.commits_went_on &&
-      (outcome.pinned || outcome.busy || outcome.result == CheckpointResult::kPartial)) {
+  if (outcome.busy && outcome.result == CheckpointResult::kFailed) {
+    // SQLITE_LOCKED: the connection that asked for the checkpoint was itself in the way.
+    entry.blocked_by_pid = entry.pid;
+  } else if (index && !outcome.commits_went_on &&
+             (outcome.pinned || outcome.busy || outcome.result == CheckpointResult::kPartial)) {
     const LogReaders::Blocker blocker =
         readers_.FindBlocker(entry.mode, entry.origin, outcome.pinned, *index, start_ns);
     entry.blocked_by_pid = blocker.pid;

@@ -16,7 +16,9 @@ ApplicationCheckpoint::ApplicationCheckpoint(sqlite3* db, sqlite3_stmt* stmt, Ch
 void ApplicationCheckpoint::Add(const std::string& schema,
                                 const std::shared_ptr<Database>& database) {
   const auto before = ReadWalIndex(WalFile::Ask(db_, schema.c_str()));
-  if (before) targets_.push_back({schema, database, *before});
+  // The PRAGMA itself has not begun to read.
+  const bool was_read = sqlite3_txn_state(db_, schema.c_str()) != SQLITE_TXN_NONE;
+  if (before) targets_.push_back({schema, database, *before, was_read});
 }
 
 CheckpointOutcome ApplicationCheckpoint::Outcome(const Target& target, const WalIndex& after,
@@ -67,6 +69,10 @@ void ApplicationCheckpoint::EndWithError() {
     outcome.result = CheckpointResult::kFailed;
     outcome.message = in_transaction_ ? "the PRAGMA failed: SQLite refuses it within a transaction"
                                       : "the PRAGMA failed";
+    if (!in_transaction_ && target.was_read) {
+      outcome.message = "the PRAGMA failed: a statement of this connection had not ended";
+      outcome.busy = true;
+    }
     // This is noticed at the next statement, so the duration is not known.
     target.database->RecordOfApplication(mode_, std::move(outcome), target.before, start_ns_,
                                          start_ns_);

@@ -34,6 +34,7 @@ class ApplicationCheckpoint {
     std::string schema;
     std::shared_ptr<Database> database;
     WalIndex before;
+    bool was_read;  // by another statement of the connection, when the PRAGMA began
   };
   // What the PRAGMA did to this database, as the wal-index shows.
   CheckpointOutcome Outcome(const Target& target, const WalIndex& after, bool busy) const;

@@ -555,6 +555,19 @@ def test_bug_a_failed_pragma_was_recorded_with_the_time_until_the_next_statement
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_bug_a_forgotten_cursor_of_the_connection_of_a_pragma_was_not_named(fast, mode):
+    """SQLite refuses the PRAGMA as locked; the line in wal_checkpoints had no process and no reason."""
+    fast.executemany("INSERT INTO t(payload) VALUES (?)", [(n,) for n in range(3)])
+    cursor = fast.execute("SELECT id FROM t")
+    cursor.fetchone()
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        fast.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+    cursor.close()
+    assert fast.execute("SELECT origin, result, blocked_by_pid, error FROM wal_checkpoints LIMIT 1").fetchall() == \
+        [("application", "failed", os.getpid(), "the PRAGMA failed: a statement of this connection had not ended")]
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_bug_a_forgotten_cursor_of_the_calling_process_was_not_named(fast, wal_path, mode):
     """A statement outside of a transaction was taken for the one that makes the call."""
     fast.executemany("INSERT INTO t(payload) VALUES (?)", [(n,) for n in range(3)])
