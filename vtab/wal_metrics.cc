@@ -74,7 +74,8 @@ void CountReaders(TableSource& source, const std::vector<MarksBefore>& before, R
   Connection* host = source.host();
   if (host && known == before.end() && !asker.is_explicit &&
       asker.state == TransactionState::kRead) {
-    const auto mark = NewestHeldMark(marks->held, *row.index);
+    const auto mark = NewestHeldMark(
+        MayBeHeldBy(ThisProcess().pid, marks->held, marks->pids, marks->knows_pids), *row.index);
     const auto own = static_cast<std::size_t>(mark.value_or(0));
     if (mark && !marks->held_by_others[own] && !SharesNewestMark(*host, row.schema)) {
       marks->held[own] = false;

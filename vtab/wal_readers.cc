@@ -71,7 +71,8 @@ void ReadDatabase(TableSource& source, const Schema& schema, const std::vector<M
   seen.asking_reads =
       known != before.end() ? known->asker_reads : transaction.state != TransactionState::kNone;
   if (seen.asking_reads && !transaction.is_explicit) {
-    seen.asking_mark = NewestHeldMark(seen.held, *index);
+    seen.asking_mark =
+        NewestHeldMark(MayBeHeldBy(seen.own_pid, seen.held, seen.pids, seen.knows_pids), *index);
     seen.asking_mark_since_ns =
         control->region().header().last_commit_ns.load(std::memory_order_relaxed);
   }

@@ -286,6 +286,26 @@ def test_the_asking_connection_is_not_counted(shell, fast_path):
     shell.execute("COMMIT")
 
 
+def test_bug_the_asker_was_listed_where_another_process_had_come_to_a_newer_mark(shell, fast_path, worker):
+    """The newest mark of all processes was taken for that of the asker, beside a busy writer in every second look."""
+    shell.execute("INSERT INTO t(payload) VALUES (1)")
+    writer = worker(fast_path)
+
+    def pause():
+        writer.run("""
+            db.execute("INSERT INTO t(payload) VALUES (2)")
+            db.execute("BEGIN")
+            db.execute("SELECT count(*) FROM t").fetchall()
+        """)
+        return 1
+
+    shell.create_function("pause", 0, pause)
+    one_row = "(SELECT id FROM t WHERE pause() LIMIT 1)"
+    assert shell.execute(f"SELECT pid FROM {one_row} CROSS JOIN wal_readers").fetchall() == [(writer.pid,)]
+    writer.run("db.execute('COMMIT')")
+    assert shell.execute(f"SELECT active_readers FROM {one_row} CROSS JOIN wal_metrics").fetchall() == [(1,)]
+
+
 def test_a_reader_of_the_asker_s_own_process_is_the_only_one(shell, fast_path, worker):
     other = connect(fast_path)
     shell.execute("INSERT INTO t(payload) VALUES (1)")

@@ -200,6 +200,14 @@ TEST(ReaderAttribution, WithoutALockTableAllThatReadAreCandidates) {
   EXPECT_FALSE(AttributeReaders(seen, {})[0].verdict);
 }
 
+TEST(ReaderAttribution, AProcessMayHoldTheMarksThatTheSystemNamesItFor) {
+  const std::array<bool, kReadMarks> held = {true, true, false, true};
+  const std::array<std::vector<std::int64_t>, kReadMarks> pids = {{{7}, {7, 8}, {8}, {0}, {}}};
+  EXPECT_EQ(MayBeHeldBy(8, held, pids, /*knows_pids=*/true),
+            (std::array<bool, kReadMarks>{false, true}));
+  EXPECT_EQ(MayBeHeldBy(8, held, pids, /*knows_pids=*/false), held);
+}
+
 TEST(ReaderAttribution, AStatementThatBeganJustNowHoldsTheNewestHeldMark) {
   WalIndex index;
   index.read_marks = {0, 100, 60, 100, 900};

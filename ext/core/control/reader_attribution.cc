@@ -156,6 +156,18 @@ const char* VerdictName(ReaderVerdict verdict) {
   return kNames[static_cast<std::size_t>(verdict)];
 }
 
+std::array<bool, kReadMarks> MayBeHeldBy(
+    std::int64_t pid, const std::array<bool, kReadMarks>& held,
+    const std::array<std::vector<std::int64_t>, kReadMarks>& pids, bool knows_pids) {
+  if (!knows_pids) return held;
+  std::array<bool, kReadMarks> may_be{};
+  for (std::size_t mark = 0; mark < held.size(); ++mark) {
+    may_be[mark] =
+        held[mark] && std::find(pids[mark].begin(), pids[mark].end(), pid) != pids[mark].end();
+  }
+  return may_be;
+}
+
 std::optional<int> NewestHeldMark(const std::array<bool, kReadMarks>& held, const WalIndex& index) {
   std::optional<int> newest;
   const auto value = [&](int mark) { return index.read_marks[static_cast<std::size_t>(mark)]; };

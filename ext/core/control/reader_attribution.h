@@ -26,9 +26,15 @@ enum class ReaderVerdict : std::uint8_t {
 };
 const char* VerdictName(ReaderVerdict verdict);
 
-// The mark of a reader that began a moment ago: the newest of those that are held, or 0 where the
-// log had been copied whole. nullopt: none is held. A statement outside of a transaction that asks
-// for readers is such a reader itself.
+// Of the marks that are held, those that the process of this pid may hold. `knows_pids`: `pids` has
+// the holders of each mark.
+std::array<bool, kReadMarks> MayBeHeldBy(
+    std::int64_t pid, const std::array<bool, kReadMarks>& held,
+    const std::array<std::vector<std::int64_t>, kReadMarks>& pids, bool knows_pids);
+
+// The mark of a reader that began a moment ago: the newest of those that its process may hold, or 0
+// where the log had been copied whole. nullopt: none is held. A statement outside of a transaction
+// that asks for readers is such a reader itself. Another process may have come to a newer mark.
 std::optional<int> NewestHeldMark(const std::array<bool, kReadMarks>& held, const WalIndex& index);
 
 // What readers of a mark block: 'checkpoint', 'reset' or nullptr.
