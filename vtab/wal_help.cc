@@ -13,6 +13,7 @@ struct Row {
   const char* member;
   const char* type;
   const char* about;
+  const SettingSpec* setting = nullptr;
 };
 
 Value Text(const char* text) { return text ? Value(text) : Value(); }
@@ -35,7 +36,7 @@ Result<std::vector<Row>> Read(TableSource&) {
     }
   }
   for (const SettingSpec& spec : SettingSpecs()) {
-    rows.push_back({"setting", spec.name, nullptr, TypeOf(spec), spec.description});
+    rows.push_back({"setting", spec.name, nullptr, TypeOf(spec), spec.description, &spec});
   }
   return rows;
 }
@@ -54,6 +55,8 @@ const Table& WalHelpTable() {
           {"member", kText, "name of the column; for a function its call with the arguments; NULL for a table or a setting", [](const Row& r) -> Value { return Text(r.member); }},
           {"type", kText, "type of the column or setting: INTEGER, REAL or TEXT; NULL for a function or a table", [](const Row& r) -> Value { return Text(r.type); }},
           {"about", kText, "what it does, or what it says", [](const Row& r) -> Value { return Text(r.about); }},
+          {"default_value", kInteger, "value of the setting where none was set, of the type in column type; NULL if the row is about no setting", [](const Row& r) -> Value { return r.setting ? ShownSetting(*r.setting, r.setting->default_value) : Value(); }},
+          {"allowed", kText, "values that wal_set() takes for the setting; NULL if the row is about no setting", [](const Row& r) -> Value { return r.setting ? Value(AllowedValues(*r.setting)) : Value(); }},
       });
   // clang-format on
   return kTable;

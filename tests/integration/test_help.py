@@ -23,7 +23,8 @@ def added(db):
 
 def test_columns_and_kinds(db):
     assert [(row[1], row[2]) for row in db.execute("PRAGMA table_info(wal_help)")] == [
-        (name, "TEXT") for name in ("kind", "name", "member", "type", "about")]
+        (name, "INTEGER" if name == "default_value" else "TEXT")
+        for name in ("kind", "name", "member", "type", "about", "default_value", "allowed")]
     assert {kind for (kind,) in db.execute("SELECT kind FROM wal_help")} == {
         "function", "table", "column", "hidden column", "setting"}
 
@@ -42,7 +43,7 @@ def test_tables_are_those_that_a_load_adds(db, added):
     assert [name for (name,) in db.execute("SELECT name FROM wal_help WHERE kind = 'table' ORDER BY name")] == added
     assert db.execute("SELECT * FROM wal_help WHERE kind = 'table' AND name = 'wal_config'").fetchall() == [
         ("table", "wal_config", None, None, 
-         "The settings of each database, which wal_set() changes, and what the engine has learned.")]
+         "The settings of each database, which wal_set() changes, and what the engine has learned.", None, None)]
 
 
 def test_columns_are_those_of_the_tables(db, added):
@@ -54,12 +55,18 @@ def test_columns_are_those_of_the_tables(db, added):
 
 
 def test_settings_are_those_of_wal_config(db):
-    rows = db.execute("SELECT name, type, member, about FROM wal_help WHERE kind = 'setting'").fetchall()
-    config = db.execute("""SELECT name, upper(typeof(default_value)), description FROM wal_config
+    rows = db.execute("SELECT name, type, default_value, member, about, allowed FROM wal_help WHERE kind = 'setting'").fetchall()
+    config = db.execute("""SELECT name, upper(typeof(default_value)), default_value, description FROM wal_config
                            WHERE name NOT LIKE 'learned.%'""").fetchall()
-    assert [(name, kind) for name, kind, _, _ in rows] == [(name, kind) for name, kind, _ in config]
-    for (_, _, member, about), (_, _, description) in zip(rows, config):
-        assert member is None and description.startswith(about + " Allowed: ")
+    assert [row[:3] for row in rows] == [row[:3] for row in config]
+    for (*_, member, about, allowed), (*_, description) in zip(rows, config):
+        assert member is None and description == f"{about} Allowed: {allowed}."
+
+
+def test_default_and_range_are_those_of_settings_alone(db):
+    assert one(db, "SELECT count(*) FROM wal_help WHERE kind <> 'setting' AND (default_value IS NOT NULL OR allowed IS NOT NULL)") == 0
+    assert db.execute("SELECT default_value, allowed FROM wal_help WHERE name = 'checkpoint_frames' AND kind = 'setting'").fetchall() == \
+        [(1000, "an integer from 1 to 100000000")]
 
 
 def test_each_is_there_once_and_has_a_sentence(db):

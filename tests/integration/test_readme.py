@@ -48,6 +48,14 @@ def test_settings_of_the_reference_are_those_of_wal_config(db):
         "SELECT name, CAST(default_value AS TEXT), unit FROM wal_config WHERE name NOT LIKE 'learned.%'").fetchall()
 
 
+def test_fields_of_a_rule_have_the_defaults_of_the_page(db):
+    said = dict(re.findall(r"^  \| `(\w+)` \| ([\w]+) \|", SQL_README, re.MULTILINE))
+    db.execute("""SELECT wal_strategy_define('x', '[{"rule":"r","condition":"1"}]')""")
+    cursor = db.execute("SELECT priority, mode, runs, CAST(stall_budget_ms AS INTEGER) AS stall_budget_ms "
+                        "FROM wal_strategies WHERE strategy = 'x'")
+    assert [(column[0], str(value)) for column, value in zip(cursor.description, cursor.fetchone())] == list(said.items())
+
+
 def test_facts_of_a_condition_are_named(db):
     with pytest.raises(sqlite3.OperationalError) as error:
         db.execute("""SELECT wal_strategy_define('x', '[{"rule":"r","priority":1,"condition":"nope"}]')""")
