@@ -33,6 +33,10 @@ std::string FactsQuery() {
   return sql;
 }
 
+std::string ConditionText(const Rule& rule) {
+  return "rule '" + rule.name + "': condition " + ShownText(rule.condition) + ": ";
+}
+
 struct Authorizer {
   int selects = 0;
   std::string refused;
@@ -105,8 +109,8 @@ class ConditionsCompiler {
       // At the end of a query, SQLite's message does not name our text after the condition.
       const auto at_end = Prepare("SELECT 1" + From() + " WHERE (" + rule.condition + "\n)", 1);
       const Error& error = at_end.ok() ? alone.error() : at_end.error();
-      return Error{"rule '" + rule.name + "': condition " + ShownText(rule.condition) + ": " +
-                   error.message + "; a condition is an expression over " + AllowedNames()};
+      return Error{ConditionText(rule) + error.message + "; a condition is an expression over " +
+                   AllowedNames()};
     }
     return Ok{};
   }
@@ -124,7 +128,7 @@ class ConditionsCompiler {
     sqlite3_set_authorizer(db_, nullptr, nullptr);
     OwnedStmt owned(stmt);
     if (!authorizer_.refused.empty()) return Error{authorizer_.refused};
-    if (rc != SQLITE_OK) return Error{sqlite3_errmsg(db_)};
+    if (rc != SQLITE_OK) return EngineError(db_);
     if (!stmt || *tail != '\0' || static_cast<std::size_t>(sqlite3_column_count(stmt)) != count) {
       return Error{"it is not one expression"};
     }
@@ -168,6 +172,7 @@ Result<RuleSet> RuleSet::Compile(std::shared_ptr<const RuleList> list,
   ConditionsCompiler compiler(set.db_.get());
   auto stmt = compiler.Compile(rules);
   if (!stmt.ok()) {
+    if (stmt.error().code == ErrorCode::kNoMemory) return stmt.error();
     const Status checked = compiler.Check(rules);
     return checked.ok() ? stmt.error() : checked.error();
   }
@@ -242,12 +247,20 @@ std::optional<std::size_t> RuleSet::ChooseRule(const Facts& facts) {
 
 std::optional<std::size_t> RuleSet::ChooseRuleAmong(
     const Facts& facts, const std::function<bool(const Rule&)>& may_run) {
+  failure_.reset();
   std::optional<std::size_t> chosen;
   bool failed = false;
   std::size_t rule = 0;
   for (const OwnedStmt& stmt : statements_) {
     BindFacts(stmt.get(), facts);
-    failed |= sqlite3_step(stmt.get()) != SQLITE_ROW;
+    if (sqlite3_step(stmt.get()) != SQLITE_ROW) {
+      failed = true;
+      if (!failure_) {
+        failure_ = EngineError(db_.get());
+        failure_->message =
+            ConditionText(rules()[rule]) + failure_->message + "; it does not hold then";
+      }
+    }
     const int columns = sqlite3_column_count(stmt.get());
     for (int i = 0; i < columns && rule < rules().size(); ++i, ++rule) {
       const bool holds = sqlite3_column_double(stmt.get(), i) != 0;
@@ -258,7 +271,10 @@ std::optional<std::size_t> RuleSet::ChooseRuleAmong(
   if (!failed || statements_.size() == rules().size()) return chosen;
   // A condition failed, for example with an overflow. The others still count.
   SplitStatement();
-  return statements_.size() == rules().size() ? ChooseRuleAmong(facts, may_run) : std::nullopt;
+  if (statements_.size() == rules().size()) return ChooseRuleAmong(facts, may_run);
+  // Each condition alone has compiled before, so memory has ended.
+  failure_ = Error{"no rule was asked: out of memory", ErrorCode::kNoMemory};
+  return std::nullopt;
 }
 
 }  // namespace walmanager

@@ -56,6 +56,8 @@ class RuleSet {
   // The same among the rules for which `may_run` says true.
   std::optional<std::size_t> ChooseRuleAmong(const Facts& facts,
                                              const std::function<bool(const Rule&)>& may_run);
+  // Which condition failed first in the last choice, and why; nullopt where none did.
+  const std::optional<Error>& failure() const { return failure_; }
 
  private:
   void BindSettings();
@@ -68,6 +70,7 @@ class RuleSet {
   SettingValues settings_;
   // One with a column for each rule; after one failed, a statement for each.
   std::vector<OwnedStmt> statements_;
+  std::optional<Error> failure_;
 };
 
 }  // namespace walmanager

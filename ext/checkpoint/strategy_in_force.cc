@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ext/core/base/value.h"
+#include "ext/core/control/alerts.h"
 #include "ext/system/clock.h"
 
 namespace walmanager {
@@ -11,7 +12,7 @@ namespace walmanager {
 Result<bool> StrategyInForce::Follow(std::int64_t most_wal_bytes) {
   const auto current = control_.Get();
   const std::uint64_t control_generation = control_.generation();
-  if (list_ && control_generation_ == control_generation &&
+  if (list_ && !lacks_memory_ && control_generation_ == control_generation &&
       stored_.generation == current->region().settings_generation() &&
       values_[Setting::kWalLimitBytes] == std::min(stored_wal_limit_, most_wal_bytes)) {
     return false;
@@ -23,18 +24,18 @@ Result<bool> StrategyInForce::Follow(std::int64_t most_wal_bytes) {
   values.Lower(Setting::kWalLimitBytes, most_wal_bytes);
   if (!sets_) sets_ = RuleSets::OfThisProcess();
   auto set = sets_->Borrow(stored->RulesOf(stored->strategy), values);
+  lacks_memory_ = !set.ok() && set.error().code == ErrorCode::kNoMemory;
   std::string error;
   if (!set.ok()) {
-    // The strategy was checked when it was defined, so another program has written these bytes. The
-    // log must not grow because of that.
+    // Memory has ended. Or another program has written these bytes, since the strategy was checked
+    // when it was defined. The log must not grow because of that.
     error = "strategy " + ShownText(stored->strategy) + ": " + set.error().message;
+    SetError(error);
     set = sets_->Borrow(stored->RulesOf(kDefaultStrategy), values);
     if (!set.ok()) return set.error();
   }
-  {
-    const MutexLock lock(error_mutex_);
-    error_ = error;
-  }
+  SetError(error);
+  has_failed_ = false;
   list_ = set.value()->list();
   sets_->GiveBack(std::move(set.value()));
   values_ = values;
@@ -52,10 +53,34 @@ void StrategyInForce::TakeUncompiled(StoredSettings stored, const SettingValues&
 std::optional<std::size_t> StrategyInForce::ChooseRuleAmong(
     const Facts& facts, const std::function<bool(const Rule&)>& may_run) {
   auto set = sets_->Borrow(list_, values_);
-  if (!set.ok()) return std::nullopt;
+  if (!set.ok()) {
+    lacks_memory_ = true;
+    SetError("strategy " + ShownText(name()) + ": no rule was asked: " + set.error().message);
+    return std::nullopt;
+  }
   const auto chosen = set.value()->ChooseRuleAmong(facts, may_run);
+  if (const auto& failure = set.value()->failure()) [[unlikely]]
+    ReportFailure(*failure);
   sets_->GiveBack(std::move(set.value()));
   return chosen;
+}
+
+void StrategyInForce::SetError(const std::string& error) {
+  const MutexLock lock(error_mutex_);
+  error_ = error;
+}
+
+void StrategyInForce::ReportFailure(const Error& failure) {
+  if (has_failed_) return;
+  const std::string error = "strategy " + ShownText(name()) + ": " + failure.message;
+  SetError(error);
+  if (failure.code == ErrorCode::kNoMemory) {
+    lacks_memory_ = true;
+    return;
+  }
+  has_failed_ = true;
+  // So that other processes see it, too.
+  Alerts(control_.Get()->space()).RecordChange("strategy", error, UnixMs());
 }
 
 void StrategyInForce::CountFired(const Rule& rule) const {

@@ -49,19 +49,24 @@ class StrategyInForce {
   std::optional<std::size_t> ChooseRule(const Facts& facts) {
     return ChooseRuleAmong(facts, [](const Rule&) { return true; });
   }
-  // No rule holds, too, where memory ends.
+  // No rule holds, too, where memory ends: error() says so, and the next Follow() tries again.
   std::optional<std::size_t> ChooseRuleAmong(const Facts& facts,
                                              const std::function<bool(const Rule&)>& may_run);
   // Counts for wal_strategies that this rule called for a checkpoint.
   void CountFired(const Rule& rule) const;
 
-  // Empty where the selected strategy is in force, else why the default one is. Any thread.
+  // Why the default strategy is in force in place of the selected one, or which rule's condition
+  // failed since Follow() compiled the rules. Empty where neither is so. Any thread.
   std::string error() const {
     const MutexLock lock(error_mutex_);
     return error_;
   }
 
  private:
+  void SetError(const std::string& error);
+  // A condition failed: it does not hold.
+  void ReportFailure(const Error& failure);
+
   const ControlInUse& control_;
   std::shared_ptr<RuleSets> sets_;  // of the process; nullptr before Follow()
   std::shared_ptr<const RuleList> list_;
@@ -69,6 +74,8 @@ class StrategyInForce {
   SettingValues values_;
   std::uint64_t control_generation_ = 0;  // of the control file that has stored_
   std::int64_t stored_wal_limit_ = 0;     // before most_wal_bytes lowered it
+  bool lacks_memory_ = false;             // to compile the selected rules
+  bool has_failed_ = false;               // a condition did, since the rules were compiled
   mutable Mutex error_mutex_;             // held for a copy
   std::string error_ GUARDED_BY(error_mutex_);
 };

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "ext/core/control/alerts.h"
 #include "tests/engine/wal_database.h"
 
 namespace walmanager {
@@ -74,6 +75,71 @@ TEST_F(StrategyInForceTest, TheDefaultRulesAreInForceWhereTheSelectedOnesDoNotCo
   EXPECT_EQ(strategy_.error(), "");
   ASSERT_EQ(strategy_.rules().size(), 1u);
   EXPECT_EQ(strategy_.rules()[0].name, "only");
+}
+
+TEST_F(StrategyInForceTest, SaysWhichConditionFailsUntilTheRulesChange) {
+  SelectRule(region(), "abs(-9223372036854775807 - (wal_frames > 5)) > 0");
+  EXPECT_TRUE(Follow());
+  Facts facts;
+  facts.wal_frames = 5;
+  EXPECT_EQ(strategy_.ChooseRule(facts), 0u);
+  EXPECT_EQ(strategy_.error(), "");
+  facts.wal_frames = 6;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(strategy_.ChooseRule(facts), std::nullopt);
+  const std::string error =
+      "strategy 'mine': rule 'only': condition 'abs(-9223372036854775807 - (wal_frames > 5)) > 0': "
+      "integer overflow; it does not hold then";
+  EXPECT_EQ(strategy_.error(), error);
+  // Once, for all processes.
+  const auto alerts = Alerts(control_->Get()->space()).Read();
+  ASSERT_EQ(alerts.size(), 1u);
+  EXPECT_EQ(alerts[0].check, "strategy");
+  EXPECT_EQ(alerts[0].detail, error);
+  SelectRule(region(), "wal_frames > 5");
+  EXPECT_TRUE(Follow());
+  EXPECT_EQ(strategy_.error(), "");
+}
+
+// Memory of SQLite that has ended.
+class NoMemory {
+ public:
+  NoMemory() { sqlite3_hard_heap_limit64(1); }
+  ~NoMemory() { sqlite3_hard_heap_limit64(0); }
+};
+
+TEST_F(StrategyInForceTest, TheDefaultRulesAreInForceUntilThereIsMemoryToCompileTheSelectedOnes) {
+  EXPECT_TRUE(Follow());
+  SelectRule(region(), "wal_frames > 2");
+  {
+    const NoMemory none;
+    EXPECT_TRUE(Follow());
+    EXPECT_EQ(strategy_.error(), "strategy 'mine': out of memory");
+    ASSERT_EQ(strategy_.rules().size(), 3u);
+    EXPECT_EQ(strategy_.rules()[0].strategy, "conversation_workload");
+  }
+  EXPECT_TRUE(Follow());
+  EXPECT_EQ(strategy_.error(), "");
+  EXPECT_EQ(strategy_.rules().size(), 1u);
+  EXPECT_FALSE(Follow());
+}
+
+TEST_F(StrategyInForceTest, SaysThatNoRuleWasAskedWhereMemoryEnds) {
+  SelectRule(region(), "wal_frames > 2");
+  EXPECT_TRUE(Follow());
+  Facts facts;
+  facts.wal_frames = 3;
+  {
+    // Another database of the process evaluates the only set.
+    const auto borrowed = RuleSets::OfThisProcess()->Borrow(
+        std::vector<Rule>(strategy_.rules().begin(), strategy_.rules().end()), strategy_.values());
+    ASSERT_TRUE(borrowed.ok());
+    const NoMemory none;
+    EXPECT_EQ(strategy_.ChooseRule(facts), std::nullopt);
+  }
+  EXPECT_EQ(strategy_.error(), "strategy 'mine': no rule was asked: out of memory");
+  EXPECT_TRUE(Follow());
+  EXPECT_EQ(strategy_.error(), "");
+  EXPECT_EQ(strategy_.ChooseRule(facts), 0u);
 }
 
 TEST_F(StrategyInForceTest, CompilesAnewForAnotherControlFileOfTheSameGeneration) {

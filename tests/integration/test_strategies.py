@@ -427,6 +427,23 @@ def test_of_conditions_that_fail_when_they_are_evaluated_the_others_still_count(
     assert fired(fast)["real"] >= 1
 
 
+def test_bug_a_condition_that_failed_was_silent(fast, wal_path):
+    use(fast, rule("abs(-9223372036854775807 - (pending_frames > 0)) > 0", "fails", 1), rule("pending_frames >= 100", "real", 2))
+    assert metrics(fast)["strategy_error"] is None
+    frames(fast, 200)
+    said = "strategy 'mine': rule 'fails': condition 'abs(-9223372036854775807 - (pending_frames > 0)) > 0': " \
+           "integer overflow; it does not hold then"
+    assert metrics(fast)["strategy_error"] == said
+    assert fast.execute("SELECT status, detail FROM system_health WHERE check_name = 'strategy'").fetchall() == [("warning", said)]
+    # Another process sees it among the changes.
+    assert python("from conftest import *\nimport sys\n"
+                  "print(one(connect(sys.argv[1]), \"SELECT detail FROM wal_alerts WHERE check_name = 'strategy' LIMIT 1\"))",
+                  wal_path).strip() == said
+    use(fast, rule("pending_frames >= 100", "real", 2))
+    frames(fast, 1)
+    assert metrics(fast)["strategy_error"] is None
+
+
 def test_comments_that_reach_from_one_condition_to_the_next_are_refused(db):
     assert refused(db, rule("1) /*", "a", 1), rule("*/, (1", "b", 2)) \
         .startswith("wal_strategy_define: rule 'a': condition '1) /*': ")
