@@ -153,6 +153,14 @@ void ControlFile::Close(ControlFile* file) {
   delete file;
 }
 
+void ControlFile::CloseLocked(Registry& registry) {
+  if (heir_) return;  // its counts are to be moved first
+  registry.control_files.erase(key_);
+  memory_.reset();
+  if (HasItsDescriptor()) close(fd_);
+  fd_ = -1;
+}
+
 ControlFile::ControlFile(std::string path, const FileId& database)
     : path_(std::move(path)), database_(database), region_(nullptr), owned_(layout::kConnections) {}
 

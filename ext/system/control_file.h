@@ -82,6 +82,8 @@ class ControlFile {
   // Takes it up again, for this database as it is now. False where the file is not as it was, or
   // another process changes it just now: then it can only be closed.
   bool Resume(const FileId& id, const struct stat& database);
+  // Closes it before its last reference goes, where the caller has the registry's control_mutex.
+  void CloseLocked(Registry& registry) REQUIRES(registry.control_mutex);
   // Whether the mapped file is still the one at its path. A stat; true for private memory.
   bool StillThere() const;
 

@@ -74,11 +74,17 @@ bool KeptControls::TakeBack(std::shared_ptr<ControlFile>& file, const FileId& id
   return false;
 }
 
-void KeptControls::LetGoOfAll() {
+void KeptControls::LetGoOfAll(Registry& registry) {
   std::array<Kept, kMost> kept;
+  // A thread that has this mutex may wait for a file system.
+  if (!registry.control_mutex.try_lock()) return;
+  const MutexLock opening(registry.control_mutex, std::adopt_lock);
   if (!mutex_.try_lock()) return;
   const MutexLock lock(mutex_, std::adopt_lock);
   kept.swap(kept_);
+  for (const Kept& each : kept) {
+    if (each.file && each.file.use_count() == 1) each.file->CloseLocked(registry);
+  }
   task_.Cancel();
   is_timed_ = false;
 }
@@ -97,7 +103,7 @@ std::uint64_t KeptControls::Work() {
     }
   }
   is_timed_ = next != Scheduler::kNever;
-  return next;
+  return is_timed_ ? next : Scheduler::kDone;
 }
 
 }  // namespace walmanager

@@ -41,8 +41,9 @@ class KeptControls {
   // `file`, where there is one, is to be used for this database, which has this status. False where
   // it was kept and cannot be used any more; then the caller has let go of it.
   bool TakeBack(std::shared_ptr<ControlFile>& file, const FileId& id, const struct stat& database);
-  // Of all, and of the timer, before a fork. Where another thread is at it they stay.
-  void LetGoOfAll();
+  // Of all, and of the timer, before a fork. Waits for no other thread: where one is at it they
+  // stay.
+  void LetGoOfAll(Registry& registry);
 
  private:
   static constexpr std::size_t kMost = 32, kMostClosed = 64;
@@ -56,7 +57,8 @@ class KeptControls {
     std::uint64_t at_ns = 0;              // 0: an empty place
   };
 
-  // Lets go of those whose time is over. Returns the next time, as a task does.
+  // Lets go of those whose time is over. Returns the next time, as a task does; once none is left,
+  // the threads may end.
   std::uint64_t Work();
 
   // Held for a look at the lists, and while the task is woken. Files are closed without it.

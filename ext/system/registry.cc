@@ -29,12 +29,8 @@ constexpr std::chrono::milliseconds kLongestWaitForHosts{500};
 void BeforeFork() NO_THREAD_SAFETY_ANALYSIS {
   Registry* registry = Registry::current.load(std::memory_order_acquire);
   if (!registry) return;
-  // The child has no use for these, and the host may want to fork without threads. A thread that
-  // has the mutex may wait for a file system: then they stay.
-  if (registry->control_mutex.try_lock()) {
-    registry->control_mutex.unlock();
-    registry->kept_controls.LetGoOfAll();
-  }
+  // The child has no use for these, and the host may want to fork without threads.
+  registry->kept_controls.LetGoOfAll(*registry);
   registry->scheduler.EndIdleThreads();
   const std::thread::id self = std::this_thread::get_id();
   ++registry->forks_waiting;

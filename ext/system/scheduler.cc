@@ -100,6 +100,11 @@ bool Scheduler::StartThread(Pool& pool) {
   return false;
 }
 
+void Scheduler::Uncount(Task& task) {
+  if (!std::exchange(task.counted_, false) || --tasks_ != 0) return;
+  for (Pool* pool : {&looking_, &copying_}) pool->changed.notify_all();
+}
+
 void Scheduler::Run(Thread& self) {
   self.priority.Begin();
   Pool& pool = *self.pool;
@@ -120,6 +125,7 @@ void Scheduler::Run(Thread& self) {
 }
 
 bool Scheduler::Wait(Thread& self, std::uint64_t now_ns, std::uint64_t idle_since_ns) {
+  if (tasks_ == 0) return false;
   Pool& pool = *self.pool;
   constexpr std::uint64_t kLongestWaitNs = 3'600'000'000'000;  // so that each time can be expressed
   const bool is_needed = !pool.queue.empty() && pool.waiting == 0;  // to keep the time
@@ -161,7 +167,11 @@ void Scheduler::RunTask(Thread& self, Task& task) {
   }
   self.priority.Set(/*low=*/true);
   const std::uint64_t due_ns = std::min(next_ns, task.again_ns_);
-  if (due_ns != kNever) Insert(task, due_ns);
+  if (due_ns < kDone) {
+    Insert(task, due_ns);
+  } else if (due_ns == kDone) {
+    Uncount(task);
+  }
 }
 
 void Scheduler::EndThreads() {
@@ -208,6 +218,7 @@ void Scheduler::Task::Hurry() {
 void Scheduler::Task::Cancel() {
   const MutexLock lock(scheduler_.mutex_);
   if (queued_) scheduler_.Remove(*this);
+  if (!thread_) scheduler_.Uncount(*this);
 }
 
 void Scheduler::Task::Stop() {

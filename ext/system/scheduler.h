@@ -36,6 +36,8 @@ class Scheduler {
  public:
   // Of the work: it wants to run again only when it is woken.
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
+  // The same, and no thread needs to stay for it: without another task they end.
+  static constexpr std::uint64_t kDone = kNever - 1;
   static constexpr std::uint64_t kIdleNs = 5'000'000'000;
 
   enum class Kind { kLooks, kCopies };
@@ -88,6 +90,8 @@ class Scheduler {
   // Whether a thread of the pool that waits looks at the queue by then, without being told.
   bool LooksBy(const Pool& pool, std::uint64_t due_ns) REQUIRES(mutex_);
   bool StartThread(Pool& pool) REQUIRES(mutex_);
+  // No thread needs to stay for the task before it is woken again.
+  void Uncount(Task& task) REQUIRES(mutex_);
   // In the thread.
   void Run(Thread& self) EXCLUDES(mutex_);
   void RunTask(Thread& self, Task& task) REQUIRES(mutex_);
@@ -101,7 +105,7 @@ class Scheduler {
   Condition task_ended_, threads_ended_;
   Pool looking_ GUARDED_BY(mutex_), copying_ GUARDED_BY(mutex_);
   std::array<Thread, kMostThreads> threads_;  // all but `priority`: with the mutex
-  int tasks_ GUARDED_BY(mutex_) = 0;          // that were woken and not stopped
+  int tasks_ GUARDED_BY(mutex_) = 0;          // that were woken, and neither stopped nor done
   bool ending_ GUARDED_BY(mutex_) = false;
 };
 
@@ -123,7 +127,7 @@ class Scheduler::Task {
   // A thread waits for the work: it runs before any other, with the priority of any thread, until
   // it returns. Does not wake it.
   void Hurry();
-  // The work does not run before it is woken again, unless it runs just now.
+  // The work does not run before it is woken again, unless it runs just now. Then it is done.
   void Cancel();
   // Returns when the work has ended; it does not run again. Not in the work itself.
   void Stop();

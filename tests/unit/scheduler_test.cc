@@ -418,6 +418,37 @@ TEST(Scheduler, ThreadsAreNotIdleWhileATaskIsToCome) {
   EXPECT_EQ(Threads(scheduler), 0);
 }
 
+TEST(Scheduler, ThreadsDoNotStayForATaskThatIsDone) {
+  Scheduler scheduler;
+  std::atomic<int> runs{0};
+  Task task(scheduler, Kind::kLooks, [&] {
+    ++runs;
+    return Scheduler::kDone;
+  });
+  for (int i = 1; i <= 3; ++i) {
+    EXPECT_TRUE(task.Wake());
+    EXPECT_TRUE(Soon([&] { return runs == i && Threads(scheduler) == 0; }));
+  }
+  // They stay for another task, and end with that.
+  {
+    Task other(scheduler, Kind::kLooks, [] { return kNever; });
+    EXPECT_TRUE(other.Wake());
+    EXPECT_TRUE(task.Wake());
+    EXPECT_TRUE(Soon([&] { return runs == 4; }));
+    EXPECT_GE(Threads(scheduler), 1);
+  }
+  EXPECT_EQ(Threads(scheduler), 0);
+}
+
+TEST(Scheduler, ThreadsDoNotStayForATaskThatIsCancelled) {
+  Scheduler scheduler;
+  Task task(scheduler, Kind::kLooks, [] { return kNever; });
+  EXPECT_TRUE(task.WakeAt(MonotonicNs() + 3'600'000 * kMs));
+  EXPECT_EQ(Threads(scheduler), 1);
+  task.Cancel();
+  EXPECT_TRUE(Soon([&] { return Threads(scheduler) == 0; }));
+}
+
 TEST(Scheduler, ACancelledTaskRunsWhenItIsWokenAgain) {
   Scheduler scheduler;
   std::atomic<int> runs{0};
