@@ -5,6 +5,7 @@
 
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/shared_words.h"
+#include "ext/engine/known_names.h"
 #include "ext/engine/own_vfs.h"
 #include "ext/engine/sqlite.h"
 #include "ext/system/clock.h"
@@ -43,11 +44,13 @@ void Upkeep::CapturePlans(ControlFile& current) {
   const auto version = QueryText(db, "PRAGMA schema_version");
   if (!version.ok() || !version.value()) return;
   const auto schema_version = static_cast<std::uint32_t>(std::stoll(*version.value()));
+  const KnownNames known(db);
   for (const PlanWish& wish : wishes) {
     const auto entry = statistics.Find(wish.id);
     if (!entry || statistics.PlanSchemaVersion(*entry) == schema_version) continue;
     // A statement that needs a temporary table, an attached database or a function of the host
     // cannot be prepared here.
+    if (!known.Cover(wish.sql)) continue;
     const auto plan = QueryPlan(db, wish.sql);
     if (plan.ok()) statistics.SetPlan(*entry, wish.id, plan.value(), schema_version);
   }

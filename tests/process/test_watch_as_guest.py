@@ -79,6 +79,40 @@ answer = lines
     assert [line for line in lines if not line.startswith("walmanager: ")] == []
 
 
+def test_bug_a_slow_use_of_what_only_the_program_has_was_an_error_in_its_log(fast_path):
+    """Plans were asked of a connection of walmanager, which lacks the program's functions, collations and TEMP tables."""
+    lines, plans = host(fast_path, f"""
+db = opened()
+db.createscalarfunction("own", lambda *x: 1)
+db.createcollation("own", lambda a, b: 0)
+db.execute("CREATE TABLE checked(a VARCHAR(10) CHECK (own(a)), b)")
+db.execute("CREATE VIEW seen AS SELECT own(payload) AS x FROM t")
+db.execute("CREATE TABLE plain(a, b)")
+db.execute("CREATE TRIGGER after_plain AFTER INSERT ON plain WHEN new.a = 7 BEGIN INSERT INTO checked VALUES (1, 2); END")
+db.execute("CREATE TABLE sorted(a COLLATE own, b)")
+db.execute("CREATE TEMP TABLE passing(x)")
+db.execute("ATTACH ':memory:' AS aside; CREATE TABLE aside.far(x)")
+db.execute("SELECT wal_set('slow_query_ms', 0)").fetchall()
+time.sleep(1.1)
+for _ in range(15):
+    commits(db, 1)
+    for sql in ("SELECT own(1)", "SELECT id FROM t ORDER BY payload COLLATE own", "SELECT * FROM passing", "SELECT * FROM aside.far",
+                "SELECT * FROM t, passing", "INSERT INTO checked VALUES (1, 2)", "SELECT x FROM seen", "INSERT INTO plain VALUES (7, 1)",
+                "SELECT a FROM sorted ORDER BY a", "WITH w(x) AS (SELECT max(id) FROM t) SELECT x FROM w, t WHERE id = 1",
+                "SELECT count(b) FROM plain WHERE CAST(a AS VARCHAR(3)) IN (SELECT value FROM json_each('[1]'))"):
+        db.execute(sql).fetchall()
+    time.sleep(0.1)
+# Only what the background thread could prepare: this connection would ask for the others itself.
+plans = []
+other = opened()
+for row in other.execute("SELECT query FROM query_performance WHERE plan IS NOT NULL").fetchall(): plans.append(row[0])
+db.close()
+answer = lines, plans
+""")
+    assert [line for line in lines if not line.startswith("walmanager: ")] == []
+    assert any(query.startswith("WITH w") for query in plans) and any(query.startswith("SELECT count(b)") for query in plans), plans
+
+
 def test_bug_a_fork_waited_ten_seconds_for_a_thread_that_waited_for_the_interpreter(fast_path):
     worst, in_others, told = host(fast_path, f"""
 db = opened()

@@ -20,13 +20,6 @@ std::string Unquoted(std::string_view text) {
   return name;
 }
 
-// Empty where it is no name.
-std::string NameOf(const Token& token) {
-  if (token.kind == TokenKind::kWord) return LowerName(token.text);
-  const bool is_string = token.kind == TokenKind::kLiteral && token.text.starts_with('\'');
-  return token.kind == TokenKind::kQuoted || is_string ? LowerName(Unquoted(token.text)) : "";
-}
-
 template <typename Visit>
 void ForEachToken(std::string_view sql, Visit visit) {
   SqlTokenizer tokens(sql);
@@ -37,6 +30,12 @@ void ForEachToken(std::string_view sql, Visit visit) {
 }  // namespace
 
 std::string LowerName(std::string_view name) { return AsciiLowered(name); }
+
+std::string NameOf(const Token& token) {
+  if (token.kind == TokenKind::kWord) return LowerName(token.text);
+  const bool is_string = token.kind == TokenKind::kLiteral && token.text.starts_with('\'');
+  return token.kind == TokenKind::kQuoted || is_string ? LowerName(Unquoted(token.text)) : "";
+}
 
 void AddNames(std::string_view sql, std::set<std::string>& names) {
   ForEachToken(sql, [&](const Token& token) {

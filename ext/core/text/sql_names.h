@@ -6,10 +6,16 @@
 #include <string>
 #include <string_view>
 
+#include "ext/core/text/sql_tokens.h"
+
 namespace walmanager {
 
 // In lower case (ASCII), as SQLite compares names.
 std::string LowerName(std::string_view name);
+
+// The name that the token is, in lower case and without its quotes; empty where it is none. A
+// string in single quotes may be one.
+std::string NameOf(const Token& token);
 
 // Adds every word and all that is in quotes, without them and in lower case.
 void AddNames(std::string_view sql, std::set<std::string>& names);
