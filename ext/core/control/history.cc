@@ -87,13 +87,14 @@ std::vector<Place> PlacesOf(ControlSpace& space, const HistoryState& state, std:
   std::vector<Place> places;
   space.Follow();
   const std::span<HistorySlot> slots = SlotsOf(space, ring);
-  const std::uint64_t last = state.last_ids[ring];
-  for (std::size_t i = 0; i < slots.size(); ++i) {
+  // The id says the slot. So a young history costs as little as it holds.
+  const std::uint64_t last = state.last_ids[ring], size = slots.size();
+  const std::uint64_t gone = std::max(state.forgotten_ids[ring], last - std::min(last, size));
+  for (std::uint64_t id = gone + 1; id != 0 && id <= last; ++id) {
+    const std::size_t i = id % size;
     if (!space.Has(kKinds[ring], i)) continue;
     // Acquire: pairs with the writer's release of the id.
-    const std::uint64_t id = slots[i].id.load(std::memory_order_acquire);
-    if (id == 0 || id <= state.forgotten_ids[ring] || id > last) continue;
-    if (last - id >= slots.size() || id % slots.size() != i) continue;
+    if (slots[i].id.load(std::memory_order_acquire) != id) continue;
     Place place = PlaceOf(id, Load(slots[i].record.head));
     // Keeps the copying above before the second look.
     std::atomic_thread_fence(std::memory_order_acquire);
@@ -101,8 +102,6 @@ std::vector<Place> PlacesOf(ControlSpace& space, const HistoryState& state, std:
     place.slot = &slots[i];
     places.push_back(place);
   }
-  std::sort(places.begin(), places.end(),
-            [](const Place& a, const Place& b) { return a.id < b.id; });
   return places;
 }
 
