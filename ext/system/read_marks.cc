@@ -19,23 +19,26 @@ namespace {
 // Every connection holds it shared as long as it has the log open (os_unix.c, UNIX_SHM_DMS).
 constexpr std::int64_t kShmOpenByte = 128;
 
-// Empty where the system has no such table.
-std::string ReadLockTable() { return ReadSystemText("/proc/locks"); }
+// nullopt where the system has no such table.
+std::optional<LockTable> ReadLockTable() {
+  const std::string text = ReadSystemText("/proc/locks");
+  return text.empty() ? std::nullopt : std::optional<LockTable>(text);
+}
 
 // nullopt where the system has no such table, or there is no such file.
 std::optional<std::vector<FileLock>> LocksOn(const std::string& path) {
   constexpr std::uint64_t kReuseNs = 100'000'000, kMostReuseNs = 5'000'000'000;
-  constexpr std::uint64_t kReusePerRead = 20;
+  constexpr std::uint64_t kReusePerRead = 100;
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return std::nullopt;
   const FileIdentity file{major(status.st_dev), minor(status.st_dev), status.st_ino};
   ReusedTables* const reused = TablesToReuse();
   if (!reused) {
-    const std::string table = ReadLockTable();
-    return table.empty() ? std::nullopt : std::optional(ParseLockTable(table, file));
+    const auto table = ReadLockTable();
+    return table ? std::optional(table->On(file)) : std::nullopt;
   }
   const std::uint64_t now = MonotonicNs();
-  if (reused->locks.empty() || now >= reused->locks_good_until_ns) {
+  if (!reused->locks || now >= reused->locks_good_until_ns) {
     reused->locks = ReadLockTable();
     const std::uint64_t done = MonotonicNs();
     // While the system reads out the table, no process of the machine gets or gives back a lock. So
@@ -43,8 +46,7 @@ std::optional<std::vector<FileLock>> LocksOn(const std::string& path) {
     reused->locks_good_until_ns =
         done + std::clamp(kReusePerRead * (done - now), kReuseNs, kMostReuseNs);
   }
-  const std::string& table = reused->locks;
-  return table.empty() ? std::nullopt : std::optional(ParseLockTable(table, file));
+  return reused->locks ? std::optional(reused->locks->On(file)) : std::nullopt;
 }
 
 }  // namespace

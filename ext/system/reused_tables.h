@@ -12,8 +12,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "ext/core/format/lock_table.h"
 
 namespace walmanager {
 
@@ -25,7 +28,7 @@ struct OpenFile {
 };
 
 struct ReusedTables {
-  std::string locks;  // /proc/locks
+  std::optional<LockTable> locks;  // /proc/locks; nullopt where the system has no such table
   std::uint64_t locks_good_until_ns = 0;
   std::vector<OpenFile> open_files;  // in the order of device and inode
   std::vector<std::size_t> by_name;  // indexes of these, in the order of their names

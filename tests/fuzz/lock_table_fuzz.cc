@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const walmanager::FileIdentity file{0xfe, 0, 7};
   std::size_t lines = 1;
   for (const char c : table) lines += c == '\n' ? 1 : 0;
-  const auto locks = walmanager::ParseLockTable(table, file);
+  const auto locks = walmanager::LockTable(table).On(file);
   if (locks.size() > lines) std::abort();
   // A lock is a line of at least "1: POSIX A READ 0 fe:0:7 0 0".
   if (locks.size() * 26 > size) std::abort();

@@ -15,7 +15,8 @@ constexpr FileIdentity kFile{0xfe, 0x00, 10953096};
 // "pid R|W first-last", one per lock.
 std::string Shown(std::string_view table, const FileIdentity& file = kFile) {
   std::string shown;
-  for (const FileLock& lock : ParseLockTable(table, file)) {
+  const LockTable locks(table);
+  for (const FileLock& lock : locks.On(file)) {
     shown += std::to_string(lock.pid) + (lock.exclusive ? " W " : " R ") +
              std::to_string(lock.first_byte) + "-" +
              (lock.last_byte == kToTheEnd ? "EOF" : std::to_string(lock.last_byte)) + "\n";

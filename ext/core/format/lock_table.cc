@@ -4,7 +4,7 @@
 #include <charconv>
 #include <limits>
 #include <optional>
-#include <string>
+#include <utility>
 
 namespace walmanager {
 namespace {
@@ -40,7 +40,7 @@ std::optional<FileIdentity> Identity(std::string_view word) {
 }
 
 // "1: POSIX  ADVISORY  READ 1234 fe:00:5678 123 123"; a waiter has "->" after the number.
-std::optional<FileLock> ParseLine(std::string_view line, const FileIdentity& file) {
+std::optional<std::pair<FileIdentity, FileLock>> ParseLine(std::string_view line) {
   NextWord(line);
   const std::string_view kind = NextWord(line);
   if (kind != "POSIX" && kind != "OFDLCK") return std::nullopt;
@@ -52,25 +52,27 @@ std::optional<FileLock> ParseLine(std::string_view line, const FileIdentity& fil
   const std::string_view last_word = NextWord(line);
   const auto last = last_word == "EOF" ? std::numeric_limits<std::int64_t>::max()
                                        : Number<std::int64_t>(last_word);
-  if (!pid || !identity || !first || !last || !(*identity == file)) return std::nullopt;
+  if (!pid || !identity || !first || !last) return std::nullopt;
   if (access != "READ" && access != "WRITE") return std::nullopt;
-  return FileLock{*pid < 0 ? 0 : *pid, access == "WRITE", *first, *last};
+  return std::pair(*identity, FileLock{*pid < 0 ? 0 : *pid, access == "WRITE", *first, *last});
 }
 
 }  // namespace
 
-std::vector<FileLock> ParseLockTable(std::string_view table, const FileIdentity& file) {
-  // A process with a thousand databases has thousands of lines: only those with the inode are
-  // taken apart.
-  const std::string inode = ":" + std::to_string(file.inode) + " ";
-  std::vector<FileLock> locks;
-  for (std::size_t at = 0; (at = table.find(inode, at)) != std::string_view::npos;) {
-    const std::size_t begin = table.rfind('\n', at) + 1;  // 0 where there is none before
-    const std::size_t end = std::min(table.find('\n', at), table.size());
-    if (const auto lock = ParseLine(table.substr(begin, end - begin), file)) locks.push_back(*lock);
-    at = end;
+LockTable::LockTable(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    if (const auto found = ParseLine(text.substr(0, end))) {
+      locks_[found->first].push_back(found->second);
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
   }
-  return locks;
+}
+
+const std::vector<FileLock>& LockTable::On(const FileIdentity& file) const {
+  static const auto& kNone = *new std::vector<FileLock>;
+  const auto found = locks_.find(file);
+  return found == locks_.end() ? kNone : found->second;
 }
 
 }  // namespace walmanager
