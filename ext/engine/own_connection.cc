@@ -8,17 +8,45 @@
 #include "ext/system/registry.h"
 
 namespace walmanager {
+namespace {
+
+// This thread is in the list as long as the object lives.
+class Opening {
+ public:
+  Opening() {
+    const MutexLock lock(registry_.opening_mutex);
+    self_ = {std::this_thread::get_id(), registry_.opening};
+    registry_.opening = &self_;
+  }
+  ~Opening() {
+    const MutexLock lock(registry_.opening_mutex);
+    OpeningThread** at = &registry_.opening;
+    while (*at != &self_) at = &(*at)->next;
+    *at = self_.next;
+  }
+  Opening(const Opening&) = delete;
+  Opening& operator=(const Opening&) = delete;
+
+ private:
+  Registry& registry_ = Registry::Get();
+  OpeningThread self_;
+};
+
+}  // namespace
+
 bool OpeningOwnConnection() {
-  return Registry::Get().opening_thread.load() == std::this_thread::get_id();
+  Registry& registry = Registry::Get();
+  const MutexLock lock(registry.opening_mutex);
+  for (const OpeningThread* at = registry.opening; at; at = at->next) {
+    if (at->thread == std::this_thread::get_id()) return true;
+  }
+  return false;
 }
 
 Result<OwnedDb> OpenOwnConnection(const std::string& path, int flags, const char* vfs) {
-  Registry& registry = Registry::Get();
-  const MutexLock lock(registry.opening_mutex);
-  registry.opening_thread = std::this_thread::get_id();
+  const Opening opening;
   sqlite3* db = nullptr;
   const int rc = sqlite3_open_v2(path.c_str(), &db, flags, vfs);
-  registry.opening_thread = std::thread::id();
   OwnedDb owned(db);
   if (rc != SQLITE_OK) return EngineError(db);
   return owned;

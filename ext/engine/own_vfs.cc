@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -270,14 +271,15 @@ void OwnFile::UseLargePieces() {
 }
 
 const char* OwnVfsFor(sqlite3_vfs* host) {
-  static std::array<OwnVfs*, kUnixFamily.size()> registered{};
+  static std::array<std::atomic<OwnVfs*>, kUnixFamily.size()> registered{};
   if (!host || !host->zName) return nullptr;
   for (std::size_t i = 0; i < kUnixFamily.size(); ++i) {
     if (std::strcmp(host->zName, kUnixFamily[i]) != 0) continue;
     // Another program's VFS may bear the name without being the engine's.
     if (sqlite3_vfs_find(kUnixFamily[i]) != host) return nullptr;
+    if (const OwnVfs* known = registered[i].load(std::memory_order_acquire)) return known->name;
     const MutexLock lock(Registry::Get().opening_mutex);
-    if (registered[i]) return registered[i]->name;
+    if (const OwnVfs* known = registered[i].load(std::memory_order_relaxed)) return known->name;
     auto* vfs = new OwnVfs{};
     std::snprintf(vfs->name, sizeof vfs->name, "walmanager-%s", host->zName);
     vfs->base.iVersion = 2;
@@ -302,7 +304,7 @@ const char* OwnVfsFor(sqlite3_vfs* host) {
       delete vfs;
       return nullptr;
     }
-    registered[i] = vfs;
+    registered[i].store(vfs, std::memory_order_release);
     return vfs->name;
   }
   return nullptr;

@@ -38,11 +38,20 @@ struct ProcessIdentity {
   std::uint64_t token = 0;          // random, never 0
 };
 
+// A thread that is opening an own connection, on the stack of that thread.
+struct OpeningThread {
+  std::thread::id thread;
+  OpeningThread* next = nullptr;
+};
+
 struct Registry {
   using FileKey = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
 
   Mutex mutex;  // held for look-ups only, nothing is done under it
   std::map<FileKey, std::weak_ptr<Database>> databases GUARDED_BY(mutex);
+  // With so many entries those of databases that are gone are removed.
+  static constexpr std::size_t kFewDatabases = 16;
+  std::size_t most_databases GUARDED_BY(mutex) = kFewDatabases;
   std::map<sqlite3*, Connection*> connections GUARDED_BY(mutex);
   std::weak_ptr<SharedObserver> observer GUARDED_BY(mutex);
   std::weak_ptr<RuleSets> rule_sets GUARDED_BY(mutex);
@@ -74,9 +83,10 @@ struct Registry {
   Mutex control_mutex;
   std::map<FileKey, std::weak_ptr<ControlFile>> control_files GUARDED_BY(control_mutex);
 
-  // Held while an own connection is opened, by the thread in opening_thread.
+  // The threads that are opening an own connection. The mutex is never held while one is opened:
+  // the disk of another database may not answer.
   Mutex opening_mutex;
-  std::atomic<std::thread::id> opening_thread;
+  OpeningThread* opening GUARDED_BY(opening_mutex) = nullptr;
 
   // The unfinished copies of wal_backup() that this process writes.
   Mutex backups_mutex;
