@@ -34,7 +34,12 @@ std::shared_ptr<Database> Database::ForFile(const std::string& path) {
   std::shared_ptr<Database> made(new Database(path, *id));
   const MutexLock lock(registry.mutex);
   if (auto database = find()) return database;
-  std::erase_if(registry.databases, [](const auto& entry) { return entry.second.expired(); });
+  // Entries of databases that are gone are removed when the number has doubled: each open would
+  // take longer the more databases there are, if it looked at all of them.
+  if (registry.databases.size() >= registry.most_databases) {
+    std::erase_if(registry.databases, [](const auto& entry) { return entry.second.expired(); });
+    registry.most_databases = 2 * registry.databases.size() + Registry::kFewDatabases;
+  }
   registry.databases[key] = made;
   return made;
 }

@@ -71,6 +71,9 @@ HistoryGauges ReadGauges(Database& database, ControlFile& control) {
 
 }  // namespace
 
+HealthWatch::HealthWatch(Database& database)
+    : database_(database), observer_(SharedObserver::OfThisProcess()) {}
+
 HealthWatch::~HealthWatch() = default;
 
 std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
@@ -109,6 +112,10 @@ bool HealthWatch::HasSampledSince(std::uint64_t then_ns) const {
   const auto passed_ms = static_cast<std::int64_t>((now - std::min(now, then_ns)) / kMs);
   const auto control = database_.control();
   return History(control->space()).DueInNs(now, passed_ms) > 0;
+}
+
+bool HealthWatch::HasRoomForAlerts(std::uint64_t now_ns) const {
+  return observer_->HasRoom(now_ns);
 }
 
 bool HealthWatch::SampledLately() const {
@@ -157,7 +164,6 @@ void HealthWatch::Sample(ControlFile& control, std::int64_t interval_ms) {
 
 std::vector<AlertEntry> HealthWatch::EvaluateAlerts(ControlFile& control, int raise_after) {
   layout::EngineState& engine = control.region().engine();
-  if (!observer_) observer_ = SharedObserver::OfThisProcess();
   const auto checks = observer_->Read(database_);
   Put(engine.evaluated_ns, MonotonicNs());
   if (!checks.ok()) return {};

@@ -44,7 +44,7 @@ void SetObserverMaker(ObserverMaker maker);
 
 class HealthWatch {
  public:
-  explicit HealthWatch(Database& database) : database_(database) {}
+  explicit HealthWatch(Database& database);
   ~HealthWatch();
   HealthWatch(const HealthWatch&) = delete;
   HealthWatch& operator=(const HealthWatch&) = delete;
@@ -60,6 +60,8 @@ class HealthWatch {
   std::uint64_t SampleDueInNs() const;
   // Whether any process has taken a sample since then, in MonotonicNs.
   bool HasSampledSince(std::uint64_t then_ns) const;
+  // False: an evaluation of the alerts that nothing waits for had better be put off.
+  bool HasRoomForAlerts(std::uint64_t now_ns) const;
   // Whether the last sample of any process is less than a minute old.
   bool SampledLately() const;
   // Forgets the samples. Returns how many there were. Waits up to a second for another process that
@@ -73,9 +75,10 @@ class HealthWatch {
   Database& database_;
   std::atomic_flag busy_;
   std::atomic<std::uint64_t> sample_interval_ns_{1'000'000'000};
-  // Used by the thread that has set busy_.
-  std::shared_ptr<SharedObserver> observer_;
-  std::uint64_t last_calls_ = 0;
+  // Kept as long as any database is open: where databases close one after the other, the last of
+  // those that have read with it would take it along.
+  const std::shared_ptr<SharedObserver> observer_;
+  std::uint64_t last_calls_ = 0;  // used by the thread that has set busy_
 };
 
 }  // namespace walmanager

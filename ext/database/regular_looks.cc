@@ -88,7 +88,9 @@ void RegularLooks::Watch() {
   // The first look evaluates the alerts only where some process has sampled lately. Else a process
   // that ends soon would wait for the evaluation at its close. Where many such processes come one
   // after the other, none stays for a second look, so one of them must evaluate.
-  const bool evaluates = (std::exchange(has_looked_, true) || watch_.SampledLately()) && knows_log_;
+  // Where a process has hundreds of databases in use, the evaluations take turns.
+  const bool evaluates = (std::exchange(has_looked_, true) || watch_.SampledLately()) &&
+                         knows_log_ && watch_.HasRoomForAlerts(MonotonicNs());
   AtCEdge([&] {
     // A thread that forks waits; commits and calls find the database free.
     const SharedLock engine(registry_.engine_mutex);

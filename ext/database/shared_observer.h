@@ -5,11 +5,13 @@
 // moment: it may be a thread of the host's, and the first one may wait for a disk.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "ext/core/base/mutex.h"
 #include "ext/core/base/result.h"
+#include "ext/core/policy/work_budget.h"
 #include "ext/database/health_watch.h"
 
 namespace walmanager {
@@ -20,8 +22,12 @@ class SharedObserver {
   static std::shared_ptr<SharedObserver> OfThisProcess();
 
   Result<std::vector<HealthObserver::Check>> Read(Database& database);
+  // False: the databases of this process have taken more of a processor than what can be put off
+  // should. `now_ns`: MonotonicNs.
+  bool HasRoom(std::uint64_t now_ns) const { return budget_.HasRoom(now_ns); }
 
  private:
+  WorkBudget budget_;
   Mutex mutex_;  // held while it reads
   std::unique_ptr<HealthObserver> observer_ GUARDED_BY(mutex_);
 };
