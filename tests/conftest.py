@@ -28,6 +28,19 @@ def one(db, sql, *parameters):
     return rows[0][0]
 
 
+def threads_named(name, pid="self"):
+    """The ids of the process's threads of that name, in their order."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/comm") as comm:
+                if comm.read().strip() == name:
+                    found.append(int(task))
+        except OSError:
+            pass  # it has just ended
+    return sorted(found)
+
+
 def metrics(db, schema="main"):
     """The row of wal_metrics as a dict."""
     cursor = db.execute("SELECT * FROM wal_metrics WHERE schema = ?", (schema,))

@@ -25,11 +25,7 @@ def requests(count=20):
     for _ in range(count): request()
 
 def threads():
-    found = set()
-    for id in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{id}/comm") as name:
-            if name.read().strip() == "walmanager": found.add(int(id))
-    return sorted(found)
+    return threads_named("walmanager")
 
 def files():  # of databases, that this process has open
     found = []

@@ -32,7 +32,7 @@ def commit():
 committing = threading.Thread(target=commit, daemon=True)
 committing.start()
 """
-THREADS = "[open(f'/proc/self/task/{t}/comm').read().strip() for t in os.listdir('/proc/self/task')].count('walmanager')"
+THREADS = "len(threads_named('walmanager'))"
 
 
 def often(db, samples=N):

@@ -423,8 +423,8 @@ def test_stored_rule_that_does_not_compile_is_stood_in_for(fast_path):
         rules = {rule for (rule,) in db.execute("SELECT DISTINCT rule FROM wal_checkpoints")}
         assert rules <= {"frames", "limit"}
         assert one(db, "SELECT wal_strategy('conversation_workload')") == "conversation_workload"
-        insert(db, 100)
-        assert metrics(db)["strategy_error"] is None
+        # A commit that finds the thread at work leaves the change to the next one.
+        assert poll(lambda: insert(db, 1) or metrics(db)["strategy_error"], None) is None
     finally:
         db.close()
 

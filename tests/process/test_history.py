@@ -25,7 +25,7 @@ for n in range({commits}):
     db.execute("INSERT INTO t(payload) VALUES (?)", (n,))
     db.execute("SELECT payload FROM t WHERE id = ?", (n,)).fetchall()
 """
-THREADS = "[open(f'/proc/self/task/{t}/comm').read().strip() for t in os.listdir('/proc/self/task')].count('walmanager')"
+THREADS = "len(threads_named('walmanager'))"
 
 
 def onlooker(path):

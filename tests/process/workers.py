@@ -32,7 +32,7 @@ BOOT = textwrap.dedent(
     sys.path.insert(0, {tests!r})
     # conftest.py wants pytest for its fixtures alone, and pytest takes longer to import than all else.
     sys.modules["pytest"] = types.SimpleNamespace(fixture=lambda function: function)
-    from conftest import EXTENSION, PROCESS_EXTENSION, connect, inline, metrics, one
+    from conftest import EXTENSION, PROCESS_EXTENSION, connect, inline, metrics, one, threads_named
     scope = dict(globals())
     while True:
         request = sys.stdin.readline()
