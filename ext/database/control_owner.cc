@@ -1,7 +1,5 @@
 #include "ext/database/control_owner.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <new>
 #include <optional>
@@ -14,6 +12,7 @@
 #include "ext/system/clock.h"
 #include "ext/system/file_id_at.h"
 #include "ext/system/file_system.h"
+#include "ext/system/lock_within.h"
 #include "ext/system/registry.h"
 
 namespace walmanager {
@@ -23,18 +22,6 @@ constexpr std::uint64_t kFirstAttemptNs = 10 * kMs;
 constexpr std::uint64_t kLongestAttemptNs = 60'000 * kMs;
 constexpr std::uint64_t kMakingWaitNs = 1'000 * kMs;
 constexpr std::uint64_t kLookingWaitNs = 10 * kMs;
-
-// Waits for at most `wait_ns`, and not at all for 0.
-bool LockWithin(Mutex& mutex, std::uint64_t wait_ns) TRY_ACQUIRE(true, mutex) {
-  constexpr useconds_t kPollUs = 200;
-  if (mutex.try_lock()) return true;
-  const std::uint64_t deadline = MonotonicNs() + wait_ns;
-  while (MonotonicNs() < deadline) {
-    usleep(kPollUs);
-    if (mutex.try_lock()) return true;
-  }
-  return false;
-}
 
 std::shared_ptr<ControlFile> OpenFirst(const std::string& path, const FileId& id) {
   auto file = ControlFile::Open(path, id, ControlFile::Wish::kAttach);

@@ -269,12 +269,13 @@ bool ControlFile::StillThere() const {
 
 bool ControlFile::TryOwn(std::size_t slab) {
   // The lock is the truth: it is free only where no live process owns the slab.
-  return !owned_[slab] && memory_->MakeSlab(slab) &&
+  return !owned_[slab] && memory_->HasSlab(slab) &&
          (fd_ < 0 || SetByteLock(fd_, ByteLock::kExclusive, SlabByte(slab)));
 }
 
-std::size_t ControlFile::FindSlab() {
+std::size_t ControlFile::FindSlab(std::size_t* missing) {
   memory_->Follow();
+  *missing = layout::kConnections;
   const std::size_t used = memory_->slabs();
   // First those that name no owner: asking for the lock of each that another process has would take
   // a system call.
@@ -282,25 +283,36 @@ std::size_t ControlFile::FindSlab() {
     if (memory_->slab(i).owner.load(std::memory_order_relaxed) == 0 && TryOwn(i)) return i;
   }
   // Then, before the file grows, those of processes that were killed.
-  if (used < layout::kConnections && memory_->HasSlab(used) && TryOwn(used)) return used;
+  if (used < layout::kConnections && TryOwn(used)) return used;
   for (std::size_t i = lowest_free_; i < used; ++i) {
     if (TryOwn(i)) return i;
   }
-  for (std::size_t i = used; i < layout::kConnections && memory_->MakeSlab(i); ++i) {
+  for (std::size_t i = used; i < layout::kConnections; ++i) {
     if (TryOwn(i)) return i;
+    if (memory_->HasSlab(i)) continue;
+    *missing = i;
+    break;
   }
   return layout::kConnections;
 }
 
 std::size_t ControlFile::ClaimSlab() {
+  for (;;) {
+    std::size_t missing = layout::kConnections;
+    if (const auto slab = ClaimOneThatIsThere(&missing)) return *slab;
+    // Without the mutex: a write to the file may not end.
+    if (missing == layout::kConnections || !memory_->MakeSlab(missing)) break;
+  }
+  region_.header().connections_not_shown.fetch_add(1, std::memory_order_relaxed);
+  hidden_here_.fetch_add(1, std::memory_order_relaxed);
+  return kSharedSlab;
+}
+
+std::optional<std::size_t> ControlFile::ClaimOneThatIsThere(std::size_t* missing) {
   const MutexLock lock(slab_mutex_);
   layout::Header& header = region_.header();
-  const std::size_t i = FindSlab();
-  if (i >= kSharedSlab) {
-    header.connections_not_shown.fetch_add(1, std::memory_order_relaxed);
-    hidden_here_.fetch_add(1, std::memory_order_relaxed);
-    return kSharedSlab;
-  }
+  const std::size_t i = FindSlab(missing);
+  if (i >= kSharedSlab) return std::nullopt;
   owned_[i] = true;
   while (lowest_free_ < owned_.size() && owned_[lowest_free_]) ++lowest_free_;
   layout::ConnectionSlab& slab = region_.slab(i);

@@ -151,8 +151,10 @@ class ControlFile {
   bool Suits(const FileId& id, const struct stat& database) const;
   std::size_t HashSections() const;
   bool TryOwn(std::size_t slab) REQUIRES(slab_mutex_);
-  // The first slab that can be had; kConnections where there is none.
-  std::size_t FindSlab() REQUIRES(slab_mutex_);
+  // The first slab that can be had; kConnections where there is none. `missing`: the first that the
+  // file would have to grow for; kConnections where that would not help.
+  std::size_t FindSlab(std::size_t* missing) REQUIRES(slab_mutex_);
+  std::optional<std::size_t> ClaimOneThatIsThere(std::size_t* missing) EXCLUDES(slab_mutex_);
   // The next two functions run before any other thread knows the object, so they take none of its
   // locks and are not checked for them. Attach() returns the object that this process has of the
   // file.

@@ -13,6 +13,7 @@
 #include "ext/system/clock.h"
 #include "ext/system/disk_room.h"
 #include "ext/system/errno_text.h"
+#include "ext/system/lock_within.h"
 #include "ext/system/size_signal.h"
 #include "ext/system/write_zeros.h"
 
@@ -23,6 +24,7 @@ constexpr std::uint64_t kLockWaitNs = 50 * kMs;
 constexpr std::uint64_t kLockRetryNs = 20 * kMs;
 constexpr std::uint64_t kRetryNs = 1'000 * kMs;
 constexpr useconds_t kPollUs = 200;
+constexpr char kNoAnswer[] = "a write to the control file does not end";
 constexpr char kDescriptorGone[] = "the descriptor of the control file was closed";
 
 // Gives the lock back when it goes, also where memory ends.
@@ -123,9 +125,26 @@ MappedControl::~MappedControl() {
   errno = error;
 }
 
-std::string MappedControl::growth_failed() const {
-  const MutexLock lock(mutex_);
+std::string MappedControl::growth_failed() {
+  if (stuck_.load(std::memory_order_relaxed)) {
+    if (!LockSoon()) return kNoAnswer;
+    mutex_.unlock();
+  }
+  const MutexLock lock(failed_mutex_);
   return failed_;
+}
+
+void MappedControl::SetFailed(std::string why) {
+  const MutexLock lock(failed_mutex_);
+  failed_ = std::move(why);
+}
+
+bool MappedControl::LockSoon() {
+  const bool waits = !stuck_.load(std::memory_order_relaxed);
+  const bool locked = LockWithin(mutex_, waits ? kLockWaitNs : 0);
+  if (locked == waits) return locked;
+  stuck_.store(!locked, std::memory_order_relaxed);
+  return locked;
 }
 
 void MappedControl::Follow() {
@@ -133,7 +152,8 @@ void MappedControl::Follow() {
   const std::size_t next = followed_.load(std::memory_order_relaxed);
   const layout::SectionTable& table = file()->sections;
   if (next >= table.words.size() || table.words[next].load(std::memory_order_relaxed) == 0) return;
-  const MutexLock lock(mutex_);
+  if (!LockSoon()) return;
+  const MutexLock lock(mutex_, std::adopt_lock);
   FollowLocked();
 }
 
@@ -156,10 +176,10 @@ void MappedControl::ExpectWrites(const void* record, std::size_t bytes) {
 }
 
 void MappedControl::GivePagesBack() {
-  if (fd_ < 0) return;
+  if (fd_ < 0 || !mutex_.try_lock()) return;
+  const MutexLock lock(mutex_, std::adopt_lock);
   const int error = errno;
   (void)madvise(range_.start, range_.bytes, MADV_DONTNEED);
-  const MutexLock lock(mutex_);
   if (many_range_.start) (void)madvise(many_range_.start, many_range_.bytes, MADV_DONTNEED);
   errno = error;
 }
@@ -207,7 +227,8 @@ bool MappedControl::Grow(Kind kind, std::size_t record) {
   if (!range) return true;
   // Where memory ends, the file does not grow.
   try {
-    const MutexLock lock(mutex_);
+    if (!LockSoon()) return false;
+    const MutexLock lock(mutex_, std::adopt_lock);
     if (fd_ >= 0) FollowLocked();
     for (std::size_t index = range->first; index <= range->last; ++index) {
       if (!HasSection(kind, index) && !Append(kind, index)) return false;
@@ -219,7 +240,7 @@ bool MappedControl::Grow(Kind kind, std::size_t record) {
 }
 
 bool MappedControl::IsFull() const {
-  const MutexLock lock(mutex_);
+  const MutexLock lock(failed_mutex_);
   return !failed_.empty();
 }
 
@@ -230,7 +251,7 @@ bool MappedControl::Append(Kind kind, std::size_t index) {
   if (now < next_try_ns_) return false;
   next_try_ns_ = now + kRetryNs;  // unless all goes well
   if (!FileBytes()) {
-    failed_ = kDescriptorGone;
+    SetFailed(kDescriptorGone);
     return false;
   }
   // The process that has the lock may be appending this very section.
@@ -246,9 +267,9 @@ bool MappedControl::Append(Kind kind, std::size_t index) {
     usleep(kPollUs);
   }
   FollowLocked();
-  if (!HasSection(kind, index)) failed_ = AppendWithLock(section);
+  if (!HasSection(kind, index)) SetFailed(AppendWithLock(section));
   if (!HasSection(kind, index)) return false;
-  failed_.clear();
+  SetFailed("");
   next_try_ns_ = 0;
   return true;
 }

@@ -5,7 +5,11 @@
 // Its address range is reserved once. A section takes its place within that range, so that nothing
 // in use is ever moved. A section is appended in this order: lock, zeros on the disk, mapping,
 // entry in the table. A process that is killed in between leaves bytes after the last section,
-// which the next process overwrites. Thread rules: all members from any thread.
+// which the next process overwrites.
+//
+// The thread that appends a section holds a mutex while it writes. A file system may not answer, so
+// no thread waits for that mutex for longer than kLockWaitNs: what needs the section does without.
+// Thread rules: all members from any thread.
 #pragma once
 
 #include <sys/stat.h>
@@ -41,7 +45,7 @@ class MappedControl final : public ControlSpace {
   bool IsFull() const override;
   // Why the last section that was wanted could not be had; empty where it could. Of disk space and
   // file alone, not where another process was at it.
-  std::string growth_failed() const;
+  std::string growth_failed();
 
  private:
   // A range of addresses that reads as zeros.
@@ -53,12 +57,16 @@ class MappedControl final : public ControlSpace {
   MappedControl(const Range& range, int fd, std::string database_path);
 
   bool Grow(Kind kind, std::size_t record) override;
+  // False where another thread has held the mutex for too long; then no thread waits for it until
+  // that one has released it.
+  bool LockSoon() TRY_ACQUIRE(true, mutex_);
   void FollowLocked() REQUIRES(mutex_);
   // Whether the range for connections after the first kNearConnections is there.
   bool HasMany() REQUIRES(mutex_);
   // Makes the section one that can be written.
   bool Map(const Section& section) REQUIRES(mutex_);
   bool Append(Kind kind, std::size_t index) REQUIRES(mutex_);
+  void SetFailed(std::string why) EXCLUDES(failed_mutex_);
   // Empty, or why not.
   std::string AppendWithLock(Section section) REQUIRES(mutex_);
   // How long the file is. nullopt where the descriptor is no longer that of the file: a host that
@@ -68,13 +76,15 @@ class MappedControl final : public ControlSpace {
   const Range range_;
   const int fd_;  // -1: private
   const std::string database_path_;
-  struct stat opened_ {};  // the file, as it was when this was made
-  mutable Mutex mutex_;    // held while a section is mapped or appended
+  struct stat opened_ {};           // the file, as it was when this was made
+  Mutex mutex_;                     // held while a section is mapped or appended
+  std::atomic<bool> stuck_{false};  // a thread has waited for it in vain, and it is still held
   Range many_range_ GUARDED_BY(mutex_);
-  std::atomic<std::size_t> followed_{0};  // entries of the table
-  std::string failed_ GUARDED_BY(mutex_);
+  std::atomic<std::size_t> followed_{0};              // entries of the table
   std::uint64_t next_try_ns_ GUARDED_BY(mutex_) = 0;  // after a failure
   int mapped_ GUARDED_BY(mutex_) = 0;                 // sections of the file
+  mutable Mutex failed_mutex_;                        // no call of the system is made under it
+  std::string failed_ GUARDED_BY(failed_mutex_);
 };
 
 }  // namespace walmanager

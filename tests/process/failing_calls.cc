@@ -1,5 +1,5 @@
 // For test_control_file.py, test_room.py and test_growth.py, preloaded: makes system calls on
-// control files fail, or ends the process after one of them.
+// control files fail, or not return, or ends the process after one of them.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,6 +17,8 @@ namespace {
 
 std::atomic<long> armed{-1};          // fstat fails after so many others; negative: none does
 std::atomic<bool> quota_ends{false};  // a disk quota is used up
+std::atomic<bool> held{false};        // writes do not return
+std::atomic<int> held_now{0};
 // kill -9 after so many other calls by which a file grows: locks, writes, mappings; negative: none.
 std::atomic<long> deadly{-1};
 constexpr long kFirstBytes = 196'608;  // sections come after these
@@ -50,14 +52,19 @@ Function Real(const char* name) {
 extern "C" {
 void fail_after(long calls) { armed = calls; }
 void end_quota(bool ends) { quota_ends = ends; }
+void hold_writes(bool hold) { held = hold; }
+int held_writes() { return held_now; }
 void kill_after(long calls) { deadly = calls; }
 ssize_t pwrite64(int fd, const void* bytes, size_t count, off64_t at) noexcept {
   static const auto real = Real<ssize_t (*)(int, const void*, size_t, off64_t)>("pwrite64");
-  if ((!quota_ends && deadly < 0) || !IsControlFile(fd)) return real(fd, bytes, count, at);
+  if ((!quota_ends && !held && deadly < 0) || !IsControlFile(fd)) return real(fd, bytes, count, at);
   if (quota_ends) {
     errno = EDQUOT;
     return -1;
   }
+  ++held_now;
+  while (held) usleep(1000);
+  --held_now;
   if (at < kFirstBytes || deadly < 0) return real(fd, bytes, count, at);
   if (IsLast()) {
     (void)real(fd, bytes, count / 2, at);

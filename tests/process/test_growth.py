@@ -1,5 +1,5 @@
 """A control file that cannot grow for a while, for the kinds of sections that a program needs within seconds: its process
-is killed at each step, or the disk is full. No call of the program fails."""
+is killed at each step, the disk is full, or a write does not return. No call of the program fails, or waits."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import pytest
 from conftest import BUILD, EXTENSION, connect, metrics, one
 from control_sections import TABLE, control_of, sections
 from waiting import poll
-from workers import fast_path, integrity, small_disk  # noqa: F401 (fixtures among them)
+from workers import fast_path, integrity, small_disk, worker  # noqa: F401 (fixtures among them)
 
 PRELOAD = str(BUILD / "tests" / "libfailing_calls.so")
 
@@ -160,3 +160,46 @@ def test_on_a_full_disk_nothing_fails_and_each_section_comes_once_there_is_room(
     assert one(db, "SELECT status FROM system_health WHERE check_name = 'statistics_file'") == "ok"
     program.close()
     assert integrity(path) == "ok"
+
+
+def test_a_write_that_does_not_return_holds_up_one_thread_alone(worker, wal_path):
+    """As on a file system that does not answer: the threads that need a section as well do without."""
+    process = worker(wal_path, LD_PRELOAD=PRELOAD)
+    process.run(
+        f"""
+        import ctypes
+        preload = ctypes.CDLL({PRELOAD!r})
+        path = {str(wal_path)!r}
+        others = [connect(path, timeout=20, check_same_thread=False) for _ in range(3)]
+        for each in [db, *others]:
+            each.execute("PRAGMA synchronous=OFF")
+            each.execute("INSERT INTO t(payload) VALUES (1)")
+        def select(each, name):
+            for i in range(30): each.execute(f"SELECT payload AS {{name}}{{i}} FROM t WHERE id = {{i}}").fetchall()
+        preload.hold_writes(True)
+        stuck = threading.Thread(target=select, args=(others[0], "a"))
+        stuck.start()
+        end = time.monotonic() + 10
+        while preload.held_writes() == 0 and time.monotonic() < end: time.sleep(0.001)
+        start = time.monotonic()
+        for i in range(100): db.execute("INSERT INTO t(payload) VALUES (1)")
+        select(db, "b")
+        more = [connect(path) for _ in range(8)]
+        for each in more: each.execute("INSERT INTO t(payload) VALUES (1)")
+        for each in more: each.close()
+        row = metrics(db)
+        took = time.monotonic() - start
+        hangs = stuck.is_alive()
+        preload.hold_writes(False)
+        stuck.join()
+        """
+    )
+    assert process.call("hangs")
+    assert process.call("took") < 2
+    assert process.call("row")["incomplete_because"] == "a write to the control file does not end"
+    process.run("select(db, 'b'); select(others[1], 'c')")
+    assert process.call("metrics(db)")["incomplete_because"] is None
+    assert process.call("one(db, \"SELECT count(*) FROM query_performance WHERE query LIKE 'SELECT payload AS b%'\")") == 30
+    assert process.call("one(db, 'SELECT commits FROM wal_metrics')") == 4 + 100 + 8
+    assert process.end() == 0
+    assert integrity(wal_path) == "ok"

@@ -221,6 +221,31 @@ TEST_F(MappedControlTest, ALimitOfFileSizesLeavesWhatIsThere) {
   EXPECT_EQ(space->file()->hours[0].id, 0u);
 }
 
+TEST_F(MappedControlTest, EachKindOfSectionComesOnceThereIsRoom) {
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit tight{layout::kFirstBytes, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &tight);
+  std::vector<std::unique_ptr<MappedControl>> spaces;  // each remembers its failure for a second
+  for (std::size_t number = 1; number < layout::kSectionKinds; ++number) {
+    const auto kind = static_cast<Kind>(number);
+    spaces.push_back(Map());
+    EXPECT_FALSE(spaces.back()->Make(kind, ShapeOf(kind)->records - 1)) << number;
+    EXPECT_TRUE(spaces.back()->IsFull()) << number;
+    EXPECT_NE(spaces.back()->growth_failed(), "") << number;
+  }
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(Bytes(), layout::kFirstBytes);
+  usleep(1'050'000);
+  for (std::size_t number = 1; number < layout::kSectionKinds; ++number) {
+    const auto kind = static_cast<Kind>(number);
+    MappedControl& space = *spaces[number - 1];
+    EXPECT_TRUE(space.Make(kind, ShapeOf(kind)->records - 1)) << number;
+    EXPECT_FALSE(space.IsFull()) << number;
+    EXPECT_EQ(space.growth_failed(), "") << number;
+  }
+}
+
 TEST_F(MappedControlTest, WithoutRoomStatementsShareThePlacesThatThereAre) {
   const auto space = Map();
   const FileSizeLimit limit(layout::kFirstBytes);
