@@ -259,13 +259,15 @@ bool MappedControl::Append(Kind kind, std::size_t index) {
   while (!lock.Try()) {
     FollowLocked();
     if (HasSection(kind, index)) break;
-    if (MonotonicNs() >= now + kLockWaitNs) {
-      // That process may be stopped: the next try comes soon, and not at once.
+    if (!waits_to_grow_ || MonotonicNs() >= now + kLockWaitNs) {
+      // That process may be stopped: the next try comes soon, and not at once. It does not wait.
+      waits_to_grow_ = false;
       next_try_ns_ = MonotonicNs() + kLockRetryNs;
       return false;
     }
     usleep(kPollUs);
   }
+  waits_to_grow_ = true;
   FollowLocked();
   if (!HasSection(kind, index)) SetFailed(AppendWithLock(section));
   if (!HasSection(kind, index)) return false;

@@ -80,7 +80,9 @@ class MappedControl final : public ControlSpace {
   Mutex mutex_;                     // held while a section is mapped or appended
   std::atomic<bool> stuck_{false};  // a thread has waited for it in vain, and it is still held
   Range many_range_ GUARDED_BY(mutex_);
-  std::atomic<std::size_t> followed_{0};              // entries of the table
+  std::atomic<std::size_t> followed_{0};  // entries of the table
+  // False from the moment when the lock of a process was waited for in vain until it was free.
+  bool waits_to_grow_ GUARDED_BY(mutex_) = true;
   std::uint64_t next_try_ns_ GUARDED_BY(mutex_) = 0;  // after a failure
   int mapped_ GUARDED_BY(mutex_) = 0;                 // sections of the file
   mutable Mutex failed_mutex_;                        // no call of the system is made under it

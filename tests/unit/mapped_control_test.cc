@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -17,7 +18,10 @@
 #include <vector>
 
 #include "ext/core/control/control_region.h"
+#include "ext/core/control/layout_locks.h"
 #include "ext/core/control/query_statistics.h"
+#include "ext/system/byte_lock.h"
+#include "ext/system/clock.h"
 #include "ext/system/write_zeros.h"
 #include "tests/file_size_limit.h"
 
@@ -162,6 +166,58 @@ TEST_F(MappedControlTest, ManyThreadsAppendEachSectionOnce) {
   const std::size_t sections = SectionsOf(Kind::kSamples, 399)->last + 1;
   EXPECT_EQ(CountSections(space->file()->sections), sections);
   EXPECT_EQ(space->file()->samples[399].id, 400u);
+}
+
+// Another process that holds the lock to append a section until it is killed.
+class StoppedWhileItGrows {
+ public:
+  explicit StoppedWhileItGrows(int fd) {
+    int ready[2];
+    EXPECT_EQ(pipe(ready), 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      const char done = SetByteLock(fd, ByteLock::kExclusive, layout::kLockGrow) ? 1 : 0;
+      (void)!write(ready[1], &done, 1);
+      for (;;) pause();
+    }
+    char done = 0;
+    EXPECT_EQ(read(ready[0], &done, 1), 1);
+    EXPECT_EQ(done, 1);
+    close(ready[0]);
+    close(ready[1]);
+  }
+  ~StoppedWhileItGrows() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  StoppedWhileItGrows(const StoppedWhileItGrows&) = delete;
+  StoppedWhileItGrows& operator=(const StoppedWhileItGrows&) = delete;
+
+ private:
+  pid_t pid_;
+};
+
+TEST_F(MappedControlTest, AProcessThatIsStoppedWhileItGrowsIsWaitedForOnce) {
+  constexpr std::uint64_t kMs = 1'000'000, kWaitMs = 50;
+  const auto space = Map();
+  const auto attempt_ms = [&](Kind kind) {
+    usleep(25'000);
+    const std::uint64_t start = MonotonicNs();
+    EXPECT_FALSE(space->Make(kind, 0));
+    return (MonotonicNs() - start) / kMs;
+  };
+  {
+    const StoppedWhileItGrows other(fd);
+    EXPECT_GE(attempt_ms(Kind::kHours), kWaitMs);
+    std::uint64_t later_ms = 0;
+    for (int i = 0; i < 10; ++i) later_ms += attempt_ms(Kind::kHours);
+    EXPECT_LT(later_ms, 5 * kWaitMs);
+  }
+  usleep(25'000);
+  EXPECT_TRUE(space->Make(Kind::kHours, 0));
+  EXPECT_EQ(space->growth_failed(), "");
+  const StoppedWhileItGrows other(fd);
+  EXPECT_GE(attempt_ms(Kind::kMinutes), kWaitMs) << "it waits again";
 }
 
 TEST_F(MappedControlTest, ADescriptorThatIsAnotherFilesIsNotWritten) {
