@@ -344,7 +344,9 @@ int main(int count, char** arguments) {
       said->descriptors = CountDescriptors() - before;
     });
   };
-  const std::string ended = attempt(kNever);
+  std::string ended = attempt(kNever);
+  // Where a thread was fast, a close finds nothing to do, and allocates nothing.
+  for (int i = 0; i < 20 && said->counted == 0; ++i) ended = attempt(kNever);
   if (const std::string harm = Harm(ended); !harm.empty()) {
     std::printf("with memory: %s\n", harm.c_str());
   }
