@@ -9,6 +9,7 @@
 #include "ext/core/policy/look_plan.h"
 #include "ext/system/clock.h"
 #include "ext/system/file_system.h"
+#include "ext/system/lock_within.h"
 
 namespace walmanager {
 namespace {
@@ -76,25 +77,33 @@ void CheckpointState::RememberLog(const WalIndex& index) {
   shown_index_ = index;
 }
 
-std::optional<ReadMarks> CheckpointState::FindReadMarks(const HostConnection* host) {
+bool CheckpointState::LockToTry(std::uint64_t wait_ns) {
+  if (mutex.try_lock()) return true;
+  if (wait_ns == 0) return false;
+  ++callers_waiting;
+  const bool locked = LockWithin(mutex, wait_ns);
+  --callers_waiting;
+  return locked;
+}
+
+std::optional<ReadMarks> CheckpointState::FindReadMarks(const HostConnection* host,
+                                                        std::uint64_t wait_ns) {
   // The table is read before the mutex is taken, since commits that find the mutex taken go on
   // without looking at the log.
   auto marks = readers.FromLockTable();
-  if (!connections.open()) {
-    if (!host || !mutex.try_lock()) return marks;
+  if (!host && !connections.open()) return marks;
+  // Where the table shows all readers, a running checkpoint is not waited for.
+  const bool table_lacks_some = host || !marks;
+  if (LockToTry(table_lacks_some ? wait_ns : 0)) {
     const MutexLock lock(mutex, std::adopt_lock);
-    const bool was_open = connections.open();
-    if (OpenFor(*host)) readers.AddTriedMarks(marks);
-    if (!was_open) connections.Close();
-    return marks;
-  }
-  {
-    const FlagWhileInScope looks(only_looks_);
-    if (mutex.try_lock()) {
-      const MutexLock lock(mutex, std::adopt_lock);
+    if (connections.open()) {
+      const FlagWhileInScope looks(only_looks_);
       readers.AddTriedMarks(marks);
-      return marks;
+    } else if (host) {
+      if (OpenFor(*host)) readers.AddTriedMarks(marks);
+      connections.Close();
     }
+    return marks;
   }
   // A checkpoint runs, and its guard reads, which does not pin the log. The table has one entry for
   // all connections of a process on a mark.

@@ -83,11 +83,12 @@ class CheckpointState {
   // The log as this process last saw it; nullopt where it has not seen it, or a checkpoint runs
   // now.
   std::optional<WalIndex> LastLook();
-  // The read marks that are held; nullopt where they cannot be known. Does not wait for a running
-  // checkpoint. With `host`, in WAL mode and in a call of the user, it opens the checkpointer's
-  // connections for a moment where they are not open, since the lock table does not show readers of
-  // other PID namespaces.
-  std::optional<ReadMarks> FindReadMarks(const HostConnection* host);
+  // The read marks that are held; nullopt where they cannot be known. With `host`, in WAL mode and
+  // in a call of the user, it opens the checkpointer's connections for a moment where they are not
+  // open, since the lock table does not show readers of other PID namespaces. With `host`, or where
+  // there is no lock table, it waits for a running checkpoint, for at most `wait_ns`. After that it
+  // returns what the table shows.
+  std::optional<ReadMarks> FindReadMarks(const HostConnection* host, std::uint64_t wait_ns);
   // Looks for a replicator in a call of the user: where no connection wants checkpoints, no other
   // thread looks. `host` has the schema in WAL mode.
   void LookForReplicator(const HostConnection& host);
@@ -128,6 +129,9 @@ class CheckpointState {
                           std::uint64_t end_ns) REQUIRES(mutex);
 
  private:
+  // Takes the mutex to try the read marks. The background thread lets a call that waits go first.
+  bool LockToTry(std::uint64_t wait_ns) TRY_ACQUIRE(true, mutex);
+
   std::atomic<bool> only_looks_{false};
   mutable Mutex shown_mutex_;                      // held for a copy
   WalIndex shown_index_ GUARDED_BY(shown_mutex_);  // last_index for threads without the mutex

@@ -139,16 +139,17 @@ std::vector<MarksBefore> Connection::ReadMarksBefore() {
       const WalFile file = WalFile::Ask(db_, log.schema.c_str());
       if (ReadWalIndex(file)) host = HostConnection{db_, log.schema.c_str(), file};
     }
-    before.push_back({log.database, log.database->FindReadMarks(host ? &*host : nullptr), reads});
+    before.push_back(
+        {log.database, log.database->FindReadMarksInCall(host ? &*host : nullptr), reads});
   }
   return before;
 }
 
 std::optional<ReadMarks> Connection::FindReadMarks(const Schema& schema) {
   Database& database = *schema.database;
-  if (!database.OthersAreHidden()) return database.FindReadMarks();
+  if (!database.OthersAreHidden()) return database.FindReadMarksInCall(nullptr);
   const HostConnection host = AsHost(schema);
-  return database.FindReadMarks(&host);
+  return database.FindReadMarksInCall(&host);
 }
 
 AskersTransaction Connection::TransactionOf(const Schema& schema) const {

@@ -115,8 +115,12 @@ class Database {
   std::optional<WalIndex> LastLook() { return checkpoints_.LastLook(); }
   // A connection has looked at the log.
   void SawLog(const WalIndex& index);
-  std::optional<ReadMarks> FindReadMarks(const HostConnection* host = nullptr) {
-    return checkpoints_.FindReadMarks(host);
+  // Does not wait.
+  std::optional<ReadMarks> FindReadMarks() { return checkpoints_.FindReadMarks(nullptr, 0); }
+  // For a call of the user. Waits for a checkpoint that runs, where only a try finds all readers:
+  // for as long as one pass of a copy may take. `host` as CheckpointState::FindReadMarks() has it.
+  std::optional<ReadMarks> FindReadMarksInCall(const HostConnection* host) {
+    return checkpoints_.FindReadMarks(host, LogReaders::kLongestPassNs);
   }
   // As LogReaders has them.
   bool OthersAreHidden() const { return checkpoints_.readers.SomeAreHidden(); }

@@ -1,8 +1,10 @@
 #include "ext/checkpoint/checkpoint_state.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <thread>
 
 #include "ext/core/base/time_units.h"
@@ -131,14 +133,54 @@ TEST_F(CheckpointStateTest, HeldMarksAreFoundAndConnectionsOpenedForItClose) {
   database_.Commit(5);
   const HostConnection host = database_.host();
   OwnedDb reader = database_.OpenReader();
-  auto marks = state_.FindReadMarks(&host);
+  auto marks = state_.FindReadMarks(&host, /*wait_ns=*/0);
   ASSERT_TRUE(marks);
   EXPECT_EQ(std::count(marks->held.begin(), marks->held.end(), true), 1);
   EXPECT_FALSE(state_.connections.open());
   reader.reset();
-  marks = state_.FindReadMarks(&host);
+  marks = state_.FindReadMarks(&host, /*wait_ns=*/0);
   ASSERT_TRUE(marks);
   EXPECT_EQ(std::count(marks->held.begin(), marks->held.end(), true), 0);
+}
+
+// Bug: while the background thread copied, wal_readers had no row for a reader of another PID
+// namespace, which the lock table does not show.
+TEST_F(CheckpointStateTest, HeldMarksAreTriedAfterACheckpointThatRuns) {
+  database_.Commit(5);
+  const HostConnection host = database_.host();
+  std::atomic<bool> asked{false};
+  std::thread asker;
+  {
+    const MutexLock lock(state_.mutex);  // as a checkpoint holds it
+    asker = std::thread([&] {
+      state_.FindReadMarks(&host, /*wait_ns=*/60 * kSecond);
+      asked = true;
+    });
+    while (state_.callers_waiting == 0 && !asked) usleep(100);
+    EXPECT_FALSE(asked);
+  }
+  asker.join();
+  EXPECT_EQ(state_.connections.times_opened(), 1u);  // which it does to try them
+  EXPECT_EQ(state_.callers_waiting, 0);
+}
+
+TEST_F(CheckpointStateTest, ACheckpointThatGoesOnIsNotWaitedForBeyondTheLimit) {
+  database_.Commit(5);
+  OpenConnections();
+  const HostConnection host = database_.host();
+  const OwnedDb reader = database_.OpenReader();
+  const MutexLock lock(state_.mutex);  // as a checkpoint holds it
+  const auto find = [&](const HostConnection* asks, std::uint64_t wait_ns) {
+    std::optional<ReadMarks> marks;
+    std::thread asker([&] { marks = state_.FindReadMarks(asks, wait_ns); });
+    asker.join();
+    return marks ? std::count(marks->held.begin(), marks->held.end(), true) : -1;
+  };
+  const std::uint64_t began = MonotonicNs();
+  EXPECT_EQ(find(&host, 5 * kMs), 1);
+  EXPECT_GE(MonotonicNs() - began, 5 * kMs);
+  EXPECT_EQ(find(nullptr, 3'600 * kSecond), 1);  // the table shows all, so this does not wait
+  EXPECT_EQ(state_.callers_waiting, 0);
 }
 
 }  // namespace

@@ -660,7 +660,9 @@ def test_bug_a_reader_of_another_pid_namespace_had_no_row(fast_path, worker, nam
     # While walmanager's connections are open and when they are closed, also for an operator that only looks.
     operator = contained(worker, fast_path, "operator")
     for asker in (writer, operator, writer):
-        row, = rows_of(asker)
+        found = rows_of(asker)
+        assert len(found) == 1, found
+        row = found[0]
         assert (row["application"], row["query"], row["verdict"], row["pid"], row["certain"]) == \
             ("report", "SELECT id FROM t", "unfinished statement", None, 0)
         assert (row["frame"], row["blocks"]) == (50, "checkpoint")
