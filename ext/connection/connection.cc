@@ -135,9 +135,12 @@ std::vector<MarksBefore> Connection::ReadMarksBefore() {
   for (const ManagedLog& log : events_.logs()) {
     const bool reads = transaction_state(log.schema.c_str()) != TransactionState::kNone;
     std::optional<HostConnection> host;
+    log.database->LookForControl();  // the connections of other processes stand there
     if (log.database->OthersAreHidden()) {
       const WalFile file = WalFile::Ask(db_, log.schema.c_str());
-      if (ReadWalIndex(file)) host = HostConnection{db_, log.schema.c_str(), file};
+      // Without the log only the lock table could be asked, which does not show these readers.
+      if (!ReadWalIndex(file)) continue;
+      host = HostConnection{db_, log.schema.c_str(), file};
     }
     before.push_back(
         {log.database, log.database->FindReadMarksInCall(host ? &*host : nullptr), reads});

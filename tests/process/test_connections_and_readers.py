@@ -674,6 +674,16 @@ def test_bug_a_reader_of_another_pid_namespace_had_no_row(fast_path, worker, nam
     assert rows_of(writer) == []
 
 
+def test_bug_a_first_question_listed_no_reader_of_another_pid_namespace(fast_path, worker, namespaces):
+    """It asked for read marks before it looked for the control file, which had been made after its last statement."""
+    operator, reader, writer = (contained(worker, fast_path, name) for name in ("operator", "report", "writer"))
+    reader.run("for i in range(50): db.execute('INSERT INTO t(payload) VALUES (1)')")
+    reader.run("leaked = db.execute('SELECT id FROM t'); leaked.fetchone()")
+    writer.run("for i in range(50): db.execute('INSERT INTO t(payload) VALUES (1)')")
+    found = operator.call(ROWS.format("wal_readers"))
+    assert [(row["application"], row["frame"]) for row in found] == [("report", 50)]
+
+
 def test_bug_two_processes_with_the_same_pid_were_one(fast_path, worker, namespaces):
     first, second = contained(worker, fast_path, "first"), contained(worker, fast_path, "second")
     for process in (first, second):
