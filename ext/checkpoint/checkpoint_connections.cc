@@ -213,6 +213,16 @@ std::optional<std::array<bool, kReadMarks>> CheckpointConnections::TryReadMarks(
   return held;
 }
 
+bool CheckpointConnections::IsHeldByReaders(int mark) const {
+  sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
+  const auto lock = [&](int flags) {
+    return file->pMethods->xShmLock(file, kReadLock0 + mark, 1, flags | SQLITE_SHM_SHARED);
+  };
+  if (lock(SQLITE_SHM_LOCK) != SQLITE_OK) return false;
+  lock(SQLITE_SHM_UNLOCK);
+  return true;
+}
+
 bool CheckpointConnections::IsPinned() const {
   sqlite3_file* file = DatabaseFile(checkpoint_.get(), "main");
   const auto lock = [&](int flags) {

@@ -70,6 +70,9 @@ class CheckpointConnections {
   // mark for a moment. A reader that begins just then takes another mark, as it does beside any
   // checkpoint.
   std::optional<std::array<bool, kReadMarks>> TryReadMarks() const;
+  // Of a mark that is held: whether readers hold it, and not a process that changes the mark or
+  // copies frames, which has it alone for a moment. Tries a shared lock. They must be open.
+  bool IsHeldByReaders(int mark) const;
   // Whether a reader on a mark of 1 or more would keep the next commit from starting the log over,
   // if all frames were moved. One lock call, undone at once. They must be open.
   bool IsPinned() const;

@@ -28,8 +28,9 @@ void LogReaders::AddTriedMarks(std::optional<ReadMarks>& marks) const {
     bool all_named = true;
     for (std::size_t mark = 0; mark < held->size(); ++mark) {
       if (!marks->held[mark] || !marks->pids[mark].empty()) continue;
-      // A lock that is not shared belongs to a checkpoint of another process, not to a reader.
-      if (marks->held_alone[mark]) {
+      // A lock that is not shared belongs to a checkpoint of another process, not to a reader. The
+      // table does not show that of a process of another PID namespace.
+      if (marks->held_alone[mark] || !connections_.IsHeldByReaders(static_cast<int>(mark))) {
         marks->held[mark] = false;
       } else {
         all_named = false;

@@ -47,6 +47,32 @@ TEST_F(CheckpointConnectionsTest, FindTheMarkThatAReaderHolds) {
   EXPECT_EQ(std::count(held->begin(), held->end(), true), 0);
 }
 
+// Bug: a process of another PID namespace that had a mark alone for a moment was a reader.
+TEST_F(CheckpointConnectionsTest, TellAReaderFromAConnectionThatHasTheMarkAlone) {
+  database_.Commit(5);
+  OpenConnections();
+  const OwnedDb reader = database_.OpenReader();
+  constexpr int kUnused = kReadMarks - 1;
+  sqlite3_file* other = DatabaseFile(connections_.guard(), "main");
+  const auto change = [&](int flags) {
+    return other->pMethods->xShmLock(other, kReadLock0 + kUnused, 1, flags | SQLITE_SHM_EXCLUSIVE);
+  };
+  ASSERT_EQ(change(SQLITE_SHM_LOCK), SQLITE_OK);
+  const auto held = connections_.TryReadMarks();
+  ASSERT_TRUE(held);
+  EXPECT_EQ(std::count(held->begin(), held->end(), true), 2);
+  for (int mark = 0; mark < kReadMarks; ++mark) {
+    if (!(*held)[static_cast<std::size_t>(mark)]) continue;
+    EXPECT_EQ(connections_.IsHeldByReaders(mark), mark != kUnused);
+  }
+  EXPECT_EQ(change(SQLITE_SHM_UNLOCK), SQLITE_OK);
+  EXPECT_EQ(connections_.TryReadMarks(), [&] {
+    auto of_reader = *held;
+    of_reader[kUnused] = false;
+    return of_reader;
+  }());
+}
+
 TEST_F(CheckpointConnectionsTest, AreNeverOpenedBesideLockingModeExclusive) {
   // Set before the first use of the log, so that the connection keeps its wal-index to itself.
   database_.Run(
