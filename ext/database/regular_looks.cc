@@ -88,9 +88,16 @@ void RegularLooks::Watch() {
   // The first look evaluates the alerts only where some process has sampled lately. Else a process
   // that ends soon would wait for the evaluation at its close. Where many such processes come one
   // after the other, none stays for a second look, so one of them must evaluate.
-  // Where a process has hundreds of databases in use, the evaluations take turns.
-  const bool evaluates = (std::exchange(has_looked_, true) || watch_.SampledLately()) &&
-                         knows_log_ && watch_.HasRoomForAlerts(MonotonicNs());
+  // Where a process has hundreds of databases in use, most put their evaluations off. The looks are
+  // regular, so the same ones could find no room each time.
+  constexpr int kMostPutOff = 60;
+  bool evaluates = (std::exchange(has_looked_, true) || watch_.SampledLately()) && knows_log_;
+  if (evaluates && put_off_ < kMostPutOff && !watch_.HasRoomForAlerts(MonotonicNs())) {
+    ++put_off_;
+    evaluates = false;
+  } else if (evaluates) {
+    put_off_ = 0;
+  }
   AtCEdge([&] {
     // A thread that forks waits; commits and calls find the database free.
     const SharedLock engine(registry_.engine_mutex);

@@ -60,6 +60,7 @@ class RegularLooks {
   // Only the task reads and writes the next members.
   bool has_looked_ = false;
   bool knows_log_ = false;
+  int put_off_ = 0;                 // looks in a row that found no room to evaluate alerts
   std::uint64_t last_used_ns_ = 0;  // at the last look that found it in use
   std::uint64_t statements_ = 0;    // at the last call of IsInUse()
   bool is_busy_ = false;            // many statements had ended since the call before that

@@ -38,5 +38,12 @@ TEST(WorkBudget, ARestSavesNoMoreThanWhatMayBeDoneAtOnce) {
   EXPECT_FALSE(budget.HasRoom(later));
 }
 
+TEST(WorkBudget, OnePieceOfWorkDelaysTheNextByFourSecondsAtMost) {
+  WorkBudget budget;
+  budget.Spend(kStart, 3'600'000 * kMs);
+  EXPECT_FALSE(budget.HasRoom(kStart + 3'999 * kMs));
+  EXPECT_TRUE(budget.HasRoom(kStart + 4'001 * kMs));
+}
+
 }  // namespace
 }  // namespace walmanager
