@@ -164,7 +164,7 @@ Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema 
   row.connections = std::count_if(
       connections.begin(), connections.end(),
       [](const ConnectionEntry& entry) { return entry.role == ConnectionRole::kApplication; });
-  row.not_shown = control->connections_not_shown();
+  row.not_shown = control->slabs().not_shown();
   if (std::string why = control->growth_failed(); !why.empty()) row.incomplete_because = why;
   row.evictions = QueryStatistics(control->space()).evictions();
   row.pool = ReadPool::Of(database)->figures();

@@ -62,7 +62,7 @@ void ReadDatabase(TableSource& source, const Schema& schema, const std::vector<M
   seen.held = marks->held;
   seen.pids = marks->pids;
   seen.knows_pids = marks->knows_pids;
-  seen.some_are_hidden = control->connections_not_shown() > 0;
+  seen.some_are_hidden = control->slabs().not_shown() > 0;
   seen.guard_mark = schema.database->GuardMark();
   seen.checkpoint_runs = schema.database->CheckpointRuns();
   seen.own_pid = ThisProcess().pid;

@@ -95,7 +95,7 @@ std::optional<std::int64_t> LogReaders::CountUnmanagedProcesses() const {
   std::set<std::int64_t> managed = {ThisProcess().pid};
   const auto current = control_.Get();
   const auto connections = current->Connections();
-  if (current->connections_not_shown() > 0) return std::nullopt;
+  if (current->slabs().not_shown() > 0) return std::nullopt;
   // The system's lock table has the pids, as in this PID namespace, of the processes that use the
   // control file.
   if (current->shared()) {

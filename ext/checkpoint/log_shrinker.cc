@@ -30,7 +30,7 @@ std::int64_t LogBytes(const WalIndex& index) {
 // that the control file does not show. Connections of other roles write only within a
 // statement of the application.
 bool IsQuiet(const ControlFile& current, const std::vector<ConnectionEntry>& connections) {
-  return !current.hides_some_here() &&
+  return !current.slabs().hides_some_here() &&
          std::all_of(connections.begin(), connections.end(), [](const ConnectionEntry& entry) {
            return entry.role != ConnectionRole::kApplication ||
                   (entry.trace == TraceState::kActive && entry.started_ns == 0 &&

@@ -54,7 +54,7 @@ void RegularLooks::WakeUp(std::uint64_t now_ns) {
 }
 
 bool RegularLooks::IsInUse() {
-  const ControlFile::OwnWork work = state_.control.Get()->ReadOwnWork();
+  const OwnedSlabs::OwnWork work = state_.control.Get()->slabs().ReadOwnWork();
   constexpr std::uint64_t kMany = 100;
   const std::uint64_t before = std::exchange(statements_, work.statements);
   const bool some_ended = before != work.statements;

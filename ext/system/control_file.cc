@@ -24,7 +24,6 @@
 namespace walmanager {
 namespace {
 
-constexpr std::size_t kSharedSlab = layout::kConnections;
 constexpr std::uint64_t kMakeWaitNs = 10'000'000;  // another process is making the file
 constexpr std::uint64_t kSettingsWaitNs = 1'000'000'000;
 constexpr std::uint64_t kCloseWaitNs = 400'000'000;  // the same, before this process may end
@@ -42,10 +41,6 @@ std::string WhyNoFile(const std::string& database_path, const FileId& expected,
     return "the database was deleted, and another file is at its path";
   }
   return database->st_nlink > 1 ? "the database file has several hard links" : "";
-}
-
-std::int64_t SlabByte(std::size_t slab) {
-  return layout::kLockSlab + static_cast<std::int64_t>(slab);
 }
 
 }  // namespace
@@ -115,6 +110,7 @@ std::shared_ptr<ControlFile> ControlFile::Attach(const std::shared_ptr<ControlFi
   key_ = descriptor.key();
   fd_ = descriptor.fd();
   region_ = ControlRegion(memory_.get());
+  slabs_.Begin(memory_.get(), fd_);
   descriptor.HandTo(file);
   return file;
 }
@@ -135,6 +131,7 @@ std::shared_ptr<ControlFile> ControlFile::Open(const std::string& database_path,
   file->memory_ = MappedControl::Private();
   if (!file->memory_) return nullptr;
   file->region_ = ControlRegion(file->memory_.get());
+  file->slabs_.Begin(file->memory_.get(), -1);
   file->region_.Initialize({}, UnixMs(), MonotonicNs());
   if (file->begins_with_) (void)file->region_.WriteSettings(*file->begins_with_);
   return file;
@@ -153,7 +150,7 @@ void ControlFile::Close(ControlFile* file) {
   delete file;
 }
 
-// Not checked for locks: no other thread has it, so slab_mutex_ is not needed.
+// Not checked for locks: no other thread has it, so heir_mutex_ is not needed.
 void ControlFile::CloseLocked(Registry& registry) NO_THREAD_SAFETY_ANALYSIS {
   if (heir_) return;  // its counts are to be moved first
   registry.control_files.erase(key_);
@@ -163,7 +160,7 @@ void ControlFile::CloseLocked(Registry& registry) NO_THREAD_SAFETY_ANALYSIS {
 }
 
 ControlFile::ControlFile(std::string path, const FileId& database)
-    : path_(std::move(path)), database_(database), region_(nullptr), owned_(layout::kConnections) {}
+    : path_(std::move(path)), database_(database), region_(nullptr) {}
 
 ControlFile::~ControlFile() {
   // The counts are lost only where memory ends.
@@ -204,9 +201,9 @@ void ControlFile::MoveCountsTo(const std::shared_ptr<ControlFile>& heir) {
           : heir->region_.AdvanceLog(static_cast<std::uint32_t>(position >> 32), max_frame, &reset);
   // Exactly one process finds the position there empty.
   const bool first = frames != 0 && frames == max_frame && !reset;
-  if (!first) heir->region_.AddFrames(kSharedSlab, frames);
+  if (!first) heir->region_.AddFrames(OwnedSlabs::kShared, frames);
   {
-    const MutexLock lock(slab_mutex_);
+    const MutexLock lock(heir_mutex_);
     frames_go_along_.store(first, std::memory_order_release);
     heir_ = heir;
   }
@@ -219,8 +216,8 @@ void ControlFile::MoveCounts(ControlFile& heir) {
   const bool with_frames = frames_go_along();
   QueryStatistics before(memory_.get()), now(heir.memory_.get());
   {
-    const MutexLock lock(slab_mutex_);
-    heir.region_.TakeOverLeft(region_, kSharedSlab, with_frames);
+    const MutexLock lock(heir_mutex_);
+    heir.region_.TakeOverLeft(region_, OwnedSlabs::kShared, with_frames);
   }
   heir.region_.TakeOverCheckpoints(region_, with_frames);
   before.MoveTo(now, static_cast<std::size_t>(values[Setting::kMaxQueries]));
@@ -267,103 +264,21 @@ bool ControlFile::StillThere() const {
   return key_ == Registry::FileKey(at_path.st_dev, at_path.st_ino);
 }
 
-bool ControlFile::TryOwn(std::size_t slab) {
-  // The lock is the truth: it is free only where no live process owns the slab.
-  return !owned_[slab] && memory_->HasSlab(slab) &&
-         (fd_ < 0 || SetByteLock(fd_, ByteLock::kExclusive, SlabByte(slab)));
-}
-
-std::size_t ControlFile::FindSlab(std::size_t* missing) {
-  memory_->Follow();
-  *missing = layout::kConnections;
-  const std::size_t used = memory_->slabs();
-  // First those that name no owner: asking for the lock of each that another process has would take
-  // a system call.
-  for (std::size_t i = lowest_free_; i < used; ++i) {
-    if (memory_->slab(i).owner.load(std::memory_order_relaxed) == 0 && TryOwn(i)) return i;
-  }
-  // Then, before the file grows, those of processes that were killed.
-  if (used < layout::kConnections && TryOwn(used)) return used;
-  for (std::size_t i = lowest_free_; i < used; ++i) {
-    if (TryOwn(i)) return i;
-  }
-  for (std::size_t i = used; i < layout::kConnections; ++i) {
-    if (TryOwn(i)) return i;
-    if (memory_->HasSlab(i)) continue;
-    *missing = i;
-    break;
-  }
-  return layout::kConnections;
-}
-
-std::size_t ControlFile::ClaimSlab() {
-  for (;;) {
-    std::size_t missing = layout::kConnections;
-    if (const auto slab = ClaimOneThatIsThere(&missing)) return *slab;
-    // Without the mutex: a write to the file may not end.
-    if (missing == layout::kConnections || !memory_->MakeSlab(missing)) break;
-  }
-  region_.header().connections_not_shown.fetch_add(1, std::memory_order_relaxed);
-  hidden_here_.fetch_add(1, std::memory_order_relaxed);
-  return kSharedSlab;
-}
-
-std::optional<std::size_t> ControlFile::ClaimOneThatIsThere(std::size_t* missing) {
-  const MutexLock lock(slab_mutex_);
-  layout::Header& header = region_.header();
-  const std::size_t i = FindSlab(missing);
-  if (i >= kSharedSlab) return std::nullopt;
-  owned_[i] = true;
-  while (lowest_free_ < owned_.size() && owned_[lowest_free_]) ++lowest_free_;
-  layout::ConnectionSlab& slab = region_.slab(i);
-  memory_->ExpectWrites(&slab, sizeof slab);
-  slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
-  slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
-  slab.pid_namespace.store(ThisProcess().pid_namespace, std::memory_order_relaxed);
-  ClearConnection(slab.info);
-  // A killed owner may have left counters in a shared file; private memory has no killed owners.
-  if (fd_ >= 0) QueryStatistics(memory_.get()).ReleaseHot(i);
-  std::uint64_t used = header.slabs_used.load(std::memory_order_relaxed);
-  while (used < i + 1 && !header.slabs_used.compare_exchange_weak(used, i + 1)) {
-  }
-  return i;
-}
-
-std::int64_t ControlFile::connections_not_shown() const {
-  const std::uint64_t count =
-      memory_->file()->header.connections_not_shown.load(std::memory_order_relaxed);
-  constexpr std::uint64_t kMost = 1'000'000;  // a torn count is none
-  return count > kMost ? 0 : static_cast<std::int64_t>(count);
-}
-
 void ControlFile::ReleaseSlab(std::size_t slab) {
-  const MutexLock lock(slab_mutex_);
-  if (slab >= kSharedSlab) {
-    hidden_here_.fetch_sub(1, std::memory_order_relaxed);
-    if (connections_not_shown() > 0) {
-      region_.header().connections_not_shown.fetch_sub(1, std::memory_order_relaxed);
-    }
-    return;
-  }
-  QueryStatistics(memory_.get()).ReleaseHot(slab);
-  region_.slab(slab).info.id.store(0, std::memory_order_relaxed);
-  region_.slab(slab).owner.store(0, std::memory_order_relaxed);
-  if (fd_ >= 0) {
-    SetByteLock(fd_, ByteLock::kNone, SlabByte(slab));
-  } else {
+  if (!shared() && slab < OwnedSlabs::kShared) {
     // In private memory move the counts to the shared slab, so that the next owner begins with
     // none.
+    const MutexLock lock(heir_mutex_);
     const bool with_frames = !heir_ || frames_go_along();
     (heir_ ? heir_->region_ : region_).TakeOverLeft(region_, slab, with_frames);
   }
-  owned_[slab] = false;
-  lowest_free_ = std::min(lowest_free_, slab);
+  slabs_.Release(slab);
 }
 
 std::int64_t ControlFile::CountProcesses() const {
   if (fd_ < 0) return 1;
   std::set<std::uint64_t> tokens = {ThisProcess().token};
-  EachOwnedSlab([&](const layout::ConnectionSlab& slab, const auto&) {
+  slabs_.ForEach([&](const layout::ConnectionSlab& slab, const auto&) {
     tokens.insert(slab.owner.load(std::memory_order_relaxed));
   });
   return static_cast<std::int64_t>(tokens.size());
@@ -371,7 +286,7 @@ std::int64_t ControlFile::CountProcesses() const {
 
 std::vector<ConnectionEntry> ControlFile::Connections() const {
   std::vector<ConnectionEntry> connections;
-  EachOwnedSlab([&](const layout::ConnectionSlab& slab, std::optional<std::int64_t> pid) {
+  slabs_.ForEach([&](const layout::ConnectionSlab& slab, std::optional<std::int64_t> pid) {
     ConnectionEntry entry = ReadConnection(slab);
     entry.pid = pid;
     if (entry.id != 0) connections.push_back(std::move(entry));
@@ -379,24 +294,11 @@ std::vector<ConnectionEntry> ControlFile::Connections() const {
   return connections;
 }
 
-ControlFile::OwnWork ControlFile::ReadOwnWork() const {
-  OwnWork work;
-  const MutexLock lock(slab_mutex_);
-  for (std::size_t i = 0; i < owned_.size(); ++i) {
-    if (!owned_[i]) continue;
-    const layout::ConnectionInfo& info = memory_->slab(i).info;
-    work.statements += info.statements.load(std::memory_order_relaxed);
-    work.goes_on = work.goes_on || info.started_ns.load(std::memory_order_relaxed) != 0 ||
-                   info.transaction.load(std::memory_order_relaxed) != 0;
-  }
-  return work;
-}
-
 std::optional<std::int64_t> ControlFile::PidHere(std::int64_t pid,
                                                  std::uint64_t pid_namespace) const {
   if (pid_namespace == 0 || pid_namespace == ThisProcess().pid_namespace) return pid;
   std::optional<std::int64_t> here;
-  EachOwnedSlab([&](const layout::ConnectionSlab& slab, std::optional<std::int64_t> owner) {
+  slabs_.ForEach([&](const layout::ConnectionSlab& slab, std::optional<std::int64_t> owner) {
     if (static_cast<std::int64_t>(slab.pid.load(std::memory_order_relaxed)) == pid &&
         slab.pid_namespace.load(std::memory_order_relaxed) == pid_namespace) {
       here = owner;
@@ -406,40 +308,20 @@ std::optional<std::int64_t> ControlFile::PidHere(std::int64_t pid,
 }
 
 void ControlFile::WatchStatements(std::uint64_t now_ns) {
-  EachOwnedSlab([&](layout::ConnectionSlab& slab, const auto&) {
+  slabs_.ForEach([&](layout::ConnectionSlab& slab, const auto&) {
     if (slab.info.id.load(std::memory_order_relaxed) != 0) WatchStatement(slab.info, now_ns);
   });
 }
 
 std::int64_t ControlFile::ForgetConnections() {
   std::int64_t forgotten = 0;
-  EachOwnedSlab([&](layout::ConnectionSlab& slab, const auto&) {
+  slabs_.ForEach([&](layout::ConnectionSlab& slab, const auto&) {
     // An owner that counts at this moment may write its old counts back: then they are kept.
     if (slab.info.id.load(std::memory_order_relaxed) == 0) return;
     ForgetCounts(slab.info);
     ++forgotten;
   });
   return forgotten;
-}
-
-template <typename Each>
-void ControlFile::EachOwnedSlab(Each each) const {
-  const MutexLock lock(slab_mutex_);
-  memory_->Follow();
-  const std::size_t used = memory_->slabs();
-  for (std::size_t i = 0; i < used; ++i) {
-    layout::ConnectionSlab& slab = memory_->slab(i);
-    // A slab may reach into a section that is not there, where it must not be written.
-    if (!memory_->HasSlab(i)) continue;
-    if (slab.owner.load(std::memory_order_relaxed) == 0) continue;
-    // Held by this process, or by another that is alive.
-    if (owned_[i]) {
-      each(slab, std::optional(ThisProcess().pid));
-    } else if (fd_ >= 0) {
-      const auto holder = OtherHolderOfByte(fd_, SlabByte(i));
-      if (holder) each(slab, *holder > 0 ? holder : std::nullopt);
-    }
-  }
 }
 
 bool ControlFile::TryLease() {

@@ -22,6 +22,7 @@
 #include "ext/core/control/connection_entry.h"
 #include "ext/core/control/control_region.h"
 #include "ext/system/control_memory.h"
+#include "ext/system/owned_slabs.h"
 #include "ext/system/registry.h"
 
 namespace walmanager {
@@ -87,25 +88,15 @@ class ControlFile {
   // Whether the mapped file is still the one at its path. A stat; true for private memory.
   bool StillThere() const;
 
-  // A slab that this process alone writes, until ReleaseSlab; the shared one where all are taken,
-  // or the file cannot grow. It describes no connection yet.
-  std::size_t ClaimSlab();
-  // Connections of all processes that found no slab of their own; of those of a killed process some
-  // may be counted until no process has the file open.
-  std::int64_t connections_not_shown() const;
-  // Whether a connection of this process is among them.
-  bool hides_some_here() const { return hidden_here_.load(std::memory_order_relaxed) != 0; }
+  // For a connection, and after its end, as OwnedSlabs has them. Private memory keeps the counts of
+  // a connection that has ended, or its heir does.
+  std::size_t ClaimSlab() { return slabs_.Claim(); }
   void ReleaseSlab(std::size_t slab);
+  const OwnedSlabs& slabs() const { return slabs_; }
   // Processes with at least one connection in this file; 1 for private memory.
   std::int64_t CountProcesses() const;
   // The connections that are open, of all processes.
   std::vector<ConnectionEntry> Connections() const;
-  // What the connections of this process are at, as far as they show it.
-  struct OwnWork {
-    bool goes_on = false;          // a statement runs, or a transaction is open
-    std::uint64_t statements = 0;  // that have ended, on the connections that are open
-  };
-  OwnWork ReadOwnWork() const;
   // A pid that a process of another PID namespace wrote, as this one numbers it; nullopt where the
   // process is gone, or this namespace does not show it.
   std::optional<std::int64_t> PidHere(std::int64_t pid, std::uint64_t pid_namespace) const;
@@ -150,11 +141,6 @@ class ControlFile {
   // Whether it fits this database and its owner, and is what was mapped.
   bool Suits(const FileId& id, const struct stat& database) const;
   std::size_t HashSections() const;
-  bool TryOwn(std::size_t slab) REQUIRES(slab_mutex_);
-  // The first slab that can be had; kConnections where there is none. `missing`: the first that the
-  // file would have to grow for; kConnections where that would not help.
-  std::size_t FindSlab(std::size_t* missing) REQUIRES(slab_mutex_);
-  std::optional<std::size_t> ClaimOneThatIsThere(std::size_t* missing) EXCLUDES(slab_mutex_);
   // The next two functions run before any other thread knows the object, so they take none of its
   // locks and are not checked for them. Attach() returns the object that this process has of the
   // file.
@@ -164,10 +150,7 @@ class ControlFile {
   // Leaves memory_ empty where it fails, and says why in reason_.
   void TakeOver(int fd, const std::string& database_path, const struct stat& database,
                 bool make) NO_THREAD_SAFETY_ANALYSIS;
-  void MoveCounts(ControlFile& heir) EXCLUDES(slab_mutex_);
-  // Calls `each(slab, pid)` for each slab with a living owner; pid as in ConnectionEntry.
-  template <typename Each>
-  void EachOwnedSlab(Each each) const EXCLUDES(slab_mutex_);
+  void MoveCounts(ControlFile& heir) EXCLUDES(heir_mutex_);
 
   const std::string path_;
   const FileId database_;
@@ -179,23 +162,21 @@ class ControlFile {
   Registry::FileKey key_;  // of the file
   bool made_here_ = false;
   ControlRegion region_;
+  OwnedSlabs slabs_;
 
   std::atomic<bool> being_made_{false};
   std::atomic<bool> lacks_room_{false};
-  std::atomic<std::uint64_t> hidden_here_{0};  // connections of this process without a slab
   std::atomic_flag sampling_;
   Mutex settings_mutex_;  // held while this process holds or tries the settings lock of the file
   mutable Mutex reason_mutex_;
   std::string reason_ GUARDED_BY(reason_mutex_);
-  mutable Mutex slab_mutex_;
-  std::shared_ptr<ControlFile> heir_ GUARDED_BY(slab_mutex_);  // of private memory
+  Mutex heir_mutex_;  // held while counts move to the heir or the shared slab
+  std::shared_ptr<ControlFile> heir_ GUARDED_BY(heir_mutex_);  // of private memory
   std::atomic<bool> frames_go_along_{false};
   // With the mutex of KeptControls.
   bool paused_ = false;
   bool lost_ = false;  // Resume() has failed
   std::size_t sections_at_pause_ = 0;
-  std::vector<bool> owned_ GUARDED_BY(slab_mutex_);      // slabs of this process
-  std::size_t lowest_free_ GUARDED_BY(slab_mutex_) = 0;  // all before it are owned_
 };
 
 }  // namespace walmanager

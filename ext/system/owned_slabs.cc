@@ -1,0 +1,109 @@
+#include "ext/system/owned_slabs.h"
+
+#include <algorithm>
+
+#include "ext/core/control/connection_entry.h"
+#include "ext/core/control/query_statistics.h"
+
+namespace walmanager {
+
+bool OwnedSlabs::TryOwn(std::size_t slab) {
+  // The lock is the truth: it is free only where no live process owns the slab.
+  return !owned_[slab] && memory_->HasSlab(slab) &&
+         (fd_ < 0 || SetByteLock(fd_, ByteLock::kExclusive, ByteOf(slab)));
+}
+
+std::size_t OwnedSlabs::Find(std::size_t* missing) {
+  memory_->Follow();
+  *missing = kShared;
+  const std::size_t used = memory_->slabs();
+  // First those that name no owner: asking for the lock of each that another process has would take
+  // a system call.
+  for (std::size_t i = lowest_free_; i < used; ++i) {
+    if (memory_->slab(i).owner.load(std::memory_order_relaxed) == 0 && TryOwn(i)) return i;
+  }
+  // Then, before the file grows, those of processes that were killed.
+  if (used < layout::kConnections && TryOwn(used)) return used;
+  for (std::size_t i = lowest_free_; i < used; ++i) {
+    if (TryOwn(i)) return i;
+  }
+  for (std::size_t i = used; i < layout::kConnections; ++i) {
+    if (TryOwn(i)) return i;
+    if (memory_->HasSlab(i)) continue;
+    *missing = i;
+    break;
+  }
+  return kShared;
+}
+
+std::size_t OwnedSlabs::Claim() {
+  for (;;) {
+    std::size_t missing = kShared;
+    if (const auto slab = ClaimOneThatIsThere(&missing)) return *slab;
+    // Without the mutex: a write to the file may not end.
+    if (missing == kShared || !memory_->MakeSlab(missing)) break;
+  }
+  memory_->file()->header.connections_not_shown.fetch_add(1, std::memory_order_relaxed);
+  hidden_here_.fetch_add(1, std::memory_order_relaxed);
+  return kShared;
+}
+
+std::optional<std::size_t> OwnedSlabs::ClaimOneThatIsThere(std::size_t* missing) {
+  const MutexLock lock(mutex_);
+  layout::Header& header = memory_->file()->header;
+  const std::size_t i = Find(missing);
+  if (i >= kShared) return std::nullopt;
+  owned_[i] = true;
+  while (lowest_free_ < owned_.size() && owned_[lowest_free_]) ++lowest_free_;
+  layout::ConnectionSlab& slab = memory_->slab(i);
+  memory_->ExpectWrites(&slab, sizeof slab);
+  slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
+  slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
+  slab.pid_namespace.store(ThisProcess().pid_namespace, std::memory_order_relaxed);
+  ClearConnection(slab.info);
+  // A killed owner may have left counters in a shared file; private memory has no killed owners.
+  if (fd_ >= 0) QueryStatistics(memory_).ReleaseHot(i);
+  std::uint64_t used = header.slabs_used.load(std::memory_order_relaxed);
+  while (used < i + 1 && !header.slabs_used.compare_exchange_weak(used, i + 1)) {
+  }
+  return i;
+}
+
+std::int64_t OwnedSlabs::not_shown() const {
+  const std::uint64_t count =
+      memory_->file()->header.connections_not_shown.load(std::memory_order_relaxed);
+  constexpr std::uint64_t kMost = 1'000'000;  // a torn count is none
+  return count > kMost ? 0 : static_cast<std::int64_t>(count);
+}
+
+void OwnedSlabs::Release(std::size_t slab) {
+  const MutexLock lock(mutex_);
+  if (slab >= kShared) {
+    hidden_here_.fetch_sub(1, std::memory_order_relaxed);
+    if (not_shown() > 0) {
+      memory_->file()->header.connections_not_shown.fetch_sub(1, std::memory_order_relaxed);
+    }
+    return;
+  }
+  QueryStatistics(memory_).ReleaseHot(slab);
+  memory_->slab(slab).info.id.store(0, std::memory_order_relaxed);
+  memory_->slab(slab).owner.store(0, std::memory_order_relaxed);
+  if (fd_ >= 0) SetByteLock(fd_, ByteLock::kNone, ByteOf(slab));
+  owned_[slab] = false;
+  lowest_free_ = std::min(lowest_free_, slab);
+}
+
+OwnedSlabs::OwnWork OwnedSlabs::ReadOwnWork() const {
+  OwnWork work;
+  const MutexLock lock(mutex_);
+  for (std::size_t i = 0; i < owned_.size(); ++i) {
+    if (!owned_[i]) continue;
+    const layout::ConnectionInfo& info = memory_->slab(i).info;
+    work.statements += info.statements.load(std::memory_order_relaxed);
+    work.goes_on = work.goes_on || info.started_ns.load(std::memory_order_relaxed) != 0 ||
+                   info.transaction.load(std::memory_order_relaxed) != 0;
+  }
+  return work;
+}
+
+}  // namespace walmanager
