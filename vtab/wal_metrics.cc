@@ -72,7 +72,7 @@ void CountReaders(TableSource& source, const std::vector<MarksBefore>& before, R
   if (!marks || !row.index) return;
   const AskersTransaction asker = source.TransactionOf(row.schema);
   Connection* host = source.host();
-  if (host && known == before.end() && !asker.is_explicit &&
+  if (host && known == before.end() && !asker.is_explicit && !asker.has_other_statement &&
       asker.state == TransactionState::kRead) {
     const auto mark = NewestHeldMark(
         MayBeHeldBy(ThisProcess().pid, marks->held, marks->pids, marks->knows_pids), *row.index);

@@ -70,7 +70,11 @@ void ReadDatabase(TableSource& source, const Schema& schema, const std::vector<M
   const AskersTransaction transaction = source.TransactionOf(schema);
   seen.asking_reads =
       known != before.end() ? known->asker_reads : transaction.state != TransactionState::kNone;
-  if (seen.asking_reads && !transaction.is_explicit) {
+  if (seen.asking_reads && transaction.has_other_statement) {
+    // A cursor that the program has forgotten is a reader like any other.
+    seen.asking = 0;
+    seen.asking_reads = false;
+  } else if (seen.asking_reads && !transaction.is_explicit) {
     seen.asking_mark =
         NewestHeldMark(MayBeHeldBy(seen.own_pid, seen.held, seen.pids, seen.knows_pids), *index);
     seen.asking_mark_since_ns =

@@ -156,7 +156,11 @@ std::optional<ReadMarks> Connection::FindReadMarks(const Schema& schema) {
 }
 
 AskersTransaction Connection::TransactionOf(const Schema& schema) const {
-  return {transaction_state(schema.name.c_str()), !in_autocommit()};
+  int running = 0;  // the one that asks is among them
+  for (sqlite3_stmt* each = nullptr; (each = sqlite3_next_stmt(db_, each));) {
+    running += sqlite3_stmt_busy(each) != 0 ? 1 : 0;
+  }
+  return {transaction_state(schema.name.c_str()), !in_autocommit(), running > 1};
 }
 
 void Connection::Watch(const Schema& schema, Database::Watching what) {

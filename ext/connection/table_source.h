@@ -44,7 +44,8 @@ struct MarksBefore {
 // The transaction of the asking connection on one database.
 struct AskersTransaction {
   TransactionState state = TransactionState::kNone;
-  bool is_explicit = false;  // the program began it; otherwise it ends with the statement
+  bool is_explicit = false;  // the program began it; otherwise it ends with the last statement
+  bool has_other_statement = false;  // beside the one that asks, one has not ended
 };
 
 class TableSource {

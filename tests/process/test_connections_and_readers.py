@@ -732,3 +732,27 @@ def test_a_connection_that_is_idle_in_a_transaction_is_named_in_another_namespac
     detail = second.call("one(db, \"SELECT detail FROM system_health WHERE check_name = 'idle_in_transaction'\")")
     assert detail.startswith("1 connection is idle in a transaction")
     assert detail.endswith("first (of another PID namespace)")
+
+
+@pytest.mark.parametrize("begin", ["", "BEGIN"])
+def test_bug_a_forgotten_cursor_of_the_asking_connection_had_no_row(fast_path, begin):
+    db, other = connect(fast_path), connect(fast_path)
+    def insert(count):
+        for _ in range(count):
+            other.execute("INSERT INTO t(payload) VALUES (1)")
+    insert(1000)
+    if begin:
+        db.execute(begin)
+    forgotten = db.execute("SELECT id FROM t")
+    forgotten.fetchone()
+    insert(2000)
+    cursor = db.execute("SELECT pid, query, verdict, blocks FROM wal_readers")
+    assert cursor.fetchall() == [(os.getpid(), "SELECT id FROM t", "unfinished statement", "checkpoint")]
+    assert metrics(db)["active_readers"] == 1
+    forgotten.close()
+    if begin:
+        db.execute("COMMIT")
+    assert db.execute("SELECT count(*) FROM wal_readers").fetchall() == [(0,)]
+    assert metrics(db)["active_readers"] == 0
+    db.close()
+    other.close()
