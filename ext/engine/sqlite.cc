@@ -100,7 +100,10 @@ std::string QuoteName(const std::string& name) {
 }
 
 Result<std::string> QueryPlan(sqlite3* db, const std::string& sql) {
-  auto stmt = Prepare(db, std::string(kOwnSql) + "EXPLAIN QUERY PLAN " + sql);
+  // SQLITE_PREPARE_DONT_LOG: an error is not for the program's error log. SQLite masks the bits
+  // that it does not know.
+  constexpr unsigned kDontLog = 0x10;
+  auto stmt = Prepare(db, std::string(kOwnSql) + "EXPLAIN QUERY PLAN " + sql, kDontLog);
   if (!stmt.ok()) return stmt.error();
   std::map<std::string, int> levels;  // by the row's id
   std::string plan;

@@ -56,10 +56,10 @@ inline Error EngineError(sqlite3* db) {
   return Error{EngineMessage(db), code};
 }
 
-// A statement ready to step. The error is the engine's message alone.
-inline Result<OwnedStmt> Prepare(sqlite3* db, const std::string& sql) {
+// A statement ready to step. The error is the engine's message alone. `flags`: SQLITE_PREPARE_*.
+inline Result<OwnedStmt> Prepare(sqlite3* db, const std::string& sql, unsigned flags = 0) {
   sqlite3_stmt* stmt = nullptr;
-  if (sqlite3_prepare_v2(db, sql.c_str(), static_cast<int>(sql.size()), &stmt, nullptr) !=
+  if (sqlite3_prepare_v3(db, sql.c_str(), static_cast<int>(sql.size()), flags, &stmt, nullptr) !=
       SQLITE_OK) {
     return EngineError(db);
   }

@@ -18,6 +18,7 @@ TEST(UsedNames, FunctionsAreCalled) {
   EXPECT_EQ(Functions("SELECT CAST(f(a) AS VARCHAR(10)), a IN (1), EXISTS (SELECT 'f' ('x'))"),
             Names{"f"});
   EXPECT_EQ(Functions("WITH w(x) AS MATERIALIZED (SELECT 1) SELECT f(x) FROM w"), Names{"f"});
+  EXPECT_EQ(Functions("WITH f AS (SELECT 1) SELECT f(2) FROM f"), Names{"f"});
   EXPECT_EQ(Functions("-- f(1)\nSELECT 'g(1)', x /* h(1) */ FROM t"), Names{});
 }
 
@@ -41,6 +42,8 @@ TEST(UsedNames, TablesOfWithAreNotThoseOfTheDatabase) {
       Tables("WITH RECURSIVE a AS (SELECT 1 UNION SELECT x FROM a, t), b(x, y) AS (SELECT 1, 2) "
              "SELECT x, y FROM a, b, u"),
       (Names{"t", "u"}));
+  // A query in parentheses has a name of WITH for itself.
+  EXPECT_EQ(Tables("SELECT (WITH t AS (SELECT 1) SELECT * FROM t), * FROM t"), Names{"t"});
 }
 
 TEST(UsedNames, SchemasAndCollations) {

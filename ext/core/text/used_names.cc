@@ -18,10 +18,7 @@ class Finder {
 
   UsedNames Find() {
     for (at_ = 0; at_ < tokens_.size(); ++at_) Take(tokens_[at_]);
-    for (const std::string& name : of_with_) {
-      used_.functions.erase(name);
-      used_.tables.erase(name);
-    }
+    for (const std::string& name : of_with_) used_.tables.erase(name);
     return std::move(used_);
   }
 
@@ -77,7 +74,8 @@ class Finder {
         return;
       }
       wants_with_ = false;
-      of_with_.insert(name);
+      // That of a query in parentheses is not known outside of it.
+      if (frames_.size() == 1) of_with_.insert(name);
     } else if (wants_table_) {
       TakeTable(name);
     } else if (token.kind != TokenKind::kLiteral && KindAt(at_ + 1) == TokenKind::kOpen &&

@@ -1,6 +1,6 @@
-// What an SQL text calls, reads and compares by, by its tokens alone: so that a connection which
-// may lack some of that can be asked before it prepares the text. SQLite writes to the program's
-// error log what it does not know. Pure.
+// The functions, tables and collations that an SQL text names, found by its tokens alone. A
+// connection that lacks one of them must not prepare the text: SQLite would write an error to the
+// program's error log. Pure.
 #pragma once
 
 #include <set>
@@ -9,8 +9,8 @@
 
 namespace walmanager {
 
-// All in lower case. A name may be among them that is nothing of the kind, such as that of a type
-// before its length; none is missed, but for a table behind a comma that follows another clause.
+// All in lower case. Some names may be of another kind, such as that of a type before its length.
+// One kind of name is missed: a table behind a comma that follows another clause.
 struct UsedNames {
   std::set<std::string> functions;  // also tables before their columns, but no keywords
   std::set<std::string> tables;     // also views and tables with arguments, but none of WITH
