@@ -94,8 +94,8 @@ class CheckpointConnections {
   void Cancel();
   void Resume() { --cancels_; }
   bool cancelled() const { return cancels_.load(std::memory_order_relaxed) > 0; }
-  // While it lives, Cancel() interrupts checkpoint(). Where cancelled() already, nothing is to be
-  // begun.
+  // While it lives, Cancel() interrupts checkpoint(). The caller asks cancelled() after it was
+  // made, and begins nothing if that is true.
   class Interruptible {
    public:
     explicit Interruptible(CheckpointConnections& connections) : connections_(connections) {

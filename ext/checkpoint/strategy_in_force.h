@@ -56,7 +56,8 @@ class StrategyInForce {
   void CountFired(const Rule& rule) const;
 
   // Why the default strategy is in force in place of the selected one, or which rule's condition
-  // failed since Follow() compiled the rules. Empty where neither is so. Any thread.
+  // failed since Follow() compiled the rules. Empty: the
+  // selected rules are in force, and none has failed. Any thread.
   std::string error() const {
     const MutexLock lock(error_mutex_);
     return error_;

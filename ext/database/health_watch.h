@@ -60,7 +60,8 @@ class HealthWatch {
   std::uint64_t SampleDueInNs() const;
   // Whether any process has taken a sample since then, in MonotonicNs.
   bool HasSampledSince(std::uint64_t then_ns) const;
-  // False: an evaluation of the alerts that nothing waits for had better be put off.
+  // False: the databases of this process have evaluated alerts a lot lately. A regular look then
+  // leaves the evaluation to a later one.
   bool HasRoomForAlerts(std::uint64_t now_ns) const;
   // Whether the last sample of any process is less than a minute old.
   bool SampledLately() const;
@@ -75,8 +76,8 @@ class HealthWatch {
   Database& database_;
   std::atomic_flag busy_;
   std::atomic<std::uint64_t> sample_interval_ns_{1'000'000'000};
-  // Kept as long as any database is open: where databases close one after the other, the last of
-  // those that have read with it would take it along.
+  // Each database has it from the beginning, so it stays as long as any is open, with its compiled
+  // statements.
   const std::shared_ptr<SharedObserver> observer_;
   std::uint64_t last_calls_ = 0;  // used by the thread that has set busy_
 };

@@ -22,8 +22,8 @@ class SharedObserver {
   static std::shared_ptr<SharedObserver> OfThisProcess();
 
   Result<std::vector<HealthObserver::Check>> Read(Database& database);
-  // False: the databases of this process have taken more of a processor than what can be put off
-  // should. `now_ns`: MonotonicNs.
+  // False: reading has taken a twentieth of a processor lately (work_budget.h). `now_ns`:
+  // MonotonicNs.
   bool HasRoom(std::uint64_t now_ns) const { return budget_.HasRoom(now_ns); }
 
  private:

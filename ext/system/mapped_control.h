@@ -81,7 +81,7 @@ class MappedControl final : public ControlSpace {
   std::atomic<bool> stuck_{false};  // a thread has waited for it in vain, and it is still held
   Range many_range_ GUARDED_BY(mutex_);
   std::atomic<std::size_t> followed_{0};  // entries of the table
-  // False from the moment when the lock of a process was waited for in vain until it was free.
+  // False after a wait for another process's lock has timed out, until the lock was free once.
   bool waits_to_grow_ GUARDED_BY(mutex_) = true;
   std::uint64_t next_try_ns_ GUARDED_BY(mutex_) = 0;  // after a failure
   int mapped_ GUARDED_BY(mutex_) = 0;                 // sections of the file

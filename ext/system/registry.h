@@ -49,7 +49,7 @@ struct Registry {
 
   Mutex mutex;  // held for look-ups only, nothing is done under it
   std::map<FileKey, std::weak_ptr<Database>> databases GUARDED_BY(mutex);
-  // With so many entries those of databases that are gone are removed.
+  // Once there are `most_databases` entries, those of databases that are gone are removed.
   static constexpr std::size_t kFewDatabases = 16;
   std::size_t most_databases GUARDED_BY(mutex) = kFewDatabases;
   std::map<sqlite3*, Connection*> connections GUARDED_BY(mutex);

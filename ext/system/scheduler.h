@@ -36,7 +36,7 @@ class Scheduler {
  public:
   // Of the work: it wants to run again only when it is woken.
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
-  // The same, and no thread needs to stay for it: without another task they end.
+  // The same, and the threads may end at once where no other task is due later.
   static constexpr std::uint64_t kDone = kNever - 1;
   static constexpr std::uint64_t kIdleNs = 5'000'000'000;
 

@@ -87,7 +87,7 @@ std::vector<Place> PlacesOf(ControlSpace& space, const HistoryState& state, std:
   std::vector<Place> places;
   space.Follow();
   const std::span<HistorySlot> slots = SlotsOf(space, ring);
-  // The id says the slot. So a young history costs as little as it holds.
+  // A record's slot follows from its id, so only slots that may be in use are read.
   const std::uint64_t last = state.last_ids[ring], size = slots.size();
   const std::uint64_t gone = std::max(state.forgotten_ids[ring], last - std::min(last, size));
   for (std::uint64_t id = gone + 1; id != 0 && id <= last; ++id) {

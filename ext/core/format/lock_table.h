@@ -1,5 +1,5 @@
 // The system's table of POSIX file locks, /proc/locks (format: proc_locks(5) and the kernel's
-// fs/locks.c), in which the locks are that SQLite's readers and writers hold on a -shm file.
+// fs/locks.c). It shows the locks that SQLite's readers and writers hold on a -shm file.
 //
 // Text in, facts out; ext/system reads the file. Lines that do not parse are skipped, because the
 // kernel owns the format. Pids are numbers of the reading process's PID namespace; the lock of a
