@@ -15,6 +15,11 @@ struct FileSystemFacts {
 };
 FileSystemFacts FileSystemOf(const std::string& path);
 
+// Whether a close of this descriptor waits for no other machine or process, as it does on NFS or
+// FUSE, and whether the file can be deleted while it is open without a trace in its directory.
+// False where the file system is none of the usual local ones.
+bool ClosesAtOnce(int fd);
+
 // Whether there is a file at the path. Opens nothing.
 bool IsThere(const std::string& path);
 // The size of a file; nullopt, with errno, where the system does not say.

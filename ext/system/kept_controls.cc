@@ -7,6 +7,7 @@
 
 #include "ext/system/clock.h"
 #include "ext/system/control_file.h"
+#include "ext/system/file_system.h"
 #include "ext/system/registry.h"
 
 namespace walmanager {
@@ -48,6 +49,7 @@ bool KeptControls::LastCloseBegins(const FileId& database, std::uint64_t opened_
 
 void KeptControls::Keep(Registry& registry, std::shared_ptr<ControlFile> file) {
   if (!file->shared() || !IsAmongTheFirst(file->descriptor())) return;
+  if (!ClosesAtOnce(file->descriptor())) return;
   const std::uint64_t until = MonotonicNs() + kKeptNs;
   const MutexLock opening(registry.control_mutex);
   const MutexLock lock(mutex_);
@@ -75,16 +77,23 @@ bool KeptControls::TakeBack(std::shared_ptr<ControlFile>& file, const FileId& id
 }
 
 void KeptControls::LetGoOfAll(Registry& registry) {
-  std::array<Kept, kMost> kept;
   // A thread that has this mutex may wait for a file system.
   if (!registry.control_mutex.try_lock()) return;
   const MutexLock opening(registry.control_mutex, std::adopt_lock);
   if (!mutex_.try_lock()) return;
   const MutexLock lock(mutex_, std::adopt_lock);
-  kept.swap(kept_);
-  for (const Kept& each : kept) {
-    if (each.file && each.file.use_count() == 1) each.file->CloseLocked(registry);
+  bool some_stay = false;
+  for (Kept& kept : kept_) {
+    if (!kept.file) continue;
+    // A thread that has found the file waits for mutex_ to take it back.
+    if (kept.file.use_count() != 1) {
+      some_stay = true;
+      continue;
+    }
+    kept.file->CloseLocked(registry);
+    kept.file.reset();
   }
+  if (some_stay) return;
   task_.Cancel();
   is_timed_ = false;
 }

@@ -5,8 +5,9 @@
 //
 // The rule that is easy to break: a program that closes a database may want to be rid of it, for
 // example to unmount the disk. So a file is kept only where the database had been closed less than
-// two seconds before it was opened, where a thread runs that lets go of the file in time, and where
-// the process has descriptors left. Nothing of SQLite's own files is kept. A fork lets go of all.
+// two seconds before it was opened, where a thread runs that lets go of the file in time, where the
+// process has descriptors left, and where to close the file later waits for nothing. Nothing of
+// SQLite's own files is kept. A fork closes all of them.
 // Thread rules: all members from any thread. None of them needs memory. Keep() takes the registry's
 // control_mutex: a thread that finds a file there later finds it here, too.
 #pragma once
@@ -41,8 +42,8 @@ class KeptControls {
   // `file`, where there is one, is to be used for this database, which has this status. False where
   // it was kept and cannot be used any more; then the caller has let go of it.
   bool TakeBack(std::shared_ptr<ControlFile>& file, const FileId& id, const struct stat& database);
-  // Of all, and of the timer, before a fork. Waits for no other thread: where one is at it they
-  // stay.
+  // Of all, and of the timer, before a fork. Waits for no file system and no other thread: where
+  // one opens, closes or takes back a control file, what it is at stays.
   void LetGoOfAll(Registry& registry);
 
  private:

@@ -1,10 +1,11 @@
-// For test_control_file.py, test_room.py and test_growth.py, preloaded: makes system calls on
-// control files fail, or not return, or ends the process after one of them.
+// For tests in this folder, preloaded: makes system calls on control files fail, not return, or
+// tell another type of file system, or ends the process after one of them.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -21,6 +22,7 @@ std::atomic<bool> held{false};        // writes do not return
 std::atomic<int> held_now{0};
 // kill -9 after so many other calls by which a file grows: locks, writes, mappings; negative: none.
 std::atomic<long> deadly{-1};
+std::atomic<long> file_system{0};      // the type that fstatfs tells; 0: the true one
 constexpr long kFirstBytes = 196'608;  // sections come after these
 
 bool IsControlFile(int fd) {
@@ -55,6 +57,17 @@ void end_quota(bool ends) { quota_ends = ends; }
 void hold_writes(bool hold) { held = hold; }
 int held_writes() { return held_now; }
 void kill_after(long calls) { deadly = calls; }
+void tell_file_system(long type) { file_system = type; }
+int fstatfs64(int fd, struct statfs64* facts) noexcept {
+  static const auto real = Real<int (*)(int, struct statfs64*)>("fstatfs64");
+  const int result = real(fd, facts);
+  if (result == 0 && file_system != 0 && IsControlFile(fd)) facts->f_type = file_system;
+  return result;
+}
+int fstatfs(int fd, struct statfs* facts) noexcept {
+  static_assert(sizeof(struct statfs) == sizeof(struct statfs64));
+  return fstatfs64(fd, reinterpret_cast<struct statfs64*>(facts));
+}
 ssize_t pwrite64(int fd, const void* bytes, size_t count, off64_t at) noexcept {
   static const auto real = Real<ssize_t (*)(int, const void*, size_t, off64_t)>("pwrite64");
   if ((!quota_ends && !held && deadly < 0) || !IsControlFile(fd)) return real(fd, bytes, count, at);

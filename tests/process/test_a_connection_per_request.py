@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import EXTENSION, connect, metrics, one
+from conftest import BUILD, EXTENSION, connect, metrics, one
 from waiting import poll
 from workers import worker  # noqa: F401 (fixtures among them)
 
@@ -256,6 +256,20 @@ def test_a_process_that_needs_its_descriptors_keeps_none(host):
     host.run("resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); taken = [os.dup(0) for _ in range(35)]")
     host.run("requests()")
     assert host.call("files()") == []
+
+
+@pytest.mark.parametrize("file_system", ["FUSE", "NFS"])
+def test_bug_a_fork_could_wait_for_a_server_that_a_kept_file_is_on(worker, wal_path, file_system):
+    """A fork closes what is kept. On these file systems a close waits for a server, and a deleted file that is open
+    leaves a hidden one in its directory."""
+    preload = str(BUILD / "tests" / "libfailing_calls.so")
+    process = worker(LD_PRELOAD=preload)
+    process.run(f"path = {str(wal_path)!r}" + HOST)
+    process.run(f"import ctypes; preload = ctypes.CDLL({preload!r}); request(); time.sleep(1.1); requests()")
+    assert process.call("files()") == [f"{wal_path.name}-walmanager"]
+    process.run(f"preload.tell_file_system(ctypes.c_long({dict(FUSE=0x65735546, NFS=0x6969)[file_system]}))")
+    process.run("requests()")
+    assert process.call("files()") == []
 
 
 def test_of_many_databases_some_dozens_are_kept_at_most(host, tmp_path):
