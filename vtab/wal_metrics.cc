@@ -300,7 +300,7 @@ const Table& WalMetricsTable() {
           {"private_because", kText, "why statistics and settings are private to this process; NULL if there is a control file", [](const Row& r) -> Value { return r.private_because; }},
           {"unguarded_because", kText, "why the last checkpoint of this process ran without the guard against the WAL-reset bug; NULL if it had the guard", [](const Row& r) -> Value { return r.unguarded_because; }},
           {"strategy_error", kText, "why the default strategy runs in place of the active one, or which rule's condition failed and so did not hold; NULL if neither is so", [](const Row& r) -> Value { return r.strategy_error; }},
-          {"optimized_at", kText, "when auto_optimize last ran PRAGMA optimize, in UTC; NULL if it never did", [](const Row& r) -> Value { return r.optimized_ms ? Value(UtcText(r.optimized_ms)) : Value(); }},
+          {"optimized_at", kText, "when auto_optimize last ran PRAGMA optimize to its end, in UTC; NULL if it never did", [](const Row& r) -> Value { return r.optimized_ms ? Value(UtcText(r.optimized_ms)) : Value(); }},
           {"queries_evicted", kInteger, "statements that query_performance has dropped since its last reset, because max_queries was reached", [](const Row& r) -> Value { return Measured(r, [&] { return r.evictions; }); }},
           {"pool_connections", kInteger, "connections of read_pool() that this process has open now", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.connections; }); }},
           {"pool_calls", kInteger, "calls of read_pool() in this process", [](const Row& r) -> Value { return Measured(r, [&] { return r.pool.calls; }); }},

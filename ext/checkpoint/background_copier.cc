@@ -326,7 +326,9 @@ std::uint64_t BackgroundCopier::Rest(ControlFile& current, std::uint64_t last_co
     upkeep_.CapturePlans(current);
     if (state_.strategy[Setting::kAutoOptimize] != 0 && !state_.stopping &&
         !state_.replicator.is_there()) {
-      upkeep_.OptimizeIfDue(current, last_commit, now);
+      upkeep_.OptimizeIfDue(current, last_commit, now, [this] {
+        return Registry::Get().forks_waiting > 0 || state_.callers_waiting > 0;
+      });
     }
   }
   const std::uint64_t next =
@@ -341,9 +343,9 @@ std::uint64_t BackgroundCopier::NextOfWhatIsLeft(ControlRegion& region, std::uin
     return next_tick_ns_;
   }
   std::uint64_t next = NextByTime(region, now);
-  if (state_.strategy[Setting::kAutoOptimize] != 0 && !state_.replicator.is_there() &&
-      upkeep_.WillOptimize(region, last_commit)) {
-    next = std::min(next, next_tick_ns_);
+  if (state_.strategy[Setting::kAutoOptimize] != 0 && !state_.replicator.is_there()) {
+    const auto optimize = upkeep_.NextOptimize(region, last_commit);
+    if (optimize) next = std::min(next, std::max(*optimize, next_tick_ns_));
   }
   return next;
 }

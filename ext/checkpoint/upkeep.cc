@@ -1,8 +1,11 @@
 #include "ext/checkpoint/upkeep.h"
 
+#include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "ext/core/base/time_units.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/engine/known_names.h"
@@ -13,8 +16,10 @@
 namespace walmanager {
 namespace {
 
+constexpr std::int64_t kEveryMs = 3'600'000;
+constexpr std::uint64_t kIdleBeforeNs = 10'000 * kMs;
+
 bool HasOptimizedLately(const layout::Counter& optimized_ms) {
-  constexpr std::int64_t kEveryMs = 3'600'000;
   const auto optimized = static_cast<std::int64_t>(Get(optimized_ms));
   return optimized <= UnixMs() && UnixMs() - optimized < kEveryMs;
 }
@@ -56,27 +61,39 @@ void Upkeep::CapturePlans(ControlFile& current) {
   }
 }
 
-void Upkeep::OptimizeIfDue(ControlFile& current, std::uint64_t last_commit_ns,
-                           std::uint64_t now_ns) {
-  constexpr std::uint64_t kIdleBeforeNs = 10'000'000'000;
-  layout::Counter& optimized_ms = current.region().engine().optimized_ms;
-  if (last_commit_ns == 0 || now_ns < last_commit_ns + kIdleBeforeNs ||
-      HasOptimizedLately(optimized_ms) || !current.TryLease()) {
-    return;
+std::optional<std::uint64_t> Upkeep::NextOptimize(ControlRegion& region,
+                                                  std::uint64_t last_commit_ns) const {
+  if (last_commit_ns == 0 || HasOptimizedLately(region.engine().optimized_ms) ||
+      !connections_.permitted()) {
+    return std::nullopt;
   }
-  Put(optimized_ms, static_cast<std::uint64_t>(UnixMs()));
-  (void)Optimize();
-  current.EndLease();
+  return std::max(last_commit_ns + kIdleBeforeNs, not_before_ns_);
 }
 
-bool Upkeep::WillOptimize(ControlRegion& region, std::uint64_t last_commit_ns) {
-  return last_commit_ns != 0 && !HasOptimizedLately(region.engine().optimized_ms);
+void Upkeep::OptimizeIfDue(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns,
+                           const std::function<bool()>& others_wait) {
+  constexpr std::uint64_t kEveryNs = kEveryMs * kMs;
+  const auto due_ns = NextOptimize(current.region(), last_commit_ns);
+  if (!due_ns || now_ns < *due_ns || !current.TryLease()) return;
+  const auto end = [](ControlFile* file) { file->EndLease(); };
+  const std::unique_ptr<ControlFile, decltype(end)> lease(&current, end);
+  // For the case that it does not come to its end. Each pause is longer than the last: a
+  // transaction of the program's may be open for long.
+  pause_ns_ = std::clamp(2 * pause_ns_, kIdleBeforeNs, kEveryNs);
+  not_before_ns_ = now_ns + pause_ns_;
+  const Result<bool> done = Optimize(others_wait);
+  if (done.ok() && done.value()) {
+    pause_ns_ = not_before_ns_ = 0;
+    Put(current.region().engine().optimized_ms, static_cast<std::uint64_t>(UnixMs()));
+  } else if (!done.ok() && done.error().code != ErrorCode::kBusy &&
+             done.error().code != ErrorCode::kLocked) {
+    // SQLite has written it to the program's error log.
+    not_before_ns_ = now_ns + kEveryNs;
+  }
 }
 
-Status Upkeep::Optimize() {
-  if (connections_.Open() != CheckpointConnections::Allowed::kYes) {
-    return Error{connections_.unguarded_because()};
-  }
+Result<bool> Upkeep::Optimize(const std::function<bool()>& others_wait) {
+  if (connections_.Open() != CheckpointConnections::Allowed::kYes) return false;
   auto opened = connections_.OpenAnother();
   if (!opened.ok()) return opened.error();
   sqlite3* db = opened.value().get();
@@ -86,7 +103,7 @@ Status Upkeep::Optimize() {
   constexpr int kOptimizeLooksAtAllTables = 3046000;
   const bool looks_at_all = sqlite3_libversion_number() >= kOptimizeLooksAtAllTables;
   if (!looks_at_all) {
-    if (Status status = AskForStatistics(db); !status.ok()) return status;
+    if (Status status = AskForStatistics(db); !status.ok()) return status.error();
   }
   OwnFileOf(db)->may_write_lock = true;
   connections_.MarkUsed();
@@ -97,11 +114,11 @@ Status Upkeep::Optimize() {
       QueryRows(db, looks_at_all ? "PRAGMA optimize=0x10003" : "PRAGMA optimize=3", "");
   if (!analyses.ok()) return analyses.error();
   for (const TextRow& analysis : analyses.value()) {
-    if (connections_.cancelled()) break;
+    if (connections_.cancelled() || others_wait()) return false;
     auto done = QueryText(db, analysis.at(0).value_or(""));
     if (!done.ok()) return done.error();
   }
-  return Ok{};
+  return !connections_.cancelled();
 }
 
 // Older versions of SQLite optimize only tables for which the planner of this connection has asked
@@ -113,11 +130,13 @@ Status Upkeep::AskForStatistics(sqlite3* db) const {
                          "WHERE t.type='table' AND c.seqno=0 AND c.name IS NOT NULL");
   if (!indexes.ok()) return indexes.error();
   sqlite3_stmt* index = indexes.value().get();
-  while (sqlite3_step(index) == SQLITE_ROW && !connections_.cancelled()) {
+  int rc = SQLITE_OK;
+  while ((rc = sqlite3_step(index)) == SQLITE_ROW && !connections_.cancelled()) {
     const std::string table = ColumnText(index, 0);
     const std::string column = ColumnText(index, 2);
     (void)Prepare(db, "SELECT 1 FROM " + QuoteName(table) + " WHERE " + QuoteName(column) + "=?1");
   }
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return EngineError(db);
   return Ok{};
 }
 

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <vector>
 
 #include "ext/checkpoint/checkpoint_connections.h"
@@ -27,18 +29,27 @@ class Upkeep {
   }
   // Asks SQLite for the requested plans and stores them.
   void CapturePlans(ControlFile& current);
-  // Runs PRAGMA optimize once per hour, ten seconds after the last commit.
-  void OptimizeIfDue(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns);
-  // Whether it is to run once no connection has committed for ten seconds.
-  static bool WillOptimize(ControlRegion& region, std::uint64_t last_commit_ns);
+  // Runs PRAGMA optimize once per hour, ten seconds after the last commit. It ends between two
+  // tables where another connection writes, where it is cancelled, or as soon as `others_wait()`:
+  // then a later call does the rest.
+  void OptimizeIfDue(ControlFile& current, std::uint64_t last_commit_ns, std::uint64_t now_ns,
+                     const std::function<bool()>& others_wait);
+  // The first time at which OptimizeIfDue() has something to do, if no connection commits before
+  // that; nullopt where there is no such time.
+  std::optional<std::uint64_t> NextOptimize(ControlRegion& region,
+                                            std::uint64_t last_commit_ns) const;
 
  private:
-  // Does not wait for other connections. It treats all tables as used, since only the host's own
-  // connections know which tables their statements use.
-  Status Optimize();
+  // Returns false where it ended before the last table. Does not wait for other connections. It
+  // treats all tables as used, since only the host's own connections know which tables their
+  // statements use.
+  Result<bool> Optimize(const std::function<bool()>& others_wait);
   Status AskForStatistics(sqlite3* db) const;
 
   CheckpointConnections& connections_;
+  // How long PRAGMA optimize waits after the last run, which did not come to its end, and until
+  // when; both 0 where it did.
+  std::uint64_t pause_ns_ = 0, not_before_ns_ = 0;
   Mutex mutex_;
   std::vector<PlanWish> wishes_ GUARDED_BY(mutex_);
 };

@@ -32,10 +32,36 @@ class UpkeepTest : public CheckpointParts {
   bool HasStatistics() {
     return database_.Number("SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_stat1'") == 1;
   }
+  // Adds a table with an index to the one with which the database begins, and opens connections.
+  void MakeTwoTablesToAnalyze() {
+    database_.Run(
+        "CREATE INDEX t_v ON t(v); CREATE TABLE u(v); CREATE INDEX u_v ON u(v); INSERT INTO u "
+        "VALUES(1)");
+    database_.Commit(20);
+    OpenConnections();
+  }
+  std::int64_t AnalyzedTables() {
+    return database_.Number("SELECT count(DISTINCT tbl) FROM sqlite_stat1");
+  }
+  // When it is asked for the second time, one table has been analyzed, and one is left.
+  template <typename Then>
+  std::function<bool()> AfterOneTable(Then then) {
+    return [this, then] { return ++asked_ == 2 && then(); };
+  }
+  void OptimizeAt(std::uint64_t now_ns, const std::function<bool()>& others_wait = NobodyWaits) {
+    upkeep_.OptimizeIfDue(*file_, kCommitNs, now_ns, others_wait);
+  }
+  std::optional<std::uint64_t> NextOptimize() {
+    return upkeep_.NextOptimize(file_->region(), kCommitNs);
+  }
+  static bool NobodyWaits() { return false; }
+
+  static constexpr std::uint64_t kCommitNs = 1'000'000 * kMs, kNowNs = 2'000'000 * kMs;
 
   std::shared_ptr<ControlFile> file_ = MakeControl(database_)->Get();
   QueryStatistics statistics_{file_->space()};
   Upkeep upkeep_{connections_};
+  int asked_ = 0;  // AfterOneTable()
 };
 
 TEST_F(UpkeepTest, CapturesThePlanThatAStatementAskedFor) {
@@ -70,44 +96,100 @@ TEST_F(UpkeepTest, KeepsSixtyFourRequestsUntilTheyAreServed) {
 }
 
 TEST_F(UpkeepTest, OptimizesTenSecondsAfterTheLastCommit) {
-  constexpr std::uint64_t kCommitNs = 1'000'000 * kMs;
   database_.Run("CREATE INDEX t_v ON t(v)");
   database_.Commit(20);
   OpenConnections();
-  upkeep_.OptimizeIfDue(*file_, /*last_commit_ns=*/0, kCommitNs);
-  upkeep_.OptimizeIfDue(*file_, kCommitNs, kCommitNs + 10'000 * kMs - 1);
+  upkeep_.OptimizeIfDue(*file_, /*last_commit_ns=*/0, kCommitNs, NobodyWaits);
+  OptimizeAt(kCommitNs + 10'000 * kMs - 1);
   EXPECT_EQ(OptimizedMs(), 0u);
   EXPECT_FALSE(HasStatistics());
-  upkeep_.OptimizeIfDue(*file_, kCommitNs, kCommitNs + 10'000 * kMs);
+  EXPECT_EQ(NextOptimize(), kCommitNs + 10'000 * kMs);
+  OptimizeAt(kCommitNs + 10'000 * kMs);
   EXPECT_GT(OptimizedMs(), 0u);
   EXPECT_TRUE(HasStatistics());
+  EXPECT_EQ(NextOptimize(), std::nullopt);
 }
 
 TEST_F(UpkeepTest, ACancelEndsTheOptimizingBeforeTheNextTable) {
-  constexpr std::uint64_t kCommitNs = 1'000'000 * kMs, kNowNs = 2'000'000 * kMs;
-  database_.Run("CREATE INDEX t_v ON t(v)");
-  database_.Commit(20);
-  OpenConnections();
-  connections_.Cancel();
-  upkeep_.OptimizeIfDue(*file_, kCommitNs, kNowNs);
+  MakeTwoTablesToAnalyze();
+  OptimizeAt(kNowNs, AfterOneTable([this] {
+               connections_.Cancel();
+               return false;
+             }));
   connections_.Resume();
-  EXPECT_FALSE(HasStatistics());
+  // The cancel came after the look for one, so the second table was the last.
+  EXPECT_EQ(AnalyzedTables(), 2);
+  EXPECT_EQ(OptimizedMs(), 0u);
+  connections_.Cancel();
+  OptimizeAt(*NextOptimize());
+  EXPECT_EQ(OptimizedMs(), 0u);
+  connections_.Resume();
+  OptimizeAt(*NextOptimize());
+  EXPECT_GT(OptimizedMs(), 0u);
+}
+
+TEST_F(UpkeepTest, BugWhatAWriterKeptFromBeingOptimizedWasReportedAsDone) {
+  MakeTwoTablesToAnalyze();
+  const OwnedDb writer = database_.Open();
+  OptimizeAt(kNowNs, AfterOneTable([&] {
+               WalDatabase::Run(writer.get(), "BEGIN IMMEDIATE");
+               return false;
+             }));
+  EXPECT_EQ(AnalyzedTables(), 1);
+  EXPECT_EQ(OptimizedMs(), 0u);
+  // The writer stays for long: each pause is longer than the last.
+  EXPECT_EQ(NextOptimize(), kNowNs + 10'000 * kMs);
+  OptimizeAt(kNowNs + 10'000 * kMs - 1);
+  OptimizeAt(kNowNs + 10'000 * kMs);
+  EXPECT_EQ(NextOptimize(), kNowNs + 30'000 * kMs);
+  WalDatabase::Run(writer.get(), "ROLLBACK");
+  OptimizeAt(kNowNs + 30'000 * kMs);
+  EXPECT_EQ(AnalyzedTables(), 2);
+  EXPECT_GT(OptimizedMs(), 0u);
+}
+
+TEST_F(UpkeepTest, BugAForkWaitedUntilAllTablesWereOptimized) {
+  MakeTwoTablesToAnalyze();
+  OptimizeAt(kNowNs, AfterOneTable([] { return true; }));
+  EXPECT_EQ(AnalyzedTables(), 1);
+  EXPECT_EQ(OptimizedMs(), 0u);
+  OptimizeAt(*NextOptimize());
+  EXPECT_EQ(AnalyzedTables(), 2);
+  EXPECT_GT(OptimizedMs(), 0u);
+}
+
+TEST_F(UpkeepTest, AnErrorThatStaysIsMetOnceAnHour) {
+  MakeTwoTablesToAnalyze();
+  database_.Run(
+      "PRAGMA writable_schema=ON; INSERT INTO sqlite_master VALUES('view', 'sqlite_stat1', "
+      "'sqlite_stat1', 0, 'CREATE VIEW sqlite_stat1 AS SELECT 1 AS tbl')");
+  OptimizeAt(kNowNs);
+  EXPECT_EQ(OptimizedMs(), 0u);
+  EXPECT_EQ(NextOptimize(), kNowNs + 3'600'000 * kMs);
+}
+
+TEST_F(UpkeepTest, WithoutPermissionThereIsNoTimeForIt) {
+  MakeTwoTablesToAnalyze();
+  connections_.Close();
+  connections_.Revoke();
+  EXPECT_EQ(NextOptimize(), std::nullopt);
+  OptimizeAt(kNowNs);
+  EXPECT_EQ(OptimizedMs(), 0u);
 }
 
 TEST_F(UpkeepTest, OptimizesOnceAnHourOfAllProcesses) {
-  constexpr std::uint64_t kCommitNs = 1'000'000 * kMs, kNowNs = 2'000'000 * kMs;
   OpenConnections();
   const std::int64_t lately = UnixMs() - 3'500'000;
   SetOptimizedMs(lately);
-  upkeep_.OptimizeIfDue(*file_, kCommitNs, kNowNs);
+  OptimizeAt(kNowNs);
   EXPECT_EQ(OptimizedMs(), static_cast<std::uint64_t>(lately));
   SetOptimizedMs(UnixMs() - 3'600'000);
-  upkeep_.OptimizeIfDue(*file_, kCommitNs, kNowNs);
+  OptimizeAt(kNowNs);
   EXPECT_GT(OptimizedMs(), static_cast<std::uint64_t>(lately));
   // A time to come is of a clock that was set back.
   const std::int64_t to_come = UnixMs() + 7'200'000;
   SetOptimizedMs(to_come);
-  upkeep_.OptimizeIfDue(*file_, kCommitNs, kNowNs);
+  OptimizeAt(kNowNs);
   EXPECT_LT(OptimizedMs(), static_cast<std::uint64_t>(to_come));
 }
 

@@ -44,7 +44,7 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
     {"auto_optimize", SettingKind::kSwitch, 0, 0, 1, "",
      "After ten seconds without a commit, and at most once an hour, walmanager runs PRAGMA "
      "optimize on a connection of its own. While it writes, other connections find the database "
-     "locked for a moment."},
+     "locked for a moment. If another connection writes, it does the rest later."},
     {"read_pool_size", SettingKind::kInteger, 20, 0, 256, "",
      "The most connections that read_pool() opens in a process; with 0 its statements run on the "
      "caller's connection, one after the other."},
