@@ -10,6 +10,7 @@
 #include "ext/core/policy/look_plan.h"
 #include "ext/engine/engine_threads.h"
 #include "ext/system/clock.h"
+#include "ext/system/descriptor_room.h"
 #include "ext/system/registry.h"
 
 namespace walmanager {
@@ -135,6 +136,8 @@ std::uint64_t BackgroundCopier::Work() {
   AtCEdge([&] {
     EngineGuard guard(state_);
     next = Tick(MonotonicNs(), guard);
+    const bool may_close = state_.connections.open() && !state_.copied_frames.owes_sync();
+    if (may_close && ProgramNeedsDescriptors()) state_.connections.Close();
     return SQLITE_OK;
   });
   waits_since_ns_ = 0;

@@ -5,6 +5,7 @@
 #include "ext/engine/log_file.h"
 #include "ext/engine/own_vfs.h"
 #include "ext/system/clock.h"
+#include "ext/system/descriptor_room.h"
 #include "ext/system/file_id_at.h"
 #include "ext/system/file_system.h"
 #include "ext/system/size_signal.h"
@@ -107,6 +108,8 @@ CheckpointConnections::Allowed CheckpointConnections::TryOpen() {
     return Forbid("the database file is not to be found at its path");
   }
   if (!IsThere(path_ + "-wal")) return GiveUp("the -wal file is not to be found at its path");
+  if (!HasDescriptorsToSpare()) return Failed(Error{FewDescriptorsBecause()});
+  if (!MayLeaveDescriptors()) return GiveUp(FewDescriptorsBecause());
   auto checkpoint = OpenOwnConnection(path_, kOpenFlags, permitted_vfs_);
   if (!checkpoint.ok()) return Failed(checkpoint.error());
   auto guard = OpenOwnConnection(path_, kOpenFlags, permitted_vfs_);
@@ -130,8 +133,17 @@ CheckpointConnections::Allowed CheckpointConnections::TryOpen() {
   return Allowed::kYes;
 }
 
-Result<OwnedDb> CheckpointConnections::OpenAnother() const {
+bool CheckpointConnections::MayLeaveDescriptors() {
+  if (leaves_descriptors_) return true;
+  std::atomic<int>& databases = registry_.copied_databases;
+  if (databases.fetch_add(1) < MostCopiedDatabases()) return leaves_descriptors_ = true;
+  databases.fetch_sub(1);
+  return false;
+}
+
+Result<OwnedDb> CheckpointConnections::OpenAnother() {
   if (!permitted_vfs_) return Error{unguarded_because_};
+  if (!HasDescriptorsToSpare() || !MayLeaveDescriptors()) return Error{FewDescriptorsBecause()};
   auto another = OpenOwnConnection(path_, kOpenFlags, permitted_vfs_);
   if (another.ok()) {
     sqlite3_db_config(another.value().get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);

@@ -26,6 +26,7 @@
 #include "ext/engine/own_connection.h"
 #include "ext/engine/sqlite.h"
 #include "ext/engine/wal_index.h"
+#include "ext/system/registry.h"
 
 namespace walmanager {
 
@@ -35,7 +36,10 @@ class CheckpointConnections {
   // have been opened and before they close.
   CheckpointConnections(std::string path, const FileId& id, std::function<void(bool)> on_change)
       : path_(std::move(path)), id_(id), on_change_(std::move(on_change)) {}
-  ~CheckpointConnections() { Close(); }
+  ~CheckpointConnections() {
+    Close();
+    if (leaves_descriptors_) --registry_.copied_databases;
+  }
   CheckpointConnections(const CheckpointConnections&) = delete;
   CheckpointConnections& operator=(const CheckpointConnections&) = delete;
 
@@ -57,7 +61,7 @@ class CheckpointConnections {
   void Close() noexcept;
   void FollowCloseBehaviour(const CloseBehaviour& behaviour);
   // Opens one more connection of the extension, which never runs a checkpoint when it closes.
-  Result<OwnedDb> OpenAnother() const;
+  Result<OwnedDb> OpenAnother();
 
   // nullptr where they are not open.
   sqlite3* checkpoint() const { return checkpoint_.get(); }
@@ -111,6 +115,8 @@ class CheckpointConnections {
 
  private:
   Allowed TryOpen();
+  // SQLite keeps descriptors of this database once a connection was open: whether that may be.
+  bool MayLeaveDescriptors();
   // Reads once, so that the connection enters WAL mode, and says whether it has the file that is
   // meant.
   Allowed CheckOpened(sqlite3* db);
@@ -123,11 +129,13 @@ class CheckpointConnections {
   Allowed GiveUpSinceLogDiffers();
   void SetInterruptible(bool interruptible);
 
+  Registry& registry_ = Registry::Get();
   const std::string path_;
   const FileId id_;
   const std::function<void(bool)> on_change_;
   const char* permitted_vfs_ = nullptr;             // lives as long as the process
   const volatile void* permitted_index_ = nullptr;  // a value to compare
+  bool leaves_descriptors_ = false;                 // MayLeaveDescriptors()
   std::atomic<bool> open_{false};
   std::atomic<int> cancels_{0};
   std::atomic<bool> interrupted_{false};  // SQLite remembers an interrupt until a statement runs

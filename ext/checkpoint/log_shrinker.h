@@ -86,7 +86,7 @@ class LogShrinker {
   bool StartOver(ControlRegion& region, IdleStep& step);
 
   const std::string path_;
-  const CheckpointConnections& connections_;
+  CheckpointConnections& connections_;
   const CopiedFrames& copied_frames_;
   LogCutter cutter_;
   const LogReaders& readers_;

@@ -9,6 +9,7 @@
 #include "ext/engine/engine_threads.h"
 #include "ext/engine/own_connection.h"
 #include "ext/engine/wal_index.h"
+#include "ext/system/control_file.h"
 
 namespace walmanager {
 namespace {
@@ -32,6 +33,7 @@ Result<Connection*> Connection::Attach(sqlite3* db, bool* made) {
       return found->second;
     }
   }
+  ControlFile::LeaveAllToProgram();
   auto* connection = new Connection(db, &registry);
   // From here on SQLite owns the object: it calls Detach also where this call fails.
   const int rc =

@@ -68,6 +68,7 @@ std::uint64_t RegularLooks::Work() {
   const std::uint64_t now = MonotonicNs();
   const bool in_use = IsInUse();
   copier_.FollowActivity(in_use);
+  ControlFile::LeaveAllToProgram();
   if (!wakefulness_.LooksAgain(in_use)) {
     state_.control.Get()->GivePagesBack();
     return Scheduler::kNever;

@@ -13,6 +13,7 @@
 #include "ext/core/control/layout_sizes.h"
 #include "ext/system/byte_lock.h"
 #include "ext/system/control_memory.h"
+#include "ext/system/descriptor_room.h"
 #include "ext/system/disk_room.h"
 #include "ext/system/errno_text.h"
 #include "ext/system/open_files.h"
@@ -101,6 +102,7 @@ ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path
              !why.empty()) {
     return {why, false, /*lacks_room=*/!LeavesReserve(database_path, kFirstBytes)};
   }
+  if (!HasDescriptorsToSpare()) return {FewDescriptorsBecause()};
   const int create = exists ? 0 : O_CREAT | O_EXCL;
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | create,
                       database.st_mode & 0666);

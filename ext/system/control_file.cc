@@ -18,6 +18,7 @@
 #include "ext/system/byte_lock.h"
 #include "ext/system/clock.h"
 #include "ext/system/control_descriptor.h"
+#include "ext/system/descriptor_room.h"
 #include "ext/system/errno_text.h"
 #include "ext/system/registry.h"
 
@@ -172,6 +173,59 @@ ControlFile::~ControlFile() {
   if (HasItsDescriptor()) close(fd_);
 }
 
+bool ControlFile::LeaveFile(Registry& registry) {
+  // Another process may make a file shorter that is not locked here.
+  if (!shared() || paused_) return false;
+  // A thread that has it has the settings lock of the file.
+  if (!settings_mutex_.try_lock()) return false;
+  const MutexLock settings(settings_mutex_, std::adopt_lock);
+  try {
+    std::string reason = FewDescriptorsBecause();
+    {
+      const MutexLock locks(descriptor_mutex_);
+      if (paused_ || !slabs_.LeaveFile()) return false;
+      close(fd_.exchange(-1));
+      registry.control_files.erase(key_);
+      const MutexLock lock(reason_mutex_);
+      reason_ = std::move(reason);
+    }
+    // What other processes were at.
+    region_.SetPrepared({});
+    region_.engine().at_work_until_ns.store(0);
+    region_.engine().brake_frame.store(0);
+    // All of it is in the file, to which it would be added again.
+    region_.ResetWalStatistics(UnixMs(), MonotonicNs());
+    QueryStatistics(memory_.get()).Reset();
+  } catch (const std::bad_alloc&) {
+  }
+  return !shared();
+}
+
+void ControlFile::LeaveAllToProgram() {
+  if (!ProgramNeedsDescriptors()) return;
+  Registry& registry = Registry::Get();
+  registry.kept_controls.LetGoOfAll(registry);
+  std::vector<std::shared_ptr<ControlFile>> files;  // let go of without the mutex
+  // A thread that has the mutex may wait for a file system.
+  if (!registry.control_mutex.try_lock()) return;
+  const MutexLock opening(registry.control_mutex, std::adopt_lock);
+  try {
+    files.reserve(registry.control_files.size());
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+  for (const auto& entry : registry.control_files) {
+    if (auto file = entry.second.lock()) files.push_back(std::move(file));
+  }
+  for (const auto& file : files) (void)file->LeaveFile(registry);
+}
+
+bool ControlFile::SetLock(ByteLock lock, std::int64_t byte) {
+  const MutexLock locks(descriptor_mutex_);
+  const int fd = fd_.load(std::memory_order_relaxed);
+  return fd < 0 || SetByteLock(fd, lock, byte);
+}
+
 bool ControlFile::HasItsDescriptor() const {
   struct stat status {};
   return fd_ >= 0 && fstat(fd_, &status) == 0 &&
@@ -243,12 +297,14 @@ std::size_t ControlFile::HashSections() const {
 }
 
 void ControlFile::Pause() {
+  const MutexLock locks(descriptor_mutex_);
   sections_at_pause_ = HashSections();
   paused_ = true;
   SetByteLock(fd_, ByteLock::kNone, layout::kLockAttached);
 }
 
 bool ControlFile::Resume(const FileId& id, const struct stat& database) {
+  const MutexLock locks(descriptor_mutex_);
   if (!paused_) return !lost_;
   paused_ = false;
   lost_ = !HasItsDescriptor() || !SetByteLock(fd_, ByteLock::kShared, layout::kLockAttached) ||
@@ -324,23 +380,19 @@ std::int64_t ControlFile::ForgetConnections() {
   return forgotten;
 }
 
-bool ControlFile::TryLease() {
-  return fd_ < 0 || SetByteLock(fd_, ByteLock::kExclusive, layout::kLockLease);
-}
+bool ControlFile::TryLease() { return SetLock(ByteLock::kExclusive, layout::kLockLease); }
 
-void ControlFile::EndLease() {
-  if (fd_ >= 0) SetByteLock(fd_, ByteLock::kNone, layout::kLockLease);
-}
+void ControlFile::EndLease() { SetLock(ByteLock::kNone, layout::kLockLease); }
 
 bool ControlFile::TrySampler() {
   if (sampling_.test_and_set(std::memory_order_acquire)) return false;
-  if (fd_ < 0 || SetByteLock(fd_, ByteLock::kExclusive, layout::kLockSampler)) return true;
+  if (SetLock(ByteLock::kExclusive, layout::kLockSampler)) return true;
   sampling_.clear(std::memory_order_release);
   return false;
 }
 
 void ControlFile::EndSampler() {
-  if (fd_ >= 0) SetByteLock(fd_, ByteLock::kNone, layout::kLockSampler);
+  SetLock(ByteLock::kNone, layout::kLockSampler);
   sampling_.clear(std::memory_order_release);
 }
 

@@ -21,6 +21,7 @@
 #include "ext/core/base/mutex.h"
 #include "ext/core/control/connection_entry.h"
 #include "ext/core/control/control_region.h"
+#include "ext/system/byte_lock.h"
 #include "ext/system/control_memory.h"
 #include "ext/system/owned_slabs.h"
 #include "ext/system/registry.h"
@@ -52,8 +53,9 @@ class ControlFile {
   layout::Evidence& evidence() { return memory_->file()->evidence; }
   // Why a part of the file could not be appended when it was wanted last; empty where it could.
   std::string growth_failed() const { return memory_->growth_failed(); }
-  bool shared() const { return fd_ >= 0; }
-  int descriptor() const { return fd_; }
+  // True until LeaveFile() was called, for one that was had.
+  bool shared() const { return descriptor() >= 0; }
+  int descriptor() const { return fd_.load(std::memory_order_relaxed); }
   // As MappedControl has it.
   void GivePagesBack() { memory_->GivePagesBack(); }
   const std::string& path() const { return path_; }
@@ -83,6 +85,11 @@ class ControlFile {
   // Takes it up again, for this database as it is now. False where the file is not as it was, or
   // another process changes it just now: then it can only be closed.
   bool Resume(const FileId& id, const struct stat& database);
+  // Where the program needs descriptors (descriptor_room.h): all control files of this process
+  // become private memory, and their descriptors are closed. What the process measures begins anew,
+  // settings stay, and ControlOwner has the files again later. A file whose settings a thread just
+  // changes stays. Waits for nothing.
+  static void LeaveAllToProgram();
   // Closes it before its last reference goes, where the caller has the registry's control_mutex.
   void CloseLocked(Registry& registry) REQUIRES(registry.control_mutex);
   // Whether the mapped file is still the one at its path. A stat; true for private memory.
@@ -138,6 +145,9 @@ class ControlFile {
   // False where the host has closed the descriptor, as a program does that becomes a daemon: its
   // number may be another file's.
   bool HasItsDescriptor() const;
+  bool LeaveFile(Registry& registry) REQUIRES(registry.control_mutex);
+  // True in private memory.
+  bool SetLock(ByteLock lock, std::int64_t byte) EXCLUDES(descriptor_mutex_);
   // Whether it fits this database and its owner, and is what was mapped.
   bool Suits(const FileId& id, const struct stat& database) const;
   std::size_t HashSections() const;
@@ -158,8 +168,9 @@ class ControlFile {
   std::optional<StoredSettings> begins_with_;
   // Constant once the object is known to others.
   std::unique_ptr<MappedControl> memory_;
-  int fd_ = -1;
-  Registry::FileKey key_;  // of the file
+  std::atomic<int> fd_{-1};
+  Mutex descriptor_mutex_;  // held while a lock of the file is taken or released
+  Registry::FileKey key_;   // of the file
   bool made_here_ = false;
   ControlRegion region_;
   OwnedSlabs slabs_;
@@ -174,7 +185,7 @@ class ControlFile {
   std::shared_ptr<ControlFile> heir_ GUARDED_BY(heir_mutex_);  // of private memory
   std::atomic<bool> frames_go_along_{false};
   // With the mutex of KeptControls.
-  bool paused_ = false;
+  std::atomic<bool> paused_{false};
   bool lost_ = false;  // Resume() has failed
   std::size_t sections_at_pause_ = 0;
 };

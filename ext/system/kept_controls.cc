@@ -1,12 +1,11 @@
 #include "ext/system/kept_controls.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "ext/system/clock.h"
 #include "ext/system/control_file.h"
+#include "ext/system/descriptor_room.h"
 #include "ext/system/file_system.h"
 #include "ext/system/registry.h"
 
@@ -14,14 +13,6 @@ namespace walmanager {
 namespace {
 
 constexpr std::uint64_t kKeptNs = 2'000'000'000;
-
-// Descriptors have the lowest free numbers. One in the upper half shows that the process may need
-// all that it can have.
-bool IsAmongTheFirst(int descriptor) {
-  rlimit limit{};
-  return getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-         static_cast<rlim_t>(descriptor) < limit.rlim_cur / 2;
-}
 
 }  // namespace
 
@@ -48,7 +39,7 @@ bool KeptControls::LastCloseBegins(const FileId& database, std::uint64_t opened_
 }
 
 void KeptControls::Keep(Registry& registry, std::shared_ptr<ControlFile> file) {
-  if (!file->shared() || !IsAmongTheFirst(file->descriptor())) return;
+  if (!file->shared() || !HasDescriptorsToSpare()) return;
   if (!ClosesAtOnce(file->descriptor())) return;
   const std::uint64_t until = MonotonicNs() + kKeptNs;
   const MutexLock opening(registry.control_mutex);

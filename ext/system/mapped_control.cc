@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <new>
+#include <utility>
 
 #include "ext/core/base/time_units.h"
 #include "ext/core/control/layout_locks.h"
@@ -71,6 +72,57 @@ bool MapAt(void* place, std::size_t bytes, int fd, std::uint64_t at) {
 }
 
 }  // namespace
+
+// Private memory with the values of a part of the file, that is to take the part's place.
+class MappedControl::PrivateCopy {
+ public:
+  PrivateCopy(void* place, std::size_t bytes, int fd, std::uint64_t at)
+      : place_(place), bytes_(bytes), copied_(bytes / sizeof(Word)) {
+    of_file_ = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(at));
+    copy_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  }
+  ~PrivateCopy() {
+    if (of_file_ != MAP_FAILED) munmap(of_file_, bytes_);
+    if (copy_ != MAP_FAILED) munmap(copy_, bytes_);
+  }
+  PrivateCopy(PrivateCopy&& other) noexcept
+      : place_(other.place_),
+        bytes_(other.bytes_),
+        of_file_(std::exchange(other.of_file_, MAP_FAILED)),
+        copy_(std::exchange(other.copy_, MAP_FAILED)),
+        copied_(std::move(other.copied_)) {}
+  PrivateCopy& operator=(PrivateCopy&&) = delete;
+
+  bool is_ready() const { return of_file_ != MAP_FAILED && copy_ != MAP_FAILED; }
+  // Threads may read and write the part meanwhile. False: the part is still that of the file.
+  bool TakePlace() {
+    const Word* const shared = static_cast<const Word*>(of_file_);
+    for (std::size_t i = 0; i < copied_.size(); ++i) {
+      copied_[i] = shared[i].load(std::memory_order_relaxed);
+      // Memory that stays zero takes no room.
+      if (copied_[i] != 0) static_cast<Word*>(copy_)[i].store(copied_[i]);
+    }
+    constexpr int kTo = MREMAP_MAYMOVE | MREMAP_FIXED;
+    if (mremap(copy_, bytes_, bytes_, kTo, place_) == MAP_FAILED) return false;
+    copy_ = MAP_FAILED;
+    // What a thread has written to the file after it was copied, unless the copy was written since.
+    for (std::size_t i = 0; i < copied_.size(); ++i) {
+      const std::uint64_t now = shared[i].load(std::memory_order_relaxed);
+      std::uint64_t before = copied_[i];
+      if (now != before) static_cast<Word*>(place_)[i].compare_exchange_strong(before, now);
+    }
+    return true;
+  }
+
+ private:
+  using Word = std::atomic<std::uint64_t>;
+
+  void* const place_;
+  const std::size_t bytes_;
+  void* of_file_ = MAP_FAILED;
+  void* copy_ = MAP_FAILED;
+  std::vector<std::uint64_t> copied_;
+};
 
 MappedControl::Range MappedControl::Reserve(std::size_t bytes, std::size_t alignment) {
   // Without permission to write it counts neither as data (RLIMIT_DATA) nor against the memory that
@@ -178,10 +230,45 @@ void MappedControl::ExpectWrites(const void* record, std::size_t bytes) {
 void MappedControl::GivePagesBack() {
   if (fd_ < 0 || !mutex_.try_lock()) return;
   const MutexLock lock(mutex_, std::adopt_lock);
+  if (fd_ < 0) return;
   const int error = errno;
   (void)madvise(range_.start, range_.bytes, MADV_DONTNEED);
   if (many_range_.start) (void)madvise(many_range_.start, many_range_.bytes, MADV_DONTNEED);
   errno = error;
+}
+
+std::vector<MappedControl::PrivateCopy> MappedControl::CopiesOfParts() {
+  std::vector<PrivateCopy> copies;
+  copies.emplace_back(range_.start, layout::kFirstBytes, fd_, 0);
+  const auto bytes = FileBytes();
+  const std::size_t followed = followed_.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; bytes && i < followed; ++i) {
+    const auto section = ReadSection(file()->sections, i, *bytes);
+    if (!section || !HasSection(section->kind, section->index)) continue;
+    const Range& range = section->shape->is_many ? many_range_ : range_;
+    char* const place = static_cast<char*>(range.start) + section->offset();
+    copies.emplace_back(place, section->bytes(), fd_, section->at);
+  }
+  return copies;
+}
+
+bool MappedControl::LeaveFile() {
+  // A thread that has it may be in a write that does not end.
+  if (!mutex_.try_lock()) return false;
+  const MutexLock lock(mutex_, std::adopt_lock);
+  // Of a descriptor that is another file's by now nothing is read.
+  if (fd_ < 0 || !FileBytes()) return false;
+  std::vector<PrivateCopy> copies = CopiesOfParts();
+  for (const PrivateCopy& copy : copies) {
+    if (!copy.is_ready()) return false;
+  }
+  for (PrivateCopy& copy : copies) {
+    if (!copy.TakePlace()) return false;
+  }
+  fd_ = -1;
+  mappings.fetch_sub(std::exchange(mapped_, 0), std::memory_order_relaxed);
+  SetFailed("");
+  return true;
 }
 
 void MappedControl::FollowLocked() {

@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "ext/core/base/mutex.h"
 #include "ext/core/control/control_space.h"
@@ -39,6 +40,9 @@ class MappedControl final : public ControlSpace {
 
   void Follow() override;
   void ExpectWrites(const void* record, std::size_t bytes) override;
+  // Makes all that is mapped private memory of this process, at the same addresses and with the
+  // same values, and uses the descriptor no more. False where that cannot be now. Throws bad_alloc.
+  bool LeaveFile();
   // Gives the pages back that this process has mapped of the file. They stay in the system's cache,
   // and the next access maps them again, at 4 to 10 µs for 64 KB. Nothing for private memory.
   void GivePagesBack();
@@ -66,6 +70,9 @@ class MappedControl final : public ControlSpace {
   // Makes the section one that can be written.
   bool Map(const Section& section) REQUIRES(mutex_);
   bool Append(Kind kind, std::size_t index) REQUIRES(mutex_);
+  // The parts of the file that are mapped, each mapped once more, for LeaveFile().
+  class PrivateCopy;
+  std::vector<PrivateCopy> CopiesOfParts() REQUIRES(mutex_);
   void SetFailed(std::string why) EXCLUDES(failed_mutex_);
   // Empty, or why not.
   std::string AppendWithLock(Section section) REQUIRES(mutex_);
@@ -74,7 +81,7 @@ class MappedControl final : public ControlSpace {
   std::optional<std::uint64_t> FileBytes() const;
 
   const Range range_;
-  const int fd_;  // -1: private
+  std::atomic<int> fd_;  // -1: private; changes under mutex_
   const std::string database_path_;
   struct stat opened_ {};           // the file, as it was when this was made
   Mutex mutex_;                     // held while a section is mapped or appended

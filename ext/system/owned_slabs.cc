@@ -69,6 +69,15 @@ std::optional<std::size_t> OwnedSlabs::ClaimOneThatIsThere(std::size_t* missing)
   return i;
 }
 
+bool OwnedSlabs::LeaveFile() {
+  if (!mutex_.try_lock()) return false;
+  const MutexLock lock(mutex_, std::adopt_lock);
+  if (!memory_->LeaveFile()) return false;
+  fd_ = -1;
+  memory_->file()->header.connections_not_shown.store(hidden_here_.load());
+  return true;
+}
+
 std::int64_t OwnedSlabs::not_shown() const {
   const std::uint64_t count =
       memory_->file()->header.connections_not_shown.load(std::memory_order_relaxed);

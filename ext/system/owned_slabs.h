@@ -27,10 +27,13 @@ class OwnedSlabs {
   OwnedSlabs() : owned_(layout::kConnections) {}
   // Before any other thread knows the object. `memory` outlives it; `fd`: of the file, -1 for
   // private memory.
-  void Begin(MappedControl* memory, int fd) {
+  void Begin(MappedControl* memory, int fd) NO_THREAD_SAFETY_ANALYSIS {
     memory_ = memory;
     fd_ = fd;
   }
+  // Makes the memory private (MappedControl::LeaveFile), and uses the descriptor no more. All slabs
+  // of this process stay its own. False where that cannot be now.
+  bool LeaveFile() EXCLUDES(mutex_);
 
   // A slab that this process alone writes, until Release(); kShared where all are taken, or the
   // file cannot grow. It describes no connection yet.
@@ -65,9 +68,9 @@ class OwnedSlabs {
   std::optional<std::size_t> ClaimOneThatIsThere(std::size_t* missing) EXCLUDES(mutex_);
 
   MappedControl* memory_ = nullptr;
-  int fd_ = -1;
   std::atomic<std::uint64_t> hidden_here_{0};  // connections of this process without a slab
   mutable Mutex mutex_;
+  int fd_ GUARDED_BY(mutex_) = -1;
   std::vector<bool> owned_ GUARDED_BY(mutex_);      // slabs of this process
   std::size_t lowest_free_ GUARDED_BY(mutex_) = 0;  // all before it are owned_
 };

@@ -83,6 +83,9 @@ struct Registry {
   Mutex control_mutex;
   std::map<FileKey, std::weak_ptr<ControlFile>> control_files GUARDED_BY(control_mutex);
 
+  // Those of which SQLite keeps descriptors because of walmanager (descriptor_room.h).
+  std::atomic<int> copied_databases{0};
+
   // The threads that are opening an own connection. The mutex is never held while one is opened:
   // the disk of another database may not answer.
   Mutex opening_mutex;
