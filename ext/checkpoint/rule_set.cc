@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 #include <span>
 #include <string_view>
 
@@ -139,6 +141,28 @@ class ConditionsCompiler {
   Authorizer authorizer_;
 };
 
+// As SQLite's abs(), except that there is no error for the one integer whose absolute value is not
+// an integer of 64 bits: then the result is NULL, and `overflowed` is set.
+void Abs(sqlite3_context* context, int, sqlite3_value** arguments) {
+  sqlite3_value* const argument = arguments[0];
+  const int type = sqlite3_value_type(argument);
+  if (type == SQLITE_NULL) return;
+  if (type != SQLITE_INTEGER) {
+    return sqlite3_result_double(context, std::fabs(sqlite3_value_double(argument)));
+  }
+  const sqlite3_int64 integer = sqlite3_value_int64(argument);
+  if (integer == std::numeric_limits<sqlite3_int64>::min()) {
+    *static_cast<bool*>(sqlite3_user_data(context)) = true;
+    return;
+  }
+  sqlite3_result_int64(context, integer < 0 ? -integer : integer);
+}
+
+void ReplaceAbs(sqlite3* db, bool* overflowed) {
+  sqlite3_create_function_v2(db, "abs", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, overflowed, Abs,
+                             nullptr, nullptr, nullptr);
+}
+
 // Whether `text` contains `name`, in any case: a cheap look that may say yes too often.
 bool Mentions(std::string_view text, std::string_view name) {
   const auto same = [](char a, char b) { return (a | 0x20) == (b | 0x20); };
@@ -169,6 +193,8 @@ Result<RuleSet> RuleSet::Compile(std::shared_ptr<const RuleList> list,
   auto db = OpenInMemory();
   if (!db.ok()) return db.error();
   set.db_ = std::move(db.value());
+  set.overflowed_ = std::make_unique<bool>(false);
+  ReplaceAbs(set.db_.get(), set.overflowed_.get());
   ConditionsCompiler compiler(set.db_.get());
   auto stmt = compiler.Compile(rules);
   if (!stmt.ok()) {
@@ -253,17 +279,18 @@ std::optional<std::size_t> RuleSet::ChooseRuleAmong(
   std::size_t rule = 0;
   for (const OwnedStmt& stmt : statements_) {
     BindFacts(stmt.get(), facts);
-    if (sqlite3_step(stmt.get()) != SQLITE_ROW) {
-      failed = true;
-      if (!failure_) {
-        failure_ = EngineError(db_.get());
-        failure_->message =
-            ConditionText(rules()[rule]) + failure_->message + "; it does not hold then";
-      }
+    *overflowed_ = false;
+    const bool has_row = sqlite3_step(stmt.get()) == SQLITE_ROW;
+    const bool fails = !has_row || *overflowed_;
+    failed = failed || fails;
+    if (fails && !failure_) {
+      failure_ = has_row ? Error{"integer overflow"} : EngineError(db_.get());
+      failure_->message =
+          ConditionText(rules()[rule]) + failure_->message + "; it does not hold then";
     }
     const int columns = sqlite3_column_count(stmt.get());
     for (int i = 0; i < columns && rule < rules().size(); ++i, ++rule) {
-      const bool holds = sqlite3_column_double(stmt.get(), i) != 0;
+      const bool holds = !fails && sqlite3_column_double(stmt.get(), i) != 0;
       if (holds && !chosen && may_run(rules()[rule])) chosen = rule;
     }
     sqlite3_reset(stmt.get());

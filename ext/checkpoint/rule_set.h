@@ -4,6 +4,10 @@
 // and setting is a column of a subquery with one row, and is bound before each look. An authorizer
 // refuses all else: tables, subqueries, and functions other than the harmless ones named in
 // rule_set.cc.
+//
+// The rule that is easy to break: no condition may end its statement with an error, except where
+// memory ends. SQLite would write that to the program's error log at each look. So abs(), the only
+// one of these functions that can fail, is not SQLite's.
 // Thread rules: one thread at a time. StrategyInForce borrows a set for one evaluation
 // (rule_sets.h).
 #pragma once
@@ -65,7 +69,8 @@ class RuleSet {
   // From now on each condition is a statement of its own.
   void SplitStatement();
 
-  OwnedDb db_;
+  std::unique_ptr<bool> overflowed_;  // abs() had no result since this was set to false
+  OwnedDb db_;                        // its abs() has the pointer
   std::shared_ptr<const RuleList> list_;
   SettingValues settings_;
   // One with a column for each rule; after one failed, a statement for each.

@@ -60,6 +60,25 @@ answer = lines
     assert [line for line in lines if not line.startswith("walmanager: ")] == []
 
 
+def test_bug_a_condition_that_fails_wrote_to_the_error_log_at_each_look(fast_path):
+    """Several lines for each commit, as long as the strategy was in force."""
+    condition = "abs(-9223372036854775807 - (pending_frames > 0)) OR wal_frames"
+    rules = json.dumps([{"rule": "fails", "condition": condition}, {"rule": "real", "condition": "pending_frames > 3"}])
+    lines, said, fired = host(fast_path, f"""
+db = opened()
+db.execute("SELECT wal_strategy_define('mine', ?), wal_strategy('mine')", [{rules!r}]).fetchall()
+db.execute("{OFTEN}").fetchall()
+commits(db, 30)
+said = db.execute("SELECT strategy_error FROM wal_metrics").fetchall()[0][0]
+fired = db.execute("SELECT rule FROM wal_strategies WHERE strategy = 'mine' AND fired > 0").fetchall()
+db.close()
+answer = lines, said, fired
+""")
+    assert said == f"strategy 'mine': rule 'fails': condition '{condition}': integer overflow; it does not hold then"
+    assert fired == [["real"]]
+    assert [line for line in lines if not line.startswith("walmanager: ")] == []
+
+
 def test_bug_a_slow_use_of_walmanager_was_an_error_in_the_log_of_the_host(fast_path):
     """The plan was asked of a connection of walmanager, which has no such table or function."""
     lines = host(fast_path, f"""
