@@ -413,7 +413,7 @@ def test_upgrades(sampled, wal_path):
         db.execute("SELECT count(*) FROM t").fetchall()
         db.execute("INSERT INTO t(payload) VALUES (1)")
         db.execute("COMMIT")
-    wait_for(lambda: bad(db) == {"transactions_upgraded"})
+    wait_for(lambda: "transactions_upgraded" in bad(db))  # on a busy machine other checks find something, too
 
 
 def test_free_pages(db):

@@ -427,13 +427,18 @@ void MakeDatabases() {
   }
 }
 
-void CheckDatabases() {
-  for (std::size_t i = 0; i < run.databases; ++i) {
-    for (const char* ending : {"-wal", "-shm"}) {
-      // Where processes close a database at the same time, SQLite alone may leave these, too.
-      if (i >= OfAllProcesses() && FileBytes(run.Path(i) + ending) >= 0)
-        Problem("%s%s is left", run.Path(i).c_str(), ending);
-    }
+// Where connections close a database at the same time, SQLite alone may leave these files, too: of
+// 3000 databases that two threads closed at once, 7 and 15. The next close removes them.
+void CheckFilesLeft() {
+  std::size_t left = 0;
+  for (std::size_t i = OfAllProcesses(); i < run.databases; ++i) {
+    if (FileBytes(run.Path(i) + "-wal") >= 0) ++left;
+  }
+  if (left > run.databases / 20 + 1) Problem("the logs of %zu databases are left", left);
+}
+
+void CheckDatabase(std::size_t i) {
+  {
     Connection connection(i, false);
     if (connection.Ask(
             "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'") !=
@@ -452,6 +457,14 @@ void CheckDatabases() {
       }
     }
   }
+  for (const char* ending : {"-wal", "-shm"}) {
+    if (FileBytes(run.Path(i) + ending) >= 0) Problem("%s%s is left", run.Path(i).c_str(), ending);
+  }
+}
+
+void CheckDatabases() {
+  CheckFilesLeft();
+  for (std::size_t i = 0; i < run.databases; ++i) CheckDatabase(i);
 }
 
 // The other processes begin when this one has what it compares with.
