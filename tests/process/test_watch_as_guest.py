@@ -62,7 +62,7 @@ answer = lines
 
 def test_bug_a_condition_that_fails_wrote_to_the_error_log_at_each_look(fast_path):
     """Several lines for each commit, as long as the strategy was in force."""
-    condition = "abs(-9223372036854775807 - (pending_frames > 0)) OR wal_frames"
+    condition = "ifnull(abs(-9223372036854775807 - (wal_frames > 0)), 1)"
     rules = json.dumps([{"rule": "fails", "condition": condition}, {"rule": "real", "condition": "pending_frames > 3"}])
     lines, said, fired = host(fast_path, f"""
 db = opened()
