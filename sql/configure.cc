@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <vector>
 
 #include "ext/connection/connection.h"
 #include "ext/core/base/ascii_case.h"
 #include "ext/core/base/json_reader.h"
 #include "ext/core/base/json_writer.h"
+#include "ext/engine/page_costs.h"
 #include "sql/function.h"
 
 namespace walmanager {
@@ -28,13 +30,15 @@ struct Target {
   std::int64_t maximum = 0;
 };
 
+constexpr char kMmapSize[] = "mmap_size";
+
 // In the order in which they are applied. What SQLite is most likely to refuse comes first.
 constexpr std::size_t kTargets = 11;
 constexpr std::array<Target, kTargets> kTargetList = {{
     {"journal_mode", Kind::kSchemaPragma, "wal", false},
     {"synchronous", Kind::kSchemaPragma, "off normal full extra", false},
     {"cache_size", Kind::kSchemaPragma, nullptr, false, -2147483647, 2147483647},
-    {"mmap_size", Kind::kSchemaPragma, nullptr, true, 0, std::int64_t{1} << 46},
+    {kMmapSize, Kind::kSchemaPragma, nullptr, true, 0, std::int64_t{1} << 46},
     {"temp_store", Kind::kConnectionPragma, "default file memory", false},
     {"foreign_keys", Kind::kConnectionPragma, "off on", false},
     {"journal_size_limit", Kind::kSchemaPragma, nullptr, false, -1, std::int64_t{1} << 46},
@@ -49,13 +53,14 @@ struct Profile {
   std::array<const char*, kTargets> values;  // as kTargetList; cache_size: negative is KiB
 };
 
-// A profile is a line.
+// A profile is a line. Its mmap_size is set where a mapped page costs no more than one that is
+// read; page_costs.h says what each costs.
 // clang-format off
 constexpr std::array<Profile, 6> kProfiles = {{
     // A chat history: many small commits, recent rows read again and again, large tables behind them.
     {"conversation", {"wal", "normal", "-65536", "536870912", "memory", "on", "67108864", "5000", "67108864", "1000", "conversation_workload"}},
-    // Many connections: a small cache each, since pages are shared through mmap; a log long enough that
-    // readers rarely keep it from starting over; a long busy timeout.
+    // Many connections: a small cache each; a log long enough that readers rarely keep it from
+    // starting over; a long busy timeout.
     {"high_concurrency", {"wal", "normal", "-16384", "1073741824", "memory", "on", "134217728", "10000", "134217728", "4000", "high_concurrency"}},
     // Even times for commits: checkpoints seldom end in one, the hot pages are in memory, and "database
     // is locked" comes early instead of a long wait.
@@ -156,6 +161,14 @@ class Configuration {
     });
   }
 
+  // What a page costs that is read, and one that is mapped. Leaves mmap_size at 0.
+  Result<PageCosts> MeasurePages() {
+    const auto unmapped =
+        connection_.Query("PRAGMA " + connection_.Quoted(schema_.name) + "." + kMmapSize + "=0");
+    if (!unmapped.ok()) return unmapped.error();
+    return MeasurePageCosts(connection_.db(), schema_.name.c_str());
+  }
+
   // Whether there are any: a change of temp_store would drop them.
   Result<bool> HasTemporaryTables() {
     const auto count = connection_.Query("SELECT count(*) FROM sqlite_temp_schema");
@@ -223,7 +236,11 @@ Result<std::string> CheckOverride(const Target& target, const Json& item) {
   return text;
 }
 
-using Values = std::array<std::string, kTargets>;
+struct Wanted {
+  std::string value;
+  bool overridden = false;
+};
+using Values = std::array<Wanted, kTargets>;
 
 Status ReadOverrides(const std::string& text, Values& values) {
   const auto json = ParseJson(text);
@@ -241,7 +258,7 @@ Status ReadOverrides(const std::string& text, Values& values) {
     }
     auto value = CheckOverride(kTargetList[*target], item);
     if (!value.ok()) return value.error();
-    values[*target] = std::move(value.value());
+    values[*target] = {std::move(value.value()), true};
   }
   return Ok{};
 }
@@ -259,7 +276,7 @@ void AddValue(JsonObject& json, const char* name, const Target& target, const st
 // The values of a profile and of the overrides.
 Result<Values> WantedValues(const Profile& profile, const Arguments& arguments) {
   Values wanted;
-  std::copy(profile.values.begin(), profile.values.end(), wanted.begin());
+  for (std::size_t i = 0; i < kTargets; ++i) wanted[i].value = profile.values[i];
   if (!arguments.has(1) || arguments.at(1).is_null()) return wanted;
   const auto json = arguments.Text(1, "overrides_json");
   if (!json.ok()) return json.error();
@@ -275,7 +292,7 @@ Status CheckPlace(const Connection& connection, const Schema& schema, const Valu
   if (schema.read_only) {
     return Error{"wal_configure: schema '" + schema.name + "' is read-only on this connection"};
   }
-  const std::string& strategy = wanted[kTargets - 1];
+  const std::string& strategy = wanted[kTargets - 1].value;
   const StoredSettings stored = schema.database->settings();
   if (!stored.FindStrategy(strategy)) {
     return Error{"wal_configure: strategy " + ShownText(strategy) + " is not one of " +
@@ -295,14 +312,50 @@ class AllOrNothing {
     for (std::size_t i = 0; i < kTargets; ++i) {
       const Target& target = kTargetList[i];
       auto change = ApplyOne(target, wanted[i]);
-      if (!change.ok()) return Error{PutBackAll(target, wanted[i], change.error())};
+      if (!change.ok()) return Error{PutBackAll(target, wanted[i].value, change.error())};
       report.Add(target.name, change.value());
     }
     return report;
   }
 
+  // Where Run() has measured it.
+  const std::optional<PageCosts>& page_costs() const { return page_costs_; }
+
  private:
-  Result<JsonObject> ApplyOne(const Target& target, const std::string& wanted) {
+  Result<JsonObject> ApplyOne(const Target& target, const Wanted& wanted) {
+    if (target.name == kMmapSize && !wanted.overridden && wanted.value != "0") {
+      return ApplyMmapSize(target, wanted.value);
+    }
+    return ApplyValue(target, wanted.value);
+  }
+
+  // Sets it where mapping pays, else to 0.
+  Result<JsonObject> ApplyMmapSize(const Target& target, const std::string& wanted) {
+    const auto before = configuration_.Read(target);
+    if (!before.ok()) return before.error();
+    done_.emplace_back(&target, before.value());
+    const auto costs = configuration_.MeasurePages();
+    const bool pays = costs.ok() && costs.value().MappingPays();
+    const auto after = configuration_.Apply(target, pays ? wanted : "0");
+    if (!after.ok()) return after.error();
+    JsonObject change;
+    AddValue(change, "before", target, before.value());
+    AddValue(change, "after", target, after.value());
+    if (!costs.ok()) {
+      change.Add("because", "what a mapped page costs was not measured: " + costs.error().message);
+      return change;
+    }
+    page_costs_ = costs.value();
+    change.Add("read_page_us", Hundredths(page_costs_->read_us))
+        .Add("mapped_page_us", Hundredths(page_costs_->mapped_us))
+        .Add("because", pays ? "a mapped page costs no more than one that is read"
+                             : "a mapped page costs more than one that is read");
+    return change;
+  }
+
+  static double Hundredths(double number) { return std::round(number * 100) / 100; }
+
+  Result<JsonObject> ApplyValue(const Target& target, const std::string& wanted) {
     const auto before = configuration_.Read(target);
     if (!before.ok()) return before.error();
     auto after = before;
@@ -339,7 +392,16 @@ class AllOrNothing {
 
   Configuration& configuration_;
   std::vector<std::pair<const Target*, std::string>> done_;  // with the value before
+  std::optional<PageCosts> page_costs_;
 };
+
+// For wal_config and wal_recommendations.
+void Remember(const Database& database, const PageCosts& costs) {
+  const auto control = database.control();
+  Learned learned = control->region().learned();
+  learned.PagesMeasured(costs.read_us, costs.mapped_us);
+  control->region().SetLearned(learned);
+}
 
 }  // namespace
 
@@ -358,11 +420,13 @@ Result<Value> WalConfigure(Connection& connection, const Arguments& arguments) {
   if (Status status = CheckPlace(connection, schema.value(), wanted.value()); !status.ok()) {
     return status.error();
   }
-  std::string& strategy = wanted.value()[kTargets - 1];
+  std::string& strategy = wanted.value()[kTargets - 1].value;
   strategy = schema.value().database->settings().FindStrategy(strategy).value_or(strategy);
   Configuration configuration(connection, schema.value());
-  const auto report = AllOrNothing(configuration).Run(wanted.value());
+  AllOrNothing all(configuration);
+  const auto report = all.Run(wanted.value());
   if (!report.ok()) return report.error();
+  if (all.page_costs()) Remember(*schema.value().database, *all.page_costs());
   JsonObject json;
   json.Add("profile", profile->name).Add("settings", report.value());
   return Value(json.text());

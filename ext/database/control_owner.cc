@@ -53,9 +53,12 @@ void CarryOver(ControlFile& before, ControlFile& after, bool set_in_private) {
       (void)after.region().WriteSettings(*stored);
     }
   }
-  // Evidence goes into any file, since private memory ends with the process.
+  // Evidence and what was learned go into any file, since private memory ends with the process.
   if (after.shared() && !before.shared()) {
     TakeOverEvidence(before.evidence(), after.evidence());
+    Learned learned = after.region().learned();
+    learned.Complete(before.region().learned());
+    after.region().SetLearned(learned);
   }
   // Where the file was deleted, the end of the log is as the old file has it, so that the
   // background thread sees what is pending.

@@ -318,7 +318,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               WHEN coalesce(h.connections, 1) > 1 AND h.commits * 20 > h.statements THEN printf('%.1f %% of the pages wanted in the last hour were in a cache; commits of other connections empty a cache of any size', h.cache_hit_ratio * 100)
               WHEN h.samples > 0 THEN printf('%.1f %% of the pages wanted in the last hour were in a cache', h.cache_hit_ratio * 100)
               ELSE 'no sample in the last hour' END,
-         'raise PRAGMA cache_size or PRAGMA mmap_size'
+         'raise PRAGMA cache_size; wal_configure() finds out whether PRAGMA mmap_size pays, too'
   FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
 
   -- connections

@@ -16,6 +16,12 @@ mine AS (
   SELECT e.schema FROM wal_environment e JOIN connection_metrics c ON c.connection_id = e.connection_id
   WHERE c.commits > 0 OR c.statements >= 100
 ),
+-- The databases of which wal_configure() has measured that a mapped page costs more than one that is read.
+mapping_costs AS (
+  SELECT schema, m.value AS mapped_us, r.value AS read_us
+  FROM wal_config m JOIN wal_config r USING (schema)
+  WHERE m.name = 'learned.mapped_page_us' AND r.name = 'learned.read_page_us' AND m.value > r.value
+),
 hour AS (SELECT * FROM wal_periods WHERE period = 'hour' AND part = 'current'),
 advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
 
@@ -57,6 +63,14 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
          printf('PRAGMA "%w".mmap_size=%d', e.schema, min(m.database_bytes * 2, 1073741824)), r.total_ms
   FROM wal_environment e JOIN wal_metrics m USING (schema) JOIN hour h USING (schema) LEFT JOIN reads r USING (schema)
   WHERE e.schema IN (SELECT schema FROM mine) AND h.cache_pages >= 100000 AND h.cache_hit_ratio < 0.9 AND mmap_size_bytes = 0 AND m.database_bytes > cache_size_bytes
+    AND e.schema NOT IN (SELECT schema FROM mapping_costs)
+  UNION ALL
+  SELECT e.schema, 'configuration', 'mapped pages cost more than pages that are read',
+         printf('a mapped page took %.1f us and a page that is read %.1f us; mmap_size is %d', mapped_us, read_us, mmap_size_bytes),
+         'read the database file instead of mapping it: each commit of another connection makes SQLite map it anew',
+         printf('PRAGMA "%w".mmap_size=0', e.schema), r.total_ms
+  FROM wal_environment e JOIN mapping_costs USING (schema) LEFT JOIN reads r USING (schema)
+  WHERE e.schema IN (SELECT schema FROM mine) AND mmap_size_bytes > 0
   UNION ALL
   SELECT e.schema, 'configuration', 'every commit waits for the disk',
          printf('synchronous is %s; %d commits took %.2f ms in the mean', synchronous, m.commits, m.commit_mean_ms),

@@ -1,14 +1,18 @@
 """wal_configure sets a profile completely or not at all."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
-from conftest import connect, metrics, one
+from conftest import BUILD, connect, metrics, one
+from waiting import wait_for
 
+# What each sets; mmap_size only where mapping pays.
 PROFILES = {
     "conversation": ("normal", -65536, 536870912, "memory", 5000, 67108864, 1000),
     "high_concurrency": ("normal", -16384, 1073741824, "memory", 10000, 134217728, 4000),
@@ -51,7 +55,10 @@ def test_profile_sets_what_it_says(rollback_db, profile):
     assert after["journal_mode"] == "wal"
     assert SYNCHRONOUS[after["synchronous"]] == synchronous
     assert after["cache_size"] == cache
-    assert after["mmap_size"] == mmap
+    assert after["mmap_size"] == 0
+    assert report["settings"]["mmap_size"] == ({"before": 0, "after": 0} if mmap == 0 else {
+        "before": 0, "after": 0,
+        "because": "what a mapped page costs was not measured: the database file has fewer than 81 pages"})
     assert TEMP_STORE[after["temp_store"]] == temp_store
     assert after["foreign_keys"] == 1
     assert after["journal_size_limit"] == limit
@@ -64,6 +71,138 @@ def test_profile_sets_what_it_says(rollback_db, profile):
     assert report["settings"]["strategy"]["after"] == \
         (profile if profile in ("high_concurrency", "low_latency") else "conversation_workload")
     assert list(report["settings"]) == PRAGMAS + ["wal_limit_bytes", "checkpoint_frames", "strategy"]
+
+
+# Configures a database of about 1000 pages as a profile says, and prints the report and PRAGMA mmap_size.
+CONFIGURE = """
+import json, sqlite3, sys
+path, extension, profile, overrides = sys.argv[1:5]
+db = sqlite3.connect(path, isolation_level=None)
+db.enable_load_extension(True)
+db.load_extension(extension)
+cursor = db.execute("SELECT * FROM t") if "busy" in sys.argv else None
+if cursor:
+    cursor.fetchone()
+report = db.execute("SELECT wal_configure(?, ?)", (profile, overrides)).fetchone()[0]
+learned = dict(db.execute("SELECT name, value FROM wal_config WHERE name LIKE 'learned.%page_us'").fetchall())
+if cursor:
+    cursor.close()
+size = db.execute("PRAGMA mmap_size").fetchone()[0]
+rows = db.execute("SELECT count(*), sum(length(a)) FROM t").fetchone()
+print(json.dumps([json.loads(report)["settings"]["mmap_size"], size, learned, rows]))
+"""
+
+
+@pytest.fixture
+def configured(tmp_path):
+    """Configures a database on a machine where reads or mappings take so much longer."""
+    path = tmp_path / "large.db"
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE t(a)")
+    db.executemany("INSERT INTO t VALUES (?)", [("x" * 3000,) for _ in range(1000)])
+    db.commit()
+    db.close()
+
+    def configure(profile, overrides="{}", *more, **slow):
+        env = {"LD_PRELOAD": str(BUILD / "tests" / "libslow_pages.so"), **{name: str(us) for name, us in slow.items()}}
+        done = subprocess.run([sys.executable, "-c", CONFIGURE, str(path), str(BUILD / "walmanager"), profile, overrides, *more],
+                              capture_output=True, text=True, timeout=60, env=dict(os.environ, **env))
+        assert done.returncode == 0, done.stderr
+        report, size, learned, rows = json.loads(done.stdout)
+        assert rows == [1000, 3_000_000]
+        assert report["after"] == size
+        return report, learned
+
+    return configure
+
+
+def test_mmap_size_is_set_where_a_mapped_page_costs_no_more_than_one_that_is_read(configured):
+    report, learned = configured("web", SLOW_READ_US=15)
+    assert report["because"] == "a mapped page costs no more than one that is read"
+    assert report["after"] == 268435456
+    assert report["read_page_us"] >= 15
+    assert report["mapped_page_us"] <= report["read_page_us"]
+    assert learned == {"learned.read_page_us": pytest.approx(report["read_page_us"], abs=0.01),
+                       "learned.mapped_page_us": pytest.approx(report["mapped_page_us"], abs=0.01)}
+
+
+def test_mmap_size_stays_0_where_a_mapped_page_costs_more(configured):
+    report, learned = configured("conversation", SLOW_MAP_US=1600)
+    assert report["because"] == "a mapped page costs more than one that is read"
+    assert report["after"] == 0
+    assert report["mapped_page_us"] >= 100  # its share of the mapping alone
+    assert report["mapped_page_us"] > report["read_page_us"] > 0
+    assert learned["learned.mapped_page_us"] > learned["learned.read_page_us"]
+
+
+def test_mmap_size_stays_0_where_the_database_is_not_in_the_systems_cache(configured):
+    report, learned = configured("conversation", SLOW_READ_US=1000)
+    assert report == {"before": 0, "after": 0, "because":
+                      "what a mapped page costs was not measured: the database is not in the system's cache"}
+    assert learned == {"learned.read_page_us": None, "learned.mapped_page_us": None}
+
+
+def test_mmap_size_stays_0_while_a_statement_reads(configured):
+    """Nothing is mapped and unmapped under a cursor."""
+    report, _ = configured("web", '{"temp_store": "default"}', "busy")
+    assert report == {"before": 0, "after": 0, "because":
+                      "what a mapped page costs was not measured: a statement of this connection is reading the database"}
+
+
+def test_an_mmap_size_that_is_named_is_set_and_not_measured(configured):
+    report, learned = configured("web", '{"mmap_size": 1048576}', SLOW_MAP_US=1600)
+    assert report == {"before": 0, "after": 1048576}
+    assert learned == {"learned.read_page_us": None, "learned.mapped_page_us": None}
+
+
+def test_advice_knows_what_a_mapped_page_costs(configured, tmp_path):
+    finding = "mapped pages cost more than pages that are read"
+
+    def advice(db):
+        for _ in range(100):
+            db.execute("SELECT max(rowid) FROM t").fetchall()
+        return db.execute("SELECT evidence, sql_to_run FROM wal_recommendations WHERE finding = ?", (finding,)).fetchall()
+
+    configured("low_latency", '{"mmap_size": 0}')  # its strategy makes the control file
+    db = connect(tmp_path / "large.db")
+    db.execute("PRAGMA mmap_size=1048576")
+    assert advice(db) == []
+    _, learned = configured("low_latency", SLOW_MAP_US=1600)
+    (evidence, sql), = wait_for(lambda: advice(db))
+    assert evidence == (f"a mapped page took {learned['learned.mapped_page_us']:.1f} us and a page that is read "
+                        f"{learned['learned.read_page_us']:.1f} us; mmap_size is 1048576")
+    db.execute(sql).fetchall()
+    assert one(db, "PRAGMA mmap_size") == 0
+    assert advice(db) == []
+    db.close()
+
+
+def test_what_was_measured_before_there_is_a_control_file_goes_into_it(configured, tmp_path):
+    db = connect(tmp_path / "large.db")
+    one(db, "SELECT wal_configure('web')")  # all its settings are the defaults
+    assert one(db, "SELECT private_because FROM wal_metrics")
+    known = "SELECT value FROM wal_config WHERE name = 'learned.mapped_page_us'"
+    measured = one(db, known)
+    assert measured > 0
+    db.execute("INSERT INTO t VALUES (1)")
+    wait_for(lambda: one(db, "SELECT private_because IS NULL FROM wal_metrics"))
+    assert one(db, known) == measured
+    db.close()
+
+
+def test_a_measurement_takes_about_a_millisecond(configured, tmp_path):
+    configured("web")
+    db = connect(tmp_path / "large.db")
+    took = []
+    for _ in range(20):
+        start = time.monotonic()
+        one(db, "SELECT wal_configure('web')")
+        measured = time.monotonic()
+        one(db, "SELECT wal_configure('web', '{\"mmap_size\": 0}')")
+        took.append(measured - start - (time.monotonic() - measured))
+    db.close()
+    assert sorted(took)[5] < 0.005  # generous: other tests run beside this one
 
 
 def test_overrides_win(rollback_db):

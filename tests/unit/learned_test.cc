@@ -150,5 +150,16 @@ TEST(Learned, EveryValueHasANameOfItsOwnAndASentence) {
   }
 }
 
+TEST(Learned, WhatIsNotKnownIsTakenFromAnother) {
+  Learned here, there;
+  here.PagesMeasured(1, 2);
+  there.PagesMeasured(3, 4);
+  there.ReaderLeft(5 * kMs);
+  here.Complete(there);
+  EXPECT_EQ(1, here[LearnedValue::kReadPageUs]);
+  EXPECT_EQ(2, here[LearnedValue::kMappedPageUs]);
+  EXPECT_EQ(5, here[LearnedValue::kReaderMs]);
+}
+
 }  // namespace
 }  // namespace walmanager

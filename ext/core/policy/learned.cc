@@ -33,6 +33,12 @@ constexpr std::array<LearnedSpec, kLearnedCount> kSpecs = {{
     {"multiple", "x checkpoint_frames",
      "Length at which the log starts over under synchronous=FULL and EXTRA, as a multiple of "
      "checkpoint_frames: 1 to 4."},
+    {"read_page_us", "us",
+     "Time to read a page of the database file from the system's cache; wal_configure() measures "
+     "it."},
+    {"mapped_page_us", "us",
+     "Time to map, use and unmap a page of the database file (PRAGMA mmap_size); wal_configure() "
+     "measures it."},
 }};
 
 }  // namespace
@@ -42,6 +48,12 @@ std::span<const LearnedSpec> LearnedSpecs() { return kSpecs; }
 void Learned::Set(std::size_t index, double value) {
   if (index >= values_.size() || !std::isfinite(value) || value <= 0) return;
   values_[index] = value;
+}
+
+void Learned::Complete(const Learned& other) {
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (!values_[i]) values_[i] = other.values_[i];
+  }
 }
 
 void Learned::Smooth(LearnedValue value, double sample) {
@@ -80,6 +92,11 @@ std::uint32_t Learned::Multiple() const {
 
 void Learned::ReaderLeft(std::uint64_t held_ns) {
   Smooth(LearnedValue::kReaderMs, std::min(static_cast<double>(held_ns) / 1e6, kLongReaderMs));
+}
+
+void Learned::PagesMeasured(double read_us, double mapped_us) {
+  Smooth(LearnedValue::kReadPageUs, read_us);
+  Smooth(LearnedValue::kMappedPageUs, mapped_us);
 }
 
 std::uint32_t Learned::FinishFrames(const SettingValues& settings) const {

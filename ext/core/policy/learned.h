@@ -17,12 +17,14 @@
 namespace walmanager {
 
 enum class LearnedValue : std::size_t {
-  kWriteRate,  // frames per second that commits add while the engine works
-  kFrameUs,    // microseconds to copy a frame into the database, its share of the sync included
-  kSyncMs,     // milliseconds of a sync of log and database after little was written
-  kReaderMs,   // milliseconds for which a reader holds its mark
-  kFinishMs,   // milliseconds that a committing thread takes to finish the remainder
-  kMultiple,   // where commits sync: times checkpoint_frames at which the log starts over, 1 or 4
+  kWriteRate,   // frames per second that commits add while the engine works
+  kFrameUs,     // microseconds to copy a frame into the database, its share of the sync included
+  kSyncMs,      // milliseconds of a sync of log and database after little was written
+  kReaderMs,    // milliseconds for which a reader holds its mark
+  kFinishMs,    // milliseconds that a committing thread takes to finish the remainder
+  kMultiple,    // where commits sync: times checkpoint_frames at which the log starts over, 1 or 4
+  kReadPageUs,  // microseconds for a page of the database file that SQLite reads
+  kMappedPageUs,  // microseconds for one that it maps
   kCount
 };
 
@@ -51,6 +53,9 @@ class Learned {
   // Ignores a value that is not a positive number: the bytes of the control file are not trusted.
   void Set(std::size_t index, double value);
 
+  // Takes the values of `other` that are not known here.
+  void Complete(const Learned& other);
+
   void PassEnded(const Pass& pass);
   // A committing thread finished the remainder.
   void Finished(std::uint64_t duration_ns);
@@ -65,6 +70,9 @@ class Learned {
   // A reader held its mark for so long. Over a second counts as a second, so that some short
   // readers make up for a long one.
   void ReaderLeft(std::uint64_t held_ns);
+
+  // What pages of the database file cost, in microseconds; page_costs.h measures it.
+  void PagesMeasured(double read_us, double mapped_us);
 
   // The remainder that a commit may finish: as many frames as cost half a millisecond beyond the
   // two syncs, 16 to 256, and no more than checkpoint_frames.

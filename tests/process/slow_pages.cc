@@ -1,0 +1,54 @@
+// For test_configure.py, preloaded: each read of a database file, or each mapping of one, takes
+// longer by the microseconds that SLOW_READ_US and SLOW_MAP_US in the environment say.
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+bool IsDatabase(int fd) {
+  char link[40], path[4096];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  const ssize_t length = readlink(link, path, sizeof path - 1);
+  return length > 3 && std::memcmp(path + length - 3, ".db", 3) == 0;
+}
+
+void Wait(const char* variable, int fd) {
+  const char* us = std::getenv(variable);
+  if (!us || !IsDatabase(fd)) return;
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const long until = now.tv_sec * 1'000'000'000 + now.tv_nsec + std::atol(us) * 1000;
+  do {
+    clock_gettime(CLOCK_MONOTONIC, &now);
+  } while (now.tv_sec * 1'000'000'000 + now.tv_nsec < until);
+}
+
+template <typename Function>
+Function Real(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+}  // namespace
+
+extern "C" {
+ssize_t pread64(int fd, void* bytes, size_t count, off64_t at) {
+  static const auto real = Real<ssize_t (*)(int, void*, size_t, off64_t)>("pread64");
+  Wait("SLOW_READ_US", fd);
+  return real(fd, bytes, count, at);
+}
+ssize_t pread(int fd, void* bytes, size_t count, off_t at) { return pread64(fd, bytes, count, at); }
+void* mmap64(void* at, size_t bytes, int protection, int flags, int fd, off64_t offset) noexcept {
+  static const auto real = Real<void* (*)(void*, size_t, int, int, int, off64_t)>("mmap64");
+  if (fd >= 0) Wait("SLOW_MAP_US", fd);
+  return real(at, bytes, protection, flags, fd, offset);
+}
+void* mmap(void* at, size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
+  return mmap64(at, bytes, protection, flags, fd, offset);
+}
+}
