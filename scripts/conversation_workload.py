@@ -59,7 +59,7 @@ READS = {
 }
 
 # Indexes into a worker's counters: an array that only it writes and the main process reads.
-MESSAGES, TOOL_USES, COMMITS, READ = range(4)
+MESSAGES, TOOL_USES, COMMITS, READ, SLOWEST_NS = range(5)
 
 
 def read_statements(path):
@@ -165,7 +165,10 @@ def write_turn(db, sql, conversation_id, turn, rng, counters):
     db.execute(sql["touch_conversation"],
                {"conversation_id": conversation_id, "updated_at": turn[-1]["created_at"],
                 "messages": len(turn), "tokens": sum(message["tokens"] for message in turn)})
+    # Only COMMIT is timed, which has the write lock already: the others also wait for other writers.
+    start = time.monotonic_ns()
     db.execute(sql["commit"])
+    counters[SLOWEST_NS] = max(counters[SLOWEST_NS], time.monotonic_ns() - start)
     for use in pending:
         db.execute(sql["finish_tool_use"], use)
     counters[MESSAGES] += len(turn)
@@ -283,7 +286,7 @@ def run(db, options):
     context = multiprocessing.get_context("spawn")
     start_worker = threading.Thread if options.threads else context.Process
     failed, done = context.Event(), context.Event()
-    counters = [context.RawArray("q", 4) for _ in range(options.writers + options.readers)]
+    counters = [context.RawArray("q", 5) for _ in range(options.writers + options.readers)]
     writers = [start_worker(target=write, daemon=True, args=(
         options, worker + 1,
         {number: id_ for number, id_ in conversations.items() if number % options.writers == worker},
@@ -320,11 +323,31 @@ def run(db, options):
     if failed.is_set() or messages != progress.total or tool_uses != total(TOOL_USES):
         sys.exit(f"the workload failed: {messages:,} of {progress.total:,} messages were written")
     commits = total(COMMITS) + 1
+    figures = {
+        "largest_log_mib": largest_wal / 2**20,
+        "commits_per_s": commits / seconds,
+        "slowest_commit_ms": max(worker[SLOWEST_NS] for worker in counters) / 1e6,
+    }
     print(f"{len(projects)} projects, {len(conversations)} conversations, {messages:,} messages, "
           f"{tool_uses:,} tool uses:\n"
           f"{commits:,} commits and {total(READ):,} reads in {seconds:.1f} s "
           f"({commits / seconds:,.0f} commits/s), largest -wal {largest_wal / 2**20:.1f} MiB "
           f"{'with' if options.extension else 'without'} walmanager", flush=True)
+    if options.figures:
+        pathlib.Path(options.figures).write_text(json.dumps(figures))
+    if options.beside:
+        print_side_by_side(json.loads(pathlib.Path(options.beside).read_text()), figures, options)
+
+
+def print_side_by_side(bare, loaded, options):
+    """The figures of a run on bare SQLite beside those of this run."""
+    lines = [("", "bare SQLite", "with walmanager"),
+             ("largest log", f"{bare['largest_log_mib']:.1f} MiB", f"{loaded['largest_log_mib']:.1f} MiB"),
+             ("commits a second", f"{bare['commits_per_s']:,.0f}", f"{loaded['commits_per_s']:,.0f}"),
+             ("slowest commit", f"{bare['slowest_commit_ms']:.1f} ms", f"{loaded['slowest_commit_ms']:.1f} ms")]
+    print(f"\n== Side by side: the same work of {options.writers} writers and {options.readers} readers")
+    for name, before, now in lines:
+        print(f"{name:16}  {before:>15}  {now:>15}".rstrip(), flush=True)
 
 
 def parse_options():
@@ -348,6 +371,8 @@ def parse_options():
     parser.add_argument("--extension", metavar="FILE", default=str(ROOT / "build" / "walmanager.so"))
     parser.add_argument("--no-extension", dest="extension", action="store_const", const=None,
                         help="bare SQLite, to compare")
+    parser.add_argument("--figures", metavar="FILE", help="writes what was measured, as JSON")
+    parser.add_argument("--beside", metavar="FILE", help="shows the figures of an earlier run beside this one's")
     parser.add_argument("--then", nargs=argparse.REMAINDER, metavar="COMMAND",
                         help="run at the end, with the database still open here")
     options = parser.parse_args()
