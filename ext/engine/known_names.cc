@@ -31,9 +31,10 @@ std::set<std::string> KnownNames::Names(const char* pragma, std::size_t column) 
   return names;
 }
 
-bool KnownNames::IsEponymous(const std::string& table) const {
-  return modules_.count(table) != 0 || table.starts_with("pragma_") || table == "sqlite_master" ||
-         table == "sqlite_schema";
+bool KnownNames::IsThereWithoutEntry(const std::string& table) const {
+  // To ask for the columns of a table that is not there is no error.
+  const auto columns = QueryRows(db_, "PRAGMA table_xinfo(" + QuoteName(table) + ")", "");
+  return columns.ok() && !columns.value().empty();
 }
 
 bool KnownNames::Cover(const std::string& sql) const {
@@ -69,7 +70,7 @@ bool KnownNames::Cover(const std::string& sql) const {
       if (collations_.count(collation) == 0) return false;
     }
     for (const std::string& table : used.tables) {
-      if (!add(table) && !IsEponymous(table)) return false;
+      if (!add(table) && !IsThereWithoutEntry(table)) return false;
     }
     for (const std::string& function : used.functions) {
       // A name before a parenthesis may be a table's before its columns.

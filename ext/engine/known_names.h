@@ -21,7 +21,8 @@ class KnownNames {
 
  private:
   std::set<std::string> Names(const char* pragma, std::size_t column) const;
-  bool IsEponymous(const std::string& table) const;
+  // A table that has no row in sqlite_master, as sqlite_master itself or pragma_table_info.
+  bool IsThereWithoutEntry(const std::string& table) const;
 
   sqlite3* const db_;
   // In lower case; empty where SQLite was built without such lists.

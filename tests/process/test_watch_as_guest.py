@@ -109,13 +109,14 @@ db.execute("CREATE VIEW seen AS SELECT own(payload) AS x FROM t")
 db.execute("CREATE TABLE plain(a, b)")
 db.execute("CREATE TRIGGER after_plain AFTER INSERT ON plain WHEN new.a = 7 BEGIN INSERT INTO checked VALUES (1, 2); END")
 db.execute("CREATE TABLE sorted(a COLLATE own, b)")
-db.execute("CREATE TEMP TABLE passing(x)")
+db.execute("CREATE TEMP TABLE passing(x); CREATE TEMP TABLE pragma_notes(x)")
 db.execute("ATTACH ':memory:' AS aside; CREATE TABLE aside.far(x)")
 db.execute("SELECT wal_set('slow_query_ms', 0)").fetchall()
 time.sleep(1.1)
 for _ in range(15):
     commits(db, 1)
     for sql in ("SELECT own(1)", "SELECT id FROM t ORDER BY payload COLLATE own", "SELECT * FROM passing", "SELECT * FROM aside.far",
+                "SELECT * FROM pragma_notes",
                 "SELECT * FROM t, passing", "INSERT INTO checked VALUES (1, 2)", "SELECT x FROM seen", "INSERT INTO plain VALUES (7, 1)",
                 "SELECT a FROM sorted ORDER BY a", "WITH w(x) AS (SELECT max(id) FROM t) SELECT x FROM w, t WHERE id = 1",
                 "SELECT count(b) FROM plain WHERE CAST(a AS VARCHAR(3)) IN (SELECT value FROM json_each('[1]'))"):
