@@ -125,7 +125,7 @@ const Table& WalReadersTable() {
           {"frame", kInteger, "last frame of the log that the reader sees", [](const Row& r) -> Value { return Frame(r); }},
           {"lag_frames", kInteger, "frames in the log after the last one that the reader sees", [](const Row& r) -> Value { return Lag(r); }},
           {"lag_bytes", kInteger, "size of the frames after the last one that the reader sees, in bytes of the log", [](const Row& r) -> Value { return Lag(r) * (r.index.page_size + kFrameHeaderBytes); }},
-          {"pid", kInteger, "process of the reader, as this process's PID namespace numbers it; NULL if this namespace does not show it or the process is unknown", [](const Row& r) -> Value { return r.reader.pid; }},
+          {"pid", kInteger, "process of the reader, as this process's PID namespace numbers it; NULL if the process is unknown or this namespace does not show it. A reader that it does not show has a row only if no process that it shows holds the same mark.", [](const Row& r) -> Value { return r.reader.pid; }},
           {"process", kText, "name of the reader's process", [](const Row& r) -> Value { return OrNull(r.process); }},
           {"connection_id", kInteger, "connection of the reader, as in connection_metrics; NULL if its process has not loaded the extension", [](const Row& r) -> Value { return r.reader.connection ? Value(r.reader.connection->id) : Value(); }},
           {"application", kText, "name that the reader's connection gave itself with wal_application_name()", [](const Row& r) -> Value { return r.reader.connection ? OrNull(r.reader.connection->application) : Value(); }},

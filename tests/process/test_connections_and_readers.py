@@ -674,6 +674,27 @@ def test_bug_a_reader_of_another_pid_namespace_had_no_row(fast_path, worker, nam
     assert rows_of(writer) == []
 
 
+def test_a_reader_of_another_namespace_has_no_row_beside_a_visible_one_on_its_mark(fast_path, worker, namespaces):
+    """As vtab/README.md says: the lock table names one holder, and the other is in connection_metrics alone."""
+    hidden, writer = contained(worker, fast_path, "hidden"), contained(worker, fast_path, "writer")
+    writer.run("for i in range(49): db.execute('INSERT INTO t(payload) VALUES (1)')")
+    hidden.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    hidden.run("leaked = db.execute('SELECT id FROM t'); leaked.fetchone()")
+    writer.run(f"""
+        other = connect({str(fast_path)!r})
+        one(other, "SELECT wal_application_name('visible')")
+        leaked = other.execute('SELECT id FROM t'); leaked.fetchone()
+        for i in range(50): db.execute('INSERT INTO t(payload) VALUES (1)')
+    """)
+    def applications():
+        return [(row["application"], row["frame"]) for row in writer.call(ROWS.format("wal_readers"))]
+    assert applications() == [("visible", 50)]
+    states = {row["application"]: row["transaction_state"] for row in writer.call(ROWS.format("connection_metrics"))}
+    assert (states["hidden"], states["visible"]) == ("read", "read")
+    writer.run("leaked.close()")
+    assert applications() == [("hidden", 50)]
+
+
 def test_bug_a_first_question_listed_no_reader_of_another_pid_namespace(fast_path, worker, namespaces):
     """It asked for read marks before it looked for the control file, which had been made after its last statement."""
     operator, reader, writer = (contained(worker, fast_path, name) for name in ("operator", "report", "writer"))
