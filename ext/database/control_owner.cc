@@ -79,7 +79,9 @@ ChangeMark ThisChange() {
 }
 
 ControlOwner::ControlOwner(std::string path, const FileId& id)
-    : path_(std::move(path)), id_(id), in_use_(OpenFirst(path_, id_)) {}
+    : path_(std::move(path)), id_(id), in_use_(OpenFirst(path_, id_)) {
+  was_missing_ = in_use_.Get()->reason() == kNotMadeYet;
+}
 
 bool ControlOwner::IsGood(const ControlFile& file) const {
   return file.shared() && file.StillThere() && IsAtPath(path_, id_) != AtPath::kOther;

@@ -1,10 +1,11 @@
 #include "ext/system/descriptor_room.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <climits>
 
 namespace walmanager {
@@ -12,6 +13,7 @@ namespace {
 
 // The limit that Linux gives a process.
 constexpr int kFewest = 1024;
+constexpr int kMostLeft = 32;
 
 int Limit() {
   rlimit limit{};
@@ -21,18 +23,18 @@ int Limit() {
 
 // So many are left to the program: it opens three files for a database, and then walmanager looks
 // again.
-int LeftToProgram(int limit) { return std::min(limit / 4, 32); }
+int LeftToProgram(int limit) { return std::min(limit / 4, kMostLeft); }
 
 bool AreFree(int count, int limit) {
+  // One call for all: it says of each number that no file is open there (POLLNVAL).
+  std::array<pollfd, 2 * kMostLeft> numbers{};
+  for (int i = 0; i < count; ++i) numbers[static_cast<std::size_t>(i)].fd = limit - count + i;
   const int error = errno;
-  const bool free = [&] {
-    for (int fd = limit - count; fd < limit; ++fd) {
-      if (fcntl(fd, F_GETFD) >= 0) return false;
-    }
-    return true;
-  }();
+  const int unknown = poll(numbers.data(), static_cast<nfds_t>(count), 0);
   errno = error;
-  return free;
+  return unknown == count &&
+         std::all_of(numbers.begin(), numbers.begin() + count,
+                     [](const pollfd& number) { return number.revents == POLLNVAL; });
 }
 
 }  // namespace

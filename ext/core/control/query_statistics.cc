@@ -23,9 +23,13 @@ std::uint64_t Check(std::string_view text) {
 
 }  // namespace
 
-std::optional<std::size_t> QueryStatistics::Find(std::uint64_t id) const {
+std::optional<std::size_t> QueryStatistics::FindAndCount(std::uint64_t id,
+                                                         std::size_t* there) const {
+  *there = 0;
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
-    if (Get(table_.ids[i]) != id) continue;
+    const std::uint64_t of = Get(table_.ids[i]);
+    *there += of != 0 ? 1 : 0;
+    if (of != id) continue;
     // Another process may have appended the section that it is in.
     if (!Has(i)) space_->Follow();
     if (Has(i)) return i;
@@ -73,8 +77,9 @@ std::optional<std::size_t> QueryStatistics::FindOrClaim(std::uint64_t id, std::i
                                                         std::size_t max_queries) {
   constexpr int kTries = 4;
   for (int i = 0; i < kTries; ++i) {
-    if (const auto found = Find(id)) return found;
-    MakeRoom(max_queries);
+    std::size_t there = 0;
+    if (const auto found = FindAndCount(id, &there)) return found;
+    MakeRoom(there, max_queries);
     bool made_elsewhere = false;
     if (const auto claimed = Claim(id, unix_ms, &made_elsewhere)) {
       return claimed;
@@ -115,10 +120,8 @@ void QueryStatistics::SawText(std::size_t place, std::uint64_t hash) {
   }
 }
 
-void QueryStatistics::MakeRoom(std::size_t max_queries) {
+void QueryStatistics::MakeRoom(std::size_t there, std::size_t max_queries) {
   max_queries = std::clamp<std::size_t>(max_queries, 1, layout::kQueries);
-  std::size_t there = 0;
-  for (const Counter& id : table_.ids) there += Get(id) != 0 ? 1 : 0;
   if (there < max_queries) return;
   struct Used {
     std::uint64_t last_seen_ms;
@@ -212,9 +215,10 @@ void QueryStatistics::ReleaseHot(std::size_t slab) {
 void QueryStatistics::MoveTo(QueryStatistics& other, std::size_t max_queries) {
   space_->Follow();
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
-    layout::QueryEntry& entry = file_->query(i);
     const std::uint64_t id = Get(table_.ids[i]);
-    if (id == 0 || !Has(i) || IsEmpty(entry.counters)) continue;
+    if (id == 0 || !Has(i)) continue;
+    layout::QueryEntry& entry = file_->query(i);
+    if (IsEmpty(entry.counters)) continue;
     std::string text = ReadText(i, id);
     if (text.empty()) {
       Move(entry.counters, other.table_.evicted);

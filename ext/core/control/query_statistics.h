@@ -52,7 +52,10 @@ class QueryStatistics {
   // take every place that becomes free.
   std::optional<std::size_t> FindOrMake(const NormalizedQuery& query, std::int64_t unix_ms,
                                         std::size_t max_queries);
-  std::optional<std::size_t> Find(std::uint64_t id) const;
+  std::optional<std::size_t> Find(std::uint64_t id) const {
+    std::size_t there = 0;
+    return FindAndCount(id, &there);
+  }
   // A connection has seen a text with this hash, with its literals, for the first time.
   void SawText(std::size_t entry, std::uint64_t hash);
   // Whether the place is still that statement's.
@@ -122,8 +125,10 @@ class QueryStatistics {
   // The place of this id; where there is none one is claimed, without kind and text.
   std::optional<std::size_t> FindOrClaim(std::uint64_t id, std::int64_t unix_ms,
                                          std::size_t max_queries);
-  // Where `max_queries` statements are there, the sixteenth part of them leaves.
-  void MakeRoom(std::size_t max_queries);
+  // `there`: the statements that come before it; all of them where it is not there.
+  std::optional<std::size_t> FindAndCount(std::uint64_t id, std::size_t* there) const;
+  // Where `max_queries` statements or more are `there`, the sixteenth part of them leaves.
+  void MakeRoom(std::size_t there, std::size_t max_queries);
   // The first free place that can be written, claimed; nullopt: none is free. `*made_elsewhere`:
   // another connection has just made the statement's.
   std::optional<std::size_t> Claim(std::uint64_t id, std::int64_t unix_ms, bool* made_elsewhere);

@@ -48,12 +48,14 @@ void SetText(char (&field)[N], std::string_view text) {
   std::memcpy(field, text.data(), length);
 }
 
-// Texts are written and read byte by byte where several processes may do so at once.
+// Texts are written and read byte by byte where several processes may do so at once. What follows
+// the end of a text says nothing, and stays.
 template <std::size_t N>
 void PutText(char (&field)[N], std::string_view text) {
   char whole[N];
   SetText(whole, text);
-  for (std::size_t i = 0; i < N; ++i) {
+  const std::size_t end = strnlen(whole, N - 1);
+  for (std::size_t i = 0; i <= end; ++i) {
     std::atomic_ref<char>(field[i]).store(whole[i], std::memory_order_relaxed);
   }
 }
