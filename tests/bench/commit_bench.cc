@@ -12,7 +12,7 @@
 
 #include "tests/bench/process.h"
 #include "tests/bench/rounds.h"
-#include "tests/bench/segment.h"
+#include "tests/bench/scenario_run.h"
 #include "tests/bench/statistics.h"
 
 namespace walmanager::bench {
@@ -85,20 +85,13 @@ struct Outcome {
 
 std::vector<Outcome> Measure(const Scenario& scenario, const std::vector<Variant>& variants,
                              const Options& options, const std::string& directory) {
-  const auto workload =
-      std::find_if(std::begin(kWorkloads), std::end(kWorkloads),
-                   [&](const Workload& w) { return scenario.workload == w.name; });
-  const std::string path = directory + "/" + workload->name + ".template";
-  RunInProcess([&] { MakeTemplate(*workload, path); });
   std::vector<Outcome> outcomes;
   for (const Variant& variant : variants) outcomes.push_back({variant, {}, {}});
-  Alternate(
-      options.rounds, scenario.segments, variants.size(),
-      [&](std::size_t i) { return RunSegment(scenario, variants[i], path, directory); },
-      [&](std::size_t i, const std::vector<Measured>& segments) {
-        outcomes[i].rounds.push_back(Summarize(segments));
-        for (const Measured& segment : segments) outcomes[i].checkpoints.Add(segment);
-      });
+  RunScenario(scenario, variants, options.rounds, directory,
+              [&](std::size_t i, const std::vector<Measured>& segments) {
+                outcomes[i].rounds.push_back(Summarize(segments));
+                for (const Measured& segment : segments) outcomes[i].checkpoints.Add(segment);
+              });
   return outcomes;
 }
 

@@ -38,7 +38,7 @@ void UseOnly(const std::vector<int>& cpus) {
 }  // namespace
 
 Condition::Condition(int cpus, int busy) {
-  std::vector<int> usable = UsableProcessors();
+  std::vector<int> usable = usable_ = UsableProcessors();
   const std::string all = std::to_string(usable.size());
   const auto most = static_cast<int>(usable.size());
   if (cpus > most) Fail("--cpus: this process may use " + all + " processors");
@@ -61,6 +61,10 @@ Condition::~Condition() {
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
   }
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : usable_) CPU_SET(cpu, &set);
+  (void)sched_setaffinity(0, sizeof set, &set);
 }
 
 }  // namespace walmanager::bench

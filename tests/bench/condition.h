@@ -23,6 +23,7 @@ class Condition {
 
  private:
   std::string text_;
+  std::vector<int> usable_;  // before
   std::vector<pid_t> busy_;
 };
 

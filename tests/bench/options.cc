@@ -26,7 +26,8 @@ constexpr ModeName kModes[] = {{"figures", Mode::kFigures},
                                {"load", Mode::kLoad},
                                {"pool", Mode::kPool},
                                {"backup", Mode::kBackup},
-                               {"scale", Mode::kScale}};
+                               {"scale", Mode::kScale},
+                               {"machines", Mode::kMachines}};
 
 std::string List(std::span<const char* const> names) {
   std::string list;
@@ -121,21 +122,25 @@ const std::vector<Argument>& Arguments() {
   static const std::vector<Argument> kArguments = {
       {"--rounds",
        {Mode::kFigures, Mode::kMatrix, Mode::kConversation, Mode::kHook, Mode::kStatements,
-        Mode::kLoad, Mode::kPool, Mode::kBackup},
+        Mode::kLoad, Mode::kPool, Mode::kBackup, Mode::kMachines},
        Number(&Options::rounds, 1, 1000)},
       {"--json", {}, SetJsonFile},
       {"--dir", {}, SetDirectory},
       {"--cpus", {}, Number(&Options::cpus, 1, 1024)},
       {"--busy", {}, Number(&Options::busy, 0, 1024)},
       {"--scale",
-       {Mode::kFigures, Mode::kMatrix, Mode::kConversation, Mode::kPool, Mode::kScale},
+       {Mode::kFigures, Mode::kMatrix, Mode::kConversation, Mode::kPool, Mode::kScale,
+        Mode::kMachines},
        Number(&Options::scale, 0.001, 1000.0)},
       {"--strategy", {Mode::kFigures, Mode::kMatrix}, AddStrategy},
       {"--control", {Mode::kFigures, Mode::kMatrix}, nullptr},
       {"--case", {Mode::kFigures}, OneOf(&Options::only_case, kCaseNames)},
+      {"--case", {Mode::kMachines}, OneOf(&Options::only_case, kMachineCaseNames)},
       {"--hold", {Mode::kFigures}, Number(&Options::hold_s, 1, 3600)},
       {"--workload", {Mode::kMatrix}, OneOf(&Options::workload, kWorkloadNames)},
-      {"--synchronous", {Mode::kMatrix}, OneOf(&Options::synchronous, kSynchronous)},
+      {"--synchronous",
+       {Mode::kMatrix, Mode::kMachines},
+       OneOf(&Options::synchronous, kSynchronous)},
       {"--rate", {Mode::kMatrix}, Number(&Options::rate, 0, 1'000'000)},
       {"--readers", {Mode::kMatrix}, Number(&Options::readers, 0, 1000)},
       {"--writers", {Mode::kMatrix}, Number(&Options::writers, 1, 100)},
@@ -177,12 +182,17 @@ Result<Options> ParseOptions(const std::vector<std::string>& arguments) {
   }
   for (; next != arguments.end(); ++next) {
     const auto& all = Arguments();
-    const auto argument = std::find_if(all.begin(), all.end(),
-                                       [&](const Argument& known) { return *next == known.name; });
-    if (argument == all.end()) return Unknown(*next);
-    const auto& modes = argument->modes;
-    if (!modes.empty() && std::find(modes.begin(), modes.end(), options.mode) == modes.end()) {
-      return WrongMode(*argument);
+    const auto takes_it = [&](const Argument& known) {
+      const auto& modes = known.modes;
+      return modes.empty() || std::find(modes.begin(), modes.end(), options.mode) != modes.end();
+    };
+    const auto is_named = [&](const Argument& known) { return *next == known.name; };
+    const auto argument = std::find_if(all.begin(), all.end(), [&](const Argument& known) {
+      return is_named(known) && takes_it(known);
+    });
+    if (argument == all.end()) {
+      const auto of_another = std::find_if(all.begin(), all.end(), is_named);
+      return of_another == all.end() ? Unknown(*next) : WrongMode(*of_another);
     }
     if (!argument->set) {
       options.control = true;

@@ -19,7 +19,8 @@ struct Options {
     kLoad,
     kPool,
     kBackup,
-    kScale
+    kScale,
+    kMachines
   };
   Mode mode = Mode::kFigures;
   int rounds = 3;
@@ -59,8 +60,13 @@ inline constexpr const char* kCaseNames[] = {"indexed-paced",
                                              "pool",
                                              "backup"};
 
+// The cases of `machines`.
+inline constexpr const char* kMachineCaseNames[] = {
+    "indexed-saturating", "append-saturating", "indexed-full", "append-full", "paced",
+    "readers-20ms",       "readers-100ms"};
+
 inline constexpr char kUsage[] =
-    "wal_bench [figures|matrix|conversation|hook|statements|load|pool|backup|scale] [OPTION]...\n"
+    "wal_bench [MODE] [OPTION]...\n"
     "  figures          every promised figure, measured, with its limit (default; 20 minutes)\n"
     "  matrix           every workload, pace, synchronous, number of readers and of writers, with\n"
     "                   SQLite and every strategy (an hour a round; narrow it)\n"
@@ -75,6 +81,10 @@ inline constexpr char kUsage[] =
     "                   the idle file, and the writer against itself (1 minute); needs 1 GB\n"
     "  scale            many databases in one process, many connections to one, and processes and\n"
     "                   connections that live for a moment (5 minutes)\n"
+    "  machines         what is promised of commits with two free processors, with one of two "
+    "kept\n"
+    "                   busy, and on one; --cpus and --busy name one of the three (a verdict\n"
+    "                   needs 10 rounds)\n"
     "All of them:\n"
     "  --json FILE      writes the tables as JSON too\n"
     "  --dir DIR        an existing directory for the databases\n"
@@ -82,7 +92,7 @@ inline constexpr char kUsage[] =
     "  --busy N         0 to 1024 of them are kept busy by a process each (default 0)\n"
     "All but scale:\n"
     "  --rounds N       1 to 1000 rounds in which the variants alternate (default 3)\n"
-    "figures, matrix, conversation, pool and scale:\n"
+    "figures, matrix, conversation, pool, scale and machines:\n"
     "  --scale F        0.001 to 1000 times as many operations in each segment (default 1);\n"
     "                   scale: as many databases and connections\n"
     "figures and matrix:\n"
@@ -94,6 +104,9 @@ inline constexpr char kUsage[] =
     "                   indexed-full, append-full, overlapping-readers, long-reader, hook,\n"
     "                   statements, load, pool, backup\n"
     "  --hold S         1 to 3600 seconds that the long reader holds its snapshot (default 30)\n"
+    "machines:\n"
+    "  --case NAME      this part alone: indexed-saturating, append-saturating, indexed-full,\n"
+    "                   append-full, paced, readers-20ms, readers-100ms\n"
     "matrix:\n"
     "  --workload W     append or indexed\n"
     "  --synchronous S  NORMAL or FULL\n"

@@ -14,6 +14,7 @@
 #include "tests/bench/conversation_bench.h"
 #include "tests/bench/hook_bench.h"
 #include "tests/bench/load_bench.h"
+#include "tests/bench/machines_bench.h"
 #include "tests/bench/options.h"
 #include "tests/bench/pool_bench.h"
 #include "tests/bench/report.h"
@@ -73,6 +74,9 @@ void Run(const Options& options) {
       break;
     case Options::Mode::kScale:
       RunScaleBench(options, report);
+      break;
+    case Options::Mode::kMachines:
+      RunMachinesBench(options, report);
       break;
   }
   report.PrintTargets();
