@@ -104,7 +104,8 @@ class BackgroundCopier {
   bool IsInUse(std::uint64_t now_ns) const;
   // Once the process does not use the database any more: the rule that is due in
   // checkpoint_interval_ms at the latest, so that no thread has to wait for that. At most once in
-  // that time, since the process may come back soon; one in vain is repeated a second later.
+  // that time, since the process may come back soon. A copy that moves nothing is repeated a second
+  // later.
   std::optional<std::size_t> ChooseRuleBeforeSleep(std::uint64_t now_ns) REQUIRES(state_.mutex);
   std::uint64_t IntervalNs() const REQUIRES(state_.mutex);  // checkpoint_interval_ms
   // Upkeep while there are no frames to copy. Returns the time of the next look, as the next

@@ -33,6 +33,7 @@ class CheckpointEngine {
                                std::uint64_t now_ns);
   // Applies the strategy now, in a call of the user.
   CheckpointReport AutoCheckpoint(const HostConnection& host, const WalIndex& index);
+  // Runs a checkpoint in this mode, whatever the strategy says, in a call of the user.
   CheckpointReport ManualCheckpoint(const HostConnection& host, CheckpointMode mode,
                                     const WalIndex& index, std::uint64_t deadline_ns);
   // Interrupts what runs on the checkpointer's connections and closes them. They are not opened
@@ -70,7 +71,7 @@ class CheckpointEngine {
   // step of shrinking the log's file. Where no remainder was finished it goes on to DecideAndRun().
   CheckpointReport ApplyStrategy(const Ask& ask, const WalIndex& index) REQUIRES(state_.mutex);
   // Decides by the strategy in force, and runs the checkpoint or hands it to the background thread.
-  // `report` has what is known already.
+  // `report`: what ApplyStrategy() knows already.
   CheckpointReport DecideAndRun(const Ask& ask, const WalIndex& index, CheckpointReport report)
       REQUIRES(state_.mutex);
   // Whether a replicator that was seen before is still at work, before an inline checkpoint.

@@ -3,8 +3,8 @@
 //
 // Lock order: a host's handle, `mutex`, the registry's engine_mutex (only the background thread),
 // those of ControlOwner and ControlInUse, then one of the mutexes of registry.h and control_file.h,
-// of which no two are held together; never back. The commit path takes `mutex` only by try-lock: a
-// commit that does not get it goes on.
+// of which no two are held together. A thread that holds one of these waits only for those after
+// it. The commit path takes `mutex` only by try-lock: a commit that does not get it goes on.
 // Thread rules: what is REQUIRES(mutex) or GUARDED_BY(mutex) below needs the mutex. So do
 // `connections`, `checkpointer`, `readers` and `retry_delay`, except for the functions that their
 // headers name: Clang cannot tell these functions from the others, so the parts are not annotated.

@@ -2,7 +2,7 @@
 // remainder, for the background thread to catch up, and for backpressure.
 //
 // Every commit reads the plan. One thread at a time makes it, with the mutex of CheckpointState
-// held. Where a word is stale, a look comes one commit early or late.
+// held. A commit that reads parts of two plans looks one commit early or late.
 // Thread rules: any thread, except for Plan().
 #pragma once
 
@@ -44,9 +44,9 @@ class CommitGate {
   std::uint64_t wait_frame() const { return wait_frame_.load(std::memory_order_relaxed); }
   std::uint64_t wait_ns() const { return wait_ns_.load(std::memory_order_relaxed); }
 
-  // Waits while another commit finishes the remainder, for which no commit may add to it.
-  // `gate_ns`: what `gate_until_ns` was. Opens a gate that stays shut for longer than a finish may
-  // take.
+  // Waits while another commit finishes the remainder, so that this commit adds nothing to it.
+  // `gate_ns`: the value of `gate_until_ns` that this commit has found. Opens a gate that stays
+  // shut for longer than a finish may take.
   void WaitAtGate(layout::Counter& gate_until_ns, std::uint64_t gate_ns,
                   std::uint64_t now_ns) const;
   // Pauses so that the background thread catches up. Returns whether time has passed.

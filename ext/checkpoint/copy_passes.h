@@ -24,8 +24,8 @@ class CopyPasses {
 
   // Runs the rule with this number for the log at `index`. The caller holds the lease of the
   // control file. `give_way`, which is called between two passes, lets forks, calls of the user and
-  // commits go first, and holds the mutex again when it returns. The time of the next try where a
-  // reader kept all frames from being copied; else nullopt.
+  // commits go first, and holds the mutex again when it returns. Returns the time of the next try
+  // where a reader kept all frames from being copied; else nullopt.
   std::optional<std::uint64_t> Copy(std::size_t number, const WalIndex& index,
                                     const std::function<void()>& give_way);
 
@@ -37,10 +37,10 @@ class CopyPasses {
     WalIndex index;                     // after the last pass
     CheckpointOutcome last_pass = {};
     std::int64_t moved_frames = 0;
-    bool in_vain = false;  // the last pass
+    bool in_vain = false;  // the last pass moved nothing, and frames are left
   };
 
-  // A checkpoint in a mode that waits for readers. When it is to be tried again.
+  // Runs a checkpoint in a mode that waits for readers. Returns the time of the next one.
   std::uint64_t RunBlocking(const Rule& rule) REQUIRES(state_.mutex);
   // From the log's limit on, commits pause while this process copies.
   void PullBrake(ControlRegion& region) REQUIRES(state_.mutex);

@@ -15,11 +15,11 @@ struct HostConnection {
   const char* schema;
   WalFile log;            // of the schema
   bool own_only = false;  // nothing may run on the host's handle now
-  // Its statements are traced. So the checkpointer's connections are closed before it changes the
-  // mode of the database, which needs that.
+  // Its statements are traced. So walmanager closes the checkpointer's connections before this one
+  // changes the journal mode, which fails while they are open.
   bool traced = true;
-  // Whether its commits sync the log themselves (synchronous FULL or EXTRA); nullopt until that is
-  // asked. nullptr where the answer cannot be kept: then it is not asked.
+  // Whether its commits sync the log themselves (synchronous FULL or EXTRA); nullopt until a look
+  // has asked. nullptr where there is no place for the answer: then no look asks.
   std::optional<bool>* commits_sync = nullptr;
 };
 

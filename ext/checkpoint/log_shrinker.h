@@ -51,8 +51,8 @@ class LogShrinker {
   std::optional<std::int64_t> ShrinkInCommit(const WalIndex& index, std::int64_t limit);
 
   // Whether a step in the background may be due: a cheap look. Sets not_before_ns() to a second
-  // from now; a step that is taken sets it earlier. `in_use`: this process uses the database. Else
-  // each look that finds something in the way sets the next one later, up to a minute.
+  // from now; a step that is taken sets it earlier. `in_use`: this process uses the database. If
+  // not, each look that finds something in the way sets the next one later, up to a minute.
   bool IsDueWhileIdle(ControlFile& current, bool in_use, std::uint64_t now_ns);
   struct IdleStep {
     bool taken = false;              // the size of the -wal file may be another now

@@ -73,7 +73,8 @@ class RuleSet {
   OwnedDb db_;                        // its abs() has the pointer
   std::shared_ptr<const RuleList> list_;
   SettingValues settings_;
-  // One with a column for each rule; after one failed, a statement for each.
+  // One statement with a column for each rule. After a condition has failed, one statement for each
+  // rule.
   std::vector<OwnedStmt> statements_;
   std::optional<Error> failure_;
 };

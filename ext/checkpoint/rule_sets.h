@@ -19,7 +19,7 @@ namespace walmanager {
 
 class RuleSets {
  public:
-  // They go when no database refers to them any more.
+  // They are destroyed when no database refers to them any more.
   static std::shared_ptr<RuleSets> OfThisProcess();
   RuleSets() = default;
   ~RuleSets();
@@ -27,12 +27,12 @@ class RuleSets {
   RuleSets& operator=(const RuleSets&) = delete;
 
   // A set of these rules whose conditions see `settings`. Errors as RuleSet::Compile() has them.
-  // The rules of two sets that hold the same are one list where that was there already.
+  // A set that has to be compiled shares `list`.
   using Borrowed = std::unique_ptr<RuleSet>;
   Result<Borrowed> Borrow(const std::vector<Rule>& rules, const SettingValues& settings);
   Result<Borrowed> Borrow(const std::shared_ptr<const RuleList>& list,
                           const SettingValues& settings);
-  // The oldest ones go where there are many.
+  // Where there are many, an older one is destroyed.
   void GiveBack(Borrowed set) noexcept;
 
  private:

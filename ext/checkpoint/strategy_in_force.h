@@ -56,8 +56,8 @@ class StrategyInForce {
   void CountFired(const Rule& rule) const;
 
   // Why the default strategy is in force in place of the selected one, or which rule's condition
-  // failed since Follow() compiled the rules. Empty: the
-  // selected rules are in force, and none has failed. Any thread.
+  // has failed since Follow() compiled the rules. Empty: the selected rules are in force, and none
+  // has failed. Any thread.
   std::string error() const {
     const MutexLock lock(error_mutex_);
     return error_;
@@ -71,9 +71,9 @@ class StrategyInForce {
   const ControlInUse& control_;
   std::shared_ptr<RuleSets> sets_;  // of the process; nullptr before Follow()
   std::shared_ptr<const RuleList> list_;
-  StoredSettings stored_;  // what has list_
+  StoredSettings stored_;  // the settings that list_ follows
   SettingValues values_;
-  std::uint64_t control_generation_ = 0;  // of the control file that has stored_
+  std::uint64_t control_generation_ = 0;  // of the control file with stored_
   std::int64_t stored_wal_limit_ = 0;     // before most_wal_bytes lowered it
   bool lacks_memory_ = false;             // to compile the selected rules
   bool has_failed_ = false;               // a condition did, since the rules were compiled

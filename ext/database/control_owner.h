@@ -33,7 +33,7 @@ class ControlOwner {
   // Makes the file where there is none: at the first commit to the log and at the first setting.
   // False where another process, or another thread of this one, is still making it.
   bool Make(ControlFile::Wish wish);
-  // True until the first request to make the file; one load.
+  // True as long as no commit and no setting has asked to make the file; one load.
   bool is_wanted() const { return wanted_.load(std::memory_order_relaxed); }
   // Something was set while there was to be no file: outside of WAL mode.
   bool has_settings_to_keep() const {
@@ -47,8 +47,8 @@ class ControlOwner {
   void BeforeClose();
 
   // Lets `change` edit the settings of all processes, and returns its status. After an error
-  // nothing is changed. `make_file`: false in a rollback-mode database; what is set then stays in
-  // private memory until there is a file, into which it goes. `patience`: a call of the user waits
+  // nothing is changed. `make_file`: false in a rollback-mode database. Then the change stays in
+  // private memory, and goes into the file once there is one. `patience`: a call of the user waits
   // up to a second for other processes, a commit does not wait.
   enum class Patience { kNone, kSecond };
   Status ChangeSettings(bool make_file, const std::function<Status(StoredSettings&)>& change,
@@ -57,14 +57,14 @@ class ControlOwner {
  private:
   // Whether the mapped file belongs to this database and is still at its path.
   bool IsGood(const ControlFile& file) const;
-  // False as Make().
+  // Returns false where Make() does.
   bool Replace(ControlFile::Wish wish) REQUIRES(mutex_);
 
   const std::string path_;
   const FileId id_;
   ControlInUse in_use_;
   std::atomic<bool> wanted_{true};
-  std::atomic<bool> set_in_private_{false};  // a setting, since there was a file
+  std::atomic<bool> set_in_private_{false};  // a setting that is not in a file yet
   Mutex mutex_;
   std::uint64_t next_attempt_ns_ GUARDED_BY(mutex_) = 0;
   // Doubles while the file cannot be made.

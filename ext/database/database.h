@@ -68,8 +68,8 @@ class Database {
   bool IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now_ns) const {
     return checkpoints_.gate.IsDue(region, log, now_ns);
   }
-  // A statement of a managed connection begins, and shows itself in `control` already: waits while
-  // a process cuts the log, and has this process look at the database. Two loads where neither is
+  // A statement of a managed connection begins, and `control` shows it already. Waits while a
+  // process cuts the log, and wakes the regular looks where they sleep. Two loads where neither is
   // due.
   void StatementBegins(ControlFile& control, std::uint64_t now_ns) {
     LogShrinker::WaitWhileLogIsCut(control.region());
@@ -113,12 +113,13 @@ class Database {
   bool replicated() const { return checkpoints_.replicator_is_there(); }
   void LookForReplicator(const HostConnection& host) { checkpoints_.LookForReplicator(host); }
   std::optional<WalIndex> LastLook() { return checkpoints_.LastLook(); }
-  // A connection has looked at the log.
+  // A connection has found the log at `index`.
   void SawLog(const WalIndex& index);
   // Does not wait.
   std::optional<ReadMarks> FindReadMarks() { return checkpoints_.FindReadMarks(nullptr, 0); }
-  // For a call of the user. Waits for a checkpoint that runs, where only a try finds all readers:
-  // for as long as one pass of a copy may take. `host` as CheckpointState::FindReadMarks() has it.
+  // For a call of the user. Where only a try-lock finds all readers, it waits for a checkpoint that
+  // runs, for as long as one pass of a copy may take. `host` as CheckpointState::FindReadMarks()
+  // has it.
   std::optional<ReadMarks> FindReadMarksInCall(const HostConnection* host) {
     return checkpoints_.FindReadMarks(host, LogReaders::kLongestPassNs);
   }

@@ -1,6 +1,6 @@
 // The watch over one database: once per sample interval it takes a sample of what was counted for
 // wal_history, and it evaluates system_health for wal_alerts. Of all processes that have the
-// database open, one at a time does this: the first that comes when it is due.
+// database open, one at a time does this: the first that looks when it is due.
 //
 // It evaluates the checks of system_health as they are without a connection of the host. That table
 // is SQL, which this part does not know, so it asks an observer that is made elsewhere.

@@ -6,7 +6,8 @@
 // A process that has not committed does not know the log, and would find that all is well with it:
 // it takes samples, and evaluates no alerts.
 // A process in its first second has no thread for that: many a program asks once and ends.
-// Thread rules: any thread. Stop() before what it was made with goes.
+// Thread rules: any thread. The owner calls Stop() before it destroys the objects that this one was
+// made with.
 #pragma once
 
 #include <atomic>
@@ -36,7 +37,7 @@ class RegularLooks {
   }
   // A commit looks at the log, which happens at least once per sample interval with commits.
   void CommitLooks(std::uint64_t now_ns);
-  // Returns when no look runs; there is none any more.
+  // Returns once no look runs. None runs after that.
   void Stop() { task_.Stop(); }
 
  private:
@@ -54,7 +55,7 @@ class RegularLooks {
   BackgroundCopier& copier_;
   Registry& registry_;
   Wakefulness wakefulness_;
-  std::atomic<bool> has_log_{false};                 // as this process knows
+  std::atomic<bool> has_log_{false};                 // a commit looked at it, or a look was due
   std::atomic<bool> has_committed_{false};           // since IsInUse() has asked
   std::atomic<std::uint64_t> no_wake_before_ns_{0};  // after the system gave no thread
   // Only the task reads and writes the next members.

@@ -1,8 +1,9 @@
 // The one observer with which this process reads system_health of all its databases: it has a
 // private connection of SQLite's, whose tables and prepared statements take about a megabyte.
 //
-// Thread rules: any thread. A thread that finds the observer in use makes another one for the
-// moment: it may be a thread of the host's, and the first one may wait for a disk.
+// Thread rules: any thread. A thread that finds the observer in use makes another one for this
+// call, since it may be a thread of the host, and the thread that uses the observer may be waiting
+// for a disk.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ namespace walmanager {
 
 class SharedObserver {
  public:
-  // It goes when nothing refers to it any more.
+  // It is destroyed when no database refers to it any more.
   static std::shared_ptr<SharedObserver> OfThisProcess();
 
   Result<std::vector<HealthObserver::Check>> Read(Database& database);
