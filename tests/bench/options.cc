@@ -26,6 +26,7 @@ constexpr ModeName kModes[] = {{"figures", Mode::kFigures},
                                {"load", Mode::kLoad},
                                {"pool", Mode::kPool},
                                {"backup", Mode::kBackup},
+                               {"profiles", Mode::kProfiles},
                                {"scale", Mode::kScale},
                                {"machines", Mode::kMachines}};
 
@@ -103,6 +104,14 @@ Status SetDatabases(Options& options, const std::string& text) {
   return options.databases.empty() ? Status(Error{"is not a list of integers"}) : Status(Ok{});
 }
 
+Status SetOverrides(Options& options, const std::string& text) {
+  if (!text.starts_with('{') || text.find('\'') != std::string::npos) {
+    return Error{"is not a JSON object"};
+  }
+  options.overrides = text;
+  return Ok{};
+}
+
 Status SetShell(Options& options, const std::string& text) {
   if (text.empty()) return Error{"is not a program"};
   options.shell = text;
@@ -129,8 +138,8 @@ const std::vector<Argument>& Arguments() {
       {"--cpus", {}, Number(&Options::cpus, 1, 1024)},
       {"--busy", {}, Number(&Options::busy, 0, 1024)},
       {"--scale",
-       {Mode::kFigures, Mode::kMatrix, Mode::kConversation, Mode::kPool, Mode::kScale,
-        Mode::kMachines},
+       {Mode::kFigures, Mode::kMatrix, Mode::kConversation, Mode::kPool, Mode::kProfiles,
+        Mode::kScale, Mode::kMachines},
        Number(&Options::scale, 0.001, 1000.0)},
       {"--strategy", {Mode::kFigures, Mode::kMatrix}, AddStrategy},
       {"--control", {Mode::kFigures, Mode::kMatrix}, nullptr},
@@ -145,7 +154,9 @@ const std::vector<Argument>& Arguments() {
       {"--readers", {Mode::kMatrix}, Number(&Options::readers, 0, 1000)},
       {"--writers", {Mode::kMatrix}, Number(&Options::writers, 1, 100)},
       {"--databases", {Mode::kScale}, SetDatabases},
-      {"--pairs", {Mode::kScale}, Number(&Options::pairs, 10, 1000)},
+      {"--pairs", {Mode::kProfiles, Mode::kScale}, Number(&Options::pairs, 10, 1000)},
+      {"--profile", {Mode::kProfiles}, OneOf(&Options::only_profile, kProfileNames)},
+      {"--overrides", {Mode::kProfiles}, SetOverrides},
       {"--shell", {Mode::kScale}, SetShell},
   };
   return kArguments;

@@ -19,6 +19,7 @@ struct Options {
     kLoad,
     kPool,
     kBackup,
+    kProfiles,
     kScale,
     kMachines
   };
@@ -34,8 +35,11 @@ struct Options {
   std::optional<int> rate, readers, writers;
   // What `scale` measures.
   std::vector<int> databases{1, 10, 100, 1000};
-  int pairs = 10;
+  int pairs = 10;  // of `profiles`, too
   std::string shell = "sqlite3";
+  // What `profiles` measures: one or, empty, all, with these overrides for wal_configure.
+  std::string only_profile;
+  std::string overrides = "{}";
   int cpus = 0;  // that the run may use; 0: all
   int busy = 0;  // of those, kept busy by a process each
   std::string json_file;
@@ -60,6 +64,9 @@ inline constexpr const char* kCaseNames[] = {"indexed-paced",
                                              "pool",
                                              "backup"};
 
+inline constexpr const char* kProfileNames[] = {"conversation", "high_concurrency", "low_latency",
+                                                "durable",      "embedded",         "web"};
+
 // The cases of `machines`.
 inline constexpr const char* kMachineCaseNames[] = {
     "indexed-saturating", "append-saturating", "indexed-full", "append-full", "paced",
@@ -79,6 +86,8 @@ inline constexpr char kUsage[] =
     "                   by 100 readers with and without the extension (6 minutes)\n"
     "  backup           wal_backup of 200 MB beside a saturating writer against a plain copy of\n"
     "                   the idle file, and the writer against itself (1 minute); needs 1 GB\n"
+    "  profiles         each profile of wal_configure against SQLite's defaults, on the work that\n"
+    "                   it is for, in one process and in four (15 minutes)\n"
     "  scale            many databases in one process, many connections to one, and processes and\n"
     "                   connections that live for a moment (5 minutes)\n"
     "  machines         what is promised of commits with two free processors, with one of two "
@@ -90,9 +99,9 @@ inline constexpr char kUsage[] =
     "  --dir DIR        an existing directory for the databases\n"
     "  --cpus N         1 to 1024 processors alone for the run (default: all)\n"
     "  --busy N         0 to 1024 of them are kept busy by a process each (default 0)\n"
-    "All but scale:\n"
+    "All but profiles and scale:\n"
     "  --rounds N       1 to 1000 rounds in which the variants alternate (default 3)\n"
-    "figures, matrix, conversation, pool, scale and machines:\n"
+    "figures, matrix, conversation, pool, profiles, scale and machines:\n"
     "  --scale F        0.001 to 1000 times as many operations in each segment (default 1);\n"
     "                   scale: as many databases and connections\n"
     "figures and matrix:\n"
@@ -113,9 +122,13 @@ inline constexpr char kUsage[] =
     "  --rate R         0 to 1000000 commits per second; 0: saturating\n"
     "  --readers N      0 to 1000\n"
     "  --writers N      1 to 100\n"
+    "profiles and scale:\n"
+    "  --pairs N        10 to 1000 pairs of measurements, bare and loaded (default 10)\n"
+    "profiles:\n"
+    "  --profile NAME   this one alone\n"
+    "  --overrides JSON of the profile, as wal_configure takes them: which PRAGMA does it?\n"
     "scale:\n"
     "  --databases N,N  so many databases in one process (default 1,10,100,1000)\n"
-    "  --pairs N        10 to 1000 pairs of measurements, bare and loaded (default 10)\n"
     "  --shell PATH     the sqlite3 shell (default: sqlite3 in PATH)\n";
 
 // An error's message names the argument, the value given and what is allowed.

@@ -65,7 +65,15 @@ SharedMemory::~SharedMemory() {
   if (data_) munmap(data_, bytes_);
 }
 
-void RunInProcess(const std::function<void()>& work) {
+namespace {
+
+// A child process that does its work and ends.
+struct Child {
+  pid_t process;
+  int error_channel;
+};
+
+Child Start(const std::function<void()>& work) {
   int channel[2];
   if (pipe2(channel, O_CLOEXEC) != 0) Fail("pipe: no more descriptors");
   std::fflush(nullptr);
@@ -73,19 +81,41 @@ void RunInProcess(const std::function<void()>& work) {
   if (child < 0) Fail("fork: no more processes");
   if (child == 0) RunAndExit(work, channel[1]);
   close(channel[1]);
+  return {child, channel[0]};
+}
+
+// Why it failed; empty where it did not.
+std::string Await(const Child& child) {
   std::string message;
   char bytes[512];
-  for (ssize_t got; (got = read(channel[0], bytes, sizeof bytes)) > 0;) {
+  for (ssize_t got; (got = read(child.error_channel, bytes, sizeof bytes)) > 0;) {
     message.append(bytes, static_cast<std::size_t>(got));
   }
-  close(channel[0]);
+  close(child.error_channel);
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  while (waitpid(child.process, &status, 0) < 0 && errno == EINTR) {
   }
   if (WIFSIGNALED(status)) {
-    Fail("a measuring process was killed by signal " + std::to_string(WTERMSIG(status)));
+    return "a measuring process was killed by signal " + std::to_string(WTERMSIG(status));
   }
-  if (status != 0) Fail(message);
+  return status == 0 ? "" : message.empty() ? "a measuring process failed" : message;
+}
+
+}  // namespace
+
+void RunInProcess(const std::function<void()>& work) {
+  RunInProcesses(1, [&](std::size_t) { work(); });
+}
+
+void RunInProcesses(std::size_t count, const std::function<void(std::size_t process)>& work) {
+  std::vector<Child> children;
+  for (std::size_t i = 0; i < count; ++i) children.push_back(Start([&, i] { work(i); }));
+  std::string error;  // all of them: one that fails keeps others waiting
+  for (const Child& child : children) {
+    const std::string message = Await(child);
+    if (!message.empty()) error += (error.empty() ? "" : "; ") + message;
+  }
+  if (!error.empty()) Fail(error);
 }
 
 SteppingProcess::SteppingProcess(const std::function<Step()>& begin) {

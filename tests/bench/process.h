@@ -49,6 +49,9 @@ class SharedArray {
 // Runs `work` in a child process and waits for its end. What `work` throws is thrown here, as a
 // Failure; only what it wrote into shared memory is left of it.
 void RunInProcess(const std::function<void()>& work);
+// The same for so many processes at once, and waits for them all. `work` gets the number of its
+// process, from 0 on.
+void RunInProcesses(std::size_t count, const std::function<void(std::size_t process)>& work);
 
 // A child process that works in steps, so that several processes can take turns. It is killed at
 // the end and closes nothing: closing a thousand databases would take as long as measuring them.

@@ -17,6 +17,7 @@
 #include "tests/bench/machines_bench.h"
 #include "tests/bench/options.h"
 #include "tests/bench/pool_bench.h"
+#include "tests/bench/profiles_bench.h"
 #include "tests/bench/report.h"
 #include "tests/bench/scale_bench.h"
 #include "tests/bench/scenario.h"
@@ -71,6 +72,9 @@ void Run(const Options& options) {
       break;
     case Options::Mode::kBackup:
       RunBackupBench(options, report);
+      break;
+    case Options::Mode::kProfiles:
+      RunProfilesBench(options, report);
       break;
     case Options::Mode::kScale:
       RunScaleBench(options, report);

@@ -18,7 +18,7 @@ PROFILES = {
     "high_concurrency": ("normal", -16384, 1073741824, "memory", 10000, 134217728, 4000),
     "low_latency": ("normal", -131072, 1073741824, "memory", 1000, 67108864, 1000),
     "durable": ("full", -32768, 0, "default", 10000, 67108864, 1000),
-    "embedded": ("normal", -2048, 0, "file", 5000, 4194304, 256),
+    "embedded": ("normal", -2048, 0, "file", 5000, 16777216, 1000),
     "web": ("normal", -20480, 268435456, "memory", 5000, 67108864, 1000),
 }
 SYNCHRONOUS = {1: "normal", 2: "full"}
@@ -281,7 +281,7 @@ def test_everything_is_put_back_if_a_late_setting_fails(rollback_db, tmp_path):
     with pytest.raises(sqlite3.OperationalError) as error:
         rollback_db.execute("SELECT wal_configure('embedded')")
     holder.communicate()
-    assert str(error.value).startswith("wal_configure: wal_limit_bytes '4194304' could not be set: ")
+    assert str(error.value).startswith("wal_configure: wal_limit_bytes '16777216' could not be set: ")
     assert (pragmas(rollback_db), settings(rollback_db)) == before
 
 
@@ -339,16 +339,16 @@ def test_an_attached_database_is_configured_alone(tmp_path, rollback_db):
     one(rollback_db, "SELECT wal_configure('embedded', NULL, 'other')")
     assert one(rollback_db, "PRAGMA other.journal_mode") == "wal"
     assert one(rollback_db, "PRAGMA main.journal_mode") == "delete"
-    assert metrics(rollback_db, "other")["wal_limit_bytes"] == 4194304
+    assert metrics(rollback_db, "other")["wal_limit_bytes"] == 16777216
     assert metrics(rollback_db, "main")["wal_limit_bytes"] == 67108864
 
 
 def test_settings_reach_other_connections_and_last(rollback_db, tmp_path):
     one(rollback_db, "SELECT wal_configure('embedded')")
     other = connect(tmp_path / "plain.db")
-    assert metrics(other)["wal_limit_bytes"] == 4194304
+    assert metrics(other)["wal_limit_bytes"] == 16777216
     other.close()
     rollback_db.execute("INSERT INTO t VALUES (1)")
     again = connect(tmp_path / "plain.db")
-    assert metrics(again)["wal_limit_bytes"] == 4194304
+    assert metrics(again)["wal_limit_bytes"] == 16777216
     again.close()
