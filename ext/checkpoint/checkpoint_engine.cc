@@ -7,6 +7,7 @@
 #include "ext/core/base/time_units.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/core/policy/look_plan.h"
+#include "ext/core/policy/stall_allowance.h"
 #include "ext/engine/sqlite.h"
 #include "ext/system/clock.h"
 #include "ext/system/disk_room.h"
@@ -17,6 +18,8 @@ namespace {
 constexpr char kReplicatorIsThere[] =
     "a replicator checkpoints this database: walmanager only looks";
 constexpr char kHandedOver[] = "handed to the background thread";
+// What a commit copies itself, or waits for while the thread copies.
+constexpr std::uint64_t kLongestCopyNs = 20 * kMs;
 constexpr char kNoRuleHolds[] = "no rule of the strategy holds";
 
 bool IsBusy(const HostConnection& host) {
@@ -90,20 +93,25 @@ bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
   // The background thread or another commit is at work. Beyond the limit this commit waits for it,
   // since little is left to copy then, and the log can start over. Far beyond the limit a reader
   // has been in the way, and copying would take too long to wait for.
-  const std::uint64_t waits = state_.gate.wait_ns();
+  const std::uint64_t waits = std::min(state_.gate.wait_ns(), kLongestCopyNs);
   const std::uint64_t limit = state_.gate.wait_frame();
   if (max_frame < limit) return false;
   copier_.Hurry();
-  if (max_frame / 2 > limit || host_is_busy || waits == 0 || now_ns < no_stall_before_ns_ ||
+  if (max_frame / 2 > limit || host_is_busy || waits == 0 || readers_seen_ ||
       now_ns < state_.retry_delay.not_before_ns()) {
     return false;
   }
-  while (!state_.mutex.try_lock()) {
-    if (MonotonicNs() >= now_ns + waits) return false;
+  const auto current = state_.control.Get();
+  layout::Counter& stall_since_ns = current->region().engine().stall_since_ns;
+  if (StallAllowance(Get(stall_since_ns)).LeftNs(now_ns) < waits) return false;
+  bool locked = false;
+  while (!(locked = state_.mutex.try_lock()) && MonotonicNs() < now_ns + waits) {
     CommitGate::Pause();
   }
   *waited = true;
-  return true;
+  const std::uint64_t now = MonotonicNs();
+  Put(stall_since_ns, StallAllowance(Get(stall_since_ns)).AfterWait(now - now_ns, now));
+  return locked;
 }
 
 void CheckpointEngine::LockForCaller() {
@@ -246,8 +254,10 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
   const bool may_wait = !IsBusy(ask.host) && LongestBudgetNs(rule, strategy.values()) > 0;
   const std::uint64_t budget = may_wait ? BudgetNs(ask, rule, index) : 0;
   // Not the moment to wait, or more to copy than the budget is for: the thread copies that, and the
-  // next commits wait for the thread.
-  if (ask.hurried && may_wait && rule.builtin && CopyingNs(index) >= static_cast<double>(budget) &&
+  // next commits wait for the thread. While readers leave there is time to copy.
+  const std::uint64_t copies =
+      state_.oldest_reader.frame() ? budget / 2 : std::min(budget, kLongestCopyNs);
+  if (ask.hurried && may_wait && rule.builtin && CopyingNs(index) >= static_cast<double>(copies) &&
       copier_.HandOver(ask.host)) {
     report.message = kHandedOver;
     return report;
@@ -255,12 +265,16 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
   const auto current = state_.control.Get();
   layout::Counter& gate_until_ns = current->region().header().gate_until_ns;
   if (budget > 0) Put(gate_until_ns, ask.now_ns + budget);
+  const std::uint64_t start = MonotonicNs();
   report = Run(ask.host, rule.mode, index, ask.now_ns + budget, ask.origin, rule.name);
   if (budget > 0) Put(gate_until_ns, 0);
+  if (ask.hurried && budget > 0 && (report.pinned || state_.oldest_reader.frame())) {
+    WaitedForReaders(start, budget, rule, report.pinned);
+  }
   report.strategy = strategy.name();
   report.rule = rule.name;
   strategy.CountFired(rule);
-  PlanAfterRun(report, index, budget);
+  PlanAfterRun(report, index);
   return report;
 }
 
@@ -312,28 +326,54 @@ void CheckpointEngine::LearnWhetherCommitsSync(const HostConnection& host) {
 std::uint64_t CheckpointEngine::BudgetNs(const Ask& ask, const Rule& rule, const WalIndex& index) {
   const std::uint64_t most = LongestBudgetNs(rule, state_.strategy.values());
   if (!ask.hurried) return most;
-  if (ask.now_ns < no_stall_before_ns_) return 0;
-  // A reader that has been there for longer than the wait would be is not waited for.
-  if (state_.connections.open()) state_.WatchReaders(index, ask.now_ns);
-  if (state_.oldest_reader.IsOlderThan(most, ask.now_ns)) return 0;
   // What this commit has waited already counts.
-  return most - std::min(most, ask.now_ns - ask.began_ns);
+  const std::uint64_t waited = ask.now_ns - ask.began_ns;
+  const auto rest = [&](std::uint64_t budget) { return budget - std::min(budget, waited); };
+  if (state_.connections.open()) state_.WatchReaders(index, ask.now_ns);
+  readers_seen_ = state_.oldest_reader.frame().has_value();
+  if (!readers_seen_) return rest(std::min(most, kLongestCopyNs));
+  // A reader that has been there for longer than the wait would be is not waited for.
+  if (state_.oldest_reader.IsOlderThan(most, ask.now_ns)) return 0;
+  if (ask.now_ns < no_wait_before_ns_) return 0;
+  // A rule of the user's has a budget of its own.
+  if (!rule.builtin) return rest(most);
+  const auto current = state_.control.Get();
+  ControlRegion& region = current->region();
+  const std::uint64_t allowed =
+      std::min(most, StallAllowance(Get(region.engine().stall_since_ns)).LeftNs(ask.now_ns));
+  // Less than the readers need would be waited in vain.
+  const std::uint64_t needed =
+      std::max(region.learned().WaitForReadersNs(), std::min(needed_ns_, most));
+  return allowed < needed ? 0 : rest(allowed);
 }
 
-void CheckpointEngine::PlanAfterRun(const CheckpointReport& ran, const WalIndex& index,
-                                    std::uint64_t budget) {
-  // Budgets between one spent in vain and the next, and where readers are known to last longer.
-  constexpr std::uint64_t kStallSpacing = 50;
-  constexpr std::uint64_t kLongStallSpacing = 200;
+void CheckpointEngine::WaitedForReaders(std::uint64_t start_ns, std::uint64_t budget,
+                                        const Rule& rule, bool in_vain) {
+  constexpr std::uint64_t kGivenUpNs = 10'000 * kMs, kSpacing = 50;
+  const std::uint64_t now = MonotonicNs(), waited = now - start_ns;
+  if (!rule.builtin) {
+    if (in_vain) no_wait_before_ns_ = now + kSpacing * budget;
+    return;
+  }
+  const auto current = state_.control.Get();
+  layout::Counter& since_ns = current->region().engine().stall_since_ns;
+  Put(since_ns, StallAllowance(Get(since_ns)).AfterWait(waited, now));
+  if (!in_vain) {
+    needed_ns_ = waited + waited / 4;
+    return;
+  }
+  const std::uint64_t most =
+      std::min(LongestBudgetNs(rule, state_.strategy.values()), StallAllowance::kMostNs);
+  needed_ns_ = std::min(most, budget + budget / 2);
+  // No wait that is allowed would have been long enough.
+  if (budget >= most - most / 8) no_wait_before_ns_ = now + kGivenUpNs;
+}
+
+void CheckpointEngine::PlanAfterRun(const CheckpointReport& ran, const WalIndex& index) {
   if (ran.pinned) {
     if (const auto now_there = state_.connections.Look()) {
       state_.WatchReaders(*now_there, MonotonicNs());
     }
-    const bool pays = state_.control.Get()->region().learned().WaitPays(budget);
-    // Far beyond the limit commits wait more often.
-    const bool far_beyond = index.max_frame > state_.gate.wait_frame() * 3 / 2;
-    const std::uint64_t spacing = (pays ? kStallSpacing : kLongStallSpacing) / (far_beyond ? 4 : 1);
-    no_stall_before_ns_ = MonotonicNs() + spacing * budget;
   }
   state_.DelayRetry(ran.result != CheckpointResult::kComplete && ran.moved_frames.value_or(0) == 0);
   WalIndex after = index;

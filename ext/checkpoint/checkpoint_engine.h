@@ -87,10 +87,12 @@ class CheckpointEngine {
   // How long this thread waits for readers under this rule, where it may wait.
   std::uint64_t BudgetNs(const Ask& ask, const Rule& rule, const WalIndex& index)
       REQUIRES(state_.mutex);
-  // After the checkpoint of a rule on a log that was at `index`: when a commit waits for readers
-  // again, when the next attempt may be, and which commit looks next.
-  void PlanAfterRun(const CheckpointReport& ran, const WalIndex& index, std::uint64_t budget_ns)
-      REQUIRES(state_.mutex);
+  // Learns from a wait for readers that began at `start_ns`. In vain: some still pin the log.
+  void WaitedForReaders(std::uint64_t start_ns, std::uint64_t budget_ns, const Rule& rule,
+                        bool in_vain) REQUIRES(state_.mutex);
+  // After the checkpoint of a rule on a log that was at `index`: when the next attempt may be, and
+  // which commit looks next.
+  void PlanAfterRun(const CheckpointReport& ran, const WalIndex& index) REQUIRES(state_.mutex);
   CheckpointReport Run(const HostConnection& host, CheckpointMode mode, const WalIndex& index,
                        std::uint64_t deadline_ns, CheckpointOrigin origin, const std::string& rule)
       REQUIRES(state_.mutex);
@@ -106,8 +108,11 @@ class CheckpointEngine {
   CheckpointState& state_;
   BackgroundCopier& copier_;
   const std::function<void()> look_for_control_;
-  // After a budget was spent in vain: no commit waits for readers before this.
-  std::atomic<std::uint64_t> no_stall_before_ns_{0};
+  // Readers were in the way at the last look near the limit: what the thread does does not help.
+  std::atomic<bool> readers_seen_{false};
+  // The least that is worth a wait for readers, and when commits wait again.
+  std::uint64_t needed_ns_ GUARDED_BY(state_.mutex) = 0;
+  std::uint64_t no_wait_before_ns_ GUARDED_BY(state_.mutex) = 0;
 };
 
 }  // namespace walmanager

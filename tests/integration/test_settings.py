@@ -16,7 +16,7 @@ SETTINGS = [
     ("wal_limit_bytes", 64 * 1024 * 1024, 65536, 1024**4, "bytes"),
     ("checkpoint_frames", 1000, 1, 100_000_000, "frames"),
     ("checkpoint_interval_ms", 60_000, 100, 86_400_000, "ms"),
-    ("stall_budget_ms", 50, 0, 10_000, "ms"),
+    ("stall_budget_ms", 300, 0, 10_000, "ms"),
     ("slow_query_ms", 100, 0, 3_600_000, "ms"),
     ("sample_interval_ms", 1000, 10, 3_600_000, "ms"),
     ("max_queries", 1000, 10, 1024, None),

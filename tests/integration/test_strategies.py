@@ -90,18 +90,18 @@ def test_built_in_strategies(db):
     rows = db.execute("SELECT strategy, rule, condition, mode, runs, stall_budget_ms, active FROM wal_strategies "
                       "WHERE builtin ORDER BY strategy, priority").fetchall()
     limit = "pending_frames > 0 AND wal_frames * (page_size + 24) >= wal_limit_bytes"
+    near = limit + " / 16 * 15"
     interval = "pending_frames > 0 AND since_checkpoint_ms >= checkpoint_interval_ms"
     assert rows == [
-        ("conversation_workload", "limit", limit, "PASSIVE", "inline", 20.0, 1),
+        ("conversation_workload", "limit", near, "PASSIVE", "inline", 300.0, 1),
         ("conversation_workload", "frames",
          "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 2", "PASSIVE", "background", 0.0, 1),
         ("conversation_workload", "interval", interval, "PASSIVE", "background", 0.0, 1),
-        # 50 ms in the rule, but never more than the setting stall_budget_ms.
-        ("high_concurrency", "limit", limit + " / 2", "PASSIVE", "inline", 50.0, 0),
+        ("high_concurrency", "limit", limit + " / 2", "PASSIVE", "inline", 300.0, 0),
         ("high_concurrency", "frames",
          "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4", "PASSIVE", "background", 0.0, 0),
         ("high_concurrency", "interval", interval, "PASSIVE", "background", 0.0, 0),
-        ("low_latency", "limit", limit, "PASSIVE", "inline", 10.0, 0),
+        ("low_latency", "limit", near, "PASSIVE", "inline", 10.0, 0),
         ("low_latency", "frames",
          "pending_frames >= 4 * checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4", "PASSIVE", "background",
          0.0, 0),
@@ -794,8 +794,8 @@ def test_wal_bytes_and_page_size_in_conditions(fast, wal_path):
 
 def test_the_budget_of_a_built_in_rule_is_capped_by_the_setting(db):
     shown = "SELECT stall_budget_ms FROM wal_strategies WHERE strategy = 'conversation_workload' AND rule = 'limit'"
-    assert one(db, shown) == 20.0
+    assert one(db, shown) == 300.0
     db.execute("SELECT wal_set('stall_budget_ms', 5)").fetchall()
     assert one(db, shown) == 5.0
     db.execute("SELECT wal_set('stall_budget_ms', 500)").fetchall()
-    assert one(db, shown) == 20.0
+    assert one(db, shown) == 300.0

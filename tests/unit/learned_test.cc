@@ -35,7 +35,7 @@ TEST(Learned, NothingIsKnownAtFirst) {
   const Learned learned;
   for (std::size_t i = 0; i < kLearnedCount; ++i) EXPECT_EQ(std::nullopt, learned.at(i));
   EXPECT_EQ(48u, learned.FinishFrames(Values()));
-  EXPECT_TRUE(learned.WaitPays(20 * kMs));
+  EXPECT_EQ(0u, learned.WaitForReadersNs());
 }
 
 TEST(Learned, AfterTenCyclesOfTheSameCostsItIsThatCost) {
@@ -107,12 +107,11 @@ TEST(Learned, APassThatMovedNothingTeachesNothing) {
   for (std::size_t i = 0; i < kLearnedCount; ++i) EXPECT_EQ(std::nullopt, learned.at(i));
 }
 
-TEST(Learned, AWaitPaysForReadersThatAreGoneInTime) {
+TEST(Learned, AWaitTakesALifetimeOfAReaderAtLeast) {
   Learned learned;
   for (int i = 0; i < kCycles; ++i) learned.ReaderLeft(15 * kMs);
   EXPECT_DOUBLE_EQ(15, *learned[LearnedValue::kReaderMs]);
-  EXPECT_TRUE(learned.WaitPays(20 * kMs));
-  EXPECT_FALSE(learned.WaitPays(10 * kMs));
+  EXPECT_NEAR(16.5 * kMs, learned.WaitForReadersNs(), 1);
 }
 
 TEST(Learned, AReaderOfHoursIsForgottenAfterSomeShortOnes) {
@@ -122,7 +121,7 @@ TEST(Learned, AReaderOfHoursIsForgottenAfterSomeShortOnes) {
   for (int i = 0; i < kCycles; ++i) learned.ReaderLeft(5 * kMs);
   EXPECT_NEAR(5 + 995 * std::pow(0.75, kCycles), *learned[LearnedValue::kReaderMs], 1e-9);
   for (int i = 0; i < kCycles; ++i) learned.ReaderLeft(5 * kMs);
-  EXPECT_TRUE(learned.WaitPays(20 * kMs));
+  EXPECT_LE(learned.WaitForReadersNs(), 20 * kMs);
 }
 
 TEST(Learned, ValuesReadFromTheFileAreNotTrusted) {
@@ -135,7 +134,7 @@ TEST(Learned, ValuesReadFromTheFileAreNotTrusted) {
   for (std::size_t i = 0; i < kLearnedCount; ++i) EXPECT_EQ(std::nullopt, learned.at(i));
   for (std::size_t i = 0; i < kLearnedCount; ++i) learned.Set(i, 1e300);
   EXPECT_EQ(16u, learned.FinishFrames(Values()));
-  EXPECT_FALSE(learned.WaitPays(20 * kMs));
+  EXPECT_EQ(1100 * kMs, learned.WaitForReadersNs());
   for (std::size_t i = 0; i < kLearnedCount; ++i) learned.Set(i, 1e-300);
   EXPECT_EQ(256u, learned.FinishFrames(Values()));
 }

@@ -69,7 +69,7 @@ TEST(PlanLook, EachCommitLooksWhereTheyPauseOrAreSlowed) {
   const LookPlan plan = PlanLook(Log(400), values, DefaultRules(), 0);
   EXPECT_NE(plan.look_frame, 0u) << "backpressure is off";
   EXPECT_EQ(plan.pressure_frame, ~std::uint64_t{0});
-  EXPECT_EQ(plan.wait_frame, 400u);
+  EXPECT_EQ(plan.wait_frame, 375u);
 }
 
 TEST(PlanLook, ACommitWaitsForTheLongestBudgetOfTheBuiltInRulesThatRunInCommits) {

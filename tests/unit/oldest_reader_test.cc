@@ -36,9 +36,32 @@ TEST(OldestReader, TellsHowLongTheReaderThatLeftWasSeen) {
   EXPECT_EQ(oldest.See({false, true, true, false, false}, index, 1200), std::nullopt);
   EXPECT_EQ(oldest.See({false, true, false, false, false}, index, 1500), 500u);
   EXPECT_EQ(oldest.frame(), 90u);
-  EXPECT_EQ(oldest.See({}, index, 1700), 200u);
+  EXPECT_EQ(oldest.See({}, index, 1700), 700u);
   EXPECT_EQ(oldest.frame(), std::nullopt);
   EXPECT_FALSE(oldest.IsOlderThan(0, 9000));
+}
+
+TEST(OldestReader, ReadersOfTheNewestFrameMayFollowEachOther) {
+  OldestReader oldest;
+  const WalIndex index = LogWithMarks({0, 100, 0, 0, 0});
+  oldest.See({false, true, false, false, false}, index, 1000);
+  EXPECT_EQ(oldest.See({false, true, false, false, false}, index, 1500), std::nullopt);
+  EXPECT_FALSE(oldest.IsOlderThan(0, 1500));
+  EXPECT_EQ(oldest.See({}, index, 1700), 200u);
+}
+
+TEST(OldestReader, OfReadersThatOverlapEachCountsFromItsBegin) {
+  OldestReader oldest;
+  oldest.See({false, true, false, false, false}, LogWithMarks({0, 20, 0, 0, 0}), 1000);
+  oldest.See({false, true, true, false, false}, LogWithMarks({0, 20, 30, 0, 0}), 1500);
+  // The first has left, and another one has its mark.
+  EXPECT_EQ(oldest.See({false, true, true, false, false}, LogWithMarks({0, 40, 30, 0, 0}), 2000),
+            1000u);
+  EXPECT_EQ(oldest.frame(), 30u);
+  EXPECT_TRUE(oldest.IsOlderThan(400, 2000));
+  EXPECT_EQ(oldest.See({false, true, false, false, false}, LogWithMarks({0, 40, 50, 0, 0}), 2500),
+            1000u);
+  EXPECT_EQ(oldest.frame(), 40u);
 }
 
 }  // namespace

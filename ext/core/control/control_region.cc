@@ -160,7 +160,7 @@ void ControlRegion::Adopt(const Identity& identity, std::int64_t unix_ms,
   // Times of another boot, and what was learned from another log or disk.
   layout::EngineState& engine = file_->engine;
   for (Counter* word : {&engine.prepared, &engine.at_work_until_ns, &engine.brake_frame,
-                        &header.gate_until_ns, &header.cut_until_ns}) {
+                        &engine.stall_since_ns, &header.gate_until_ns, &header.cut_until_ns}) {
     Put(*word, 0);
   }
   for (Counter& word : engine.learned) Put(word, 0);

@@ -35,6 +35,7 @@ struct EngineState {
   Counter health_score;      // of that, + 1; 0: unknown
   std::array<Counter, kLearned> learned;  // bits of a double, as LearnedValue; 0: unknown
   ReplicatorWords replicator;
+  Counter stall_since_ns;  // StallAllowance
 };
 
 struct CheckpointCounters {

@@ -107,9 +107,10 @@ std::uint32_t Learned::FinishFrames(const SettingValues& settings) const {
   return static_cast<std::uint32_t>(std::min(frames, most));
 }
 
-bool Learned::WaitPays(std::uint64_t budget_ns) const {
-  const auto reader_ms = (*this)[LearnedValue::kReaderMs];
-  return !reader_ms || *reader_ms * 1e6 <= static_cast<double>(budget_ns);
+std::uint64_t Learned::WaitForReadersNs() const {
+  constexpr double kLifetimes = 1.1;
+  const double reader_ms = (*this)[LearnedValue::kReaderMs].value_or(0);
+  return static_cast<std::uint64_t>(kLifetimes * std::min(reader_ms, kLongReaderMs) * 1e6);
 }
 
 }  // namespace walmanager

@@ -79,9 +79,10 @@ class Learned {
   std::uint32_t FinishFrames(const SettingValues& settings) const;
   // Where commits sync: the length of the log at which it starts over.
   std::uint32_t Multiple() const;
-  // Whether a commit should wait for readers for up to `budget_ns`: readers last no longer than
-  // that, or nothing is known of them.
-  bool WaitPays(std::uint64_t budget_ns) const;
+  // The least that a commit must be able to wait so that readers leave the log. A wait takes up to
+  // two of their lifetimes (stall_allowance.h), but more than four readers share marks and seem to
+  // last longer than they do: so one lifetime and a tenth. 0 where nothing is known.
+  std::uint64_t WaitForReadersNs() const;
 
  private:
   void Smooth(LearnedValue value, double sample);

@@ -9,7 +9,8 @@ namespace {
 constexpr std::int64_t kMostFramesBetweenLooks = 64;
 
 std::int64_t NextLookFrame(const WalIndex& index, const SettingValues& values,
-                           std::span<const Rule> rules, std::int64_t limit) {
+                           std::span<const Rule> rules, std::int64_t limit,
+                           std::int64_t near_limit) {
   const std::int64_t due = DueFrames(values, index.page_size);
   const std::int64_t step =
       std::clamp<std::int64_t>(values[Setting::kCheckpointFrames] / 16, 1, kMostFramesBetweenLooks);
@@ -21,7 +22,7 @@ std::int64_t NextLookFrame(const WalIndex& index, const SettingValues& values,
   std::int64_t next = index.max_frame + step;
   if (nothing_before_due && index.max_frame < due) next = due;
   // Land exactly on the frame at which a threshold is reached.
-  for (const std::int64_t frames : {due, values[Setting::kCheckpointFrames], limit}) {
+  for (const std::int64_t frames : {due, values[Setting::kCheckpointFrames], near_limit, limit}) {
     for (const std::int64_t threshold : {frames, index.backfill + frames}) {
       if (threshold > index.max_frame) next = std::min(next, threshold);
     }
@@ -46,20 +47,23 @@ LookPlan PlanLook(const WalIndex& index, const SettingValues& values, std::span<
                   std::uint64_t brake_frame) {
   const std::int64_t limit =
       values[Setting::kWalLimitBytes] / (index.page_size + kFrameHeaderBytes);
+  const std::int64_t near_limit = limit - limit / 16;
   const bool slows = values[Setting::kBackpressure] != 0;
   LookPlan plan;
   // Where commits pause or are slowed, each of them looks.
   const bool each_looks =
       (slows && index.max_frame >= limit) || (brake_frame != 0 && index.max_frame >= brake_frame);
   plan.look_frame =
-      each_looks ? 0 : static_cast<std::uint64_t>(NextLookFrame(index, values, rules, limit));
-  // Beyond the limit a commit waits for the thread, where the strategy lets it wait at all.
+      each_looks
+          ? 0
+          : static_cast<std::uint64_t>(NextLookFrame(index, values, rules, limit, near_limit));
+  // Near the limit a commit waits for the thread, where the strategy lets it wait at all.
   double budget_ms = 0;
   for (const Rule& rule : rules) {
     if (rule.builtin && rule.runs == RuleRuns::kInline)
       budget_ms = std::max(budget_ms, StallBudgetMs(rule, values));
   }
-  plan.wait_frame = static_cast<std::uint64_t>(limit);
+  plan.wait_frame = static_cast<std::uint64_t>(near_limit);
   plan.wait_ns = static_cast<std::uint64_t>(budget_ms * 1e6);
   plan.pressure_frame = slows ? static_cast<std::uint64_t>(limit) : ~std::uint64_t{0};
   return plan;

@@ -4,23 +4,22 @@ namespace walmanager {
 
 std::optional<std::uint64_t> OldestReader::See(const std::array<bool, kReadMarks>& held,
                                                const WalIndex& index, std::uint64_t now_ns) {
-  OldestReader oldest;
-  for (int mark = 0; mark < kReadMarks; ++mark) {
-    if (!held[static_cast<std::size_t>(mark)]) continue;
-    const std::uint32_t frame = index.Snapshot(mark);
-    if (oldest.mark_ && frame >= oldest.frame_) continue;
-    oldest.mark_ = mark;
-    oldest.frame_ = frame;
-    oldest.since_ns_ = now_ns;
+  const std::optional<std::size_t> before = oldest_;
+  const Seen was = before ? seen_[*before] : Seen{};
+  oldest_.reset();
+  for (std::size_t mark = 0; mark < seen_.size(); ++mark) {
+    Seen& seen = seen_[mark];
+    const std::uint32_t frame = index.Snapshot(static_cast<int>(mark));
+    if (!held[mark]) {
+      seen.held = false;
+      continue;
+    }
+    const bool may_be_new = !seen.held || seen.frame != frame || frame == index.max_frame;
+    if (may_be_new) seen = {true, frame, now_ns};
+    if (!oldest_ || frame < seen_[*oldest_].frame) oldest_ = mark;
   }
-  if (oldest.mark_ == mark_ && oldest.frame_ == frame_) return std::nullopt;
-  const auto lasted = mark_ ? std::optional(now_ns - since_ns_) : std::nullopt;
-  *this = oldest;
-  return lasted;
-}
-
-std::optional<std::uint32_t> OldestReader::frame() const {
-  return mark_ ? std::optional(frame_) : std::nullopt;
+  const bool is_there = !before || (seen_[*before].held && seen_[*before].frame == was.frame);
+  return is_there ? std::nullopt : std::optional(now_ns - was.since_ns);
 }
 
 }  // namespace walmanager

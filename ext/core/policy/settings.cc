@@ -25,9 +25,9 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "same name are another number: how many frames checkpoints have copied."},
     {"checkpoint_interval_ms", SettingKind::kInteger, 60'000, 100, 86'400'000, "ms",
      "Time after the last checkpoint at which the next one is due, if any frames are pending."},
-    {"stall_budget_ms", SettingKind::kInteger, 50, 0, 10'000, "ms",
+    {"stall_budget_ms", SettingKind::kInteger, 300, 0, 10'000, "ms",
      "The longest time that a commit waits for readers under a built-in strategy, whose rules "
-     "say 10 to 50; 0 means that it never waits. Rules of your own have a budget of their own."},
+     "say 10 or 300; 0 means that it never waits. Rules of your own have a budget of their own."},
     {"backpressure", SettingKind::kSwitch, 0, 0, 1, "",
      "Commits wait as the log grows past its limit, so that the disk does not fill: 1 ms each at "
      "10 % beyond the limit, 100 ms each at twice the limit."},
