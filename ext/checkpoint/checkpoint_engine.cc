@@ -30,6 +30,15 @@ std::uint64_t LongestBudgetNs(const Rule& rule, const SettingValues& values) {
   return static_cast<std::uint64_t>(StallBudgetMs(rule, values) * 1e6);
 }
 
+// A wait of this thread began at `start_ns`, and is over.
+void Charge(layout::Counter& stall_since_ns, std::uint64_t start_ns) {
+  const std::uint64_t now = MonotonicNs();
+  std::uint64_t seen = Get(stall_since_ns);
+  while (!stall_since_ns.compare_exchange_weak(
+      seen, StallAllowance(seen).AfterWait(now - start_ns, now), std::memory_order_relaxed)) {
+  }
+}
+
 bool CommitsSync(const HostConnection& host) {
   const auto synchronous = QueryText(host.db, "PRAGMA " + QuoteName(host.schema) + ".synchronous");
   return synchronous.ok() && synchronous.value() &&
@@ -90,7 +99,7 @@ bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
     CommitGate::Pause();
     if (state_.mutex.try_lock()) return true;
   }
-  // The background thread or another commit is at work. Beyond the limit this commit waits for it,
+  // The background thread or another commit is at work. Near the limit this commit waits for it,
   // since little is left to copy then, and the log can start over. Far beyond the limit a reader
   // has been in the way, and copying would take too long to wait for.
   const std::uint64_t waits = std::min(state_.gate.wait_ns(), kLongestCopyNs);
@@ -104,13 +113,13 @@ bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
   const auto current = state_.control.Get();
   layout::Counter& stall_since_ns = current->region().engine().stall_since_ns;
   if (StallAllowance(Get(stall_since_ns)).LeftNs(now_ns) < waits) return false;
+  const std::uint64_t start = MonotonicNs();
   bool locked = false;
   while (!(locked = state_.mutex.try_lock()) && MonotonicNs() < now_ns + waits) {
     CommitGate::Pause();
   }
   *waited = true;
-  const std::uint64_t now = MonotonicNs();
-  Put(stall_since_ns, StallAllowance(Get(stall_since_ns)).AfterWait(now - now_ns, now));
+  Charge(stall_since_ns, start);
   return locked;
 }
 
@@ -267,10 +276,10 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
   if (budget > 0) Put(gate_until_ns, ask.now_ns + budget);
   const std::uint64_t start = MonotonicNs();
   report = Run(ask.host, rule.mode, index, ask.now_ns + budget, ask.origin, rule.name);
-  if (budget > 0) Put(gate_until_ns, 0);
   if (ask.hurried && budget > 0 && (report.pinned || state_.oldest_reader.frame())) {
     WaitedForReaders(start, budget, rule, report.pinned);
   }
+  if (budget > 0) Put(gate_until_ns, 0);
   report.strategy = strategy.name();
   report.rule = rule.name;
   strategy.CountFired(rule);
@@ -326,6 +335,10 @@ void CheckpointEngine::LearnWhetherCommitsSync(const HostConnection& host) {
 std::uint64_t CheckpointEngine::BudgetNs(const Ask& ask, const Rule& rule, const WalIndex& index) {
   const std::uint64_t most = LongestBudgetNs(rule, state_.strategy.values());
   if (!ask.hurried) return most;
+  // Other settings, or another strategy: what was in vain may not be now.
+  if (std::exchange(waits_under_, state_.strategy.generation()) != state_.strategy.generation()) {
+    needed_ns_ = no_wait_before_ns_ = 0;
+  }
   // What this commit has waited already counts.
   const std::uint64_t waited = ask.now_ns - ask.began_ns;
   const auto rest = [&](std::uint64_t budget) { return budget - std::min(budget, waited); };
@@ -356,8 +369,7 @@ void CheckpointEngine::WaitedForReaders(std::uint64_t start_ns, std::uint64_t bu
     return;
   }
   const auto current = state_.control.Get();
-  layout::Counter& since_ns = current->region().engine().stall_since_ns;
-  Put(since_ns, StallAllowance(Get(since_ns)).AfterWait(waited, now));
+  Charge(current->region().engine().stall_since_ns, start_ns);
   if (!in_vain) {
     needed_ns_ = waited + waited / 4;
     return;

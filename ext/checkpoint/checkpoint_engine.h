@@ -113,6 +113,7 @@ class CheckpointEngine {
   // The least that is worth a wait for readers, and when commits wait again.
   std::uint64_t needed_ns_ GUARDED_BY(state_.mutex) = 0;
   std::uint64_t no_wait_before_ns_ GUARDED_BY(state_.mutex) = 0;
+  std::uint64_t waits_under_ GUARDED_BY(state_.mutex) = 0;  // the settings that these two are of
 };
 
 }  // namespace walmanager

@@ -41,7 +41,7 @@ CheckpointState::CheckpointState(const std::string& path, const FileId& id,
                     open ? own_entry.Show() : own_entry.Hide();
                   }),
       copied_frames(connections),
-      checkpointer(path, connections, copied_frames),
+      checkpointer(path, callers_waiting, connections, copied_frames),
       readers(path, connections, checkpointer, control),
       records(control, readers),
       replicator(connections, readers, control),

@@ -256,7 +256,8 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     if (last_rc != SQLITE_OK && last_rc != SQLITE_BUSY && last_rc != SQLITE_INTERRUPT)
       return Failed(step.message);
     const bool done = StartsOver(mode) ? step.started_over : index->complete();
-    const bool in_time = !MustEnd() && MonotonicNs() < deadline_ns;
+    const bool is_awaited = waits_for_readers && callers_waiting_ > 0;
+    const bool in_time = !MustEnd() && !is_awaited && MonotonicNs() < deadline_ns;
     const bool pinned = done && waits_for_readers && connections_.IsPinned();
     if (done && (!pinned || !in_time)) {
       CheckpointOutcome outcome = Complete(*index, moved);

@@ -39,10 +39,12 @@ struct CheckpointOutcome {
 
 class Checkpointer {
  public:
-  // `database_path` of the file that `connections` have open.
-  Checkpointer(const std::string& database_path, CheckpointConnections& connections,
-               CopiedFrames& copied_frames)
+  // `database_path` of the file that `connections` have open. `callers_waiting`: calls that wait
+  // for the mutex; one of them may be of the very reader that a commit waits for.
+  Checkpointer(const std::string& database_path, const std::atomic<int>& callers_waiting,
+               CheckpointConnections& connections, CopiedFrames& copied_frames)
       : shm_path_(database_path + "-shm"),
+        callers_waiting_(callers_waiting),
         connections_(connections),
         copied_frames_(copied_frames) {}
 
@@ -81,6 +83,7 @@ class Checkpointer {
   static int OnBusy(void* self, int times);
 
   const std::string shm_path_;
+  const std::atomic<int>& callers_waiting_;
   CheckpointConnections& connections_;
   CopiedFrames& copied_frames_;
   std::atomic<int> guard_mark_{-1};

@@ -140,6 +140,9 @@ Result<PageCosts> MeasurePageCosts(sqlite3* db, const char* schema) {
   }
   // SQLite maps no page that ends the file.
   const std::int64_t page_size = Number(db, "PRAGMA " + name + ".page_size");
+  // Nor does it map more than 2 GiB, as it is built by default.
+  constexpr std::int64_t kMostBytes = std::int64_t{1} << 30;
+  if (bytes > kMostBytes) bytes = kMostBytes;
   const std::int64_t pages =
       page_size > 0 ? std::min<std::int64_t>(Number(db, "PRAGMA " + name + ".page_count"),
                                              bytes / page_size) -

@@ -128,7 +128,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          iif(statistics_file IS NOT NULL, 'shared by ' || processes || iif(processes = 1, ' process', ' processes'), 'statistics and settings are private to this process: ' || private_because)),
          CASE WHEN incomplete_because IS NOT NULL THEN 'give the file ' || file || '-walmanager room to grow'
               WHEN statistics_file IS NULL AND private_because NOT LIKE 'WALMANAGER_FILE%' AND private_because NOT LIKE 'the first commit%' AND private_because NOT LIKE 'this connection is read-only%'
-              THEN 'make it possible for the file ' || file || '-walmanager to be written' END
+              THEN iif(private_because LIKE '%RLIMIT_NOFILE%', 'raise the limit of open files of the process (ulimit -n)', 'make it possible for the file ' || file || '-walmanager to be written') END
   FROM log
   UNION ALL
   SELECT schema, 'strategy', 'configuration', NULL, NULL, 0,
@@ -231,7 +231,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT l.schema, 'commit_stalls', 'commits', CASE WHEN p.covers_ms > 0 THEN p.checkpoint_stall_ms / p.covers_ms END, 'ratio', 0, NULL,
          CASE WHEN p.covers_ms > 0 THEN printf('commits waited %.0f ms for checkpoints in the last %.0f s', p.checkpoint_stall_ms, p.covers_ms / 1000.0) ELSE 'no sample in the last minute' END,
-         'SELECT wal_strategy(''low_latency''' || schema_argument || '), or lower stall_budget_ms with wal_set()'
+         'SELECT wal_strategy(''low_latency''' || schema_argument || '), or end read transactions sooner (see wal_readers), or raise wal_limit_bytes: waits are rarer then'
   FROM log l LEFT JOIN minute p ON p.schema = l.schema
 
   -- queries

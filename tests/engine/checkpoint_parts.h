@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "ext/checkpoint/checkpoint_connections.h"
 #include "ext/checkpoint/checkpointer.h"
 #include "ext/checkpoint/copied_frames.h"
@@ -25,7 +27,8 @@ class CheckpointParts : public testing::Test {
   CheckpointConnections connections_{database_.path(), database_.id(),
                                      [this](bool open) { shown_ += open ? 1 : -1; }};
   CopiedFrames copied_frames_{connections_};
-  Checkpointer checkpointer_{database_.path(), connections_, copied_frames_};
+  std::atomic<int> callers_waiting_{0};
+  Checkpointer checkpointer_{database_.path(), callers_waiting_, connections_, copied_frames_};
 };
 
 }  // namespace walmanager

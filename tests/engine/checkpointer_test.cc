@@ -49,6 +49,18 @@ TEST_F(CheckpointerTest, APassiveCheckpointThatWaitsSaysThatAReaderPinsTheLog) {
   EXPECT_TRUE(outcome.pinned);
 }
 
+TEST_F(CheckpointerTest, APassiveCheckpointWaitsForNoReaderThatItselfWaits) {
+  database_.Commit(10);
+  const OwnedDb reader = database_.OpenReader();
+  OpenConnections();
+  callers_waiting_ = 1;
+  const std::uint64_t start = MonotonicNs();
+  const CheckpointOutcome outcome =
+      checkpointer_.RunOpen(CheckpointMode::kPassive, start + 60'000 * kMs);
+  EXPECT_TRUE(outcome.pinned);
+  EXPECT_LT(MonotonicNs() - start, 30'000 * kMs);
+}
+
 TEST_F(CheckpointerTest, RestartMakesTheNextCommitStartTheLogOver) {
   database_.Commit(20);
   OpenConnections();

@@ -256,7 +256,7 @@ def test_bug_commits_paused_while_frames_were_copied_far_below_the_limit(worker,
             seen.add(struct.unpack_from("<Q", memory, BRAKE_FRAME)[0])
     writer.finish()
     assert seen - {0}, "no thread copied during the look"
-    assert min(seen - {0}) >= limit // FRAME
+    assert min(seen - {0}) >= limit // FRAME * 15 // 16
 
 
 @pytest.mark.parametrize("value", LIES.values(), ids=LIES.keys())

@@ -30,6 +30,13 @@ TEST(StallAllowance, WhatIsWaitedBeyondItIsOwed) {
   EXPECT_EQ(100 * kMs, StallAllowance(word).LeftNs(kNow + 2'000 * kMs));
 }
 
+TEST(StallAllowance, NoDebtIsTakenForAWordThatCannotBe) {
+  std::uint64_t word = 0;
+  for (int i = 0; i < 40; ++i) word = StallAllowance(word).AfterWait(250 * kMs, kNow);
+  EXPECT_EQ(0u, StallAllowance(word).LeftNs(kNow));
+  EXPECT_EQ(0u, StallAllowance(word).LeftNs(kNow + 3'000 * kMs));
+}
+
 TEST(StallAllowance, OfAllTimeATenthIsWaitedAtMost) {
   std::uint64_t word = 0, waited = 0, now = kNow;
   for (; now < kNow + 60'000 * kMs; now += 10 * kMs) {

@@ -26,9 +26,9 @@ class StallAllowance {
     return since < now_ns ? std::min(kMostNs, (now_ns - since) / kPart) : 0;
   }
   // The word after a wait that ended at `now_ns` and took so long. What was waited beyond the
-  // allowance is owed.
+  // allowance is owed, up to three seconds of accruing.
   std::uint64_t AfterWait(std::uint64_t waited_ns, std::uint64_t now_ns) const {
-    return Since(now_ns) + kPart * std::min(waited_ns, kMostNs);
+    return std::min(Since(now_ns) + kPart * std::min(waited_ns, kMostNs), now_ns + kFullNs);
   }
 
  private:
