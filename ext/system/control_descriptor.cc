@@ -92,17 +92,20 @@ ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path
       outcome.being_made = !outcome.known;
       return outcome;
     }
+    // Before /proc is asked, which needs a descriptor, too.
+    if (!HasDescriptorsToSpare()) return {FewDescriptorsBecause()};
     // Its close here would drop the locks of another part of this process that has it open: as a
     // database under that name, or as a copy of this library with a registry of its own, whose
     // mapping no lock would show.
     if ((!HasBytesOfOne(before) || MayBeLockedHere(path)) && IsOpenElsewhere(before)) {
       return {"another part of this process has the control file open"};
     }
+  } else if (!HasDescriptorsToSpare()) {
+    return {FewDescriptorsBecause()};
   } else if (std::string why = NoRoomBecause(database_path, kFirstBytes, kFirstBytes);
              !why.empty()) {
     return {why, false, /*lacks_room=*/!LeavesReserve(database_path, kFirstBytes)};
   }
-  if (!HasDescriptorsToSpare()) return {FewDescriptorsBecause()};
   const int create = exists ? 0 : O_CREAT | O_EXCL;
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | create,
                       database.st_mode & 0666);

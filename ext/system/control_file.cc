@@ -20,6 +20,7 @@
 #include "ext/system/control_descriptor.h"
 #include "ext/system/descriptor_room.h"
 #include "ext/system/errno_text.h"
+#include "ext/system/file_system.h"
 #include "ext/system/registry.h"
 
 namespace walmanager {
@@ -174,8 +175,10 @@ ControlFile::~ControlFile() {
 }
 
 bool ControlFile::LeaveFile(Registry& registry) {
-  // Another process may make a file shorter that is not locked here.
-  if (!shared() || paused_) return false;
+  // Another process may make a file shorter that is not locked here. A server may not answer.
+  if (!shared() || paused_ || !ClosesAtOnce(descriptor())) return false;
+  // Connections that begin a statement and a process that cuts the log look at each other there.
+  if (region_.header().cut_until_ns.load() != 0) return false;
   // A thread that has it has the settings lock of the file.
   if (!settings_mutex_.try_lock()) return false;
   const MutexLock settings(settings_mutex_, std::adopt_lock);
@@ -189,16 +192,18 @@ bool ControlFile::LeaveFile(Registry& registry) {
       const MutexLock lock(reason_mutex_);
       reason_ = std::move(reason);
     }
-    // What other processes were at.
-    region_.SetPrepared({});
-    region_.engine().at_work_until_ns.store(0);
-    region_.engine().brake_frame.store(0);
-    // All of it is in the file, to which it would be added again.
-    region_.ResetWalStatistics(UnixMs(), MonotonicNs());
-    QueryStatistics(memory_.get()).Reset();
   } catch (const std::bad_alloc&) {
+    return false;
   }
-  return !shared();
+  // What other processes were at.
+  region_.SetPrepared({});
+  region_.engine().at_work_until_ns.store(0);
+  region_.engine().brake_frame.store(0);
+  region_.header().gate_until_ns.store(0);
+  // All of it is in the file, to which it would be added again.
+  region_.ForgetCounts(UnixMs(), MonotonicNs());
+  QueryStatistics(memory_.get()).Reset();
+  return true;
 }
 
 void ControlFile::LeaveAllToProgram() {
@@ -217,7 +222,12 @@ void ControlFile::LeaveAllToProgram() {
   for (const auto& entry : registry.control_files) {
     if (auto file = entry.second.lock()) files.push_back(std::move(file));
   }
-  for (const auto& file : files) (void)file->LeaveFile(registry);
+  // An open of the program waits for it. It opens three files, and then the next ones follow.
+  constexpr int kAtOnce = 16;
+  int left = 0;
+  for (const auto& file : files) {
+    if (left < kAtOnce && file->LeaveFile(registry)) ++left;
+  }
 }
 
 bool ControlFile::SetLock(ByteLock lock, std::int64_t byte) {

@@ -25,34 +25,39 @@ int Limit() {
 // again.
 int LeftToProgram(int limit) { return std::min(limit / 4, kMostLeft); }
 
-bool AreFree(int count, int limit) {
-  // One call for all: it says of each number that no file is open there (POLLNVAL).
-  std::array<pollfd, 2 * kMostLeft> numbers{};
-  for (int i = 0; i < count; ++i) numbers[static_cast<std::size_t>(i)].fd = limit - count + i;
+// From the last number on, since a new descriptor has the lowest that is free.
+bool AreLeft(int count, int limit) {
+  constexpr int kAtOnce = 64;
   const int error = errno;
-  const int unknown = poll(numbers.data(), static_cast<nfds_t>(count), 0);
+  int left = 0;
+  for (int end = limit; end > 0 && left < count; end -= kAtOnce) {
+    std::array<pollfd, kAtOnce> numbers{};
+    const int some = std::min(kAtOnce, end);
+    for (int i = 0; i < some; ++i) numbers[static_cast<std::size_t>(i)].fd = end - 1 - i;
+    // It says of each number that no file is open there.
+    (void)poll(numbers.data(), static_cast<nfds_t>(some), 0);
+    for (const pollfd& number : numbers) left += number.revents == POLLNVAL ? 1 : 0;
+  }
   errno = error;
-  return unknown == count &&
-         std::all_of(numbers.begin(), numbers.begin() + count,
-                     [](const pollfd& number) { return number.revents == POLLNVAL; });
+  return left >= count;
 }
 
 }  // namespace
 
 bool HasDescriptorsToSpare() {
   const int limit = Limit();
-  return AreFree(2 * LeftToProgram(limit), limit);
+  return AreLeft(2 * LeftToProgram(limit), limit);
 }
 
 bool ProgramNeedsDescriptors() {
   const int limit = Limit();
-  return !AreFree(LeftToProgram(limit), limit);
+  return !AreLeft(LeftToProgram(limit), limit);
 }
 
 int MostCopiedDatabases() {
   constexpr int kPart = 16, kKept = 2;
   const int limit = Limit();
-  return limit < kFewest ? 0 : limit / kPart / kKept;
+  return limit < kFewest ? 1 : limit / kPart / kKept;
 }
 
 std::string FewDescriptorsBecause() {

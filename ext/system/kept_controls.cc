@@ -44,7 +44,7 @@ void KeptControls::Keep(Registry& registry, std::shared_ptr<ControlFile> file) {
   const std::uint64_t until = MonotonicNs() + kKeptNs;
   const MutexLock opening(registry.control_mutex);
   const MutexLock lock(mutex_);
-  if (file.use_count() != 1) return;
+  if (file.use_count() != 1 || !file->shared()) return;
   const auto place = std::find_if(kept_.begin(), kept_.end(),
                                   [](const Kept& kept) { return kept.file == nullptr; });
   // The close may have taken so long that the task has run.

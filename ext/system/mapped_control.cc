@@ -77,8 +77,8 @@ bool MapAt(void* place, std::size_t bytes, int fd, std::uint64_t at) {
 class MappedControl::PrivateCopy {
  public:
   PrivateCopy(void* place, std::size_t bytes, int fd, std::uint64_t at)
-      : place_(place), bytes_(bytes), copied_(bytes / sizeof(Word)) {
-    of_file_ = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(at));
+      : place_(place), bytes_(bytes), at_(static_cast<off_t>(at)), copied_(bytes / sizeof(Word)) {
+    of_file_ = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, at_);
     copy_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
   ~PrivateCopy() {
@@ -88,13 +88,20 @@ class MappedControl::PrivateCopy {
   PrivateCopy(PrivateCopy&& other) noexcept
       : place_(other.place_),
         bytes_(other.bytes_),
+        at_(other.at_),
         of_file_(std::exchange(other.of_file_, MAP_FAILED)),
         copy_(std::exchange(other.copy_, MAP_FAILED)),
         copied_(std::move(other.copied_)) {}
   PrivateCopy& operator=(PrivateCopy&&) = delete;
 
   bool is_ready() const { return of_file_ != MAP_FAILED && copy_ != MAP_FAILED; }
-  // Threads may read and write the part meanwhile. False: the part is still that of the file.
+  // Puts the file back, also where TakePlace() has failed, and zeros where that fails, too.
+  void GivePlaceBack(int fd) {
+    constexpr int kAccess = PROT_READ | PROT_WRITE;
+    if (mmap(place_, bytes_, kAccess, MAP_SHARED | MAP_FIXED, fd, at_) != MAP_FAILED) return;
+    (void)mmap(place_, bytes_, kAccess, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  }
+  // Threads may read and write the part meanwhile. After false call GivePlaceBack().
   bool TakePlace() {
     const Word* const shared = static_cast<const Word*>(of_file_);
     for (std::size_t i = 0; i < copied_.size(); ++i) {
@@ -119,6 +126,7 @@ class MappedControl::PrivateCopy {
 
   void* const place_;
   const std::size_t bytes_;
+  const off_t at_;  // in the file
   void* of_file_ = MAP_FAILED;
   void* copy_ = MAP_FAILED;
   std::vector<std::uint64_t> copied_;
@@ -262,8 +270,10 @@ bool MappedControl::LeaveFile() {
   for (const PrivateCopy& copy : copies) {
     if (!copy.is_ready()) return false;
   }
-  for (PrivateCopy& copy : copies) {
-    if (!copy.TakePlace()) return false;
+  for (std::size_t i = 0; i < copies.size(); ++i) {
+    if (copies[i].TakePlace()) continue;
+    for (std::size_t back = 0; back <= i; ++back) copies[back].GivePlaceBack(fd_);
+    return false;
   }
   fd_ = -1;
   mappings.fetch_sub(std::exchange(mapped_, 0), std::memory_order_relaxed);

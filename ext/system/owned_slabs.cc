@@ -72,10 +72,19 @@ std::optional<std::size_t> OwnedSlabs::ClaimOneThatIsThere(std::size_t* missing)
 bool OwnedSlabs::LeaveFile() {
   if (!mutex_.try_lock()) return false;
   const MutexLock lock(mutex_, std::adopt_lock);
-  if (!memory_->LeaveFile()) return false;
-  fd_ = -1;
-  memory_->file()->header.connections_not_shown.store(hidden_here_.load());
-  return true;
+  // The file's count is without them from here on.
+  layout::Counter& count = memory_->file()->header.connections_not_shown;
+  const std::uint64_t hidden = hidden_here_.load();
+  const std::uint64_t taken = count.load() >= hidden ? hidden : 0;
+  count.fetch_sub(taken);
+  const bool left = memory_->LeaveFile();
+  if (left) {
+    fd_ = -1;
+    count.store(hidden);
+  } else {
+    count.fetch_add(taken);
+  }
+  return left;
 }
 
 std::int64_t OwnedSlabs::not_shown() const {

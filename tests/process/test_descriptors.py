@@ -63,7 +63,9 @@ def test_a_program_opens_as_many_databases_as_without_walmanager(host, most):
             for each in opened: each.execute("INSERT INTO t(payload) VALUES (2)")
         rows = {{one(each, "SELECT count(*) FROM t") for each in opened}}
     """)
-    assert host.call("len(opened)") == host.call("alone") > most // 4
+    # Where the machine is busy, the database that was copied has two more until it is closed.
+    assert host.call("alone") - 1 <= host.call("len(opened)") <= host.call("alone")
+    assert host.call("alone") > most // 4
     assert host.call("list(rows)") == [25]
     host.run("opened.pop().close()")
     assert SPOKEN in host.call("why_private(opened[0])")
@@ -77,6 +79,14 @@ def test_what_is_left_to_the_program_counts_once(host):
         limit(64)
         one(db, "SELECT wal_set('checkpoint_frames', 777)")
         for _ in range(26): db.execute("INSERT INTO t(payload) VALUES (1)")
+        one(db, "SELECT wal_set('sample_interval_ms', 50)")
+        one(db, "SELECT wal_checkpoint('TRUNCATE')")
+        def fired():
+            return one(db, "SELECT total(fired) FROM wal_strategies WHERE builtin AND schema = 'main'")
+        one(db, "SELECT wal_set('checkpoint_frames', 3)"); one(db, "SELECT wal_strategy('sqlite_default')")
+        for _ in range(6): db.execute("INSERT INTO t(payload) VALUES (1)")
+        one(db, "SELECT wal_strategy('conversation_workload')"); one(db, "SELECT wal_set('checkpoint_frames', 777)")
+        fired_before = fired()
         before = metrics(db)
         files = open_all(loaded, True)
         during = metrics(db)
@@ -95,7 +105,9 @@ def test_what_is_left_to_the_program_counts_once(host):
         calls = one(db, "SELECT calls FROM query_performance WHERE query LIKE 'INSERT%'")
     """)
     assert host.call("metrics(db)['commits']") == host.call("before['commits']") + 10
-    assert host.call("calls") == 36
+    assert host.call("calls") == 42
+    assert host.call("fired_before") > 0
+    assert host.call("fired()") == host.call("fired_before")
     assert host.call("one(db, \"SELECT value FROM wal_config WHERE name = 'checkpoint_frames'\")") == 777
 
 
@@ -182,7 +194,17 @@ def test_threads_go_on_while_their_file_is_left_and_found_again(host, wal_path):
     assert rows * 0.99 <= metrics(db)["commits"] <= rows + 20
 
 
-@pytest.mark.parametrize("most,copied", [(1023, 0), (1024, 32)])
+def test_a_descriptor_of_a_high_number_is_none_that_is_missed(host):
+    """A program may put a descriptor where it likes; the limit may be lowered below one."""
+    host.run("""
+        limit(256)
+        os.dup2(0, 230); os.dup2(0, 255)
+        for _ in range(5): db.execute("INSERT INTO t(payload) VALUES (1)")
+    """)
+    assert host.call("why_private(db)") is None
+
+
+@pytest.mark.parametrize("most,copied", [(1023, 1), (1024, 32)])
 def test_sqlite_keeps_few_descriptors_because_of_copies(host, most, copied):
     """Two of each database that was copied stay open until the program closes it."""
     host.run(f"""

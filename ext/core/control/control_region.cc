@@ -369,6 +369,11 @@ RuleFired ControlRegion::ReadFired(bool builtin, std::size_t index) const {
   return {Get(counters.fired), static_cast<std::int64_t>(Get(counters.last_fired_ms))};
 }
 
+void ControlRegion::ForgetCounts(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
+  ClearStatistics(unix_ms, monotonic_ns);
+  for (layout::RuleCounters& counters : file_->builtin_rules) ClearFired(counters);
+}
+
 std::int64_t ControlRegion::ResetWalStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
   const auto forgotten = static_cast<std::int64_t>(ReadCheckpointLog().size());
   ClearStatistics(unix_ms, monotonic_ns);

@@ -167,6 +167,8 @@ class ControlRegion {
   void CountFired(bool builtin, std::size_t index, std::int64_t unix_ms);
   RuleFired ReadFired(bool builtin, std::size_t index) const;
 
+  // Forgets commits and checkpoints, and how often built-in rules have fired. Needs no memory.
+  void ForgetCounts(std::int64_t unix_ms, std::uint64_t monotonic_ns);
   // Forgets commits and checkpoints; settings and rules stay. Returns the number of checkpoint
   // records that were there.
   std::int64_t ResetWalStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
