@@ -169,8 +169,9 @@ Table::Row Judge(const std::vector<Outcome>& outcomes, const Case& of, const Mac
   const double spread = absolute ? 0 : SpreadOf(outcomes, asked.figure);
   const double limit = asked.limits[condition];
   const bool at_least = asked.bound == Bound::kAtLeast;
-  const bool met =
-      measured && (at_least ? *measured >= limit - spread / 2 : *measured <= limit + spread / 2);
+  // The spread is one of ratios about 1.
+  const bool met = measured && (at_least ? *measured >= limit * (1 - spread / 2)
+                                         : *measured <= limit * (1 + spread / 2));
   std::ostringstream text;
   text << (at_least ? ">= " : "<= ") << limit;
   return {
