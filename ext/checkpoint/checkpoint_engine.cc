@@ -374,6 +374,8 @@ void CheckpointEngine::WaitedForReaders(std::uint64_t start_ns, std::uint64_t bu
     needed_ns_ = waited + waited / 4;
     return;
   }
+  // A call or a fork has ended it: it says nothing of the readers.
+  if (waited < budget - budget / 8) return;
   const std::uint64_t most =
       std::min(LongestBudgetNs(rule, state_.strategy.values()), StallAllowance::kMostNs);
   needed_ns_ = std::min(most, budget + budget / 2);
