@@ -106,7 +106,7 @@ bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
   const std::uint64_t limit = state_.gate.wait_frame();
   if (max_frame < limit) return false;
   copier_.Hurry();
-  if (max_frame / 2 > limit || host_is_busy || waits == 0 || readers_seen_ ||
+  if (max_frame / 2 > limit || host_is_busy || waits == 0 || state_.readers_seen ||
       now_ns < state_.retry_delay.not_before_ns()) {
     return false;
   }
@@ -343,8 +343,7 @@ std::uint64_t CheckpointEngine::BudgetNs(const Ask& ask, const Rule& rule, const
   const std::uint64_t waited = ask.now_ns - ask.began_ns;
   const auto rest = [&](std::uint64_t budget) { return budget - std::min(budget, waited); };
   if (state_.connections.open()) state_.WatchReaders(index, ask.now_ns);
-  readers_seen_ = state_.oldest_reader.frame().has_value();
-  if (!readers_seen_) return rest(std::min(most, kLongestCopyNs));
+  if (!state_.oldest_reader.frame()) return rest(std::min(most, kLongestCopyNs));
   // A reader that has been there for longer than the wait would be is not waited for.
   if (state_.oldest_reader.IsOlderThan(most, ask.now_ns)) return 0;
   if (ask.now_ns < no_wait_before_ns_) return 0;
@@ -371,7 +370,7 @@ void CheckpointEngine::WaitedForReaders(std::uint64_t start_ns, std::uint64_t bu
   const auto current = state_.control.Get();
   Charge(current->region().engine().stall_since_ns, start_ns);
   if (!in_vain) {
-    needed_ns_ = waited + waited / 4;
+    needed_ns_ = waited + waited / 8;
     return;
   }
   // A call or a fork has ended it: it says nothing of the readers.

@@ -108,8 +108,6 @@ class CheckpointEngine {
   CheckpointState& state_;
   BackgroundCopier& copier_;
   const std::function<void()> look_for_control_;
-  // Readers were in the way at the last look near the limit: what the thread does does not help.
-  std::atomic<bool> readers_seen_{false};
   // The least that is worth a wait for readers, and when commits wait again.
   std::uint64_t needed_ns_ GUARDED_BY(state_.mutex) = 0;
   std::uint64_t no_wait_before_ns_ GUARDED_BY(state_.mutex) = 0;

@@ -175,6 +175,7 @@ void CheckpointState::WatchReaders(const WalIndex& index, std::uint64_t now_ns) 
   const auto held = connections.TryReadMarks();
   if (!held) return;
   const auto lasted = oldest_reader.See(*held, index, now_ns);
+  readers_seen = oldest_reader.frame().has_value();
   if (!lasted) return;
   const auto current = control.Get();
   Learned learned = current->region().learned();

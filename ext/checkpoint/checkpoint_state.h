@@ -71,6 +71,9 @@ class CheckpointState {
   RoomWatch room GUARDED_BY(mutex);
   LogShrinker shrinker GUARDED_BY(mutex);
   OldestReader oldest_reader GUARDED_BY(mutex);
+  // Whether it was there at the last look: then a commit does not wait for the thread, which cannot
+  // move the frames that the reader needs.
+  std::atomic<bool> readers_seen{false};
   WalIndex last_index GUARDED_BY(mutex);          // written by RememberLog()
   std::int64_t wal_bytes GUARDED_BY(mutex) = 0;   // size of the -wal file at the last look
   bool commits_sync GUARDED_BY(mutex) = false;    // the host's last known synchronous: FULL, EXTRA
