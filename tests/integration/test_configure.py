@@ -95,7 +95,7 @@ print(json.dumps([json.loads(report)["settings"]["mmap_size"], size, learned, ro
 
 @pytest.fixture
 def configured(tmp_path):
-    """Configures a database on a machine where reads or mappings take so much longer."""
+    """Configures a database on a machine where reads or mappings take so much longer (slow_pages.cc)."""
     path = tmp_path / "large.db"
     db = sqlite3.connect(path)
     db.execute("PRAGMA journal_mode=WAL")
@@ -141,6 +141,11 @@ def test_mmap_size_stays_0_where_the_database_is_not_in_the_systems_cache(config
     assert report == {"before": 0, "after": 0, "because":
                       "what a mapped page costs was not measured: the database is not in the system's cache"}
     assert learned == {"learned.read_page_us": None, "learned.mapped_page_us": None}
+
+
+def test_a_few_reads_that_lost_the_processor_are_no_disk(configured):
+    report, _ = configured("web", SLOW_READ_US=25000, SLOW_EVERY=40)
+    assert 0 < report["read_page_us"] < 1000
 
 
 def test_mmap_size_stays_0_while_a_statement_reads(configured):

@@ -177,7 +177,7 @@ def test_one_process_at_a_time_takes_samples(looker, fast_path, worker):
     assert min(row["covers_ms"] for row in found) >= 10
     apart = [ms_between(looker, a["at"], b["at"]) for a, b in zip(found, found[1:])]
     assert sorted(apart)[len(apart) // 20] >= 9 - 1  # of the wall clock, cut to milliseconds
-    assert sum(row["covers_ms"] for row in found[1:]) == pytest.approx(sum(apart), rel=0.02, abs=5)
+    assert sum(row["covers_ms"] for row in found[1:]) == pytest.approx(sum(apart), rel=0.02, abs=30)  # a sampler may wait between its two clocks
     assert [row["samples"] for row in found] == [1] * len(found)
 
 
@@ -230,7 +230,7 @@ def test_it_outlives_all_processes_and_says_how_long_none_ran(fast_path, worker)
               "db.execute('SELECT * FROM wal_history').fetchall()" + WORK.format(commits=300))
     def taken():
         return first.call("[dict(zip(('at', 'commits', 'covers_ms'), row)) for row in "
-                          "db.execute('SELECT at, commits, covers_ms FROM wal_history')]")
+                          f"db.execute('SELECT at, commits, covers_ms FROM wal_history WHERE {FINEST}')]")
     assert poll(lambda: len(taken()) > 0)
     before = taken()
     first.run(WORK.format(commits=7))
@@ -344,7 +344,8 @@ db.execute("SELECT wal_set('sample_interval_ms', 20)").fetchall()
 deadline = time.monotonic() + 5
 found = []
 while len(found) < 5:
-    found = db.execute("SELECT commits, samples, wal_bytes, pending_frames, connections FROM wal_history").fetchall()
+    found = db.execute("SELECT commits, samples, wal_bytes, pending_frames, connections FROM wal_history "
+                       "WHERE resolution_ms < 60000").fetchall()
     assert time.monotonic() < deadline
 print(json.dumps(found))
 """
@@ -369,7 +370,7 @@ def test_a_read_only_connection_sees_it(looker, fast_path, worker):
         ro = sqlite3.connect("file:{fast_path}?mode=ro", uri=True, isolation_level=None)
         ro.enable_load_extension(True); ro.load_extension(EXTENSION)
     """)
-    assert process.call("one(ro, 'SELECT sum(commits) FROM wal_history')") == 10
+    assert process.call(f"one(ro, 'SELECT sum(commits) FROM wal_history WHERE {FINEST}')") == 10
 
 
 def test_without_a_control_file_it_is_of_this_process_alone(fast_path, worker):
