@@ -18,25 +18,10 @@ namespace {
 constexpr char kReplicatorIsThere[] =
     "a replicator checkpoints this database: walmanager only looks";
 constexpr char kHandedOver[] = "handed to the background thread";
-// What a commit copies itself, or waits for while the thread copies.
-constexpr std::uint64_t kLongestCopyNs = 20 * kMs;
 constexpr char kNoRuleHolds[] = "no rule of the strategy holds";
 
 bool IsBusy(const HostConnection& host) {
   return sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE;
-}
-
-std::uint64_t LongestBudgetNs(const Rule& rule, const SettingValues& values) {
-  return static_cast<std::uint64_t>(StallBudgetMs(rule, values) * 1e6);
-}
-
-// A wait of this thread began at `start_ns`, and is over.
-void Charge(layout::Counter& stall_since_ns, std::uint64_t start_ns) {
-  const std::uint64_t now = MonotonicNs();
-  std::uint64_t seen = Get(stall_since_ns);
-  while (!stall_since_ns.compare_exchange_weak(
-      seen, StallAllowance(seen).AfterWait(now - start_ns, now), std::memory_order_relaxed)) {
-  }
 }
 
 bool CommitsSync(const HostConnection& host) {
@@ -102,7 +87,7 @@ bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
   // The background thread or another commit is at work. Near the limit this commit waits for it,
   // since little is left to copy then, and the log can start over. Far beyond the limit a reader
   // has been in the way, and copying would take too long to wait for.
-  const std::uint64_t waits = std::min(state_.gate.wait_ns(), kLongestCopyNs);
+  const std::uint64_t waits = std::min(state_.gate.wait_ns(), ReaderWait::kLongestCopyNs);
   const std::uint64_t limit = state_.gate.wait_frame();
   if (max_frame < limit) return false;
   copier_.Hurry();
@@ -119,7 +104,7 @@ bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
     CommitGate::Pause();
   }
   *waited = true;
-  Charge(stall_since_ns, start);
+  ReaderWait::Charge(stall_since_ns, start);
   return locked;
 }
 
@@ -260,14 +245,16 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
     return report;
   }
   // A connection with an open statement reads, so it would wait for itself.
-  const bool may_wait = !IsBusy(ask.host) && LongestBudgetNs(rule, strategy.values()) > 0;
-  const std::uint64_t budget = may_wait ? BudgetNs(ask, rule, index) : 0;
+  const std::uint64_t longest =
+      IsBusy(ask.host) ? 0 : ReaderWait::LongestNs(rule, strategy.values());
+  const std::uint64_t budget =
+      longest != 0 && ask.hurried ? wait_.BudgetNs(rule, index, ask.began_ns, ask.now_ns) : longest;
   // Not the moment to wait, or more to copy than the budget is for: the thread copies that, and the
   // next commits wait for the thread. While readers leave there is time to copy.
   const std::uint64_t copies =
-      state_.oldest_reader.frame() ? budget / 2 : std::min(budget, kLongestCopyNs);
-  if (ask.hurried && may_wait && rule.builtin && CopyingNs(index) >= static_cast<double>(copies) &&
-      copier_.HandOver(ask.host)) {
+      state_.oldest_reader.frame() ? budget / 2 : std::min(budget, ReaderWait::kLongestCopyNs);
+  if (ask.hurried && longest != 0 && rule.builtin &&
+      CopyingNs(index) >= static_cast<double>(copies) && copier_.HandOver(ask.host)) {
     report.message = kHandedOver;
     return report;
   }
@@ -277,7 +264,7 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
   const std::uint64_t start = MonotonicNs();
   report = Run(ask.host, rule.mode, index, ask.now_ns + budget, ask.origin, rule.name);
   if (ask.hurried && budget > 0 && (report.pinned || state_.oldest_reader.frame())) {
-    WaitedForReaders(start, budget, rule, report.pinned);
+    wait_.Ended(start, budget, rule, report.pinned);
   }
   if (budget > 0) Put(gate_until_ns, 0);
   report.strategy = strategy.name();
@@ -330,56 +317,6 @@ void CheckpointEngine::LearnWhetherCommitsSync(const HostConnection& host) {
   if (!host.commits_sync) return;
   if (!*host.commits_sync) *host.commits_sync = CommitsSync(host);
   state_.commits_sync = **host.commits_sync;
-}
-
-std::uint64_t CheckpointEngine::BudgetNs(const Ask& ask, const Rule& rule, const WalIndex& index) {
-  const std::uint64_t most = LongestBudgetNs(rule, state_.strategy.values());
-  if (!ask.hurried) return most;
-  // Other settings, or another strategy: what was in vain may not be now.
-  if (std::exchange(waits_under_, state_.strategy.generation()) != state_.strategy.generation()) {
-    needed_ns_ = no_wait_before_ns_ = 0;
-  }
-  // What this commit has waited already counts.
-  const std::uint64_t waited = ask.now_ns - ask.began_ns;
-  const auto rest = [&](std::uint64_t budget) { return budget - std::min(budget, waited); };
-  if (state_.connections.open()) state_.WatchReaders(index, ask.now_ns);
-  if (!state_.oldest_reader.frame()) return rest(std::min(most, kLongestCopyNs));
-  // A reader that has been there for longer than the wait would be is not waited for.
-  if (state_.oldest_reader.IsOlderThan(most, ask.now_ns)) return 0;
-  if (ask.now_ns < no_wait_before_ns_) return 0;
-  // A rule of the user's has a budget of its own.
-  if (!rule.builtin) return rest(most);
-  const auto current = state_.control.Get();
-  ControlRegion& region = current->region();
-  const std::uint64_t allowed =
-      std::min(most, StallAllowance(Get(region.engine().stall_since_ns)).LeftNs(ask.now_ns));
-  // Less than the readers need would be waited in vain.
-  const std::uint64_t needed =
-      std::max(region.learned().WaitForReadersNs(), std::min(needed_ns_, most));
-  return allowed < needed ? 0 : rest(allowed);
-}
-
-void CheckpointEngine::WaitedForReaders(std::uint64_t start_ns, std::uint64_t budget,
-                                        const Rule& rule, bool in_vain) {
-  constexpr std::uint64_t kGivenUpNs = 10'000 * kMs, kSpacing = 50;
-  const std::uint64_t now = MonotonicNs(), waited = now - start_ns;
-  if (!rule.builtin) {
-    if (in_vain) no_wait_before_ns_ = now + kSpacing * budget;
-    return;
-  }
-  const auto current = state_.control.Get();
-  Charge(current->region().engine().stall_since_ns, start_ns);
-  if (!in_vain) {
-    needed_ns_ = waited + waited / 8;
-    return;
-  }
-  // A call or a fork has ended it: it says nothing of the readers.
-  if (waited < budget - budget / 8) return;
-  const std::uint64_t most =
-      std::min(LongestBudgetNs(rule, state_.strategy.values()), StallAllowance::kMostNs);
-  needed_ns_ = std::min(most, budget + budget / 2);
-  // No wait that is allowed would have been long enough.
-  if (budget >= most - most / 8) no_wait_before_ns_ = now + kGivenUpNs;
 }
 
 void CheckpointEngine::PlanAfterRun(const CheckpointReport& ran, const WalIndex& index) {

@@ -16,6 +16,7 @@
 #include "ext/checkpoint/checkpoint_report.h"
 #include "ext/checkpoint/checkpoint_state.h"
 #include "ext/checkpoint/host_connection.h"
+#include "ext/checkpoint/reader_wait.h"
 #include "ext/core/base/mutex.h"
 
 namespace walmanager {
@@ -25,7 +26,10 @@ class CheckpointEngine {
   // Both outlive it. `look_for_control`: ControlRequests::look.
   CheckpointEngine(CheckpointState& state, BackgroundCopier& copier,
                    std::function<void()> look_for_control)
-      : state_(state), copier_(copier), look_for_control_(std::move(look_for_control)) {}
+      : state_(state),
+        copier_(copier),
+        look_for_control_(std::move(look_for_control)),
+        wait_(state) {}
 
   // After a commit that left the log at `index`: finishes what is prepared, or applies the
   // strategy. In the committing thread.
@@ -84,12 +88,6 @@ class CheckpointEngine {
       REQUIRES(state_.mutex);
   // Asks once whether commits of this connection sync the log themselves.
   void LearnWhetherCommitsSync(const HostConnection& host) REQUIRES(state_.mutex);
-  // How long this thread waits for readers under this rule, where it may wait.
-  std::uint64_t BudgetNs(const Ask& ask, const Rule& rule, const WalIndex& index)
-      REQUIRES(state_.mutex);
-  // Learns from a wait for readers that began at `start_ns`. In vain: some still pin the log.
-  void WaitedForReaders(std::uint64_t start_ns, std::uint64_t budget_ns, const Rule& rule,
-                        bool in_vain) REQUIRES(state_.mutex);
   // After the checkpoint of a rule on a log that was at `index`: when the next attempt may be, and
   // which commit looks next.
   void PlanAfterRun(const CheckpointReport& ran, const WalIndex& index) REQUIRES(state_.mutex);
@@ -108,10 +106,7 @@ class CheckpointEngine {
   CheckpointState& state_;
   BackgroundCopier& copier_;
   const std::function<void()> look_for_control_;
-  // The least that is worth a wait for readers, and when commits wait again.
-  std::uint64_t needed_ns_ GUARDED_BY(state_.mutex) = 0;
-  std::uint64_t no_wait_before_ns_ GUARDED_BY(state_.mutex) = 0;
-  std::uint64_t waits_under_ GUARDED_BY(state_.mutex) = 0;  // the settings that these two are of
+  ReaderWait wait_;
 };
 
 }  // namespace walmanager
