@@ -109,7 +109,10 @@ CheckpointConnections::Allowed CheckpointConnections::TryOpen() {
   }
   if (!IsThere(path_ + "-wal")) return GiveUp("the -wal file is not to be found at its path");
   if (!HasDescriptorsToSpare()) return Failed(Error{FewDescriptorsBecause()});
-  if (!MayLeaveDescriptors()) return GiveUp(FewDescriptorsBecause());
+  if (!MayLeaveDescriptors()) {
+    Revoke();  // nothing tries again before the next commit
+    return GiveUp(FewDescriptorsBecause());
+  }
   auto checkpoint = OpenOwnConnection(path_, kOpenFlags, permitted_vfs_);
   if (!checkpoint.ok()) return Failed(checkpoint.error());
   auto guard = OpenOwnConnection(path_, kOpenFlags, permitted_vfs_);

@@ -223,3 +223,15 @@ def test_sqlite_keeps_few_descriptors_because_of_copies(host, most, copied):
     wait_for(lambda: host.call("moved()") > 0, seconds=60)
     assert sum(SPOKEN in (why or "") for why in host.call("why()")) == 40 - copied
     assert wait_for(lambda: host.call("descriptors()") <= 4 * 40 + 2 * copied + 12)
+
+
+def test_bug_a_thread_looked_each_second_at_idle_databases_that_it_may_not_copy(host):
+    host.run("""
+        db.close()
+        limit(1023)
+        opened = open_all(loaded, True, most=20, pause=0.1)
+        for each in opened: each.execute("SELECT wal_set('checkpoint_interval_ms', 100)").fetchall()
+        for each in opened: each.execute("INSERT INTO t(payload) VALUES (1)")
+    """)
+    assert host.call("len(threads_named('walmanager'))") > 0
+    wait_for(lambda: host.call("len(threads_named('walmanager'))") == 0, seconds=30)
