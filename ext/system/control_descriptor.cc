@@ -46,6 +46,30 @@ bool MayBeLockedHere(const std::string& path) {
 // The same of the file behind a descriptor, whatever is at its path now.
 bool HasLocksHere(int fd) { return MayBeLockedHere("/proc/self/fd/" + std::to_string(fd)); }
 
+// What `fd` is now.
+enum class FileOfNumber { kControlFile, kAnother, kUnknown };
+FileOfNumber FileOf(int fd, const Registry::FileKey& key, struct stat* status) {
+  // A number that is not open is no file.
+  if (fstat(fd, status) != 0)
+    return errno == EBADF ? FileOfNumber::kAnother : FileOfNumber::kUnknown;
+  return key == Registry::FileKey(status->st_dev, status->st_ino) ? FileOfNumber::kControlFile
+                                                                  : FileOfNumber::kAnother;
+}
+
+// Closes what was left open earlier, as far as that can be told by now.
+void CloseLeft(Registry& registry) REQUIRES(registry.control_mutex) {
+  for (auto each = registry.control_files.begin(); each != registry.control_files.end();) {
+    const auto [key, open] = *each++;
+    struct stat status {};
+    if (open.left_fd < 0) continue;
+    if (FileOf(open.left_fd, key, &status) == FileOfNumber::kControlFile &&
+        IsOpenElsewhere(status, open.left_fd)) {
+      continue;
+    }
+    CloseControl(registry, key, open.left_fd);
+  }
+}
+
 // Why a path with this status is not one that may be opened; empty where it may.
 std::string WhyNoControlFile(const struct stat& status) {
   if (S_ISLNK(status.st_mode)) return "the control file is a symbolic link";
@@ -57,6 +81,21 @@ std::string WhyNoControlFile(const struct stat& status) {
 }
 
 }  // namespace
+
+void CloseControl(Registry& registry, const Registry::FileKey& key, int fd) {
+  const int error = errno;
+  struct stat status {};
+  const FileOfNumber file = FileOf(fd, key, &status);
+  const auto entry = registry.control_files.find(key);
+  const bool is_known = entry != registry.control_files.end();
+  if (file == FileOfNumber::kControlFile) close(fd);
+  if (is_known && file == FileOfNumber::kUnknown) {
+    entry->second = {{}, fd};
+  } else if (is_known) {
+    registry.control_files.erase(entry);
+  }
+  errno = error;
+}
 
 ControlDescriptor::ControlDescriptor(Registry& registry) : registry_(registry) {
   Entries one;
@@ -74,6 +113,7 @@ ControlDescriptor::Outcome ControlDescriptor::Open(const std::string& path,
 ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path,
                                                          const std::string& database_path,
                                                          const struct stat& database, bool make) {
+  CloseLeft(registry_);
   // What it is must be known before it is opened: if it were another name of a file of SQLite's,
   // closing it would drop the locks that this process holds there.
   const std::string shown = "the control file " + path;
@@ -87,8 +127,10 @@ ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path
     if (found != registry_.control_files.end()) {
       // The reason first: what fails after lock() would let go of the file within the mutex that
       // its close takes.
+      if (found->second.left_fd >= 0)
+        return {"the descriptor that this process had of " + shown + " cannot be closed yet"};
       Outcome outcome{"this process is opening or closing the control file"};
-      outcome.known = found->second.lock();
+      outcome.known = found->second.file.lock();
       outcome.being_made = !outcome.known;
       return outcome;
     }
@@ -115,9 +157,13 @@ ControlDescriptor::Outcome ControlDescriptor::OpenLocked(const std::string& path
   }
   struct stat status {};
   if (fstat(fd, &status) != 0) {
-    // One that was there may be anything by now, so it is not even closed.
+    // One that was there may be anything by now, so it is not closed before that is known.
     const int error = errno;
-    if (!exists) close(fd);
+    if (exists) {
+      Leave(fd, {before.st_dev, before.st_ino});
+    } else {
+      close(fd);
+    }
     return {ErrnoText(shown + " cannot be looked at", error)};
   }
   if (exists && (status.st_dev != before.st_dev || status.st_ino != before.st_ino)) {
@@ -135,6 +181,12 @@ void ControlDescriptor::Enter(int fd, const struct stat& status, bool made) {
   registry_.control_files.insert(std::move(entry_));
 }
 
+void ControlDescriptor::Leave(int fd, const Registry::FileKey& key) {
+  entry_.key() = key;
+  entry_.mapped().left_fd = fd;
+  registry_.control_files.insert(std::move(entry_));
+}
+
 void ControlDescriptor::Close() {
   if (fd_ < 0) return;
   const MutexLock lock(registry_.control_mutex);
@@ -143,17 +195,20 @@ void ControlDescriptor::Close() {
   SetByteLock(fd_, ByteLock::kNone, layout::kLockAttached);
   // A close drops the locks of another part of this process that has the file open. A descriptor
   // that a fork has left has none.
+  const int fd = std::exchange(fd_, -1);
+  const bool may_be_locked = !made_ && HasLocksHere(fd);
   struct stat status {};
-  const bool may_be_locked = !made_ && HasLocksHere(fd_);
-  if (!may_be_locked || (fstat(fd_, &status) == 0 && !IsOpenElsewhere(status, fd_))) close(fd_);
-  fd_ = -1;
-  entry_ = registry_.control_files.extract(key_);
-  entry_.mapped().reset();
+  if (may_be_locked && FileOf(fd, key_, &status) == FileOfNumber::kControlFile &&
+      IsOpenElsewhere(status, fd)) {
+    registry_.control_files.erase(key_);
+  } else {
+    CloseControl(registry_, key_, fd);
+  }
 }
 
 void ControlDescriptor::HandTo(const std::shared_ptr<ControlFile>& file) {
   const MutexLock lock(registry_.control_mutex);
-  registry_.control_files.find(key_)->second = file;
+  registry_.control_files.find(key_)->second.file = file;
   fd_ = -1;
 }
 

@@ -5,6 +5,10 @@
 // The rule that is easy to break: POSIX drops all of a process's locks on a file when any of its
 // descriptors is closed. So a file that this process may have open already, under whatever name, is
 // not opened, and a descriptor on one is left open rather than closed.
+//
+// Nor is a number closed that the program may have closed, and given to a file of its own, as long
+// as fstat does not say which file it is. The entry then keeps the number
+// (OpenControl::left_fd), and the next open of a control file in this process tries again.
 // Thread rules: one thread per object. The registry's control_mutex is taken inside.
 #pragma once
 
@@ -19,6 +23,11 @@
 namespace walmanager {
 
 class ControlFile;
+
+// Closes the descriptor of the control file `key`, and removes the file's entry, or leaves both for
+// later. Where the number is another file's by now, that stays open. Needs no memory.
+void CloseControl(Registry& registry, const Registry::FileKey& key, int fd)
+    REQUIRES(registry.control_mutex);
 
 class ControlDescriptor {
  public:
@@ -49,6 +58,8 @@ class ControlDescriptor {
   Outcome OpenLocked(const std::string& path, const std::string& database_path,
                      const struct stat& database, bool make) REQUIRES(registry_.control_mutex);
   void Enter(int fd, const struct stat& status, bool made) REQUIRES(registry_.control_mutex);
+  // The descriptor is closed later, once it is known to be one of this file.
+  void Leave(int fd, const Registry::FileKey& key) REQUIRES(registry_.control_mutex);
   void Close();
 
   using Entries = decltype(Registry::control_files);

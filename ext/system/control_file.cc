@@ -145,20 +145,19 @@ void ControlFile::Close(ControlFile* file) {
     delete file;
     return;
   }
-  // The entry goes together with the descriptor, by the key noted when it was opened, so nothing
-  // here can fail half-way.
+  // The entry goes together with the descriptor, by the key noted when it was opened.
   const MutexLock lock(registry.control_mutex);
-  registry.control_files.erase(file->key_);
+  const int fd = file->fd_.exchange(-1);
+  const Registry::FileKey key = file->key_;
   delete file;
+  CloseControl(registry, key, fd);
 }
 
 // Not checked for locks: no other thread has it, so heir_mutex_ is not needed.
 void ControlFile::CloseLocked(Registry& registry) NO_THREAD_SAFETY_ANALYSIS {
   if (heir_) return;  // its counts are to be moved first
-  registry.control_files.erase(key_);
   memory_.reset();
-  if (HasItsDescriptor()) close(fd_);
-  fd_ = -1;
+  CloseControl(registry, key_, fd_.exchange(-1));
 }
 
 ControlFile::ControlFile(std::string path, const FileId& database)
@@ -171,7 +170,6 @@ ControlFile::~ControlFile() {
   } catch (...) {
   }
   memory_.reset();
-  if (HasItsDescriptor()) close(fd_);
 }
 
 bool ControlFile::LeaveFile(Registry& registry) {
@@ -187,8 +185,7 @@ bool ControlFile::LeaveFile(Registry& registry) {
     {
       const MutexLock locks(descriptor_mutex_);
       if (paused_ || !slabs_.LeaveFile()) return false;
-      close(fd_.exchange(-1));
-      registry.control_files.erase(key_);
+      CloseControl(registry, key_, fd_.exchange(-1));
       const MutexLock lock(reason_mutex_);
       reason_ = std::move(reason);
     }
@@ -220,7 +217,7 @@ void ControlFile::LeaveAllToProgram() {
     return;
   }
   for (const auto& entry : registry.control_files) {
-    if (auto file = entry.second.lock()) files.push_back(std::move(file));
+    if (auto file = entry.second.file.lock()) files.push_back(std::move(file));
   }
   // An open of the program waits for it. It opens three files, and then the next ones follow.
   constexpr int kAtOnce = 16;

@@ -165,6 +165,8 @@ std::unique_ptr<MappedControl> MappedControl::Shared(int fd, std::string databas
     errno = ENOMEM;
     return nullptr;
   }
+  // Without its status no later look could tell whether the descriptor is still the file's.
+  if (fstat(fd, &made->opened_) != 0) return nullptr;
   if (!MapAt(range.start, layout::kFirstBytes, fd, 0)) return nullptr;
   return made;
 }
@@ -173,9 +175,7 @@ MappedControl::MappedControl(const Range& range, int fd, std::string database_pa
     : ControlSpace(static_cast<layout::ControlFile*>(range.start)),
       range_(range),
       fd_(fd),
-      database_path_(std::move(database_path)) {
-  if (fd_ >= 0) (void)fstat(fd_, &opened_);
-}
+      database_path_(std::move(database_path)) {}
 
 MappedControl::~MappedControl() {
   const int error = errno;

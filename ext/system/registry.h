@@ -80,8 +80,12 @@ struct Registry {
   // The control files that this process has open: an entry stays until the descriptor is closed.
   // The mutex is held while one is opened or closed, not while it is made. An entry without an
   // object is of a file that is being made, or about to be closed.
+  struct OpenControl {
+    std::weak_ptr<ControlFile> file;
+    int left_fd = -1;  // a descriptor that could not be closed yet (control_descriptor.h)
+  };
   Mutex control_mutex;
-  std::map<FileKey, std::weak_ptr<ControlFile>> control_files GUARDED_BY(control_mutex);
+  std::map<FileKey, OpenControl> control_files GUARDED_BY(control_mutex);
 
   // Those of which SQLite keeps descriptors because of walmanager (descriptor_room.h).
   std::atomic<int> copied_databases{0};

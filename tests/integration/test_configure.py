@@ -75,8 +75,10 @@ def test_profile_sets_what_it_says(rollback_db, profile):
 
 # Configures a database of about 1000 pages as a profile says, and prints the report and PRAGMA mmap_size.
 CONFIGURE = """
-import json, sqlite3, sys
+import ctypes, json, sqlite3, sys
 path, extension, profile, overrides = sys.argv[1:5]
+slowed = ctypes.CDLL(None).slowed_calls
+before = slowed()
 db = sqlite3.connect(path, isolation_level=None)
 db.enable_load_extension(True)
 db.load_extension(extension)
@@ -84,12 +86,13 @@ cursor = db.execute("SELECT * FROM t") if "busy" in sys.argv else None
 if cursor:
     cursor.fetchone()
 report = db.execute("SELECT wal_configure(?, ?)", (profile, overrides)).fetchone()[0]
+slow_calls = slowed() - before
 learned = dict(db.execute("SELECT name, value FROM wal_config WHERE name LIKE 'learned.%page_us'").fetchall())
 if cursor:
     cursor.close()
 size = db.execute("PRAGMA mmap_size").fetchone()[0]
 rows = db.execute("SELECT count(*), sum(length(a)) FROM t").fetchone()
-print(json.dumps([json.loads(report)["settings"]["mmap_size"], size, learned, rows]))
+print(json.dumps([json.loads(report)["settings"]["mmap_size"], size, learned, rows, slow_calls]))
 """
 
 
@@ -109,8 +112,10 @@ def configured(tmp_path):
         done = subprocess.run([sys.executable, "-c", CONFIGURE, str(path), str(BUILD / "walmanager"), profile, overrides, *more],
                               capture_output=True, text=True, timeout=60, env=dict(os.environ, **env))
         assert done.returncode == 0, done.stderr
-        report, size, learned, rows = json.loads(done.stdout)
+        report, size, learned, rows, slow_calls = json.loads(done.stdout)
         assert rows == [1000, 3_000_000]
+        # A mapping of a database that is not to be mapped is no call at all.
+        assert (slow_calls > 0) == bool(slow) or "mmap_size" in overrides
         assert report["after"] == size
         return report, learned
 

@@ -13,6 +13,8 @@
 
 namespace {
 
+std::atomic<long> slowed{0};  // reads and mappings that took longer
+
 bool IsDatabase(int fd) {
   char link[40], path[4096];
   std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -23,6 +25,7 @@ bool IsDatabase(int fd) {
 void Wait(const char* variable, int fd) {
   const char* us = std::getenv(variable);
   if (!us || !IsDatabase(fd)) return;
+  ++slowed;
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   const long until = now.tv_sec * 1'000'000'000 + now.tv_nsec + std::atol(us) * 1000;
@@ -39,6 +42,7 @@ Function Real(const char* name) {
 }  // namespace
 
 extern "C" {
+long slowed_calls() { return slowed; }
 ssize_t pread64(int fd, void* bytes, size_t count, off64_t at) {
   static const auto real = Real<ssize_t (*)(int, void*, size_t, off64_t)>("pread64");
   static std::atomic<int> reads = 0;

@@ -270,6 +270,7 @@ def test_bug_a_fork_could_wait_for_a_server_that_a_kept_file_is_on(worker, wal_p
     process.run(f"preload.tell_file_system(ctypes.c_long({dict(FUSE=0x65735546, NFS=0x6969)[file_system]}))")
     process.run("requests()")
     assert process.call("files()") == []
+    assert process.call("preload.changed_calls()") > 0
 
 
 def test_of_many_databases_some_dozens_are_kept_at_most(host, tmp_path):

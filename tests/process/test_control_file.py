@@ -905,35 +905,84 @@ def test_bug_the_owner_of_a_copy_stayed(worker, as_nobody, open_directory):
 # --- what fails half-way
 
 
+# One fstat of a control file fails, after `calls` others. Prints how many have failed.
 FAILING = """
-import ctypes, sqlite3, sys
+import ctypes, os, sqlite3, sys
 path, extension, preload, calls = sys.argv[1], sys.argv[2], ctypes.CDLL(sys.argv[3]), int(sys.argv[4])
 def connect():
     db = sqlite3.connect(path, isolation_level=None); db.enable_load_extension(True); db.load_extension(extension)
     return db
-preload.fail_after(calls)
+def descriptors():
+    links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    return sum(os.readlink(link).endswith("-walmanager") for link in links if os.path.lexists(link))
+preload.fail_after(ctypes.c_long(calls))
 db = connect()
 db.execute("INSERT INTO t VALUES (NULL, 1)")
 db.execute("SELECT wal_set('checkpoint_frames', 700)").fetchall()
 db.close()
-preload.fail_after(-1)
+preload.fail_after(ctypes.c_long(-1))
 for _ in range(2):
     db = connect()
     db.execute("INSERT INTO t VALUES (NULL, 1)")
-    assert db.execute("SELECT private_because FROM wal_metrics").fetchone() == (None,)
+    assert db.execute("SELECT private_because, incomplete_because FROM wal_metrics").fetchone() == (None, None)
+    assert db.execute("SELECT value FROM wal_config WHERE name = 'checkpoint_frames'").fetchone() == (700,)
+    assert descriptors() == 1
     db.close()
-print("ok")
+print(preload.changed_calls())
 """
 
 
-@pytest.mark.parametrize("calls", range(8))
-def test_bug_a_call_that_failed_once_let_the_next_open_wait_for_ever(wal_path, calls):
-    """The close left its entry in the process's registry; also where the file is opened it fails once."""
+def test_bug_a_call_that_failed_once_let_the_next_open_wait_for_ever(wal_path):
+    """The close left its entry in the process's registry, or its descriptor; also where the file is opened it fails
+    once."""
     preload = str(BUILD / "tests" / "libfailing_calls.so")
-    done = subprocess.run([sys.executable, "-c", FAILING, str(wal_path), EXTENSION, preload, str(calls)], text=True,
-                          capture_output=True, timeout=30, env=dict(os.environ, LD_PRELOAD=preload))
-    assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
-    assert integrity(wal_path) == "ok"
+    calls, failed = 0, 1
+    while failed:
+        path = wal_path.with_name(f"{calls}.db")
+        shutil.copy(wal_path, path)
+        done = subprocess.run([sys.executable, "-c", FAILING, str(path), EXTENSION, preload, str(calls)], text=True,
+                              capture_output=True, timeout=30, env=dict(os.environ, LD_PRELOAD=preload))
+        assert done.returncode == 0, f"after {calls} calls: {done.stderr}"
+        assert integrity(path) == "ok"
+        failed = int(done.stdout)
+        calls += failed
+    assert calls >= 6
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_bug_a_descriptor_that_could_not_be_looked_at_stayed_open_for_ever(worker, wal_path, taken):
+    """And every later connection was private. It is closed once it is known to be the file's; where the program has
+    given its number to another file, that is not closed."""
+    preload = str(BUILD / "tests" / "libfailing_calls.so")
+    process = worker(wal_path, LD_PRELOAD=preload)
+    process.run(
+        f"""
+        import ctypes
+        preload = ctypes.CDLL({preload!r})
+        path, control = {str(wal_path)!r}, {str(control_of(wal_path))!r}
+        def numbers():
+            links = {{fd: f"/proc/self/fd/{{fd}}" for fd in map(int, os.listdir("/proc/self/fd"))}}
+            return [fd for fd, link in links.items() if os.path.lexists(link) and os.readlink(link) == control]
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        (number,) = numbers()
+        preload.fail_all(True)
+        db.close()
+        left = numbers()
+        db = connect(path)
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        because = metrics(db)["private_because"]
+        changed = preload.changed_calls()
+        if {taken}:
+            os.dup2(os.open("/dev/null", os.O_RDONLY), number)
+        preload.fail_all(False)
+        """
+    )
+    assert process.call("left == [number]")
+    assert process.call("changed") >= 2
+    assert process.call("because") == f"the descriptor that this process had of the control file {control_of(wal_path)} cannot be closed yet"
+    assert poll(lambda: commit(process) or process.call("metrics(db)")["private_because"], None) is None
+    assert process.call("len(numbers())") == 1
+    assert process.call("os.readlink(f'/proc/self/fd/{number}') == ('/dev/null' if %r else control)" % taken)
 
 
 def test_bug_commits_waited_for_a_setting_that_waited_for_the_file(worker, wal_path):
