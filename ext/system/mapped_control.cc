@@ -14,7 +14,6 @@
 #include "ext/system/clock.h"
 #include "ext/system/disk_room.h"
 #include "ext/system/errno_text.h"
-#include "ext/system/lock_within.h"
 #include "ext/system/size_signal.h"
 #include "ext/system/write_zeros.h"
 
@@ -186,9 +185,12 @@ MappedControl::~MappedControl() {
 }
 
 std::string MappedControl::growth_failed() {
-  if (stuck_.load(std::memory_order_relaxed)) {
-    if (!LockSoon()) return kNoAnswer;
-    mutex_.unlock();
+  if (IsStuck()) {
+    if (TryLock()) {
+      mutex_.unlock();
+    } else if (IsStuck()) {
+      return kNoAnswer;
+    }
   }
   const MutexLock lock(failed_mutex_);
   return failed_;
@@ -199,12 +201,25 @@ void MappedControl::SetFailed(std::string why) {
   failed_ = std::move(why);
 }
 
+bool MappedControl::TryLock() {
+  if (!mutex_.try_lock()) return false;
+  taken_.fetch_add(1);
+  return true;
+}
+
 bool MappedControl::LockSoon() {
-  const bool waits = !stuck_.load(std::memory_order_relaxed);
-  const bool locked = LockWithin(mutex_, waits ? kLockWaitNs : 0);
-  if (locked == waits) return locked;
-  stuck_.store(!locked, std::memory_order_relaxed);
-  return locked;
+  if (IsStuck()) return TryLock();
+  const std::uint64_t before = taken_.load();
+  const std::uint64_t end = MonotonicNs() + kLockWaitNs;
+  while (!TryLock()) {
+    // Where other threads took it meanwhile, none of them is stuck.
+    if (MonotonicNs() >= end) {
+      stuck_.store(before);
+      return false;
+    }
+    usleep(kPollUs);
+  }
+  return true;
 }
 
 void MappedControl::Follow() {
@@ -236,7 +251,7 @@ void MappedControl::ExpectWrites(const void* record, std::size_t bytes) {
 }
 
 void MappedControl::GivePagesBack() {
-  if (fd_ < 0 || !mutex_.try_lock()) return;
+  if (fd_ < 0 || !TryLock()) return;
   const MutexLock lock(mutex_, std::adopt_lock);
   if (fd_ < 0) return;
   const int error = errno;
@@ -262,7 +277,7 @@ std::vector<MappedControl::PrivateCopy> MappedControl::CopiesOfParts() {
 
 bool MappedControl::LeaveFile() {
   // A thread that has it may be in a write that does not end.
-  if (!mutex_.try_lock()) return false;
+  if (!TryLock()) return false;
   const MutexLock lock(mutex_, std::adopt_lock);
   // Of a descriptor that is another file's by now nothing is read.
   if (fd_ < 0 || !FileBytes()) return false;

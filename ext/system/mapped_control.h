@@ -52,6 +52,8 @@ class MappedControl final : public ControlSpace {
   std::string growth_failed();
 
  private:
+  static constexpr std::uint64_t kNotStuck = ~std::uint64_t{0};
+
   // A range of addresses that reads as zeros.
   struct Range {
     void* start = nullptr;
@@ -61,9 +63,11 @@ class MappedControl final : public ControlSpace {
   MappedControl(const Range& range, int fd, std::string database_path);
 
   bool Grow(Kind kind, std::size_t record) override;
-  // False where another thread has held the mutex for too long; then no thread waits for it until
-  // that one has released it.
+  // The mutex is taken by these two alone, which count how often. LockSoon: false where one thread
+  // has held it for too long; then no thread waits for it until that one has released it.
+  bool TryLock() TRY_ACQUIRE(true, mutex_);
   bool LockSoon() TRY_ACQUIRE(true, mutex_);
+  bool IsStuck() const { return taken_.load() == stuck_.load(); }
   void FollowLocked() REQUIRES(mutex_);
   // Whether the range for connections after the first kNearConnections is there.
   bool HasMany() REQUIRES(mutex_);
@@ -83,9 +87,10 @@ class MappedControl final : public ControlSpace {
   const Range range_;
   std::atomic<int> fd_;  // -1: private; changes under mutex_
   const std::string database_path_;
-  struct stat opened_ {};           // the file, as it was when this was made
-  Mutex mutex_;                     // held while a section is mapped or appended
-  std::atomic<bool> stuck_{false};  // a thread has waited for it in vain, and it is still held
+  struct stat opened_ {};                        // the file, as it was when this was made
+  Mutex mutex_;                                  // held while a section is mapped or appended
+  std::atomic<std::uint64_t> taken_{0};          // how often
+  std::atomic<std::uint64_t> stuck_{kNotStuck};  // taken_ when a thread has waited in vain
   Range many_range_ GUARDED_BY(mutex_);
   std::atomic<std::size_t> followed_{0};  // entries of the table
   // False after a wait for another process's lock has timed out, until the lock was free once.

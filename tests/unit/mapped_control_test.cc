@@ -5,9 +5,11 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
@@ -29,6 +31,9 @@ namespace walmanager {
 namespace {
 
 using Kind = ControlSpace::Kind;
+
+std::atomic<bool> hold_writes{false};
+std::atomic<int> held_writes{0};
 
 // How many bytes of the mapping that begins there are in the memory of this process.
 std::uint64_t ResidentAt(const void* begin) {
@@ -315,5 +320,41 @@ TEST_F(MappedControlTest, WithoutRoomStatementsShareThePlacesThatThereAre) {
   EXPECT_GE(statistics.evictions(), 50 - layout::kFirstQueries);
 }
 
+TEST_F(MappedControlTest, AMutexThatManyTakeIsNoWriteThatDoesNotEnd) {
+  const auto space = Map();
+  for (const Kind kind : {Kind::kHours, Kind::kMinutes, Kind::kMoreAlerts}) {
+    const std::size_t record = ShapeOf(kind)->records - 1;
+    hold_writes = true;
+    std::thread stuck([&] { EXPECT_TRUE(space->Make(kind, record)); });
+    while (held_writes == 0) usleep(100);
+    EXPECT_FALSE(space->Make(Kind::kSamples, 0));
+    EXPECT_EQ(space->growth_failed(), "a write to the control file does not end");
+    hold_writes = false;
+    stuck.join();
+    std::atomic<bool> ends = false;
+    std::vector<std::thread> others;
+    for (int i = 0; i < 2; ++i) {
+      others.emplace_back([&] {
+        while (!ends) space->GivePagesBack();
+      });
+    }
+    usleep(1'000);
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(space->growth_failed(), "");
+    ends = true;
+    for (std::thread& other : others) other.join();
+  }
+  EXPECT_TRUE(space->Make(Kind::kSamples, 0));
+}
+
 }  // namespace
 }  // namespace walmanager
+
+// In the place of the system's, for all of this program: a write that does not return for a while.
+extern "C" {
+ssize_t pwrite(int fd, const void* bytes, size_t count, off_t at) noexcept {
+  ++walmanager::held_writes;
+  while (walmanager::hold_writes) usleep(100);
+  --walmanager::held_writes;
+  return syscall(SYS_pwrite64, fd, bytes, count, at);
+}
+}
