@@ -52,6 +52,34 @@ TEST(ControlRegionCheckpoints, ARecordIsReadAsItWasMade) {
   EXPECT_EQ(block.region.header().last_checkpoint_ns.load(), 10u);
 }
 
+TEST(ControlRegionCheckpoints, WhatOneThreadLearnsIsNotLostToAnother) {
+  MadeBlock block;
+  Learned engine = block.region.learned(), other = block.region.learned();
+  other.PagesMeasured(1, 2);
+  block.region.SetLearned(other);
+  engine.PassEnded({40, 4, 5'000'000});
+  engine.FinishedWithSync(1'000'000);
+  block.region.SetLearned(engine);
+  Learned file_made = block.region.learned();
+  Learned before;
+  before.ReaderLeft(7'000'000);
+  before.PagesMeasured(3, 4);
+  file_made.Complete(before);
+  other = block.region.learned();
+  other.PagesMeasured(5, 2);
+  block.region.SetLearned(other);
+  block.region.SetLearned(file_made);
+  const Learned known = block.region.learned();
+  EXPECT_EQ(known[LearnedValue::kReadPageUs], 2);
+  EXPECT_EQ(known[LearnedValue::kMappedPageUs], 2);
+  EXPECT_EQ(known[LearnedValue::kWriteRate], 800);
+  EXPECT_EQ(known[LearnedValue::kSyncMs], 5);
+  EXPECT_EQ(known[LearnedValue::kFinishMs], 1);
+  EXPECT_EQ(known[LearnedValue::kMultiple], 1);
+  EXPECT_EQ(known[LearnedValue::kReaderMs], 7);
+  EXPECT_EQ(known[LearnedValue::kFrameUs], std::nullopt);
+}
+
 TEST(ControlRegionCheckpoints, TotalsCountModesOriginsAndResults) {
   MadeBlock block;
   EXPECT_EQ(block.region.ReadCheckpointTotals().last_mode, std::nullopt);

@@ -173,6 +173,7 @@ Learned ControlRegion::learned() const {
 
 void ControlRegion::SetLearned(const Learned& learned) {
   for (std::size_t i = 0; i < kLearnedCount; ++i) {
+    if (!learned.is_new(i)) continue;
     Put(file_->engine.learned[i], std::bit_cast<std::uint64_t>(learned.at(i).value_or(0)));
   }
 }

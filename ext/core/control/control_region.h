@@ -161,6 +161,7 @@ class ControlRegion {
   void SetPrepared(const Prepared& prepared);
   layout::EngineState& engine() { return file_->engine; }
   Learned learned() const;
+  // Writes what is new in it. Of two threads that learn the same value at once, one sample counts.
   void SetLearned(const Learned& learned);
 
   // --- rules: `index` into BuiltinRules() or into StoredSettings::rules

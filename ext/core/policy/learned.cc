@@ -52,13 +52,19 @@ void Learned::Set(std::size_t index, double value) {
 
 void Learned::Complete(const Learned& other) {
   for (std::size_t i = 0; i < values_.size(); ++i) {
-    if (!values_[i]) values_[i] = other.values_[i];
+    if (values_[i] || !other.values_[i]) continue;
+    Learn(static_cast<LearnedValue>(i), *other.values_[i]);
   }
 }
 
+void Learned::Learn(LearnedValue value, double known) {
+  values_[static_cast<std::size_t>(value)] = known;
+  new_.set(static_cast<std::size_t>(value));
+}
+
 void Learned::Smooth(LearnedValue value, double sample) {
-  auto& known = values_[static_cast<std::size_t>(value)];
-  known = known ? *known + kSmoothing * (sample - *known) : sample;
+  const auto known = (*this)[value];
+  Learn(value, known ? *known + kSmoothing * (sample - *known) : sample);
 }
 
 void Learned::PassEnded(const Pass& pass) {
@@ -77,12 +83,12 @@ void Learned::Finished(std::uint64_t duration_ns) {
 
 void Learned::SyncedBeside() {
   if ((*this)[LearnedValue::kFrameUs].value_or(0) <= kDearFrameUs) return;
-  Set(static_cast<std::size_t>(LearnedValue::kMultiple), kMultiple);
+  Learn(LearnedValue::kMultiple, kMultiple);
 }
 
 void Learned::FinishedWithSync(std::uint64_t duration_ns) {
   Finished(duration_ns);
-  if (duration_ns < kShortFinishNs) Set(static_cast<std::size_t>(LearnedValue::kMultiple), 1);
+  if (duration_ns < kShortFinishNs) Learn(LearnedValue::kMultiple, 1);
 }
 
 std::uint32_t Learned::Multiple() const {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -50,7 +51,11 @@ class Learned {
     return values_[static_cast<std::size_t>(value)];
   }
   std::optional<double> at(std::size_t index) const { return values_[index]; }
-  // Ignores a value that is not a positive number: the bytes of the control file are not trusted.
+  // Whether the value was learned since this object was read. Only such a value is written to the
+  // control file, where other threads and processes write the others.
+  bool is_new(std::size_t index) const { return new_.test(index); }
+  // For the one that reads them. Ignores a value that is not a positive number: the bytes of the
+  // control file are not trusted.
   void Set(std::size_t index, double value);
 
   // Takes the values of `other` that are not known here.
@@ -85,8 +90,10 @@ class Learned {
   std::uint64_t WaitForReadersNs() const;
 
  private:
+  void Learn(LearnedValue value, double known);
   void Smooth(LearnedValue value, double sample);
   std::array<std::optional<double>, kLearnedCount> values_;
+  std::bitset<kLearnedCount> new_;
 };
 
 }  // namespace walmanager
