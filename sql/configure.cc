@@ -162,11 +162,8 @@ class Configuration {
     });
   }
 
-  // What a page costs that is read, and one that is mapped. Leaves mmap_size at 0.
+  // What a page costs that is read, and one that is mapped. mmap_size is 0.
   Result<PageCosts> MeasurePages() {
-    const auto unmapped =
-        connection_.Query("PRAGMA " + connection_.Quoted(schema_.name) + "." + kMmapSize + "=0");
-    if (!unmapped.ok()) return unmapped.error();
     return MeasurePageCosts(connection_.db(), schema_.name.c_str());
   }
 
@@ -334,10 +331,19 @@ class AllOrNothing {
   Result<JsonObject> ApplyMmapSize(const Target& target, const std::string& wanted) {
     const auto before = configuration_.Read(target);
     if (!before.ok()) return before.error();
-    done_.emplace_back(&target, before.value());
+    const std::string off = "0";
+    auto after = before;
+    if (before.value() != off) {
+      done_.emplace_back(&target, before.value());
+      after = configuration_.Apply(target, off);
+      if (!after.ok()) return after.error();
+    }
     const auto costs = configuration_.MeasurePages();
     const bool pays = costs.ok() && costs.value().MappingPays();
-    const auto after = configuration_.Apply(target, pays ? wanted : "0");
+    if (pays) {
+      if (before.value() == off) done_.emplace_back(&target, off);
+      after = configuration_.Apply(target, wanted);
+    }
     if (!after.ok()) return after.error();
     JsonObject change;
     AddValue(change, "before", target, before.value());

@@ -17,15 +17,9 @@ std::vector<HookWitness::File> HookWitness::Files(const std::vector<Schema>& sch
   return files;
 }
 
-bool HookWitness::CacheIsShared() const {
-  // SQLite divides the memory of a shared cache by its connections.
-  return DatabaseStatus(db_, SQLITE_DBSTATUS_CACHE_USED) !=
-         DatabaseStatus(db_, SQLITE_DBSTATUS_CACHE_USED_SHARED);
-}
-
 void HookWitness::Arm(const std::vector<Schema>& schemas) {
   armed_ = false;
-  if (CacheIsShared()) return;
+  if (CacheIsShared(db_)) return;
   files_ = Files(schemas);
   writes_ = DatabaseStatus(db_, SQLITE_DBSTATUS_CACHE_WRITE);
   spills_ = DatabaseStatus(db_, SQLITE_DBSTATUS_CACHE_SPILL);
@@ -34,7 +28,8 @@ void HookWitness::Arm(const std::vector<Schema>& schemas) {
 
 bool HookWitness::Proves(const std::vector<Schema>& schemas) const {
   if (!armed_ || DatabaseStatus(db_, SQLITE_DBSTATUS_CACHE_WRITE) <= writes_) return false;
-  if (DatabaseStatus(db_, SQLITE_DBSTATUS_CACHE_SPILL) != spills_ || CacheIsShared()) return false;
+  if (DatabaseStatus(db_, SQLITE_DBSTATUS_CACHE_SPILL) != spills_ || CacheIsShared(db_))
+    return false;
   const std::vector<File> now = Files(schemas);
   if (now.size() != files_.size()) return false;
   bool log_changed = false;

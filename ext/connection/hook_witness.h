@@ -40,7 +40,6 @@ class HookWitness {
     std::uint32_t version = 0;  // changes with each change of the file
   };
   std::vector<File> Files(const std::vector<Schema>& schemas) const;
-  bool CacheIsShared() const;
 
   sqlite3* const db_;
   bool armed_ = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include "ext/engine/sqlite.h"
@@ -112,23 +113,42 @@ class Measurement {
   std::size_t cold_pages_ = 0;
 };
 
-std::int64_t Number(sqlite3* db, const std::string& sql) {
-  const auto text = QueryText(db, sql);
-  return text.ok() && text.value() ? std::stoll(*text.value()) : 0;
+// A read transaction on the schema, without SQL: an open blob of the schema's table has one. The
+// first rows of that table may be gone.
+OwnedBlob BeginReading(sqlite3* db, const char* schema) {
+  constexpr sqlite3_int64 kLastRow = 64;
+  sqlite3_blob* blob = nullptr;
+  for (sqlite3_int64 row = 1; row <= kLastRow && !blob; ++row) {
+    if (sqlite3_blob_open(db, schema, "sqlite_master", "type", row, /*flags=*/0, &blob) !=
+        SQLITE_OK) {
+      blob = nullptr;
+    }
+  }
+  return OwnedBlob(blob);
+}
+
+// As the file's header says, which stands in its first bytes; 0 where they are no such header.
+std::int64_t PageSize(sqlite3_file* file) {
+  // https://www.sqlite.org/fileformat.html, section 1.3.
+  constexpr char kName[] = "SQLite format 3";
+  std::array<unsigned char, 18> header{};
+  if (file->pMethods->xRead(file, header.data(), static_cast<int>(header.size()), 0) != SQLITE_OK)
+    return 0;
+  if (std::memcmp(header.data(), kName, sizeof kName) != 0) return 0;
+  const int stored = header[16] << 8 | header[17];
+  return stored == 1 ? 65536 : stored;
 }
 
 }  // namespace
 
 Result<PageCosts> MeasurePageCosts(sqlite3* db, const char* schema) {
+  if (CacheIsShared(db)) {
+    return Error{"other connections use the page cache of this one (shared-cache mode)"};
+  }
   if (sqlite3_txn_state(db, schema) != SQLITE_TXN_NONE) {
     return Error{"a statement of this connection is reading the database"};
   }
-  const std::string name = QuoteName(schema);
-  // Its read transaction lasts until it is finalized.
-  auto reading = Prepare(db, kOwnSql + ("SELECT 1 FROM " + name + ".sqlite_schema"));
-  if (!reading.ok()) return reading.error();
-  const int rc = sqlite3_step(reading.value().get());
-  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return EngineError(db);
+  const OwnedBlob reading = BeginReading(db, schema);
   sqlite3_file* file = DatabaseFile(db, schema);
   sqlite3_int64 bytes = 0;
   if (!file || file->pMethods->xFileSize(file, &bytes) != SQLITE_OK) {
@@ -137,19 +157,19 @@ Result<PageCosts> MeasurePageCosts(sqlite3* db, const char* schema) {
   if (file->pMethods->iVersion < 3 || !file->pMethods->xFetch || !file->pMethods->xUnfetch) {
     return Error{"the database file could not be mapped"};
   }
-  // SQLite maps no page that ends the file.
-  const std::int64_t page_size = Number(db, "PRAGMA " + name + ".page_size");
-  // Nor does it map more than 2 GiB, as it is built by default.
+  // Nor does SQLite map more than 2 GiB, as it is built by default.
   constexpr std::int64_t kMostBytes = std::int64_t{1} << 30;
-  if (bytes > kMostBytes) bytes = kMostBytes;
-  const std::int64_t pages =
-      page_size > 0 ? std::min<std::int64_t>(Number(db, "PRAGMA " + name + ".page_count"),
-                                             bytes / page_size) -
-                          1
-                    : 0;
-  if (rc != SQLITE_ROW || pages < std::int64_t{kPages}) {
+  const std::int64_t page_size = PageSize(file);
+  std::int64_t pages = page_size == 0 ? 0 : std::min<std::int64_t>(bytes, kMostBytes) / page_size;
+  // A checkpoint may cut the file to the pages that there are as of the last commit. An index that
+  // no commit has written names none: then the log is empty, and nothing cuts the file.
+  const auto index = ReadWalIndex(WalFile::Ask(db, schema));
+  if (index && index->page_size != 0) pages = std::min<std::int64_t>(pages, index->database_pages);
+  --pages;  // SQLite maps no page that ends the file
+  if (pages < std::int64_t{kPages}) {
     return Error{"the database file has fewer than " + std::to_string(kPages + 1) + " pages"};
   }
+  if (!reading || !index) return Error{"the database could not be read"};
   return Measurement(db, schema, file, page_size, pages).Run();
 }
 

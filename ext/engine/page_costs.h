@@ -5,6 +5,9 @@
 //
 // Measured through SQLite's own file methods on the connection's own file. This library never opens
 // a database file itself, because closing it would drop SQLite's locks.
+//
+// The rule that is easy to break: no statement runs for it on the host's connection. The host's
+// authorizer would be asked about a statement that the host did not write.
 #pragma once
 
 #include "ext/core/base/result.h"
@@ -21,9 +24,9 @@ struct PageCosts {
 
 // Reads and maps 80 pages that lie apart, in a read transaction, under which no other connection
 // cuts the file off. Takes about a millisecond at most, and a few where the disk has to be asked.
-// An error says why it could not be measured: the database is small, or is not in the system's
-// cache. The connection has mmap_size 0 and no transaction on the schema, and is in WAL mode. Call
-// it in the thread that uses the connection.
+// An error says why it could not be measured: the database is small, is not in the system's cache,
+// or shares its page cache with another connection, which may be in another thread. The connection
+// has mmap_size 0, and is in WAL mode. Call it in the thread that uses the connection.
 Result<PageCosts> MeasurePageCosts(sqlite3* db, const char* schema);
 
 }  // namespace walmanager

@@ -126,4 +126,10 @@ std::uint32_t DatabaseStatus(sqlite3* db, int what) {
   return static_cast<std::uint32_t>(now);
 }
 
+bool CacheIsShared(sqlite3* db) {
+  // SQLite divides the memory of a shared cache by its connections.
+  return DatabaseStatus(db, SQLITE_DBSTATUS_CACHE_USED) !=
+         DatabaseStatus(db, SQLITE_DBSTATUS_CACHE_USED_SHARED);
+}
+
 }  // namespace walmanager

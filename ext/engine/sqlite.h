@@ -30,6 +30,10 @@ struct StmtFinalizer {
   void operator()(sqlite3_stmt* stmt) const { sqlite3_finalize(stmt); }
 };
 using OwnedDb = std::unique_ptr<sqlite3, DbCloser>;
+struct BlobCloser {
+  void operator()(sqlite3_blob* blob) const { sqlite3_blob_close(blob); }
+};
+using OwnedBlob = std::unique_ptr<sqlite3_blob, BlobCloser>;
 using OwnedStmt = std::unique_ptr<sqlite3_stmt, StmtFinalizer>;
 
 // The extension's own statements on the host's connection begin with this, so that its trace
@@ -87,6 +91,8 @@ Result<std::string> QueryPlan(sqlite3* db, const std::string& sql);
 
 // A value of sqlite3_db_status; it is not reset.
 std::uint32_t DatabaseStatus(sqlite3* db, int what);
+// Whether another connection has a page cache in common with this one (shared-cache mode).
+bool CacheIsShared(sqlite3* db);
 
 // Returns a value to SQLite as the result of a function or the content of a column; the other way
 // round, takes a value from SQLite.

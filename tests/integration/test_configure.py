@@ -160,6 +160,38 @@ def test_mmap_size_stays_0_while_a_statement_reads(configured):
                       "what a mapped page costs was not measured: a statement of this connection is reading the database"}
 
 
+def test_bug_the_programs_authorizer_was_asked_about_statements_of_the_measurement(configured, tmp_path):
+    def asked_of(overrides, answer):
+        db, asked = connect(tmp_path / "large.db"), set()
+        db.execute("SELECT count(*) FROM t").fetchall()
+        db.set_authorizer(lambda action, first, second, *_: asked.add((action, first, second)) or answer(action))
+        report = json.loads(one(db, "SELECT wal_configure('web', ?)", overrides))
+        db.set_authorizer(None)
+        db.close()
+        return report["settings"]["mmap_size"], {each for each in asked if each[1] != "mmap_size"}
+
+    _, without = asked_of('{"mmap_size": 0}', lambda action: sqlite3.SQLITE_OK)
+    report, asked = asked_of("{}", lambda action: sqlite3.SQLITE_OK)
+    assert report["read_page_us"] > 0
+    assert asked == without
+    report, _ = asked_of("{}", lambda action: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_READ else sqlite3.SQLITE_OK)
+    assert report["read_page_us"] > 0
+
+
+def test_bug_a_page_cache_that_connections_share_was_measured(configured, tmp_path):
+    """The other connection may be in another thread."""
+    address = f"file:{tmp_path / 'large.db'}?cache=shared"
+    alone = connect(address, uri=True)
+    assert json.loads(one(alone, "SELECT wal_configure('web')"))["settings"]["mmap_size"]["read_page_us"] > 0
+    other = connect(address, uri=True)
+    assert json.loads(one(alone, "SELECT wal_configure('web', '{\"mmap_size\": 0}')"))["settings"]["mmap_size"]["after"] == 0
+    report = json.loads(one(alone, "SELECT wal_configure('web')"))["settings"]["mmap_size"]
+    assert report == {"before": 0, "after": 0, "because": "what a mapped page costs was not measured: other connections use "
+                      "the page cache of this one (shared-cache mode)"}
+    other.close()
+    alone.close()
+
+
 def test_an_mmap_size_that_is_named_is_set_and_not_measured(configured):
     report, learned = configured("web", '{"mmap_size": 1048576}', SLOW_MAP_US=1600)
     assert report == {"before": 0, "after": 1048576}
