@@ -92,15 +92,14 @@ bool LogReaders::SomeAreHidden() const {
 std::optional<std::int64_t> LogReaders::CountUnmanagedProcesses() const {
   const auto marks = FromLockTable();
   if (!marks) return std::nullopt;
-  std::set<std::int64_t> managed = {ThisProcess().pid};
   const auto current = control_.Get();
+  std::set<std::int64_t> managed = current->slabs().LeftByPids();
+  managed.insert(ThisProcess().pid);
   const auto connections = current->Connections();
   if (current->slabs().not_shown() > 0) return std::nullopt;
   // The system's lock table has the pids, as in this PID namespace, of the processes that use the
-  // control file.
-  if (current->shared()) {
-    for (const std::int64_t pid : LockHolders(current->path())) managed.insert(pid);
-  }
+  // control file, also where this one does not.
+  for (const std::int64_t pid : LockHolders(current->path())) managed.insert(pid);
   for (const ConnectionEntry& connection : connections) {
     if (connection.pid) managed.insert(*connection.pid);
   }

@@ -167,9 +167,11 @@ Status ControlOwner::ChangeSettings(bool make_file,
   if (Status status = change(*stored); !status.ok()) return status;
   if (Status status = current->region().WriteSettings(*stored); !status.ok()) return status;
   if (!current->shared()) set_in_private_.store(true, std::memory_order_relaxed);
+  // Here private_because in wal_metrics says why.
+  const char* const scope = current->shared() ? "" : ", so far for this process alone";
   for (const SettingChange& changed : ChangesBetween(before, *stored)) {
     Alerts(current->space())
-        .RecordChange(changed.what, changed.detail + ", by " + mark.by, mark.at_ms);
+        .RecordChange(changed.what, changed.detail + ", by " + mark.by + scope, mark.at_ms);
   }
   return Ok{};
 }

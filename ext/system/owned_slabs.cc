@@ -6,6 +6,11 @@
 #include "ext/core/control/query_statistics.h"
 
 namespace walmanager {
+namespace {
+
+std::uint64_t OwnPid() { return static_cast<std::uint64_t>(ThisProcess().pid); }
+
+}  // namespace
 
 bool OwnedSlabs::TryOwn(std::size_t slab) {
   // The lock is the truth: it is free only where no live process owns the slab.
@@ -58,7 +63,7 @@ std::optional<std::size_t> OwnedSlabs::ClaimOneThatIsThere(std::size_t* missing)
   layout::ConnectionSlab& slab = memory_->slab(i);
   memory_->ExpectWrites(&slab, sizeof slab);
   slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
-  slab.pid.store(static_cast<std::uint64_t>(ThisProcess().pid), std::memory_order_relaxed);
+  slab.pid.store(OwnPid(), std::memory_order_relaxed);
   slab.pid_namespace.store(ThisProcess().pid_namespace, std::memory_order_relaxed);
   ClearConnection(slab.info);
   // A killed owner may have left counters in a shared file; private memory has no killed owners.
@@ -77,7 +82,9 @@ bool OwnedSlabs::LeaveFile() {
   const std::uint64_t hidden = hidden_here_.load();
   const std::uint64_t taken = count.load() >= hidden ? hidden : 0;
   count.fetch_sub(taken);
+  ShowPid(layout::kHasLeft);
   const bool left = memory_->LeaveFile();
+  ShowPid(0);
   if (left) {
     fd_ = -1;
     count.store(hidden);
@@ -85,6 +92,28 @@ bool OwnedSlabs::LeaveFile() {
     count.fetch_add(taken);
   }
   return left;
+}
+
+void OwnedSlabs::ShowPid(std::uint64_t flags) {
+  for (std::size_t i = 0; i < owned_.size(); ++i) {
+    if (owned_[i]) memory_->slab(i).pid.store(OwnPid() | flags, std::memory_order_relaxed);
+  }
+}
+
+std::set<std::int64_t> OwnedSlabs::LeftByPids() const {
+  std::set<std::int64_t> pids;
+  const MutexLock lock(mutex_);
+  memory_->Follow();
+  const std::size_t used = memory_->slabs();
+  for (std::size_t i = 0; i < used; ++i) {
+    if (!memory_->HasSlab(i)) continue;
+    const layout::ConnectionSlab& slab = memory_->slab(i);
+    const std::uint64_t pid = slab.pid.load(std::memory_order_relaxed);
+    if ((pid & layout::kHasLeft) == 0) continue;
+    if (slab.pid_namespace.load(std::memory_order_relaxed) != ThisProcess().pid_namespace) continue;
+    pids.insert(static_cast<std::int64_t>(pid & ~layout::kHasLeft));
+  }
+  return pids;
 }
 
 std::int64_t OwnedSlabs::not_shown() const {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "ext/core/base/mutex.h"
@@ -32,8 +33,11 @@ class OwnedSlabs {
     fd_ = fd;
   }
   // Makes the memory private (MappedControl::LeaveFile), and uses the descriptor no more. All slabs
-  // of this process stay its own. False where that cannot be now.
+  // of this process stay its own. In the file they say that it has left. False where that cannot be
+  // now.
   bool LeaveFile() EXCLUDES(mutex_);
+  // The processes of this PID namespace that have left so, and may have ended since.
+  std::set<std::int64_t> LeftByPids() const EXCLUDES(mutex_);
 
   // A slab that this process alone writes, until Release(); kShared where all are taken, or the
   // file cannot grow. It describes no connection yet.
@@ -62,6 +66,7 @@ class OwnedSlabs {
     return layout::kLockSlab + static_cast<std::int64_t>(slab);
   }
   bool TryOwn(std::size_t slab) REQUIRES(mutex_);
+  void ShowPid(std::uint64_t flags) REQUIRES(mutex_);
   // The first slab that can be had; kShared where there is none. `missing`: the first that the file
   // would have to grow for; kShared where that would not help.
   std::size_t Find(std::size_t* missing) REQUIRES(mutex_);

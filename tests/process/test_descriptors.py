@@ -111,6 +111,47 @@ def test_what_is_left_to_the_program_counts_once(host):
     assert host.call("one(db, \"SELECT value FROM wal_config WHERE name = 'checkpoint_frames'\")") == 777
 
 
+def test_bug_a_process_that_has_left_its_control_file_was_called_unmanaged(host, worker, wal_path):
+    """And in that process other processes were."""
+    host.run("""
+        limit(64)
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        files = open_all(loaded, True)
+    """)
+    assert SPOKEN in host.call("why_private(db)")
+    other = connect(wal_path)
+    other.execute("INSERT INTO t(payload) VALUES (1)")
+    counts = lambda: [metrics(other)["unmanaged_processes"], host.call("metrics(db)['unmanaged_processes']")]  # noqa: E731
+    assert counts() == [0, 0]
+    bare = worker(wal_path, load=False)
+    bare.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    assert counts() == [1, 1]
+    bare.end()
+    other.close()
+
+
+def test_bug_a_setting_was_not_said_to_be_for_this_process_alone(host, wal_path):
+    host.run("""
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        one(db, "SELECT wal_set('checkpoint_frames', 600)")
+        limit(64)
+        files = open_all(loaded, True)
+        one(db, "SELECT wal_set('checkpoint_frames', 700)")
+        said = [row[0] for row in db.execute("SELECT detail FROM wal_alerts WHERE schema = 'main' AND status = 'changed' ORDER BY id")]
+    """)
+    shared, alone = host.call("said")
+    assert shared.startswith("checkpoint_frames") and "alone" not in shared
+    assert alone.endswith(", so far for this process alone")
+    other = connect(wal_path)
+    assert one(other, "SELECT value FROM wal_config WHERE name = 'checkpoint_frames'") == 600
+    other.close()
+    host.run("for each in files: each.close()")
+    wait_for(lambda: host.call("why_private(db)") is None)
+    other = connect(wal_path)
+    assert one(other, "SELECT value FROM wal_config WHERE name = 'checkpoint_frames'") == 700
+    other.close()
+
+
 def test_a_database_that_nobody_uses_gives_its_descriptor_too(host):
     """Its connection runs no statement, and the program opens files that are no databases."""
     host.run("""

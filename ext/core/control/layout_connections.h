@@ -39,10 +39,14 @@ struct ConnectionInfo {
   Counter upgrades_failed;  // writes that failed in transactions that had read
 };
 
+// In ConnectionSlab::pid: the process has closed the control file, so it has no lock there, and may
+// still have the database open.
+inline constexpr std::uint64_t kHasLeft = std::uint64_t{1} << 63;
+
 // One connection's counters for one database, on cache lines of its own.
 struct alignas(64) ConnectionSlab {
   Counter owner;          // a random number of the process that has it; 0: free
-  Counter pid;            // as that process itself says
+  Counter pid;            // as that process itself says; | kHasLeft
   Counter pid_namespace;  // of that pid: the inode of /proc/self/ns/pid; 0: unknown
   ConnectionInfo info;
   Counter reset_generation;
