@@ -54,6 +54,23 @@ TEST(PlanLook, RulesOfTheUsersMayHoldEarlier) {
   EXPECT_EQ(PlanLook(Log(3), values, {}, 0).look_frame, 13u);
 }
 
+TEST(PlanLook, LandsOnTheFrameThatARuleOfTheUsersNames) {
+  SettingValues values;
+  std::vector<Rule> rules(1);
+  const auto next = [&](const char* condition, const WalIndex& index) {
+    rules.front().condition = condition;
+    return PlanLook(index, values, rules, 0).look_frame;
+  };
+  EXPECT_EQ(next("readers > 9000", Log(100)), 101u + 61) << "every sixteenth part of 1000";
+  EXPECT_EQ(next("wal_frames >= 130", Log(100)), 130u);
+  EXPECT_EQ(next("wal_frames > 130", Log(130)), 131u);
+  EXPECT_EQ(next("130 < wal_frames", Log(131)), 131u + 62);
+  EXPECT_EQ(next("pending_frames = 30", Log(200, 180)), 210u);
+  rules.front().condition = "pending_bytes >= " + std::to_string(20 * kFrame - 7);
+  EXPECT_EQ(PlanLook(Log(110, 100), values, rules, 0).look_frame, 120u);
+  EXPECT_EQ(next("wal_frames > 99999999999999999999999", Log(100)), 162u);
+}
+
 TEST(PlanLook, LandsOnTheFrameAtWhichAThresholdIsReached) {
   SettingValues values;
   values.Lower(Setting::kCheckpointFrames, 160);

@@ -2,11 +2,30 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace walmanager {
 namespace {
 
 constexpr std::int64_t kMostFramesBetweenLooks = 64;
+
+// Calls `each(number)` for the whole numbers in the conditions of the user's rules.
+template <typename Each>
+void EachNumber(std::span<const Rule> rules, Each each) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 40;
+  for (const Rule& rule : rules) {
+    if (rule.builtin) continue;
+    std::int64_t number = -1;  // none
+    for (std::size_t i = 0; i <= rule.condition.size(); ++i) {
+      const char c = rule.condition.c_str()[i];  // its NUL at the end
+      if (c >= '0' && c <= '9') {
+        number = std::min(kMost, std::max<std::int64_t>(number, 0) * 10 + (c - '0'));
+      } else if (number >= 0) {
+        each(std::exchange(number, -1));
+      }
+    }
+  }
+}
 
 std::int64_t NextLookFrame(const WalIndex& index, const SettingValues& values,
                            std::span<const Rule> rules, std::int64_t limit,
@@ -22,11 +41,19 @@ std::int64_t NextLookFrame(const WalIndex& index, const SettingValues& values,
   std::int64_t next = index.max_frame + step;
   if (nothing_before_due && index.max_frame < due) next = due;
   // Land exactly on the frame at which a threshold is reached.
-  for (const std::int64_t frames : {due, values[Setting::kCheckpointFrames], near_limit, limit}) {
+  const auto land_on = [&](std::int64_t frames) {
     for (const std::int64_t threshold : {frames, index.backfill + frames}) {
       if (threshold > index.max_frame) next = std::min(next, threshold);
     }
-  }
+  };
+  for (const std::int64_t frames : {due, values[Setting::kCheckpointFrames], near_limit, limit})
+    land_on(frames);
+  // A rule may compare frames with a number, or bytes, and by > as well as by >=.
+  const std::int64_t frame_bytes = index.page_size + kFrameHeaderBytes;
+  EachNumber(rules, [&](std::int64_t number) {
+    const std::int64_t of_bytes = (number + frame_bytes - 1) / frame_bytes;
+    for (const std::int64_t frames : {number, number + 1, of_bytes, of_bytes + 1}) land_on(frames);
+  });
   return next;
 }
 
