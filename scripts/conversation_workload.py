@@ -375,6 +375,7 @@ def parse_options():
     parser.add_argument("--beside", metavar="FILE", help="shows the figures of an earlier run beside this one's")
     parser.add_argument("--then", nargs=argparse.REMAINDER, metavar="COMMAND",
                         help="run at the end, with the database still open here")
+    parser.add_argument("--check", action="store_true", help="only says where the database is not one of this workload")
     options = parser.parse_args()
     options.database = os.path.abspath(options.database)
     if options.extension:
@@ -397,12 +398,14 @@ def refuse_foreign(database):
         is_conversation = False
     db.close()
     if not is_conversation:
-        sys.exit(f"{database} is not a database of this workload: nothing was changed")
+        sys.exit(f"{database} is not a database of this workload, and nothing was changed: name a file that is not there yet")
 
 
 def main():
     options = parse_options()
     refuse_foreign(options.database)
+    if options.check:
+        return
     db = connect(options, "workload")
     run(db, options)
     status = 0

@@ -4,6 +4,7 @@ summary, in lines that fit a terminal."""
 import json
 import os
 import re
+import sqlite3
 import subprocess
 
 from conftest import BUILD, ROOT
@@ -48,3 +49,16 @@ def test_the_story_is_short_first_and_fits_a_terminal(tmp_path):
     assert [step.splitlines()[0] for step in steps if "SELECT" not in step.splitlines()[1]] == []
     pinned = next(step for step in steps if "FROM wal_readers;" in step)
     assert re.search(r"│ workload +│ SELECT id, role FROM messages +│.*│ unfinished statement │", pinned)
+
+
+def test_bug_a_database_of_the_users_own_was_refused_after_the_build_and_under_another_name(tmp_path):
+    path = tmp_path / "own.db"
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE t(a)")
+    db.close()
+    before = path.read_bytes()
+    done = subprocess.run([ROOT / "scripts" / "demo", path], env={**os.environ, "WALMANAGER_BUILD": str(tmp_path / "build")},
+                          capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{path} is not a database of this workload, and nothing was changed: name a file that is not there yet\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["own.db"] and path.read_bytes() == before
