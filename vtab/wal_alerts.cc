@@ -41,7 +41,7 @@ const Table& WalAlertsTable() {
           {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
           {"id", kInteger, "number of the alert, growing from alert to alert", [](const Row& r) -> Value { return r.alert.id; }},
           {"check_name", kText, "check of system_health that became worse; setting or strategy if one was changed", [](const Row& r) -> Value { return r.alert.check; }},
-          {"status", kText, "what the check became: warning or critical; changed for a setting or strategy", [](const Row& r) -> Value { return AlertStatusName(r.alert.status); }},
+          {"status", kText, "what the check became: warning or critical; changed for a setting or strategy; warning for a rule whose condition failed", [](const Row& r) -> Value { return AlertStatusName(r.alert.status); }},
           {"value", kReal, "value that raised the alert; NULL if it is not a number", [](const Row& r) -> Value { return r.alert.value; }},
           {"threshold", kReal, "threshold of the status that the check reached", [](const Row& r) -> Value { return r.alert.threshold; }},
           {"raised_at", kText, "when the alert was raised, in UTC: after alert_samples evaluations in a row found it, for a change at once", [](const Row& r) -> Value { return UtcText(r.alert.raised_ms); }},

@@ -80,7 +80,7 @@ void StrategyInForce::ReportFailure(const Error& failure) {
   }
   has_failed_ = true;
   // So that other processes see it, too.
-  Alerts(control_.Get()->space()).RecordChange("strategy", error, UnixMs());
+  Alerts(control_.Get()->space()).RecordFailure("strategy", error, UnixMs());
 }
 
 void StrategyInForce::CountFired(const Rule& rule) const {

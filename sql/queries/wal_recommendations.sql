@@ -23,6 +23,16 @@ mapping_costs AS (
   WHERE m.name = 'learned.mapped_page_us' AND r.name = 'learned.read_page_us' AND m.value > r.value
 ),
 hour AS (SELECT * FROM wal_periods WHERE period = 'hour' AND part = 'current'),
+-- Two causes that a check of system_health finds, too: what is said of them here, the advice of the check does not repeat.
+stalls AS (
+  SELECT m.schema, h.checkpoint_stall_ms, h.covers_ms FROM wal_metrics m JOIN hour h USING (schema)
+  WHERE h.checkpoint_stall_ms > 0.1 * h.covers_ms AND h.checkpoint_stall_ms > 1000 AND m.strategy <> 'low_latency'
+),
+long_checkpoints AS (
+  SELECT m.schema, m.checkpoints, m.checkpoint_p95_ms, c.value AS frames
+  FROM wal_metrics m JOIN wal_config c ON c.schema = m.schema AND c.name = 'checkpoint_frames'
+  WHERE m.checkpoints >= 10 AND c.value > 100
+),
 advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
 
   -- it became slow: missing indexes, verified in a copy of the schema
@@ -81,16 +91,14 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   UNION ALL
   SELECT m.schema, 'configuration', 'checkpoints take long',
          printf('95 %% of %d checkpoints took up to %.0f ms', m.checkpoints, m.checkpoint_p95_ms),
-         'let each checkpoint copy fewer frames', printf('SELECT wal_set(''checkpoint_frames'', %d, %Q)', max(100, c.value / 4), m.schema), w.total_ms
-  FROM wal_metrics m JOIN wal_config c ON c.schema = m.schema AND c.name = 'checkpoint_frames' LEFT JOIN writes w ON w.schema = m.schema
-  WHERE m.checkpoints >= 10 AND c.value > 100
-    AND EXISTS (SELECT 1 FROM system_health h WHERE h.schema = m.schema AND h.check_name = 'checkpoint_duration' AND h.status IN ('warning', 'critical'))
+         'let each checkpoint copy fewer frames', printf('SELECT wal_set(''checkpoint_frames'', %d, %Q)', max(100, m.frames / 4), m.schema), w.total_ms
+  FROM long_checkpoints m LEFT JOIN writes w USING (schema)
+  WHERE EXISTS (SELECT 1 FROM system_health h WHERE h.schema = m.schema AND h.check_name = 'checkpoint_duration' AND h.status IN ('warning', 'critical'))
   UNION ALL
   SELECT m.schema, 'configuration', 'commits wait for checkpoints',
-         printf('commits waited %.0f ms for checkpoints in the last %.0f s', h.checkpoint_stall_ms, h.covers_ms / 1000.0),
+         printf('commits waited %.0f ms for checkpoints in the last %.0f s', m.checkpoint_stall_ms, m.covers_ms / 1000.0),
          'let the background thread copy more frames, or checkpoint less often', printf('SELECT wal_strategy(''low_latency'', %Q)', m.schema), w.total_ms
-  FROM wal_metrics m JOIN hour h USING (schema) LEFT JOIN writes w USING (schema)
-  WHERE h.checkpoint_stall_ms > 0.1 * h.covers_ms AND h.checkpoint_stall_ms > 1000 AND m.strategy <> 'low_latency'
+  FROM stalls m LEFT JOIN writes w USING (schema)
   UNION ALL
   SELECT m.schema, 'configuration', 'the log exceeds its limit though no reader pins it',
          printf('the log was up to %.1f MB, its limit is %.1f MB; %d checkpoints, %d in vain, in the last hour', h.wal_bytes_max / 1e6, m.wal_limit_bytes / 1e6, h.checkpoints, h.checkpoints_in_vain),
@@ -150,6 +158,8 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   FROM system_health
   WHERE status IN ('warning', 'critical') AND recommendation IS NOT NULL
     AND check_name NOT IN ('freelist', 'transactions_upgraded')
+    AND NOT (check_name = 'commit_stalls' AND schema IN (SELECT schema FROM stalls))
+    AND NOT (check_name = 'checkpoint_duration' AND schema IN (SELECT schema FROM long_checkpoints))
 )
 SELECT schema, row_number() OVER (PARTITION BY schema ORDER BY total_ms DESC, finding),
        area, finding, evidence, action, sql_to_run, total_ms

@@ -26,7 +26,7 @@ def test_columns_and_kinds(db):
         (name, "INTEGER" if name == "default_value" else "TEXT")
         for name in ("kind", "name", "member", "type", "about", "default_value", "allowed")]
     assert {kind for (kind,) in db.execute("SELECT kind FROM wal_help")} == {
-        "function", "table", "column", "hidden column", "setting"}
+        "function", "table", "column", "hidden column", "setting", "fact"}
 
 
 def test_functions_are_those_that_a_load_adds(db):
@@ -61,6 +61,20 @@ def test_settings_are_those_of_wal_config(db):
     assert [row[:3] for row in rows] == [row[:3] for row in config]
     for (*_, member, about, allowed), (*_, description) in zip(rows, config):
         assert member is None and description == f"{about} Allowed: {allowed}."
+
+
+def test_facts_are_those_of_a_condition(db):
+    """With the sentences of sql/README.md."""
+    rows = db.execute("SELECT name, type, about, member FROM wal_help WHERE kind = 'fact'").fetchall()
+    with pytest.raises(sqlite3.OperationalError) as error:
+        db.execute("""SELECT wal_strategy_define('x', '[{"rule":"r","priority":1,"condition":"nope"}]')""")
+    named = str(error.value).split("an expression over ")[1].split(", ")
+    assert named[:len(rows)] == [row[0] for row in rows] and len(rows) >= 12
+    readme = (ROOT / "sql" / "README.md").read_text()
+    for name, type_, about, member in rows:
+        told = re.search(rf"^\| `{name}` \| (.*) \|$", readme, re.MULTILINE)[1]
+        assert about == told[0].upper() + told[1:] + "." and member is None
+        assert (type_ == "REAL") == name.endswith(("_ms", "_rate"))
 
 
 def test_default_and_range_are_those_of_settings_alone(db):

@@ -530,6 +530,9 @@ def test_commits_that_wait_for_checkpoints(pinned_by_a_reader):
     waits = "commits wait for checkpoints"
     wait_for(lambda: waits in found(db))
     row, = (row for row in advice(db) if row["finding"] == waits)
+    # The check of system_health finds the same, and its advice is not said again.
+    assert one(db, "SELECT status FROM system_health WHERE check_name = 'commit_stalls'") != "ok"
+    assert [each["finding"] for each in advice(db) if "commits waited" in each["finding"]] == []
     assert row["area"] == "configuration"
     assert row["sql_to_run"] == "SELECT wal_strategy('low_latency', 'main')"
     assert 1200 <= float(row["evidence"].split()[2]) < 4000
@@ -549,6 +552,7 @@ def test_checkpoints_that_take_long(pinned_by_a_reader):
         one(db, "SELECT wal_checkpoint('restart')")
     for frames in (250, 100):
         row, = (row for row in advice(db) if row["finding"] == long)
+        assert [each for each in advice(db) if "checkpoint_duration" in each["evidence"]] == []
         count, p95 = db.execute("SELECT checkpoints, checkpoint_p95_ms FROM wal_metrics").fetchone()
         assert row["evidence"] == f"95 % of {count} checkpoints took up to {p95:.0f} ms" and p95 >= 200
         assert row["sql_to_run"] == f"SELECT wal_set('checkpoint_frames', {frames}, 'main')"

@@ -161,8 +161,10 @@ std::vector<AlertEntry> Alerts::Evaluate(std::span<const Reading> readings, std:
   return worse;
 }
 
-void Alerts::RecordChange(std::string_view what, std::string_view detail, std::int64_t unix_ms) {
+void Alerts::Record(AlertStatus status, std::string_view what, std::string_view detail,
+                    std::int64_t unix_ms) {
   AlertEntry entry;
+  entry.status = status;
   entry.check = what;
   entry.raised_ms = unix_ms;
   entry.detail = detail;

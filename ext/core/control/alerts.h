@@ -81,7 +81,14 @@ class Alerts {
                                    int raise_after);
   // Records a change of a setting or strategy: an alert with the status `changed`, cleared when it
   // is raised. Any process, any time.
-  void RecordChange(std::string_view what, std::string_view detail, std::int64_t unix_ms);
+  void RecordChange(std::string_view what, std::string_view detail, std::int64_t unix_ms) {
+    Record(AlertStatus::kChanged, what, detail, unix_ms);
+  }
+  // Likewise what just went wrong: a warning, cleared by the next evaluation, in which a check may
+  // raise it again.
+  void RecordFailure(std::string_view what, std::string_view detail, std::int64_t unix_ms) {
+    Record(AlertStatus::kWarning, what, detail, unix_ms);
+  }
   // Newest first. Any process, any time.
   std::vector<AlertEntry> Read() const;
   // Forgets the alerts and returns their number. A check that is still bad is raised again after
@@ -96,6 +103,8 @@ class Alerts {
   layout::WatchedCheck* FindOrMake(const std::string& name);
   Watch Load(const layout::WatchedCheck& words) const;
   bool InForce(std::uint64_t word) const;
+  void Record(AlertStatus status, std::string_view what, std::string_view detail,
+              std::int64_t unix_ms);
   std::uint64_t Publish(const AlertEntry& entry);
   void ForgetMissing(const std::vector<bool>& seen, std::uint64_t after);
   void ClearAllNotInForce(std::int64_t unix_ms);

@@ -26,8 +26,10 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
     {"checkpoint_interval_ms", SettingKind::kInteger, 60'000, 100, 86'400'000, "ms",
      "Time after the last checkpoint at which the next one is due, if any frames are pending."},
     {"stall_budget_ms", SettingKind::kInteger, 300, 0, 10'000, "ms",
-     "The longest time that a commit waits for readers under a built-in strategy, whose rules "
-     "say 10 or 300; 0 means that it never waits. Rules of your own have a budget of their own."},
+     "The longest time that one commit waits for readers to leave the log, so that the log keeps "
+     "its limit. A built-in rule has a budget of 10 or 300; the smaller of the two counts. At 0 "
+     "no commit waits for readers, and the log grows past wal_limit_bytes as long as readers "
+     "overlap. Rules of your own have a budget of their own."},
     {"backpressure", SettingKind::kSwitch, 0, 0, 1, "",
      "Commits wait as the log grows past its limit, so that the disk does not fill: 1 ms each at "
      "10 % beyond the limit, 100 ms each at twice the limit."},
