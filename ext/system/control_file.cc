@@ -219,11 +219,15 @@ void ControlFile::LeaveAllToProgram() {
   for (const auto& entry : registry.control_files) {
     if (auto file = entry.second.file.lock()) files.push_back(std::move(file));
   }
-  // An open of the program waits for it. It opens three files, and then the next ones follow.
-  constexpr int kAtOnce = 16;
+  // An open of the program waits for it. It opens three files, so more than these have to be left
+  // before the next open, and the next ones follow then. A file takes 0.2 to 3 ms.
+  constexpr int kAtLeast = 4, kAtMost = 16;
+  constexpr std::uint64_t kLongEnoughNs = 1'500'000;
+  const std::uint64_t start = MonotonicNs();
   int left = 0;
   for (const auto& file : files) {
-    if (left < kAtOnce && file->LeaveFile(registry)) ++left;
+    if (left >= kAtMost || (left >= kAtLeast && MonotonicNs() - start >= kLongEnoughNs)) break;
+    if (file->LeaveFile(registry)) ++left;
   }
 }
 

@@ -72,12 +72,17 @@ bool MapAt(void* place, std::size_t bytes, int fd, std::uint64_t at) {
 
 }  // namespace
 
-// Private memory with the values of a part of the file, that is to take the part's place.
+// Private memory with the values of a part of the file, that is to take the part's place; zeros
+// where the values are not kept.
 class MappedControl::PrivateCopy {
  public:
-  PrivateCopy(void* place, std::size_t bytes, int fd, std::uint64_t at)
-      : place_(place), bytes_(bytes), at_(static_cast<off_t>(at)), copied_(bytes / sizeof(Word)) {
-    of_file_ = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, at_);
+  PrivateCopy(void* place, std::size_t bytes, int fd, std::uint64_t at, bool keeps)
+      : place_(place),
+        bytes_(bytes),
+        at_(static_cast<off_t>(at)),
+        copied_(keeps ? bytes / sizeof(Word) : 0) {
+    // Each page of it is read, so all of them are mapped in one call.
+    if (keeps) of_file_ = mmap(nullptr, bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, at_);
     copy_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
   ~PrivateCopy() {
@@ -93,7 +98,9 @@ class MappedControl::PrivateCopy {
         copied_(std::move(other.copied_)) {}
   PrivateCopy& operator=(PrivateCopy&&) = delete;
 
-  bool is_ready() const { return of_file_ != MAP_FAILED && copy_ != MAP_FAILED; }
+  bool is_ready() const {
+    return copy_ != MAP_FAILED && (of_file_ != MAP_FAILED || copied_.empty());
+  }
   // Puts the file back, also where TakePlace() has failed, and zeros where that fails, too.
   void GivePlaceBack(int fd) {
     constexpr int kAccess = PROT_READ | PROT_WRITE;
@@ -262,7 +269,7 @@ void MappedControl::GivePagesBack() {
 
 std::vector<MappedControl::PrivateCopy> MappedControl::CopiesOfParts() {
   std::vector<PrivateCopy> copies;
-  copies.emplace_back(range_.start, layout::kFirstBytes, fd_, 0);
+  copies.emplace_back(range_.start, layout::kFirstBytes, fd_, 0, /*keeps=*/true);
   const auto bytes = FileBytes();
   const std::size_t followed = followed_.load(std::memory_order_relaxed);
   for (std::size_t i = 0; bytes && i < followed; ++i) {
@@ -270,7 +277,8 @@ std::vector<MappedControl::PrivateCopy> MappedControl::CopiesOfParts() {
     if (!section || !HasSection(section->kind, section->index)) continue;
     const Range& range = section->shape->is_many ? many_range_ : range_;
     char* const place = static_cast<char*>(range.start) + section->offset();
-    copies.emplace_back(place, section->bytes(), fd_, section->at);
+    const bool keeps = section->kind != Kind::kMoreQueries;
+    copies.emplace_back(place, section->bytes(), fd_, section->at, keeps);
   }
   return copies;
 }

@@ -41,7 +41,9 @@ class MappedControl final : public ControlSpace {
   void Follow() override;
   void ExpectWrites(const void* record, std::size_t bytes) override;
   // Makes all that is mapped private memory of this process, at the same addresses and with the
-  // same values, and uses the descriptor no more. False where that cannot be now. Throws bad_alloc.
+  // same values, and uses the descriptor no more. The sections of statements alone, which are most
+  // of a large file, become zeros: reset the statistics of statements after it. False where that
+  // cannot be now. Throws bad_alloc.
   bool LeaveFile();
   // Gives the pages back that this process has mapped of the file. They stay in the system's cache,
   // and the next access maps them again, at 4 to 10 µs for 64 KB. Nothing for private memory.

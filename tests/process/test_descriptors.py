@@ -152,6 +152,32 @@ def test_bug_a_setting_was_not_said_to_be_for_this_process_alone(host, wal_path)
     other.close()
 
 
+def test_bug_an_open_waited_until_sixteen_large_control_files_were_copied(host):
+    """It leaves as many as it needs, and does not copy statistics that begin anew anyway."""
+    host.run("""
+        others = [open_one(loaded, number, True) for number in range(18)]
+        for each in others:
+            for i in range(300): each.execute(f"SELECT id AS a{i} FROM t WHERE id = {i}").fetchall()
+        def controls():
+            links = [f"/proc/self/fd/{each}" for each in os.listdir("/proc/self/fd")]
+            return sum(os.readlink(link).endswith("-walmanager") for link in links if os.path.lexists(link))
+        before = controls()
+        limit(len(os.listdir("/proc/self/fd")) + 20)
+        start = time.thread_time()
+        new = connect(loaded + "/new.db")
+        took = time.thread_time() - start
+        after = controls()
+        left = [each for each in others if why_private(each)]
+        for each in left: each.execute("SELECT id AS b FROM t WHERE id = 1").fetchall()
+        known = [set(each.execute("SELECT query, calls FROM query_performance WHERE query LIKE '%FROM t WHERE%'")) for each in left]
+    """)
+    assert host.call("before") == 18
+    assert 4 <= host.call("before - after") <= 16
+    assert host.call("took") < 0.025
+    assert host.call("len(left)") >= 4
+    assert host.call("[[*each] for each in known if each != {('SELECT id AS b FROM t WHERE id = ?', 1)}]") == []
+
+
 def test_a_database_that_nobody_uses_gives_its_descriptor_too(host):
     """Its connection runs no statement, and the program opens files that are no databases."""
     host.run("""

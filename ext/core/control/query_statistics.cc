@@ -360,9 +360,12 @@ std::int64_t QueryStatistics::Reset() {
   space_->Follow();
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
     if (!Has(i)) continue;
-    Clear(file_->query(i).counters);
+    // A page that was never written stays so: a thousand statements have two megabytes.
+    layout::QueryEntry& query = file_->query(i);
+    const bool is_blank = Get(query.described) == 0 && Get(query.counters.calls) == 0;
+    if (!is_blank) Clear(query.counters);
     if (table_.ids[i].exchange(0, std::memory_order_relaxed) == 0) continue;
-    Put(file_->query(i).described, 0);
+    if (!is_blank) Put(query.described, 0);
     ++gone;
   }
   Clear(table_.evicted);
