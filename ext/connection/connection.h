@@ -105,7 +105,7 @@ class Connection final : public TableSource {
   // announced, and no connection of this library may be in its way.
   void CloseOwnConnectionsIfUntraced();
   // The statement that runs reads a table of this extension or calls a function of it.
-  void UsesExtension() { events_.meter().UsesExtension(); }
+  void UsesExtension() { events_.UsesExtension(); }
   // Captures the plans that are wanted for statements of this connection, where the background
   // thread has not taken these requests.
   void CapturePlans();

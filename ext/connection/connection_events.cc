@@ -9,6 +9,7 @@
 #include "ext/core/control/evidence.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/core/text/layout_pragma.h"
+#include "ext/engine/engine_threads.h"
 #include "ext/engine/own_connection.h"
 #include "ext/engine/sqlite.h"
 #include "ext/engine/wal_index.h"
@@ -48,6 +49,16 @@ void ConnectionEvents::Start(At at) {
 int ConnectionEvents::OnTrace(unsigned event, void* self, void* stmt, void* sql) {
   auto* events = static_cast<ConnectionEvents*>(self);
   auto* statement = static_cast<sqlite3_stmt*>(stmt);
+  if (events->lease_ && events->belongs_here()) [[unlikely]] {
+    if (events->lease_->is_asking()) return 0;
+    // First of all: whatever comes next may be a call of the program.
+    if (event == SQLITE_TRACE_PROFILE) {
+      events->lease_->Ends();
+    } else {
+      events->lease_->Withdraw(event == SQLITE_TRACE_ROW ? LeaseObstacle::kReturnsRows
+                                                         : LeaseObstacle::kOtherStatement);
+    }
+  }
   if (event == SQLITE_TRACE_ROW) {  // by far the most frequent event, which allocates nothing
     if (!events->belongs_here()) return 0;
     events->meter_.Row(statement);
@@ -66,6 +77,8 @@ int ConnectionEvents::OnTrace(unsigned event, void* self, void* stmt, void* sql)
     switch (event) {
       case SQLITE_TRACE_STMT:
         if (sql) events->BeforeStatement(statement, static_cast<const char*>(sql));
+        if (events->lease_) [[unlikely]]
+          events->OfferQuery(statement);
         break;
       case SQLITE_TRACE_PROFILE:
         if (events->belongs_here()) events->meter_.Ended(statement, QuickMonotonicNs());
@@ -86,6 +99,7 @@ int ConnectionEvents::OnWal(void* self, sqlite3*, const char* schema, int frames
   AtCEdge([&] {
     auto* events = static_cast<ConnectionEvents*>(self);
     if (!events->belongs_here()) return SQLITE_OK;
+    if (events->lease_) events->lease_->Withdraw(LeaseObstacle::kOtherStatement);
     CommitPath(events->db_, events->statement_, events->hook_, events->logs_, events->meter_)
         .Committed(schema, frames);
     return SQLITE_OK;
@@ -184,6 +198,16 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   // before the first such statement, since the background thread needs one look to begin.
   statement_.hook_is_owed = true;
   if (hook_.RowWriteBegins()) CommitPath(db_, statement_, hook_, logs_, meter_).LookForUnhooked();
+}
+
+void ConnectionEvents::OfferQuery(sqlite3_stmt* stmt) {
+  constexpr unsigned kSeen = SQLITE_TRACE_ROW | SQLITE_TRACE_PROFILE;
+  const ManagedLog* main = logs_.main();
+  if (!belongs_here() || !main || !main->control || (trace_mask_ & kSeen) != kSeen) return;
+  // Not where BeforeStatement() has found a part of another statement.
+  const KnownStatement* known = meter_.FindRunning(stmt);
+  if (!known || known->start_ns != statement_.start_ns) return;
+  lease_->Begins(stmt, *known, meter_.published(), *main);
 }
 
 bool ConnectionEvents::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
@@ -344,8 +368,21 @@ void ConnectionEvents::FollowMain() {
   } else if (!measure && meter_.bound()) {
     meter_.Unbind();
   }
+  FollowLease(values[Setting::kReaderLeaseMs], main);
   logs_.PublishTrace(meter_.bound() ? TraceState::kActive : TraceState::kOff);
   PlaceTrace();
+}
+
+void ConnectionEvents::FollowLease(std::int64_t lease_ms, const ManagedLog& main) {
+  if (lease_ms == 0 || !meter_.bound() || !EngineHasThreads()) {
+    lease_.reset();
+    return;
+  }
+  if (!lease_ || !lease_->is_of(main.database.get())) {
+    lease_.reset();
+    lease_ = std::make_unique<QueryLease>(db_, registry_, logs_.id(), main.database.get());
+  }
+  lease_->set_length(static_cast<std::uint64_t>(lease_ms) * 1'000'000);
 }
 
 void ConnectionEvents::PlaceTrace() {
@@ -361,6 +398,7 @@ void ConnectionEvents::PlaceTrace() {
   }
   if (application_checkpoint_) mask |= SQLITE_TRACE_ROW;
   if (mask == trace_mask_) return;
+  if (lease_) lease_->Withdraw(LeaseObstacle::kOtherStatement);
   trace_mask_ = mask;
   may_have_profile_ = true;  // a driver may set its own as soon as our trace stands
   sqlite3_trace_v2(db_, mask, OnTrace, this);

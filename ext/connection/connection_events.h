@@ -7,7 +7,8 @@
 // allocation, no system call and no SQL, and few cache lines are touched. For that reason all parts
 // are members of this object.
 // The rule that is easy to break: a callback runs inside a call of the host, and SQL on its handle
-// calls the trace again. Only a PRAGMA that reads no table runs there, in LookAndPlace().
+// calls the trace again. Only two statements that read no table run there: a PRAGMA in
+// LookAndPlace(), and EXPLAIN in QueryLease where reader_lease_ms is set.
 // Thread rules: everything runs in the thread that uses the connection, under its mutex where it
 // has one. In a child that was forked after the load, only belongs_here() may be called.
 #pragma once
@@ -18,6 +19,7 @@
 
 #include "ext/connection/application_checkpoint.h"
 #include "ext/connection/managed_logs.h"
+#include "ext/connection/query_lease.h"
 #include "ext/connection/running_statement.h"
 #include "ext/connection/statement_meter.h"
 #include "ext/connection/wal_hook.h"
@@ -50,6 +52,11 @@ class ConnectionEvents {
   WalHook& hook() { return hook_; }
   const WalHook& hook() const { return hook_; }
   StatementMeter& meter() { return meter_; }
+  // The statement that began last reads a table of this extension or calls a function of it.
+  void UsesExtension() {
+    if (lease_) lease_->Withdraw(LeaseObstacle::kUsesExtension);
+    meter_.UsesExtension();
+  }
 
  private:
   // --- the callbacks
@@ -69,6 +76,10 @@ class ConnectionEvents {
   [[gnu::cold]] void Foresee(StatementKind kind, sqlite3_stmt* stmt, const char* sql);
   void BeforeClose();
 
+  // SQLite has announced a statement, and BeforeStatement() has done its part.
+  [[gnu::cold]] void OfferQuery(sqlite3_stmt* stmt);
+  // The setting reader_lease_ms of `main` is `lease_ms` now.
+  void FollowLease(std::int64_t lease_ms, const ManagedLog& main);
   void PlaceTrace();
   // The control file or a setting has changed: measures statements there, or stops measuring.
   [[gnu::cold]] void FollowMain();
@@ -99,6 +110,7 @@ class ConnectionEvents {
   bool trace_was_called_ = false;  // since ProbeTrace() has set this false
   bool may_have_profile_ = false;  // a driver's profile callback, of an older interface
   std::unique_ptr<ApplicationCheckpoint> application_checkpoint_;  // that runs now
+  std::unique_ptr<QueryLease> lease_;  // nullptr: reader_lease_ms is off
   RunningStatement statement_;
   std::uint64_t next_control_look_ns_ = 0;
   WalHook hook_{db_, logs_, OnWal, this};

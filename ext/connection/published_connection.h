@@ -81,6 +81,8 @@ class PublishedConnection {
   // Shows the transaction as it is now, where its beginning was not seen.
   void ShowTransactionNow(std::uint64_t now_ns);
   void ForgetTransaction() { ShowTransaction(0, 0); }
+  // When the transaction that is shown has begun, in CLOCK_MONOTONIC; 0: none is.
+  std::uint64_t transaction_ns() const { return transaction_ == 0 ? 0 : transaction_ns_; }
   // Shows it in places that were set after it was shown.
   void ShowTransactionAgain() { ShowTransaction(transaction_, transaction_ns_); }
 

@@ -87,6 +87,11 @@ class StatementMeter {
     }
     return known.nature.kind;
   }
+  // The statement while it runs; nullptr where it does not, or is not known.
+  const KnownStatement* FindRunning(sqlite3_stmt* stmt) {
+    const KnownStatement* known = Find(stmt);
+    return known && known->runs_now() ? known : nullptr;
+  }
   // Whether the statement that began last writes nothing.
   bool started_reads_only() const { return started_reads_only_; }
   void Row(sqlite3_stmt* stmt) {

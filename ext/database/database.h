@@ -21,6 +21,7 @@
 #include "ext/database/control_owner.h"
 #include "ext/database/health_watch.h"
 #include "ext/database/kept_connections.h"
+#include "ext/database/reader_lease_watch.h"
 #include "ext/database/regular_looks.h"
 #include "ext/system/replaced_files.h"
 
@@ -74,6 +75,10 @@ class Database {
   void StatementBegins(ControlFile& control, std::uint64_t now_ns) {
     LogShrinker::WaitWhileLogIsCut(control.region());
     looks_.StatementBegins(control, now_ns);
+  }
+  // As RegularLooks has it.
+  void QueryIsOffered(std::uint64_t now_ns, std::uint64_t lease_ns) {
+    looks_.QueryIsOffered(now_ns, lease_ns);
   }
   CheckpointReport AutoCheckpoint(const HostConnection& host, const WalIndex& index) {
     return engine_.AutoCheckpoint(host, index);
@@ -166,6 +171,7 @@ class Database {
   CheckpointEngine engine_;
   ReplacedFilesWatch replaced_files_;
   HealthWatch watch_{*this};
+  ReaderLeaseWatch lease_{*this};
   AlertNews news_;
   Mutex kept_mutex_;  // not held while kept connections close
   std::shared_ptr<KeptConnections> kept_ GUARDED_BY(kept_mutex_);

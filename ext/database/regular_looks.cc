@@ -11,10 +11,11 @@
 
 namespace walmanager {
 
-RegularLooks::RegularLooks(CheckpointState& state, HealthWatch& watch, AlertNews& news,
-                           BackgroundCopier& copier)
+RegularLooks::RegularLooks(CheckpointState& state, HealthWatch& watch, ReaderLeaseWatch& lease,
+                           AlertNews& news, BackgroundCopier& copier)
     : state_(state),
       watch_(watch),
+      lease_(lease),
       news_(news),
       copier_(copier),
       registry_(Registry::Get()),
@@ -45,12 +46,28 @@ void RegularLooks::WakeUp(std::uint64_t now_ns) {
     return SQLITE_OK;
   });
   if (task_.WakeAt(now_ns + rest_ns)) {
+    next_look_ns_.store(now_ns + rest_ns, std::memory_order_relaxed);
     has_log_ = true;
     return;
   }
   // Without a thread calls of the user's do what it would do.
   wakefulness_.StayAsleep();
   no_wake_before_ns_ = now_ns + kRetryNs;
+}
+
+void RegularLooks::LookBy(std::uint64_t now_ns, std::uint64_t then_ns) {
+  constexpr std::uint64_t kRetryNs = 1'000 * kMs;
+  if (now_ns < no_wake_before_ns_ || state_.stopping) return;
+  const bool was_asleep = wakefulness_.Wake();
+  // Before the task can run, which sets it anew.
+  next_look_ns_.store(then_ns, std::memory_order_relaxed);
+  if (task_.WakeAt(then_ns)) {
+    has_log_ = true;
+    return;
+  }
+  if (was_asleep) wakefulness_.StayAsleep();
+  no_wake_before_ns_ = now_ns + kRetryNs;
+  next_look_ns_.store(Scheduler::kNever, std::memory_order_relaxed);
 }
 
 bool RegularLooks::IsInUse() {
@@ -66,6 +83,30 @@ bool RegularLooks::IsInUse() {
 
 std::uint64_t RegularLooks::Work() {
   const std::uint64_t now = MonotonicNs();
+  // While it works, queries that begin find that a look comes by their time or not at all.
+  const std::uint64_t lease_ns = LookAtLeases(now);
+  if (now >= next_regular_ns_) next_regular_ns_ = LookRegularly(now);
+  std::uint64_t next_ns = next_regular_ns_;
+  if (next_ns == Scheduler::kNever) {
+    next_regular_ns_ = 0;  // at once when it is woken
+  } else {
+    next_ns = std::min(next_ns, lease_ns);
+  }
+  next_look_ns_.store(next_ns, std::memory_order_relaxed);
+  return next_ns;
+}
+
+std::uint64_t RegularLooks::LookAtLeases(std::uint64_t now_ns) {
+  std::uint64_t next_ns = Scheduler::kNever;
+  AtCEdge([&] {
+    const SharedLock engine(registry_.engine_mutex);
+    if (!state_.stopping) next_ns = lease_.Look(now_ns);
+    return SQLITE_OK;
+  });
+  return next_ns;
+}
+
+std::uint64_t RegularLooks::LookRegularly(std::uint64_t now) {
   const bool in_use = IsInUse();
   copier_.FollowActivity(in_use);
   ControlFile::LeaveAllToProgram();

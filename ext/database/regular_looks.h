@@ -18,6 +18,7 @@
 #include "ext/core/policy/wakefulness.h"
 #include "ext/database/alert_news.h"
 #include "ext/database/health_watch.h"
+#include "ext/database/reader_lease_watch.h"
 #include "ext/system/control_file.h"
 #include "ext/system/registry.h"
 #include "ext/system/scheduler.h"
@@ -27,13 +28,19 @@ namespace walmanager {
 class RegularLooks {
  public:
   // All of them outlive it.
-  RegularLooks(CheckpointState& state, HealthWatch& watch, AlertNews& news,
+  RegularLooks(CheckpointState& state, HealthWatch& watch, ReaderLeaseWatch& lease, AlertNews& news,
                BackgroundCopier& copier);
 
   // A statement of a managed connection shows itself in `control`. One load where the looks go on.
   void StatementBegins(const ControlFile& control, std::uint64_t now_ns) {
     if (wakefulness_.is_drowsy()) [[unlikely]]
       WakeUpInStatement(control, now_ns);
+  }
+  // A query of a managed connection begins that may be interrupted once it has lasted for
+  // `lease_ns`: something looks by then, also in a process in its first second.
+  void QueryIsOffered(std::uint64_t now_ns, std::uint64_t lease_ns) {
+    if (now_ns + lease_ns < next_look_ns_.load(std::memory_order_relaxed)) [[unlikely]]
+      LookBy(now_ns, now_ns + lease_ns);
   }
   // A commit looks at the log, which happens at least once per sample interval with commits.
   void CommitLooks(std::uint64_t now_ns);
@@ -43,7 +50,11 @@ class RegularLooks {
  private:
   [[gnu::cold]] void WakeUpInStatement(const ControlFile& control, std::uint64_t now_ns);
   [[gnu::cold]] void WakeUp(std::uint64_t now_ns);
+  [[gnu::cold]] void LookBy(std::uint64_t now_ns, std::uint64_t then_ns);
   std::uint64_t Work();
+  // What is done once per sample interval. Returns when it wants to be done next.
+  std::uint64_t LookRegularly(std::uint64_t now_ns);
+  std::uint64_t LookAtLeases(std::uint64_t now_ns);
   void Watch();
   // Whether a statement runs or a transaction is open, or something has happened since the last
   // call.
@@ -51,6 +62,7 @@ class RegularLooks {
 
   CheckpointState& state_;
   HealthWatch& watch_;
+  ReaderLeaseWatch& lease_;
   AlertNews& news_;
   BackgroundCopier& copier_;
   Registry& registry_;
@@ -58,7 +70,9 @@ class RegularLooks {
   std::atomic<bool> has_log_{false};                 // a commit looked at it, or a look was due
   std::atomic<bool> has_committed_{false};           // since IsInUse() has asked
   std::atomic<std::uint64_t> no_wake_before_ns_{0};  // after the system gave no thread
+  std::atomic<std::uint64_t> next_look_ns_{Scheduler::kNever};
   // Only the task reads and writes the next members.
+  std::uint64_t next_regular_ns_ = 0;
   bool has_looked_ = false;
   bool knows_log_ = false;
   int put_off_ = 0;                 // looks in a row that found no room to evaluate alerts

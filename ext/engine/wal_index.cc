@@ -88,6 +88,18 @@ bool HeaderSaysWal(sqlite3* db, const char* schema) {
          versions[0] == 2 && versions[1] == 2;
 }
 
+std::uint32_t PageBytesInHeader(sqlite3* db, const char* schema) {
+  // https://www.sqlite.org/fileformat.html, section 1.3.2: big-endian, and 1 stands for 65536.
+  constexpr int kPageSizeAt = 16;
+  constexpr std::uint32_t kLeast = 512, kMost = 65536;
+  unsigned char size[2] = {0, 0};
+  sqlite3_file* file = DatabaseFile(db, schema);
+  if (!file || file->pMethods->xRead(file, size, 2, kPageSizeAt) != SQLITE_OK) return 0;
+  const std::uint32_t bytes = size[0] * 256U + size[1];
+  if (bytes == 1) return kMost;
+  return bytes >= kLeast && (bytes & (bytes - 1)) == 0 ? bytes : 0;
+}
+
 const volatile void* MapWalIndex(const WalFile& log) {
   sqlite3_file* file = log.file();
   if (!HasSharedMemory(file) || LockState(file) != SQLITE_LOCK_SHARED) return nullptr;

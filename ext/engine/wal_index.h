@@ -1,6 +1,7 @@
 // The wal-index of a live connection, read from the memory that SQLite has mapped: no I/O, no lock.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "ext/core/format/wal_index_format.h"
@@ -44,6 +45,9 @@ class WalFile {
 // Whether the database file's header says WAL: so it does also before the connection that has set
 // the mode reads for the first time, where WalFile::Ask() finds no log yet. One read of 2 bytes.
 bool HeaderSaysWal(sqlite3* db, const char* schema);
+
+// The page size in the database file's header; 0 where it cannot be read. One read of 2 bytes.
+std::uint32_t PageBytesInHeader(sqlite3* db, const char* schema);
 
 // The start of the wal-index as the connection has it mapped: a value to compare, since all
 // connections of a process share it. nullptr where it is not in shared memory: a connection that

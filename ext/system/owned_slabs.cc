@@ -153,4 +153,15 @@ OwnedSlabs::OwnWork OwnedSlabs::ReadOwnWork() const {
   return work;
 }
 
+std::vector<ConnectionEntry> OwnedSlabs::ReadOwnConnections() const {
+  std::vector<ConnectionEntry> connections;
+  const MutexLock lock(mutex_);
+  for (std::size_t i = 0; i < owned_.size(); ++i) {
+    if (!owned_[i]) continue;
+    ConnectionEntry entry = ReadConnection(memory_->slab(i));
+    if (entry.id != 0) connections.push_back(std::move(entry));
+  }
+  return connections;
+}
+
 }  // namespace walmanager

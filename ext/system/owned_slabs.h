@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ext/core/base/mutex.h"
+#include "ext/core/control/connection_entry.h"
 #include "ext/core/control/control_layout.h"
 #include "ext/core/control/layout_locks.h"
 #include "ext/system/byte_lock.h"
@@ -56,6 +57,8 @@ class OwnedSlabs {
     std::uint64_t statements = 0;  // that have ended, on the connections that are open
   };
   OwnWork ReadOwnWork() const;
+  // Those connections, without their pid: no look at locks.
+  std::vector<ConnectionEntry> ReadOwnConnections() const;
   // Calls `each(slab, pid)` for each slab with a living owner, of any process; pid as in
   // ConnectionEntry.
   template <typename Each>

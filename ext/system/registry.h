@@ -26,6 +26,7 @@ class Connection;
 class ControlFile;
 class Database;
 class HostTurn;
+class Interruptible;
 class RuleSets;
 class SharedObserver;
 
@@ -55,6 +56,8 @@ struct Registry {
   std::map<sqlite3*, Connection*> connections GUARDED_BY(mutex);
   std::weak_ptr<SharedObserver> observer GUARDED_BY(mutex);
   std::weak_ptr<RuleSets> rule_sets GUARDED_BY(mutex);
+  // Those whose queries another thread may interrupt: where reader_lease_ms is set.
+  std::map<sqlite3*, std::shared_ptr<Interruptible>> interruptibles GUARDED_BY(mutex);
   // The pid and a number of five digits that counts up: unique on this machine, and in the files of
   // all databases that a connection has. In a PID namespace other than the machine's first one, as
   // a container has it, a number of that namespace comes before: each container has a process 1.

@@ -24,7 +24,7 @@ def threads():
 db = con()
 db.execute("PRAGMA journal_mode=WAL")
 db.execute("CREATE TABLE t(a)")
-db.execute("SELECT wal_set('checkpoint_frames', 50), wal_set('slow_query_ms', 1), wal_set('sample_interval_ms', 20)").fetchall()
+db.execute("SELECT wal_set('checkpoint_frames', 50), wal_set('slow_query_ms', 1), wal_set('sample_interval_ms', 20), wal_set('wal_limit_bytes', 1 << 20), wal_set('reader_lease_ms', 1)").fetchall()
 for i in range(400):
     db.execute("INSERT INTO t VALUES (zeroblob(3000))")
     db.execute("INSERT INTO t VALUES (1) RETURNING a").fetchall()

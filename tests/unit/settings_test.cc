@@ -57,6 +57,7 @@ TEST(Settings, EnumeratorsNameTheirLines) {
   EXPECT_STREQ(Spec(Setting::kAlertIntervalMs).name, "alert_interval_ms");
   EXPECT_STREQ(Spec(Setting::kAlertSamples).name, "alert_samples");
   EXPECT_STREQ(Spec(Setting::kReplicator).name, "replicator");
+  EXPECT_STREQ(Spec(Setting::kReaderLeaseMs).name, "reader_lease_ms");
 }
 
 TEST(Settings, NamesOfThresholdsAreNotIdentifiersAllOthersAre) {

@@ -140,6 +140,8 @@ class ControlRegion {
 
   // --- checkpoints
   void RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t monotonic_ns);
+  // Adds a line to the checkpoint log and counts nothing.
+  void AppendToLog(const CheckpointEntry& entry);
   // Moves the counters and records of checkpoints and rules here, from private memory.
   void TakeOverCheckpoints(ControlRegion& before, bool with_resets);
   void CountSkippedCheckpoint();
@@ -178,7 +180,6 @@ class ControlRegion {
   void SetDatabase(const FileId& database);
   layout::ConnectionSlab& OwnSlab(std::size_t index);
   void ClearStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
-  void AppendToLog(const CheckpointEntry& entry);
   void BeginStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns);
   // How often each of `rules`, which are about to replace those in force, has fired until now.
   std::vector<RuleFired> FiredUnder(const std::vector<Rule>& rules) const;

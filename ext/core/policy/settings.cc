@@ -62,6 +62,12 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "(Litestream, and walmanager while there has been no sign of Litestream for 60 s), always "
      "(Litestream) or never (the table is ignored).",
      kReplicatorChoices},
+    {"reader_lease_ms", SettingKind::kInteger, 0, 0, 86'400'000, "ms",
+     "Time for which a query of a managed connection may hold its snapshot while the log is beyond "
+     "wal_limit_bytes: then its own process interrupts it (SQLITE_INTERRUPT). 0 means never. Only "
+     "queries that have returned no row yet and run alone on their connection; not on connections "
+     "without a mutex (SQLITE_OPEN_NOMUTEX), with another trace, or where SQLite is "
+     "single-threaded or statement_metrics is off."},
 }};
 
 constexpr SettingSpec SpecOf(const ThresholdSetting& setting) {

@@ -38,6 +38,7 @@ enum class Setting : std::size_t {
   kAlertIntervalMs,
   kAlertSamples,
   kReplicator,
+  kReaderLeaseMs,
   kCount
 };
 
