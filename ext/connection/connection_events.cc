@@ -207,7 +207,7 @@ void ConnectionEvents::OfferQuery(sqlite3_stmt* stmt) {
   // Not where BeforeStatement() has found a part of another statement.
   const KnownStatement* known = meter_.FindRunning(stmt);
   if (!known || known->start_ns != statement_.start_ns) return;
-  lease_->Begins(stmt, *known, meter_.published(), *main);
+  lease_->Begins(stmt, *known, meter_, *main);
 }
 
 bool ConnectionEvents::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {

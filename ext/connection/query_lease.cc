@@ -30,8 +30,8 @@ QueryLease::~QueryLease() {
   registry_->interruptibles.erase(db_);
 }
 
-void QueryLease::Begins(sqlite3_stmt* stmt, const KnownStatement& known,
-                        const PublishedConnection& published, const ManagedLog& main) {
+void QueryLease::Begins(sqlite3_stmt* stmt, const KnownStatement& known, StatementMeter& meter,
+                        const ManagedLog& main) {
   // A table that is made or attached may take the place of another one in a query.
   const bool may_rename =
       known.nature.query_kind == QueryKind::kSchema || known.nature.query_kind == QueryKind::kOther;
@@ -41,9 +41,10 @@ void QueryLease::Begins(sqlite3_stmt* stmt, const KnownStatement& known,
     shown_->ShowPageBytes(page_bytes_);
   }
   bool in_transaction = false;
-  const LeaseObstacle obstacle = FindObstacle(stmt, known, &in_transaction);
+  const LeaseObstacle obstacle = FindObstacle(stmt, known, meter, &in_transaction);
   if (obstacle != LeaseObstacle::kNone) return shown_->Show(obstacle);
-  const std::uint64_t since_ns = in_transaction ? published.transaction_ns() : known.start_ns;
+  const std::uint64_t since_ns =
+      in_transaction ? meter.published().transaction_ns() : known.start_ns;
   shown_->Offer({.id = known.id,
                  .held_since_ns = since_ns != 0 ? since_ns : known.start_ns,
                  .log_position = Get(main.control->region().header().log_position)});
@@ -52,27 +53,35 @@ void QueryLease::Begins(sqlite3_stmt* stmt, const KnownStatement& known,
 }
 
 LeaseObstacle QueryLease::FindObstacle(sqlite3_stmt* stmt, const KnownStatement& known,
-                                       bool* in_transaction) {
+                                       StatementMeter& meter, bool* in_transaction) {
+  const bool is_alone = IsAlone(stmt, meter);
   if (!known.nature.reads_only || known.nature.query_kind != QueryKind::kRead) {
     return LeaseObstacle::kWrites;
   }
   if (known.uses_extension) return LeaseObstacle::kUsesExtension;
   const int state = sqlite3_txn_state(db_, nullptr);
   if (state == SQLITE_TXN_WRITE) return LeaseObstacle::kWrites;
-  if (!IsAlone(stmt)) return LeaseObstacle::kOtherStatement;
+  if (!is_alone) return LeaseObstacle::kOtherStatement;
   *in_transaction = state != SQLITE_TXN_NONE && sqlite3_txn_state(db_, "main") != SQLITE_TXN_NONE;
   const Reads reads = *in_transaction ? Reads::kMain : Ask(stmt, known.id);
   if (reads == Reads::kOther) return LeaseObstacle::kOtherDatabase;
   if (reads == Reads::kUnknown || page_bytes_ == 0) return LeaseObstacle::kUnknown;
+  if (beside_others_.contains(known.id)) return LeaseObstacle::kBesideOthers;
   return has_mutex_ ? LeaseObstacle::kNone : LeaseObstacle::kNoMutex;
 }
 
-bool QueryLease::IsAlone(sqlite3_stmt* stmt) const {
+bool QueryLease::IsAlone(sqlite3_stmt* stmt, StatementMeter& meter) {
+  bool is_alone = true;
   // Also statements from before the load, and those of blob handles.
   for (sqlite3_stmt* other = nullptr; (other = sqlite3_next_stmt(db_, other));) {
-    if (other != stmt && sqlite3_stmt_busy(other) != 0) return false;
+    if (other == stmt || sqlite3_stmt_busy(other) == 0) continue;
+    is_alone = false;
+    const KnownStatement* open = meter.FindRunning(other);
+    if (!open || open->rows == 0) continue;
+    if (beside_others_.size() >= kMostTexts) beside_others_.clear();
+    beside_others_.insert(open->id);
   }
-  return true;
+  return is_alone;
 }
 
 void QueryLease::ForgetInterrupt() {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "ext/connection/known_statement.h"
 #include "ext/connection/managed_logs.h"
@@ -35,7 +36,7 @@ class QueryLease {
   void set_length(std::uint64_t lease_ns) { lease_ns_ = lease_ns; }
   // The statement has begun, and SQLite has just announced it. `main`: the log of the main
   // database, which is bound.
-  void Begins(sqlite3_stmt* stmt, const KnownStatement& known, const PublishedConnection& published,
+  void Begins(sqlite3_stmt* stmt, const KnownStatement& known, StatementMeter& meter,
               const ManagedLog& main);
   // A row comes, or another statement begins: no interrupt comes from here on. True where one came.
   bool Withdraw(LeaseObstacle why) {
@@ -53,8 +54,9 @@ class QueryLease {
  private:
   enum class Reads : std::uint8_t { kMain, kOther, kUnknown };
   // `in_transaction`: set where a read transaction on the main database is open already.
-  LeaseObstacle FindObstacle(sqlite3_stmt* stmt, const KnownStatement& known, bool* in_transaction);
-  bool IsAlone(sqlite3_stmt* stmt) const;
+  LeaseObstacle FindObstacle(sqlite3_stmt* stmt, const KnownStatement& known, StatementMeter& meter,
+                             bool* in_transaction);
+  bool IsAlone(sqlite3_stmt* stmt, StatementMeter& meter);
   void ForgetInterrupt();
   // Whether the query opens a transaction on the main database. Asked once per text.
   Reads Ask(sqlite3_stmt* stmt, std::uint64_t query_id);
@@ -70,6 +72,9 @@ class QueryLease {
   std::uint32_t page_bytes_ = 0;  // 0: not read yet
   std::shared_ptr<Interruptible> shown_;
   std::unordered_map<std::uint64_t, Reads> reads_;  // by the id of the text
+  // Texts of which the program has held a row while it began another statement: such a statement
+  // would be hit where an interrupt comes with the first row.
+  std::unordered_set<std::uint64_t> beside_others_;
 };
 
 }  // namespace walmanager

@@ -119,9 +119,10 @@ void ReaderLeaseWatch::LookAtHeld(ControlFile& control, const Interruptible& con
     return;
   }
   // Of other statements outside of a transaction it is not known whether they read.
-  const bool pins =
-      entry.transaction == TransactionState::kRead || obstacle == LeaseObstacle::kReturnsRows ||
-      obstacle == LeaseObstacle::kOtherStatement || obstacle == LeaseObstacle::kNoMutex;
+  const bool pins = entry.transaction == TransactionState::kRead ||
+                    obstacle == LeaseObstacle::kReturnsRows ||
+                    obstacle == LeaseObstacle::kOtherStatement ||
+                    obstacle == LeaseObstacle::kNoMutex || obstacle == LeaseObstacle::kBesideOthers;
   Held& held = held_[entry.id];
   if (held.since_ns != *since_ns) held = {*since_ns, position, false};
   // kNone: it has begun or ended just now.

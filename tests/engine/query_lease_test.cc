@@ -200,6 +200,22 @@ TEST_F(QueryLeaseTest, AnOpenStatementKeepsOthersFromBeingOffered) {
   EXPECT_EQ(ObstacleOf(kCount), LeaseObstacle::kNone);
 }
 
+// Where an interrupt comes with the first row, SQLite ends the statements beside it, too.
+TEST_F(QueryLeaseTest, AQueryBesideWhoseRowsOthersHaveRunIsNotOfferedAgain) {
+  constexpr char kCursor[] = "SELECT probe() FROM t", kOther[] = "SELECT 1 + probe() FROM t";
+  for (const char* beside : {"INSERT INTO t DEFAULT VALUES", "SELECT count(*) FROM t"}) {
+    db_ = Open();
+    EXPECT_EQ(ObstacleOf(kCursor), LeaseObstacle::kNone);
+    sqlite3_stmt* made = nullptr;
+    ASSERT_EQ(sqlite3_prepare_v2(db_.get(), kCursor, -1, &made, nullptr), SQLITE_OK);
+    ASSERT_EQ(sqlite3_step(made), SQLITE_ROW);
+    ASSERT_EQ(Run(db_.get(), beside), SQLITE_OK);
+    sqlite3_finalize(made);
+    EXPECT_EQ(ObstacleOf(kCursor), LeaseObstacle::kBesideOthers);
+    EXPECT_EQ(ObstacleOf(kOther), LeaseObstacle::kNone);
+  }
+}
+
 TEST_F(QueryLeaseTest, AQueryIsOfferedUntilItsFirstRow) {
   std::vector<LeaseObstacle> seen;
   probe_ = [&](sqlite3* db) { seen.push_back(Find(db)->obstacle()); };

@@ -17,6 +17,7 @@ const char* ObstacleText(LeaseObstacle obstacle) {
        "its query calls walmanager",
        "SQLite does not say what it reads",
        "the connection has no mutex",
+       "the program runs other statements while it holds a row of it",
        "its query reads another database"};
   return kTexts[static_cast<std::size_t>(obstacle) % kTexts.size()];
 }

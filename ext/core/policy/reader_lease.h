@@ -16,6 +16,7 @@ enum class LeaseObstacle : std::uint8_t {
   kUsesExtension,   // a function or table of walmanager does its own work in it
   kUnknown,         // SQLite did not say which databases it reads
   kNoMutex,         // nobody but the program may look at the connection
+  kBesideOthers,    // the program has run others on the connection while it held a row of it
   kOtherDatabase,   // it does not read the main database, so it pins no log of it
   kCount
 };
