@@ -151,10 +151,9 @@ Content ReadContent(int fd, const struct stat& status) {
 
 // Reads the settings and rules beyond the first part into `copy`, if the file still has their
 // section.
-void ReadMoreSettings(int fd, MappedControl& copy) {
+void ReadMoreSettings(int fd, const struct stat& status, MappedControl& copy) {
   constexpr auto kKind = ControlSpace::Kind::kMoreSettings;
-  struct stat status {};
-  if (fstat(fd, &status) != 0 || !copy.Make(kKind, 0)) return;
+  if (!copy.Make(kKind, 0)) return;
   layout::ControlFile& file = *copy.file();
   for (std::size_t i = 0; i < CountSections(file.sections); ++i) {
     const auto section = ReadSection(file.sections, i, static_cast<std::uint64_t>(status.st_size));
@@ -165,7 +164,8 @@ void ReadMoreSettings(int fd, MappedControl& copy) {
 }
 
 // The settings in a file that is to be made anew: of an older layout, or cut short behind them.
-std::optional<StoredSettings> SettingsToKeep(int fd, const Content& content) {
+std::optional<StoredSettings> SettingsToKeep(int fd, const struct stat& status,
+                                             const Content& content) {
   if (!content.is_control_file) return std::nullopt;
   const auto copy = MappedControl::Private();
   if (!copy) return std::nullopt;
@@ -173,7 +173,7 @@ std::optional<StoredSettings> SettingsToKeep(int fd, const Content& content) {
   if (content.layout_number == layout::kLayoutNumber) {
     if (pread(fd, file, layout::kFirstBytes, 0) < static_cast<ssize_t>(sizeof(layout::Header)))
       return std::nullopt;
-    ReadMoreSettings(fd, *copy);
+    ReadMoreSettings(fd, status, *copy);
     return ControlRegion(copy.get()).ReadSettings();
   }
   return ReadOldSettings(fd, content.layout_number);
@@ -277,16 +277,22 @@ TakenOver TakeOverControlFile(int fd, const std::string& database_path, const st
   std::string why = FollowDatabase(fd, status, database, content.empty);
   if (!why.empty()) return fail(std::move(why));
   const NoSizeSignal no_signal;
-  const auto settings = fits ? std::nullopt : SettingsToKeep(fd, content);
+  const auto settings = fits ? std::nullopt : SettingsToKeep(fd, status, content);
   const std::int64_t more = settings ? BytesBeyondFirstPart(*settings) : 0;
   why = MakeWhole(fd, database_path, status, content, fits, alone, more, &taken.lacks_room);
   if (!why.empty()) return fail(std::move(why));
-  auto mapped = MappedControl::Shared(fd, database_path);
+  auto mapped = MappedControl::Shared(fd, database_path, status);
   if (!mapped) return fail(ErrnoText("the control file cannot be mapped", errno));
   why = Adopt(*mapped, fits, alone, identity, &taken.made_here);
   if (!why.empty()) return fail(std::move(why));
   if (settings && settings->generation > 0) {
-    (void)ControlRegion(mapped.get()).WriteSettings(*settings);
+    if (!ControlRegion(mapped.get()).WriteSettings(*settings).ok()) {
+      // A mapping that could not grow waits before it tries again. A new one tries at once: what
+      // was set is nowhere else by now.
+      mapped = MappedControl::Shared(fd, database_path, status);
+      if (!mapped) return fail(ErrnoText("the control file cannot be mapped", errno));
+      (void)ControlRegion(mapped.get()).WriteSettings(*settings);
+    }
     taken.made_here = false;
   }
   mapped->Follow();

@@ -161,7 +161,8 @@ std::unique_ptr<MappedControl> MappedControl::Private() {
   return made;
 }
 
-std::unique_ptr<MappedControl> MappedControl::Shared(int fd, std::string database_path) {
+std::unique_ptr<MappedControl> MappedControl::Shared(int fd, std::string database_path,
+                                                     const struct stat& opened) {
   const Range range = Reserve(sizeof(layout::ControlFile), alignof(layout::ControlFile));
   if (!range.start) return nullptr;
   std::unique_ptr<MappedControl> made(new (std::nothrow)
@@ -171,8 +172,7 @@ std::unique_ptr<MappedControl> MappedControl::Shared(int fd, std::string databas
     errno = ENOMEM;
     return nullptr;
   }
-  // Without its status no later look could tell whether the descriptor is still the file's.
-  if (fstat(fd, &made->opened_) != 0) return nullptr;
+  made->opened_ = opened;
   if (!MapAt(range.start, layout::kFirstBytes, fd, 0)) return nullptr;
   return made;
 }

@@ -33,9 +33,10 @@ class MappedControl final : public ControlSpace {
   // Zeros without a file; nullptr without memory.
   static std::unique_ptr<MappedControl> Private();
   // The file behind `fd`, whose first part is whole and on the disk, beside the database at
-  // `database_path`. `fd` stays the caller's and open for as long as this lives. nullptr: errno
-  // says why it cannot be mapped.
-  static std::unique_ptr<MappedControl> Shared(int fd, std::string database_path);
+  // `database_path`. `fd` stays the caller's and open for as long as this lives; `opened` is what
+  // fstat said of it. nullptr: errno says why it cannot be mapped.
+  static std::unique_ptr<MappedControl> Shared(int fd, std::string database_path,
+                                               const struct stat& opened);
   ~MappedControl() override;
 
   void Follow() override;

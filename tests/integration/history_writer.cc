@@ -143,7 +143,9 @@ std::unique_ptr<MappedControl> Map(const char* path) {
       header.layout_number != layout::kLayoutNumber) {
     Fail("not a control file of today");
   }
-  auto mapped = MappedControl::Shared(fd, path);
+  struct stat status {};
+  if (fstat(fd, &status) != 0) Fail(std::strerror(errno));
+  auto mapped = MappedControl::Shared(fd, path, status);
   if (!mapped) Fail(std::strerror(errno));
   mapped->Follow();
   return mapped;

@@ -58,7 +58,12 @@ struct MappedControlTest : testing::Test {
     close(fd);
     unlink(path.c_str());
   }
-  std::unique_ptr<MappedControl> Map() const { return MappedControl::Shared(fd, path); }
+  std::unique_ptr<MappedControl> Map(int of) const {
+    struct stat status {};
+    EXPECT_EQ(fstat(of, &status), 0);
+    return MappedControl::Shared(of, path, status);
+  }
+  std::unique_ptr<MappedControl> Map() const { return Map(fd); }
   std::uint64_t Bytes() const {
     struct stat status {};
     fstat(fd, &status);
@@ -111,7 +116,7 @@ TEST_F(MappedControlTest, MapsThePagesOfARecordThatIsWrittenAlone) {
   ASSERT_GE(memory, 0);
   ASSERT_TRUE(WriteZeros(memory, 0, layout::kFirstBytes));
   {
-    const auto space = MappedControl::Shared(memory, path);
+    const auto space = Map(memory);
     layout::ConnectionSlab& slab = space->slab(1);
     space->ExpectWrites(&slab, sizeof slab);
     const std::uint64_t resident = ResidentAt(space->file());
