@@ -12,6 +12,7 @@
 #include <memory>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "ext/connection/known_statement.h"
 #include "ext/connection/managed_logs.h"
@@ -42,11 +43,14 @@ class QueryLease {
   bool Withdraw(LeaseObstacle why) {
     if (!is_offered_) return false;
     is_offered_ = false;
-    return shown_->Withdraw(why);
+    const bool came = shown_->Withdraw(why);
+    was_interrupted_ |= came;
+    return came;
   }
   // A statement has ended. An interrupt that came too late for it hits nothing else.
   void Ends() {
-    if (Withdraw(LeaseObstacle::kNoQuery)) ForgetInterrupt();
+    Withdraw(LeaseObstacle::kNoQuery);
+    if (std::exchange(was_interrupted_, false)) ForgetInterrupt();
   }
   // SQLite announces what this object runs itself.
   bool is_asking() const { return is_asking_; }
@@ -67,6 +71,7 @@ class QueryLease {
   const Database* const database_;
   const bool has_mutex_;
   bool is_offered_ = false;
+  bool was_interrupted_ = false;  // since the last statement ended
   bool is_asking_ = false;
   std::uint64_t lease_ns_ = 0;
   std::uint32_t page_bytes_ = 0;  // 0: not read yet

@@ -79,7 +79,7 @@ TEST(OfferedStatement, NoInterruptComesWhileNoneIsOffered) {
   ends = true;
   other.join();
   EXPECT_EQ(wrong, 0);
-  EXPECT_LE(seen, kRounds);
+  EXPECT_GT(seen, 0);
 }
 
 }  // namespace
