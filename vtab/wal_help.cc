@@ -34,7 +34,7 @@ struct FactSentence {
 };
 
 // clang-format off
-constexpr std::array<FactSentence, 12> kFacts = {{
+constexpr std::array<FactSentence, 13> kFacts = {{
     {"pending_frames", "Frames that are not in the database yet."},
     {"pending_bytes", "Size of the frames that are not in the database yet, in bytes of the log."},
     {"wal_frames", "Frames in the log."},
@@ -47,6 +47,7 @@ constexpr std::array<FactSentence, 12> kFacts = {{
     {"last_checkpoint_ms", "Duration of the last checkpoint, in ms."},
     {"commits_since_checkpoint", "Commits after the last checkpoint."},
     {"commit_rate", "Commits per second, smoothed over the last looks."},
+    {"due_frames", "Pending frames at which conversation_workload begins to copy: checkpoint_frames, or up to 8000 where that is at its default and a thread copies."},
 }};
 // clang-format on
 

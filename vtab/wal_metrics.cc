@@ -34,6 +34,7 @@ struct Row {
       unguarded_because, strategy_error;
   std::string inline_because;  // why no background thread may copy; empty: one may
   std::int64_t since_ms = 0;
+  std::optional<std::int64_t> due_frames;
 };
 
 // Whether another connection of this process than the asking one may hold the newest mark, because
@@ -136,6 +137,11 @@ std::string PrivateBecause(const Schema& schema, const ControlFile& control) {
          "settings and statistics end with this process";
 }
 
+std::int64_t DueFrames(const Row& row, const Learned& learned) {
+  const SettingValues values = row.settings.Values();
+  return (row.inline_because.empty() ? learned : Learned()).DueFrames(values, *row.index);
+}
+
 Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema schema) {
   Row row;
   row.schema = std::move(schema);
@@ -180,6 +186,7 @@ Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema 
     if (Connection* host = source.host()) row.hook = HookName(host->ProbeHook());
     CountReaders(source, before, row);
     row.inline_because = source.InlineBecause(row.schema);
+    if (row.index) row.due_frames = DueFrames(row, control->region().learned());
     row.unmanaged = database.CountUnmanagedProcesses();
   }
   const std::string unguarded = database.UnguardedBecause();
@@ -315,6 +322,7 @@ const Table& WalMetricsTable() {
           {"connections_not_shown", kInteger, "connections that found no place in connection_metrics: 4096 have one, or the control file could not grow", [](const Row& r) -> Value { return Measured(r, [&] { return r.not_shown; }); }},
           {"incomplete_because", kText, "why the control file could not grow when this process last needed it to, so that some statements, connections, samples, alerts or checkpoints are not listed; NULL where it could", [](const Row& r) -> Value { return r.incomplete_because; }},
           {"oldest_reader_pid", kInteger, "process of the oldest active reader, as this process's PID namespace numbers it; NULL if this namespace does not show it", [](const Row& r) -> Value { return r.oldest_reader_pid; }},
+          {"due_frames", kInteger, "pending frames at which conversation_workload begins to copy: checkpoint_frames, or, where that is at its default, 1000 to 8000, as late as the log stays within wal_limit_bytes; NULL outside of WAL mode", [](const Row& r) -> Value { return r.due_frames; }},
       });
   // clang-format on
   return kTable;

@@ -60,19 +60,21 @@ BackgroundCopier::BackgroundCopier(CheckpointState& state, ControlRequests contr
       task_(Registry::Get().scheduler, Scheduler::Kind::kCopies, [this] { return Work(); }) {}
 
 bool BackgroundCopier::IsPermitted(const HostConnection& host) {
+  state_.commits_copy = true;
   if (state_.stopping || !host.traced || state_.inline_period.LastsAt(MonotonicNs()) ||
       !EngineHasThreads() ||
       state_.connections.Permit(host) != CheckpointConnections::Allowed::kYes) {
     return false;
   }
   state_.connections.FollowCloseBehaviour(CloseBehaviourOf(host.db, host.schema));
+  state_.commits_copy = false;
   stands_by_ = true;
   return true;
 }
 
 bool BackgroundCopier::Wake(std::uint64_t at_ns) {
   const bool woken = task_.WakeAt(at_ns);
-  lacks_thread_ = !woken;
+  lacks_thread_ = state_.commits_copy = !woken;
   is_at_work_ = woken;
   return woken;
 }
@@ -258,7 +260,8 @@ std::optional<std::size_t> BackgroundCopier::ChooseRuleForThread(const WalIndex&
   };
   const auto wal_bytes =
       state_.strategy.Asks(&Facts::wal_bytes) ? state_.MeasureWal() : std::nullopt;
-  return state_.strategy.ChooseRuleAmong(state_.facts.Gather(log, wal_bytes, now), is_for_thread);
+  return state_.strategy.ChooseRuleAmong(
+      state_.facts.Gather(log, wal_bytes, state_.DueFrames(log), now), is_for_thread);
 }
 
 BackgroundCopier::Due BackgroundCopier::FindWork(bool idle, std::uint64_t now) {

@@ -176,7 +176,7 @@ bool CheckpointEngine::RulesCanWait(const HostConnection& host, const WalIndex& 
   const auto can_wait = [](const Rule& rule) {
     return rule.builtin && (rule.runs == RuleRuns::kBackground || !AsksForTime(rule));
   };
-  if (index.max_frame >= DueFrames(values, index.page_size) ||
+  if (index.max_frame >= LeastDueFrames(values, index.page_size) ||
       !std::all_of(rules.begin(), rules.end(), can_wait) ||
       std::none_of(rules.begin(), rules.end(), AsksForTime)) {
     return false;
@@ -223,7 +223,10 @@ CheckpointReport CheckpointEngine::ApplyStrategy(const Ask& ask, const WalIndex&
 CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& index,
                                                 CheckpointReport report) {
   StrategyInForce& strategy = state_.strategy;
-  const Facts facts = state_.facts.Gather(index, report.wal_bytes, ask.now_ns);
+  // A call of the user copies what SQLite would.
+  const std::int64_t due =
+      ask.hurried ? state_.DueFrames(index) : Learned().DueFrames(strategy.values(), index);
+  const Facts facts = state_.facts.Gather(index, report.wal_bytes, due, ask.now_ns);
   if (ask.origin == CheckpointOrigin::kInline && state_.replicator.is_there() &&
       ReplicatorIsThere(ask)) {
     report.message = kReplicatorIsThere;
@@ -361,7 +364,7 @@ std::optional<CheckpointReport> CheckpointEngine::FinishRemainder(const HostConn
   if (IsBusy(host) || state_.connections.IsPinned()) return std::nullopt;
   const std::uint64_t start = MonotonicNs();
   layout::Counter& gate_until_ns = region.header().gate_until_ns;
-  const bool gated = IsOverTwiceItsTarget(index, region.learned());
+  const bool gated = IsFarBehind(index, region.learned());
   if (gated) Put(gate_until_ns, start + CommitGate::kGateNs);
   const std::span<const Rule> rules = state_.strategy.rules();
   const std::string rule =
@@ -406,9 +409,16 @@ void CheckpointEngine::LearnFromFinish(ControlRegion& region, std::uint64_t star
   state_.PlanNextLook(finished, end_ns);
 }
 
-bool CheckpointEngine::IsOverTwiceItsTarget(const WalIndex& index, const Learned& learned) const {
-  const std::int64_t multiple = state_.commits_sync ? learned.Multiple() : 1;
-  return index.max_frame > 2 * multiple * DueFrames(state_.strategy.values(), index.page_size);
+bool CheckpointEngine::IsFarBehind(const WalIndex& index, const Learned& learned) const {
+  const SettingValues& values = state_.strategy.values();
+  const std::int64_t least = LeastDueFrames(values, index.page_size);
+  WalIndex begun = index;
+  begun.backfill = 0;
+  const std::int64_t target =
+      std::max(state_.DueFrames(begun), state_.commits_sync ? learned.Multiple() * least : least);
+  const std::int64_t limit =
+      values[Setting::kWalLimitBytes] / (index.page_size + kFrameHeaderBytes);
+  return index.max_frame > std::min(2 * target, std::max(target, (target + limit) / 2));
 }
 
 }  // namespace walmanager

@@ -99,9 +99,8 @@ class CheckpointEngine {
                                                   ControlRegion& region) REQUIRES(state_.mutex);
   void LearnFromFinish(ControlRegion& region, std::uint64_t start_ns, std::uint64_t end_ns)
       REQUIRES(state_.mutex);
-  // Whether the log is over twice the length at which it should start over.
-  bool IsOverTwiceItsTarget(const WalIndex& index, const Learned& learned) const
-      REQUIRES(state_.mutex);
+  // Whether the log is over twice the length at which copying begins, or halfway to its limit.
+  bool IsFarBehind(const WalIndex& index, const Learned& learned) const REQUIRES(state_.mutex);
 
   CheckpointState& state_;
   BackgroundCopier& copier_;

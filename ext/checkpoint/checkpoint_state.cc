@@ -141,6 +141,12 @@ Status CheckpointState::FollowSettings() {
   return Ok{};
 }
 
+std::int64_t CheckpointState::DueFrames(const WalIndex& index) const {
+  const bool no_thread = commits_copy || inline_period.LastsAt(MonotonicNs());
+  const Learned learned = no_thread ? Learned() : control.Get()->region().learned();
+  return learned.DueFrames(strategy.values(), index);
+}
+
 void CheckpointState::PlanNextLook(const WalIndex& index, std::uint64_t now_ns) {
   PlanNextLook(index, now_ns, strategy.rules());
 }
@@ -149,7 +155,8 @@ void CheckpointState::PlanNextLook(const WalIndex& index, std::uint64_t now_ns,
                                    std::span<const Rule> rules) {
   const auto current = control.Get();
   const std::uint64_t brake_frame = Get(current->region().engine().brake_frame);
-  gate.Plan(PlanLook(index, strategy.values(), rules, brake_frame), index, strategy.generation(),
+  gate.Plan(PlanLook(index, strategy.values(), rules, brake_frame, DueFrames(index)), index,
+            strategy.generation(),
             static_cast<std::uint64_t>(strategy[Setting::kSampleIntervalMs]) * kMs, now_ns);
 }
 
@@ -189,7 +196,7 @@ bool CheckpointState::IsEarly(const WalIndex& index, std::uint64_t now_ns) const
   ControlRegion& region = current->region();
   const auto interval = static_cast<std::uint64_t>(strategy[Setting::kCheckpointIntervalMs]) * kMs;
   return index.max_frame <
-             region.learned().Multiple() * DueFrames(strategy.values(), index.page_size) &&
+             region.learned().Multiple() * LeastDueFrames(strategy.values(), index.page_size) &&
          now_ns < Get(region.header().last_checkpoint_ns) + interval;
 }
 

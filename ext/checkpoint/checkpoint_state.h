@@ -78,6 +78,7 @@ class CheckpointState {
   std::int64_t wal_bytes GUARDED_BY(mutex) = 0;   // size of the -wal file at the last look
   bool commits_sync GUARDED_BY(mutex) = false;    // the host's last known synchronous: FULL, EXTRA
   bool left_to_commit GUARDED_BY(mutex) = false;  // what was copied last was not synced
+  std::atomic<bool> commits_copy{false};          // no thread may copy, at the last attempt
 
   // --- any thread
   // The size of the -wal file in bytes, 0 where there is none; nullopt where it is unknown. Keeps
@@ -107,6 +108,8 @@ class CheckpointState {
   void RememberLog(const WalIndex& index) REQUIRES(mutex);
   // Compiles the strategy where settings have changed.
   Status FollowSettings() REQUIRES(mutex);
+  // The fact: Learned::DueFrames(); where commits copy, as if nothing was known.
+  std::int64_t DueFrames(const WalIndex& index) const REQUIRES(mutex);
   void PlanNextLook(const WalIndex& index, std::uint64_t now_ns) REQUIRES(mutex);
   void PlanNextLook(const WalIndex& index, std::uint64_t now_ns, std::span<const Rule> rules)
       REQUIRES(mutex);

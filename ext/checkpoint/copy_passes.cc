@@ -10,7 +10,7 @@
 namespace walmanager {
 namespace {
 
-constexpr std::uint32_t kMostPreparedFrames = 384;
+constexpr std::uint64_t kLongestFinishNs = 5 * kMs;
 
 }  // namespace
 
@@ -85,16 +85,22 @@ bool CopyPasses::CopyOnce(ControlRegion& region, Copying& copying) {
   if (state_.commits_sync && !left_to_commit) learned.SyncedBeside();
   state_.left_to_commit = left_to_commit;
   region.SetLearned(learned);
+  // One more pass would leave as much: while it syncs, commits add what it copies. So a commit
+  // finishes, in about the time that this pass took.
+  const bool shrinks_no_more = moved > 0 && after->salt1 == before.salt1 &&
+                               after->backfill >= before.max_frame && moved < 2 * after->pending();
   copying.index = *after;
   state_.RememberLog(*after);
   if (!after->complete()) state_.WatchReaders(*after, after_ns);
-  const std::uint32_t finish = learned.FinishFrames(state_.strategy.values());
+  const bool is_short = after_ns - before_ns <= kLongestFinishNs;
+  const std::uint32_t usual = learned.FinishFrames(state_.strategy.values());
+  const std::uint32_t finish =
+      shrinks_no_more && is_short ? std::max(usual, after->pending()) : usual;
   copying.in_vain = moved == 0 && !after->complete();
   if (copying.in_vain && !state_.commits_sync) SyncGrownLog(*after);
   if (after->pending() <= finish) {
     // The next commit may add a few frames first.
-    const std::uint32_t frames =
-        std::clamp(2 * after->pending(), finish, std::max(finish, kMostPreparedFrames));
+    const std::uint32_t frames = std::max(finish, 2 * after->pending());
     region.SetPrepared({after->salt1, frames, copying.number + 1});
     state_.gate.LookAtNextCommit();
     return false;

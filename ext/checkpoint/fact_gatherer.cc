@@ -16,7 +16,7 @@ double Milliseconds(std::uint64_t from_ns, std::uint64_t to_ns) {
 }  // namespace
 
 Facts FactGatherer::Gather(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
-                           std::uint64_t now_ns) {
+                           std::int64_t due_frames, std::uint64_t now_ns) {
   const auto current = control_.Get();
   ControlRegion& region = current->region();
   const double page_size = index.page_size;
@@ -33,6 +33,7 @@ Facts FactGatherer::Gather(const WalIndex& index, std::optional<std::int64_t> wa
   if (const std::uint64_t last = Get(region.checkpoints().last_ns)) {
     facts.last_checkpoint_ms = static_cast<double>(last) / 1e6;
   }
+  facts.due_frames = static_cast<double>(due_frames);
   if (strategy_.Asks(&Facts::commits_since_checkpoint) || strategy_.Asks(&Facts::commit_rate)) {
     AddCommits(region, now_ns, facts);
   }

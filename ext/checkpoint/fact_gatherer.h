@@ -21,8 +21,9 @@ class FactGatherer {
                const LogReaders& readers)
       : control_(control), strategy_(strategy), readers_(readers) {}
 
-  // `wal_bytes`: the size of the -wal file, where it is known.
-  Facts Gather(const WalIndex& index, std::optional<std::int64_t> wal_bytes, std::uint64_t now_ns);
+  // `wal_bytes`: the size of the -wal file, where it is known. `due_frames`: the fact.
+  Facts Gather(const WalIndex& index, std::optional<std::int64_t> wal_bytes,
+               std::int64_t due_frames, std::uint64_t now_ns);
 
  private:
   void AddCommits(ControlRegion& region, std::uint64_t now_ns, Facts& facts);

@@ -23,6 +23,7 @@ void ReaderWait::Charge(layout::Counter& stall_since_ns, std::uint64_t start_ns)
 
 std::uint64_t ReaderWait::BudgetNs(const Rule& rule, const WalIndex& index, std::uint64_t began_ns,
                                    std::uint64_t now_ns) {
+  state_.mutex.AssertHeld();
   const std::uint64_t most = LongestNs(rule, state_.strategy.values());
   // Other settings, or another strategy: what was in vain may not be now.
   if (std::exchange(settings_, state_.strategy.generation()) != state_.strategy.generation()) {
@@ -50,6 +51,7 @@ std::uint64_t ReaderWait::BudgetNs(const Rule& rule, const WalIndex& index, std:
 
 void ReaderWait::Ended(std::uint64_t start_ns, std::uint64_t budget_ns, const Rule& rule,
                        bool in_vain) {
+  state_.mutex.AssertHeld();
   constexpr std::uint64_t kGivenUpNs = 10'000 * kMs, kSpacing = 50;
   const std::uint64_t now = MonotonicNs(), waited = now - start_ns;
   if (!rule.builtin) {

@@ -1,5 +1,7 @@
 // How long a commit waits for readers so that the log can start over, and what its waits have
 // taught. What all processes may wait together is in the control file (stall_allowance.h).
+//
+// Thread rules: the caller holds the mutex of CheckpointState, except where a function says more.
 #pragma once
 
 #include <cstdint>
@@ -28,10 +30,9 @@ class ReaderWait {
   // How long a commit that began at `began_ns` and found the log at `index` waits under this rule;
   // 0 where a wait would be in vain, or is not allowed now.
   std::uint64_t BudgetNs(const Rule& rule, const WalIndex& index, std::uint64_t began_ns,
-                         std::uint64_t now_ns) REQUIRES(state_.mutex);
+                         std::uint64_t now_ns);
   // Learns from a wait that began at `start_ns`. In vain: some readers still pin the log.
-  void Ended(std::uint64_t start_ns, std::uint64_t budget_ns, const Rule& rule, bool in_vain)
-      REQUIRES(state_.mutex);
+  void Ended(std::uint64_t start_ns, std::uint64_t budget_ns, const Rule& rule, bool in_vain);
 
  private:
   CheckpointState& state_;

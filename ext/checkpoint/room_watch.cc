@@ -20,7 +20,7 @@ void RoomWatch::Look(const SettingValues& values, std::uint32_t page_size, std::
   constexpr std::int64_t kTimesDue = 4;
   const std::uint32_t page = std::max(page_size, 4096u);
   const std::int64_t usual =
-      kTimesDue * DueFrames(values, page) * (std::int64_t{page} + kFrameHeaderBytes);
+      kTimesDue * LeastDueFrames(values, page) * (std::int64_t{page} + kFrameHeaderBytes);
   // A program may lower its limit at any time, and a fast one reaches it in some milliseconds.
   most_wal_bytes_ = WalLimitInForce(std::numeric_limits<std::int64_t>::max());
   const bool is_limited = most_wal_bytes_ < usual;

@@ -185,7 +185,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   -- checkpointing
   UNION ALL
   SELECT l.schema, 'checkpoint_progress', 'checkpointing',
-         CASE WHEN pending_frames <= (SELECT value FROM wal_config c WHERE c.schema = l.schema AND c.name = 'checkpoint_frames') THEN 0.0
+         CASE WHEN pending_frames <= coalesce(due_frames, 1000) THEN 0.0
               WHEN pending_frames IS NOT NULL THEN
                 max(0.0, (julianday('now') - julianday(coalesce(w.since, statistics_since))) * 86400) END,
          's', 0, NULL,

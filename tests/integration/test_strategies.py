@@ -10,7 +10,7 @@ from helpers import columns, error, frames, python, report, snapshot, started_ov
 from waiting import copied_in_background, wait_for
 
 FACTS = ("pending_frames, pending_bytes, wal_frames, wal_bytes, page_size, readers, oldest_reader_lag, idle_ms, "
-         "since_checkpoint_ms, last_checkpoint_ms, commits_since_checkpoint, commit_rate").split(", ")
+         "since_checkpoint_ms, last_checkpoint_ms, commits_since_checkpoint, commit_rate, due_frames").split(", ")
 SETTINGS = ("wal_limit_bytes, checkpoint_frames, checkpoint_interval_ms, stall_budget_ms, backpressure, slow_query_ms, "
             "statement_metrics, sample_interval_ms, max_queries, auto_optimize, read_pool_size, "
             "read_pool_timeout_ms, alert_interval_ms, alert_samples, replicator, reader_lease_ms").split(", ")
@@ -95,7 +95,7 @@ def test_built_in_strategies(db):
     assert rows == [
         ("conversation_workload", "limit", near, "PASSIVE", "inline", 300.0, 1),
         ("conversation_workload", "frames",
-         "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 2", "PASSIVE", "background", 0.0, 1),
+         "pending_frames >= due_frames", "PASSIVE", "background", 0.0, 1),
         ("conversation_workload", "interval", interval, "PASSIVE", "background", 0.0, 1),
         ("high_concurrency", "limit", limit + " / 2", "PASSIVE", "inline", 300.0, 0),
         ("high_concurrency", "frames",
@@ -103,8 +103,8 @@ def test_built_in_strategies(db):
         ("high_concurrency", "interval", interval, "PASSIVE", "background", 0.0, 0),
         ("low_latency", "limit", near, "PASSIVE", "inline", 10.0, 0),
         ("low_latency", "frames",
-         "pending_frames >= 4 * checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4", "PASSIVE", "background",
-         0.0, 0),
+         "pending_frames >= due_frames AND (pending_frames >= 4 * checkpoint_frames OR "
+         "pending_bytes >= wal_limit_bytes / 4)", "PASSIVE", "background", 0.0, 0),
         ("low_latency", "interval", interval, "PASSIVE", "background", 0.0, 0),
         ("off", "never", "0", "PASSIVE", "inline", 0.0, 0),
         ("sqlite_default", "autocheckpoint", "wal_frames >= checkpoint_frames", "PASSIVE", "inline", 0.0, 0)]

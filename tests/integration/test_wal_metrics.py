@@ -26,8 +26,8 @@ CONTRACT = [name.strip() for name in CONTRACT]
 ADDED = ["private_because", "unguarded_because", "strategy_error", "optimized_at", "queries_evicted",
          "pool_connections", "pool_calls", "pool_waits", "pool_timeouts", "pool_retries", "pool_replaced",
          "pool_utilization", "inline_because", "checkpoints_application", "connections", "connections_not_shown",
-         "incomplete_because", "oldest_reader_pid"]
-NUMBERS = {"queries_evicted", "checkpoints_application", "connections", "connections_not_shown", "oldest_reader_pid",
+         "incomplete_because", "oldest_reader_pid", "due_frames"]
+NUMBERS = {"queries_evicted", "checkpoints_application", "connections", "connections_not_shown", "oldest_reader_pid", "due_frames",
            *(name for name in ADDED if name.startswith("pool_"))}  # of those
 TEXT = {"schema", "file", "journal_mode", "strategy", "hook", "checkpointer", "last_checkpoint_at",
         "last_checkpoint_mode", "statistics_file", "statistics_since", *ADDED} - NUMBERS
@@ -370,6 +370,7 @@ def test_readers_are_found_after_an_automatic_checkpoint(fast, wal_path):
 def test_walmanagers_own_connections_are_no_readers_while_the_thread_copies(fast):
     """There is no reader. Only walmanager's guard holds a mark, and it does not pin the log."""
     seen = set()
+    one(fast, "SELECT wal_set('checkpoint_frames', 999)")
     for round in range(1, 11):
         write(fast, 1100)
         wait_for(lambda: seen.add(readers(fast)) or metrics(fast)["checkpoints_background"] >= round, 30)

@@ -151,6 +151,7 @@ def test_the_interval_passes_without_commits(fast):
 def test_commits_that_reach_no_hook_are_copied(fast):
     """RETURNING, fetched once and reset: no hook is called, and no commit finishes; the thread sees the log grow."""
     setting(fast, "sample_interval_ms", 20)
+    setting(fast, "checkpoint_frames", 999)  # not as the thread learns
     insert(fast, 1100)
     wait_for(lambda: metrics(fast)["checkpoints_background"] > 0)
     copied = metrics(fast)["checkpoint_frames"]
@@ -179,6 +180,7 @@ def test_a_few_commits_that_reach_no_hook_are_copied_at_a_time_rule(fast):
 # --- what the program's connection notices
 
 def test_the_host_is_asked_about_synchronous_once_and_after_each_change(fast):
+    setting(fast, "checkpoint_frames", 999)  # not as the thread learns
     asked = []
     fast.set_authorizer(lambda action, arg, value, *rest:
                         (asked.append((arg, value)), 0)[1] if action == 19 and arg == "synchronous" else 0)
@@ -286,6 +288,7 @@ def test_the_host_may_leave_wal_mode_while_the_thread_works(fast_path, worker):
     process.run(
         """
         modes = set()
+        one(db, "SELECT wal_set('checkpoint_frames', 999)")  # not as the thread learns
         for turn in range(30):
             for _ in range(1000 + turn): db.execute('INSERT INTO t(payload) VALUES (zeroblob(500))')
             if turn % 2:

@@ -76,6 +76,45 @@ TEST(Learned, FinishFramesStayWithinTheirBounds) {
   EXPECT_EQ(10u, fast.FinishFrames(ValuesWith(Setting::kCheckpointFrames, 10)));
 }
 
+WalIndex Log(std::uint32_t page_size, std::uint32_t backfill = 0) {
+  WalIndex index;
+  index.page_size = page_size;
+  index.backfill = backfill;
+  return index;
+}
+
+TEST(Learned, CopyingBeginsSoLateThatTheLogStaysWithinItsLimit) {
+  const WalIndex log = Log(4096);  // so 64 MiB are 16,288 frames
+  const auto due = [&](std::uint32_t added_for_1000, const SettingValues& values = Values()) {
+    Learned learned;
+    learned.PassEnded({4000, 4 * added_for_1000, 20 * kMs});
+    return learned.DueFrames(values, log);
+  };
+  EXPECT_EQ(1000, Learned().DueFrames(Values(), log)) << "nothing is known";
+  EXPECT_EQ(8000, due(20)) << "eight times checkpoint_frames";
+  EXPECT_EQ(8000, due(0)) << "a writer that rests";
+  EXPECT_EQ(2850, due(800)) << "a fifth of 7/8 of the limit";
+  EXPECT_EQ(1000, due(5000)) << "the log grows faster than it is copied";
+  EXPECT_EQ(999, due(20, ValuesWith(Setting::kCheckpointFrames, 999))) << "as it was set";
+  EXPECT_EQ(8144, due(20, ValuesWith(Setting::kCheckpointFrames, 9000))) << "half of the limit";
+  EXPECT_EQ(127, due(20, ValuesWith(Setting::kWalLimitBytes, 1 << 20)));
+}
+
+TEST(Learned, WhereTheLogDidNotStartOverCopyingBeginsAgainEarly) {
+  Learned learned;
+  learned.PassEnded({4000, 80, 20 * kMs});
+  EXPECT_EQ(6000, learned.DueFrames(Values(), Log(4096, 2000)));
+  EXPECT_EQ(1000, learned.DueFrames(Values(), Log(4096, 8000)));
+}
+
+TEST(Learned, LargePagesAreLearnedFromPassesOfFewFrames) {
+  Learned learned;
+  learned.PassEnded({200, 0, 20 * kMs});
+  EXPECT_DOUBLE_EQ(100, *learned[LearnedValue::kFrameUs]);
+  EXPECT_EQ(511, learned.DueFrames(Values(), Log(65536))) << "half of the limit";
+  EXPECT_EQ(8000, learned.DueFrames(Values(), Log(512)));
+}
+
 TEST(Learned, WhereCommitsSyncTheLogStartsOverLaterIfThatTakesLong) {
   Learned learned;
   for (int i = 0; i < kCycles; ++i) {

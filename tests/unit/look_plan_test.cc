@@ -26,23 +26,33 @@ std::vector<Rule> DefaultRules() {
   return rules;
 }
 
-TEST(DueFrames, IsTheSmallerOfCheckpointFramesAndAQuarterOfTheLimit) {
+TEST(LeastDueFrames, IsTheSmallerOfCheckpointFramesAndAQuarterOfTheLimit) {
   SettingValues values;
   values.Lower(Setting::kWalLimitBytes, 400 * kFrame);
   values.Lower(Setting::kCheckpointFrames, 300);
-  EXPECT_EQ(DueFrames(values, kPage), 100);
+  EXPECT_EQ(LeastDueFrames(values, kPage), 100);
   values.Lower(Setting::kCheckpointFrames, 70);
-  EXPECT_EQ(DueFrames(values, kPage), 70);
+  EXPECT_EQ(LeastDueFrames(values, kPage), 70);
   values.Lower(Setting::kWalLimitBytes, 1);
-  EXPECT_EQ(DueFrames(values, kPage), 1);
+  EXPECT_EQ(LeastDueFrames(values, kPage), 1);
 }
 
 TEST(PlanLook, BuiltInRulesAreNotAskedBeforeAnythingIsDue) {
   SettingValues values;
   values.Lower(Setting::kCheckpointFrames, 160);
-  EXPECT_EQ(PlanLook(Log(3), values, DefaultRules(), 0).look_frame, 160u);
+  EXPECT_EQ(PlanLook(Log(3), values, DefaultRules(), 0, 160).look_frame, 160u);
   // Beyond that, every sixteenth part of checkpoint_frames.
-  EXPECT_EQ(PlanLook(Log(200, 190), values, DefaultRules(), 0).look_frame, 210u);
+  EXPECT_EQ(PlanLook(Log(200, 190), values, DefaultRules(), 0, 160).look_frame, 210u);
+}
+
+TEST(PlanLook, StrategiesThatBeginLateLookLate) {
+  SettingValues values;
+  values.Lower(Setting::kCheckpointFrames, 160);
+  EXPECT_EQ(PlanLook(Log(200), values, DefaultRules(), 0, 800).look_frame, 800u);
+  EXPECT_EQ(PlanLook(Log(801), values, DefaultRules(), 0, 800).look_frame, 811u);
+  std::vector<Rule> rules = DefaultRules();
+  rules.back().condition = "pending_frames >= checkpoint_frames";
+  EXPECT_EQ(PlanLook(Log(3), values, rules, 0, 800).look_frame, 160u);
 }
 
 TEST(PlanLook, RulesOfTheUsersMayHoldEarlier) {
@@ -50,8 +60,8 @@ TEST(PlanLook, RulesOfTheUsersMayHoldEarlier) {
   values.Lower(Setting::kCheckpointFrames, 160);
   std::vector<Rule> rules = DefaultRules();
   rules.front().builtin = false;
-  EXPECT_EQ(PlanLook(Log(3), values, rules, 0).look_frame, 13u);
-  EXPECT_EQ(PlanLook(Log(3), values, {}, 0).look_frame, 13u);
+  EXPECT_EQ(PlanLook(Log(3), values, rules, 0, 160).look_frame, 13u);
+  EXPECT_EQ(PlanLook(Log(3), values, {}, 0, 160).look_frame, 13u);
 }
 
 TEST(PlanLook, LandsOnTheFrameThatARuleOfTheUsersNames) {
@@ -59,7 +69,7 @@ TEST(PlanLook, LandsOnTheFrameThatARuleOfTheUsersNames) {
   std::vector<Rule> rules(1);
   const auto next = [&](const char* condition, const WalIndex& index) {
     rules.front().condition = condition;
-    return PlanLook(index, values, rules, 0).look_frame;
+    return PlanLook(index, values, rules, 0, 1000).look_frame;
   };
   EXPECT_EQ(next("readers > 9000", Log(100)), 101u + 61) << "every sixteenth part of 1000";
   EXPECT_EQ(next("wal_frames >= 130", Log(100)), 130u);
@@ -67,7 +77,7 @@ TEST(PlanLook, LandsOnTheFrameThatARuleOfTheUsersNames) {
   EXPECT_EQ(next("130 < wal_frames", Log(131)), 131u + 62);
   EXPECT_EQ(next("pending_frames = 30", Log(200, 180)), 210u);
   rules.front().condition = "pending_bytes >= " + std::to_string(20 * kFrame - 7);
-  EXPECT_EQ(PlanLook(Log(110, 100), values, rules, 0).look_frame, 120u);
+  EXPECT_EQ(PlanLook(Log(110, 100), values, rules, 0, 1000).look_frame, 120u);
   EXPECT_EQ(next("wal_frames > 99999999999999999999999", Log(100)), 162u);
 }
 
@@ -75,15 +85,15 @@ TEST(PlanLook, LandsOnTheFrameAtWhichAThresholdIsReached) {
   SettingValues values;
   values.Lower(Setting::kCheckpointFrames, 160);
   // 45 frames are copied: 160 more of them are due at frame 205.
-  EXPECT_EQ(PlanLook(Log(200, 45), values, DefaultRules(), 0).look_frame, 205u);
+  EXPECT_EQ(PlanLook(Log(200, 45), values, DefaultRules(), 0, 160).look_frame, 205u);
 }
 
 TEST(PlanLook, EachCommitLooksWhereTheyPauseOrAreSlowed) {
   SettingValues values;
   values.Lower(Setting::kWalLimitBytes, 400 * kFrame);
-  EXPECT_EQ(PlanLook(Log(300), values, DefaultRules(), 300).look_frame, 0u);
-  EXPECT_NE(PlanLook(Log(299), values, DefaultRules(), 300).look_frame, 0u);
-  const LookPlan plan = PlanLook(Log(400), values, DefaultRules(), 0);
+  EXPECT_EQ(PlanLook(Log(300), values, DefaultRules(), 300, 160).look_frame, 0u);
+  EXPECT_NE(PlanLook(Log(299), values, DefaultRules(), 300, 160).look_frame, 0u);
+  const LookPlan plan = PlanLook(Log(400), values, DefaultRules(), 0, 160);
   EXPECT_NE(plan.look_frame, 0u) << "backpressure is off";
   EXPECT_EQ(plan.pressure_frame, ~std::uint64_t{0});
   EXPECT_EQ(plan.wait_frame, 375u);
@@ -98,7 +108,7 @@ TEST(PlanLook, ACommitWaitsForTheLongestBudgetOfTheBuiltInRulesThatRunInCommits)
   in_background.stall_budget_ms = 4;
   of_the_user.stall_budget_ms = 5;
   const std::vector<Rule> rules = {in_commit, in_background, of_the_user};
-  EXPECT_EQ(PlanLook(Log(1), values, rules, 0).wait_ns, 3'000'000u);
+  EXPECT_EQ(PlanLook(Log(1), values, rules, 0, 160).wait_ns, 3'000'000u);
 }
 
 }  // namespace

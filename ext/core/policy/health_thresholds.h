@@ -29,7 +29,7 @@ inline constexpr auto kHealthThresholds = std::to_array<HealthThreshold>({
     {"cache_size", "bytes", 262'144, kNoThreshold, 0, 1e12, "Size of the page cache of the connection that asks", true},
     {"wal_size", "", 1.5, 4, 0, 1e6, "Size of the log that readers or pending frames keep from starting over, as a share of wal_limit_bytes"},
     {"log_pinned", "", 0.5, 2, 0, 1e6, "Size of the frames that the oldest reader keeps from being copied, as a share of wal_limit_bytes"},
-    {"checkpoint_progress", "s", 60, 600, 0, 1e9, "Time for which more than checkpoint_frames frames have waited to be copied into the database"},
+    {"checkpoint_progress", "s", 60, 600, 0, 1e9, "Time for which more than due_frames frames (wal_metrics) have waited to be copied into the database"},
     {"checkpoint_partial", "", 20, kNoThreshold, 1, 512, "Number of checkpoints in a row that copied less than the whole log"},
     {"checkpoint_duration", "ms", 200, 1000, 0, 3'600'000, "Duration that 95 % of an hour's checkpoints outside of the background stay below, if they are 10 or more"},
     {"commit_latency", "ms", 100, 1000, 0, 3'600'000, "Time that 99 % of the commits of a minute stay below, if they are 10 or more"},

@@ -9,7 +9,8 @@ namespace {
 constexpr double kSmoothing = 0.25;
 // A pass of fewer frames says what a sync costs, one of more what a frame costs.
 constexpr std::uint32_t kFewFrames = 64;
-constexpr std::uint32_t kManyFrames = 256;
+constexpr std::uint32_t kManyFrames = 512;
+constexpr std::uint32_t kManyAtFirst = 128;
 constexpr double kFinishTargetUs = 500;
 constexpr double kLongReaderMs = 1000;
 constexpr double kMultiple = 4;
@@ -70,9 +71,11 @@ void Learned::Smooth(LearnedValue value, double sample) {
 void Learned::PassEnded(const Pass& pass) {
   if (pass.duration_ns == 0 || pass.moved_frames == 0) return;
   const auto ns = static_cast<double>(pass.duration_ns);
-  Smooth(LearnedValue::kWriteRate, pass.added_frames * 1e9 / ns);
+  // Never 0, which is unknown.
+  Smooth(LearnedValue::kWriteRate, std::max(1.0, pass.added_frames * 1e9 / ns));
   if (pass.moved_frames <= kFewFrames) Smooth(LearnedValue::kSyncMs, ns / 1e6);
-  if (pass.moved_frames >= kManyFrames) {
+  const bool is_first = !(*this)[LearnedValue::kFrameUs];
+  if (pass.moved_frames >= (is_first ? kManyAtFirst : kManyFrames)) {
     Smooth(LearnedValue::kFrameUs, ns / 1e3 / pass.moved_frames);
   }
 }
@@ -111,6 +114,21 @@ std::uint32_t Learned::FinishFrames(const SettingValues& settings) const {
   const double frames = std::clamp(wanted, kLeastFinishFrames, kMostFinishFrames);
   const auto most = static_cast<double>(settings[Setting::kCheckpointFrames]);
   return static_cast<std::uint32_t>(std::min(frames, most));
+}
+
+std::int64_t Learned::DueFrames(const SettingValues& settings, const WalIndex& index) const {
+  constexpr std::int64_t kMostTimes = 8;
+  constexpr double kMostGrowth = 0.95;
+  const std::int64_t frames = settings[Setting::kCheckpointFrames];
+  const std::int64_t limit =
+      settings[Setting::kWalLimitBytes] / (index.page_size + kFrameHeaderBytes);
+  const std::int64_t least = std::max<std::int64_t>(1, std::min(frames, limit / 2));
+  const auto rate = (*this)[LearnedValue::kWriteRate], frame_us = (*this)[LearnedValue::kFrameUs];
+  if (frames != DefaultOf(Setting::kCheckpointFrames) || !rate || !frame_us) return least;
+  const double growth = *rate * *frame_us / 1e6;
+  const auto fitting = static_cast<std::int64_t>(static_cast<double>(limit - limit / 8) *
+                                                 (1 - std::min(growth, kMostGrowth)));
+  return std::max(least, std::min({kMostTimes * frames, limit / 2, fitting}) - index.backfill);
 }
 
 std::uint64_t Learned::WaitForReadersNs() const {

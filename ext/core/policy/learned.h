@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 
+#include "ext/core/format/wal_index_format.h"
 #include "ext/core/policy/settings.h"
 
 namespace walmanager {
@@ -82,6 +83,14 @@ class Learned {
   // The remainder that a commit may finish: as many frames as cost half a millisecond beyond the
   // two syncs, 16 to 256, and no more than checkpoint_frames.
   std::uint32_t FinishFrames(const SettingValues& settings) const;
+  // Pending frames at which the thread begins to copy: checkpoint_frames, or half of the limit
+  // where that is less. Where checkpoint_frames is at its default, and something is known, the
+  // thread begins later, since a page is copied once, however often it is in the log: at up to
+  // eight times checkpoint_frames. But the log grows while it is copied. With g frames added for
+  // each that is copied, a log of n frames ends at n / (1 - g): that stays below 7/8 of the limit.
+  // Frames of `index` that are copied count as part of that length: where the log did not start
+  // over, the thread begins again at checkpoint_frames.
+  std::int64_t DueFrames(const SettingValues& settings, const WalIndex& index) const;
   // Where commits sync: the length of the log at which it starts over.
   std::uint32_t Multiple() const;
   // The least that a commit must be able to wait so that readers leave the log. A wait takes up to

@@ -27,10 +27,17 @@ void EachNumber(std::span<const Rule> rules, Each each) {
   }
 }
 
+bool Names(const Rule& rule, const char* name) {
+  return rule.condition.find(name) != std::string::npos;
+}
+
 std::int64_t NextLookFrame(const WalIndex& index, const SettingValues& values,
-                           std::span<const Rule> rules, std::int64_t limit,
+                           std::span<const Rule> rules, std::int64_t due_frames, std::int64_t limit,
                            std::int64_t near_limit) {
-  const std::int64_t due = DueFrames(values, index.page_size);
+  const bool begins_late = std::none_of(rules.begin(), rules.end(), [](const Rule& rule) {
+    return Names(rule, "checkpoint_frames") && !Names(rule, "due_frames");
+  });
+  const std::int64_t due = begins_late ? due_frames : LeastDueFrames(values, index.page_size);
   const std::int64_t step =
       std::clamp<std::int64_t>(values[Setting::kCheckpointFrames] / 16, 1, kMostFramesBetweenLooks);
   // No built-in rule but the one for time can hold while the log itself is shorter than what is
@@ -59,19 +66,18 @@ std::int64_t NextLookFrame(const WalIndex& index, const SettingValues& values,
 
 }  // namespace
 
-std::int64_t DueFrames(const SettingValues& values, std::uint32_t page_size) {
+std::int64_t LeastDueFrames(const SettingValues& values, std::uint32_t page_size) {
   const std::int64_t by_limit =
       values[Setting::kWalLimitBytes] / 4 / (page_size + kFrameHeaderBytes);
   return std::max<std::int64_t>(1, std::min(values[Setting::kCheckpointFrames], by_limit));
 }
 
 bool AsksForTime(const Rule& rule) {
-  return rule.condition.find("since_checkpoint_ms") != std::string::npos ||
-         rule.condition.find("idle_ms") != std::string::npos;
+  return Names(rule, "since_checkpoint_ms") || Names(rule, "idle_ms");
 }
 
 LookPlan PlanLook(const WalIndex& index, const SettingValues& values, std::span<const Rule> rules,
-                  std::uint64_t brake_frame) {
+                  std::uint64_t brake_frame, std::int64_t due_frames) {
   const std::int64_t limit =
       values[Setting::kWalLimitBytes] / (index.page_size + kFrameHeaderBytes);
   const std::int64_t near_limit = limit - limit / 16;
@@ -80,10 +86,9 @@ LookPlan PlanLook(const WalIndex& index, const SettingValues& values, std::span<
   // Where commits pause or are slowed, each of them looks.
   const bool each_looks =
       (slows && index.max_frame >= limit) || (brake_frame != 0 && index.max_frame >= brake_frame);
-  plan.look_frame =
-      each_looks
-          ? 0
-          : static_cast<std::uint64_t>(NextLookFrame(index, values, rules, limit, near_limit));
+  plan.look_frame = each_looks ? 0
+                               : static_cast<std::uint64_t>(NextLookFrame(
+                                     index, values, rules, due_frames, limit, near_limit));
   // Near the limit a commit waits for the thread, where the strategy lets it wait at all.
   double budget_ms = 0;
   for (const Rule& rule : rules) {

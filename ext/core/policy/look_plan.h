@@ -13,7 +13,7 @@ namespace walmanager {
 
 // In a log of fewer frames no built-in rule can hold except the one for time: checkpoint_frames or
 // a quarter of wal_limit_bytes, the smaller in bytes.
-std::int64_t DueFrames(const SettingValues& values, std::uint32_t page_size);
+std::int64_t LeastDueFrames(const SettingValues& values, std::uint32_t page_size);
 
 // Whether the condition names a fact that changes while no connection commits.
 bool AsksForTime(const Rule& rule);
@@ -26,8 +26,9 @@ struct LookPlan {
 };
 
 // `rules`: of the strategy in force, empty where it is not known yet. `brake_frame`: from this
-// frame on commits pause while the background thread copies; 0: it does not copy.
+// frame on commits pause while the background thread copies; 0: it does not copy. `due_frames`: the
+// fact.
 LookPlan PlanLook(const WalIndex& index, const SettingValues& values, std::span<const Rule> rules,
-                  std::uint64_t brake_frame);
+                  std::uint64_t brake_frame, std::int64_t due_frames);
 
 }  // namespace walmanager

@@ -21,7 +21,9 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "The size that the write-ahead log should not exceed."},
     {"checkpoint_frames", SettingKind::kInteger, 1000, 1, 100'000'000, "frames",
      "Number of pending frames at which a checkpoint is due, if wal_limit_bytes does not make it "
-     "due earlier; follows PRAGMA wal_autocheckpoint=N until it is set here. The columns of the "
+     "due earlier. At the default of 1000 a background checkpoint may be due later, as "
+     "wal_metrics.due_frames says. Follows PRAGMA wal_autocheckpoint=N until it is set here. The "
+     "columns of the "
      "same name are another number: how many frames checkpoints have copied."},
     {"checkpoint_interval_ms", SettingKind::kInteger, 60'000, 100, 86'400'000, "ms",
      "Time after the last checkpoint at which the next one is due, if any frames are pending."},
@@ -156,6 +158,10 @@ std::optional<std::size_t> FindSetting(std::string_view name) {
     if (EqualIgnoringCase(name, kSpecs[i].name)) return i;
   }
   return std::nullopt;
+}
+
+std::int64_t DefaultOf(Setting setting) {
+  return kSpecs[static_cast<std::size_t>(setting)].default_value;
 }
 
 std::string AllowedValues(const SettingSpec& spec) {

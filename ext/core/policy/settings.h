@@ -66,6 +66,8 @@ std::span<const SettingSpec> NamedSettingSpecs();
 // In any case of letters.
 std::optional<std::size_t> FindSetting(std::string_view name);
 
+std::int64_t DefaultOf(Setting setting);
+
 // "an integer from 1 to 1000000", "a number from 0 to 1", "'on' or 'off'", "'a', 'b' or 'c'".
 std::string AllowedValues(const SettingSpec& spec);
 bool IsInRange(const SettingSpec& spec, std::int64_t value);

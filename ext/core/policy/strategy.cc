@@ -19,7 +19,7 @@ Rule Builtin(const char* strategy, std::int64_t priority, const char* name, Rule
           stall_budget_ms, /*builtin=*/true};
 }
 
-constexpr std::array<FactSpec, 12> kFacts = {{
+constexpr std::array<FactSpec, 13> kFacts = {{
     {"pending_frames", &Facts::pending_frames, false},
     {"pending_bytes", &Facts::pending_bytes, false},
     {"wal_frames", &Facts::wal_frames, false},
@@ -32,6 +32,7 @@ constexpr std::array<FactSpec, 12> kFacts = {{
     {"last_checkpoint_ms", &Facts::last_checkpoint_ms, true},
     {"commits_since_checkpoint", &Facts::commits_since_checkpoint, false},
     {"commit_rate", &Facts::commit_rate, true},
+    {"due_frames", &Facts::due_frames, false},
 }};
 
 }  // namespace
@@ -65,8 +66,7 @@ std::span<const Rule> BuiltinRules() {
       "pending_frames > 0 AND since_checkpoint_ms >= checkpoint_interval_ms";
   static const auto* const kRules = new std::vector<Rule>{
       Builtin("conversation_workload", 10, "limit", kInline, kNearLimit, 300),
-      Builtin("conversation_workload", 20, "frames", kBackground,
-              "pending_frames >= checkpoint_frames OR pending_bytes >= wal_limit_bytes / 2"),
+      Builtin("conversation_workload", 20, "frames", kBackground, "pending_frames >= due_frames"),
       Builtin("conversation_workload", 30, "interval", kBackground, kInterval),
       // Readers come without a gap: begin to wait for a moment of rest at half of the limit.
       Builtin("high_concurrency", 10, "limit", kInline,
@@ -78,7 +78,8 @@ std::span<const Rule> BuiltinRules() {
       // percentile.
       Builtin("low_latency", 10, "limit", kInline, kNearLimit, 10),
       Builtin("low_latency", 20, "frames", kBackground,
-              "pending_frames >= 4 * checkpoint_frames OR pending_bytes >= wal_limit_bytes / 4"),
+              "pending_frames >= due_frames AND (pending_frames >= 4 * checkpoint_frames OR "
+              "pending_bytes >= wal_limit_bytes / 4)"),
       Builtin("low_latency", 30, "interval", kBackground, kInterval),
       Builtin("off", 10, "never", kInline, "0"),
       Builtin("sqlite_default", 10, "autocheckpoint", kInline, "wal_frames >= checkpoint_frames"),

@@ -65,6 +65,7 @@ struct Facts {
   std::optional<double> last_checkpoint_ms;        // duration of the last checkpoint
   std::optional<double> commits_since_checkpoint;  // commits after the last checkpoint
   std::optional<double> commit_rate;               // commits per second, smoothed
+  std::optional<double> due_frames;                // Learned::DueFrames
 };
 
 struct FactSpec {
