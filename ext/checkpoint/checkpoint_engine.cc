@@ -7,7 +7,6 @@
 #include "ext/core/base/time_units.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/core/policy/look_plan.h"
-#include "ext/core/policy/stall_allowance.h"
 #include "ext/engine/sqlite.h"
 #include "ext/system/clock.h"
 #include "ext/system/disk_room.h"
@@ -18,6 +17,7 @@ namespace {
 constexpr char kReplicatorIsThere[] =
     "a replicator checkpoints this database: walmanager only looks";
 constexpr char kHandedOver[] = "handed to the background thread";
+constexpr std::uint64_t kFramesThatAreSoonCopied = 16'000;
 constexpr char kNoRuleHolds[] = "no rule of the strategy holds";
 
 bool IsBusy(const HostConnection& host) {
@@ -91,20 +91,17 @@ bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
   const std::uint64_t limit = state_.gate.wait_frame();
   if (max_frame < limit) return false;
   copier_.Hurry();
-  if (max_frame / 2 > limit || host_is_busy || waits == 0 || state_.readers_seen ||
+  const bool is_far_beyond = max_frame - limit > std::max(limit, kFramesThatAreSoonCopied);
+  if (is_far_beyond || host_is_busy || waits == 0 || state_.readers_seen ||
       now_ns < state_.retry_delay.not_before_ns()) {
     return false;
   }
-  const auto current = state_.control.Get();
-  layout::Counter& stall_since_ns = current->region().engine().stall_since_ns;
-  if (StallAllowance(Get(stall_since_ns)).LeftNs(now_ns) < waits) return false;
-  const std::uint64_t start = MonotonicNs();
+  // Not charged: SQLite's own checkpoint would take this time in the commit, too.
   bool locked = false;
   while (!(locked = state_.mutex.try_lock()) && MonotonicNs() < now_ns + waits) {
     CommitGate::Pause();
   }
   *waited = true;
-  ReaderWait::Charge(stall_since_ns, start);
   return locked;
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 namespace walmanager {
@@ -73,6 +74,14 @@ TEST(OfferedStatement, NoInterruptComesWhileNoneIsOffered) {
   for (int i = 0; i < kRounds; ++i) {
     runs = true;
     statement.Offer();
+    seen += statement.Withdraw();
+    runs = false;
+  }
+  // The rounds above may be over before the other thread runs.
+  for (int i = 0; i < kRounds && seen == 0; ++i) {
+    runs = true;
+    statement.Offer();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
     seen += statement.Withdraw();
     runs = false;
   }
