@@ -35,6 +35,8 @@ STRATEGIES = ["sqlite_default", "conversation_workload"]
 
 def use(db, strategy, schema="main"):
     assert one(db, "SELECT wal_strategy(?, ?)", strategy, schema) == strategy
+    if strategy == "conversation_workload":  # at its default the thread begins when it has learned to
+        one(db, "SELECT wal_set('checkpoint_frames', 999, ?)", schema)
 
 
 def checkpointed(db, times, schema="main"):
@@ -660,6 +662,8 @@ s.sqlite3_open(sys.argv[1].encode(), ctypes.byref(db))
 s.sqlite3_db_config(db, 1005, 1, None)
 assert s.sqlite3_load_extension(db, str(BUILD / "walmanager").encode(), None, ctypes.byref(m)) == 0
 s.sqlite3_exec(db, b"SELECT wal_strategy('%s')" % sys.argv[2].encode(), None, None, None)
+if sys.argv[2] == "conversation_workload":
+    s.sqlite3_exec(db, b"SELECT wal_set('checkpoint_frames', 999)", None, None, None)
 def refused_close():
     s.sqlite3_prepare_v2(db, b"SELECT 1", -1, ctypes.byref(st), None)
     s.sqlite3_step(st)
