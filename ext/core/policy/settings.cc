@@ -65,11 +65,12 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "(Litestream) or never (the table is ignored).",
      kReplicatorChoices},
     {"reader_lease_ms", SettingKind::kInteger, 0, 0, 86'400'000, "ms",
-     "Time for which a query of a managed connection may hold its snapshot while the log is beyond "
-     "wal_limit_bytes: then its own process interrupts it (SQLITE_INTERRUPT). 0 means never. Only "
-     "queries that have returned no row yet and run alone on their connection; not on connections "
-     "without a mutex (SQLITE_OPEN_NOMUTEX), with another trace, or where SQLite is "
-     "single-threaded or statement_metrics is off."},
+     "While the log is beyond wal_limit_bytes, a query whose snapshot is older than this is "
+     "interrupted by its own process (SQLITE_INTERRUPT); a transaction around it stays open. 0 "
+     "means never. It takes queries that began after it was set, have returned no row yet, run "
+     "alone on their connection and only read its main database. It leaves read_pool() alone, and "
+     "connections without a mutex (SQLITE_OPEN_NOMUTEX, as in the sqlite3 shell), with another "
+     "trace, with a single-threaded SQLite or with statement_metrics off."},
 }};
 
 constexpr SettingSpec SpecOf(const ThresholdSetting& setting) {
