@@ -7,6 +7,7 @@ import pytest
 
 import sessions
 from conftest import ROOT
+from waiting import ask_until
 
 DOCUMENTS = ("README.md", "vtab/README.md")
 
@@ -24,8 +25,11 @@ def test_the_shell_shows_what_the_document_shows(program, document):
     assert len(steps) >= 6
     differences = []
     for dots, statement, documented in steps:
-        shown = sessions.play(program.path, dots, statement)
-        differences.append(sessions.difference(statement, documented, shown))
+        def difference(dots=dots, statement=statement, documented=documented):
+            return sessions.difference(statement, documented, sessions.play(program.path, dots, statement))
+
+        # The program's threads may need a moment to show a plan.
+        differences.append(ask_until(difference, lambda found: not found, 10))
     assert "".join(differences) == ""
 
 

@@ -61,6 +61,7 @@ def test_a_query_beyond_its_lease_is_interrupted_and_told_of(reader, fast_path):
     reader.run("db.execute(\"SELECT wal_application_name('report')\").fetchall()")
     reader.start("run", f"db.execute({ENDLESS!r}).fetchall()")
     time.sleep(0.1)
+    before = one(db, "SELECT wal_resets FROM wal_metrics")
     outgrow_limit(db)
     with pytest.raises(WorkerError, match="interrupted"):
         reader.finish()
@@ -74,7 +75,6 @@ def test_a_query_beyond_its_lease_is_interrupted_and_told_of(reader, fast_path):
     assert error.startswith("interrupted after ") and "WITH RECURSIVE n (i)" in error
     # The connection is as before, and the log starts over.
     assert reader.call("one(db, 'SELECT count(*) FROM t')") > 0
-    before = one(db, "SELECT wal_resets FROM wal_metrics")
     for _ in range(300):
         db.execute("INSERT INTO t(payload) VALUES (randomblob(9000))")
     assert one(db, "SELECT wal_resets FROM wal_metrics") > before
