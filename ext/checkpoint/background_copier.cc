@@ -60,6 +60,7 @@ BackgroundCopier::BackgroundCopier(CheckpointState& state, ControlRequests contr
       task_(Registry::Get().scheduler, Scheduler::Kind::kCopies, [this] { return Work(); }) {}
 
 bool BackgroundCopier::IsPermitted(const HostConnection& host) {
+  state_.mutex.AssertHeld();
   state_.commits_copy = true;
   if (state_.stopping || !host.traced || state_.inline_period.LastsAt(MonotonicNs()) ||
       !EngineHasThreads() ||

@@ -43,6 +43,9 @@ class BackgroundCopier {
   BackgroundCopier& operator=(const BackgroundCopier&) = delete;
 
   // --- the caller holds the mutex of `state`
+  // Whether a connection of the host lets the task open connections of its own. Where it does not,
+  // commits copy (CheckpointState::commits_copy).
+  bool IsPermitted(const HostConnection& host);
   // Wakes the task. False where no thread can run it, and from the log's limit on where none has
   // taken it for a second: then all of them may be at work on a disk that does not answer.
   bool HandOver(const HostConnection& host);
@@ -97,8 +100,6 @@ class BackgroundCopier {
   std::optional<std::size_t> ChooseRuleForThread(const WalIndex& log, bool idle,
                                                  std::uint64_t now_ns) REQUIRES(state_.mutex);
   Due FindWork(bool idle, std::uint64_t now_ns) REQUIRES(state_.mutex);
-  // Whether a connection of the host lets the task open connections of its own.
-  bool IsPermitted(const HostConnection& host) REQUIRES(state_.mutex);
   bool Wake(std::uint64_t at_ns) REQUIRES(state_.mutex);
   // Whether statements or commits of this process have used the database lately.
   bool IsInUse(std::uint64_t now_ns) const;

@@ -220,6 +220,10 @@ CheckpointReport CheckpointEngine::ApplyStrategy(const Ask& ask, const WalIndex&
 CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& index,
                                                 CheckpointReport report) {
   StrategyInForce& strategy = state_.strategy;
+  // Where no thread may copy, this commit copies as early as SQLite's would.
+  if (ask.hurried && index.pending() >= LeastDueFrames(strategy.values(), index.page_size)) {
+    (void)copier_.IsPermitted(ask.host);
+  }
   // A call of the user copies what SQLite would.
   const std::int64_t due =
       ask.hurried ? state_.DueFrames(index) : Learned().DueFrames(strategy.values(), index);

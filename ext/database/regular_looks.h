@@ -52,7 +52,7 @@ class RegularLooks {
   [[gnu::cold]] void WakeUp(std::uint64_t now_ns);
   [[gnu::cold]] void LookBy(std::uint64_t now_ns, std::uint64_t then_ns);
   std::uint64_t Work();
-  // What is done once per sample interval. Returns when it wants to be done next.
+  // The thread calls this once per sample interval. Returns when the thread should call it next.
   std::uint64_t LookRegularly(std::uint64_t now_ns);
   std::uint64_t LookAtLeases(std::uint64_t now_ns);
   void Watch();

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import BUILD, EXTENSION, PROCESS_EXTENSION, connect, inline, metrics, one
 from helpers import apsw_connect, error, files_beside, python, wal_bytes, write
-from waiting import copied_in_background
+from waiting import copied_in_background, wait_for
 
 LIBRARY = BUILD / "walmanager.so"
 
@@ -781,6 +781,16 @@ def test_the_mode_can_be_changed_at_any_moment_of_the_threads_work(db, wal_path)
 ])
 def test_journal_mode_in_any_spelling(busy_db, sql):
     assert one(busy_db, sql) in ("delete", "truncate")
+
+
+def test_bug_where_no_thread_may_copy_a_commit_copied_eight_times_what_sqlite_would(db):
+    write(db, 1100)
+    wait_for(lambda: metrics(db)["due_frames"] > 1000)  # copying was measured
+    assert one(db, "PRAGMA locking_mode=EXCLUSIVE") == "exclusive"
+    write(db, 1100)
+    row = metrics(db)
+    assert row["checkpoints_inline"] >= 1
+    assert row["pending_frames"] < 1100
 
 
 def test_locking_mode_exclusive_by_the_host(busy_db):

@@ -29,6 +29,14 @@ def set_up(path, lease_ms=300, limit=LIMIT):
     return db
 
 
+def snapshot(path):
+    """A connection that reads, so that the log cannot start over until its COMMIT."""
+    db = connect(path)
+    db.execute("BEGIN")
+    db.execute("SELECT count(*) FROM t").fetchall()
+    return db
+
+
 def outgrow_limit(db):
     """While a reader is there: the log cannot start over."""
     for _ in range(400):
@@ -124,9 +132,7 @@ def test_no_query_is_interrupted_without_a_lease_or_within_the_limit(reader, fas
 
 def test_no_query_is_interrupted_for_a_log_that_was_long_before(reader, fast_path):  # noqa: F811
     db = set_up(fast_path, lease_ms=0)
-    pin = connect(fast_path)
-    pin.execute("BEGIN")
-    pin.execute("SELECT count(*) FROM t").fetchall()
+    pin = snapshot(fast_path)
     outgrow_limit(db)
     pin.execute("COMMIT")
     assert os.stat(str(fast_path) + "-wal").st_size > LIMIT
@@ -167,9 +173,7 @@ def test_a_query_beside_an_open_cursor_is_not_interrupted(reader, fast_path):  #
 
 def test_no_write_is_interrupted(reader, fast_path):  # noqa: F811
     db = set_up(fast_path, lease_ms=1)
-    pin = connect(fast_path)
-    pin.execute("BEGIN")
-    pin.execute("SELECT count(*) FROM t").fetchall()
+    pin = snapshot(fast_path)
     outgrow_limit(db)
     reader.run("db.execute(\"INSERT INTO t(payload) " + LONG + "\")")
     assert reader.call("one(db, 'SELECT count(*) FROM t WHERE payload = 2000000')") == 1
@@ -204,9 +208,7 @@ def test_a_query_of_another_database_or_of_none_is_not_interrupted(reader, fast_
         db.execute("CREATE TEMP TABLE mine AS SELECT 1 AS id")
         db.execute("BEGIN"); db.execute("COMMIT")
     """)
-    pin = connect(fast_path)
-    pin.execute("BEGIN")
-    pin.execute("SELECT count(*) FROM t").fetchall()
+    pin = snapshot(fast_path)
     for query in (LONG.replace("FROM t", "FROM mine"), LONG.replace("SELECT id FROM t LIMIT 1", "SELECT 1")):
         reader.start("call", f"one(db, {query!r})")
         outgrow_limit(db)
@@ -257,9 +259,7 @@ def test_a_fork_leaves_the_query_to_its_process(worker, fast_path):  # noqa: F81
 
 def test_a_connection_that_closes_while_its_queries_are_interrupted(worker, fast_path):  # noqa: F811
     db = set_up(fast_path, lease_ms=1)
-    pin = connect(fast_path)
-    pin.execute("BEGIN")
-    pin.execute("SELECT count(*) FROM t").fetchall()
+    pin = snapshot(fast_path)
     process = worker()
     process.start("run", f"""
         interrupted, done, end = 0, 0, time.monotonic() + 3
