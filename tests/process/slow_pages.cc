@@ -1,6 +1,6 @@
-// For test_configure.py, preloaded: each read of a database file, or each mapping of one, takes
-// longer by the microseconds that SLOW_READ_US and SLOW_MAP_US in the environment say. Of the reads
-// it is each SLOW_EVERY-th alone where that is set.
+// For test_configure.py and test_slow_disk.py, preloaded: each read, mapping or sync of a database
+// file takes longer by the microseconds that SLOW_READ_US, SLOW_MAP_US and SLOW_SYNC_US in the
+// environment say. Of the reads it is each SLOW_EVERY-th alone where that is set.
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -13,7 +13,7 @@
 
 namespace {
 
-std::atomic<long> slowed{0};  // reads and mappings that took longer
+std::atomic<long> slowed{0};  // calls that took longer
 
 bool IsDatabase(int fd) {
   char link[40], path[4096];
@@ -32,6 +32,14 @@ void Wait(const char* variable, int fd) {
   do {
     clock_gettime(CLOCK_MONOTONIC, &now);
   } while (now.tv_sec * 1'000'000'000 + now.tv_nsec < until);
+}
+
+// As a disk does: the processor is free meanwhile.
+void Sleep(const char* variable, int fd) {
+  const char* us = std::getenv(variable);
+  if (!us || !IsDatabase(fd)) return;
+  ++slowed;
+  usleep(static_cast<useconds_t>(std::atol(us)));
 }
 
 template <typename Function>
@@ -58,5 +66,15 @@ void* mmap64(void* at, size_t bytes, int protection, int flags, int fd, off64_t 
 }
 void* mmap(void* at, size_t bytes, int protection, int flags, int fd, off_t offset) noexcept {
   return mmap64(at, bytes, protection, flags, fd, offset);
+}
+int fdatasync(int fd) {
+  static const auto real = Real<int (*)(int)>("fdatasync");
+  Sleep("SLOW_SYNC_US", fd);
+  return real(fd);
+}
+int fsync(int fd) {
+  static const auto real = Real<int (*)(int)>("fsync");
+  Sleep("SLOW_SYNC_US", fd);
+  return real(fd);
 }
 }
