@@ -18,6 +18,8 @@ from waiting import wait_for
 
 # Checks that are not well beside a process without walmanager, with some versions of SQLite.
 ENGINE = {"wal_reset_bug"}
+# Checks that a slow machine may fail.
+SPEED = {"query_latency", "query_degradation", "commit_latency", "commit_stalls", "checkpoint_duration", "probe_read"}
 
 
 def health(db, schema="main"):
@@ -29,10 +31,10 @@ def health(db, schema="main"):
     return {row["check_name"]: row for row in rows}
 
 
-def bad(db):
-    """The names of the checks that are not well."""
+def bad(db, speed=False):
+    """The names of the checks that are not well; those of SPEED only if they are asked for."""
     return {name for name, row in health(db).items()
-            if row["status"] in ("warning", "critical") and name != "overall"} - ENGINE
+            if row["status"] in ("warning", "critical") and name != "overall"} - ENGINE - (set() if speed else SPEED)
 
 
 @pytest.fixture
@@ -344,7 +346,7 @@ def test_slow_statements(sampled):
     db.create_function("pause", 1, lambda ms: time.sleep(ms / 1000))
     for _ in range(40):
         db.execute("SELECT pause(10)").fetchall()
-    wait_for(lambda: "query_latency" in bad(db))
+    wait_for(lambda: "query_latency" in bad(db, speed=True))
     assert 8.8 < health(db)["query_latency"]["value"] < 1000
 
 
@@ -355,7 +357,7 @@ def test_slow_commits(sampled):
     db.create_function("pause", 1, lambda ms: time.sleep(ms / 1000))
     for _ in range(20):
         db.execute("INSERT INTO t(payload) SELECT pause(10)")
-    wait_for(lambda: "commit_latency" in bad(db))
+    wait_for(lambda: "commit_latency" in bad(db, speed=True))
 
 
 def test_connections(db, wal_path):
@@ -413,7 +415,7 @@ def test_upgrades(sampled, wal_path):
         db.execute("SELECT count(*) FROM t").fetchall()
         db.execute("INSERT INTO t(payload) VALUES (1)")
         db.execute("COMMIT")
-    wait_for(lambda: "transactions_upgraded" in bad(db))  # on a busy machine other checks find something, too
+    wait_for(lambda: "transactions_upgraded" in bad(db))
 
 
 def test_free_pages(db):
@@ -622,7 +624,7 @@ def test_one_slow_statement_or_commit_is_no_percentile(sampled):
     db.execute("INSERT INTO t(payload) SELECT pause(20)")
     wait_for(lambda: health(db)["commit_latency"]["status"] != "unknown")
     wait_for(lambda: "fewer than 10" in health(db)["commit_latency"]["detail"])
-    assert not bad(db) & {"commit_latency", "query_latency"}
+    assert not bad(db, speed=True) & {"commit_latency", "query_latency"}
 
 
 def test_the_history_has_the_score_that_is_shown(sampled):
