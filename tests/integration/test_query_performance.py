@@ -85,6 +85,16 @@ def test_spelling_literals_and_spacing_are_one_statement(db):
     assert calls(db, "SELECT ?, ?") == 3
 
 
+def test_names_are_shown_as_they_were_typed_first(db):
+    db.execute('CREATE TABLE "MyTable"(Id INTEGER PRIMARY KEY, query, rows)')
+    db.execute('select Query, rows from MyTable t where [Id]=1')
+    db.execute('SELECT query, ROWS FROM mytable T WHERE id=2')
+    found = row(db, "SELECT Query, rows FROM MyTable t WHERE Id = ?")
+    assert found["calls"] == 2
+    # The id is that of the text in one case, as it was before names kept theirs.
+    assert found["query_id"] == "92208a8e67177602"
+
+
 def test_a_commits_frames_and_stall_are_its_statements(db):
     db.execute("INSERT INTO t VALUES (1, 1)")
     before = metrics(db)["frames_written"]

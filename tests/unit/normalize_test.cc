@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "ext/core/base/ascii_case.h"
+
 namespace walmanager {
 namespace {
 
@@ -16,6 +18,12 @@ struct Case {
   std::string_view text;
 };
 
+std::string InOtherCase(std::string_view text) {
+  std::string other(text);
+  for (char& c : other) c = c == AsciiLower(c) ? AsciiUpper(c) : AsciiLower(c);
+  return other;
+}
+
 void Check(std::span<const Case> cases) {
   for (const Case& test : cases) {
     const NormalizedQuery query = Normalize(test.sql, kWhole);
@@ -23,6 +31,9 @@ void Check(std::span<const Case> cases) {
     const NormalizedQuery again = Normalize(query.text, kWhole);
     EXPECT_EQ(again.text, query.text) << test.sql;
     EXPECT_EQ(again.id, query.id) << test.sql;
+    const NormalizedQuery other = Normalize(InOtherCase(test.sql), kWhole);
+    EXPECT_EQ(other.id, query.id) << test.sql;
+    EXPECT_TRUE(EqualIgnoringCase(other.text, query.text)) << test.sql << '\n' << other.text;
   }
 }
 
@@ -31,7 +42,7 @@ TEST(Normalize, SpacingCaseAndComments) {
       {"", ""},
       {" ;; -- nothing", ""},
       {"select a,B from T where x=1 and F(y) in (1,2,3)",
-       "SELECT a, b FROM t WHERE x = ? AND f(y) IN (...)"},
+       "SELECT a, B FROM T WHERE x = ? AND F(y) IN (...)"},
       {"SELECT/**/a--b\n,/*c*/d FROM/* */t;", "SELECT a, d FROM t"},
       {"SELECT a -- ", "SELECT a"},
       {"SELECT a /* to the end", "SELECT a"},
@@ -42,7 +53,7 @@ TEST(Normalize, SpacingCaseAndComments) {
       {"SELECT count ( * ), t . *, max(DISTINCT a) FROM t",
        "SELECT count(*), t.*, max(DISTINCT a) FROM t"},
       {"SELECT key, t.Order, replace(a,'b','c'), like('a',b) FROM t",
-       "SELECT KEY, t.ORDER, REPLACE(a, ?, ?), LIKE(?, b) FROM t"},
+       "SELECT key, t.Order, replace(a, ?, ?), like(?, b) FROM t"},
       {"SELECT * FROM a NATURAL LEFT JOIN (b join c USING(d,e)),f",
        "SELECT * FROM a NATURAL LEFT JOIN (b JOIN c USING (d, e)), f"},
       {"SELECT sum(x)OVER(PARTITION BY y ORDER BY z ROWS BETWEEN 1 PRECEDING AND CURRENT ROW),"
@@ -53,6 +64,60 @@ TEST(Normalize, SpacingCaseAndComments) {
   Check(kCases);
 }
 
+TEST(Normalize, NamesAreShownAsTyped) {
+  const Case kCases[] = {
+      {"select Query, Rows from Filter where Key=1 and Plan.Action='x'",
+       "SELECT Query, Rows FROM Filter WHERE Key = ? AND Plan.Action = ?"},
+      {"SELECT count(*) rows, max(x) Query FROM t", "SELECT count(*) rows, max(x) Query FROM t"},
+      {"SELECT count(*) rows FROM t", "SELECT count(*) rows FROM t"},
+      {"SELECT case when a then b end FROM t", "SELECT CASE WHEN a THEN b END FROM t"},
+      {"SELECT a FROM t ORDER BY b desc, c nulls last, d",
+       "SELECT a FROM t ORDER BY b DESC, c NULLS LAST, d"},
+      {"SELECT [camelCase], `Two Words`, t.\"select\" FROM \"MyTable\"",
+       "SELECT camelCase, `Two Words`, t.\"select\" FROM MyTable"},
+      {"INSERT INTO T VALUES (F(1)), (f(2))", "INSERT INTO T VALUES (F(?)), ..."},
+      {"PRAGMA User_Version", "PRAGMA User_Version"},
+  };
+  Check(kCases);
+}
+
+TEST(Normalize, KeywordsThatMayBeNamesAreShownAsKeywordsInTheirPhrases) {
+  const Case kCases[] = {
+      {"select a from t natural left outer join u cross join v",
+       "SELECT a FROM t NATURAL LEFT OUTER JOIN u CROSS JOIN v"},
+      {"insert or ignore into t values (1) on conflict do nothing",
+       "INSERT OR IGNORE INTO t VALUES (?) ON CONFLICT DO NOTHING"},
+      {"insert into t values (1) on conflict (a) do update set b = 2",
+       "INSERT INTO t VALUES (?) ON CONFLICT (a) DO UPDATE SET b = ?"},
+      {"replace into t values (1)", "REPLACE INTO t VALUES (?)"},
+      {"update or replace t set a = 1", "UPDATE OR REPLACE t SET a = ?"},
+      {"select cast(a as integer) from t", "SELECT CAST(a AS integer) FROM t"},
+      {"select sum(a) over (partition by b rows between unbounded preceding and current row) "
+       "from t",
+       "SELECT sum(a) OVER (PARTITION BY b ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) "
+       "FROM t"},
+      {"create temp table t (a references p on delete cascade on update no action, "
+       "b generated always as (a), c unique on conflict ignore) without rowid",
+       "CREATE TEMP TABLE t (a REFERENCES p ON DELETE CASCADE ON UPDATE NO ACTION, "
+       "b GENERATED ALWAYS AS (a), c UNIQUE ON CONFLICT IGNORE) WITHOUT rowid"},
+      {"create trigger r instead of insert on v for each row begin select raise(ignore); end",
+       "CREATE TRIGGER r INSTEAD OF INSERT ON v FOR EACH ROW BEGIN SELECT RAISE(IGNORE); END"},
+      {"with recursive n(i) as (select 1) select i from n limit 1 offset 2",
+       "WITH RECURSIVE n (i) AS (SELECT ?) SELECT i FROM n LIMIT ? OFFSET ?"},
+      {"analyze", "ANALYZE"},
+      {"select a from t where b like 'x' escape 'y' and b glob 'z' order by a asc limit 1",
+       "SELECT a FROM t WHERE b LIKE ? ESCAPE ? AND b GLOB ? ORDER BY a ASC LIMIT ?"},
+  };
+  Check(kCases);
+}
+
+// "The id does not depend on the case of letters", not even where a keyword is a name.
+TEST(Normalize, TheIdIsThatOfTheTextInOneCase) {
+  const NormalizedQuery typed = Normalize("SELECT Query, t.Rows, [A B] FROM MyTable t", kWhole);
+  EXPECT_EQ(typed.id, Normalize("select QUERY, T.rows, `a b` from mytable T", kWhole).id);
+  EXPECT_NE(typed.id, Normalize("SELECT Query, t.Row, [A B] FROM MyTable t", kWhole).id);
+}
+
 TEST(Normalize, LiteralsAndParametersAreQuestionMarks) {
   const Case kCases[] = {
       {"SELECT 1,2.5,.5,1e9,0xFF,1_000,'a','it''s',x'00',X'0F'",
@@ -61,7 +126,7 @@ TEST(Normalize, LiteralsAndParametersAreQuestionMarks) {
       {"SELECT 12abc, 'never closed", "SELECT ?, ?"},
       {"SELECT -1, + 1, - -1, - - x, -x, -(1), ~1, -:a", "SELECT ?, ?, -?, - -x, -x, -(?), ~?, -?"},
       {"SELECT x-1, x - 1, x - -1, f(x)-1, 2-1, key-1",
-       "SELECT x - ?, x - ?, x - ?, f(x) - ?, ? - ?, KEY - ?"},
+       "SELECT x - ?, x - ?, x - ?, f(x) - ?, ? - ?, key - ?"},
       {"SELECT a.-1", "SELECT a.?"},
       {"SELECT NULL, true, coalesce(x, NULL), x = FALSE", "SELECT ?, ?, coalesce(x, ?), x = ?"},
       {"SELECT x IS NULL, x IS NOT NULL, x IS TRUE, NOT FALSE, x NOT NULL, x NOTNULL",
@@ -71,7 +136,7 @@ TEST(Normalize, LiteralsAndParametersAreQuestionMarks) {
       {"CREATE TABLE t(a DEFAULT -5, b DEFAULT NULL NOT NULL, c NULL, d REFERENCES p ON DELETE SET "
        "NULL, e DECIMAL(10,-2) DEFAULT CURRENT_TIME, f DEFAULT bare, g DEFAULT [bare])",
        "CREATE TABLE t (a DEFAULT ?, b DEFAULT ? NOT NULL, c NULL, d REFERENCES p ON DELETE SET "
-       "NULL, e decimal(?, ?) DEFAULT CURRENT_TIME, f DEFAULT ?, g DEFAULT ?)"},
+       "NULL, e DECIMAL(?, ?) DEFAULT CURRENT_TIME, f DEFAULT ?, g DEFAULT ?)"},
       {"SELECT RAISE(ABORT, 'm'), RAISE(FAIL, bare), RAISE(IGNORE)",
        "SELECT RAISE(ABORT, ?), RAISE(FAIL, ?), RAISE(IGNORE)"},
       {"SELECT a FROM t LIMIT 10 OFFSET 20", "SELECT a FROM t LIMIT ? OFFSET ?"},
@@ -81,9 +146,9 @@ TEST(Normalize, LiteralsAndParametersAreQuestionMarks) {
 
 TEST(Normalize, QuotedNamesAreWrittenLikeOthers) {
   const Case kCases[] = {
-      {"SELECT [A], `b`, t.\"C\" FROM \"T\"", "SELECT a, b, t.c FROM t"},
+      {"SELECT [A], `b`, t.\"C\" FROM \"T\"", "SELECT A, b, t.C FROM T"},
       {"SELECT t.\"a b\", t.\"a\"\"B\", t.[Order], t.`c``d`",
-       "SELECT t.\"a b\", t.\"a\"\"b\", t.\"order\", t.\"c`d\""},
+       "SELECT t.\"a b\", t.\"a\"\"B\", t.\"Order\", t.\"c`d\""},
       // Where a value may stand, backticks keep it a name.
       {"SELECT [a b], [select], `c``\"d`, [true]", "SELECT `a b`, `select`, `c``\"d`, `true`"},
       {"SELECT [a]]", "SELECT a ?"},
@@ -108,14 +173,14 @@ TEST(Normalize, DoubleQuotesAreLiteralsWhereAValueMayStand) {
       {"SELECT a FROM t GROUP BY \"s\" ORDER BY \"s\" LIMIT \"s\" OFFSET \"s\"",
        "SELECT a FROM t GROUP BY ? ORDER BY ? LIMIT ? OFFSET ?"},
       {"SELECT rows*\"s\", like*\"s\", with, \"s\", window, \"s\" AS x, over, \"s\"",
-       "SELECT ROWS * ?, LIKE * ?, WITH, ?, WINDOW, ? AS x, OVER, ?"},
+       "SELECT rows * ?, like * ?, with, ?, window, ? AS x, over, ?"},
       {"SELECT f(with LIKE \"s\", \"s\"), max(with, \"s\")",
-       "SELECT f(WITH LIKE ?, ?), max(WITH, ?)"},
+       "SELECT f(with LIKE ?, ?), max(with, ?)"},
       {"SELECT 1 FROM a JOIN b ON conflict LIKE \"s\" LIMIT like OFFSET \"s\"",
-       "SELECT ? FROM a JOIN b ON CONFLICT LIKE ? LIMIT LIKE OFFSET ?"},
+       "SELECT ? FROM a JOIN b ON conflict LIKE ? LIMIT like OFFSET ?"},
       {"SELECT f(rows LIKE \"s\"), a NOT LIKE \"s\", NOT like LIKE \"s\", (rows - 5)",
-       "SELECT f(ROWS LIKE ?), a NOT LIKE ?, NOT LIKE LIKE ?, (ROWS - ?)"},
-      {"CREATE TABLE t(a CHECK (if NOT LIKE \"s\"))", "CREATE TABLE t (a CHECK (IF NOT LIKE ?))"},
+       "SELECT f(rows LIKE ?), a NOT LIKE ?, NOT like LIKE ?, (rows - ?)"},
+      {"CREATE TABLE t(a CHECK (if NOT LIKE \"s\"))", "CREATE TABLE t (a CHECK (if NOT LIKE ?))"},
       {"SELECT * FROM a JOIN b ON \"s\" IN (1, \"s\") AND x IN (y, \"s\"), \"c\"",
        "SELECT * FROM a JOIN b ON ? IN (...) AND x IN (y, ?), c"},
       {"SELECT x OVER (PARTITION BY \"s\" ORDER BY \"s\" ROWS \"s\" PRECEDING)",
@@ -153,12 +218,12 @@ TEST(Normalize, DoubleQuotesAreNamesWhereNothingElseMayStand) {
       {"DELETE FROM \"t\"", "DELETE FROM t"},
       {"CREATE TABLE IF NOT EXISTS \"t\"(\"a\" \"my type\", \"b\" INT CONSTRAINT \"c\" REFERENCES "
        "\"p\"(\"q\"), UNIQUE (\"a\"), PRIMARY KEY(\"b\"), FOREIGN KEY (\"a\") REFERENCES p)",
-       "CREATE TABLE IF NOT EXISTS t (a \"my type\", b int CONSTRAINT c REFERENCES "
+       "CREATE TABLE IF NOT EXISTS t (a \"my type\", b INT CONSTRAINT c REFERENCES "
        "p (q), UNIQUE (a), PRIMARY KEY (b), FOREIGN KEY (a) REFERENCES p)"},
       {"CREATE INDEX IF NOT EXISTS \"i\" ON \"t\"(a)", "CREATE INDEX IF NOT EXISTS i ON t (a)"},
       {"CREATE VIEW \"v\"(\"a\") AS SELECT 1", "CREATE VIEW v (a) AS SELECT ?"},
       {"ALTER TABLE \"t\" RENAME COLUMN \"a\" TO \"b\"", "ALTER TABLE t RENAME COLUMN a TO b"},
-      {"ALTER TABLE t ADD \"c\" TEXT DEFAULT \"secret\"", "ALTER TABLE t ADD c text DEFAULT ?"},
+      {"ALTER TABLE t ADD \"c\" TEXT DEFAULT \"secret\"", "ALTER TABLE t ADD c TEXT DEFAULT ?"},
       {"DROP TABLE IF EXISTS \"t\"", "DROP TABLE IF EXISTS t"},
       {"REINDEX \"i\"", "REINDEX i"},
   };
@@ -259,7 +324,7 @@ TEST(Normalize, BugTablesInSingleQuotesWereAllTheSameTable) {
 TEST(Normalize, ArgumentsThatMayBeAnyTextAreLeftOut) {
   const Case kCases[] = {
       {"PRAGMA journal_mode", "PRAGMA journal_mode"},
-      {"PRAGMA Main.\"journal_mode\"=WAL", "PRAGMA main.journal_mode = ?"},
+      {"PRAGMA Main.\"journal_mode\"=WAL", "PRAGMA Main.journal_mode = ?"},
       {"pragma journal_mode('wal')", "PRAGMA journal_mode = ?"},
       {"PRAGMA key = secret", "PRAGMA key = ?"},
       {"PRAGMA hexkey = -5 more (words)", "PRAGMA hexkey = ?"},
@@ -327,6 +392,7 @@ TEST(Normalize, GoldenIds) {
   EXPECT_EQ(Normalize("", kWhole).id, 3244421341483603138u);
   EXPECT_EQ(Normalize("SELECT 1", kWhole).id, 11792942495538223886u);
   EXPECT_EQ(Normalize("select a, b from t where x = 'y'", kWhole).id, 1944983397558020555u);
+  EXPECT_EQ(Normalize("SELECT A, b FROM T WHERE x = 'y'", kWhole).id, 1944983397558020555u);
   EXPECT_EQ(Normalize("INSERT INTO t VALUES (1, 2), (3, 4)", kWhole).id, 6179391384754780007u);
   EXPECT_EQ(Normalize("begin deferred", kWhole).id, 9501056488816903573u);
 }

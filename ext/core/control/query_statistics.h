@@ -4,7 +4,8 @@
 // The protocol, for every thread and process that accesses this memory:
 // - No access waits, and a killed process leaves nothing locked. A place belongs to the statement
 //   whose id stands in `ids`. A connection claims it by compare-exchange; every connection that
-//   finds it claimed and not described writes kind and text, and all write the same.
+//   finds it claimed and not described writes kind and text. All write the same but for the case of
+//   names: two that write at the same time may mix their letters.
 // - A connection has its own counters for the statements that it runs most (HotQuery; load, add,
 //   store), and adds to the entry's counters for others (read-modify-write). Readers add both.
 //   Counters of a connection that is gone, also by kill -9, stay where they are until the slab's

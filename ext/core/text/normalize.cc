@@ -53,7 +53,7 @@ bool IsName(const Token& token) {
          IsClosedString(token);
 }
 
-// A name of no more than two parts; in lower case also where it is a keyword, as in PRAGMA key.
+// A name of no more than two parts. For the id, PRAGMA key has its name in lower case, too.
 void QualifiedName(TokenStream& tokens, NormalizedText& text) {
   for (bool first = true; !tokens.AtEnd(); first = false) {
     const Token token = tokens.Take();
@@ -222,8 +222,9 @@ NormalizedQuery Normalize(std::string_view sql, std::size_t max_text) {
     }
   }
   const QueryKind kind = Statement(tokens, text);
-  NormalizedQuery query{0, explains ? QueryKind::kOther : kind, text.Take()};
-  query.id = XXH3_64bits(query.text.data(), query.text.size());
+  NormalizedText::Texts texts = text.Take();
+  NormalizedQuery query{0, explains ? QueryKind::kOther : kind, std::move(texts.shown)};
+  query.id = XXH3_64bits(texts.of_id.data(), texts.of_id.size());
   if (query.id == 0) query.id = 1;
   Cut(query.text, max_text);
   return query;

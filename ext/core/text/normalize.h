@@ -5,9 +5,11 @@
 // string wherever a value may stand, so there it becomes "?", too. It stays only where the grammar
 // allows nothing but a name. In doubt: "?".
 //
-// Comments go, spacing is fixed, keywords are in upper case and other words in lower case; literals
+// Comments go, spacing is fixed, keywords are in upper case and names as they were typed; literals
 // and parameters are "?"; IN lists of those are "(...)", rows of VALUES like the first ", ...".
-// Normalizing a text that was not cut gives the same text and id again. Pure.
+// Normalizing a text that was not cut gives the same text and id again; of bytes that are no
+// statement, the same but for the case of words. The id does not depend on the case of letters:
+// texts of the same id differ in nothing but the case of names. Pure.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +25,9 @@ enum class QueryKind : std::uint8_t { kRead, kWrite, kTransaction, kSchema, kOth
 const char* QueryKindName(QueryKind kind);
 
 struct NormalizedQuery {
-  std::uint64_t id;  // XXH3 (64 bits, no seed) of the whole normalized text; never 0
+  // XXH3 (64 bits, no seed) of the whole normalized text, with keywords in upper case and other
+  // words in lower case; never 0.
+  std::uint64_t id;
   QueryKind kind;
   std::string text;
 };

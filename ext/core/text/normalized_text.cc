@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "ext/core/text/sql_keywords.h"
+#include "ext/core/base/ascii_case.h"
 
 namespace walmanager {
 
@@ -25,31 +25,31 @@ void NormalizedText::SpaceUnlessAtOpening() {
   if (last_ != Last::kNothing && last_ != Last::kOpen) out_ += ' ';
 }
 
-template <typename Fold>
-void NormalizedText::AppendFolded(std::string_view word, Fold fold) {
-  const std::size_t begin = out_.size();
+void NormalizedText::AppendName(std::string_view word, Case of_id) {
+  BeforeWord();
+  names_.push_back({out_.size(), out_.size() + word.size(), of_id});
   out_ += word;
-  for (std::size_t i = begin; i < out_.size(); ++i) out_[i] = fold(out_[i]);
 }
 
 void NormalizedText::Keyword(std::string_view word) {
   BeforeWord();
-  AppendFolded(word, AsciiUpper);
+  for (const char c : word) out_ += AsciiUpper(c);
 }
 
-void NormalizedText::Identifier(std::string_view word) {
-  BeforeWord();
-  AppendFolded(word, AsciiLower);
-}
+void NormalizedText::Identifier(std::string_view word) { AppendName(word, Case::kLower); }
+
+void NormalizedText::KeywordName(std::string_view word) { AppendName(word, Case::kUpper); }
 
 void NormalizedText::QuotedIdentifier(std::string_view content, char quote) {
   BeforeWord();
+  const std::size_t begin = out_.size();
   out_ += quote;
   for (const char c : content) {
     if (c == quote) out_ += quote;
-    out_ += AsciiLower(c);
+    out_ += c;
   }
   out_ += quote;
+  names_.push_back({begin, out_.size(), Case::kLower});
 }
 
 void NormalizedText::Verbatim(std::string_view word) {
@@ -172,7 +172,7 @@ void NormalizedText::CloseRow(Rows& rows) {
   if (rows.first_size == 0) {
     rows.first_begin = rows.row_begin;
     rows.first_size = row.size();
-  } else if (row == text.substr(rows.first_begin, rows.first_size)) {
+  } else if (EqualIgnoringCase(row, text.substr(rows.first_begin, rows.first_size))) {
     FoldRow(rows);
   }
 }
@@ -185,14 +185,23 @@ void NormalizedText::RowSeparator(Rows& rows) {
 
 void NormalizedText::FoldRow(Rows& rows) {
   out_.resize(rows.separator);
+  while (!names_.empty() && names_.back().end > out_.size()) names_.pop_back();
   if (rows.separator != rows.folded_end) out_ += ", ...";
   rows.folded_end = out_.size();
   last_ = Last::kEllipsis;
 }
 
-std::string NormalizedText::Take() {
+NormalizedText::Texts NormalizedText::Take() {
   if (in_list_.open) WriteInList();
-  return std::move(out_);
+  Texts texts{std::move(out_), {}};
+  texts.of_id = texts.shown;
+  for (const Name& name : names_) {
+    for (std::size_t i = name.begin; i < name.end; ++i) {
+      char& c = texts.of_id[i];
+      c = name.of_id == Case::kLower ? AsciiLower(c) : AsciiUpper(c);
+    }
+  }
+  return texts;
 }
 
 }  // namespace walmanager

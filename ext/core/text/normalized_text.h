@@ -5,11 +5,16 @@
 // "*"). Every rule here must keep them apart, or normalizing the text again gives another text.
 // What is folded is not stored, so that a megabyte of rows costs the space of one. Not for several
 // threads at once.
+//
+// Names are shown as they were typed. The text that the statement's id is made of has them in one
+// case, and differs from the shown text in nothing else.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace walmanager {
 
@@ -17,8 +22,9 @@ class NormalizedText {
  public:
   // `expected` bytes of text are likely.
   explicit NormalizedText(std::size_t expected) { out_.reserve(expected); }
-  void Keyword(std::string_view word);     // written in upper case
-  void Identifier(std::string_view word);  // written in lower case
+  void Keyword(std::string_view word);      // written in upper case
+  void Identifier(std::string_view word);   // in lower case in the text of the id
+  void KeywordName(std::string_view word);  // a keyword that is a name: there in upper case
   // `content` without its quotes; `quote`, at both ends, is doubled inside.
   void QuotedIdentifier(std::string_view content, char quote);
   void Verbatim(std::string_view word);
@@ -51,9 +57,19 @@ class NormalizedText {
   void RowSeparator(Rows& rows);
   void FoldRow(Rows& rows);  // also where the ellipsis stood in the statement
 
-  std::string Take();
+  struct Texts {
+    std::string shown;
+    std::string of_id;
+  };
+  Texts Take();
 
  private:
+  enum class Case : std::uint8_t { kLower, kUpper };
+  // A name in the text, and its case in the text of the id.
+  struct Name {
+    std::size_t begin, end;
+    Case of_id;
+  };
   // What the text ends in, as far as it decides on the space behind.
   enum class Last { kNothing, kWord, kOpen, kClose, kComma, kBinary, kSign, kDot, kEllipsis };
   // A list behind IN that may yet be folded, and so is not written yet.
@@ -65,12 +81,12 @@ class NormalizedText {
   };
 
   void BeforeWord();
-  template <typename Fold>
-  void AppendFolded(std::string_view word, Fold fold);
+  void AppendName(std::string_view word, Case of_id);
   void SpaceUnlessAtOpening();
   void WriteInList();
 
   std::string out_;
+  std::vector<Name> names_;  // in the order of the text
   Last last_ = Last::kNothing;
   InList in_list_;
 };

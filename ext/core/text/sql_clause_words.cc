@@ -33,7 +33,7 @@ bool IsPlain(std::string_view content) {
 void WriteName(const Token& token, char quote, NormalizedText& text) {
   if (token.kind == TokenKind::kWord) {
     if (token.keyword == Keyword::kNone) return text.Identifier(token.text);
-    return text.Keyword(token.text);
+    return text.KeywordName(token.text);
   }
   const std::string content = Unquoted(token.text);
   if (IsPlain(content)) return text.Identifier(content);
@@ -120,11 +120,67 @@ bool SqlClauses::BeginsWindow() const {
          (before_that_.keyword == Keyword::kAs && outer.clause == Clause::kWindows);
 }
 
+// `count(*) rows, ...` and `count(*) rows FROM ...`: what comes next begins anew, so that nothing
+// but the letters shown depends on this.
+bool SqlClauses::IsAliasInResult(const Token& token) const {
+  switch (token.keyword) {
+    case Keyword::kAscDesc:
+    case Keyword::kCurrentTime:
+    case Keyword::kEnd:
+      return false;
+    default:
+      break;
+  }
+  return expect_ == Expect::kOperator && frame().clause == Clause::kValues &&
+         (NextIs(TokenKind::kComma) || tokens_.next().keyword == Keyword::kFrom);
+}
+
+// Whether a word that is treated like a name is a keyword all the same, as those around it say.
+// Only the letters shown depend on this.
+bool SqlClauses::IsInPhrase(const Token& token) const {
+  const Keyword next = tokens_.next().keyword;
+  if (before_.wrote_keyword) return true;  // LEFT OUTER, NULLS LAST, FOR EACH, NO ACTION
+  if (frame().clause == Clause::kColumns) {
+    if (expect_ == Expect::kValue || Is(Keyword::kUpdate)) return true;  // ON UPDATE CASCADE
+  }
+  switch (token.keyword) {
+    case Keyword::kConflict:
+      return Is(Keyword::kOn) && !IsReserved(next) && next != Keyword::kNone &&
+             next != Keyword::kLike;
+    case Keyword::kConflictAction:
+    case Keyword::kRollback:
+      return (Is(Keyword::kOr) && before_that_.keyword == Keyword::kInsert) ||
+             (before_.kind == TokenKind::kOpen && before_that_.keyword == Keyword::kRaise);
+    case Keyword::kReplace:
+      return next == Keyword::kInto;
+    case Keyword::kPartition:
+      return next == Keyword::kBy;
+    case Keyword::kRaise:
+      return NextIs(TokenKind::kOpen);
+    case Keyword::kAnyName:
+      if (EqualIgnoringCase(token.text, "CAST")) return NextIs(TokenKind::kOpen);
+      if (EqualIgnoringCase(token.text, "UNBOUNDED")) return next == Keyword::kAnyName;
+      if (EqualIgnoringCase(token.text, "CURRENT")) return next == Keyword::kAnyName;
+      return Is(Keyword::kCreate);  // CREATE TEMP TABLE
+    default:
+      return false;
+  }
+}
+
 // A name that is taken for a keyword is as bad as the reverse: the keyword behind it would then be
 // taken for the name, and what follows that for an alias.
 void SqlClauses::Unreserved(const Token& token) {
+  if (IsAliasInResult(token)) return Name(token);
   if (UnreservedKeyword(token)) return;
-  if (expect_ != Expect::kOperator) return Name(token);
+  if (expect_ != Expect::kOperator) {
+    wrote_keyword_ = IsInPhrase(token);
+    if (!wrote_keyword_) return Name(token);
+    text_.Keyword(token.text);
+    expect_ = Expect::kOperator;
+    after_name_ = true;
+    return;
+  }
+  wrote_keyword_ = true;
   text_.Keyword(token.text);  // or an alias, behind which no value stands
   expect_ = Expect::kValue;
   target_ = Target::kNone;

@@ -18,7 +18,8 @@ void SqlClauses::Run() {
   first_ = tokens_.next().keyword;
   while (!NextIs(TokenKind::kEnd)) {
     const Token& token = tokens_.Take();
-    const Passed passed{token.kind, token.keyword};
+    Passed passed{token.kind, token.keyword};
+    wrote_keyword_ = false;
     if (token.kind == TokenKind::kSemicolon) {
       if (header_ != Header::kBody) return;
       text_.Semicolon();
@@ -28,6 +29,7 @@ void SqlClauses::Run() {
       Step(token);
       if (starts && header_ == Header::kBody && passed.keyword == Keyword::kEnd) return;
     }
+    passed.wrote_keyword = wrote_keyword_;
     before_that_ = std::exchange(before_, passed);
   }
 }

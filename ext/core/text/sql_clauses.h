@@ -41,8 +41,8 @@ class TokenStream {
   unsigned next_ = 0;
 };
 
-// A name as all its spellings are written: in lower case, and quoted only if it must be. `quote`:
-// the kind of quotes that keep it a name where it stands.
+// A name, quoted only if it must be. `quote`: the kind of quotes that keep it a name where it
+// stands.
 void WriteName(const Token& token, char quote, NormalizedText& text);
 
 class SqlClauses {
@@ -86,6 +86,7 @@ class SqlClauses {
   struct Passed {
     TokenKind kind = TokenKind::kEnd;
     Keyword keyword = Keyword::kNone;
+    bool wrote_keyword = false;  // it was written as one, and may be a name elsewhere
   };
   // What parentheses behind the name that stands here hold.
   enum class Target : std::uint8_t { kNone, kNames, kColumns, kTerms };
@@ -126,12 +127,15 @@ class SqlClauses {
 
   void Enter(Clause clause, Expect expect);
   Frame& frame() { return frames_.back(); }
+  const Frame& frame() const { return frames_.back(); }
   bool outermost() const { return frames_.size() == 1; }
   bool Is(Keyword keyword) const { return before_.keyword == keyword; }
   bool NextIs(TokenKind kind) const { return tokens_.next().kind == kind; }
   bool NextMayBeName() const;
   bool BeginsWithClause() const;
   bool BeginsWindow() const;
+  bool IsAliasInResult(const Token& token) const;
+  bool IsInPhrase(const Token& token) const;
   bool NameIsString() const;
   bool TermEndsAtNext() const;
   bool StarIsOperand() const;
@@ -149,6 +153,7 @@ class SqlClauses {
   Keyword verb_ = Keyword::kNone;
   bool after_name_ = false;  // a name before "(" is a function's
   bool statement_start_ = true;
+  bool wrote_keyword_ = false;  // as Passed has it, of the token at hand
 };
 
 }  // namespace walmanager
