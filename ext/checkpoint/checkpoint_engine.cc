@@ -18,6 +18,7 @@ constexpr char kReplicatorIsThere[] =
     "a replicator checkpoints this database: walmanager only looks";
 constexpr char kHandedOver[] = "handed to the background thread";
 constexpr std::uint64_t kFramesThatAreSoonCopied = 16'000;
+constexpr char kTriedInVain[] = "the last attempts moved nothing: waiting before the next";
 constexpr char kNoRuleHolds[] = "no rule of the strategy holds";
 
 bool IsBusy(const HostConnection& host) {
@@ -223,6 +224,7 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
   // Where no thread may copy, this commit copies as early as SQLite's would.
   if (ask.hurried && index.pending() >= LeastDueFrames(strategy.values(), index.page_size)) {
     (void)copier_.IsPermitted(ask.host);
+    if (!ask.host.own_only) LearnWhetherCommitsSync(ask.host);
   }
   // A call of the user copies what SQLite would.
   const std::int64_t due =
@@ -253,6 +255,11 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
       IsBusy(ask.host) ? 0 : ReaderWait::LongestNs(rule, strategy.values());
   const std::uint64_t budget =
       longest != 0 && ask.hurried ? wait_.BudgetNs(rule, index, ask.began_ns, ask.now_ns) : longest;
+  if (IsDelayed(ask) && budget == 0) {
+    state_.control.Get()->region().CountSkippedCheckpoint();
+    report.message = kTriedInVain;
+    return report;
+  }
   // Not the moment to wait, or more to copy than the budget is for: the thread copies that, and the
   // next commits wait for the thread. While readers leave there is time to copy.
   const std::uint64_t copies =
@@ -291,6 +298,10 @@ bool CheckpointEngine::ReplicatorIsThere(const Ask& ask) {
   return !is_stale || state_.replicator_wish() == ReplicatorWish::kAlways;
 }
 
+bool CheckpointEngine::IsDelayed(const Ask& ask) const {
+  return ask.hurried && ask.now_ns < state_.retry_delay.not_before_ns();
+}
+
 std::optional<std::string> CheckpointEngine::Postpone(const Ask& ask, const Rule& rule,
                                                       const WalIndex& index) {
   const bool starts_over =
@@ -306,9 +317,9 @@ std::optional<std::string> CheckpointEngine::Postpone(const Ask& ask, const Rule
     return "rule '" + rule.name + "' asks for " + ModeName(rule.mode) +
            ", which would wait for the transaction of this very connection";
   }
-  if (ask.hurried && ask.now_ns < state_.retry_delay.not_before_ns()) {
+  if (IsDelayed(ask) && !wait_.MayHelp(rule, ask.now_ns)) {
     state_.control.Get()->region().CountSkippedCheckpoint();
-    return "the last attempts moved nothing: waiting before the next";
+    return kTriedInVain;
   }
   if (ask.origin == CheckpointOrigin::kInline && state_.OpenFor(ask.host) &&
       state_.LookForReplicator(ask.now_ns)) {

@@ -82,6 +82,8 @@ class CheckpointEngine {
   bool ReplicatorIsThere(const Ask& ask) REQUIRES(state_.mutex);
   // How long it would take to copy all pending frames, as far as has been learned.
   double CopyingNs(const WalIndex& index) const REQUIRES(state_.mutex);
+  // Whether the last attempts moved nothing, and the next one is not due yet.
+  bool IsDelayed(const Ask& ask) const REQUIRES(state_.mutex);
   // Hands the rule's checkpoint to the background thread where that is to run it. Returns why it
   // does not run in this thread now; nullopt where it does.
   std::optional<std::string> Postpone(const Ask& ask, const Rule& rule, const WalIndex& index)

@@ -21,6 +21,25 @@ void ReaderWait::Charge(layout::Counter& stall_since_ns, std::uint64_t start_ns)
   }
 }
 
+bool ReaderWait::MayHelp(const Rule& rule, std::uint64_t now_ns) const {
+  state_.mutex.AssertHeld();
+  const std::uint64_t most = LongestNs(rule, state_.strategy.values());
+  return rule.builtin && state_.connections.open() && state_.oldest_reader.frame() &&
+         !state_.oldest_reader.IsOlderThan(most, now_ns) && now_ns >= not_before_ns_ &&
+         AllowedNs(most, now_ns) > 0;
+}
+
+std::uint64_t ReaderWait::AllowedNs(std::uint64_t most, std::uint64_t now_ns) const {
+  const auto current = state_.control.Get();
+  ControlRegion& region = current->region();
+  const std::uint64_t allowed =
+      std::min(most, StallAllowance(Get(region.engine().stall_since_ns)).LeftNs(now_ns));
+  // Less than the readers need would be waited in vain.
+  const std::uint64_t needed =
+      std::max(region.learned().WaitForReadersNs(), std::min(needed_ns_, most));
+  return allowed < needed ? 0 : allowed;
+}
+
 std::uint64_t ReaderWait::BudgetNs(const Rule& rule, const WalIndex& index, std::uint64_t began_ns,
                                    std::uint64_t now_ns) {
   state_.mutex.AssertHeld();
@@ -39,14 +58,7 @@ std::uint64_t ReaderWait::BudgetNs(const Rule& rule, const WalIndex& index, std:
   if (now_ns < not_before_ns_) return 0;
   // A rule of the user's has a budget of its own.
   if (!rule.builtin) return rest(most);
-  const auto current = state_.control.Get();
-  ControlRegion& region = current->region();
-  const std::uint64_t allowed =
-      std::min(most, StallAllowance(Get(region.engine().stall_since_ns)).LeftNs(now_ns));
-  // Less than the readers need would be waited in vain.
-  const std::uint64_t needed =
-      std::max(region.learned().WaitForReadersNs(), std::min(needed_ns_, most));
-  return allowed < needed ? 0 : rest(allowed);
+  return rest(AllowedNs(most, now_ns));
 }
 
 void ReaderWait::Ended(std::uint64_t start_ns, std::uint64_t budget_ns, const Rule& rule,

@@ -27,6 +27,9 @@ class ReaderWait {
   // counts it. Any thread.
   static void Charge(layout::Counter& stall_since_ns, std::uint64_t start_ns);
 
+  // Whether a commit may wait although copying was just in vain: a reader was in the way that a wait
+  // may outlast, or that has left since. Asks no lock.
+  bool MayHelp(const Rule& rule, std::uint64_t now_ns) const;
   // How long a commit that began at `began_ns` and found the log at `index` waits under this rule;
   // 0 where a wait would be in vain, or is not allowed now.
   std::uint64_t BudgetNs(const Rule& rule, const WalIndex& index, std::uint64_t began_ns,
@@ -35,6 +38,9 @@ class ReaderWait {
   void Ended(std::uint64_t start_ns, std::uint64_t budget_ns, const Rule& rule, bool in_vain);
 
  private:
+  // What the allowance leaves of `most`; 0 where that is less than readers have needed.
+  std::uint64_t AllowedNs(std::uint64_t most, std::uint64_t now_ns) const REQUIRES(state_.mutex);
+
   CheckpointState& state_;
   // The least that is worth a wait, and when commits wait again.
   std::uint64_t needed_ns_ GUARDED_BY(state_.mutex) = 0;

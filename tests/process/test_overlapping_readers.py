@@ -56,3 +56,25 @@ def test_the_limit_is_kept_while_readers_end(worker, fast_path, budget):
     else:
         assert largest < 3 * LIMIT  # 1.25 where processors are free
         assert writer.call("longest") < 1000
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_a_commit_at_the_limit_waits_although_copying_was_just_in_vain(worker, fast_path, attempt):
+    """The thread's attempts move nothing while a reader is there, and come ever more rarely. Which of them the limit meets is chance."""
+    writer, reader = worker(fast_path), worker(fast_path)
+    writer.run(f"""
+        db.execute("PRAGMA synchronous=OFF")
+        for name, value in (("wal_limit_bytes", {LIMIT}), ("stall_budget_ms", 2000)):
+            one(db, "SELECT wal_set(?, ?)", name, value)
+        def write(frames):
+            for _ in range(frames // 4):
+                db.execute("INSERT INTO t(payload) VALUES (zeroblob(12000))")
+        write(8)
+    """)
+    reader.run("db.execute('BEGIN'); db.execute('SELECT count(*) FROM t').fetchone()")
+    # Beyond what is due: a pass moves what the reader has seen, and the next ones nothing.
+    writer.run(f"write(200); time.sleep({0.05 + attempt / 100})")
+    reader.start("run", "time.sleep(0.1); db.execute('COMMIT')")
+    writer.run("write(1600)")
+    reader.finish()
+    assert writer.call("metrics(db)['wal_bytes_max']") < 1.25 * LIMIT
