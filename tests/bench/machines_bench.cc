@@ -83,11 +83,15 @@ std::vector<Asked> AskedOfLog(double limits) {
 
 std::vector<Case> Cases(const Options& options) {
   constexpr int kCommits = 20'000, kFull = 8'000, kFullWarmUp = 5'000, kRate = 4'000;
+  // The log of SQLite at 16,000 frames starts over after 7,000 to 15,000 commits. Before, its file
+  // grows, and the strategies learn.
+  constexpr int kSaturating = 60'000, kWarmUp = 20'000;
   std::vector<Case> cases;
   for (const char* workload : {"indexed", "append"}) {
     cases.push_back({{.name = std::string(workload) + "-saturating",
                       .workload = workload,
-                      .commits = Scaled(kCommits, options)},
+                      .commits = Scaled(kSaturating, options),
+                      .warm_up = kWarmUp},
                      {kDefault, kLowLatency},
                      AskedOfSaturating()});
   }
@@ -96,7 +100,7 @@ std::vector<Case> Cases(const Options& options) {
                       .workload = workload,
                       .synchronous = "FULL",
                       .commits = Scaled(kFull, options),
-                      .warm_up = Scaled(kFullWarmUp, options)},
+                      .warm_up = kFullWarmUp},
                      {kDefault},
                      AskedOfFull()});
   }
