@@ -47,7 +47,7 @@ constexpr std::array<FactSentence, 13> kFacts = {{
     {"last_checkpoint_ms", "Duration of the last checkpoint, in ms."},
     {"commits_since_checkpoint", "Commits after the last checkpoint."},
     {"commit_rate", "Commits per second, smoothed over the last looks."},
-    {"due_frames", "Pending frames at which conversation_workload begins to copy: checkpoint_frames, or up to 8000 where that is at its default and a thread copies."},
+    {"due_frames", "Pending frames at which conversation_workload begins to copy: checkpoint_frames, or up to 8000 where that is at its default, a thread copies, and commits do not sync (synchronous=FULL, EXTRA)."},
 }};
 // clang-format on
 

@@ -322,7 +322,7 @@ const Table& WalMetricsTable() {
           {"connections_not_shown", kInteger, "connections that found no place in connection_metrics: 4096 have one, or the control file could not grow", [](const Row& r) -> Value { return Measured(r, [&] { return r.not_shown; }); }},
           {"incomplete_because", kText, "why the control file could not grow when this process last needed it to, so that some statements, connections, samples, alerts or checkpoints are not listed; NULL where it could", [](const Row& r) -> Value { return r.incomplete_because; }},
           {"oldest_reader_pid", kInteger, "process of the oldest active reader, as this process's PID namespace numbers it; NULL if this namespace does not show it", [](const Row& r) -> Value { return r.oldest_reader_pid; }},
-          {"due_frames", kInteger, "pending frames at which conversation_workload begins to copy: checkpoint_frames, or up to 8000 where that is 1000, its default, and copying was measured; half of wal_limit_bytes at most, less what is copied; NULL outside of WAL mode", [](const Row& r) -> Value { return r.due_frames; }},
+          {"due_frames", kInteger, "pending frames at which conversation_workload begins to copy: checkpoint_frames, or up to 8000 where that is 1000, its default, copying was measured, and commits do not sync (synchronous=FULL, EXTRA); half of wal_limit_bytes at most, less what is copied; NULL outside of WAL mode", [](const Row& r) -> Value { return r.due_frames; }},
       });
   // clang-format on
   return kTable;

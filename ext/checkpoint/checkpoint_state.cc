@@ -142,8 +142,10 @@ Status CheckpointState::FollowSettings() {
 }
 
 std::int64_t CheckpointState::DueFrames(const WalIndex& index) const {
-  const bool no_thread = commits_copy || inline_period.LastsAt(MonotonicNs());
-  const Learned learned = no_thread ? Learned() : control.Get()->region().learned();
+  // Where commits sync, one to a log that grows takes twice as long as one to a log that is written
+  // again.
+  const bool early = commits_copy || commits_sync || inline_period.LastsAt(MonotonicNs());
+  const Learned learned = early ? Learned() : control.Get()->region().learned();
   return learned.DueFrames(strategy.values(), index);
 }
 

@@ -27,8 +27,8 @@ class ReaderWait {
   // counts it. Any thread.
   static void Charge(layout::Counter& stall_since_ns, std::uint64_t start_ns);
 
-  // Whether a commit may wait although copying was just in vain: a reader was in the way that a wait
-  // may outlast, or that has left since. Asks no lock.
+  // Whether a commit may wait although copying was just in vain: a reader was in the way that a
+  // wait may outlast, or that has left since. Asks no lock.
   bool MayHelp(const Rule& rule, std::uint64_t now_ns) const;
   // How long a commit that began at `began_ns` and found the log at `index` waits under this rule;
   // 0 where a wait would be in vain, or is not allowed now.

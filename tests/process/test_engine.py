@@ -739,3 +739,21 @@ def test_mixed_load_by_several_processes(fast_path, worker, seconds):
     db = connect(fast_path, None)
     assert one(db, "SELECT count(*) FROM t") >= acknowledged
     db.close()
+
+
+def test_a_log_that_commits_sync_stays_short(fast_path):  # noqa: F811
+    """A commit that syncs a log that grows takes twice as long as one to a log that is written again."""
+    def write(seconds, pause=0.0):
+        end, longest = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            db.execute("INSERT INTO t(payload) VALUES (zeroblob(3000))")
+            longest = max(longest, os.path.getsize(str(fast_path) + "-wal"))
+            time.sleep(pause)
+        return longest
+
+    db = connect(fast_path, timeout=20)
+    db.execute("PRAGMA synchronous=NORMAL")
+    wait_for(lambda: (write(0.1), metrics(db)["due_frames"] > 6000)[1])  # copying was measured
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    db.execute("PRAGMA synchronous=FULL")
+    assert write(3, 0.0001) < 6000 * FRAME
