@@ -126,10 +126,22 @@ void BackgroundCopier::RemainderGrew(ControlRegion& region, std::size_t rule) {
 
 bool BackgroundCopier::TakePlanWishes(const HostConnection& host,
                                       const std::vector<PlanWish>& wishes) {
-  if (Registry::Get().IsYoungAt(MonotonicNs()) || !state_.mutex.try_lock()) return false;
+  const std::uint64_t now = MonotonicNs();
+  if (Registry::Get().IsYoungAt(now) || !EngineHasThreads() || !upkeep_.TakesRequests(now) ||
+      !state_.mutex.try_lock()) {
+    return false;
+  }
   const MutexLock lock(state_.mutex, std::adopt_lock);
-  // The thread that this wakes takes the mutex first, so it finds the wishes.
-  return HandOver(host) && upkeep_.Request(wishes);
+  return !state_.stopping && !state_.inline_period.LastsAt(now) &&
+         state_.connections.Permit(host) == CheckpointConnections::Allowed::kYes &&
+         upkeep_.Request(wishes);
+}
+
+void BackgroundCopier::CapturePlans() {
+  if (!upkeep_.has_requests() || !state_.mutex.try_lock()) return;
+  const MutexLock lock(state_.mutex, std::adopt_lock);
+  if (state_.stopping || state_.inline_period.LastsAt(MonotonicNs())) return;
+  upkeep_.CapturePlans(*state_.control.Get());
 }
 
 std::uint64_t BackgroundCopier::Work() {
@@ -162,9 +174,6 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
   state_.replicator.Follow(state_.replicator_wish());
   const auto current = state_.control.Get();
   ControlRegion& region = current->region();
-  // Also while frames are due: a writer that never pauses, or a reader that holds the log, would
-  // keep plans waiting.
-  if (ticked && !state_.inline_period.LastsAt(MonotonicNs())) upkeep_.CapturePlans(*current);
   TakeRecordedLog(region);
   const std::uint64_t last_commit = Get(region.header().last_commit_ns);
   const bool idle = now > last_commit + std::max(interval, kIdleNs);
@@ -330,7 +339,6 @@ std::uint64_t BackgroundCopier::Rest(ControlFile& current, std::uint64_t last_co
     state_.connections.Close();
   }
   if (!state_.inline_period.LastsAt(MonotonicNs())) {
-    upkeep_.CapturePlans(current);
     if (state_.strategy[Setting::kAutoOptimize] != 0 && !state_.stopping &&
         !state_.replicator.is_there()) {
       upkeep_.OptimizeIfDue(current, last_commit, now, [this] {
@@ -346,7 +354,7 @@ std::uint64_t BackgroundCopier::Rest(ControlFile& current, std::uint64_t last_co
 std::uint64_t BackgroundCopier::NextOfWhatIsLeft(ControlRegion& region, std::uint64_t last_commit,
                                                  std::uint64_t now) {
   // These end by themselves, so the next look finds them done.
-  if (state_.connections.open() || state_.copied_frames.owes_sync() || upkeep_.has_requests()) {
+  if (state_.connections.open() || state_.copied_frames.owes_sync()) {
     return next_tick_ns_;
   }
   std::uint64_t next = NextByTime(region, now);

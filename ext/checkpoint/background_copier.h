@@ -68,9 +68,13 @@ class BackgroundCopier {
   void Hurry() { task_.Hurry(); }
   // Whether this process uses the database: then the task looks at regular intervals.
   void FollowActivity(bool active);
-  // Has the thread capture the query plans of these statements on a connection of its own. False
-  // where it cannot; then the caller keeps the wishes.
+  // Has CapturePlans() make the query plans of these statements. False where it cannot; then the
+  // caller keeps the wishes. Wakes nothing.
   bool TakePlanWishes(const HostConnection& host, const std::vector<PlanWish>& wishes);
+  // Makes the plans that were asked for, for some milliseconds. Called at each regular look, which
+  // no copy holds up; where the mutex of `state` cannot be had, the next look does it.
+  void CapturePlans();
+  std::shared_ptr<PlannedSchema> planned_schema() const { return upkeep_.planned_schema(); }
   // Whether the system refused to start the thread at the last try.
   bool lacks_thread() const { return lacks_thread_.load(std::memory_order_relaxed); }
   // Interrupts what the task does, and ends it.

@@ -155,6 +155,30 @@ Result<OwnedDb> CheckpointConnections::OpenAnother() {
   return another;
 }
 
+Result<OwnedDb> CheckpointConnections::OpenToExplain() {
+  const bool has_room =
+      leaves_descriptors_ || 2 * (registry_.copied_databases + 1) <= MostCopiedDatabases();
+  if (!has_room) return Error{FewDescriptorsBecause()};
+  // As TryOpen() asks, and why.
+  if (MonotonicNs() < given_up_until_ns_ || IsAtPath(path_, id_) != AtPath::kSame ||
+      !IsThere(path_ + "-wal")) {
+    return Error{"the files are not those that the program has open"};
+  }
+  auto another = OpenAnother();
+  if (!another.ok()) return another;
+  sqlite3* db = another.value().get();
+  const auto version = QueryText(db, "PRAGMA schema_version");
+  if (HasOtherLog(db)) {
+    (void)GiveUpSinceLogDiffers();
+    return Error{kFilesReplaced};
+  }
+  if (!version.ok()) return version.error();
+  if (MapWalIndex(OwnWalFile(db)) != permitted_index_) {
+    return Error{"the file at its path is another one"};
+  }
+  return another;
+}
+
 void CheckpointConnections::Close() noexcept {
   if (open()) on_change_(false);
   open_ = false;

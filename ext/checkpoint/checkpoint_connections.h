@@ -62,6 +62,10 @@ class CheckpointConnections {
   void FollowCloseBehaviour(const CloseBehaviour& behaviour);
   // Opens one more connection of the extension, which never runs a checkpoint when it closes.
   Result<OwnedDb> OpenAnother();
+  // The same where Open() was not called, for work that can wait: an error also where the files are
+  // not those that the host has open, and where databases that are to be copied need the
+  // descriptors.
+  Result<OwnedDb> OpenToExplain();
 
   // nullptr where they are not open.
   sqlite3* checkpoint() const { return checkpoint_.get(); }

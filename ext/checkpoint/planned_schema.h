@@ -22,9 +22,11 @@ class PlannedSchema {
   }
   // A statement has changed the schema, or will have once its transaction commits.
   void MayHaveChanged() {
-    version_.store(kUnknown, std::memory_order_relaxed);
-    Next();
+    // What was asked for since it is unknown is made as of a later version.
+    if (version_.exchange(kUnknown, std::memory_order_relaxed) != kUnknown) Next();
   }
+  // Requests for plans were lost: each statement asks again.
+  void AskAgain() { Next(); }
   // The version was read.
   void Is(std::uint32_t version) {
     const std::uint64_t before =

@@ -1,6 +1,7 @@
 #include "ext/checkpoint/upkeep.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,6 +20,12 @@ namespace {
 constexpr std::int64_t kEveryMs = 3'600'000;
 constexpr std::uint64_t kIdleBeforeNs = 10'000 * kMs;
 
+std::optional<std::uint32_t> ReadSchemaVersion(sqlite3* db) {
+  const auto version = QueryText(db, "PRAGMA schema_version");
+  if (!version.ok() || !version.value()) return std::nullopt;
+  return static_cast<std::uint32_t>(std::stoll(*version.value()));
+}
+
 bool HasOptimizedLately(const layout::Counter& optimized_ms) {
   const auto optimized = static_cast<std::int64_t>(Get(optimized_ms));
   return optimized <= UnixMs() && UnixMs() - optimized < kEveryMs;
@@ -27,38 +34,108 @@ bool HasOptimizedLately(const layout::Counter& optimized_ms) {
 }  // namespace
 
 bool Upkeep::Request(const std::vector<PlanWish>& wishes) {
-  constexpr std::size_t kMost = 64;
+  constexpr std::size_t kMost = 1024, kMostBytes = std::size_t{1} << 20;
   const MutexLock lock(mutex_);
-  if (wishes_.size() >= kMost) return false;
-  wishes_.insert(wishes_.end(), wishes.begin(), wishes.end());
+  if (wishes_.size() >= kMost || wish_bytes_ >= kMostBytes) return false;
+  for (const PlanWish& wish : wishes) {
+    if (!wished_.insert(wish.id).second) continue;  // another connection has asked for it
+    wishes_.push_back(wish);
+    wish_bytes_ += wish.sql.size();
+  }
   return true;
 }
 
-void Upkeep::CapturePlans(ControlFile& current) {
-  std::vector<PlanWish> wishes;
-  {
-    const MutexLock lock(mutex_);
-    wishes = std::exchange(wishes_, {});
+std::vector<PlanWish> Upkeep::TakeRequests() {
+  const MutexLock lock(mutex_);
+  wished_.clear();
+  wish_bytes_ = 0;
+  return std::exchange(wishes_, {});
+}
+
+void Upkeep::PutBack(std::vector<PlanWish> left) {
+  const MutexLock lock(mutex_);
+  std::swap(left, wishes_);
+  std::vector<PlanWish> all = std::exchange(wishes_, {});
+  wished_.clear();
+  wish_bytes_ = 0;
+  all.insert(all.end(), std::make_move_iterator(left.begin()), std::make_move_iterator(left.end()));
+  for (PlanWish& wish : all) {
+    if (!wished_.insert(wish.id).second) continue;
+    wish_bytes_ += wish.sql.size();
+    wishes_.push_back(std::move(wish));
   }
+}
+
+void Upkeep::CapturePlans(ControlFile& current) {
+  constexpr std::uint64_t kAtOnceNs = 5 * kMs, kShare = 50, kPauseNs = 10'000 * kMs;
+  const std::uint64_t begin = MonotonicNs();
+  if (begin < next_plans_ns_) return;
+  LookAtSchema(current, begin);
+  std::vector<PlanWish> wishes = TakeRequests();
   if (wishes.empty()) return;
+  if (!Serve(current, wishes, begin + kAtOnceNs)) {
+    // They would keep a thread awake for as long as the database is open.
+    refuses_until_ns_ = begin + kPauseNs;
+    planned_->AskAgain();
+    return;
+  }
+  if (!wishes.empty()) PutBack(std::move(wishes));
+  const std::uint64_t end = MonotonicNs();
+  next_plans_ns_ = end + (kShare - 1) * (end - begin);
+}
+
+bool Upkeep::Serve(ControlFile& current, std::vector<PlanWish>& wishes, std::uint64_t end_ns) {
+  // Each connection that is opened and closed beside the program's may leave descriptors open.
+  OwnedDb another;
+  if (!connections_.open()) {
+    auto opened = connections_.OpenToExplain();
+    if (!opened.ok()) return false;
+    another = std::move(opened.value());
+  }
+  sqlite3* db = another ? another.get() : connections_.guard();
+  const auto version = ReadSchemaVersion(db);
+  if (!version) return false;
+  planned_->Is(*version);
   QueryStatistics statistics(current.space());
-  if (connections_.Open() != CheckpointConnections::Allowed::kYes) return;
-  auto opened = connections_.OpenAnother();
-  if (!opened.ok()) return;
-  sqlite3* db = opened.value().get();
-  const auto version = QueryText(db, "PRAGMA schema_version");
-  if (!version.ok() || !version.value()) return;
-  const auto schema_version = static_cast<std::uint32_t>(std::stoll(*version.value()));
-  const KnownNames known(db);
+  std::optional<KnownNames> known;
+  std::size_t served = 0;
   for (const PlanWish& wish : wishes) {
     const auto entry = statistics.Find(wish.id);
-    if (!entry || statistics.PlanSchemaVersion(*entry) == schema_version) continue;
-    // A statement that needs a temporary table, an attached database or a function of the host
-    // cannot be prepared here.
-    if (!known.Cover(wish.sql)) continue;
-    const auto plan = QueryPlan(db, wish.sql);
-    if (plan.ok()) statistics.SetPlan(*entry, wish.id, plan.value(), schema_version);
+    if (entry && statistics.PlanSchemaVersion(*entry) != version) {
+      if (!known) known.emplace(db);
+      ServeOne(statistics, db, *known, wish, *version);
+    }
+    ++served;
+    if (MonotonicNs() >= end_ns || connections_.cancelled()) break;
   }
+  wishes.erase(wishes.begin(), wishes.begin() + static_cast<std::ptrdiff_t>(served));
+  return true;
+}
+
+void Upkeep::ServeOne(QueryStatistics& statistics, sqlite3* db, const KnownNames& known,
+                      const PlanWish& wish, std::uint32_t schema_version) {
+  const auto entry = statistics.Find(wish.id);
+  if (!entry) return;
+  // A statement that needs a temporary table, an attached database or a function of the host
+  // cannot be prepared here. That is written down, or each of its executions would ask again.
+  if (!known.Cover(wish.sql)) return statistics.SetNoPlan(*entry, wish.id, schema_version);
+  const auto plan = QueryPlan(db, wish.sql);
+  if (plan.ok()) {
+    statistics.SetPlan(*entry, wish.id, plan.value(), schema_version);
+  } else if (plan.error().code == ErrorCode::kError) {
+    statistics.SetNoPlan(*entry, wish.id, schema_version);
+  } else {
+    planned_->AskAgain();  // it was busy, for example
+  }
+}
+
+void Upkeep::LookAtSchema(ControlFile& current, std::uint64_t now_ns) {
+  constexpr std::uint64_t kEveryNs = 10'000 * kMs;
+  if (now_ns < next_schema_ns_ || !connections_.open()) return;
+  const std::uint64_t position = Get(current.region().header().log_position);
+  if (std::exchange(schema_position_, position) == position) return;
+  next_schema_ns_ = now_ns + kEveryNs;
+  if (const auto version = ReadSchemaVersion(connections_.checkpoint())) planned_->Is(*version);
 }
 
 std::optional<std::uint64_t> Upkeep::NextOptimize(ControlRegion& region,

@@ -9,12 +9,15 @@
 #include "ext/engine/engine_threads.h"
 #include "ext/engine/own_connection.h"
 #include "ext/engine/wal_index.h"
+#include "ext/system/clock.h"
 #include "ext/system/control_file.h"
 
 namespace walmanager {
 namespace {
 
 constexpr char kLifetimeFunction[] = "walmanager_connection_lifetime";
+
+constexpr std::size_t kMostUnexplained = 1024;
 
 void Nothing(sqlite3_context*, int, sqlite3_value**) {}
 
@@ -288,24 +291,37 @@ void Connection::PublishMemory() {
 }
 
 void Connection::CapturePlans() {
+  constexpr std::uint64_t kMostNs = 100'000'000;
   const ManagedLog* main = events_.logs().main();
-  if (!main || !main->control) return;
-  std::vector<PlanWish> again;
-  for (const PlanWish& wish : events_.meter().TakePlanWishes()) {
-    QueryStatistics statistics(main->control->space());
+  StatementMeter& meter = events_.meter();
+  if (!main || !main->control || !meter.bound()) return;
+  const std::uint64_t end_ns = MonotonicNs() + kMostNs;
+  std::vector<PlanWish> wishes = meter.TakePlanWishes(), again;
+  // The background thread cannot explain what needs a temporary table or a function of the program.
+  for (PlanWish& wish : meter.PreparedStatements()) wishes.push_back(std::move(wish));
+  if (wishes.empty()) return;
+  const auto read = Query("PRAGMA main.schema_version");
+  if (!read.ok() || !read.value()) return meter.PutBack(std::move(wishes));
+  const auto schema = static_cast<std::uint32_t>(std::stoll(*read.value()));
+  main->database->planned_schema()->Is(schema);
+  QueryStatistics statistics(main->control->space());
+  for (PlanWish& wish : wishes) {
     const auto entry = statistics.Find(wish.id);
-    const auto version = Query("PRAGMA main.schema_version");
-    if (!entry || !version.ok() || !version.value()) continue;
-    const auto schema = static_cast<std::uint32_t>(std::stoll(*version.value()));
-    if (statistics.PlanSchemaVersion(*entry) == schema) continue;
-    const auto plan = QueryPlan(db_, wish.sql);
+    if (!entry || unexplained_.contains({wish.id, schema})) continue;
+    if (statistics.PlanSchemaVersion(*entry) == schema && statistics.HasPlan(*entry)) continue;
+    const bool late = MonotonicNs() >= end_ns;
+    const Result<std::string> plan =
+        late ? Error{"no time is left", ErrorCode::kInterrupt} : QueryPlan(db_, wish.sql);
     if (plan.ok()) {
       statistics.SetPlan(*entry, wish.id, plan.value(), schema);
     } else if (plan.error().code == ErrorCode::kInterrupt) {
-      again.push_back(wish);
+      again.push_back(std::move(wish));
+    } else {
+      if (unexplained_.size() >= kMostUnexplained) unexplained_.clear();
+      unexplained_.emplace(wish.id, schema);
     }
   }
-  if (!again.empty()) events_.meter().PutBack(std::move(again));
+  if (!again.empty()) meter.PutBack(std::move(again));
 }
 
 }  // namespace walmanager

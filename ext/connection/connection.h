@@ -9,8 +9,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ext/connection/connection_events.h"
@@ -127,6 +129,9 @@ class Connection final : public TableSource {
   sqlite3* const db_;
   bool started_ = false;
   bool in_read_pool_ = false;
+  // Statements that failed to compile when their plan was asked for, as of a version of the schema:
+  // SQLite writes that to the program's error log.
+  std::set<std::pair<std::uint64_t, std::uint32_t>> unexplained_;
 };
 
 }  // namespace walmanager

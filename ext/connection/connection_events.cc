@@ -124,6 +124,10 @@ int ConnectionEvents::OnFirstCommit(void* self) {
 void ConnectionEvents::BeforeClose() {
   if (!belongs_here()) return;
   logs_.KeepSettings();
+  // Where connections live for a request, most never begin another statement.
+  if (meter_.wants_plans() && logs_.main() && logs_.main()->database.use_count() > 1) {
+    HandOverPlans();
+  }
   for (ManagedLog& log : logs_) {
     log.database->TellNews();
     // Where no other connection of this process has the database, this close must treat the log as
@@ -188,7 +192,7 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (hook_.is_to_be_placed()) hook_.LookAndPlace();
   // Own connections have just been closed for this statement.
   if (statement_.wants_database) return;
-  if (meter_.wants_plans()) HandOverPlans();
+  if (meter_.wants_plans()) HandOverPlansIfDue();
   if (reads_only) return;
   if (sqlite3_column_count(stmt) == 0) {
     hook_.PlainWriteBegins(statement_.serial);
@@ -322,15 +326,20 @@ void ConnectionEvents::LookForControls() {
   logs_.LookForControls();
 }
 
+void ConnectionEvents::HandOverPlansIfDue() {
+  // Where it cannot be done now, most likely it cannot at the next statement. A connection asks for
+  // most plans soon after its first one.
+  constexpr std::uint64_t kSoonNs = 100'000'000;
+  if (statement_.start_ns < next_plans_ns_) return;
+  next_plans_ns_ = statement_.start_ns + (next_plans_ns_ == 0 ? kSoonNs : kSecondNs);
+  HandOverPlans();
+}
+
 void ConnectionEvents::HandOverPlans() {
-  // At most once a second: where it cannot be done now, most likely it cannot at the next
-  // statement.
   if (!logs_.main() || !hook_.automatic() || sqlite3_db_readonly(db_, "main") != 0 ||
-      statement_.start_ns < next_plans_ns_ || sqlite3_get_autocommit(db_) == 0 ||
-      sqlite3_txn_state(db_, nullptr) != SQLITE_TXN_NONE) {
+      sqlite3_get_autocommit(db_) == 0 || sqlite3_txn_state(db_, nullptr) != SQLITE_TXN_NONE) {
     return;
   }
-  next_plans_ns_ = statement_.start_ns + kSecondNs;
   const WalFile log = WalFile::Ask(db_, "main");
   if (!log.file()) return;
   HostConnection host{db_, "main", log, /*own_only=*/true};
@@ -362,7 +371,7 @@ void ConnectionEvents::FollowMain() {
   if (measure && !meter_.bound()) {
     // First: where memory runs out here, it is not bound, and the next statement tries again.
     logs_.SetPlaces();
-    meter_.Bind(main.control, main.slab);
+    meter_.Bind(main.control, main.slab, main.database->planned_schema());
     // A transaction may have begun before the load, or while nothing was measured.
     meter_.published().ShowTransactionNow(QuickMonotonicNs());
   } else if (!measure && meter_.bound()) {

@@ -90,7 +90,8 @@ class ConnectionEvents {
   }
   // Once a second.
   [[gnu::cold]] void LookForControls();
-  // Hands the requests for query plans to the background thread.
+  // Hands the requests for query plans to the background thread, at most once a second.
+  [[gnu::cold]] void HandOverPlansIfDue();
   [[gnu::cold]] void HandOverPlans();
   // Remembers what a program asks for by PRAGMA page_size or auto_vacuum, which SQLite may ignore.
   void KeepLayoutWish(const char* sql);

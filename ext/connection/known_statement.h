@@ -53,9 +53,9 @@ struct alignas(64) KnownStatement {
   bool last_had_rows = false;
   bool uses_extension = false;
 
-  std::string sql;            // its text; empty where that is long
-  std::size_t long_hash = 0;  // a hash of a long text; 0: it is not long
-  std::uint64_t plan_looked_ns = 0;
+  std::string sql;               // its text; empty where that is long
+  std::size_t long_hash = 0;     // a hash of a long text; 0: it is not long
+  std::uint32_t plan_epoch = 0;  // PlannedSchema::epoch() when its plan was last asked for
   std::array<std::uint32_t, kStatuses> status{};
   std::uint32_t steps_seen = 0;  // at the end of the last execution
   std::array<std::uint32_t, kCaches> cache_before{};

@@ -120,7 +120,9 @@ void ManagedLogs::Bind(ManagedLog& log) {
     log.control->region().TakeOver(log.slab, before->region(), slab_before,
                                    /*with_frames=*/before->frames_go_along());
   }
-  if (&log == main_ && meter_.bound()) meter_.Bind(log.control, log.slab);
+  if (&log == main_ && meter_.bound()) {
+    meter_.Bind(log.control, log.slab, log.database->planned_schema());
+  }
   if (before) before->ReleaseSlab(slab_before);
   Introduce(log);
   SetPlaces();

@@ -17,10 +17,11 @@ constexpr std::uint64_t kCacheSampled = 64;  // and one in so many has its cache
 constexpr std::uint64_t kRunsUntilHot = 64;
 constexpr std::size_t kMostKnown = 1024;
 constexpr std::size_t kMostFingerprints = 1024;
-constexpr std::size_t kMostPlanWishes = 16;
-constexpr std::size_t kMostKeptBytes = 4096;  // of a statement's text
+constexpr std::size_t kMostPlanWishes = 256;
+constexpr std::size_t kMostPlanWishBytes = std::size_t{256} << 10;
+constexpr std::size_t kMostPlannedBytes = std::size_t{64} << 10;  // of a statement's text
+constexpr std::size_t kMostKeptBytes = 4096;                      // of a statement's text
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
-constexpr std::uint64_t kPlanLookNs = 10 * kSecondNs;
 constexpr std::uint64_t kLooksBetweenAll = 30;
 // SQLite ran OP_Init and OP_Transaction, saw another schema, and began again.
 constexpr std::uint32_t kStepsOfFalseStart = 4;
@@ -37,7 +38,8 @@ bool AnnouncesTwice() {
 
 }  // namespace
 
-void StatementMeter::Bind(std::shared_ptr<ControlFile> control, std::size_t slab) {
+void StatementMeter::Bind(std::shared_ptr<ControlFile> control, std::size_t slab,
+                          std::shared_ptr<PlannedSchema> planned) {
   if (control_ && control_ != control && !control_->shared() && control->shared()) {
     QueryStatistics before(control_->space()), after(control->space());
     before.ReleaseHot(slab_);
@@ -45,10 +47,14 @@ void StatementMeter::Bind(std::shared_ptr<ControlFile> control, std::size_t slab
   }
   control_ = std::move(control);
   memory_ = control_->space();
+  planned_ = std::move(planned);
   slab_ = slab;
   ++epoch_;
   // These point into the earlier control file, which may be gone.
-  for (auto& [stmt, known] : known_) known.hot = nullptr;
+  for (auto& [stmt, known] : known_) {
+    known.hot = nullptr;
+    known.plan_epoch = 0;
+  }
   next_look_ns_ = 0;
 }
 
@@ -308,6 +314,8 @@ void StatementMeter::EndedAsAny(Known& known, std::uint64_t now_ns) {
   Execution execution = Measure(known, now_ns);
   // A PRAGMA may have changed whether foreign keys are enforced.
   if (known.nature.query_kind == QueryKind::kOther) published_.ShowForeignKeys();
+  if (known.nature.query_kind == QueryKind::kSchema || changes_schema_) [[unlikely]]
+    FollowSchema(known);
   if (now_ns >= next_look_ns_) LookOnceASecond(now_ns);
   execution.at_ms = UnixMsAt(now_ns);
   known.last_start_ns = std::exchange(known.start_ns, 0);
@@ -321,7 +329,7 @@ void StatementMeter::EndedAsAny(Known& known, std::uint64_t now_ns) {
   execution.upgrade_failed = upgrade == PublishedConnection::Upgrade::kFailed;
   ++known.runs;
   if (Locate(known, execution.at_ms, known.stmt)) {
-    Count(known, execution, now_ns);
+    Count(known, execution);
   } else {
     QueryStatistics(memory_).AddWithoutPlace(execution);
   }
@@ -375,19 +383,19 @@ PublishedConnection::Upgrade StatementMeter::FollowTransaction(const Known& know
   return published_.FollowTransaction(known.nature, known.last_start_ns, active_, other_has_read);
 }
 
-void StatementMeter::Count(Known& known, const Execution& execution, std::uint64_t now_ns) {
+void StatementMeter::Count(Known& known, const Execution& execution) {
   QueryStatistics statistics(memory_);
   if (!known.hot && known.runs % kRunsUntilHot == 0) {
     known.hot = statistics.ClaimHot(slab_, known.entry, known.id);
   }
   known.min_before_ns = statistics.LeastNs(known.hot, known.entry);
   known.hot ? statistics.Add(*known.hot, execution) : statistics.Add(known.entry, execution);
-  // Where the schema has changed, the plan may have changed.
-  const bool other_plan = execution.looked && execution.looked->reprepares != 0 &&
-                          statistics.PlanSchemaVersion(known.entry);
-  if (other_plan) known.plan_looked_ns = 0;
-  if (other_plan || execution.slow || (execution.looked && execution.looked->fullscan_steps != 0)) {
-    WishForPlan(known, now_ns);
+  if (execution.looked && execution.looked->reprepares != 0) known.plan_epoch = 0;
+  const std::uint32_t epoch = planned_->epoch();
+  if (known.plan_epoch != epoch) [[unlikely]] {
+    // What SQLite has prepared again may have another plan, whatever is known of the schema.
+    const bool prepared_again = execution.looked && execution.looked->reprepares != 0;
+    if (!(prepared_again || NeedsPlan(known)) || WishForPlan(known)) known.plan_epoch = epoch;
   }
 }
 
@@ -436,14 +444,55 @@ void StatementMeter::UsesExtension() {
   if (began_last) began_last->uses_extension = true;
 }
 
-void StatementMeter::WishForPlan(Known& known, std::uint64_t now_ns) {
-  if (known.plan_looked_ns != 0 && now_ns < known.plan_looked_ns + kPlanLookNs) return;
-  known.plan_looked_ns = now_ns;
+bool StatementMeter::NeedsPlan(const Known& known) const {
+  return !planned_->IsCurrent(QueryStatistics(memory_).PlanSchemaVersion(known.entry));
+}
+
+bool StatementMeter::WishForPlan(const Known& known) {
   if (known.nature.query_kind != QueryKind::kRead && known.nature.query_kind != QueryKind::kWrite) {
-    return;
+    return true;
   }
-  if (known.long_hash != 0 || known.uses_extension) return;
-  if (plan_wishes_.size() < kMostPlanWishes) plan_wishes_.push_back({known.id, known.sql});
+  if (known.uses_extension) return true;
+  const char* text = known.long_hash != 0 ? sqlite3_sql(known.stmt) : known.sql.c_str();
+  const std::size_t bytes = std::strlen(text);
+  if (bytes > kMostPlannedBytes) return true;
+  if (plan_wishes_.size() >= kMostPlanWishes || plan_wish_bytes_ >= kMostPlanWishBytes) {
+    return false;
+  }
+  plan_wishes_.push_back({known.id, std::string(text, bytes)});
+  plan_wish_bytes_ += bytes;
+  return true;
+}
+
+void StatementMeter::PutBack(std::vector<PlanWish> wishes) {
+  plan_wishes_ = std::move(wishes);
+  plan_wish_bytes_ = 0;
+  for (const PlanWish& wish : plan_wishes_) plan_wish_bytes_ += wish.sql.size();
+}
+
+std::vector<PlanWish> StatementMeter::PreparedStatements() {
+  std::vector<PlanWish> prepared;
+  for (sqlite3_stmt* stmt = nullptr; (stmt = sqlite3_next_stmt(db_, stmt));) {
+    const char* text = sqlite3_sql(stmt);
+    const Known* known = text ? Find(stmt) : nullptr;
+    // One that has not run since the schema changed might not compile any more.
+    if (!known || !known->IsOf(text) || known->uses_extension || known->runs == 0 ||
+        known->plan_epoch != planned_->epoch()) {
+      continue;
+    }
+    if (known->nature.query_kind == QueryKind::kRead ||
+        known->nature.query_kind == QueryKind::kWrite) {
+      prepared.push_back({known->id, text});
+    }
+  }
+  return prepared;
+}
+
+void StatementMeter::FollowSchema(const Known& known) {
+  changes_schema_ = changes_schema_ || known.nature.query_kind == QueryKind::kSchema;
+  if (!changes_schema_) return;
+  planned_->MayHaveChanged();
+  if (sqlite3_get_autocommit(db_) != 0) changes_schema_ = false;
 }
 
 }  // namespace walmanager

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "ext/checkpoint/plan_wish.h"
+#include "ext/checkpoint/planned_schema.h"
 #include "ext/connection/known_statement.h"
 #include "ext/connection/published_connection.h"
 #include "ext/core/control/query_statistics.h"
@@ -36,8 +37,10 @@ class StatementMeter {
   explicit StatementMeter(sqlite3* db) : db_(db), published_(db) {}
 
   // Counts statements there from now on; before the first call nothing is counted. What was counted
-  // in private memory is moved. `slab`: the slab of this connection there.
-  void Bind(std::shared_ptr<ControlFile> control, std::size_t slab);
+  // in private memory is moved. `slab`: the slab of this connection there. `planned`: of the
+  // database, for which plans are wanted.
+  void Bind(std::shared_ptr<ControlFile> control, std::size_t slab,
+            std::shared_ptr<PlannedSchema> planned);
   void Unbind();
   // The slabs of this connection in the control files of all its databases. Shows there at once
   // what the connection does now.
@@ -114,8 +117,13 @@ class StatementMeter {
   void UsesExtension();
   bool wants_plans() const { return !plan_wishes_.empty(); }
   // Hands over the requests for plans: each is returned once.
-  std::vector<PlanWish> TakePlanWishes() { return std::exchange(plan_wishes_, {}); }
-  void PutBack(std::vector<PlanWish> wishes) { plan_wishes_ = std::move(wishes); }
+  std::vector<PlanWish> TakePlanWishes() {
+    plan_wish_bytes_ = 0;
+    return std::exchange(plan_wishes_, {});
+  }
+  void PutBack(std::vector<PlanWish> wishes);
+  // The statements that are prepared now and have run, where their plan may be asked for.
+  std::vector<PlanWish> PreparedStatements();
   // Another trace has had the slot, so running statements may have ended unseen.
   void ForgetActive();
   void ForgetTexts() {
@@ -178,13 +186,16 @@ class StatementMeter {
   void Sample(Known& known, Execution& execution);
   PublishedConnection::Upgrade FollowTransaction(const Known& known);
   // Adds the execution to the counters of its query.
-  void Count(Known& known, const Execution& execution, std::uint64_t now_ns);
+  void Count(Known& known, const Execution& execution);
   void ShowEnd(const Known& known, const Execution& execution);
   [[gnu::hot]] void ShowBegin(Known& known);
   std::array<std::uint32_t, Known::kCaches> ReadCache() const;
-  // Requests the plan, at most once in ten seconds. Whether it is there already is checked where it
-  // is made.
-  void WishForPlan(Known& known, std::uint64_t now_ns);
+  // Requests the plan of a statement that has just ended. It may be there already, which is checked
+  // where it is made. False where too many requests wait.
+  bool WishForPlan(const Known& known);
+  // The statement has no plan of the schema as it is known.
+  bool NeedsPlan(const Known& known) const;
+  void FollowSchema(const Known& known);
   // Sets oldest_ to the running statement that began first, and shows it.
   void ShowOldest();
   std::int64_t UnixMsAt(std::uint64_t now_ns);
@@ -211,6 +222,9 @@ class StatementMeter {
   std::unordered_map<sqlite3_stmt*, Known> known_;
   std::unordered_map<std::size_t, Fingerprint> fingerprints_;  // by a hash of the text
   std::vector<PlanWish> plan_wishes_;
+  std::size_t plan_wish_bytes_ = 0;  // of their texts, about
+  std::shared_ptr<PlannedSchema> planned_;
+  bool changes_schema_ = false;  // a transaction that has changed it may be open
   std::uint64_t looks_ = 0;
   Looked looked_;
 };

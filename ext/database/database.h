@@ -112,6 +112,9 @@ class Database {
     return copier_.TakePlanWishes(host, wishes);
   }
 
+  // Which plans are wanted.
+  std::shared_ptr<PlannedSchema> planned_schema() const { return copier_.planned_schema(); }
+
   // --- questions
   // Whether a replicator such as Litestream checkpoints this database: then the extension only
   // looks.

@@ -114,6 +114,7 @@ std::uint64_t RegularLooks::LookRegularly(std::uint64_t now) {
     state_.control.Get()->GivePagesBack();
     return Scheduler::kNever;
   }
+  CapturePlans();
   if (in_use) {
     last_used_ns_ = now;
     Watch();
@@ -124,6 +125,14 @@ std::uint64_t RegularLooks::LookRegularly(std::uint64_t now) {
   // A look reads far more of the control file than a statement does.
   if (!is_busy_) state_.control.Get()->GivePagesBack();
   return MonotonicNs() + watch_.sample_interval_ns();
+}
+
+void RegularLooks::CapturePlans() {
+  AtCEdge([&] {
+    const SharedLock engine(registry_.engine_mutex);
+    if (!state_.stopping) copier_.CapturePlans();
+    return SQLITE_OK;
+  });
 }
 
 void RegularLooks::Watch() {

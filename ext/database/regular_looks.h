@@ -55,6 +55,7 @@ class RegularLooks {
   // The thread calls this once per sample interval. Returns when the thread should call it next.
   std::uint64_t LookRegularly(std::uint64_t now_ns);
   std::uint64_t LookAtLeases(std::uint64_t now_ns);
+  void CapturePlans();
   void Watch();
   // Whether a statement runs or a transaction is open, or something has happened since the last
   // call.

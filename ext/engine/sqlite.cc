@@ -99,16 +99,40 @@ std::string QuoteName(const std::string& name) {
   return quoted + '"';
 }
 
+namespace {
+
+// While it lives, plans have the steps of triggers.
+class TriggersInPlans {
+ public:
+  explicit TriggersInPlans(sqlite3* db) : db_(db) {
+    (void)sqlite3_db_config(db_, SQLITE_DBCONFIG_TRIGGER_EQP, -1, &before_);
+    (void)sqlite3_db_config(db_, SQLITE_DBCONFIG_TRIGGER_EQP, 1, nullptr);
+  }
+  ~TriggersInPlans() {
+    (void)sqlite3_db_config(db_, SQLITE_DBCONFIG_TRIGGER_EQP, before_, nullptr);
+  }
+  TriggersInPlans(const TriggersInPlans&) = delete;
+  TriggersInPlans& operator=(const TriggersInPlans&) = delete;
+
+ private:
+  sqlite3* const db_;
+  int before_ = 0;
+};
+
+}  // namespace
+
 Result<std::string> QueryPlan(sqlite3* db, const std::string& sql) {
   // SQLITE_PREPARE_DONT_LOG: an error is not for the program's error log. SQLite masks the bits
   // that it does not know.
   constexpr unsigned kDontLog = 0x10;
+  const TriggersInPlans triggers(db);
   auto stmt = Prepare(db, std::string(kOwnSql) + "EXPLAIN QUERY PLAN " + sql, kDontLog);
   if (!stmt.ok()) return stmt.error();
   std::map<std::string, int> levels;  // by the row's id
   std::string plan;
   int rc = SQLITE_OK;
   while ((rc = sqlite3_step(stmt.value().get())) == SQLITE_ROW) {
+    if (sqlite3_column_type(stmt.value().get(), 3) == SQLITE_NULL) continue;  // a foreign key's
     const auto parent = levels.find(ColumnText(stmt.value().get(), 1));
     const int level = parent == levels.end() ? 0 : parent->second + 1;
     levels[ColumnText(stmt.value().get(), 0)] = level;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "ext/core/base/time_units.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/shared_words.h"
@@ -24,6 +26,17 @@ class UpkeepTest : public CheckpointParts {
     const auto entry = statistics_.FindOrMake(query, /*unix_ms=*/1, /*max_queries=*/100);
     EXPECT_TRUE(entry);
     return {{query.id, sql}, entry.value_or(0)};
+  }
+  // As soon as the time for it has come.
+  void CaptureAgain(const PlanWish& wish) {
+    ASSERT_TRUE(upkeep_.Request({wish}));
+    while (upkeep_.has_requests()) upkeep_.CapturePlans(*file_);
+  }
+  std::string PlanOf(const Known& known) {
+    for (const QueryRow& row : statistics_.Read(/*with_plans=*/true)) {
+      if (row.id == known.wish.id) return row.plan;
+    }
+    return "";
   }
   std::uint64_t OptimizedMs() { return Get(file_->region().engine().optimized_ms); }
   void SetOptimizedMs(std::int64_t unix_ms) {
@@ -81,18 +94,94 @@ TEST_F(UpkeepTest, AStatementThatCannotBePreparedKeepsNoOtherFromItsPlan) {
   const Known known = Know("SELECT v FROM t");
   ASSERT_TRUE(upkeep_.Request({missing.wish, known.wish}));
   upkeep_.CapturePlans(*file_);
-  EXPECT_FALSE(statistics_.PlanSchemaVersion(missing.entry));
-  EXPECT_TRUE(statistics_.PlanSchemaVersion(known.entry));
+  EXPECT_FALSE(statistics_.HasPlan(missing.entry));
+  EXPECT_TRUE(statistics_.HasPlan(known.entry));
+  // It is written down, so that the next execution does not ask again.
+  const auto version = database_.Number("PRAGMA schema_version");
+  EXPECT_EQ(statistics_.PlanSchemaVersion(missing.entry), version);
+  EXPECT_TRUE(upkeep_.planned_schema()->IsCurrent(version));
 }
 
-TEST_F(UpkeepTest, KeepsSixtyFourRequestsUntilTheyAreServed) {
+TEST_F(UpkeepTest, MakesAPlanOncePerVersionOfTheSchema) {
+  OpenConnections();
+  const Known known = Know("SELECT id FROM t WHERE v = 5");
+  ASSERT_TRUE(upkeep_.Request({known.wish}));
+  upkeep_.CapturePlans(*file_);
+  const std::uint32_t epoch = upkeep_.planned_schema()->epoch();
+  statistics_.SetPlan(known.entry, known.wish.id, "as it was",
+                      *statistics_.PlanSchemaVersion(known.entry));
+  CaptureAgain(known.wish);
+  EXPECT_EQ(PlanOf(known), "as it was");
+  EXPECT_EQ(upkeep_.planned_schema()->epoch(), epoch);
+  database_.Run("CREATE INDEX t_v ON t(v)");
+  CaptureAgain(known.wish);
+  EXPECT_NE(PlanOf(known).find("INDEX t_v"), std::string::npos) << PlanOf(known);
+  EXPECT_NE(upkeep_.planned_schema()->epoch(), epoch);
+}
+
+TEST_F(UpkeepTest, ExplainsWithoutTheConnectionsThatCheckpoint) {
+  ASSERT_EQ(connections_.Permit(database_.host()), Allowed::kYes);
+  const Known known = Know("SELECT v FROM t WHERE id = 5");
+  ASSERT_TRUE(upkeep_.Request({known.wish}));
+  upkeep_.CapturePlans(*file_);
+  EXPECT_TRUE(statistics_.HasPlan(known.entry));
+  EXPECT_FALSE(connections_.open());
+}
+
+TEST_F(UpkeepTest, TakesAFiftiethOfTheTimeAtMost) {
+  OpenConnections();
+  std::vector<PlanWish> wishes;
+  std::vector<Known> all;
+  for (int i = 0; i < 50; ++i) {
+    all.push_back(Know("SELECT v AS v" + std::to_string(i) + " FROM t"));
+    wishes.push_back(all.back().wish);
+  }
+  ASSERT_TRUE(upkeep_.Request(wishes));
+  const std::uint64_t begin = MonotonicNs();
+  upkeep_.CapturePlans(*file_);
+  const std::uint64_t took = MonotonicNs() - begin;
+  const Known late = Know("SELECT id, v FROM t");
+  ASSERT_TRUE(upkeep_.Request({late.wish}));
+  while (MonotonicNs() < begin + 20 * took) upkeep_.CapturePlans(*file_);
+  EXPECT_FALSE(statistics_.HasPlan(late.entry));
+  const auto has_plan = [&](const Known& known) { return statistics_.HasPlan(known.entry); };
+  while (!has_plan(late) || !std::all_of(all.begin(), all.end(), has_plan)) {
+    ASSERT_LT(MonotonicNs(), begin + 60'000 * kMs);
+    upkeep_.CapturePlans(*file_);
+  }
+}
+
+TEST_F(UpkeepTest, StatementsAskAgainWhereNoConnectionCanBeOpened) {
+  const Known known = Know("SELECT v FROM t");
+  const std::uint32_t epoch = upkeep_.planned_schema()->epoch();
+  ASSERT_TRUE(upkeep_.TakesRequests(MonotonicNs()));
+  ASSERT_TRUE(upkeep_.Request({known.wish}));
+  upkeep_.CapturePlans(*file_);
+  EXPECT_FALSE(upkeep_.has_requests());
+  EXPECT_NE(upkeep_.planned_schema()->epoch(), epoch);
+  EXPECT_FALSE(upkeep_.TakesRequests(MonotonicNs() + 9'000 * kMs));
+  EXPECT_TRUE(upkeep_.TakesRequests(MonotonicNs() + 10'000 * kMs));
+}
+
+TEST_F(UpkeepTest, KeepsSoManyRequestsUntilTheyAreServed) {
   OpenConnections();
   const Known known = Know("SELECT v FROM t");
-  EXPECT_TRUE(upkeep_.Request(std::vector<PlanWish>(63, known.wish)));
+  // The same one is kept once.
+  EXPECT_TRUE(upkeep_.Request(std::vector<PlanWish>(2000, known.wish)));
   EXPECT_TRUE(upkeep_.Request({known.wish}));
+  std::vector<PlanWish> many;
+  for (std::uint64_t id = 1; id < 1024; ++id) many.push_back({id, "SELECT v FROM t"});
+  EXPECT_TRUE(upkeep_.Request(many));
   EXPECT_FALSE(upkeep_.Request({known.wish}));
   upkeep_.CapturePlans(*file_);
   EXPECT_TRUE(upkeep_.Request({known.wish}));
+}
+
+TEST_F(UpkeepTest, KeepsSoManyBytesOfRequests) {
+  OpenConnections();
+  const std::string text(std::size_t{1} << 19, ' ');
+  EXPECT_TRUE(upkeep_.Request({{1, text}, {2, text}}));
+  EXPECT_FALSE(upkeep_.Request({{3, "SELECT 1"}}));
 }
 
 TEST_F(UpkeepTest, OptimizesTenSecondsAfterTheLastCommit) {

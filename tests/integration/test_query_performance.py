@@ -433,7 +433,89 @@ def test_the_plan_of_a_scanning_statement_is_kept(db):
     def plan():
         return row(db, query)["plan"]
     assert wait_for(plan) == "SCAN t"
-    assert one(db, "SELECT plan FROM query_performance WHERE query = 'INSERT INTO t (payload) VALUES (?), ...'") is None
+    assert wait_for(lambda: row(db, "INSERT INTO t (payload) VALUES (?), ...")["plan"]) == "SCAN 2 CONSTANT ROWS"
+
+
+def plans_seen_by(path, like):
+    """By a connection that has run nothing else, so it explains nothing itself."""
+    asker = connect(path)
+    rows = asker.execute("SELECT query, plan FROM query_performance WHERE query LIKE ?", (like,)).fetchall()
+    asker.close()
+    return dict(rows)
+
+
+def test_every_statement_gets_its_plan_in_the_background(wal_path):
+    """A plan for every statement, not only slow ones: in the background, once for each shape and schema version."""
+    db = connect(wal_path)
+    db.execute("CREATE TABLE log(k INTEGER, v)")
+    db.execute("CREATE INDEX log_k ON log(k)")
+    db.execute("CREATE TRIGGER tr AFTER DELETE ON t BEGIN DELETE FROM log WHERE k = old.id; END")
+    time.sleep(1.1)  # a process in its first second has no thread
+    long = "SELECT v FROM log WHERE k = 1 AND v NOT IN (" + ", ".join(map(str, range(3000))) + ")"
+    for sql in ("SELECT payload FROM t WHERE id = 1", "INSERT INTO t VALUES (1, 2)", "UPDATE t SET payload = 3 WHERE id = 1",
+                "DELETE FROM t WHERE id = 1", "SELECT 1", long):
+        db.execute(sql).fetchall()
+    expected = {
+        "SELECT payload FROM t WHERE id = ?": "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)", "INSERT INTO t VALUES (?, ?)": "",
+        "UPDATE t SET payload = ? WHERE id = ?": "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)",
+        "DELETE FROM t WHERE id = ?": "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)\n-- TRIGGER tr\n  SEARCH log USING INDEX log_k (k=?)",
+        "SELECT ?": "SCAN CONSTANT ROW", "SELECT v FROM log WHERE k = ? AND v NOT IN (...)": "SEARCH log USING INDEX log_k (k=?)"}
+    def captured():
+        db.execute("SELECT 1").fetchall()
+        plans = plans_seen_by(wal_path, "%")
+        return {query: plans.get(query) for query in expected} == expected
+    assert wait_for(captured, 20), plans_seen_by(wal_path, "%")
+    db.close()
+
+
+def test_a_plan_is_made_again_also_where_every_statement_is_prepared_anew(wal_path):
+    """Then SQLite never prepares one again, and another process has changed the schema."""
+    db = connect(wal_path, cached_statements=0)
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    time.sleep(1.1)
+    def plan():
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        db.execute("SELECT id FROM t WHERE payload = 1").fetchall()
+        return plans_seen_by(wal_path, "SELECT id FROM t%").get("SELECT id FROM t WHERE payload = ?")
+    assert wait_for(lambda: plan() == "SCAN t", 20)
+    other = connect(wal_path, None)  # without the extension
+    other.execute("CREATE INDEX i ON t(payload)")
+    assert wait_for(lambda: plan() == "SEARCH t USING COVERING INDEX i (payload=?)", 30)
+    other.close(), db.close()
+
+
+def test_connections_that_live_for_one_statement_have_its_plan_made(wal_path):
+    db = connect(wal_path)
+    db.execute("INSERT INTO t(payload) VALUES (1)")
+    time.sleep(1.1)
+    def plan():
+        short = connect(wal_path)
+        short.execute("SELECT payload FROM t WHERE id = 1").fetchall()
+        short.close()
+        return plans_seen_by(wal_path, "SELECT payload%").get("SELECT payload FROM t WHERE id = ?")
+    assert wait_for(plan, 20) == "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"
+    db.close()
+
+
+def test_what_only_the_program_can_explain_is_explained_when_it_asks(wal_path):
+    db = connect(wal_path)
+    db.create_function("own", 1, lambda x: x, deterministic=True)
+    db.execute("CREATE TEMP TABLE passing(x)")
+    db.execute("ATTACH ':memory:' AS aside")
+    db.execute("CREATE TABLE aside.far(x)")
+    time.sleep(1.1)
+    expected = {"SELECT x FROM passing": "SCAN passing", "SELECT x FROM far": "SCAN far", "SELECT own(id) FROM t": "SCAN t"}
+    for _ in range(3):  # they are handed over once a second, and found to be strange
+        for sql in expected:
+            db.execute(sql).fetchall()
+        time.sleep(1.1)
+    strange = plans_seen_by(wal_path, "SELECT %")
+    assert {query: strange[query] for query in expected} == dict.fromkeys(expected)
+    plans = dict(db.execute("SELECT query, plan FROM query_performance").fetchall())
+    assert {query: plans[query] for query in expected} == expected
+    db.execute("SELECT * FROM wal_config LIMIT 1").fetchall()
+    assert one(db, "SELECT plan FROM query_performance WHERE query LIKE '%wal_config%'") is None
+    db.close()
 
 
 def test_bug_a_part_of_a_plan_was_kept_for_the_whole(wal_path):

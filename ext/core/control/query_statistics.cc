@@ -266,6 +266,13 @@ void QueryStatistics::SetPlan(std::size_t place, std::uint64_t id, std::string_v
   entry.plan_check.store(Check(cut), std::memory_order_release);
 }
 
+void QueryStatistics::SetNoPlan(std::size_t place, std::uint64_t id, std::uint32_t schema_version) {
+  layout::QueryEntry& entry = file_->query(place);
+  if (!Has(place) || !Holds(place, id)) return;
+  Put(entry.plan_check, 0);
+  Put(entry.plan_schema, std::uint64_t{schema_version} + 1);
+}
+
 std::optional<std::uint32_t> QueryStatistics::PlanSchemaVersion(std::size_t entry) const {
   const std::uint64_t version = Get(file_->query(entry).plan_schema);
   return version == 0 ? std::nullopt : std::optional(static_cast<std::uint32_t>(version - 1));
@@ -314,9 +321,11 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
       row.first_seen_ms = static_cast<std::int64_t>(Get(entry.first_seen_ms));
       row.texts = Get(entry.texts);
       const std::uint64_t check = entry.plan_check.load(std::memory_order_acquire);
+      row.plan_schema = PlanSchemaVersion(i);
       if (with_plans && check != 0) {
         row.plan = GetText(entry.plan);
-        if (Check(row.plan) != check) row.plan.clear();
+        row.has_plan = Check(row.plan) == check;
+        if (!row.has_plan) row.plan.clear();
       }
     }
     Sum(entry.counters, rows[found->second].totals);

@@ -37,7 +37,11 @@ namespace walmanager {
 struct QueryRow {
   std::uint64_t id = 0;  // 0: the evicted ones together
   QueryKind kind = QueryKind::kOther;
-  std::string text, plan;  // plan: empty where there is none
+  std::string text;
+  std::string plan;  // empty also where there is none
+  bool has_plan = false;
+  // Of the schema as of which it was explained, or found to have no plan.
+  std::optional<std::uint32_t> plan_schema;
   std::int64_t first_seen_ms = 0;
   std::uint64_t texts = 0;  // different ones, as given, about
   QueryTotals totals;
@@ -110,8 +114,14 @@ class QueryStatistics {
   // The plan of a statement, as of a version of the schema.
   void SetPlan(std::size_t entry, std::uint64_t id, std::string_view plan,
                std::uint32_t schema_version);
-  // nullopt: there is none.
+  // It cannot be explained as of that version.
+  void SetNoPlan(std::size_t entry, std::uint64_t id, std::uint32_t schema_version);
+  // Of SetPlan() or SetNoPlan(); nullopt: neither was called.
   std::optional<std::uint32_t> PlanSchemaVersion(std::size_t entry) const;
+  // Whether SetPlan() was called last.
+  bool HasPlan(std::size_t entry) const {
+    return file_->query(entry).plan_check.load(std::memory_order_relaxed) != 0;
+  }
 
   // All statements, the evicted ones together last where there are any.
   std::vector<QueryRow> Read(bool with_plans) const;

@@ -36,7 +36,7 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "Commits wait as the log grows past its limit, so that the disk does not fill: 1 ms each at "
      "10 % beyond the limit, 100 ms each at twice the limit."},
     {"slow_query_ms", SettingKind::kInteger, 100, 0, 3'600'000, "ms",
-     "A statement that takes this long or longer counts as slow, and its plan is kept."},
+     "A statement that takes this long or longer counts as slow."},
     {"statement_metrics", SettingKind::kSwitch, 1, 0, 1, "",
      "Statements are measured, as query_performance and connection_metrics show them."},
     {"sample_interval_ms", SettingKind::kInteger, 1000, 10, 3'600'000, "ms",
