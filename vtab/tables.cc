@@ -8,6 +8,7 @@
   TABLE(WalMetrics)              \
   TABLE(QueryPerformance)        \
   TABLE(IndexCandidates)         \
+  TABLE(UnusedIndexes)           \
   TABLE(ConnectionMetrics)       \
   TABLE(WalReaders)              \
   TABLE(WalCheckpoints)          \

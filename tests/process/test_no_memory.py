@@ -12,7 +12,7 @@ from workers import fast_path  # noqa: F401 (a fixture)
 
 HOST = BUILD / "tests" / "no_memory_host"
 
-TABLES = """connection_metrics index_candidates query_performance stale_statistics system_health wal_alerts
+TABLES = """connection_metrics index_candidates query_performance stale_statistics system_health unused_indexes wal_alerts
 wal_checkpoints wal_config wal_environment wal_help wal_history wal_metrics wal_periods wal_readers wal_recommendations
 wal_strategies wal_trends""".split()
 
