@@ -117,6 +117,7 @@ void ShmBarrier(sqlite3_file* f) { Real(f)->pMethods->xShmBarrier(Real(f)); }
 int ShmUnmap(sqlite3_file* f, int remove) {
   Own(f)->shared_locks = Own(f)->exclusive_locks = Own(f)->pinned_locks = 0;
   Own(f)->index_mapped = false;
+  if (Own(f)->shown) Own(f)->ShowLocks();
   Own(f)->log.file = nullptr;  // the engine closes it next
   return Real(f)->pMethods->xShmUnmap(Real(f), remove);
 }
@@ -160,6 +161,7 @@ int ShmLock(sqlite3_file* f, int offset, int n, int flags) {
   }
   std::uint32_t& held = exclusive ? own->exclusive_locks : own->shared_locks;
   held = take ? held | locks : held & ~locks;
+  if (exclusive && own->shown) own->ShowLocks();
   return rc;
 }
 
@@ -266,17 +268,38 @@ void OwnFile::Unpin(int lock) {
   ShmLock(&base, lock, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED);
 }
 
+void OwnFile::ShowLocksIn(layout::Counter* where, std::uint64_t id) {
+  shown = where;
+  shown_id = id;
+  if (shown) ShowLocks();
+}
+
+void OwnFile::ShowLocks() const {
+  // The locks before the read marks have the same bits there.
+  static_assert(HeldLocks::kWrite == 1 << kWriteLock &&
+                HeldLocks::kCheckpoint == 1 << kCheckpointLock);
+  constexpr std::uint32_t kBits = (1U << kReadLock0) - 1;
+  shown->store(shown_id << HeldLocks::kIdShift | (exclusive_locks & kBits),
+               std::memory_order_relaxed);
+}
+
 void OwnFile::UseLargePieces() {
   if (!pieces) pieces = new LargePieces(std::make_unique<RealFile>(real));
 }
 
+bool IsUnixFamily(sqlite3_vfs* vfs) {
+  if (!vfs || !vfs->zName) return false;
+  for (const char* name : kUnixFamily) {
+    if (std::strcmp(vfs->zName, name) == 0) return sqlite3_vfs_find(name) == vfs;
+  }
+  return false;
+}
+
 const char* OwnVfsFor(sqlite3_vfs* host) {
   static std::array<std::atomic<OwnVfs*>, kUnixFamily.size()> registered{};
-  if (!host || !host->zName) return nullptr;
+  if (!IsUnixFamily(host)) return nullptr;
   for (std::size_t i = 0; i < kUnixFamily.size(); ++i) {
     if (std::strcmp(host->zName, kUnixFamily[i]) != 0) continue;
-    // Another program's VFS may bear the name without being the engine's.
-    if (sqlite3_vfs_find(kUnixFamily[i]) != host) return nullptr;
     if (const OwnVfs* known = registered[i].load(std::memory_order_acquire)) return known->name;
     const MutexLock lock(Registry::Get().opening_mutex);
     if (const OwnVfs* known = registered[i].load(std::memory_order_relaxed)) return known->name;

@@ -18,6 +18,8 @@
 #include <optional>
 
 #include "ext/core/base/large_pieces.h"
+#include "ext/core/control/held_locks.h"
+#include "ext/core/control/layout_sizes.h"
 #include "ext/engine/own_log.h"
 #include "ext/engine/sqlite.h"
 #include "ext/engine/wal_index.h"
@@ -28,6 +30,9 @@ namespace walmanager {
 // memory; nullptr for any other VFS, on which no own connection may be opened. Registered once per
 // process and never taken back.
 const char* OwnVfsFor(sqlite3_vfs* host);
+// Whether a VFS is one of SQLite's own with shared memory in the file system. Another program's VFS
+// may bear such a name without being the engine's.
+bool IsUnixFamily(sqlite3_vfs* vfs);
 // Over SQLite's VFS `unix`.
 inline constexpr char kOwnUnixVfs[] = "walmanager-unix";
 // Whether this copy of the library has registered it. Another copy's xDlSym(vfs, nullptr, name)
@@ -47,6 +52,9 @@ struct OwnFile {
   std::uint32_t shared_locks;     // bit i: holds lock i of the -shm file shared
   std::uint32_t exclusive_locks;  // likewise, exclusive
   std::uint32_t pinned_locks;     // of shared_locks: those that Pin() keeps
+  // Where the exclusive locks are shown, as HeldLocks has them; nullptr: nowhere.
+  layout::Counter* shown;
+  std::uint64_t shown_id;
 
   // The read mark on which the connection's transaction sits; nullopt outside of one.
   std::optional<int> ReadMark() const;
@@ -55,6 +63,9 @@ struct OwnFile {
   // until Unpin() or until it closes. Returns whether it got the lock.
   bool Pin(int lock);
   void Unpin(int lock);
+  // From now on, until the next call. `id`: of the connection.
+  void ShowLocksIn(layout::Counter* where, std::uint64_t id);
+  void ShowLocks() const;
   // From now until the connection closes. LargePieces says for which files that is allowed.
   void UseLargePieces();
   // Writes all that was gathered to the real file. Returns a result code.

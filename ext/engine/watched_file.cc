@@ -1,0 +1,398 @@
+#include "ext/engine/watched_file.h"
+
+#include <dlfcn.h>
+
+#include "ext/engine/own_vfs.h"
+#include "ext/engine/wal_index.h"
+#include "ext/system/registry.h"
+
+namespace walmanager {
+namespace {
+
+constexpr std::size_t kFiles = 4096;  // that can be watched at the same time
+constexpr int kRecoverLock = 2;       // of the -shm file, as wal_index_format.h has the others
+constexpr int kRegionBytes = 32768;   // of the wal-index
+
+// Pages of it that are never used take no memory.
+constinit std::array<WatchedFile, kFiles> files;
+// From there on none was ever used.
+constinit std::atomic<std::size_t> files_used{0};
+constinit std::atomic<std::size_t> maybe_free{0};  // none before it is free, most likely
+// SQLite's methods of the file that was watched last, for a file that is not known: a library has
+// given it a copy of our table, which belongs to another file.
+constinit std::atomic<const sqlite3_io_methods*> last_original{nullptr};
+
+bool IsOneOfOurs(const void* table) {
+  const auto at =
+      reinterpret_cast<std::uintptr_t>(table) - reinterpret_cast<std::uintptr_t>(files.data());
+  return at < sizeof files;
+}
+
+// Whether a table of methods is the engine's own, and not another library's.
+bool IsOfEngine(const sqlite3_io_methods* table) {
+  // The last one that was: asking the linker takes a lock.
+  static constinit std::atomic<const void*> known{nullptr};
+  if (known.load(std::memory_order_relaxed) == table) return true;
+  Dl_info engine{}, found{};
+  if (dladdr(reinterpret_cast<const void*>(sqlite3_api->libversion_number), &engine) == 0 ||
+      dladdr(table, &found) == 0 || engine.dli_fbase != found.dli_fbase) {
+    return false;
+  }
+  known.store(table, std::memory_order_relaxed);
+  return true;
+}
+
+bool IsBusy(int rc) { return (rc & 0xff) == SQLITE_BUSY; }
+
+}  // namespace
+
+// --- which file it is
+
+WatchedFile* WatchedFile::Of(sqlite3_file* file) {
+  if (IsOneOfOurs(file->pMethods)) [[likely]] {
+    auto* self = reinterpret_cast<WatchedFile*>(const_cast<sqlite3_io_methods*>(file->pMethods));
+    if (self->file_.load(std::memory_order_relaxed) == file) [[likely]]
+      return self;
+  }
+  return Find(file);
+}
+
+WatchedFile* WatchedFile::Find(const sqlite3_file* file) {
+  const std::size_t used = files_used.load(std::memory_order_acquire);
+  for (std::size_t i = 0; i < used; ++i) {
+    if (files[i].file_.load(std::memory_order_acquire) == file) return &files[i];
+  }
+  return nullptr;
+}
+
+const sqlite3_io_methods* WatchedFile::OriginalOf(const WatchedFile* self) {
+  return self ? self->original_.load(std::memory_order_relaxed)
+              : last_original.load(std::memory_order_relaxed);
+}
+
+WatchedFile* WatchedFile::Claim(sqlite3_file* file) {
+  const std::size_t begin = maybe_free.load(std::memory_order_relaxed);
+  for (std::size_t i = begin; i < kFiles; ++i) {
+    sqlite3_file* none = nullptr;
+    // Acquire: pairs with the release in Free().
+    if (files[i].file_.load(std::memory_order_relaxed) != nullptr ||
+        !files[i].file_.compare_exchange_strong(none, file, std::memory_order_acq_rel)) {
+      continue;
+    }
+    std::size_t used = files_used.load(std::memory_order_relaxed);
+    while (used < i + 1 && !files_used.compare_exchange_weak(used, i + 1)) {
+    }
+    maybe_free.store(i + 1, std::memory_order_relaxed);
+    return &files[i];
+  }
+  maybe_free.store(0, std::memory_order_relaxed);
+  return nullptr;
+}
+
+void WatchedFile::Free() {
+  StopTelling();
+  shown_ = nullptr;
+  index_ = nullptr;
+  serial_.fetch_add(1, std::memory_order_relaxed);
+  // Release: the next file that has this place finds it as it is left here.
+  file_.store(nullptr, std::memory_order_release);
+  const auto place = static_cast<std::size_t>(this - files.data());
+  if (place < maybe_free.load(std::memory_order_relaxed)) {
+    maybe_free.store(place, std::memory_order_relaxed);
+  }
+}
+
+// --- beginning and end
+
+WatchedFile::Handle WatchedFile::Watch(sqlite3* db, const char* schema, FileWatcher* watcher) {
+  Handle handle;
+  sqlite3_vfs* vfs = nullptr;
+  if (CacheIsShared(db) ||
+      sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, &vfs) != SQLITE_OK ||
+      !IsUnixFamily(vfs)) {
+    return handle;
+  }
+  sqlite3_file* file = DatabaseFile(db, schema);
+  if (!file) return handle;
+  WatchedFile* self = nullptr;
+  if (IsOneOfOurs(file->pMethods)) {
+    // An object of this connection that is gone has left it.
+    self = Of(file);
+    if (!self) return handle;
+    if (self->watcher_) {
+      // Another connection of the process uses the file by the same object: a shared cache.
+      self->PassOnForEver();
+      return handle;
+    }
+  } else {
+    // Where a file of this address is known, another library may stand between.
+    if (!IsOfEngine(file->pMethods) || Find(file)) return handle;
+    self = Claim(file);
+    if (!self) return handle;
+    self->Replace(file);
+  }
+  const int state = sqlite3_txn_state(db, schema);
+  self->bits_ = 0;
+  self->shown_ = nullptr;
+  self->index_ = nullptr;
+  self->has_mark_ = state == SQLITE_TXN_READ || state == SQLITE_TXN_WRITE;
+  self->knows_header_ = self->uses_log_ = self->may_need_all_ = self->paused_ = false;
+  self->blocking_ms_ = 0;
+  self->is_refused_ = self->is_conflict_ = self->may_have_recovered_ = false;
+  self->level_ = 0;
+  file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &self->level_);
+  if (WalFile::Ask(db, schema).file()) {
+    self->uses_log_ = true;
+    if (state == SQLITE_TXN_WRITE) self->bits_ |= HeldLocks::kWrite;
+  }
+  self->bits_ |= static_cast<std::uint64_t>(self->level_) << HeldLocks::kLevelShift;
+  self->is_shared_.store(false, std::memory_order_relaxed);
+  self->registry_ = &Registry::Get();
+  self->watcher_ = watcher;
+  self->Enter(/*may_need_all=*/false);
+  handle.file_ = self;
+  handle.serial_ = self->serial_.load(std::memory_order_relaxed);
+  return handle;
+}
+
+void WatchedFile::Replace(sqlite3_file* file) {
+  const sqlite3_io_methods* original = file->pMethods;
+  original_.store(original, std::memory_order_relaxed);
+  last_original.store(original, std::memory_order_relaxed);
+  // iVersion and entries that are nullptr stay as they are.
+  methods_ = *original;
+  methods_.xClose = Close;
+  methods_.xLock = Lock;
+  methods_.xUnlock = Unlock;
+  if (original->iVersion >= 2 && original->xShmLock && original->xShmMap && original->xShmUnmap) {
+    methods_.xShmLock = ShmLock;
+    methods_.xShmUnmap = ShmUnmap;
+  }
+  // Only such an engine ever says that the next lock may wait.
+  if (sqlite3_compileoption_used("ENABLE_SETLK_TIMEOUT")) methods_.xFileControl = FileControl;
+  // The table is whole before SQLite can see it.
+  std::atomic_thread_fence(std::memory_order_release);
+  file->pMethods = &methods_;
+}
+
+void WatchedFile::Restore(Handle& handle) {
+  WatchedFile* self = handle.Get();
+  handle = {};
+  if (!self) return;
+  self->set_shown(nullptr, 0);
+  self->StopTelling();
+  // The file is there: its xClose would have come here.
+  sqlite3_file* file = self->file_.load(std::memory_order_relaxed);
+  if (file->pMethods != &self->methods_) return;
+  file->pMethods = self->original_.load(std::memory_order_relaxed);
+  self->Free();
+}
+
+void WatchedFile::Leave(Handle& handle) {
+  if (WatchedFile* self = handle.Get()) {
+    self->set_shown(nullptr, 0);
+    self->StopTelling();
+  }
+  handle = {};
+}
+
+void WatchedFile::set_shown(layout::Counter* shown, std::uint64_t id) {
+  if (shown_ && shown_ != shown) shown_->store(0, std::memory_order_relaxed);
+  shown_ = shown;
+  tag_ = id << HeldLocks::kIdShift;
+  Show(bits_);
+}
+
+int WatchedFile::Close(sqlite3_file* file) {
+  WatchedFile* self = Of(file);
+  const sqlite3_io_methods* original = OriginalOf(self);
+  if (!self) return original->xClose(file);
+  // Not the words in the control file: the process may be a forked child.
+  self->StopTelling();
+  self->shown_ = nullptr;
+  if (file->pMethods == &self->methods_) file->pMethods = original;
+  const int rc = original->xClose(file);
+  self->Free();
+  return rc;
+}
+
+// --- the locks of the database file
+
+LockKind WatchedFile::KindOf(int level) {
+  return level == SQLITE_LOCK_SHARED     ? LockKind::kShared
+         : level == SQLITE_LOCK_RESERVED ? LockKind::kReserved
+                                         : LockKind::kExclusive;
+}
+
+int WatchedFile::Lock(sqlite3_file* file, int level) {
+  WatchedFile* self = Of(file);
+  const int rc = OriginalOf(self)->xLock(file, level);
+  if (!self || !self->Counts()) return rc;
+  if (rc == SQLITE_OK) {
+    if (level > self->level_) self->ShowLevel(level);
+    if (self->is_refused_) [[unlikely]] {
+      self->Grant(KindOf(level));
+      if (level > SQLITE_LOCK_SHARED) self->Grant(LockKind::kRecovery);
+      self->may_have_recovered_ = self->is_refused_ && level == SQLITE_LOCK_SHARED;
+    }
+  } else if (IsBusy(rc)) {
+    const bool exclusive = level == SQLITE_LOCK_EXCLUSIVE;
+    // At a close in WAL mode SQLite asks whether it is the last one.
+    if (exclusive && self->uses_log_ && !self->may_need_all_) return rc;
+    // Only to roll a journal back that a killed process left it is taken without RESERVED.
+    const bool recovers = exclusive && !self->uses_log_ && self->level_ < SQLITE_LOCK_RESERVED;
+    self->Refuse(recovers ? LockKind::kRecovery : KindOf(level));
+  }
+  return rc;
+}
+
+int WatchedFile::Unlock(sqlite3_file* file, int level) {
+  WatchedFile* self = Of(file);
+  const int rc = OriginalOf(self)->xUnlock(file, level);
+  if (!self || !self->Counts() || rc != SQLITE_OK || level >= self->level_) return rc;
+  self->ShowLevel(level);
+  if (self->may_have_recovered_) self->Grant(LockKind::kRecovery);
+  return rc;
+}
+
+// --- the locks of the log
+
+int WatchedFile::FileControl(sqlite3_file* file, int op, void* argument) {
+  WatchedFile* self = Of(file);
+  const bool sets_timeout = op == SQLITE_FCNTL_LOCK_TIMEOUT && argument;
+  const int wanted = sets_timeout ? *static_cast<int*>(argument) : 0;
+  const int rc = OriginalOf(self)->xFileControl(file, op, argument);
+  if (self && sets_timeout) self->blocking_ms_ = rc == SQLITE_OK ? wanted : 0;
+  return rc;
+}
+
+int WatchedFile::LockBlocking(sqlite3_file* file, int offset, int n, int flags) {
+  const sqlite3_io_methods* original = OriginalOf(this);
+  // A try first: it alone tells whether the lock is free.
+  int none = 0;
+  if (original->xFileControl(file, SQLITE_FCNTL_LOCK_TIMEOUT, &none) != SQLITE_OK) {
+    return original->xShmLock(file, offset, n, flags);
+  }
+  const int tried = original->xShmLock(file, offset, n, flags);
+  int wanted = blocking_ms_;
+  original->xFileControl(file, SQLITE_FCNTL_LOCK_TIMEOUT, &wanted);
+  if (!IsBusy(tried)) return tried;
+  if (offset == kWriteLock) Refuse(LockKind::kWrite, /*blocks=*/true);
+  if (offset == kCheckpointLock && n == 1) Refuse(LockKind::kCheckpoint, /*blocks=*/true);
+  return original->xShmLock(file, offset, n, flags);
+}
+
+int WatchedFile::ShmLock(sqlite3_file* file, int offset, int n, int flags) {
+  WatchedFile* self = Of(file);
+  if (self && self->Counts()) [[likely]] {
+    const bool take = (flags & SQLITE_SHM_LOCK) != 0;
+    if (self->is_refused_ || offset < kReadLock0) {
+      if (take || self->is_refused_ || offset != kWriteLock) {
+        return self->LockAndLook(file, offset, n, flags);
+      }
+      // Before another connection can have the lock and show it.
+      self->Show(self->bits_ & ~HeldLocks::kWrite);
+    } else if ((flags & SQLITE_SHM_SHARED) != 0) {
+      // Where the mark cannot be had, SQLite tries another one, or the statement fails.
+      self->has_mark_ = take;
+      if (take) self->RememberHeader(file);
+    }
+  }
+  return OriginalOf(self)->xShmLock(file, offset, n, flags);
+}
+
+int WatchedFile::LockAndLook(sqlite3_file* file, int offset, int n, int flags) {
+  constexpr int kTakes = SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE;
+  const int rc = blocking_ms_ != 0 && (flags & kTakes) == kTakes
+                     ? LockBlocking(file, offset, n, flags)
+                     : OriginalOf(this)->xShmLock(file, offset, n, flags);
+  AfterShmLock(file, offset, n, flags, rc);
+  return rc;
+}
+
+void WatchedFile::AfterShmLock(sqlite3_file* file, int offset, int n, int flags, int rc) {
+  const bool take = (flags & SQLITE_SHM_LOCK) != 0;
+  const bool exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
+  if (offset == kWriteLock && exclusive) {
+    if (rc == SQLITE_OK) Show(take ? bits_ | HeldLocks::kWrite : bits_ & ~HeldLocks::kWrite);
+    if (take) AfterWriteLock(rc);
+  } else if (offset >= kReadLock0) {
+    if (exclusive) return;  // a mark is moved, or a checkpoint waits for readers
+    has_mark_ = take && rc == SQLITE_OK;
+    if (!take) {
+      // The transaction that read has ended, so SQLite begins anew with the newest snapshot.
+      is_conflict_ = false;
+    } else if (rc == SQLITE_OK) {
+      RememberHeader(file);
+      Grant(LockKind::kRecovery);
+    }
+  } else if (offset == kRecoverLock && !exclusive) {
+    // A reader asks whether another connection rebuilds the wal-index.
+    if (take && IsBusy(rc)) Refuse(LockKind::kRecovery);
+    if (take && rc == SQLITE_OK) Grant(LockKind::kRecovery);
+  } else if (exclusive) {
+    const bool recovers = offset == kRecoverLock || n > 1;
+    const std::uint64_t bits = recovers ? HeldLocks::kRecovery : HeldLocks::kCheckpoint;
+    if (rc == SQLITE_OK) Show(take ? bits_ | bits : bits_ & ~bits);
+    if (!take || recovers) return;
+    if (rc == SQLITE_OK) Grant(LockKind::kCheckpoint);
+    if (IsBusy(rc)) Refuse(LockKind::kCheckpoint);
+  }
+}
+
+void WatchedFile::AfterWriteLock(int rc) {
+  const bool checkpoints = (bits_ & HeldLocks::kCheckpoint) != 0;
+  // A reader that finds a torn header tries the lock, too, and goes on without it.
+  if (!has_mark_ && !checkpoints && blocking_ms_ == 0) return;
+  if (rc == SQLITE_OK && has_mark_ && !checkpoints && HeaderDiffers()) [[unlikely]] {
+    Refuse(LockKind::kWrite);
+    is_conflict_ = is_refused_;
+  } else if (rc == SQLITE_OK) {
+    Grant(LockKind::kWrite);
+  } else if (IsBusy(rc)) {
+    Refuse(LockKind::kWrite);
+  }
+}
+
+int WatchedFile::ShmUnmap(sqlite3_file* file, int remove) {
+  WatchedFile* self = Of(file);
+  if (self) {
+    self->index_ = nullptr;
+    self->uses_log_ = self->has_mark_ = self->knows_header_ = false;
+  }
+  return OriginalOf(self)->xShmUnmap(file, remove);
+}
+
+void WatchedFile::MapIndex(sqlite3_file* file) {
+  uses_log_ = true;
+  void volatile* region = nullptr;
+  // SQLite has read the header there, so it is mapped until xShmUnmap.
+  if (OriginalOf(this)->xShmMap(file, 0, kRegionBytes, 0, &region) == SQLITE_OK && region) {
+    index_ = static_cast<const volatile std::uint64_t*>(region);
+    knows_header_ = true;
+  }
+}
+
+void WatchedFile::Refuse(LockKind lock, bool blocks) {
+  if (paused_) return;
+  // What was refused before is had, or is not wanted any more.
+  if (is_refused_ && refused_ != lock) EndRefusal();
+  is_refused_ = true;
+  is_conflict_ = may_have_recovered_ = false;
+  refused_ = lock;
+  watcher_->Refused(lock, blocks);
+}
+
+void WatchedFile::EndRefusal() {
+  is_refused_ = is_conflict_ = may_have_recovered_ = false;
+  watcher_->Granted();
+}
+
+bool WatchedFile::SettleAtEnd() {
+  if (is_refused_ && may_have_recovered_) EndRefusal();
+  const bool failed = is_refused_;
+  is_refused_ = is_conflict_ = may_have_recovered_ = false;
+  return !failed;
+}
+
+}  // namespace walmanager

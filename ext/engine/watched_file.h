@@ -1,0 +1,201 @@
+// A file of the host's connection whose methods walmanager sees: a copy of SQLite's table of
+// methods, with some entries replaced, stands in the place of the original
+// (https://www.sqlite.org/c3ref/io_methods.html). Each entry calls the original and passes its
+// result on unchanged. xClose puts the original back and calls it.
+//
+// The host must never be harmed, so:
+// - Only files of SQLite's own `unix` family are watched, whose methods lie in the engine's own
+//   object, and only where the page cache is not shared: then one connection alone uses the file.
+// - The tables are in static memory, which is never freed. A call through a table that is out of
+//   date finds SQLite's methods all the same.
+// - Another library may replace the methods after us, by a copy of our table. Then a file is found
+//   by its address, and our table is not put back over the other library's.
+// - Calls from another thread than the one that began the last statement, and calls in a forked
+//   child, are passed on and nothing else.
+// A read costs two such calls, so what they do comes before SQLite's own function, to which they
+// then jump: code that runs after a system call is slow.
+// Thread rules: Watch(), Restore() and set_* in the thread that uses the connection. Leave() too,
+// but it touches neither the file nor the connection.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "ext/core/control/held_locks.h"
+#include "ext/core/control/layout_sizes.h"
+#include "ext/core/format/wal_index_format.h"
+#include "ext/engine/sqlite.h"
+#include "ext/system/registry.h"
+
+namespace walmanager {
+
+// What a watched file tells, within the call of SQLite that it tells of. No SQL may run there.
+class FileWatcher {
+ public:
+  // Another connection has the lock. `blocks`: the call is about to wait for it by itself.
+  virtual void Refused(LockKind lock, bool blocks) = 0;
+  // The lock that was refused before is had now.
+  virtual void Granted() = 0;
+
+ protected:
+  ~FileWatcher() = default;
+};
+
+class alignas(64) WatchedFile {
+ public:
+  // Names the calling thread. Two instructions.
+  static std::uintptr_t ThisThread() {
+#if defined(__GNUC__) && !defined(__clang__)
+    return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+#else
+    return static_cast<std::uintptr_t>(pthread_self());
+#endif
+  }
+
+  constexpr WatchedFile() = default;
+  WatchedFile(const WatchedFile&) = delete;
+  WatchedFile& operator=(const WatchedFile&) = delete;
+
+  // A file that is watched: the place stays valid for ever, but may be another file's by now.
+  class Handle {
+   public:
+    Handle() = default;
+    // nullptr where the file was closed, or is not watched.
+    WatchedFile* Get() const {
+      return file_ && file_->serial_.load(std::memory_order_relaxed) == serial_ ? file_ : nullptr;
+    }
+
+   private:
+    friend class WatchedFile;
+    WatchedFile* file_ = nullptr;
+    std::uint64_t serial_ = 0;
+  };
+
+  // Begins to watch the database file of a schema; an empty handle where that may not be. Does not
+  // wait, and reads nothing of the file.
+  static Handle Watch(sqlite3* db, const char* schema, FileWatcher* watcher);
+  // Puts SQLite's methods back. Where another library has replaced ours, they stay, and pass each
+  // call on.
+  static void Restore(Handle& handle);
+  // Tells nothing from now on. The file need not be there any more.
+  static void Leave(Handle& handle);
+
+  // A statement of the connection begins in this thread. `may_need_all`: it may need the database
+  // file for itself in WAL mode (PRAGMA journal_mode). Else a refused exclusive lock is no error:
+  // SQLite asks for it at each close.
+  void Enter(bool may_need_all) {
+    if (watcher_ && !is_shared_) thread_.store(ThisThread(), std::memory_order_relaxed);
+    may_need_all_ = may_need_all;
+  }
+  // Tells nothing from now on where the page cache is shared by now.
+  void LookWhetherShared(sqlite3* db) {
+    if (CacheIsShared(db)) PassOnForEver();
+  }
+  // Where the locks of the connection `id` are shown; nullptr: nowhere.
+  void set_shown(layout::Counter* shown, std::uint64_t id);
+  // A statement has ended. False where a lock that was refused was not had since: the statement
+  // has failed. Then nothing is refused any more.
+  bool SettleAtEnd();
+  // Whether the write lock was had and given back, because another connection had committed since
+  // the transaction began to read, which goes on. Ask before SettleAtEnd().
+  bool is_conflict() const { return is_conflict_; }
+  // No refusal is told while a call of the extension's own uses the connection.
+  void set_paused(bool paused) { paused_ = paused; }
+
+ private:
+  static constexpr std::uintptr_t kNoThread = 0;
+  static constexpr std::size_t kChecksum = 5;  // of the header: its last word
+  static_assert((kChecksum + 1) * 8 == kWalIndexHeaderBytes);
+
+  // --- the methods
+  static int Close(sqlite3_file* file);
+  static int Lock(sqlite3_file* file, int level);
+  static int Unlock(sqlite3_file* file, int level);
+  static int FileControl(sqlite3_file* file, int op, void* argument);
+  static int ShmLock(sqlite3_file* file, int offset, int n, int flags);
+  static int ShmUnmap(sqlite3_file* file, int remove);
+
+  static WatchedFile* Of(sqlite3_file* file);
+  [[gnu::cold]] static WatchedFile* Find(const sqlite3_file* file);
+  static const sqlite3_io_methods* OriginalOf(const WatchedFile* self);
+  static WatchedFile* Claim(sqlite3_file* file);
+  void Replace(sqlite3_file* file);
+  void Free();
+
+  bool Counts() const {
+    // A forked child has the thread of its parent, and another registry.
+    return thread_.load(std::memory_order_relaxed) == ThisThread() &&
+           Registry::current.load(std::memory_order_relaxed) == registry_;
+  }
+  void StopTelling() {
+    thread_.store(kNoThread, std::memory_order_relaxed);
+    watcher_ = nullptr;
+  }
+  void PassOnForEver() {
+    is_shared_.store(true, std::memory_order_relaxed);
+    thread_.store(kNoThread, std::memory_order_relaxed);
+  }
+  int LockAndLook(sqlite3_file* file, int offset, int n, int flags);
+  void AfterShmLock(sqlite3_file* file, int offset, int n, int flags, int rc);
+  void AfterWriteLock(int rc);
+  [[gnu::cold]] int LockBlocking(sqlite3_file* file, int offset, int n, int flags);
+  [[gnu::cold]] void Refuse(LockKind lock, bool blocks = false);
+  void Grant(LockKind lock) {
+    if (is_refused_ && refused_ == lock) [[unlikely]]
+      EndRefusal();
+  }
+  [[gnu::cold]] void EndRefusal();
+  void ShowLevel(int level) {
+    level_ = level;
+    Show((bits_ & ((1U << HeldLocks::kLevelShift) - 1)) | static_cast<std::uint64_t>(level)
+                                                              << HeldLocks::kLevelShift);
+  }
+  void RememberHeader(sqlite3_file* file) {
+    if (!index_) [[unlikely]]
+      MapIndex(file);
+    // SQLite has read the header, and compares it again when it has the lock. Where they differ it
+    // tries again, with another call. So what is kept here last is of the header under which the
+    // transaction reads. The checksum of 64 bits stands for the whole of it.
+    if (index_) header_ = index_[kChecksum];
+  }
+  [[gnu::cold]] void MapIndex(sqlite3_file* file);
+  bool HeaderDiffers() const { return index_ && knows_header_ && header_ != index_[kChecksum]; }
+  void Show(std::uint64_t bits) {
+    bits_ = bits;
+    if (shown_) shown_->store(tag_ | bits, std::memory_order_relaxed);
+  }
+  static LockKind KindOf(int level);
+
+  // First, so that the table's address is this object's.
+  sqlite3_io_methods methods_{};
+  // What every lock needs is on one cache line.
+  alignas(64) std::atomic<const sqlite3_io_methods*> original_{nullptr};
+  std::atomic<sqlite3_file*> file_{nullptr};       // nullptr: free
+  std::atomic<std::uintptr_t> thread_{kNoThread};  // whose calls are told
+  Registry* registry_ = nullptr;
+  const volatile std::uint64_t* index_ = nullptr;  // the wal-index's header, while it is mapped
+  std::uint64_t header_ = 0;  // its checksum, as it was when the read mark was taken
+  bool has_mark_ = false;
+  bool knows_header_ = false;
+  bool is_refused_ = false;
+  bool is_conflict_ = false;
+  bool may_have_recovered_ = false;  // a lock for recovery was refused, and a later read has begun
+  bool uses_log_ = false;  // the connection has used shared memory since the file was opened
+  bool may_need_all_ = false;
+  bool paused_ = false;
+  std::uint64_t bits_ = 0;  // as HeldLocks has them
+
+  layout::Counter* shown_ = nullptr;
+  std::uint64_t tag_ = 0;  // the connection's id, as HeldLocks has it
+  std::atomic<std::uint64_t> serial_{1};
+  FileWatcher* watcher_ = nullptr;      // nullptr: calls are passed on
+  int level_ = 0;                       // of the database file's lock
+  int blocking_ms_ = 0;                 // how long the next locks wait by themselves
+  std::atomic<bool> is_shared_{false};  // found out after the file was watched
+  LockKind refused_ = LockKind::kWrite;
+};
+
+}  // namespace walmanager
