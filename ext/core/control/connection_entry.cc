@@ -59,6 +59,13 @@ ConnectionEntry ReadFields(const layout::ConnectionSlab& slab) {
   entry.file = GetText(info.file);
   entry.pages_done = Get(info.pages_done);
   entry.pages_total = Get(info.pages_total);
+  const std::uint64_t waiting = Get(info.waiting), lock = waiting & 0xff;
+  if (lock >= 1 && lock <= kLockKinds && waiting >> HeldLocks::kIdShift == Get(info.id)) {
+    entry.waiting_for = static_cast<LockKind>(lock - 1);
+    entry.waiting_since_ns = Get(info.waiting_since_ns);
+    entry.blocked_by = Get(info.blocked_by);
+    entry.blocked_by_pid = static_cast<std::int64_t>(Get(info.blocked_by_pid));
+  }
   return entry;
 }
 
@@ -109,7 +116,8 @@ void ClearConnection(layout::ConnectionInfo& info) {
         &info.transaction_ns, &info.trace,        &info.cache_hits,      &info.cache_misses,
         &info.cache_spills,   &info.cache_used,   &info.schema_used,     &info.statement_used,
         &info.sqlite_version, &info.foreign_keys, &info.seen_started_ns, &info.seen_rows,
-        &info.still_since_ns, &info.pages_done,   &info.pages_total}) {
+        &info.still_since_ns, &info.pages_done,   &info.pages_total,     &info.locks,
+        &info.waiting}) {
     Put(*counter, 0);
   }
   PutText(info.application, "");

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "ext/core/control/held_locks.h"
 #include "ext/core/control/layout_connections.h"
 
 namespace walmanager {
@@ -66,11 +67,21 @@ struct ConnectionEntry {
                                      // does, or no sampler has looked
   std::string application, process, file;
   std::uint64_t pages_done = 0, pages_total = 0;  // of a backup or a restore; total 0: not known
+  std::optional<LockKind> waiting_for;
+  // Where it waits: since when (CLOCK_MONOTONIC), and for which connection and process; 0: unknown.
+  // The pid is of its own PID namespace.
+  std::uint64_t waiting_since_ns = 0, blocked_by = 0;
+  std::int64_t blocked_by_pid = 0;
 };
 
 // All fields are of one owner; id 0 where the owner changed during each of several looks. The pid
 // is not read here: the system names the holder of the lock on the slab.
 ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab);
+
+// The word `waiting` of the connection `id`.
+inline std::uint64_t WaitingWord(std::uint64_t id, LockKind lock) {
+  return id << HeldLocks::kIdShift | (static_cast<std::uint64_t>(lock) + 1);
+}
 
 // Looks at the statement of a connection, once per sample: a statement that has returned rows, and
 // none since the last look, stands still. One sampler at a time.

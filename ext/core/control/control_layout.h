@@ -24,6 +24,7 @@
 #include "ext/core/control/layout_evidence.h"
 #include "ext/core/control/layout_header.h"
 #include "ext/core/control/layout_history.h"
+#include "ext/core/control/layout_lock_waits.h"
 #include "ext/core/control/layout_sections.h"
 #include "ext/core/control/layout_settings.h"
 #include "ext/core/control/layout_sizes.h"
@@ -60,6 +61,7 @@ struct ControlFile {
   alignas(kBlockBytes) std::array<HistorySlot, kHistoryMinutes> minutes;
   alignas(kBlockBytes) std::array<HistorySlot, kHistoryHours> hours;
   alignas(kBlockBytes) std::array<AlertSlot, kAlerts - kFirstAlerts> more_alerts;
+  alignas(kBlockBytes) LockWaits lock_waits;
 
   CheckpointSlot& checkpoint(std::size_t i) { return At(ring.slots, more_checkpoints, i); }
   QueryEntry& query(std::size_t i) { return At(queries.entries, more_queries, i); }

@@ -8,6 +8,7 @@
 #include "ext/core/control/alerts.h"
 #include "ext/core/control/evidence.h"
 #include "ext/core/control/history.h"
+#include "ext/core/control/lock_waits.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/settings_entries.h"
 #include "ext/core/control/shared_words.h"
@@ -394,6 +395,7 @@ void ControlRegion::ClearStatistics(std::int64_t unix_ms, std::uint64_t monotoni
     Put(*counter, 0);
   }
   Put(file_->ring.forgotten_id, Get(file_->ring.next_id));
+  LockWaits(space_).Reset();
 }
 
 void ControlRegion::BeginStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns) {

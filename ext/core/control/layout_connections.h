@@ -16,6 +16,9 @@ struct ConnectionInfo {
   Counter statement_rows;        // that it returned so far
   Counter statements, rows;
   Counter last_active_ms;  // Unix time
+  // What it holds of SQLite's locks, and what it waits for (held_locks.h). Builds before these
+  // words leave them as they are; so both name the connection that wrote them.
+  Counter locks, waiting;
   alignas(64) Counter id;  // the same in the files of all its databases; 0: none
   Counter main;            // 1: this file is its main database's
   Counter role;            // ConnectionRole
@@ -37,6 +40,10 @@ struct ConnectionInfo {
   // Of a backup or a restore: pages copied so far, and of how many; 0: not known yet.
   Counter pages_done, pages_total;
   Counter upgrades_failed;  // writes that failed in transactions that had read
+  // Valid while `waiting` says that it waits.
+  Counter waiting_since_ns;  // CLOCK_MONOTONIC
+  Counter blocked_by;        // the id of the connection that it waits for; 0: unknown
+  Counter blocked_by_pid;    // as its own process numbers it; 0: unknown
 };
 
 // In ConnectionSlab::pid: the process has closed the control file, so it has no lock there, and may

@@ -38,6 +38,7 @@ inline constexpr std::size_t kHistorySamples = 900;   // 15 minutes at one a sec
 inline constexpr std::size_t kHistoryMinutes = 1440;  // a day
 inline constexpr std::size_t kHistoryHours = 2160;    // 90 days
 inline constexpr std::size_t kAlerts = 256, kFirstAlerts = 16;
+inline constexpr std::size_t kLockWaitRecords = 256;
 #else
 // For the fuzzer, which copies a whole file for each input. Rings also wrap around sooner.
 inline constexpr std::size_t kSettings = 16, kFirstSettings = 8;
@@ -49,6 +50,7 @@ inline constexpr std::size_t kHistorySamples = 12;
 inline constexpr std::size_t kHistoryMinutes = 12;
 inline constexpr std::size_t kHistoryHours = 12;
 inline constexpr std::size_t kAlerts = 16, kFirstAlerts = 4;
+inline constexpr std::size_t kLockWaitRecords = 8;
 #endif
 inline constexpr std::size_t kWatchedChecks = 96;
 

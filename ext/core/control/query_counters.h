@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ext/core/control/layout_statements.h"
+#include "ext/core/control/lock_waits.h"
 
 namespace walmanager {
 
@@ -39,6 +40,7 @@ struct QueryTotals {
   double squares = 0;  // ns²
   std::int64_t last_seen_ms = 0;
   std::vector<std::uint64_t> histogram;  // StatementScale::kBuckets
+  LockCounts locks;                      // which are kept elsewhere (lock_waits.h)
 };
 
 // How counters are written: by one connection alone (load, add, store), or by all

@@ -212,8 +212,16 @@ void QueryStatistics::ReleaseHot(std::size_t slab) {
   }
 }
 
+void QueryStatistics::AddLocks(std::optional<std::size_t> entry, std::uint64_t id,
+                               const LockCounts& counts) {
+  LockWaits waits(space_);
+  if (!counts.any() || !waits.Make()) return;
+  entry&& Holds(*entry, id) ? waits.AddToQuery(*entry, id, counts) : waits.AddToEvicted(counts);
+}
+
 void QueryStatistics::MoveTo(QueryStatistics& other, std::size_t max_queries) {
   space_->Follow();
+  LockWaits waits(space_);
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
     const std::uint64_t id = Get(table_.ids[i]);
     if (id == 0 || !Has(i)) continue;
@@ -230,8 +238,10 @@ void QueryStatistics::MoveTo(QueryStatistics& other, std::size_t max_queries) {
         other.FindOrMake({id, static_cast<QueryKind>(kind), std::move(text)},
                          static_cast<std::int64_t>(Get(entry.first_seen_ms)), max_queries);
     Move(entry.counters, place ? other.file_->query(*place).counters : other.table_.evicted);
+    if (waits.is_made()) other.AddLocks(place, id, waits.TakeQuery(i, id));
   }
   Move(table_.evicted, other.table_.evicted);
+  if (waits.is_made()) other.AddLocks(std::nullopt, 0, waits.TakeEvicted());
 }
 
 void QueryStatistics::Add(HotQuery& hot, const Execution& execution) {
@@ -301,6 +311,8 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
   evicted.text = "(evicted)";
   Sum(table_.evicted, evicted.totals);
   space_->Follow();
+  const LockWaits waits(space_);
+  const bool has_waits = waits.is_made();
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
     if (!Has(i)) continue;
     const std::uint64_t id = Get(table_.ids[i]);
@@ -329,6 +341,11 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
       }
     }
     Sum(entry.counters, rows[found->second].totals);
+    if (has_waits) rows[found->second].totals.locks.Add(waits.OfQuery(i, id));
+  }
+  if (has_waits) {
+    evicted.totals.locks =
+        waits.OfEvicted([&](std::size_t i, std::uint64_t id) { return Holds(i, id); });
   }
   const std::uint64_t generation = Get(file_->header.query_generation);
   const std::size_t slabs = space_->slabs();
@@ -379,6 +396,7 @@ std::int64_t QueryStatistics::Reset() {
   }
   Clear(table_.evicted);
   Put(table_.evictions, 0);
+  LockWaits(space_).ResetQueries();
   return gone;
 }
 

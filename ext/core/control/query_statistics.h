@@ -29,6 +29,7 @@
 
 #include "ext/core/control/control_layout.h"
 #include "ext/core/control/control_space.h"
+#include "ext/core/control/lock_waits.h"
 #include "ext/core/control/query_counters.h"
 #include "ext/core/text/normalize.h"
 
@@ -107,6 +108,9 @@ class QueryStatistics {
   // Frames and stall of a commit; `hot` may be nullptr.
   void AddCommit(layout::HotQuery* hot, std::size_t entry, std::uint64_t frames,
                  std::uint64_t stall_ns);
+
+  // What an execution has waited for locks.
+  void AddLocks(std::optional<std::size_t> entry, std::uint64_t id, const LockCounts& counts);
 
   // Moves everything to another table: from private memory to a file that was made.
   void MoveTo(QueryStatistics& other, std::size_t max_queries);

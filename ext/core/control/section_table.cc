@@ -47,6 +47,8 @@ constexpr SectionShape kShapes[layout::kSectionKinds] = {
     Shape<layout::HistorySlot>(offsetof(ControlFile, hours), 0, layout::kHistoryHours),
     Shape<layout::AlertSlot>(offsetof(ControlFile, more_alerts), layout::kFirstAlerts,
                              layout::kAlerts),
+    {offsetof(ControlFile, lock_waits), 0, 1, sizeof(layout::LockWaits),
+     Blocks(sizeof(layout::LockWaits)), false},
 };
 
 // The set of sections that a process has is a word with a bit for each.
