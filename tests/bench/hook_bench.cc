@@ -26,6 +26,7 @@ namespace {
 constexpr int kTurnsPerRound = 40;
 constexpr int kCommitsPerBlock = 2000;
 constexpr double kTargetNs = 300;
+constexpr double kLocksTargetNs = 60;
 
 int NoWalHook(void*, sqlite3*, const char*, int) { return SQLITE_OK; }
 int NoTrace(unsigned, void*, void*, void*) { return 0; }
@@ -67,9 +68,14 @@ constexpr Variant kVariants[] = {
        LoadWithNothingDue(db);
        sqlite3_trace_v2(db.get(), 0, nullptr, nullptr);
      }},
+    {"walmanager, lock_metrics off",
+     [](Db& db) {
+       LoadWithNothingDue(db);
+       db.Query("SELECT wal_set('lock_metrics', 'off')");
+     }},
 };
 constexpr std::size_t kVariantCount = std::size(kVariants);
-constexpr std::size_t kWalmanager = 3;
+constexpr std::size_t kWalmanager = 3, kLocksOff = 6;
 
 // One variant's connection in one round.
 class Subject {
@@ -125,6 +131,7 @@ void RunHookBench(const Options& options, Report& report) {
   const bool in_memory = std::filesystem::is_directory("/dev/shm");
   const ScratchDirectory scratch(in_memory ? "/dev/shm" : options.directory);
   std::array<std::vector<double>, kVariantCount> commit_ns, added_ns;
+  std::vector<double> locks_ns;
   for (int round = 0; round < options.rounds; ++round) {
     const ScratchDirectory directory(scratch.path());
     for (const Blocks& ns : MeasureRound(directory.path())) {
@@ -132,6 +139,7 @@ void RunHookBench(const Options& options, Report& report) {
         commit_ns[i].push_back(ns[i]);
         added_ns[i].push_back(ns[i] - ns[0]);
       }
+      locks_ns.push_back(ns[kWalmanager] - ns[kLocksOff]);
     }
   }
   Table table{"hook",
@@ -147,6 +155,8 @@ void RunHookBench(const Options& options, Report& report) {
   }
   report.targets.push_back({"hook", "when nothing is due, ns per commit",
                             table.rows[kWalmanager].numbers[1], Target::Bound::kAtMost, kTargetNs});
+  report.targets.push_back({"hook", "lock_metrics, ns per commit", Median(locks_ns),
+                            Target::Bound::kAtMost, kLocksTargetNs});
   report.Add(table);
 }
 

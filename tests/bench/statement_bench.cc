@@ -53,9 +53,14 @@ constexpr Variant kVariants[] = {
        db.LoadExtension();
        db.Query("SELECT wal_set('statement_metrics', 'off')");
      }},
+    {"walmanager, lock_metrics off",
+     [](Db& db) {
+       db.LoadExtension();
+       db.Query("SELECT wal_set('lock_metrics', 'off')");
+     }},
 };
 constexpr std::size_t kVariantCount = std::size(kVariants);
-constexpr std::size_t kOn = 4, kOff = 5;
+constexpr std::size_t kOn = 4, kOff = 5, kLocksOff = 6;
 
 void MakeDatabase(const std::string& path) {
   Db db(path);
@@ -204,7 +209,7 @@ void RunStatementBench(const Options& options, Report& report) {
   // What two threads cost each more than one, and of that what SQLite itself does.
   std::array<std::vector<double>, kVariantCount> second;
   std::array<std::vector<double>, kReadTables> read_ms;
-  std::vector<double> row_ratio;
+  std::vector<double> row_ratio, locks;
   for (int round = 0; round < options.rounds; ++round) {
     const ScratchDirectory directory(scratch.path());
     for (const Turn& turn : MeasureRound(directory.path())) {
@@ -217,6 +222,7 @@ void RunStatementBench(const Options& options, Report& report) {
                             (turn[kTwoThreads][0] - turn[kInTransaction][0]));
       }
       row_ratio.push_back(turn[kRow][kOn] / turn[kRow][0]);
+      locks.push_back(turn[kAutocommit][kOn] - turn[kAutocommit][kLocksOff]);
     }
     const SharedArray<double> read = ReadMs(directory.path());
     for (std::size_t table = 0; table < kReadTables; ++table) read_ms[table].push_back(read[table]);
@@ -245,6 +251,7 @@ void RunStatementBench(const Options& options, Report& report) {
   target("point SELECT, ns added", Median(added[kAutocommit][kOn]), 100);
   target("point SELECT in a transaction, ns added", Median(added[kInTransaction][kOn]), 80);
   target("point SELECT with statement_metrics off, ns added", Median(added[kAutocommit][kOff]), 10);
+  target("point SELECT, lock_metrics, ns", Median(locks), 30);
   target("row of a large result, ratio", Median(row_ratio), 1.03);
   target("two threads on one statement, ns more than one", Median(second[kOn]), 20);
   target("reading query_performance with 1000 statements, ms", Median(read_ms[kQueryPerformance]),
