@@ -18,12 +18,25 @@ struct Row {
   ConnectionEntry entry;
   std::optional<std::string> query;
   std::uint64_t now_ns = 0;
+  std::optional<std::int64_t> blocked_by_pid;  // as this process's PID namespace numbers it
 };
 
 // A connection has an entry in the control file of each of its databases. The entry of its main
 // database knows the most.
 bool KnowsMore(const Row& a, const Row& b) {
   return std::pair(a.entry.main, a.entry.statements) > std::pair(b.entry.main, b.entry.statements);
+}
+
+// Only the trace tells what a connection does. The connections of walmanager say it themselves.
+bool IsMeasured(const Row& row) {
+  return row.entry.trace == TraceState::kActive || row.entry.role != ConnectionRole::kApplication;
+}
+
+void TakeWait(const Row& from, Row& to) {
+  to.entry.waiting_for = from.entry.waiting_for;
+  to.entry.waiting_since_ns = from.entry.waiting_since_ns;
+  to.entry.blocked_by = from.entry.blocked_by;
+  to.blocked_by_pid = from.blocked_by_pid;
 }
 
 Result<std::vector<Row>> Read(TableSource& source) {
@@ -43,18 +56,21 @@ Result<std::vector<Row>> Read(TableSource& source) {
       row.now_ns = MonotonicNs();
       row.entry = std::move(entry);
       const Key key{row.entry.pid, row.entry.id, row.entry.owner};
+      // The end of a statement that another trace hides is not seen.
+      if (row.entry.started_ns == 0 || !IsMeasured(row)) row.entry.waiting_for.reset();
+      if (row.entry.waiting_for && row.entry.blocked_by_pid != 0) {
+        row.blocked_by_pid = control->PidHere(row.entry.blocked_by_pid, row.entry.pid_namespace);
+      }
       const auto [found, is_new] = known.try_emplace(key, row);
-      if (!is_new && KnowsMore(row, found->second)) found->second = std::move(row);
+      if (is_new) continue;
+      if (KnowsMore(row, found->second)) std::swap(row, found->second);
+      // It waits for a lock of one of its databases.
+      if (row.entry.waiting_for && !found->second.entry.waiting_for) TakeWait(row, found->second);
     }
   }
   std::vector<Row> rows;
   for (auto& [key, row] : known) rows.push_back(std::move(row));
   return rows;
-}
-
-// Only the trace tells what a connection does. The connections of walmanager say it themselves.
-bool IsMeasured(const Row& row) {
-  return row.entry.trace == TraceState::kActive || row.entry.role != ConnectionRole::kApplication;
 }
 
 Value StateName(const Row& row) {
@@ -72,6 +88,12 @@ std::optional<TransactionState> Transaction(const Row& row) {
     return entry.transaction;
   if (entry.statement_rows > 0) return TransactionState::kRead;
   return std::nullopt;
+}
+
+Value WaitingMs(const Row& row) {
+  const std::uint64_t since = row.entry.waiting_since_ns;
+  if (!row.entry.waiting_for) return {};
+  return row.now_ns > since ? static_cast<double>(row.now_ns - since) / 1e6 : 0.0;
 }
 
 Value SinceMs(const Row& row, std::uint64_t start_ns) {
@@ -142,6 +164,10 @@ const Table& ConnectionMetricsTable() {
           {"pages_done", kInteger, "pages that a backup or restore on this connection has copied so far; NULL for all other connections", [](const Row& r) -> Value { return r.entry.pages_total ? Value(r.entry.pages_done) : Value(); }},
           {"pages_total", kInteger, "pages that a backup or restore on this connection has to copy; NULL for all other connections", [](const Row& r) -> Value { return r.entry.pages_total ? Value(r.entry.pages_total) : Value(); }},
           {"upgrades_failed", kInteger, "writes that failed in deferred transactions that began with a read: \"database is locked\"", [](const Row& r) -> Value { return r.entry.upgrades_failed; }},
+          {"waiting_for", kText, "lock that the connection's statement waits for now, as wal_lock_waits.lock; NULL if it waits for none", [](const Row& r) -> Value { return r.entry.waiting_for ? Value(LockKindName(*r.entry.waiting_for)) : Value(); }},
+          {"waiting_ms", kReal, "how long the connection has waited for that lock", [](const Row& r) -> Value { return WaitingMs(r); }},
+          {"blocked_by", kInteger, "connection_id of the connection that holds that lock, or held it when the wait began; NULL if it is not known, as of a process without walmanager", [](const Row& r) -> Value { return r.entry.waiting_for && r.entry.blocked_by ? Value(r.entry.blocked_by) : Value(); }},
+          {"blocked_by_pid", kInteger, "process of the holder of that lock; NULL if it is not known, or this process's PID namespace does not show it", [](const Row& r) -> Value { return r.blocked_by_pid; }},
       });
   // clang-format on
   return kTable;

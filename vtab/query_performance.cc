@@ -112,6 +112,10 @@ const Table& QueryPerformanceTable() {
           {"transactions_upgraded", kInteger, "deferred transactions since first_seen that had read, and wrote first in this statement", [](const Row& r) -> Value { return r.query.totals.upgraded; }},
           {"texts", kInteger, "about how many different texts the statement had; many mean literals in the place of parameters", [](const Row& r) -> Value { return r.query.id ? Value(r.query.texts) : Value(); }},
           {"upgrades_failed", kInteger, "executions since first_seen that failed to write in a deferred transaction that had read: \"database is locked\"", [](const Row& r) -> Value { return r.query.totals.upgrades_failed; }},
+          {"lock_waits", kInteger, "times since first_seen that the statement did not get a lock of SQLite's at once, because another connection had it", [](const Row& r) -> Value { return r.query.totals.locks.waits; }},
+          {"lock_wait_ms", kReal, "total time since first_seen that executions waited for locks", [](const Row& r) -> Value { return static_cast<double>(r.query.totals.locks.wait_ns) / 1e6; }},
+          {"busy_errors", kInteger, "executions since first_seen that failed because they did not get a lock: \"database is locked\" (SQLITE_BUSY)", [](const Row& r) -> Value { return r.query.totals.locks.busy_errors; }},
+          {"snapshot_conflicts", kInteger, "executions since first_seen that failed because another connection had committed since their transaction began to read: \"database is locked\" (SQLITE_BUSY_SNAPSHOT), which no timeout cures", [](const Row& r) -> Value { return r.query.totals.locks.snapshot_conflicts; }},
       });
   // clang-format on
   return kTable;

@@ -11,6 +11,7 @@
   TABLE(UnusedIndexes)           \
   TABLE(ConnectionMetrics)       \
   TABLE(WalReaders)              \
+  TABLE(WalLockWaits)            \
   TABLE(WalCheckpoints)          \
   TABLE(WalStrategies)           \
   TABLE(WalConfig)               \

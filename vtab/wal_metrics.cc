@@ -3,6 +3,7 @@
 
 #include "ext/connection/connection.h"
 #include "ext/core/base/time_text.h"
+#include "ext/core/control/lock_waits.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/reader_attribution.h"
 #include "ext/read_pool/read_pool.h"
@@ -26,6 +27,7 @@ struct Row {
   std::int64_t optimized_ms = 0;
   CommitTotals commits;
   CheckpointTotals checkpoints;
+  LockTotals locks;
   std::int64_t processes = 0, connections = 0, not_shown = 0;
   std::optional<std::int64_t> unmanaged;
   std::uint64_t evictions = 0;
@@ -165,6 +167,7 @@ Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema 
   row.optimized_ms = static_cast<std::int64_t>(control->region().engine().optimized_ms.load());
   row.commits = control->region().ReadCommits(/*with_histogram=*/true);
   row.checkpoints = control->region().ReadCheckpointTotals();
+  row.locks = LockWaits(control->space()).ReadTotals();
   row.processes = control->CountProcesses();
   const auto connections = control->Connections();
   row.connections = std::count_if(
@@ -323,6 +326,11 @@ const Table& WalMetricsTable() {
           {"incomplete_because", kText, "why the control file could not grow when this process last needed it to, so that some statements, connections, samples, alerts or checkpoints are not listed; NULL where it could", [](const Row& r) -> Value { return r.incomplete_because; }},
           {"oldest_reader_pid", kInteger, "process of the oldest active reader, as this process's PID namespace numbers it; NULL if this namespace does not show it", [](const Row& r) -> Value { return r.oldest_reader_pid; }},
           {"due_frames", kInteger, "pending frames at which conversation_workload begins to copy: checkpoint_frames, or up to 8000 where that is 1000, its default, copying was measured, and commits do not sync (synchronous=FULL, EXTRA); half of wal_limit_bytes at most, less what is copied; NULL outside of WAL mode", [](const Row& r) -> Value { return r.due_frames; }},
+          {"lock_waits", kInteger, "times since statistics_since that a statement did not get a lock of SQLite's at once, because another connection had it", [](const Row& r) -> Value { return Measured(r, [&] { return r.locks.counts.waits; }); }},
+          {"lock_wait_p99_ms", kReal, "time within which 99 of 100 waits for a lock since statistics_since ended, within 3.2 %", [](const Row& r) -> Value { return Percentile(r.locks.histogram, 0.99, r.locks.max_ns); }},
+          {"lock_wait_max_ms", kReal, "longest wait for a lock since statistics_since", [](const Row& r) -> Value { return MsOf(r.locks.counts.waits, static_cast<double>(r.locks.max_ns)); }},
+          {"busy_errors", kInteger, "statements since statistics_since that failed because they did not get a lock: \"database is locked\" (SQLITE_BUSY)", [](const Row& r) -> Value { return Measured(r, [&] { return r.locks.counts.busy_errors; }); }},
+          {"snapshot_conflicts", kInteger, "statements since statistics_since that failed because another connection had committed since their transaction began to read (SQLITE_BUSY_SNAPSHOT)", [](const Row& r) -> Value { return Measured(r, [&] { return r.locks.counts.snapshot_conflicts; }); }},
       });
   // clang-format on
   return kTable;

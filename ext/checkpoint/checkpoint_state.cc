@@ -38,7 +38,7 @@ CheckpointState::CheckpointState(const std::string& path, const FileId& id,
       connections(path, id,
                   [this](bool open) {
                     mutex.AssertHeld();  // or the database closes, and no other thread is left
-                    open ? own_entry.Show() : own_entry.Hide();
+                    open ? own_entry.Show(OwnFileOf(connections.checkpoint())) : own_entry.Hide();
                   }),
       copied_frames(connections),
       checkpointer(path, callers_waiting, connections, copied_frames),

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "ext/engine/own_vfs.h"
 #include "ext/system/control_in_use.h"
 
 namespace walmanager {
@@ -18,7 +19,9 @@ class OwnConnectionEntry {
   OwnConnectionEntry(std::string database_path, const ControlInUse& control)
       : path_(std::move(database_path)), control_(control) {}
 
-  void Show();
+  // `file`: of the connection that checkpoints, whose locks are shown, too; nullptr: of none. It
+  // is there until Hide().
+  void Show(OwnFile* file = nullptr);
   void Hide();
 
  private:
@@ -26,7 +29,8 @@ class OwnConnectionEntry {
   const ControlInUse& control_;
   std::shared_ptr<ControlFile> shown_in_;  // nullptr where it is not shown
   std::size_t slab_ = 0;
-  std::uint64_t id_ = 0;  // the same each time it is shown
+  OwnFile* file_ = nullptr;  // that shows its locks
+  std::uint64_t id_ = 0;     // the same each time it is shown
 };
 
 }  // namespace walmanager

@@ -49,6 +49,7 @@ void CommitPath::Committed(const char* schema, int frames) {
                      : without_index ? std::optional(log->without_index)
                                      : ReadWalIndex(wal);
   if (index) {
+    const PausedLockWatch paused(log->locks);
     const CheckpointReport report = database.AfterCommit(
         {db_, schema, wal, false, /*traced=*/!seen.trace_lost(), &log->commits_sync}, region,
         *index, MonotonicNs());

@@ -81,7 +81,7 @@ int ConnectionEvents::OnTrace(unsigned event, void* self, void* stmt, void* sql)
           events->OfferQuery(statement);
         break;
       case SQLITE_TRACE_PROFILE:
-        if (events->belongs_here()) events->meter_.Ended(statement, QuickMonotonicNs());
+        if (events->belongs_here()) events->AfterStatement(statement);
         break;
       case SQLITE_TRACE_CLOSE:
         events->BeforeClose();
@@ -123,6 +123,7 @@ int ConnectionEvents::OnFirstCommit(void* self) {
 
 void ConnectionEvents::BeforeClose() {
   if (!belongs_here()) return;
+  EnterFiles(/*may_need_all=*/false);
   logs_.KeepSettings();
   // Where connections live for a request, most never begin another statement.
   if (meter_.wants_plans() && logs_.main() && logs_.main()->database.use_count() > 1) {
@@ -147,6 +148,8 @@ void ConnectionEvents::BeforeClose() {
 void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   trace_was_called_ = true;  // ProbeTrace() wants to know
   if (!belongs_here()) return;
+  if ((statement_.thread != WatchedFile::ThisThread()) | statement_.may_need_all) [[unlikely]]
+    EnterFiles(/*may_need_all=*/false);
   __builtin_prefetch(followed_settings_);
   __builtin_prefetch(followed_control_);
   meter_.Prefetch();
@@ -157,6 +160,8 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   }
   statement_.traced = true;
   ++statement_.serial;
+  if (statement_.lock_was_refused) [[unlikely]]
+    EndLockWaits(nullptr, 0);
   if (logs_.wants_look() | (application_checkpoint_ != nullptr)) [[unlikely]]
     CatchUp();
   if (logs_.main() && MainHasChanged()) FollowMain();
@@ -202,6 +207,26 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   // before the first such statement, since the background thread needs one look to begin.
   statement_.hook_is_owed = true;
   if (hook_.RowWriteBegins()) CommitPath(db_, statement_, hook_, logs_, meter_).LookForUnhooked();
+}
+
+void ConnectionEvents::AfterStatement(sqlite3_stmt* stmt) {
+  const std::uint64_t now = QuickMonotonicNs();
+  if (statement_.lock_was_refused) [[unlikely]]
+    EndLockWaits(stmt, now);
+  meter_.Ended(stmt, now);
+}
+
+void ConnectionEvents::EnterFiles(bool may_need_all) {
+  statement_.thread = WatchedFile::ThisThread();
+  statement_.may_need_all = may_need_all;
+  for (ManagedLog& log : logs_) log.locks.Enter(may_need_all);
+}
+
+void ConnectionEvents::EndLockWaits(sqlite3_stmt* stmt, std::uint64_t now_ns) {
+  statement_.lock_was_refused = false;
+  for (ManagedLog& log : logs_) log.locks.StatementEnds(now_ns);
+  const LockCounts counts = locks_.TakeCounts();
+  if (stmt) meter_.CountLocks(stmt, counts);
 }
 
 void ConnectionEvents::OfferQuery(sqlite3_stmt* stmt) {
@@ -267,6 +292,7 @@ void ConnectionEvents::Foresee(StatementKind kind, sqlite3_stmt* stmt, const cha
       break;
     case StatementKind::kWantsDatabase:
       logs_.CloseOwnConnections();
+      EnterFiles(/*may_need_all=*/true);
       hook_.ForgetWitness();  // it may end WAL mode
       break;
     case StatementKind::kCheckpoints:
@@ -378,6 +404,9 @@ void ConnectionEvents::FollowMain() {
     meter_.Unbind();
   }
   FollowLease(values[Setting::kReaderLeaseMs], main);
+  locks_.Set(values[Setting::kLockMetrics] != 0,
+             static_cast<std::uint64_t>(values[Setting::kLockWaitMs]) * 1'000'000);
+  logs_.FollowLockMetrics();
   logs_.PublishTrace(meter_.bound() ? TraceState::kActive : TraceState::kOff);
   PlaceTrace();
 }

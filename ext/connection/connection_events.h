@@ -67,6 +67,7 @@ class ConnectionEvents {
   // The code that every statement runs is kept together and small: where many connections take
   // turns, most of the cost is to fetch it. So code that seldom runs is cold.
   [[gnu::hot]] void BeforeStatement(sqlite3_stmt* stmt, const char* sql);
+  [[gnu::hot]] void AfterStatement(sqlite3_stmt* stmt);
   // Whether SQLite announces a statement of this extension, a trigger, or a statement that runs
   // within another one.
   [[gnu::cold]] bool IsPartOfAnother(sqlite3_stmt* stmt, const char* sql);
@@ -76,6 +77,11 @@ class ConnectionEvents {
   [[gnu::cold]] void Foresee(StatementKind kind, sqlite3_stmt* stmt, const char* sql);
   void BeforeClose();
 
+  // Statements run in this thread from now on. `may_need_all`: as WatchedFile::Enter().
+  [[gnu::cold]] void EnterFiles(bool may_need_all);
+  // A statement has ended at `now_ns` in which a lock was refused. nullptr and 0: its end was not
+  // seen.
+  [[gnu::cold]] void EndLockWaits(sqlite3_stmt* stmt, std::uint64_t now_ns);
   // SQLite has announced a statement, and BeforeStatement() has done its part.
   [[gnu::cold]] void OfferQuery(sqlite3_stmt* stmt);
   // The setting reader_lease_ms of `main` is `lease_ms` now.
@@ -118,7 +124,9 @@ class ConnectionEvents {
   std::uint64_t next_plans_ns_ = 0;
   unsigned trace_mask_ = 0;
   StatementMeter meter_{db_};
-  ManagedLogs logs_{db_, registry_, meter_};  // destroyed before the meter: clears its places
+  LockMeter locks_{meter_, statement_};
+  // Destroyed before the meters: clears their places.
+  ManagedLogs logs_{db_, registry_, meter_, locks_};
 };
 
 }  // namespace walmanager

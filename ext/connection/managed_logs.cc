@@ -29,6 +29,8 @@ void ManagedLogs::Release(ManagedLog& log) {
   ++bindings_;
   log.database->checkpoint_wishes().Change(log.wish, CheckpointWish::kNone);
   log.wish = CheckpointWish::kNone;
+  log.locks.SetPlace(nullptr, 0, 0);
+  log.locks.Leave();
   if (log.control) log.control->ReleaseSlab(log.slab);
   log.control.reset();
 }
@@ -75,6 +77,7 @@ void ManagedLogs::LookForControls() {
   for (ManagedLog& log : logs_) {
     log.database->LookForControl();
     BindIfChanged(log);
+    log.locks.LookWhetherShared(db_);
   }
 }
 
@@ -112,6 +115,7 @@ void ManagedLogs::Bind(ManagedLog& log) {
   const std::uint64_t generation = log.database->control_generation();
   log.control_generation = kNotBound;
   meter_.SetPlaces({});
+  log.locks.SetPlace(nullptr, 0, 0);
   auto control = log.database->control();
   const std::size_t slab = control->ClaimSlab();  // nothing is changed where this fails
   const auto before = std::exchange(log.control, std::move(control));
@@ -126,7 +130,23 @@ void ManagedLogs::Bind(ManagedLog& log) {
   if (before) before->ReleaseSlab(slab_before);
   Introduce(log);
   SetPlaces();
+  log.locks.SetPlace(log.control.get(), log.slab, id_);
+  if (locks_.is_on()) WatchLocks(log);
   log.control_generation = generation;
+}
+
+void ManagedLogs::WatchLocks(ManagedLog& log) {
+  log.locks.Begin(db_, log.schema.c_str(), log.file.c_str(), locks_);
+}
+
+void ManagedLogs::FollowLockMetrics() {
+  for (ManagedLog& log : logs_) {
+    if (!locks_.is_on()) {
+      log.locks.End();
+    } else if (log.control) {
+      WatchLocks(log);
+    }
+  }
 }
 
 void ManagedLogs::Introduce(ManagedLog& log) {
@@ -196,6 +216,7 @@ void ManagedLogs::ShowDisplaced(ManagedLog& log) {
 
 void ManagedLogs::SetApplication(const std::string& name) {
   application_ = name;
+  locks_.application = name;
   for (ManagedLog& log : logs_) {
     if (log.control) Introduce(log);
   }

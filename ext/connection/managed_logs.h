@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "ext/connection/lock_meter.h"
 #include "ext/connection/statement_meter.h"
 #include "ext/core/control/connection_entry.h"
 #include "ext/database/database.h"
@@ -40,12 +41,13 @@ struct ManagedLog {
   std::optional<bool> commits_sync;  // as HostConnection
   CheckpointWish wish = CheckpointWish::kNone;  // as its database knows it
   WalIndex without_index;  // what hook and checkpoints say, where there is no wal-index
+  LockWatch locks;
 };
 
 class ManagedLogs {
  public:
-  ManagedLogs(sqlite3* db, Registry* registry, StatementMeter& meter)
-      : meter_(meter), db_(db), registry_(registry) {}
+  ManagedLogs(sqlite3* db, Registry* registry, StatementMeter& meter, LockMeter& locks)
+      : meter_(meter), locks_(locks), db_(db), registry_(registry) {}
   ~ManagedLogs();
   ManagedLogs(const ManagedLogs&) = delete;
   ManagedLogs& operator=(const ManagedLogs&) = delete;
@@ -102,6 +104,10 @@ class ManagedLogs {
   void SetApplication(const std::string& name);
   std::uint64_t id() const { return id_; }
 
+  // As the setting lock_metrics is now (LockMeter::is_on): watches the files of all databases, or
+  // gives them SQLite's own methods back.
+  void FollowLockMetrics();
+
   // Before the database changes its mode, for which no other connection may have it open.
   void CloseOwnConnections();
   // PRAGMA synchronous has been changed.
@@ -113,6 +119,7 @@ class ManagedLogs {
   // Describes this connection in the log's control file.
   void Introduce(ManagedLog& log);
   void SetWish(ManagedLog& log, CheckpointWish wish);
+  void WatchLocks(ManagedLog& log);
 
   // What every statement reads comes first and together.
   std::list<ManagedLog> logs_;  // an entry keeps its address while others come and go
@@ -124,6 +131,7 @@ class ManagedLogs {
   bool automatic_ = true;
 
   StatementMeter& meter_;
+  LockMeter& locks_;
   sqlite3* const db_;
   Registry* const registry_;
   std::uint64_t id_ = 0;  // in connection_metrics

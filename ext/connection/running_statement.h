@@ -17,6 +17,9 @@ struct RunningStatement {
   // A write that returns rows has begun since the last call of the WAL hook. Left half-way, it
   // commits without the hook, and SQLite calls the hook when the next statement ends.
   bool hook_is_owed = false;
+  bool lock_was_refused = false;  // a lock of SQLite's, since the last statement ended
+  bool may_need_all = false;      // as WatchedFile::Enter() was told
+  std::uintptr_t thread = 0;      // as WatchedFile::ThisThread() names it
 };
 
 }  // namespace walmanager

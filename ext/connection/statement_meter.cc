@@ -434,6 +434,22 @@ void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::
   if (entry) statistics.AddCommit(nullptr, *entry, frames, stall_ns);
 }
 
+std::uint64_t StatementMeter::newest_running_id() const {
+  const Known* newest = nullptr;
+  for (const auto& [stmt, known] : known_) {
+    if (known.runs_now() && (!newest || known.start_ns > newest->start_ns)) newest = &known;
+  }
+  return newest ? newest->id : 0;
+}
+
+void StatementMeter::CountLocks(sqlite3_stmt* stmt, const LockCounts& counts) {
+  Known* known = bound() ? Find(stmt) : nullptr;
+  if (!known) return;
+  const bool has_place = Locate(*known, UnixMsAt(QuickMonotonicNs()), stmt);
+  QueryStatistics(memory_).AddLocks(
+      has_place ? std::optional<std::size_t>(known->entry) : std::nullopt, known->id, counts);
+}
+
 void StatementMeter::UsesExtension() {
   Known* began_last = nullptr;
   for (auto& [stmt, known] : known_) {

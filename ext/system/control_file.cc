@@ -285,6 +285,8 @@ void ControlFile::MoveCounts(ControlFile& heir) {
     heir.region_.TakeOverLeft(region_, OwnedSlabs::kShared, with_frames);
   }
   heir.region_.TakeOverCheckpoints(region_, with_frames);
+  LockWaits waits(memory_.get()), waits_now(heir.memory_.get());
+  waits.MoveTo(waits_now);
   before.MoveTo(now, static_cast<std::size_t>(values[Setting::kMaxQueries]));
 }
 

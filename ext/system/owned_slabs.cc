@@ -1,6 +1,7 @@
 #include "ext/system/owned_slabs.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ext/core/control/connection_entry.h"
 #include "ext/core/control/query_statistics.h"
@@ -138,6 +139,33 @@ void OwnedSlabs::Release(std::size_t slab) {
   if (fd_ >= 0) SetByteLock(fd_, ByteLock::kNone, ByteOf(slab));
   owned_[slab] = false;
   lowest_free_ = std::min(lowest_free_, slab);
+}
+
+std::optional<LockHolder> OwnedSlabs::FindLockHolder(LockKind lock, std::uint64_t asking) const {
+  std::optional<LockHolder> found;
+  memory_->Follow();
+  const std::size_t used = memory_->slabs();
+  for (std::size_t i = 0; i < used; ++i) {
+    if (!memory_->HasSlab(i)) continue;
+    const layout::ConnectionSlab& slab = memory_->slab(i);
+    const std::uint64_t id = slab.info.id.load(std::memory_order_relaxed);
+    const HeldLocks held(slab.info.locks.load(std::memory_order_relaxed), id);
+    if (id == 0 || id == asking || !held.Excludes(lock)) continue;
+    std::optional<std::int64_t> pid = ThisProcess().pid;
+    {
+      // A process that was killed has left its words there.
+      const MutexLock mutex(mutex_);
+      if (!owned_[i]) pid = fd_ >= 0 ? OtherHolderOfByte(fd_, ByteOf(i)) : std::nullopt;
+    }
+    if (!pid) continue;
+    LockHolder holder = ReadLockHolder(slab.info, held, lock);
+    holder.pid = *pid;
+    const bool is_older =
+        found && holder.transaction_ns != 0 &&
+        (found->transaction_ns == 0 || holder.transaction_ns < found->transaction_ns);
+    if (!found || is_older) found = std::move(holder);
+  }
+  return found;
 }
 
 OwnedSlabs::OwnWork OwnedSlabs::ReadOwnWork() const {

@@ -15,6 +15,7 @@
 #include "ext/core/control/connection_entry.h"
 #include "ext/core/control/control_layout.h"
 #include "ext/core/control/layout_locks.h"
+#include "ext/core/control/lock_waits.h"
 #include "ext/system/byte_lock.h"
 #include "ext/system/mapped_control.h"
 #include "ext/system/registry.h"
@@ -59,6 +60,11 @@ class OwnedSlabs {
   OwnWork ReadOwnWork() const;
   // Those connections, without their pid: no look at locks.
   std::vector<ConnectionEntry> ReadOwnConnections() const;
+  // The connection that keeps the connection `asking` from having `lock`, as it shows itself; of
+  // several the one whose transaction is the oldest. It holds the lock at this moment, or has let
+  // go of it in this moment. nullopt: none shows that.
+  std::optional<LockHolder> FindLockHolder(LockKind lock, std::uint64_t asking) const
+      EXCLUDES(mutex_);
   // Calls `each(slab, pid)` for each slab with a living owner, of any process; pid as in
   // ConnectionEntry.
   template <typename Each>

@@ -101,6 +101,17 @@ std::vector<std::int64_t> LockHolders(const std::string& path) {
   return pids;
 }
 
+std::optional<std::int64_t> HolderOfBytes(const std::string& path, std::int64_t first,
+                                          std::int64_t last, bool alone) {
+  std::optional<std::int64_t> holder;
+  for (const FileLock& lock : LocksOn(path).value_or(std::vector<FileLock>())) {
+    if (lock.pid <= 0 || lock.last_byte < first || lock.first_byte > last) continue;
+    if (alone && !lock.exclusive) continue;
+    if (!holder || lock.pid != ThisProcess().pid) holder = lock.pid;
+  }
+  return holder;
+}
+
 std::string ProcessName(std::int64_t pid) {
   return WithoutControlCharacters(FirstLineOf("/proc/" + std::to_string(pid) + "/comm"));
 }

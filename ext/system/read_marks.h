@@ -34,6 +34,12 @@ std::optional<ReadMarks> ReadMarksOfLockTable(const std::string& shm_path);
 // The processes that hold a lock on the file, each as this pid namespace names it.
 std::vector<std::int64_t> LockHolders(const std::string& path);
 
+// The process that holds a lock on one of these bytes of the file, as this PID namespace names it:
+// another one, or else this one. `alone`: a lock that no other process can hold at the same time.
+// nullopt: none does, the namespace does not show it, or the system does not say.
+std::optional<std::int64_t> HolderOfBytes(const std::string& path, std::int64_t first,
+                                          std::int64_t last, bool alone);
+
 // The name of a process, as in /proc/<pid>/comm; empty where that cannot be read.
 std::string ProcessName(std::int64_t pid);
 

@@ -1,7 +1,9 @@
 """Sessions of the sqlite3 shell as the READMEs show them: read, played again, and compared."""
 
 import re
+import sqlite3
 import subprocess
+import threading
 import time
 
 from conftest import EXTENSION, connect, one
@@ -52,10 +54,44 @@ class OrdersProgram:
         self.db.close()
 
 
-def steps(text):
+class StockProgram:
+    """A program whose import is idle in its transaction, while an order waits for it and a report has given up."""
+
+    def __init__(self, path):
+        connect(path, load=None).execute("PRAGMA journal_mode=WAL").fetchall()
+        self.path = path
+        self.connections = {}
+        for name in ("import", "web order", "daily report"):
+            db = self.connections[name] = connect(path, timeout=60, check_same_thread=False)
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.execute("CREATE TABLE IF NOT EXISTS stock(item INTEGER PRIMARY KEY, pieces INTEGER)")
+            db.execute("SELECT wal_application_name(?)", (name,)).fetchall()
+        holder = self.connections["import"]
+        holder.execute("INSERT INTO stock VALUES (1, 10), (2, 20)")
+        holder.execute("BEGIN")
+        holder.execute("UPDATE stock SET pieces = 30 WHERE item = 2")
+        report = self.connections["daily report"]
+        report.execute("PRAGMA busy_timeout=100")
+        try:
+            report.execute("DELETE FROM stock WHERE pieces = 0")
+        except sqlite3.OperationalError as error:
+            assert "database is locked" in str(error)
+        self._order = threading.Thread(target=self.connections["web order"].execute,
+                                       args=("UPDATE stock SET pieces = pieces - 1 WHERE item = ?", (1,)))
+        self._order.start()
+        time.sleep(0.3)
+
+    def close(self):
+        self.connections["import"].execute("COMMIT")
+        self._order.join()
+        for db in self.connections.values():
+            db.close()
+
+
+def steps(text, database="app.db"):
     """(dot commands before it, statement, lines shown after it) of each statement of a document's sessions."""
     found = []
-    for block in re.findall(r"```\n(\$ sqlite3 app\.db\n.*?)```", text, re.DOTALL):
+    for block in re.findall(r"```\n(\$ sqlite3 " + re.escape(database) + r"\n.*?)```", text, re.DOTALL):
         dots, inputs = [], []
         for line in block.splitlines()[1:]:
             if line.startswith(PROMPT + "."):

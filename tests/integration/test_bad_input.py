@@ -10,7 +10,8 @@ from conftest import EXTENSION, connect, metrics, one
 from helpers import columns, error, frames, python
 
 PRIVATE = "walmanager_connection_lifetime"
-TABLES = ["wal_metrics", "query_performance", "index_candidates", "unused_indexes", "connection_metrics", "wal_readers", "wal_checkpoints",
+TABLES = ["wal_metrics", "query_performance", "index_candidates", "unused_indexes", "connection_metrics", "wal_readers", "wal_lock_waits",
+          "wal_checkpoints",
           "wal_strategies", "wal_config", "wal_alerts", "wal_history", "wal_periods",
           "wal_environment", "stale_statistics", "wal_help", "system_health", "wal_recommendations", "wal_trends"]
 RULES = '[{"rule":"r","condition":"0","mode":"PASSIVE","runs":"inline","priority":1}]'
@@ -255,7 +256,7 @@ def test_an_argument_is_compared_with_the_hidden_column(db):
 # a row by each query, and other values change with each query.
 CHANGING = {"query_performance", "connection_metrics", "wal_help", "wal_environment", "system_health", "wal_history", "wal_periods",
             "wal_trends", "wal_recommendations"}
-SELDOM = {"wal_readers", "index_candidates", "unused_indexes", "stale_statistics", "wal_alerts"}
+SELDOM = {"wal_readers", "wal_lock_waits", "index_candidates", "unused_indexes", "stale_statistics", "wal_alerts"}
 
 
 @pytest.mark.parametrize("table", sorted(set(TABLES) - CHANGING - SELDOM))

@@ -32,7 +32,7 @@ def reset(db):
 COLUMNS = """schema query_id query kind calls total_ms mean_ms min_ms max_ms stddev_ms p50_ms p95_ms p99_ms rows
 fullscan_steps sorts auto_index_rows vm_steps reprepares cache_hits cache_misses cache_writes cache_spills wal_frames
 checkpoint_stall_ms slow_calls first_seen last_seen plan counters_sampled transactions_upgraded texts
-upgrades_failed""".split()
+upgrades_failed lock_waits lock_wait_ms busy_errors snapshot_conflicts""".split()
 
 
 def test_columns_are_those_of_the_contract_and_plan_is_hidden(db):

@@ -33,6 +33,18 @@ def test_the_shell_shows_what_the_document_shows(program, document):
     assert "".join(differences) == ""
 
 
+def test_the_waits_for_locks_that_are_shown(tmp_path):
+    program = sessions.StockProgram(tmp_path / "stock.db")
+    try:
+        steps = sessions.steps((ROOT / "vtab/README.md").read_text(), "stock.db")
+        assert len(steps) == 3
+        differences = [sessions.difference(statement, documented, sessions.play(program.path, dots, statement))
+                       for dots, statement, documented in steps]
+    finally:
+        program.close()
+    assert "".join(differences) == ""
+
+
 def test_the_backup_that_is_shown(wal_path, tmp_path):
     lines = (ROOT / "ext/backup/README.md").read_text().split("```")[1].strip().splitlines()
     statements, answers = [line[len(sessions.PROMPT):] for line in lines[::2]], lines[1::2]

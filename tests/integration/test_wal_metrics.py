@@ -26,8 +26,10 @@ CONTRACT = [name.strip() for name in CONTRACT]
 ADDED = ["private_because", "unguarded_because", "strategy_error", "optimized_at", "queries_evicted",
          "pool_connections", "pool_calls", "pool_waits", "pool_timeouts", "pool_retries", "pool_replaced",
          "pool_utilization", "inline_because", "checkpoints_application", "connections", "connections_not_shown",
-         "incomplete_because", "oldest_reader_pid", "due_frames"]
+         "incomplete_because", "oldest_reader_pid", "due_frames", "lock_waits", "lock_wait_p99_ms",
+         "lock_wait_max_ms", "busy_errors", "snapshot_conflicts"]
 NUMBERS = {"queries_evicted", "checkpoints_application", "connections", "connections_not_shown", "oldest_reader_pid", "due_frames",
+           "lock_waits", "lock_wait_p99_ms", "lock_wait_max_ms", "busy_errors", "snapshot_conflicts",
            *(name for name in ADDED if name.startswith("pool_"))}  # of those
 TEXT = {"schema", "file", "journal_mode", "strategy", "hook", "checkpointer", "last_checkpoint_at",
         "last_checkpoint_mode", "statistics_file", "statistics_since", *ADDED} - NUMBERS
@@ -63,7 +65,7 @@ def test_values_have_the_declared_types(fast):
         else:
             assert type(value) is python_types[declared_type(name)], (name, value)
     # No reader, guarded and shared, no pool: the rest is known.
-    assert unknown == ({"oldest_reader_frame", *ADDED} - NUMBERS) | {"oldest_reader_pid", "pool_utilization"}
+    assert unknown == ({"oldest_reader_frame", *ADDED} - NUMBERS) | {"oldest_reader_pid", "pool_utilization", "lock_wait_p99_ms", "lock_wait_max_ms"}
 
 
 def test_the_first_statement_of_a_connection_finds_the_log(wal_path):

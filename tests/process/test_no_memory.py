@@ -13,7 +13,7 @@ from workers import fast_path  # noqa: F401 (a fixture)
 HOST = BUILD / "tests" / "no_memory_host"
 
 TABLES = """connection_metrics index_candidates query_performance stale_statistics system_health unused_indexes wal_alerts
-wal_checkpoints wal_config wal_environment wal_help wal_history wal_metrics wal_periods wal_readers wal_recommendations
+wal_checkpoints wal_config wal_environment wal_help wal_history wal_lock_waits wal_metrics wal_periods wal_readers wal_recommendations
 wal_strategies wal_trends""".split()
 
 POOL = """SELECT * FROM read_pool('["SELECT count(*) FROM t WHERE k=:k","SELECT id,payload FROM t LIMIT 90"]', '{"k":3%s}')"""

@@ -71,6 +71,13 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "alone on their connection and only read its main database. It leaves read_pool() alone, and "
      "connections without a mutex (SQLITE_OPEN_NOMUTEX, as in the sqlite3 shell), with another "
      "trace, with a single-threaded SQLite or with statement_metrics off."},
+    {"lock_metrics", SettingKind::kSwitch, 1, 0, 1, "",
+     "Waits for SQLite's locks are measured, as wal_lock_waits and connection_metrics show them, "
+     "on "
+     "connections whose main database this is. It takes effect at the next statement of each."},
+    {"lock_wait_ms", SettingKind::kInteger, 100, 0, 3'600'000, "ms",
+     "A wait for a lock that takes this long or longer has a row in wal_lock_waits; so has every "
+     "wait that ended in an error."},
 }};
 
 constexpr SettingSpec SpecOf(const ThresholdSetting& setting) {

@@ -39,6 +39,8 @@ enum class Setting : std::size_t {
   kAlertSamples,
   kReplicator,
   kReaderLeaseMs,
+  kLockMetrics,
+  kLockWaitMs,
   kCount
 };
 

@@ -1,0 +1,187 @@
+#include "ext/connection/lock_meter.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "ext/connection/statement_meter.h"
+#include "ext/core/control/shared_words.h"
+#include "ext/engine/sqlite.h"
+#include "ext/system/clock.h"
+#include "ext/system/read_marks.h"
+
+namespace walmanager {
+namespace {
+
+// A holder that shows itself is found at the first look, but for one that has just got the lock.
+constexpr int kLooks = 3;
+// From there on the system's lock table is asked, and not more often than once in this time: while
+// the system reads it out, no process of the machine gets a lock.
+constexpr std::uint64_t kTableAfterNs = 10'000'000, kTableEveryNs = 100'000'000;
+
+struct Bytes {
+  bool of_database;  // else of the -shm file
+  std::int64_t first, last;
+  bool alone;
+};
+
+// Where the lock stands in the lock table: os_unix.c, PENDING_BYTE and UNIX_SHM_BASE.
+Bytes BytesOf(LockKind lock) {
+  constexpr std::int64_t kPending = 0x40000000, kReserved = kPending + 1, kShared = kPending + 2,
+                         kSharedEnd = kShared + 509;
+  constexpr std::int64_t kRecover = kShmLockBase + 2;
+  switch (lock) {
+    case LockKind::kWrite:
+      return {false, kShmLockBase + kWriteLock, kShmLockBase + kWriteLock, true};
+    case LockKind::kCheckpoint:
+      return {false, kShmLockBase + kCheckpointLock, kShmLockBase + kCheckpointLock, true};
+    case LockKind::kRecovery:
+      return {false, kRecover, kRecover, true};
+    case LockKind::kShared:
+      return {true, kPending, kSharedEnd, true};
+    case LockKind::kReserved:
+      return {true, kReserved, kReserved, true};
+    default:
+      return {true, kShared, kSharedEnd, false};
+  }
+}
+
+}  // namespace
+
+LockCounts LockMeter::TakeCounts() { return std::exchange(counts_, {}); }
+
+std::uint64_t LockMeter::QueryId() const { return meter_.newest_running_id(); }
+
+layout::ConnectionInfo* LockWatch::info() const {
+  return control_ && slab_ < layout::kConnections ? &control_->region().slab(slab_).info : nullptr;
+}
+
+void LockWatch::Begin(sqlite3* db, const char* schema, const char* database_path,
+                      LockMeter& meter) {
+  meter_ = &meter;
+  database_path_ = database_path;
+  if (file_.Get()) return;
+  waiting_.reset();
+  file_ = WatchedFile::Watch(db, schema, this);
+  SetPlace(control_, slab_, connection_id_);
+}
+
+void LockWatch::SetPlace(ControlFile* control, std::size_t slab, std::uint64_t connection_id) {
+  if (layout::ConnectionInfo* before = info()) Put(before->waiting, 0);
+  control_ = control;
+  slab_ = slab;
+  connection_id_ = connection_id;
+  if (WatchedFile* file = file_.Get()) {
+    layout::ConnectionInfo* now = info();
+    file->set_shown(now ? &now->locks : nullptr, connection_id);
+  }
+}
+
+void LockWatch::Refused(LockKind lock, bool blocks) {
+  AtCEdge([&] {
+    const std::uint64_t now = QuickMonotonicNs();
+    if (waiting_) {
+      waiting_->last_try_ns = now;
+    } else {
+      meter_->NoteRefusal();
+      waiting_ = Waiting{.lock = lock, .start_ns = now, .last_try_ns = now, .holder = {}};
+      if (control_) LockWaits(control_->space()).Make();
+      if (layout::ConnectionInfo* shown = info()) {
+        Put(shown->waiting_since_ns, now);
+        Put(shown->blocked_by, 0);
+        Put(shown->blocked_by_pid, 0);
+        // Release: a process that sees it finds the words above.
+        shown->waiting.store(WaitingWord(connection_id_, lock), std::memory_order_release);
+      }
+    }
+    if (!waiting_->holder) LookForHolder(now, blocks);
+    return SQLITE_OK;
+  });
+}
+
+void LockWatch::LookForHolder(std::uint64_t now_ns, bool blocks) {
+  if (!control_) return;
+  for (int i = 0; i < kLooks && !waiting_->holder; ++i) {
+    waiting_->holder = control_->slabs().FindLockHolder(waiting_->lock, connection_id_);
+  }
+  if (waiting_->holder) return ShowHolder();
+  if (blocks || now_ns - waiting_->start_ns >= kTableAfterNs) LookInLockTable();
+}
+
+void LockWatch::LookInLockTable() {
+  const std::uint64_t now = MonotonicNs();
+  if (waiting_->looked_in_table || now < next_table_look_ns_) return;
+  next_table_look_ns_ = now + kTableEveryNs;
+  waiting_->looked_in_table = true;
+  const Bytes bytes = BytesOf(waiting_->lock);
+  std::string path(database_path_);
+  if (!bytes.of_database) path += "-shm";
+  const auto pid = HolderOfBytes(path, bytes.first, bytes.last, bytes.alone);
+  if (!pid) return;
+  LockHolder& holder = waiting_->holder.emplace();
+  holder.pid = *pid;
+  // A process that has connections with walmanager may have others beside them.
+  const auto connections = control_ ? control_->Connections() : std::vector<ConnectionEntry>();
+  const bool is_managed = std::any_of(connections.begin(), connections.end(),
+                                      [&](const ConnectionEntry& each) { return each.pid == pid; });
+  if (!is_managed) holder.state = HolderState::kUnmanaged;
+  ShowHolder();
+}
+
+void LockWatch::ShowHolder() {
+  layout::ConnectionInfo* shown = info();
+  if (!shown) return;
+  Put(shown->blocked_by, waiting_->holder->connection_id);
+  Put(shown->blocked_by_pid, static_cast<std::uint64_t>(waiting_->holder->pid));
+}
+
+void LockWatch::Granted() {
+  AtCEdge([&] {
+    Finish(LockOutcome::kAcquired, QuickMonotonicNs());
+    return SQLITE_OK;
+  });
+}
+
+void LockWatch::StatementEnds(std::uint64_t now_ns) {
+  WatchedFile* file = file_.Get();
+  if (!file) return Forget();
+  const bool conflict = file->is_conflict();
+  if (file->SettleAtEnd() || !waiting_) return;
+  // Outside of a statement it may be SQLite's own autocheckpoint, which just does nothing then.
+  if (now_ns == 0 && waiting_->lock == LockKind::kCheckpoint) return Forget();
+  if (!waiting_->holder && !conflict) LookInLockTable();
+  Finish(conflict ? LockOutcome::kSnapshot : LockOutcome::kBusy,
+         now_ns != 0 ? now_ns : waiting_->last_try_ns);
+}
+
+void LockWatch::Forget() {
+  waiting_.reset();
+  if (layout::ConnectionInfo* shown = info()) Put(shown->waiting, 0);
+}
+
+void LockWatch::Finish(LockOutcome outcome, std::uint64_t end_ns) {
+  if (!waiting_) return;
+  const Waiting waiting = *waiting_;
+  Forget();
+  LockWait wait;
+  wait.at_ms = UnixMs();
+  wait.pid = ThisProcess().pid;
+  wait.pid_namespace = ThisProcess().pid_namespace;
+  wait.connection_id = connection_id_;
+  wait.query_id = meter_->QueryId();
+  wait.lock = waiting.lock;
+  wait.outcome = outcome;
+  // The quick clock may run backwards by microseconds.
+  wait.waited_ns = end_ns > waiting.start_ns ? end_ns - waiting.start_ns : 0;
+  wait.application = meter_->application;
+  if (waiting.holder) wait.holder = *waiting.holder;
+  const std::uint64_t began = wait.holder.transaction_ns;
+  wait.holder.transaction_ns = began != 0 && end_ns > began ? end_ns - began : 0;
+  meter_->Count(CountsOf(wait));
+  if (!control_) return;
+  LockWaits waits(control_->space());
+  const bool listed = outcome != LockOutcome::kAcquired || wait.waited_ns >= meter_->listed_ns();
+  if (waits.Make()) waits.Add(wait, listed);
+}
+
+}  // namespace walmanager

@@ -1,0 +1,136 @@
+// Measures what the statements of one connection wait for SQLite's locks.
+//
+// LockWatch is of one database file of the connection. It is told by WatchedFile, within a call of
+// SQLite, when a lock is refused and when it is had after that. A lock that is refused and not had
+// when the statement ends is an error of the host. So a statement that meets no other one costs no
+// clock and no call here.
+// LockMeter is what the watches of a connection share.
+// Thread rules: in the thread that uses the connection.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "ext/connection/running_statement.h"
+#include "ext/core/control/lock_waits.h"
+#include "ext/engine/watched_file.h"
+#include "ext/system/control_file.h"
+
+struct sqlite3;
+
+namespace walmanager {
+
+class StatementMeter;
+
+class LockMeter {
+ public:
+  LockMeter(const StatementMeter& meter, RunningStatement& statement)
+      : meter_(meter), statement_(statement) {}
+  LockMeter(const LockMeter&) = delete;
+  LockMeter& operator=(const LockMeter&) = delete;
+
+  bool is_on() const { return is_on_; }
+  // The settings lock_metrics and lock_wait_ms.
+  void Set(bool on, std::uint64_t listed_ns) {
+    is_on_ = on;
+    listed_ns_ = listed_ns;
+  }
+  // What the statement that runs has waited. Forgets it.
+  LockCounts TakeCounts();
+
+  // --- for the watches
+  std::uint64_t listed_ns() const { return listed_ns_; }
+  // The statement that began last and has not ended; 0: unknown.
+  std::uint64_t QueryId() const;
+  // Something is to be done when the statement ends.
+  void NoteRefusal() { statement_.lock_was_refused = true; }
+  void Count(const LockCounts& counts) { counts_.Add(counts); }
+  std::string application;
+
+ private:
+  const StatementMeter& meter_;
+  RunningStatement& statement_;
+  bool is_on_ = false;
+  std::uint64_t listed_ns_ = 0;
+  LockCounts counts_;
+};
+
+class LockWatch final : public FileWatcher {
+ public:
+  LockWatch() = default;
+  ~LockWatch() { WatchedFile::Leave(file_); }
+  LockWatch(const LockWatch&) = delete;
+  LockWatch& operator=(const LockWatch&) = delete;
+
+  // Begins to watch the database file of the schema, if it may be watched and is not yet. `meter`
+  // and `database_path` outlive this object.
+  void Begin(sqlite3* db, const char* schema, const char* database_path, LockMeter& meter);
+  // Gives the file SQLite's own methods back.
+  void End() { WatchedFile::Restore(file_); }
+  // The schema is gone, or the connection.
+  void Leave() { WatchedFile::Leave(file_); }
+  // Where the connection shows its locks, and counts. nullptr: nowhere, from now on.
+  void SetPlace(ControlFile* control, std::size_t slab, std::uint64_t connection_id);
+
+  // A statement begins in this thread; as WatchedFile::Enter().
+  void Enter(bool may_need_all) {
+    if (WatchedFile* file = file_.Get()) file->Enter(may_need_all);
+  }
+  // Once in a while: another connection may have come to share the page cache.
+  void LookWhetherShared(sqlite3* db) {
+    if (WatchedFile* file = file_.Get()) file->LookWhetherShared(db);
+  }
+  // Whether a call of the extension's own uses the connection.
+  void Pause(bool paused) {
+    if (WatchedFile* file = file_.Get()) file->set_paused(paused);
+  }
+  // The statement has ended, at `now_ns`; 0: unseen, so its wait ended when it last tried.
+  void StatementEnds(std::uint64_t now_ns);
+
+  // --- as FileWatcher
+  void Refused(LockKind lock, bool blocks) override;
+  void Granted() override;
+
+ private:
+  // A wait that goes on.
+  struct Waiting {
+    LockKind lock = LockKind::kWrite;
+    std::uint64_t start_ns = 0, last_try_ns = 0;
+    std::optional<LockHolder> holder;
+    bool looked_in_table = false;
+  };
+
+  void LookForHolder(std::uint64_t now_ns, bool blocks);
+  // The process that the system's lock table names, where no connection shows the lock.
+  void LookInLockTable();
+  void ShowHolder();
+  void Forget();
+  void Finish(LockOutcome outcome, std::uint64_t end_ns);
+  layout::ConnectionInfo* info() const;
+
+  WatchedFile::Handle file_;
+  LockMeter* meter_ = nullptr;
+  const char* database_path_ = "";
+  ControlFile* control_ = nullptr;  // nullptr: nothing is counted
+  std::size_t slab_ = 0;
+  std::uint64_t connection_id_ = 0;
+  std::optional<Waiting> waiting_;
+  std::uint64_t next_table_look_ns_ = 0;
+};
+
+// While it lives, no refusal of a lock counts: a call of the extension's own uses the connection.
+class PausedLockWatch {
+ public:
+  explicit PausedLockWatch(LockWatch& watch) : watch_(watch) { watch_.Pause(true); }
+  ~PausedLockWatch() { watch_.Pause(false); }
+  PausedLockWatch(const PausedLockWatch&) = delete;
+  PausedLockWatch& operator=(const PausedLockWatch&) = delete;
+
+ private:
+  LockWatch& watch_;
+};
+
+}  // namespace walmanager

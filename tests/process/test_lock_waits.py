@@ -1,0 +1,536 @@
+"""Waits for SQLite's locks: counted exactly, with the connection that held the lock, whatever the program does
+to its files meanwhile."""
+
+import ctypes
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from conftest import EXTENSION, connect, metrics, one
+from waiting import poll
+from workers import fast_path, worker  # noqa: F401 (fixtures)
+
+INSERT = "INSERT INTO t(payload) VALUES (1)"
+
+
+def rows(db, sql, *parameters):
+    cursor = db.execute(sql, parameters)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row)) for row in cursor.fetchall()]
+
+
+def waits(db):
+    return rows(db, "SELECT * FROM wal_lock_waits ORDER BY id")
+
+
+def my_id(db):
+    """The connection_id of a connection that has just named itself."""
+    name = f"it's {random.random()}"
+    one(db, "SELECT wal_application_name(?)", name)
+    return one(db, "SELECT connection_id FROM connection_metrics WHERE application = ?", name)
+
+
+def fails(db, sql, name):
+    with pytest.raises(Exception) as caught:
+        db.execute(sql).fetchall()
+    assert caught.value.sqlite_errorname == name if hasattr(caught.value, "sqlite_errorname") else True
+    assert "database is locked" in str(caught.value)
+
+
+@pytest.fixture
+def pair(fast_path):
+    """Two managed connections of this process."""
+    holder, waiter = (connect(fast_path, timeout=5, check_same_thread=False) for _ in range(2))
+    for db in (holder, waiter):
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute(INSERT)
+    yield holder, waiter
+    holder.close()
+    waiter.close()
+
+
+def test_a_wait_that_ends_well(pair, fast_path):
+    holder, waiter = pair
+    operator = connect(fast_path)
+    ids = my_id(holder), my_id(waiter)
+    one(holder, "SELECT wal_application_name('the report')")
+    holder.execute("BEGIN IMMEDIATE")
+    holder.execute("UPDATE t SET payload = 2 WHERE id = 1")
+    thread = threading.Thread(target=waiter.execute, args=(INSERT,))
+    began = time.monotonic()
+    thread.start()
+    def live():
+        return rows(operator, "SELECT waiting_for, waiting_ms, blocked_by, blocked_by_pid FROM connection_metrics "
+                            "WHERE connection_id = ? AND waiting_for IS NOT NULL", ids[1])
+    assert poll(lambda: live() != [])
+    found, = live()
+    assert (found["waiting_for"], found["blocked_by"], found["blocked_by_pid"]) == ("write", ids[0], os.getpid())
+    time.sleep(0.3)
+    assert live()[0]["waiting_ms"] >= 250
+    holder.execute("COMMIT")
+    thread.join()
+    waited = (time.monotonic() - began) * 1000
+    assert live() == []
+    row, = waits(operator)
+    assert 300 <= row["waited_ms"] <= waited
+    assert {name: row[name] for name in row if name not in ("at", "waited_ms", "application", "holder_transaction_ms")} == {
+        "schema": "main", "id": 1, "pid": os.getpid(), "connection_id": ids[1], "query": "INSERT INTO t (payload) VALUES (?)",
+        "lock": "write", "outcome": "acquired", "holder_pid": os.getpid(), "holder_connection_id": ids[0],
+        "holder_application": "the report", "holder_query": "UPDATE t SET payload = ? WHERE id = ?",
+        "holder_state": "idle in transaction"}
+    assert row["holder_transaction_ms"] >= row["waited_ms"]
+    query, = rows(operator, "SELECT lock_waits, lock_wait_ms, busy_errors, snapshot_conflicts FROM query_performance WHERE lock_waits > 0")
+    assert query["lock_wait_ms"] == pytest.approx(row["waited_ms"])
+    assert (query["lock_waits"], query["busy_errors"], query["snapshot_conflicts"]) == (1, 0, 0)
+    total = metrics(operator)
+    assert (total["lock_waits"], total["busy_errors"], total["snapshot_conflicts"]) == (1, 0, 0)
+    assert total["lock_wait_max_ms"] == pytest.approx(row["waited_ms"])
+    assert total["lock_wait_p99_ms"] == pytest.approx(row["waited_ms"], rel=0.04)
+    one(operator, "SELECT wal_metrics_reset('wal')")
+    assert waits(operator) == [] and metrics(operator)["lock_waits"] == 0
+    assert one(operator, "SELECT sum(lock_waits) FROM query_performance") == 1
+    one(operator, "SELECT wal_metrics_reset('queries')")
+    assert one(operator, "SELECT sum(lock_waits) FROM query_performance") == 0
+    operator.close()
+
+
+def test_busy_snapshot_and_what_is_neither(pair):
+    holder, waiter = pair
+    # Not waits: an update of no row, an empty transaction, a write that finds the lock free.
+    waiter.execute("UPDATE t SET payload = 1 WHERE id = 77")
+    waiter.execute("BEGIN IMMEDIATE")
+    waiter.execute("COMMIT")
+    waiter.execute("BEGIN")
+    waiter.execute("SELECT count(*) FROM t").fetchall()
+    waiter.execute(INSERT)
+    waiter.execute("COMMIT")
+    assert waits(holder) == [] and metrics(holder)["lock_waits"] == 0
+    waiter.execute("PRAGMA busy_timeout=30")
+    holder.execute("BEGIN IMMEDIATE")
+    fails(waiter, INSERT, "SQLITE_BUSY")
+    fails(waiter, "BEGIN IMMEDIATE", "SQLITE_BUSY")
+    waiter.execute("PRAGMA busy_timeout=0")
+    fails(waiter, INSERT, "SQLITE_BUSY")
+    holder.execute("COMMIT")
+    waiter.execute("BEGIN")
+    waiter.execute("SELECT count(*) FROM t").fetchall()
+    holder.execute(INSERT)
+    fails(waiter, "UPDATE t SET payload = 3 WHERE id = 1", "SQLITE_BUSY_SNAPSHOT")
+    fails(waiter, "UPDATE t SET payload = 3 WHERE id = 1", "SQLITE_BUSY_SNAPSHOT")
+    waiter.execute("ROLLBACK")
+    waiter.execute(INSERT)
+    # A transaction that has read does not wait for another writer.
+    waiter.execute("PRAGMA busy_timeout=5000")
+    waiter.execute("BEGIN")
+    waiter.execute("SELECT count(*) FROM t").fetchall()
+    holder.execute("BEGIN IMMEDIATE")
+    fails(waiter, INSERT, "SQLITE_BUSY")
+    holder.execute("ROLLBACK")
+    waiter.execute("ROLLBACK")
+    found = waits(holder)
+    assert [row["outcome"] for row in found] == ["busy"] * 3 + ["snapshot"] * 2 + ["busy"]
+    assert [row["query"] for row in found] == ["INSERT INTO t (payload) VALUES (?)", "BEGIN IMMEDIATE",
+                                               "INSERT INTO t (payload) VALUES (?)",
+                                               *["UPDATE t SET payload = ? WHERE id = ?"] * 2,
+                                               "INSERT INTO t (payload) VALUES (?)"]
+    assert min(row["waited_ms"] for row in found[:2]) >= 25 and max(row["waited_ms"] for row in found[2:]) < 25
+    total = metrics(holder)
+    assert (total["lock_waits"], total["busy_errors"], total["snapshot_conflicts"]) == (4, 4, 2)
+    assert rows(holder, "SELECT busy_errors, snapshot_conflicts FROM query_performance "
+                        "WHERE busy_errors + snapshot_conflicts > 0 ORDER BY query") == [
+        {"busy_errors": 1, "snapshot_conflicts": 0}, {"busy_errors": 3, "snapshot_conflicts": 0},
+        {"busy_errors": 0, "snapshot_conflicts": 2}]
+
+
+def test_lock_wait_ms_says_which_waits_are_listed(pair):
+    holder, waiter = pair
+    for least, listed in ((100_000, 0), (0, 1)):
+        one(holder, "SELECT wal_set('lock_wait_ms', ?)", least)
+        waiter.execute("SELECT 1").fetchall()
+        holder.execute("BEGIN IMMEDIATE")
+        thread = threading.Thread(target=waiter.execute, args=(INSERT,))
+        thread.start()
+        time.sleep(0.05)
+        holder.execute("COMMIT")
+        thread.join()
+        assert len(waits(holder)) == listed
+    assert metrics(holder)["lock_waits"] == 2
+
+
+def test_a_checkpoint_of_the_program_waits_for_a_writer(pair):
+    holder, waiter = pair
+    holder.execute("BEGIN IMMEDIATE")
+    waiter.execute("PRAGMA busy_timeout=40")
+    assert waiter.execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0] == 1
+    holder.execute("COMMIT")
+    row, = waits(holder)
+    assert (row["lock"], row["outcome"], row["query"]) == ("write", "busy", "PRAGMA wal_checkpoint = ?")
+    assert row["waited_ms"] >= 35
+
+
+def test_walmanagers_own_checkpoint_is_named(pair, worker, fast_path):
+    """A program asks for a checkpoint while the background thread of another process makes one."""
+    holder, waiter = pair
+    process = worker(fast_path)
+    process.run("""
+        db.execute("SELECT wal_set('checkpoint_frames', 100)").fetchall()
+        db.execute("PRAGMA synchronous=FULL")
+        stop = threading.Event()
+        def write():
+            other = connect(path, EXTENSION, timeout=30)
+            while not stop.is_set():
+                other.execute("INSERT INTO t(payload) VALUES (zeroblob(200000))")
+        path = db.execute("PRAGMA database_list").fetchone()[2]
+        thread = threading.Thread(target=write)
+        thread.start()
+    """)
+    def busy_at_a_checkpoint():
+        waiter.execute("PRAGMA wal_checkpoint").fetchall()
+        return rows(holder, "SELECT DISTINCT outcome, holder_pid, holder_application, holder_state FROM wal_lock_waits WHERE lock = 'checkpoint'")
+    try:
+        end = time.monotonic() + 15
+        while not (found := busy_at_a_checkpoint()) and time.monotonic() < end:
+            pass
+    finally:
+        process.run("stop.set(); thread.join()")
+    assert {"outcome": "busy", "holder_pid": process.pid, "holder_application": "walmanager", "holder_state": "checkpoint"} in found
+
+
+UNMANAGED = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+db.execute("COMMIT")
+"""
+
+
+class Unmanaged:
+    """A process without walmanager that holds a transaction."""
+
+    def __init__(self, path, begin="BEGIN IMMEDIATE"):
+        self.process = subprocess.Popen([sys.executable, "-c", UNMANAGED, str(path), begin],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+        self.pid = self.process.pid
+
+    def end(self):
+        self.process.communicate("\n", timeout=20)
+
+
+def test_an_unmanaged_holder_is_named_by_its_pid(pair, fast_path):
+    holder, waiter = pair
+    other = Unmanaged(fast_path)
+    thread = threading.Thread(target=waiter.execute, args=(INSERT,))
+    thread.start()
+    assert poll(lambda: one(holder, "SELECT max(blocked_by_pid) FROM connection_metrics") == other.pid)
+    assert one(holder, "SELECT max(blocked_by) FROM connection_metrics") is None
+    other.end()
+    thread.join()
+    waiter.execute("PRAGMA busy_timeout=0")
+    time.sleep(0.1)
+    other = Unmanaged(fast_path)
+    fails(waiter, INSERT, "SQLITE_BUSY")
+    last = rows(holder, "SELECT outcome, holder_pid, holder_connection_id, holder_state FROM wal_lock_waits ORDER BY id DESC LIMIT 1")
+    assert last == [{"outcome": "busy", "holder_pid": other.pid, "holder_connection_id": None, "holder_state": "unmanaged process"}]
+    other.end()
+
+
+def test_rollback_mode(tmp_path):
+    """There is no control file then: the process measures for itself."""
+    path = tmp_path / "rollback.db"
+    one_, two = (connect(path, timeout=5, check_same_thread=False) for _ in range(2))
+    one_.execute("CREATE TABLE t(x)")
+    two.execute("PRAGMA busy_timeout=40")
+    one_.execute("BEGIN IMMEDIATE")
+    one_.execute("INSERT INTO t VALUES (1)")
+    fails(two, "INSERT INTO t VALUES (2)", "SQLITE_BUSY")
+    two.execute("BEGIN")
+    two.execute("SELECT * FROM t").fetchall()
+    one_.execute("PRAGMA busy_timeout=40")
+    fails(one_, "COMMIT", "SQLITE_BUSY")
+    two.execute("COMMIT")
+    one_.execute("COMMIT")
+    one_.execute("BEGIN EXCLUSIVE")
+    fails(two, "SELECT * FROM t", "SQLITE_BUSY")
+    two.execute("PRAGMA busy_timeout=5000")
+    thread = threading.Thread(target=lambda: two.execute("SELECT * FROM t").fetchall())
+    thread.start()
+    time.sleep(0.2)
+    one_.execute("COMMIT")
+    thread.join()
+    found = waits(one_)
+    ids = {row["connection_id"] for row in found}
+    assert [(row["lock"], row["outcome"]) for row in found] == [
+        ("reserved", "busy"), ("exclusive", "busy"), ("shared", "busy"), ("shared", "acquired")]
+    assert {row["holder_connection_id"] for row in found} == ids and len(ids) == 2
+    assert all(row["holder_connection_id"] != row["connection_id"] for row in found)
+    other = Unmanaged(path)
+    two.execute("PRAGMA busy_timeout=40")
+    fails(two, "INSERT INTO t VALUES (3)", "SQLITE_BUSY")
+    other.end()
+    last = waits(one_)[-1]
+    assert (last["lock"], last["holder_pid"], last["holder_state"]) == ("reserved", other.pid, "unmanaged process")
+    assert metrics(one_)["busy_errors"] == 4 and metrics(one_)["lock_waits"] == 5
+    assert not os.path.exists(f"{path}-walmanager")
+    one_.close()
+    two.close()
+
+
+def test_attach_detach_and_a_change_of_the_journal_mode(pair, fast_path, tmp_path):
+    holder, waiter = pair
+    other = tmp_path / "other.db"
+    for db in pair:
+        db.execute("ATTACH ? AS o", (str(other),))
+    holder.execute("PRAGMA o.journal_mode=WAL")
+    holder.execute("CREATE TABLE o.u(x)")
+    holder.execute("INSERT INTO o.u VALUES (1)")
+    waiter.execute("INSERT INTO o.u VALUES (1)")
+    waiter.execute("SELECT 1").fetchall()
+    holder.execute("BEGIN")
+    holder.execute("INSERT INTO o.u VALUES (2)")
+    waiter.execute("PRAGMA busy_timeout=40")
+    fails(waiter, "INSERT INTO o.u VALUES (3)", "SQLITE_BUSY")
+    waiter.execute(INSERT)
+    holder.execute("COMMIT")
+    assert [(row["schema"], row["lock"], row["outcome"]) for row in waits(holder)] == [("o", "write", "busy")]
+    # A close and a DETACH in WAL mode ask whether they are the last: no error.
+    waiter.execute("DETACH o")
+    waiter.execute("ATTACH ? AS o", (str(other),))
+    waiter.execute("SELECT * FROM o.u").fetchall()
+    waiter.execute("DETACH o")
+    assert metrics(holder, "o")["busy_errors"] == 1
+    # The journal mode needs the database for itself, and that is one.
+    waiter.execute("ATTACH ? AS o", (str(other),))
+    waiter.execute("SELECT * FROM o.u").fetchall()
+    fails(waiter, "PRAGMA o.journal_mode=DELETE", "SQLITE_BUSY")
+    assert [(row["lock"], row["outcome"]) for row in waits(holder)][1:] == [("exclusive", "busy")]
+    waiter.execute("DETACH o")
+    assert holder.execute("PRAGMA o.journal_mode=DELETE").fetchone() == ("delete",)
+    holder.execute("INSERT INTO o.u VALUES (3)")
+    assert holder.execute("PRAGMA o.journal_mode=WAL").fetchone() == ("wal",)
+    waiter.execute("ATTACH ? AS o", (str(other),))
+    waiter.execute("INSERT INTO o.u VALUES (3)")
+    holder.execute("BEGIN")
+    holder.execute("INSERT INTO o.u VALUES (4)")
+    fails(waiter, "INSERT INTO o.u VALUES (5)", "SQLITE_BUSY")
+    holder.execute("COMMIT")
+    assert [(row["lock"], row["outcome"]) for row in waits(holder)][2:] == [("write", "busy")]
+    for db in pair:
+        db.execute("DETACH o")
+    assert not os.path.exists(f"{other}-wal")
+
+
+# In ctypes: the methods of a connection's file, as a program sees them.
+METHODS = """
+import ctypes
+lib = ctypes.CDLL("libsqlite3.so.0")
+lib.sqlite3_file_control.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p]
+def file_of(db):
+    handle = ctypes.c_void_p.from_address(id(db) + 16).value
+    pointer = ctypes.c_void_p()
+    assert lib.sqlite3_file_control(handle, b"main", 7, ctypes.byref(pointer)) == 0
+    return pointer.value
+def methods_of(db):
+    return ctypes.c_void_p.from_address(file_of(db)).value
+def set_methods(db, table):
+    ctypes.c_void_p.from_address(file_of(db)).value = table
+"""
+
+
+def test_off_gives_the_program_its_own_methods_back(worker, fast_path):
+    process = worker(fast_path)
+    process.run(METHODS)
+    process.run(f"""
+        bare = connect({str(fast_path)!r}, None)
+        bare.execute("SELECT count(*) FROM t").fetchall()
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        own = methods_of(bare)
+    """)
+    assert process.call("methods_of(db) != own")
+    operator = connect(fast_path)
+    one(operator, "SELECT wal_set('lock_metrics', 'off')")
+    process.run("db.execute('SELECT 1').fetchall()")
+    assert process.call("methods_of(db) == own")
+    process.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    one(operator, "SELECT wal_set('lock_metrics', 'on')")
+    process.run("db.execute('SELECT 1').fetchall()")
+    assert process.call("methods_of(db) != own")
+    operator.close()
+
+
+def test_a_program_that_changes_the_methods_itself(worker, fast_path):
+    """It puts a copy of what it finds over every file, and closes in any order."""
+    process = worker(fast_path)
+    process.run(METHODS)
+    process.run(f"""
+        others = [connect({str(fast_path)!r}, timeout=5) for _ in range(3)]
+        for other in others:
+            other.execute("INSERT INTO t(payload) VALUES (1)")
+        size = 8 + 18 * 8
+        copy = ctypes.create_string_buffer(ctypes.string_at(methods_of(db), size), size)
+        for other in (db, *others):
+            set_methods(other, ctypes.addressof(copy))
+            other.execute("INSERT INTO t(payload) VALUES (1)")
+        db.execute("SELECT wal_set('lock_metrics', 'off')").fetchall()
+        for other in (db, *others):
+            other.execute("INSERT INTO t(payload) VALUES (1)")
+            assert methods_of(other) == ctypes.addressof(copy)
+        db.execute("SELECT wal_set('lock_metrics', 'on')").fetchall()
+        for other in (db, *others):
+            other.execute("INSERT INTO t(payload) VALUES (1)")
+        others[1].close()
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        db.close()
+        for other in (others[0], others[2]):
+            other.execute("INSERT INTO t(payload) VALUES (1)")
+        others[2].close()
+        others[0].close()
+    """)
+    fresh = connect(fast_path)
+    assert one(fresh, "PRAGMA integrity_check") == "ok"
+    fresh.close()
+
+
+# --- exact
+
+MANY = """
+def work(path, transactions, seed):
+    import random
+    chance = random.Random(seed)
+    db = connect(path, EXTENSION)
+    db.execute("PRAGMA synchronous=OFF")
+    db.execute("PRAGMA busy_timeout=0")
+    state = {"waits": 0, "wait_ns": 0, "errors": 0}
+    def busy(tries):
+        if tries == 0:
+            state["began"] = time.monotonic_ns()
+            state["waits"] += 1
+        if tries >= state["limit"]:
+            return 0
+        time.sleep(0.0005)
+        return 1
+    busy_handler = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(lambda _, tries: busy(tries))
+    lib.sqlite3_busy_handler.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    handle = ctypes.c_void_p.from_address(id(db) + 16).value
+    assert lib.sqlite3_busy_handler(handle, ctypes.cast(busy_handler, ctypes.c_void_p), None) == 0
+    for _ in range(transactions):
+        state["limit"] = chance.choice([2, 10_000, 10_000, 10_000])
+        state["began"] = 0
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            state["errors"] += 1
+            state["wait_ns"] += time.monotonic_ns() - state["began"]
+            continue
+        if state["began"]:
+            state["wait_ns"] += time.monotonic_ns() - state["began"]
+        db.execute("INSERT INTO t(payload) VALUES (1)")
+        time.sleep(chance.random() * 0.003)
+        db.execute("COMMIT")
+        time.sleep(chance.random() * 0.004)
+    db.close()
+    return state
+"""
+
+
+def test_the_sum_over_processes_is_exact(worker, fast_path):
+    """Of N processes with M contended transactions each."""
+    operator = connect(fast_path)
+    operator.execute(INSERT)
+    processes = [worker(fast_path) for _ in range(4)]
+    for process in processes:
+        process.run(METHODS + MANY)
+    before = metrics(operator)
+    for number, process in enumerate(processes):
+        process.start("call", f"work({str(fast_path)!r}, 150, {number})")
+    states = [process.finish() for process in processes]
+    after = metrics(operator)
+    expected = {name: sum(state[name] for state in states) for name in ("waits", "wait_ns", "errors")}
+    assert expected["waits"] > 50 and expected["errors"] > 5
+    assert after["lock_waits"] - before["lock_waits"] == expected["waits"]
+    assert after["busy_errors"] - before["busy_errors"] == expected["errors"]
+    assert after["snapshot_conflicts"] == before["snapshot_conflicts"]
+    query, = rows(operator, "SELECT lock_waits, lock_wait_ms, busy_errors FROM query_performance WHERE query = 'BEGIN IMMEDIATE'")
+    assert (query["lock_waits"], query["busy_errors"]) == (expected["waits"], expected["errors"])
+    assert query["lock_wait_ms"] == pytest.approx(expected["wait_ns"] / 1e6, rel=0.05)
+    operator.close()
+
+
+HOLDERS = """
+def hold(path, seconds, seed):
+    # Two threads, each with a connection of its own, take turns with those of all other processes.
+    def work(number):
+        chance = random.Random(seed * 10 + number)
+        db = connect(path, EXTENSION, timeout=30)
+        db.execute("PRAGMA synchronous=OFF")
+        name = f"{seed}.{number}"
+        db.execute("SELECT wal_application_name(?)", (name,)).fetchall()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            began = time.monotonic_ns()
+            db.execute("BEGIN IMMEDIATE")
+            had = time.monotonic_ns()
+            db.execute("INSERT INTO t(payload) VALUES (1)")
+            time.sleep(chance.random() * 0.004)
+            gave = time.monotonic_ns()
+            db.execute("COMMIT")
+            held.append((name, had, gave))
+            time.sleep(chance.random() * 0.002)
+        db.close()
+    import random
+    held = []
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    return held
+"""
+
+
+def test_the_holder_is_right(worker, fast_path):
+    """Of random waits between 4 processes with 2 threads each, 99 of 100 name a connection that held the lock when
+    the wait began."""
+    operator = connect(fast_path)
+    operator.execute(INSERT)
+    one(operator, "SELECT wal_set('lock_wait_ms', 0)")
+    processes = [worker(fast_path) for _ in range(4)]
+    for process in processes:
+        process.run(HOLDERS)
+    for number, process in enumerate(processes):
+        process.start("call", f"hold({str(fast_path)!r}, 3, {number})")
+    held = [entry for process in processes for entry in process.finish()]
+    found = waits(operator)
+    assert len(found) >= 200, len(found)
+    # The record has the end of the wait in Unix time, to the millisecond.
+    offset = time.time_ns() - time.monotonic_ns()
+    right = 0
+    for row in found:
+        end = one(operator, "SELECT (julianday(?) - 2440587.5) * 86400.0", row["at"]) * 1e9 - offset
+        began = end - row["waited_ms"] * 1e6
+        slack = 2e6
+        right += any(name == row["holder_application"] and had - slack <= began <= gave + slack
+                     for name, had, gave in held)
+    assert right >= 0.99 * len(found), (right, len(found))
+    assert all(row["holder_connection_id"] != row["connection_id"] for row in found)
+    operator.close()
+
+
+def test_a_killed_holder_is_not_named(worker, fast_path):
+    operator = connect(fast_path, timeout=5)
+    operator.execute(INSERT)
+    process = worker(fast_path)
+    process.run("db.execute('BEGIN IMMEDIATE')")
+    process.kill()
+    operator.execute(INSERT)  # the lock is free
+    other = Unmanaged(fast_path)
+    operator.execute("PRAGMA busy_timeout=50")
+    fails(operator, INSERT, "SQLITE_BUSY")
+    other.end()
+    assert [row["holder_pid"] for row in waits(operator)] == [other.pid]
+    operator.close()
