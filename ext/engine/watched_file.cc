@@ -164,6 +164,7 @@ void WatchedFile::Replace(sqlite3_file* file) {
   methods_.xClose = Close;
   methods_.xLock = Lock;
   methods_.xUnlock = Unlock;
+  shm_lock_ = original->xShmLock;
   if (original->iVersion >= 2 && original->xShmLock && original->xShmMap && original->xShmUnmap) {
     methods_.xShmLock = ShmLock;
     methods_.xShmUnmap = ShmUnmap;
@@ -283,29 +284,43 @@ int WatchedFile::LockBlocking(sqlite3_file* file, int offset, int n, int flags) 
 }
 
 int WatchedFile::ShmLock(sqlite3_file* file, int offset, int n, int flags) {
-  WatchedFile* self = Of(file);
-  if (self && self->Counts()) [[likely]] {
-    const bool take = (flags & SQLITE_SHM_LOCK) != 0;
-    if (self->is_refused_ || offset < kReadLock0) {
-      if (take || self->is_refused_ || offset != kWriteLock) {
-        return self->LockAndLook(file, offset, n, flags);
-      }
-      // Before another connection can have the lock and show it.
-      self->Show(self->bits_ & ~HeldLocks::kWrite);
-    } else if ((flags & SQLITE_SHM_SHARED) != 0) {
-      // Where the mark cannot be had, SQLite tries another one, or the statement fails.
-      self->has_mark_ = take;
-      if (take) self->RememberHeader(file);
-    }
+  auto* self = reinterpret_cast<WatchedFile*>(const_cast<sqlite3_io_methods*>(file->pMethods));
+  // Each way ends in a jump.
+  if (!IsOneOfOurs(self) || self->file_.load(std::memory_order_relaxed) != file || !self->Counts())
+      [[unlikely]] {
+    return PassShmLock(file, offset, n, flags);
   }
-  return OriginalOf(self)->xShmLock(file, offset, n, flags);
+  if (offset < kReadLock0 || self->is_refused_ || !self->index_) {
+    return self->LockAndLook(file, offset, n, flags);
+  }
+  if ((flags & SQLITE_SHM_SHARED) != 0) {
+    // Where the mark cannot be had, SQLite tries another one, or the statement fails.
+    self->has_mark_ = (flags & SQLITE_SHM_LOCK) != 0;
+    if (self->has_mark_) self->header_ = self->index_[kChecksum];
+  }
+  return self->shm_lock_(file, offset, n, flags);
+}
+
+int WatchedFile::PassShmLock(sqlite3_file* file, int offset, int n, int flags) {
+  WatchedFile* self = Of(file);
+  return self && self->Counts() ? self->LockAndLook(file, offset, n, flags)
+                                : OriginalOf(self)->xShmLock(file, offset, n, flags);
 }
 
 int WatchedFile::LockAndLook(sqlite3_file* file, int offset, int n, int flags) {
   constexpr int kTakes = SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE;
+  if (offset == kWriteLock && (flags & SQLITE_SHM_LOCK) == 0) {
+    // Before another connection can have the lock and show it.
+    Show(bits_ & ~HeldLocks::kWrite);
+    return shm_lock_(file, offset, n, flags);
+  }
   const int rc = blocking_ms_ != 0 && (flags & kTakes) == kTakes
                      ? LockBlocking(file, offset, n, flags)
-                     : OriginalOf(this)->xShmLock(file, offset, n, flags);
+                     : shm_lock_(file, offset, n, flags);
+  if (rc == SQLITE_OK && offset == kWriteLock && !is_refused_) [[likely]] {
+    Show(bits_ | HeldLocks::kWrite);
+    if (!has_mark_ || !HeaderDiffers()) return rc;
+  }
   AfterShmLock(file, offset, n, flags, rc);
   return rc;
 }

@@ -115,7 +115,7 @@ class alignas(64) WatchedFile {
   static int Lock(sqlite3_file* file, int level);
   static int Unlock(sqlite3_file* file, int level);
   static int FileControl(sqlite3_file* file, int op, void* argument);
-  static int ShmLock(sqlite3_file* file, int offset, int n, int flags);
+  [[gnu::hot]] static int ShmLock(sqlite3_file* file, int offset, int n, int flags);
   static int ShmUnmap(sqlite3_file* file, int remove);
 
   static WatchedFile* Of(sqlite3_file* file);
@@ -138,8 +138,10 @@ class alignas(64) WatchedFile {
     is_shared_.store(true, std::memory_order_relaxed);
     thread_.store(kNoThread, std::memory_order_relaxed);
   }
-  int LockAndLook(sqlite3_file* file, int offset, int n, int flags);
-  void AfterShmLock(sqlite3_file* file, int offset, int n, int flags, int rc);
+  [[gnu::cold]] static int PassShmLock(sqlite3_file* file, int offset, int n, int flags);
+  // What ShmLock() does where there is more to do than to note a read mark.
+  [[gnu::noinline]] int LockAndLook(sqlite3_file* file, int offset, int n, int flags);
+  [[gnu::noinline]] void AfterShmLock(sqlite3_file* file, int offset, int n, int flags, int rc);
   void AfterWriteLock(int rc);
   [[gnu::cold]] int LockBlocking(sqlite3_file* file, int offset, int n, int flags);
   [[gnu::cold]] void Refuse(LockKind lock, bool blocks = false);
@@ -172,9 +174,9 @@ class alignas(64) WatchedFile {
   // First, so that the table's address is this object's.
   sqlite3_io_methods methods_{};
   // What every lock needs is on one cache line.
-  alignas(64) std::atomic<const sqlite3_io_methods*> original_{nullptr};
-  std::atomic<sqlite3_file*> file_{nullptr};       // nullptr: free
-  std::atomic<std::uintptr_t> thread_{kNoThread};  // whose calls are told
+  alignas(64) std::atomic<sqlite3_file*> file_{nullptr};     // nullptr: free
+  int (*shm_lock_)(sqlite3_file*, int, int, int) = nullptr;  // SQLite's own
+  std::atomic<std::uintptr_t> thread_{kNoThread};            // whose calls are told
   Registry* registry_ = nullptr;
   const volatile std::uint64_t* index_ = nullptr;  // the wal-index's header, while it is mapped
   std::uint64_t header_ = 0;  // its checksum, as it was when the read mark was taken
@@ -188,6 +190,7 @@ class alignas(64) WatchedFile {
   bool paused_ = false;
   std::uint64_t bits_ = 0;  // as HeldLocks has them
 
+  std::atomic<const sqlite3_io_methods*> original_{nullptr};
   layout::Counter* shown_ = nullptr;
   std::uint64_t tag_ = 0;  // the connection's id, as HeldLocks has it
   std::atomic<std::uint64_t> serial_{1};
