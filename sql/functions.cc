@@ -37,6 +37,10 @@
            "was before.")                                                                          \
   FUNCTION(WalApplicationName, "wal_application_name", "wal_application_name([name])", 0, 1, true, \
            "Names this connection in connection_metrics and wal_readers, and returns its name.")   \
+  FUNCTION(                                                                                        \
+      WalCancel, "wal_cancel", "wal_cancel(connection_id)", 1, 1, true,                            \
+      "Interrupts the statement that a connection of any process runs; returns 1, or 0 where "     \
+      "it runs none.")                                                                             \
   FUNCTION(WalTrace, "wal_trace", "wal_trace([action])", 0, 1, true,                               \
            "Returns whether walmanager has SQLite's one trace slot: active, displaced or off; "    \
            "'take' gives it the slot.")                                                            \

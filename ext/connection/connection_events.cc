@@ -30,6 +30,13 @@ bool IsOwnStatement(const char* sql) {
 
 }  // namespace
 
+ConnectionEvents::~ConnectionEvents() {
+  if (!cancellable_) return;
+  cancellable_->Close();
+  const MutexLock lock(registry_->mutex);
+  registry_->cancellables.erase(cancellable_->id());
+}
+
 void ConnectionEvents::Start(At at) {
   if (at == At::kOpenConnection) {
     hook_.ReadAtLoad();
@@ -77,11 +84,15 @@ int ConnectionEvents::OnTrace(unsigned event, void* self, void* stmt, void* sql)
     switch (event) {
       case SQLITE_TRACE_STMT:
         if (sql) events->BeforeStatement(statement, static_cast<const char*>(sql));
+        if (Cancellable::IsWanted(events->cancel_word_)) [[unlikely]]
+          events->FollowCancel(/*has_ended=*/false);
         if (events->lease_) [[unlikely]]
           events->OfferQuery(statement);
         break;
       case SQLITE_TRACE_PROFILE:
         if (events->belongs_here()) events->AfterStatement(statement);
+        if (Cancellable::IsWanted(events->cancel_word_)) [[unlikely]]
+          events->FollowCancel(/*has_ended=*/true);
         break;
       case SQLITE_TRACE_CLOSE:
         events->BeforeClose();
@@ -170,8 +181,13 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   bool reads_only = false;
   if (meter_.bound()) [[likely]] {
     statement_.start_ns = QuickMonotonicNs();
-    if (!meter_.has_met()) [[unlikely]]
+    if (!meter_.has_met()) [[unlikely]] {
       meter_.Meet(stmt, sql);
+      if (meter_.met_may_last() && logs_.main() && logs_.main()->control &&
+          logs_.main()->control->shared()) {
+        logs_.main()->database->StatementMayLast(statement_.start_ns);
+      }
+    }
     kind = meter_.Started(statement_.start_ns);
     reads_only = meter_.started_reads_only();
   } else {
@@ -237,6 +253,18 @@ void ConnectionEvents::OfferQuery(sqlite3_stmt* stmt) {
   const KnownStatement* known = meter_.FindRunning(stmt);
   if (!known || known->start_ns != statement_.start_ns) return;
   lease_->Begins(stmt, *known, meter_, *main);
+}
+
+void ConnectionEvents::FollowCancel(bool has_ended) {
+  if (!belongs_here()) return;
+  cancellable_->Wait();
+  if (!has_ended) return;
+  if (cancellable_->Ended(sqlite3_get_autocommit(db_) != 0, meter_.active())) {
+    // The next statement forgets the interrupt, but sqlite3_wal_checkpoint_v2() obeys it. SQLite
+    // forgets it also when it prepares a text and no statement runs.
+    sqlite3_stmt* nothing = nullptr;
+    (void)sqlite3_prepare_v2(db_, "", -1, &nothing, nullptr);
+  }
 }
 
 bool ConnectionEvents::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
@@ -403,12 +431,21 @@ void ConnectionEvents::FollowMain() {
   } else if (!measure && meter_.bound()) {
     meter_.Unbind();
   }
+  MakeCancellable();
   FollowLease(values[Setting::kReaderLeaseMs], main);
   locks_.Set(values[Setting::kLockMetrics] != 0,
              static_cast<std::uint64_t>(values[Setting::kLockWaitMs]) * 1'000'000);
   logs_.FollowLockMetrics();
   logs_.PublishTrace(meter_.bound() ? TraceState::kActive : TraceState::kOff);
   PlaceTrace();
+}
+
+void ConnectionEvents::MakeCancellable() {
+  if (cancellable_ || !EngineHasThreads()) return;
+  auto made = std::make_shared<Cancellable>(db_, logs_.id(), cancel_word_);
+  const MutexLock lock(registry_->mutex);
+  registry_->cancellables[made->id()] = made;
+  cancellable_ = std::move(made);
 }
 
 void ConnectionEvents::FollowLease(std::int64_t lease_ms, const ManagedLog& main) {

@@ -24,6 +24,7 @@
 #include "ext/connection/statement_meter.h"
 #include "ext/connection/wal_hook.h"
 #include "ext/core/text/statement_text.h"
+#include "ext/engine/cancellable.h"
 #include "ext/system/registry.h"
 
 struct sqlite3;
@@ -34,6 +35,7 @@ namespace walmanager {
 class ConnectionEvents {
  public:
   ConnectionEvents(sqlite3* db, Registry* registry) : db_(db), registry_(registry) {}
+  ~ConnectionEvents();
   ConnectionEvents(const ConnectionEvents&) = delete;
   ConnectionEvents& operator=(const ConnectionEvents&) = delete;
 
@@ -84,6 +86,10 @@ class ConnectionEvents {
   [[gnu::cold]] void EndLockWaits(sqlite3_stmt* stmt, std::uint64_t now_ns);
   // SQLite has announced a statement, and BeforeStatement() has done its part.
   [[gnu::cold]] void OfferQuery(sqlite3_stmt* stmt);
+  // Another thread wants to interrupt a statement of this connection, or has done so.
+  [[gnu::cold]] void FollowCancel(bool has_ended);
+  // The connection has an id now, by which others may name it.
+  void MakeCancellable();
   // The setting reader_lease_ms of `main` is `lease_ms` now.
   void FollowLease(std::int64_t lease_ms, const ManagedLog& main);
   void PlaceTrace();
@@ -114,10 +120,12 @@ class ConnectionEvents {
   std::uint64_t followed_generation_ = 0;
   std::uint64_t metered_settings_ = 0;  // the generation that the meter follows
   std::uint32_t followed_bindings_ = 0;
+  Cancellable::Word cancel_word_{0};
   bool trace_was_called_ = false;  // since ProbeTrace() has set this false
   bool may_have_profile_ = false;  // a driver's profile callback, of an older interface
   std::unique_ptr<ApplicationCheckpoint> application_checkpoint_;  // that runs now
   std::unique_ptr<QueryLease> lease_;  // nullptr: reader_lease_ms is off
+  std::shared_ptr<Cancellable> cancellable_;
   RunningStatement statement_;
   std::uint64_t next_control_look_ns_ = 0;
   WalHook hook_{db_, logs_, OnWal, this};

@@ -52,6 +52,7 @@ struct alignas(64) KnownStatement {
   bool last_may_be_false = false;  // the last execution may have been the beginning of this one
   bool last_had_rows = false;
   bool uses_extension = false;
+  bool may_last = false;  // as StatementMeter::met_may_last()
 
   std::string sql;               // its text; empty where that is long
   std::size_t long_hash = 0;     // a hash of a long text; 0: it is not long

@@ -23,6 +23,7 @@ constexpr std::size_t kMostPlannedBytes = std::size_t{64} << 10;  // of a statem
 constexpr std::size_t kMostKeptBytes = 4096;                      // of a statement's text
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::uint64_t kLooksBetweenAll = 30;
+constexpr std::uint64_t kLongNs = 200'000'000;
 // SQLite ran OP_Init and OP_Transaction, saw another schema, and began again.
 constexpr std::uint32_t kStepsOfFalseStart = 4;
 
@@ -34,6 +35,17 @@ bool AnnouncesTwice() {
   constexpr int kAnnouncesOnce = 3039000;
   static const bool twice = sqlite3_libversion_number() < kAnnouncesOnce;
   return twice;
+}
+
+// Whether a statement that has never run may take a second in a small database.
+bool MayMultiply(const NormalizedQuery& query) {
+  const std::string_view text(query.text);
+  const std::size_t from = text.find(" FROM ");
+  if (from == std::string_view::npos) return false;
+  const std::string_view sources = text.substr(from, text.find(" WHERE ", from) - from);
+  return text.find("WITH RECURSIVE ") != std::string_view::npos ||
+         sources.find(", ") != std::string_view::npos ||
+         sources.find(" JOIN ") != std::string_view::npos;
 }
 
 }  // namespace
@@ -201,15 +213,20 @@ void StatementMeter::Meet(sqlite3_stmt* stmt, const char* sql) {
     if (found == fingerprints_.end()) {
       if (fingerprints_.size() >= kMostFingerprints) fingerprints_.clear();
       const NormalizedQuery query = Normalize(text, sizeof(layout::QueryEntry::text) - 1);
-      found = fingerprints_.emplace(hash, Fingerprint{query.id, query.kind, ClassifyStatement(sql)})
-                  .first;
       QueryStatistics statistics(memory_);
       const auto entry = statistics.FindOrMake(query, UnixMs(), max_queries_);
       if (entry) statistics.SawText(*entry, hash);
+      const auto longest_ns = entry ? statistics.LongestNs(*entry) : std::nullopt;
+      const bool may_last = longest_ns ? *longest_ns >= kLongNs : MayMultiply(query);
+      found =
+          fingerprints_
+              .emplace(hash, Fingerprint{query.id, query.kind, ClassifyStatement(sql), may_last})
+              .first;
     }
     known->id = found->second.id;
     known->nature = {found->second.statement_kind, found->second.kind,
                      sqlite3_stmt_readonly(stmt) != 0};
+    known->may_last = found->second.may_last;
     known->counts_changes =
         known->nature.query_kind == QueryKind::kWrite && sqlite3_column_count(stmt) == 0;
     known->ReadAll();

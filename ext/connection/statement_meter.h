@@ -148,6 +148,11 @@ class StatementMeter {
     if (known && known->start_ns != 0 && RunsOf(stmt) == known->next_run) ++known->next_run;
   }
   PublishedConnection& published() { return published_; }
+  // How many statements run.
+  std::size_t active() const { return active_; }
+  // After Meet(): whether the statement has taken 200 ms before, or has never run and multiplies
+  // rows.
+  bool met_may_last() const { return met_ && met_->may_last; }
 
  private:
   using Known = KnownStatement;
@@ -155,6 +160,7 @@ class StatementMeter {
     std::uint64_t id;
     QueryKind kind;
     StatementKind statement_kind;
+    bool may_last;
   };
 
   Known* Find(sqlite3_stmt* stmt) {

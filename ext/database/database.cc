@@ -54,7 +54,7 @@ Database::Database(std::string path, const FileId& id)
       engine_(checkpoints_, copier_, RequestsToControl().look),
       replaced_files_(path_),
       news_(path_),
-      looks_(checkpoints_, watch_, lease_, news_, copier_) {}
+      looks_(checkpoints_, watch_, lease_, cancels_, news_, copier_) {}
 
 ControlRequests Database::RequestsToControl() {
   return {.look = [this] { control_.Look(); },

@@ -18,6 +18,7 @@
 #include "ext/checkpoint/checkpoint_state.h"
 #include "ext/core/base/mutex.h"
 #include "ext/database/alert_news.h"
+#include "ext/database/cancel_watch.h"
 #include "ext/database/control_owner.h"
 #include "ext/database/health_watch.h"
 #include "ext/database/kept_connections.h"
@@ -76,7 +77,9 @@ class Database {
     LogShrinker::WaitWhileLogIsCut(control.region());
     looks_.StatementBegins(control, now_ns);
   }
-  // As RegularLooks has it.
+  // As RegularLooks has them.
+  void StatementMayLast(std::uint64_t now_ns) { looks_.StatementMayLast(now_ns); }
+  void LookNow(std::uint64_t now_ns) { looks_.LookNow(now_ns); }
   void QueryIsOffered(std::uint64_t now_ns, std::uint64_t lease_ns) {
     looks_.QueryIsOffered(now_ns, lease_ns);
   }
@@ -175,6 +178,7 @@ class Database {
   ReplacedFilesWatch replaced_files_;
   HealthWatch watch_{*this};
   ReaderLeaseWatch lease_{*this};
+  CancelWatch cancels_{*this};
   AlertNews news_;
   Mutex kept_mutex_;  // not held while kept connections close
   std::shared_ptr<KeptConnections> kept_ GUARDED_BY(kept_mutex_);

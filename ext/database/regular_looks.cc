@@ -12,10 +12,11 @@
 namespace walmanager {
 
 RegularLooks::RegularLooks(CheckpointState& state, HealthWatch& watch, ReaderLeaseWatch& lease,
-                           AlertNews& news, BackgroundCopier& copier)
+                           CancelWatch& cancels, AlertNews& news, BackgroundCopier& copier)
     : state_(state),
       watch_(watch),
       lease_(lease),
+      cancels_(cancels),
       news_(news),
       copier_(copier),
       registry_(Registry::Get()),
@@ -84,23 +85,26 @@ bool RegularLooks::IsInUse() {
 std::uint64_t RegularLooks::Work() {
   const std::uint64_t now = MonotonicNs();
   // While it works, queries that begin find that a look comes by their time or not at all.
-  const std::uint64_t lease_ns = LookAtLeases(now);
+  const std::uint64_t statements_ns = LookAtStatements(now);
   if (now >= next_regular_ns_) next_regular_ns_ = LookRegularly(now);
   std::uint64_t next_ns = next_regular_ns_;
   if (next_ns == Scheduler::kNever) {
     next_regular_ns_ = 0;  // at once when it is woken
   } else {
-    next_ns = std::min(next_ns, lease_ns);
+    next_ns = std::min(next_ns, statements_ns);
   }
   next_look_ns_.store(next_ns, std::memory_order_relaxed);
   return next_ns;
 }
 
-std::uint64_t RegularLooks::LookAtLeases(std::uint64_t now_ns) {
-  std::uint64_t next_ns = Scheduler::kNever;
+std::uint64_t RegularLooks::LookAtStatements(std::uint64_t now_ns) {
+  constexpr std::uint64_t kCancelsNs = 500 * kMs;  // the caller waits for two seconds
+  std::uint64_t next_ns = now_ns + kCancelsNs;
   AtCEdge([&] {
     const SharedLock engine(registry_.engine_mutex);
-    if (!state_.stopping) next_ns = lease_.Look(now_ns);
+    if (!state_.stopping) {
+      next_ns = std::min({next_ns, lease_.Look(now_ns), cancels_.Look(now_ns)});
+    }
     return SQLITE_OK;
   });
   return next_ns;

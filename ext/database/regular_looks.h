@@ -6,6 +6,7 @@
 // A process that has not committed does not know the log, and would find that all is well with it:
 // it takes samples, and evaluates no alerts.
 // A process in its first second has no thread for that: many a program asks once and ends.
+// Twice a second it asks whether another process wants a statement of this one interrupted.
 // Thread rules: any thread. The owner calls Stop() before it destroys the objects that this one was
 // made with.
 #pragma once
@@ -17,6 +18,7 @@
 #include "ext/checkpoint/checkpoint_state.h"
 #include "ext/core/policy/wakefulness.h"
 #include "ext/database/alert_news.h"
+#include "ext/database/cancel_watch.h"
 #include "ext/database/health_watch.h"
 #include "ext/database/reader_lease_watch.h"
 #include "ext/system/control_file.h"
@@ -28,8 +30,8 @@ namespace walmanager {
 class RegularLooks {
  public:
   // All of them outlive it.
-  RegularLooks(CheckpointState& state, HealthWatch& watch, ReaderLeaseWatch& lease, AlertNews& news,
-               BackgroundCopier& copier);
+  RegularLooks(CheckpointState& state, HealthWatch& watch, ReaderLeaseWatch& lease,
+               CancelWatch& cancels, AlertNews& news, BackgroundCopier& copier);
 
   // A statement of a managed connection shows itself in `control`. One load where the looks go on.
   void StatementBegins(const ControlFile& control, std::uint64_t now_ns) {
@@ -42,6 +44,16 @@ class RegularLooks {
     if (now_ns + lease_ns < next_look_ns_.load(std::memory_order_relaxed)) [[unlikely]]
       LookBy(now_ns, now_ns + lease_ns);
   }
+  // A statement begins that may last for long, and that another process may want to interrupt. In
+  // the first second of the process something looks once that is over.
+  void StatementMayLast(std::uint64_t now_ns) {
+    if (next_look_ns_.load(std::memory_order_relaxed) == Scheduler::kNever &&
+        registry_.IsYoungAt(now_ns)) {
+      LookBy(now_ns, registry_.grown_up_ns());
+    }
+  }
+  // A call of the user wants something looked at.
+  void LookNow(std::uint64_t now_ns) { LookBy(now_ns, now_ns); }
   // A commit looks at the log, which happens at least once per sample interval with commits.
   void CommitLooks(std::uint64_t now_ns);
   // Returns once no look runs. None runs after that.
@@ -54,7 +66,7 @@ class RegularLooks {
   std::uint64_t Work();
   // The thread calls this once per sample interval. Returns when the thread should call it next.
   std::uint64_t LookRegularly(std::uint64_t now_ns);
-  std::uint64_t LookAtLeases(std::uint64_t now_ns);
+  std::uint64_t LookAtStatements(std::uint64_t now_ns);
   void CapturePlans();
   void Watch();
   // Whether a statement runs or a transaction is open, or something has happened since the last
@@ -64,6 +76,7 @@ class RegularLooks {
   CheckpointState& state_;
   HealthWatch& watch_;
   ReaderLeaseWatch& lease_;
+  CancelWatch& cancels_;
   AlertNews& news_;
   BackgroundCopier& copier_;
   Registry& registry_;

@@ -27,6 +27,7 @@ class ControlFile;
 class Database;
 class HostTurn;
 class Interruptible;
+class Cancellable;
 class RuleSets;
 class SharedObserver;
 
@@ -58,6 +59,8 @@ struct Registry {
   std::weak_ptr<RuleSets> rule_sets GUARDED_BY(mutex);
   // Those whose queries another thread may interrupt: where reader_lease_ms is set.
   std::map<sqlite3*, std::shared_ptr<Interruptible>> interruptibles GUARDED_BY(mutex);
+  // By id: those whose statements wal_cancel() may interrupt.
+  std::map<std::uint64_t, std::shared_ptr<Cancellable>> cancellables GUARDED_BY(mutex);
   // The pid and a number of five digits that counts up: unique on this machine, and in the files of
   // all databases that a connection has. In a PID namespace other than the machine's first one, as
   // a container has it, a number of that namespace comes before: each container has a process 1.
@@ -122,6 +125,9 @@ struct Registry {
     Registry* registry = current.load(std::memory_order_acquire);
     return registry ? *registry : Make();
   }
+
+  // When the first second of the process ends, in MonotonicNs.
+  std::uint64_t grown_up_ns() const { return made_ns_ + kYoungNs; }
 
   static std::atomic<Registry*> current;  // nullptr: none yet, or none since a fork
 

@@ -26,6 +26,7 @@ CALLS = {
     "wal_checkpoint": (1, 2, "'PASSIVE'"),
     "wal_configure": (1, 3, "'conversation'"),
     "wal_application_name": (0, 1, "'me'"),
+    "wal_cancel": (1, 1, "1"),
     "wal_trace": (0, 1, "'take'"),
     "wal_metrics_reset": (0, 2, "'all'"),
     "wal_integrity_check": (0, 2, "'quick'"),
@@ -43,6 +44,7 @@ SIGNATURES = {
     "wal_checkpoint": "wal_checkpoint(mode [, schema])",
     "wal_configure": "wal_configure(profile [, overrides_json [, schema]])",
     "wal_application_name": "wal_application_name([name])",
+    "wal_cancel": "wal_cancel(connection_id)",
     "wal_trace": "wal_trace([action])",
     "wal_metrics_reset": "wal_metrics_reset([what [, schema]])",
     "wal_integrity_check": "wal_integrity_check([kind [, schema]])",
@@ -121,7 +123,7 @@ def test_wrong_values_in_each_place(state, name):
             "wal_strategy_drop": ["'theirs'", "'main'"], "wal_set": ["'checkpoint_frames'", "500", "'main'"],
             "wal_checkpoint_auto": ["'main'"], "wal_checkpoint": ["'PASSIVE'", "'main'"],
             "wal_configure": ["'conversation'", "'{}'", "'main'"], "wal_application_name": ["'me'"],
-            "wal_trace": ["'take'"], "wal_integrity_check": ["'quick'", "'main'"],
+            "wal_cancel": ["1"], "wal_trace": ["'take'"], "wal_integrity_check": ["'quick'", "'main'"],
             "wal_backup": ["'/nowhere/copy.db'", "'{}'", "'main'"], "wal_restore": ["'/nowhere/copy.db'", "'main'"],
             "wal_metrics_reset": ["'all'", "'main'"]}[name]
     assert len(good) == most
@@ -135,7 +137,7 @@ def test_wrong_values_in_each_place(state, name):
     assert look() == before
 
 
-ON_A_SCHEMA = sorted(set(ACTING) - {"wal_application_name", "wal_trace"})
+ON_A_SCHEMA = sorted(set(ACTING) - {"wal_application_name", "wal_cancel", "wal_trace"})
 
 
 @pytest.mark.parametrize("name", ON_A_SCHEMA)

@@ -49,10 +49,10 @@ OF_CHECKS = [(f"{check}.{status}", float(value), unit) for check, (unit, *values
              for status, value in zip(("warning", "critical"), values) if value is not None]
 LOWER_IS_WORSE = {"cache_size", "disk_free", "cache_hit_ratio"}
 CHOICES = {"replicator": ("auto", "always", "never")}  # the first is the default
-SWITCHES = {"backpressure": "off", "statement_metrics": "on", "auto_optimize": "off", "lock_metrics": "on"}
+SWITCHES = {"backpressure": "off", "statement_metrics": "on", "auto_optimize": "off", "lock_metrics": "on", "allow_cancel": "on"}
 ORDER = ("wal_limit_bytes checkpoint_frames checkpoint_interval_ms stall_budget_ms backpressure slow_query_ms "
          "statement_metrics sample_interval_ms max_queries auto_optimize read_pool_size "
-         "read_pool_timeout_ms alert_interval_ms alert_samples replicator reader_lease_ms lock_metrics lock_wait_ms").split()
+         "read_pool_timeout_ms alert_interval_ms alert_samples replicator reader_lease_ms lock_metrics lock_wait_ms allow_cancel").split()
 ORDER += [name for name, *_ in OF_CHECKS]
 NAMES = ORDER
 
@@ -229,7 +229,7 @@ def test_a_condition_cannot_name_a_threshold(db):
     rules = '[{"rule":"r","priority":1,"condition":"query_latency.warning > 1"}]'
     message = error(db, "SELECT wal_strategy_define('x', ?)", rules)
     assert "no such column: query_latency.warning" in message
-    assert message.endswith("alert_interval_ms, alert_samples, replicator, reader_lease_ms, lock_metrics, lock_wait_ms")
+    assert message.endswith("alert_interval_ms, alert_samples, replicator, reader_lease_ms, lock_metrics, lock_wait_ms, allow_cancel")
 
 
 def test_a_whole_real_is_an_integer(db):

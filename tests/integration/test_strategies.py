@@ -13,7 +13,7 @@ FACTS = ("pending_frames, pending_bytes, wal_frames, wal_bytes, page_size, reade
          "since_checkpoint_ms, last_checkpoint_ms, commits_since_checkpoint, commit_rate, due_frames").split(", ")
 SETTINGS = ("wal_limit_bytes, checkpoint_frames, checkpoint_interval_ms, stall_budget_ms, backpressure, slow_query_ms, "
             "statement_metrics, sample_interval_ms, max_queries, auto_optimize, read_pool_size, "
-            "read_pool_timeout_ms, alert_interval_ms, alert_samples, replicator, reader_lease_ms, lock_metrics, lock_wait_ms").split(", ")
+            "read_pool_timeout_ms, alert_interval_ms, alert_samples, replicator, reader_lease_ms, lock_metrics, lock_wait_ms, allow_cancel").split(", ")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ FUNCTIONS = {
     "wal_configure": ["('web')"], "wal_integrity_check": ["()", "('full')"],
     "wal_backup": ["('{d}/copy.db')", "('{d}/copy.db', '{\"overwrite\":true}')"], "wal_restore": ["('{d}/copy.db')"],
     "wal_openmetrics": ["()"], "wal_metrics_reset": ["('all')"], "wal_application_name": ["('sandboxed')"],
-    "wal_trace": ["()", "('take')"], "wal_cancel": ["(1)"],
+    "wal_trace": ["()", "('take')"], "wal_cancel": ["({open})"],
 }
 # In this order: a strategy is defined before it is used, used before it is dropped.
 ORDER = ["wal_strategy_define", "wal_strategy", "wal_strategy_drop"]
@@ -70,15 +70,25 @@ tables = names() - stock
 assert len(tables) > 10, tables
 for table in sorted(tables - {"read_pool"}):
     db.execute(f"SELECT * FROM {table} LIMIT 20").fetchall()
+HELD = "(SELECT connection_id FROM connection_metrics WHERE application = 'held')"
 for name in ORDER + sorted(set(FUNCTIONS) - set(ORDER)):
     for arguments in FUNCTIONS[name]:
         if not db.execute("SELECT 1 FROM pragma_function_list WHERE name = ?", (name,)).fetchall():
             continue
-        sql = f"SELECT {name}{arguments.replace('{d}', os.path.dirname(path))}"
+        sql = f"SELECT {name}{arguments.replace('{d}', os.path.dirname(path)).replace('{open}', HELD)}"
+        if name == "wal_cancel":  # of a statement that runs
+            held = sqlite3.connect(path, isolation_level=None)
+            held.execute("SELECT wal_application_name('held')").fetchall()
+            cursor = held.execute("SELECT id FROM t ORDER BY +id")
+            assert cursor.fetchone() is not None
         try:
-            db.execute(sql).fetchall()
+            rows = db.execute(sql).fetchall()
         except sqlite3.Error as error:
             sys.exit(f"{sql}: {error}")
+        if name == "wal_cancel":
+            assert rows == [(1,)], rows
+            cursor.close()
+            held.close()
 second = sqlite3.connect(path, isolation_level=None)
 second.execute("SELECT * FROM system_health").fetchall()
 second.close()

@@ -58,6 +58,7 @@ TEST(Settings, EnumeratorsNameTheirLines) {
   EXPECT_STREQ(Spec(Setting::kAlertSamples).name, "alert_samples");
   EXPECT_STREQ(Spec(Setting::kReplicator).name, "replicator");
   EXPECT_STREQ(Spec(Setting::kReaderLeaseMs).name, "reader_lease_ms");
+  EXPECT_STREQ(Spec(Setting::kAllowCancel).name, "allow_cancel");
 }
 
 TEST(Settings, NamesOfThresholdsAreNotIdentifiersAllOthersAre) {

@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "ext/core/control/layout_alerts.h"
+#include "ext/core/control/layout_cancels.h"
 #include "ext/core/control/layout_checkpoints.h"
 #include "ext/core/control/layout_connections.h"
 #include "ext/core/control/layout_evidence.h"
@@ -50,6 +51,7 @@ struct ControlFile {
   // Shared by all connections that found no slab of their own.
   ConnectionSlab shared_slab;
   std::array<ConnectionSlab, kFirstConnections> slabs;
+  CancelRequests cancels;  // zeros in a file of an earlier version
 
   alignas(kBlockBytes) std::array<MoreSettings, 2> more_settings;
   alignas(kBlockBytes)

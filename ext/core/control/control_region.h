@@ -101,6 +101,8 @@ class ControlRegion {
   // The caller alone has it: corrects impossible values in words that nothing would correct later.
   void Repair(std::uint64_t monotonic_ns);
 
+  layout::CancelRequests& cancels() { return file_->cancels; }
+
   // --- settings
   std::uint64_t settings_generation() const {
     return file_->header.settings_generation.load(std::memory_order_relaxed);

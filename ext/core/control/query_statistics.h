@@ -102,6 +102,13 @@ class QueryStatistics {
     const auto& counters = hot ? hot->counters : file_->query(entry).counters;
     return counters.min_ns.load(std::memory_order_relaxed);
   }
+  // The longest execution so far, without those that connections count by themselves; nullopt: none
+  // has ended.
+  std::optional<std::uint64_t> LongestNs(std::size_t entry) const {
+    const auto& counters = file_->query(entry).counters;
+    if (counters.calls.load(std::memory_order_relaxed) == 0) return std::nullopt;
+    return counters.max_ns.load(std::memory_order_relaxed);
+  }
   // Takes back an execution that was only the beginning of a longer one: SQLite prepared the
   // statement anew and ran it again.
   void TakeBack(layout::HotQuery* hot, std::size_t entry, const Execution& execution);

@@ -78,6 +78,8 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
     {"lock_wait_ms", SettingKind::kInteger, 100, 0, 3'600'000, "ms",
      "A wait for a lock that takes this long or longer has a row in wal_lock_waits; so has every "
      "wait that ended in an error."},
+    {"allow_cancel", SettingKind::kSwitch, 1, 0, 1, "",
+     "wal_cancel() may interrupt statements of this database's connections."},
 }};
 
 constexpr SettingSpec SpecOf(const ThresholdSetting& setting) {

@@ -41,6 +41,7 @@ enum class Setting : std::size_t {
   kReaderLeaseMs,
   kLockMetrics,
   kLockWaitMs,
+  kAllowCancel,
   kCount
 };
 

@@ -1,0 +1,81 @@
+#include "ext/engine/cancellable.h"
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ext/engine/sqlite.h"
+
+namespace walmanager {
+namespace {
+
+// Returns once each thread of this process has passed a full memory barrier since the call.
+void BarrierInAllThreads() {
+  if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
+  // An older system, or one that isolates processors: a store is seen by all of them long before.
+  constexpr useconds_t kLongUs = 10'000;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  usleep(kLongUs);
+}
+
+bool HasOpenStatement(sqlite3* db) {
+  for (sqlite3_stmt* each = nullptr; (each = sqlite3_next_stmt(db, each));) {
+    if (sqlite3_stmt_busy(each) != 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void Cancellable::Wait() {
+  for (std::uint32_t word = wanted_.load(std::memory_order_acquire); word == kDecides;
+       word = wanted_.load(std::memory_order_acquire)) {
+    wanted_.wait(word, std::memory_order_acquire);
+  }
+}
+
+bool Cancellable::Ended(bool in_autocommit, std::size_t others) {
+  if (wanted_.load(std::memory_order_acquire) != kInterrupted) return false;
+  outcome_.store(kEnded | (in_autocommit ? kInAutocommit : 0) | (others != 0 ? kOthersRun : 0),
+                 std::memory_order_release);
+  if (others != 0) return false;
+  // Another thread may want the connection just now. It then decides first.
+  std::uint32_t interrupted = kInterrupted;
+  wanted_.compare_exchange_strong(interrupted, kNot, std::memory_order_acq_rel);
+  return true;
+}
+
+void Cancellable::Close() {
+  const MutexLock lock(mutex_);
+  db_ = nullptr;
+}
+
+bool Cancellable::Interrupt(const std::function<bool()>& is_meant) {
+  const MutexLock lock(mutex_);
+  if (!db_) return false;
+  const std::uint32_t before = wanted_.exchange(kDecides, std::memory_order_seq_cst);
+  BarrierInAllThreads();
+  bool interrupts = is_meant();
+  if (interrupts) {
+    // The thread that is inside of sqlite3_step() has the mutex of the connection. Where it is
+    // free, no statement goes on now, and one that is open is looked for.
+    sqlite3_mutex* const mutex = sqlite3_db_mutex(db_);
+    const bool is_free = mutex && sqlite3_mutex_try(mutex) == SQLITE_OK;
+    interrupts = !is_free || HasOpenStatement(db_);
+    if (interrupts) {
+      outcome_.store(0, std::memory_order_relaxed);
+      sqlite3_interrupt(db_);
+    }
+    if (is_free) sqlite3_mutex_leave(mutex);
+  }
+  wanted_.store(interrupts ? kInterrupted : before, std::memory_order_release);
+  wanted_.notify_all();
+  return interrupts;
+}
+
+Cancellable::Outcome Cancellable::outcome() const {
+  const std::uint32_t word = outcome_.load(std::memory_order_acquire);
+  return {(word & kEnded) != 0, (word & kInAutocommit) != 0, (word & kOthersRun) != 0};
+}
+
+}  // namespace walmanager
