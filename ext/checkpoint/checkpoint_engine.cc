@@ -224,7 +224,9 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
   // Where no thread may copy, this commit copies as early as SQLite's would.
   if (ask.hurried && index.pending() >= LeastDueFrames(strategy.values(), index.page_size)) {
     (void)copier_.IsPermitted(ask.host);
+    const bool did_sync = state_.commits_sync;
     if (!ask.host.own_only) LearnWhetherCommitsSync(ask.host);
+    if (state_.commits_sync != did_sync) state_.PlanNextLook(index, ask.now_ns);
   }
   // A call of the user copies what SQLite would.
   const std::int64_t due =
@@ -376,7 +378,7 @@ std::optional<CheckpointReport> CheckpointEngine::FinishRemainder(const HostConn
   if (IsBusy(host) || state_.connections.IsPinned()) return std::nullopt;
   const std::uint64_t start = MonotonicNs();
   layout::Counter& gate_until_ns = region.header().gate_until_ns;
-  const bool gated = IsFarBehind(index, region.learned());
+  const bool gated = IsFarBehind(index);
   if (gated) Put(gate_until_ns, start + CommitGate::kGateNs);
   const std::span<const Rule> rules = state_.strategy.rules();
   const std::string rule =
@@ -409,11 +411,7 @@ void CheckpointEngine::LearnFromFinish(ControlRegion& region, std::uint64_t star
   region.SetPrepared({});
   copier_.RemainderFinished();
   Learned learned = region.learned();
-  if (state_.left_to_commit) {
-    learned.FinishedWithSync(end_ns - start_ns);
-  } else {
-    learned.Finished(end_ns - start_ns);
-  }
+  learned.Finished(end_ns - start_ns);
   region.SetLearned(learned);
   WalIndex finished = state_.last_index;
   finished.backfill = finished.max_frame;
@@ -421,15 +419,13 @@ void CheckpointEngine::LearnFromFinish(ControlRegion& region, std::uint64_t star
   state_.PlanNextLook(finished, end_ns);
 }
 
-bool CheckpointEngine::IsFarBehind(const WalIndex& index, const Learned& learned) const {
-  const SettingValues& values = state_.strategy.values();
-  const std::int64_t least = LeastDueFrames(values, index.page_size);
+bool CheckpointEngine::IsFarBehind(const WalIndex& index) const {
   WalIndex begun = index;
   begun.backfill = 0;
   const std::int64_t target =
-      std::max(state_.DueFrames(begun), state_.commits_sync ? learned.Multiple() * least : least);
+      state_.commits_sync ? state_.SyncedFrames(index.page_size) : state_.DueFrames(begun);
   const std::int64_t limit =
-      values[Setting::kWalLimitBytes] / (index.page_size + kFrameHeaderBytes);
+      state_.strategy[Setting::kWalLimitBytes] / (index.page_size + kFrameHeaderBytes);
   return index.max_frame > std::min(2 * target, std::max(target, (target + limit) / 2));
 }
 

@@ -102,7 +102,7 @@ class CheckpointEngine {
   void LearnFromFinish(ControlRegion& region, std::uint64_t start_ns, std::uint64_t end_ns)
       REQUIRES(state_.mutex);
   // Whether the log is over twice the length at which copying begins, or halfway to its limit.
-  bool IsFarBehind(const WalIndex& index, const Learned& learned) const REQUIRES(state_.mutex);
+  bool IsFarBehind(const WalIndex& index) const REQUIRES(state_.mutex);
 
   CheckpointState& state_;
   BackgroundCopier& copier_;

@@ -74,11 +74,10 @@ class CheckpointState {
   // Whether it was there at the last look: then a commit does not wait for the thread, which cannot
   // move the frames that the reader needs.
   std::atomic<bool> readers_seen{false};
-  WalIndex last_index GUARDED_BY(mutex);          // written by RememberLog()
-  std::int64_t wal_bytes GUARDED_BY(mutex) = 0;   // size of the -wal file at the last look
-  bool commits_sync GUARDED_BY(mutex) = false;    // the host's last known synchronous: FULL, EXTRA
-  bool left_to_commit GUARDED_BY(mutex) = false;  // what was copied last was not synced
-  std::atomic<bool> commits_copy{false};          // no thread may copy, at the last attempt
+  WalIndex last_index GUARDED_BY(mutex);         // written by RememberLog()
+  std::int64_t wal_bytes GUARDED_BY(mutex) = 0;  // size of the -wal file at the last look
+  bool commits_sync GUARDED_BY(mutex) = false;   // the host's last known synchronous: FULL, EXTRA
+  std::atomic<bool> commits_copy{false};         // no thread may copy, at the last attempt
 
   // --- any thread
   // The size of the -wal file in bytes, 0 where there is none; nullopt where it is unknown. Keeps
@@ -125,7 +124,10 @@ class CheckpointState {
   bool LookForReplicator(std::uint64_t now_ns, bool asked = false) REQUIRES(mutex);
   // Learns which reader is the oldest, and how long readers stay.
   void WatchReaders(const WalIndex& index, std::uint64_t now_ns) REQUIRES(mutex);
-  // Whether it is too early to copy, since commits sync the log themselves (learned.h).
+  // Where commits sync the log: its length at which copying begins. A checkpoint costs each commit
+  // beside it a sync more, so four times checkpoint_frames where that is at its default.
+  std::int64_t SyncedFrames(std::uint32_t page_size) const REQUIRES(mutex);
+  // Whether it is too early to copy, since commits sync the log themselves.
   bool IsEarly(const WalIndex& index, std::uint64_t now_ns) const REQUIRES(mutex);
   // After an attempt: sets when the next one may be. Returns what RetryDelay::MovedNothing() does.
   bool DelayRetry(bool moved_nothing) REQUIRES(mutex);

@@ -71,8 +71,8 @@ bool CopyPasses::CopyOnce(ControlRegion& region, Copying& copying) {
   copying.moved_frames += moved;
   if (moved > 0) PullBrake(region);
   Learned learned = region.learned();
-  const bool left_to_commit = state_.commits_sync && learned.Multiple() > 1;
-  if (moved > 0 && !left_to_commit) state_.copied_frames.Sync();
+  // Where commits sync, a sync of this thread makes them wait: the commit that finishes syncs.
+  if (moved > 0 && !state_.commits_sync) state_.copied_frames.Sync();
   const auto after = connections.Look();
   const std::uint64_t after_ns = MonotonicNs();
   if (!after) return false;
@@ -82,8 +82,6 @@ bool CopyPasses::CopyOnce(ControlRegion& region, Copying& copying) {
                                          ? after->max_frame - before.max_frame
                                          : after->max_frame,
                      .duration_ns = after_ns - before_ns});
-  if (state_.commits_sync && !left_to_commit) learned.SyncedBeside();
-  state_.left_to_commit = left_to_commit;
   region.SetLearned(learned);
   // One more pass would leave as much: while it syncs, commits add what it copies. So a commit
   // finishes, in about the time that this pass took.

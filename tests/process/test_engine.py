@@ -83,7 +83,7 @@ def test_all_frames_are_copied_and_the_log_starts_over(fast):
 def test_what_was_learned_is_in_wal_config(fast):
     before = dict(fast.execute("SELECT name, value FROM wal_config WHERE name LIKE 'learned.%'"))
     assert set(before) == {"learned.write_rate", "learned.frame_us", "learned.sync_ms", "learned.reader_ms",
-                           "learned.finish_ms", "learned.multiple", "learned.read_page_us", "learned.mapped_page_us"}
+                           "learned.finish_ms", "learned.read_page_us", "learned.mapped_page_us"}
     assert set(before.values()) == {None}
     def learned():
         insert(fast, 500)

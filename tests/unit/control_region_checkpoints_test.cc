@@ -58,7 +58,7 @@ TEST(ControlRegionCheckpoints, WhatOneThreadLearnsIsNotLostToAnother) {
   other.PagesMeasured(1, 2);
   block.region.SetLearned(other);
   engine.PassEnded({40, 4, 5'000'000});
-  engine.FinishedWithSync(1'000'000);
+  engine.Finished(1'000'000);
   block.region.SetLearned(engine);
   Learned file_made = block.region.learned();
   Learned before;
@@ -75,7 +75,6 @@ TEST(ControlRegionCheckpoints, WhatOneThreadLearnsIsNotLostToAnother) {
   EXPECT_EQ(known[LearnedValue::kWriteRate], 800);
   EXPECT_EQ(known[LearnedValue::kSyncMs], 5);
   EXPECT_EQ(known[LearnedValue::kFinishMs], 1);
-  EXPECT_EQ(known[LearnedValue::kMultiple], 1);
   EXPECT_EQ(known[LearnedValue::kReaderMs], 7);
   EXPECT_EQ(known[LearnedValue::kFrameUs], std::nullopt);
 }

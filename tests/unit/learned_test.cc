@@ -115,22 +115,6 @@ TEST(Learned, LargePagesAreLearnedFromPassesOfFewFrames) {
   EXPECT_EQ(8000, learned.DueFrames(Values(), Log(512)));
 }
 
-TEST(Learned, WhereCommitsSyncTheLogStartsOverLaterIfThatTakesLong) {
-  Learned learned;
-  for (int i = 0; i < kCycles; ++i) {
-    Cycle(learned, 3'000, kMs);
-    learned.SyncedBeside();
-  }
-  EXPECT_EQ(1u, learned.Multiple());
-  for (int i = 0; i < kCycles; ++i) Cycle(learned, 9'000, kMs);
-  learned.SyncedBeside();
-  EXPECT_EQ(4u, learned.Multiple());
-  for (int i = 0; i < kCycles; ++i) learned.FinishedWithSync(8 * kMs);
-  EXPECT_EQ(4u, learned.Multiple());
-  learned.FinishedWithSync(2 * kMs);
-  EXPECT_EQ(1u, learned.Multiple());
-}
-
 TEST(Learned, APassOfMediumSizeTeachesNeitherSyncNorFrame) {
   Learned learned;
   learned.PassEnded({100, 10, 10 * kMs});

@@ -13,9 +13,6 @@ constexpr std::uint32_t kManyFrames = 512;
 constexpr std::uint32_t kManyAtFirst = 128;
 constexpr double kFinishTargetUs = 500;
 constexpr double kLongReaderMs = 1000;
-constexpr double kMultiple = 4;
-constexpr double kDearFrameUs = 7;
-constexpr std::uint64_t kShortFinishNs = 3'000'000;
 constexpr double kLeastFinishFrames = 16;
 constexpr double kMostFinishFrames = 256;
 constexpr double kFinishFramesAtFirst = 48;
@@ -31,9 +28,6 @@ constexpr std::array<LearnedSpec, kLearnedCount> kSpecs = {{
      "Time for which a reader that is in the way of a checkpoint holds its read mark."},
     {"finish_ms", "ms",
      "Time that a commit takes to copy the last frames, so that the log can start over."},
-    {"multiple", "x checkpoint_frames",
-     "Length at which the log starts over under synchronous=FULL and EXTRA, as a multiple of "
-     "checkpoint_frames: 1 to 4."},
     {"read_page_us", "us",
      "Time to read a page of the database file from the system's cache; wal_configure() measures "
      "it."},
@@ -82,21 +76,6 @@ void Learned::PassEnded(const Pass& pass) {
 
 void Learned::Finished(std::uint64_t duration_ns) {
   Smooth(LearnedValue::kFinishMs, static_cast<double>(duration_ns) / 1e6);
-}
-
-void Learned::SyncedBeside() {
-  if ((*this)[LearnedValue::kFrameUs].value_or(0) <= kDearFrameUs) return;
-  Learn(LearnedValue::kMultiple, kMultiple);
-}
-
-void Learned::FinishedWithSync(std::uint64_t duration_ns) {
-  Finished(duration_ns);
-  if (duration_ns < kShortFinishNs) Learn(LearnedValue::kMultiple, 1);
-}
-
-std::uint32_t Learned::Multiple() const {
-  return static_cast<std::uint32_t>(
-      std::clamp((*this)[LearnedValue::kMultiple].value_or(1), 1.0, kMultiple));
 }
 
 void Learned::ReaderLeft(std::uint64_t held_ns) {

@@ -19,13 +19,12 @@
 namespace walmanager {
 
 enum class LearnedValue : std::size_t {
-  kWriteRate,   // frames per second that commits add while the engine works
-  kFrameUs,     // microseconds to copy a frame into the database, its share of the sync included
-  kSyncMs,      // milliseconds of a sync of log and database after little was written
-  kReaderMs,    // milliseconds for which a reader holds its mark
-  kFinishMs,    // milliseconds that a committing thread takes to finish the remainder
-  kMultiple,    // where commits sync: times checkpoint_frames at which the log starts over, 1 or 4
-  kReadPageUs,  // microseconds for a page of the database file that SQLite reads
+  kWriteRate,     // frames per second that commits add while the engine works
+  kFrameUs,       // microseconds to copy a frame into the database, its share of the sync included
+  kSyncMs,        // milliseconds of a sync of log and database after little was written
+  kReaderMs,      // milliseconds for which a reader holds its mark
+  kFinishMs,      // milliseconds that a committing thread takes to finish the remainder
+  kReadPageUs,    // microseconds for a page of the database file that SQLite reads
   kMappedPageUs,  // microseconds for one that it maps
   kCount
 };
@@ -65,14 +64,6 @@ class Learned {
   void PassEnded(const Pass& pass);
   // A committing thread finished the remainder.
   void Finished(std::uint64_t duration_ns);
-  // Where commits sync by themselves, a sync of the background thread makes them wait. If a frame
-  // costs over seven microseconds, because pages lie apart or the disk is slow, the thread stops
-  // syncing: the commit that finishes a log of four times the frames syncs the database, and a page
-  // that was written often is synced once. The multiple returns to 1 when such a finish takes under
-  // three milliseconds, since a short log is written faster. Call SyncedBeside() after a pass that
-  // synced beside commits, and FinishedWithSync() after a finish that synced.
-  void SyncedBeside();
-  void FinishedWithSync(std::uint64_t duration_ns);
   // A reader held its mark for so long. Over a second counts as a second, so that some short
   // readers make up for a long one.
   void ReaderLeft(std::uint64_t held_ns);
@@ -91,8 +82,6 @@ class Learned {
   // Frames of `index` that are copied count as part of that length: where the log did not start
   // over, the thread begins again at checkpoint_frames.
   std::int64_t DueFrames(const SettingValues& settings, const WalIndex& index) const;
-  // Where commits sync: the length of the log at which it starts over.
-  std::uint32_t Multiple() const;
   // The least that a commit must be able to wait so that readers leave the log. A wait takes up to
   // two of their lifetimes (stall_allowance.h), but more than four readers share marks and seem to
   // last longer than they do: so one lifetime and a tenth. 0 where nothing is known.
