@@ -1,15 +1,18 @@
-// The work of a chat application on its database, one kind of work at a time. The extension is
+// The work of a chat application on its database, one kind of work at a time, and the same kinds on
+// rows of 100 bytes. The extension is
 // measured twice: merely loaded, with the pragmas that the application sets itself, and with the
 // `conversation` profile, which sets a larger cache and a mapped file.
 #include "tests/bench/conversation_bench.h"
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <future>
 #include <memory>
 #include <span>
 
 #include "tests/bench/conversation.h"
+#include "tests/bench/light_client.h"
 #include "tests/bench/measured.h"
 #include "tests/bench/rounds.h"
 #include "tests/bench/workload.h"
@@ -22,21 +25,40 @@ constexpr std::uint64_t kBeforeBeginNs = 20'000'000;  // for all threads to have
 const std::vector<std::string> kColumns = {"ops_per_s", "rows_per_s", "mean_ms", "p95_ms",
                                            "cpu_us",    "rss_mb",     "pss_mb"};
 
+// Makes what one client does again and again. `seed` tells clients apart.
+using Work = std::function<void()>;
+using MakeWork = Work (*)(Db&, const Prose&, std::uint64_t seed);
+
+template <void (ConversationClient::*run)()>
+Work Talk(Db& db, const Prose& prose, std::uint64_t seed) {
+  return [client = std::make_shared<ConversationClient>(db, prose, seed)] { (*client.*run)(); };
+}
+
+template <void (LightClient::*run)()>
+Work Light(Db& db, const Prose&, std::uint64_t seed) {
+  return [client = std::make_shared<LightClient>(db, seed)] { (*client.*run)(); };
+}
+
 struct Activity {
   const char* name;
   int clients;     // at the same time, each with a connection and a thread
   int operations;  // of a segment, all clients together
   int rows;        // of an operation, where rows are what counts
-  void (ConversationClient::*run)();
+  MakeWork work;
   int warm_up = 0;             // operations of each client before the clock starts
   std::uint64_t every_ns = 0;  // of each client; 0: as fast as they go
 };
 constexpr Activity kActivities[] = {
-    {"individual writes", 1, 5000, 0, &ConversationClient::WriteMessage},
-    {"individual reads", 1, 20'000, 0, &ConversationClient::Read},
-    {"batch writes of 25 rows", 1, 400, kBatchMessages, &ConversationClient::WriteBatch},
-    {"complex analytics", 1, 300, 0, &ConversationClient::Analyze},
-    {"100 concurrent readers", 100, 30'000, 0, &ConversationClient::Read},
+    {"individual writes", 1, 5000, 0, Talk<&ConversationClient::WriteMessage>},
+    {"individual reads", 1, 20'000, 0, Talk<&ConversationClient::Read>},
+    {"batch writes of 25 rows", 1, 400, kBatchMessages, Talk<&ConversationClient::WriteBatch>},
+    {"complex analytics", 1, 300, 0, Talk<&ConversationClient::Analyze>},
+    {"100 concurrent readers", 100, 30'000, 0, Talk<&ConversationClient::Read>},
+    {"light: individual writes", 1, 40'000, 0, Light<&LightClient::Write>},
+    {"light: individual reads", 1, 200'000, 0, Light<&LightClient::Read>},
+    {"light: batch writes of 100 rows", 1, 2'000, kLightBatch, Light<&LightClient::WriteBatch>},
+    {"light: analytics of 1000 rows", 1, 5'000, 0, Light<&LightClient::Analyze>},
+    {"light: 100 concurrent readers", 100, 200'000, 0, Light<&LightClient::Read>},
 };
 // Without a pace, the scheduler decides p99; with one, the cost of a read does. In a
 // process of two seconds the first evaluation of alerts, which is once in its life, is a part of
@@ -46,10 +68,12 @@ struct PointReads {
   bool has_target;
 };
 constexpr PointReads kPointReads[] = {
-    {{"saturating", 100, 200'000, 0, &ConversationClient::ReadMessage, 10}, true},
-    {{"200 a second each, 10 s", 100, 200'000, 0, &ConversationClient::ReadMessage, 10, 5'000'000},
+    {{"saturating", 100, 200'000, 0, Talk<&ConversationClient::ReadMessage>, 10}, true},
+    {{"200 a second each, 10 s", 100, 200'000, 0, Talk<&ConversationClient::ReadMessage>, 10,
+      5'000'000},
      true},
-    {{"200 a second each, 2 s", 100, 40'000, 0, &ConversationClient::ReadMessage, 10, 5'000'000},
+    {{"200 a second each, 2 s", 100, 40'000, 0, Talk<&ConversationClient::ReadMessage>, 10,
+      5'000'000},
      false},
 };
 constexpr double kPointReadTarget = 1.05;
@@ -81,17 +105,17 @@ constexpr Client kClients[] = {
 constexpr Client kPointReadClients[] = {
     {"sqlite", SetPragmas}, {"sqlite again", SetPragmas}, {"walmanager", SetPragmasAndLoad}};
 
-void Work(const Activity& activity, const Client& client, const std::string& path,
-          const Measured& measured) {
+void RunClients(const Activity& activity, const Client& client, const std::string& path,
+                const Measured& measured) {
   const auto count = static_cast<std::size_t>(activity.clients);
   const Prose prose;
   std::vector<std::unique_ptr<Db>> connections;
-  std::vector<std::unique_ptr<ConversationClient>> clients;
+  std::vector<Work> clients;
   for (std::size_t i = 0; i < count; ++i) {
     connections.push_back(std::make_unique<Db>(path));
     client.prepare(*connections.back());
-    clients.push_back(std::make_unique<ConversationClient>(*connections.back(), prose, i + 1));
-    for (int k = 0; k < activity.warm_up; ++k) (*clients.back().*activity.run)();
+    clients.push_back(activity.work(*connections.back(), prose, i + 1));
+    for (int k = 0; k < activity.warm_up; ++k) clients.back()();
   }
   const std::uint64_t cpu_begin = CpuTime();
   const std::uint64_t begin = Now() + kBeforeBeginNs;
@@ -104,7 +128,7 @@ void Work(const Activity& activity, const Client& client, const std::string& pat
         if (activity.every_ns > 0) SleepUntil(next);
         next += activity.every_ns;
         const std::uint64_t start = Now();
-        (*clients[i].*activity.run)();
+        clients[i]();
         operation.ns = Now() - start;
       }
     }));
@@ -123,7 +147,7 @@ Measured RunSegment(const Activity& activity, const Client& client,
   const ScratchDirectory scratch(directory);
   const std::string path = scratch.path() + "/conversation.db";
   CopyAndSync(template_path, path);
-  RunInProcess([&] { Work(activity, client, path, measured); });
+  RunInProcess([&] { RunClients(activity, client, path, measured); });
   return measured;
 }
 
@@ -132,6 +156,7 @@ std::string MakeTemplate(const std::string& directory) {
   RunInProcess([&] {
     Db db(path);
     ConversationClient::Fill(db, Prose());
+    LightClient::Fill(db);
   });
   return path;
 }

@@ -210,9 +210,9 @@ void Run(const Machine& machine, std::size_t condition, const Options& options,
                 [&](std::size_t i, const std::vector<Measured>& segments) {
                   outcomes[i].rounds.push_back(Summarize(segments));
                 });
-    const std::vector<std::string> figures = {"ops_per_s", "p50_us",     "p95_us",    "p99_us",
-                                              "p99.9_us",  "max_us",     "stall_ms",  "cpu_us",
-                                              "hook_ms",   "wal_max_mb", "written_mb"};
+    const std::vector<std::string> figures = {
+        "ops_per_s", "free_ops_per_s", "p50_us", "p95_us",  "p99_us",     "p99.9_us",
+        "max_us",    "stall_ms",       "cpu_us", "hook_ms", "wal_max_mb", "written_mb"};
     Table commits{"commits",
                   std::string(machine.name) + "; " + each.scenario.name + ": " +
                       each.scenario.Description() + "; median of " +

@@ -69,10 +69,14 @@ Figures Summarize(const std::vector<Measured>& segments) {
                   {"wal_max_mb", mb(sum.log_bytes)},
                   {"wal_max_frames", static_cast<double>(sum.log_frames)},
                   {"wal_resets", static_cast<double>(sum.log_resets)},
-                  {"written_mb", mb(sum.written_bytes)},
                   {"rss_mb", mb(sum.use.resident)},
                   {"rss_peak_mb", mb(sum.use.peak)},
                   {"pss_mb", mb(sum.use.proportional)}};
+  // Without a disk it is unknown.
+  if (sum.written_bytes > 0) figures["written_mb"] = mb(sum.written_bytes);
+  // What the same commits would reach if none of them took over a millisecond: SQLite without its
+  // checkpoints. Of one writer.
+  figures["free_ops_per_s"] = count / (seconds - Sum(stalls) / 1e9);
   if (!reads.empty()) {
     figures["reads_per_s"] = static_cast<double>(reads.size()) / seconds;
     figures["read_p99_us"] = Us(reads, 0.99);

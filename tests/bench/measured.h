@@ -27,7 +27,7 @@ struct Totals {
   std::uint64_t hook_ns;  // that commits spent in checkpoints, or in the extension's hook
   std::uint64_t log_bytes, log_frames, log_resets;
   std::uint64_t reset_after_ns;  // the long reader was gone; 0 where there is none
-  std::uint64_t written_bytes;   // until the database was closed
+  std::uint64_t written_bytes;   // by the disk, until the database was closed
   ProcessUse use;                // at the end, with the database open
   CheckpointGroup checkpoints[kCheckpointGroups];  // those with a mode
 };

@@ -171,8 +171,7 @@ ProcessUse UseOfThisProcess() {
   constexpr char kStatus[] = "/proc/self/status", kMaps[] = "/proc/self/smaps_rollup";
   const auto bytes = [](std::uint64_t kib) { return kib * 1024; };
   const std::uint64_t shared = Number(kStatus, "RssShmem:");
-  return {Number("/proc/self/io", "write_bytes:"), bytes(Number(kStatus, "VmRSS:") - shared),
-          bytes(Number(kStatus, "VmHWM:") - shared),
+  return {bytes(Number(kStatus, "VmRSS:") - shared), bytes(Number(kStatus, "VmHWM:") - shared),
           bytes(Number(kMaps, "Pss_Anon:") + Number(kMaps, "Pss_File:"))};
 }
 

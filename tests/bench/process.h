@@ -72,11 +72,8 @@ class SteppingProcess {
   int child_;
 };
 
-// Of the process that asks, in bytes. `written` is write_bytes of /proc/self/io: what it made dirty
-// in the page cache or wrote to the disk, in whole pages, of the database and of the log. A page
-// that is written again before the kernel has written it back counts once.
+// Memory of the process that asks, in bytes.
 struct ProcessUse {
-  std::uint64_t written;
   // Without the shared memory above. `resident` and `peak` count a page of a mapped file once for
   // each connection that maps it; `proportional` counts it once (PSS).
   std::uint64_t resident, peak, proportional;

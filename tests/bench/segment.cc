@@ -8,6 +8,7 @@
 #include <string>
 
 #include "tests/bench/autocheckpoint.h"
+#include "tests/bench/disk.h"
 #include "tests/bench/traffic.h"
 #include "tests/bench/wal_log.h"
 
@@ -161,9 +162,9 @@ Measured RunSegment(const Scenario& scenario, const Variant& variant,
   const std::string path = scratch.path() + "/bench.db";
   CopyAndSync(template_path, path);
   RunInProcess([&] {
-    const std::uint64_t written = UseOfThisProcess().written;
+    const std::uint64_t written = BytesOnDisk(directory);
     Segment(scenario, variant, path).Run(measured);
-    measured.totals().written_bytes = UseOfThisProcess().written - written;
+    measured.totals().written_bytes = BytesOnDisk(directory) - written;
   });
   return measured;
 }
