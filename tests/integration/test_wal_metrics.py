@@ -556,15 +556,19 @@ def test_a_second_select_reads_neither_database_nor_log(counting):
 
 
 def test_a_select_after_others_wrote_reads_page_1_at_most(counting, wal_path):
-    """SQLite itself reads page 1 when a statement begins after another connection wrote. The extension adds no read."""
+    """SQLite itself reads page 1 when a statement begins after another connection wrote. The extension adds no read,
+    but once in a second at most one of four bytes, to hand over the statements that have no plan yet."""
     db, reads = counting
     db.cursor().execute("INSERT INTO t(payload) VALUES (1)")
     select_metrics(db)
     other = connect(wal_path, load=None)
-    write(other, 50)
-    reads.update({"": 0, "-wal": 0})
-    assert select_metrics(db)[0][0] > 50
-    assert sum(reads.values()) <= 1
+    counts = []
+    for _ in range(3):
+        write(other, 50)
+        reads.update({"": 0, "-wal": 0})
+        assert select_metrics(db)[0][0] > 50
+        counts.append(sum(reads.values()))
+    assert sorted(counts)[1] <= 1 and max(counts) <= 2
     reads.update({"": 0, "-wal": 0})
     assert select_metrics(db)[0][0] > 50
     assert reads == {"": 0, "-wal": 0}
