@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "ext/core/base/engine_version.h"
 #include "ext/core/control/query_statistics.h"
+#include "ext/core/text/sql_tokens.h"
 #include "ext/engine/engine_threads.h"
 #include "ext/engine/own_connection.h"
 #include "ext/engine/wal_index.h"
@@ -14,6 +16,13 @@
 
 namespace walmanager {
 namespace {
+
+bool BeginsWithSelect(std::string_view sql) {
+  SqlTokenizer tokens(sql);
+  Token first;
+  tokens.Next(first);
+  return first.keyword == Keyword::kSelect;
+}
 
 constexpr char kLifetimeFunction[] = "walmanager_connection_lifetime";
 
@@ -290,6 +299,13 @@ void Connection::PublishMemory() {
   published.ShowForeignKeys();
 }
 
+bool Connection::HasTriggers() {
+  const auto found = Query(
+      "SELECT EXISTS(SELECT 1 FROM main.sqlite_master WHERE type = 'trigger')"
+      " OR EXISTS(SELECT 1 FROM temp.sqlite_master WHERE type = 'trigger')");
+  return !found.ok() || found.value() != "0";
+}
+
 void Connection::CapturePlans() {
   constexpr std::uint64_t kMostNs = 100'000'000;
   const ManagedLog* main = events_.logs().main();
@@ -305,13 +321,19 @@ void Connection::CapturePlans() {
   const auto schema = static_cast<std::uint32_t>(std::stoll(*read.value()));
   main->database->planned_schema()->Is(schema);
   QueryStatistics statistics(main->control->space());
+  const bool has_triggers = HasTriggers();
   for (PlanWish& wish : wishes) {
     const auto entry = statistics.Find(wish.id);
     if (!entry || unexplained_.contains({wish.id, schema})) continue;
     if (statistics.PlanSchemaVersion(*entry) == schema && statistics.HasPlan(*entry)) continue;
+    // Here a plan lacks the steps of triggers, so it is none for a statement that may run one.
+    if (has_triggers && !BeginsWithSelect(wish.sql)) {
+      again.push_back(std::move(wish));
+      continue;
+    }
     const bool late = MonotonicNs() >= end_ns;
-    const Result<std::string> plan =
-        late ? Error{"no time is left", ErrorCode::kInterrupt} : QueryPlan(db_, wish.sql);
+    const Result<std::string> plan = late ? Error{"no time is left", ErrorCode::kInterrupt}
+                                          : QueryPlan(db_, wish.sql, PlanOf::kHost);
     if (plan.ok()) {
       statistics.SetPlan(*entry, wish.id, plan.value(), schema);
     } else if (plan.error().code == ErrorCode::kInterrupt) {

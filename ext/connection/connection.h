@@ -123,6 +123,8 @@ class Connection final : public TableSource {
  private:
   Connection(sqlite3* db, Registry* registry) : events_(db, registry), db_(db) {}
   ~Connection() override = default;
+  // Whether the main or the temporary schema has triggers; true where that is not known.
+  bool HasTriggers();
   static void Detach(void* connection);  // a destructor for SQLite
 
   ConnectionEvents events_;

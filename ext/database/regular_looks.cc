@@ -58,7 +58,7 @@ void RegularLooks::WakeUp(std::uint64_t now_ns) {
 
 void RegularLooks::LookBy(std::uint64_t now_ns, std::uint64_t then_ns) {
   constexpr std::uint64_t kRetryNs = 1'000 * kMs;
-  if (now_ns < no_wake_before_ns_ || state_.stopping) return;
+  if (now_ns < no_wake_before_ns_ || state_.stopping || !EngineHasThreads()) return;
   const bool was_asleep = wakefulness_.Wake();
   // Before the task can run, which sets it anew.
   next_look_ns_.store(then_ns, std::memory_order_relaxed);

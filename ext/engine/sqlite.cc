@@ -99,33 +99,15 @@ std::string QuoteName(const std::string& name) {
   return quoted + '"';
 }
 
-namespace {
-
-// While it lives, plans have the steps of triggers.
-class TriggersInPlans {
- public:
-  explicit TriggersInPlans(sqlite3* db) : db_(db) {
-    (void)sqlite3_db_config(db_, SQLITE_DBCONFIG_TRIGGER_EQP, -1, &before_);
-    (void)sqlite3_db_config(db_, SQLITE_DBCONFIG_TRIGGER_EQP, 1, nullptr);
-  }
-  ~TriggersInPlans() {
-    (void)sqlite3_db_config(db_, SQLITE_DBCONFIG_TRIGGER_EQP, before_, nullptr);
-  }
-  TriggersInPlans(const TriggersInPlans&) = delete;
-  TriggersInPlans& operator=(const TriggersInPlans&) = delete;
-
- private:
-  sqlite3* const db_;
-  int before_ = 0;
-};
-
-}  // namespace
-
-Result<std::string> QueryPlan(sqlite3* db, const std::string& sql) {
+Result<std::string> QueryPlan(sqlite3* db, const std::string& sql, PlanOf of) {
   // SQLITE_PREPARE_DONT_LOG: an error is not for the program's error log. SQLite masks the bits
   // that it does not know.
   constexpr unsigned kDontLog = 0x10;
-  const TriggersInPlans triggers(db);
+  int has_triggers = 1;
+  if (of == PlanOf::kOwn) {
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRIGGER_EQP, -1, &has_triggers);
+    if (has_triggers == 0) (void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRIGGER_EQP, 1, nullptr);
+  }
   auto stmt = Prepare(db, std::string(kOwnSql) + "EXPLAIN QUERY PLAN " + sql, kDontLog);
   if (!stmt.ok()) return stmt.error();
   std::map<std::string, int> levels;  // by the row's id

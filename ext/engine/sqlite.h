@@ -86,8 +86,10 @@ Result<std::vector<TextRow>> QueryRows(sqlite3* db, const std::string& sql,
                                        const std::string& parameter, std::size_t most = SIZE_MAX);
 
 // What EXPLAIN QUERY PLAN says of `sql`, a line each, indented by two blanks per level; all of it,
-// or an error.
-Result<std::string> QueryPlan(sqlite3* db, const std::string& sql);
+// or an error. On an own connection with the steps of triggers. On the host's without: the option
+// for them makes SQLite compile all statements of the connection anew, and those that run may fail.
+enum class PlanOf { kOwn, kHost };
+Result<std::string> QueryPlan(sqlite3* db, const std::string& sql, PlanOf of = PlanOf::kOwn);
 
 // A value of sqlite3_db_status; it is not reset.
 std::uint32_t DatabaseStatus(sqlite3* db, int what);

@@ -50,7 +50,7 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
          'ANALYZE ' || printf('"%w"', e.schema), r.total_ms
   FROM wal_environment e JOIN reads r USING (schema)
   WHERE tables_without_statistics > 0 AND r.total_ms >= 10000
-    AND EXISTS (SELECT 1 FROM query_performance q WHERE q.schema = e.schema AND q.plan LIKE '%' || char(10) || '%')
+    AND EXISTS (SELECT 1 FROM query_performance q WHERE q.schema = e.schema AND q.kind = 'read' AND q.plan LIKE '%' || char(10) || '%')
   UNION ALL
   SELECT s.schema, 'statistics', printf('the statistics of %s are old', s.table_name),
          printf('ANALYZE saw %d rows, there are %d%s now', s.analyzed_rows, s.rows_at_least, iif(s.rows_at_least > s.analyzed_rows, ' or more', '')),

@@ -95,12 +95,12 @@ TEST_F(CheckpointStateTest, CommitsThatSyncMakeCopyingWait) {
   const std::uint64_t now = Get(region().header().last_checkpoint_ns);
   const MutexLock lock(state_.mutex);
   ASSERT_TRUE(state_.FollowSettings().ok());
-  index.max_frame = 999;  // checkpoint_frames is 1000
+  index.max_frame = 3999;  // checkpoint_frames is 1000
   EXPECT_FALSE(state_.IsEarly(index, now));
   state_.commits_sync = true;
   EXPECT_TRUE(state_.IsEarly(index, now));
   EXPECT_FALSE(state_.IsEarly(index, now + 60 * kSecond));  // checkpoint_interval_ms is over
-  index.max_frame = 1000;
+  index.max_frame = 4000;
   EXPECT_FALSE(state_.IsEarly(index, now));
 }
 

@@ -801,3 +801,21 @@ def test_bug_the_tables_of_fts_and_rtree_were_all_the_same_table(db):
             "REPLACE INTO main.two_data (id, block) VALUES (?, ?)",
             "INSERT OR REPLACE INTO main.boxes_node VALUES (?, ?)"} <= queries
     assert not [query for query in queries if "?.?" in query or "secret" in query]
+
+
+def test_bug_a_look_at_plans_ended_the_cursors_of_the_program(db):
+    """An option for the plans of triggers made SQLite compile every statement of the connection anew."""
+    db.executescript("CREATE TABLE a(x); CREATE TABLE b(x); INSERT INTO a VALUES (1), (2); INSERT INTO b VALUES (3);"
+                     "CREATE TRIGGER a_insert AFTER INSERT ON a BEGIN INSERT INTO b VALUES (new.x); END")
+    for table in ("query_performance", "unused_indexes", "index_candidates", "wal_recommendations"):
+        db.execute(f"SELECT '{table}', x FROM b").fetchall()  # a statement without a plan
+        cursor = db.execute("SELECT x FROM a UNION ALL SELECT x FROM b")
+        assert cursor.fetchone() == (1,)
+        db.execute(f"SELECT * FROM {table}").fetchall()
+        assert cursor.fetchall() == [(2,), (3,)]
+    db.execute("SELECT 'again', x FROM b").fetchall()
+    db.execute("CREATE TABLE kept AS SELECT query FROM query_performance")
+    db.execute("SELECT 'and again', x FROM b").fetchall()
+    db.execute("BEGIN")
+    assert len(db.execute("SELECT query FROM query_performance UNION ALL SELECT x FROM b").fetchall()) > 3
+    db.execute("COMMIT")

@@ -196,6 +196,7 @@ def test_bug_a_replicator_of_an_earlier_run_was_believed_for_ever_where_no_look_
         host.enableloadextension(True)
         host.loadextension(EXTENSION)
         cursor = host.cursor()
+        cursor.execute("PRAGMA synchronous=NORMAL")
         def write():
             for _ in range(3000): cursor.execute("INSERT INTO t(payload) VALUES (zeroblob(100))")
             return cursor.execute("SELECT pending_frames, checkpointer FROM wal_metrics").fetchone()
