@@ -53,23 +53,28 @@ void Cancellable::Close() {
 bool Cancellable::Interrupt(const std::function<bool()>& is_meant) {
   const MutexLock lock(mutex_);
   if (!db_) return false;
-  const std::uint32_t before = wanted_.exchange(kDecides, std::memory_order_seq_cst);
-  BarrierInAllThreads();
-  bool interrupts = is_meant();
-  if (interrupts) {
-    // The thread that is inside of sqlite3_step() has the mutex of the connection. Where it is
-    // free, no statement goes on now, and one that is open is looked for.
-    sqlite3_mutex* const mutex = sqlite3_db_mutex(db_);
-    const bool is_free = mutex && sqlite3_mutex_try(mutex) == SQLITE_OK;
-    interrupts = !is_free || HasOpenStatement(db_);
-    if (interrupts) {
-      outcome_.store(0, std::memory_order_relaxed);
-      sqlite3_interrupt(db_);
+  // Lets the thread of the connection go on, also where memory runs out here.
+  struct Decision {
+    Word& word;
+    std::uint32_t next;
+    ~Decision() {
+      word.store(next, std::memory_order_release);
+      word.notify_all();
     }
-    if (is_free) sqlite3_mutex_leave(mutex);
+  } decision{wanted_, wanted_.exchange(kDecides, std::memory_order_seq_cst)};
+  BarrierInAllThreads();
+  if (!is_meant()) return false;
+  // The thread that is inside of sqlite3_step() has the mutex of the connection. Where it is free,
+  // no statement goes on now, and one that is open is looked for.
+  sqlite3_mutex* const mutex = sqlite3_db_mutex(db_);
+  const bool is_free = mutex && sqlite3_mutex_try(mutex) == SQLITE_OK;
+  const bool interrupts = !is_free || HasOpenStatement(db_);
+  if (interrupts) {
+    outcome_.store(0, std::memory_order_relaxed);
+    sqlite3_interrupt(db_);
+    decision.next = kInterrupted;
   }
-  wanted_.store(interrupts ? kInterrupted : before, std::memory_order_release);
-  wanted_.notify_all();
+  if (is_free) sqlite3_mutex_leave(mutex);
   return interrupts;
 }
 
