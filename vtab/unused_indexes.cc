@@ -77,13 +77,13 @@ const Table& UnusedIndexesTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "unused_indexes", "One row per index that costs writes and space and that nothing needs. Never a UNIQUE index or one that a statement or the schema names by INDEXED BY. An index is not reported as not used where query_performance has a statement that names its table and whose plan is not known as of the current schema, or may depend on its values; where an index serves a foreign key; where statements were evicted; or while a connection has the database attached.",
+      "unused_indexes", "One row per index that costs writes and space and that nothing needs. Never a UNIQUE index or one that a statement or the schema names by INDEXED BY. An index is not reported as not used where query_performance has a statement that names its table and whose plan is not known as of the current schema, or may depend on its values; where an index serves a foreign key; where statements were evicted; or while a connection has the database attached (what one used that has closed since is not known).",
       Read, /*reveals_others=*/true,
       {
           {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},
           {"table_name", kText, "name of the table that has the index", [](const Row& r) -> Value { return r.index.table; }},
           {"index_name", kText, "name of the index", [](const Row& r) -> Value { return r.index.name; }},
-          {"reason", kText, "not used by any statement seen: by none of query_performance; prefix of or duplicate of another index, which then serves the same statements", [](const Row& r) -> Value { return Reason(r.index); }},
+          {"reason", kText, "not used by any statement seen: by none of query_performance; prefix of another index, while no plan of them uses this one; or duplicate of another index, which then serves the same statements", [](const Row& r) -> Value { return Reason(r.index); }},
           {"covered_by", kText, "name of the index that begins with the same columns, collations and directions, and is of the same rows; NULL if the index is not used", [](const Row& r) -> Value { return r.index.covered_by.empty() ? Value() : Value(r.index.covered_by); }},
           {"bytes", kInteger, "size of the pages of the index; read for each row that asks for it, from dbstat, and NULL where this SQLite has no dbstat", [](const Row& r) -> Value { return Bytes(r); }},
           {"since", kText, "since when statements were seen, in UTC: what runs more seldom, or in programs without walmanager, is not known; NULL if none was seen", [](const Row& r) -> Value { return r.since_ms > 0 ? Value(UtcText(r.since_ms)) : Value(); }},

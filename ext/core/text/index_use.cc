@@ -96,6 +96,12 @@ class Finder {
     return std::find(cover_.begin(), cover_.end(), std::optional(i)) != cover_.end();
   }
 
+  bool IsUsed(std::size_t i) const {
+    return std::any_of(statements_.begin(), statements_.end(), [&](const SeenStatement& statement) {
+      return PlanUsesIndex(statement.plan, At(i).name);
+    });
+  }
+
   // Whether `b` begins with the columns of `a`, and is of the same rows.
   bool BeginsWith(std::size_t b, std::size_t a) const {
     const IndexShape &of = At(a), &longer = At(b);
@@ -117,6 +123,9 @@ class Finder {
       if (!MayGo(a)) continue;
       for (std::size_t b = 0; b < schema_.indexes.size(); ++b) {
         if (!BeginsWith(b, a) || (Same(a, b) && !Stays(b, a))) continue;
+        // A shorter index has the rows of one value in the order of their rowid, and is read faster
+        // than a primary key that is the table itself. So one that a plan uses stays.
+        if ((!Same(a, b) || At(b).sql.empty()) && IsUsed(a)) continue;
         // The longest; of the same, the one that stays.
         if (!cover_[a] || At(*cover_[a]).parts.size() < At(b).parts.size() ||
             (Same(*cover_[a], b) && Stays(b, *cover_[a]))) {
