@@ -1,6 +1,7 @@
 #include "ext/connection/lock_meter.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 #include <vector>
 
@@ -15,9 +16,13 @@ namespace {
 
 // A holder that shows itself is found at the first look, but for one that has just got the lock.
 constexpr int kLooks = 3;
-// From there on the system's lock table is asked, and not more often than once in this time: while
-// the system reads it out, no process of the machine gets a lock.
-constexpr std::uint64_t kTableAfterNs = 10'000'000, kTableEveryNs = 100'000'000;
+// A wait that has lasted so long may ask the system's lock table, which takes 7 to 15 ms: one that
+// ends at once must not get longer. While the system reads the table out, no process of the machine
+// gets a lock. So all connections of the process together ask at most so often, and for a hundredth
+// of the time.
+constexpr std::uint64_t kTableAfterNs = 100'000'000, kTableEveryNs = 100'000'000;
+constexpr std::uint64_t kTableShare = 100;
+std::atomic<std::uint64_t> next_table_look_ns{0};
 
 struct Bytes {
   bool of_database;  // else of the -shm file
@@ -77,7 +82,7 @@ void LockWatch::SetPlace(ControlFile* control, std::size_t slab, std::uint64_t c
   }
 }
 
-void LockWatch::Refused(LockKind lock, bool blocks) {
+void LockWatch::Refused(LockKind lock) {
   AtCEdge([&] {
     const std::uint64_t now = QuickMonotonicNs();
     if (waiting_) {
@@ -94,29 +99,34 @@ void LockWatch::Refused(LockKind lock, bool blocks) {
         shown->waiting.store(WaitingWord(connection_id_, lock), std::memory_order_release);
       }
     }
-    if (!waiting_->holder) LookForHolder(now, blocks);
+    if (!waiting_->holder) LookForHolder(now);
     return SQLITE_OK;
   });
 }
 
-void LockWatch::LookForHolder(std::uint64_t now_ns, bool blocks) {
+void LockWatch::LookForHolder(std::uint64_t now_ns) {
   if (!control_) return;
   for (int i = 0; i < kLooks && !waiting_->holder; ++i) {
     waiting_->holder = control_->slabs().FindLockHolder(waiting_->lock, connection_id_);
   }
   if (waiting_->holder) return ShowHolder();
-  if (blocks || now_ns - waiting_->start_ns >= kTableAfterNs) LookInLockTable();
+  if (now_ns >= waiting_->start_ns + kTableAfterNs) LookInLockTable();
 }
 
 void LockWatch::LookInLockTable() {
   const std::uint64_t now = MonotonicNs();
-  if (waiting_->looked_in_table || now < next_table_look_ns_) return;
-  next_table_look_ns_ = now + kTableEveryNs;
+  std::uint64_t next = next_table_look_ns.load(std::memory_order_relaxed);
+  if (waiting_->looked_in_table || now < next ||
+      !next_table_look_ns.compare_exchange_strong(next, now + kTableEveryNs)) {
+    return;
+  }
   waiting_->looked_in_table = true;
   const Bytes bytes = BytesOf(waiting_->lock);
   std::string path(database_path_);
   if (!bytes.of_database) path += "-shm";
   const auto pid = HolderOfBytes(path, bytes.first, bytes.last, bytes.alone);
+  const std::uint64_t end = MonotonicNs();
+  next_table_look_ns = end + std::max(kTableEveryNs, kTableShare * (end - now));
   if (!pid) return;
   LockHolder& holder = waiting_->holder.emplace();
   holder.pid = *pid;
@@ -124,7 +134,8 @@ void LockWatch::LookInLockTable() {
   const auto connections = control_ ? control_->Connections() : std::vector<ConnectionEntry>();
   const bool is_managed = std::any_of(connections.begin(), connections.end(),
                                       [&](const ConnectionEntry& each) { return each.pid == pid; });
-  if (!is_managed) holder.state = HolderState::kUnmanaged;
+  // Without a control file that processes share, none shows its connections to another.
+  if (control_->shared() && !is_managed) holder.state = HolderState::kUnmanaged;
   ShowHolder();
 }
 
@@ -149,7 +160,10 @@ void LockWatch::StatementEnds(std::uint64_t now_ns) {
   if (file->SettleAtEnd() || !waiting_) return;
   // Outside of a statement it may be SQLite's own autocheckpoint, which just does nothing then.
   if (now_ns == 0 && waiting_->lock == LockKind::kCheckpoint) return Forget();
-  if (!waiting_->holder && !conflict) LookInLockTable();
+  if (!waiting_->holder && !conflict &&
+      std::max(now_ns, waiting_->last_try_ns) >= waiting_->start_ns + kTableAfterNs) {
+    LookInLockTable();
+  }
   Finish(conflict ? LockOutcome::kSnapshot : LockOutcome::kBusy,
          now_ns != 0 ? now_ns : waiting_->last_try_ns);
 }

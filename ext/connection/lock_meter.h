@@ -91,7 +91,7 @@ class LockWatch final : public FileWatcher {
   void StatementEnds(std::uint64_t now_ns);
 
   // --- as FileWatcher
-  void Refused(LockKind lock, bool blocks) override;
+  void Refused(LockKind lock) override;
   void Granted() override;
 
  private:
@@ -103,7 +103,7 @@ class LockWatch final : public FileWatcher {
     bool looked_in_table = false;
   };
 
-  void LookForHolder(std::uint64_t now_ns, bool blocks);
+  void LookForHolder(std::uint64_t now_ns);
   // The process that the system's lock table names, where no connection shows the lock.
   void LookInLockTable();
   void ShowHolder();
@@ -118,7 +118,6 @@ class LockWatch final : public FileWatcher {
   std::size_t slab_ = 0;
   std::uint64_t connection_id_ = 0;
   std::optional<Waiting> waiting_;
-  std::uint64_t next_table_look_ns_ = 0;
 };
 
 // While it lives, no refusal of a lock counts: a call of the extension's own uses the connection.

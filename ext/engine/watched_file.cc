@@ -278,8 +278,8 @@ int WatchedFile::LockBlocking(sqlite3_file* file, int offset, int n, int flags) 
   int wanted = blocking_ms_;
   original->xFileControl(file, SQLITE_FCNTL_LOCK_TIMEOUT, &wanted);
   if (!IsBusy(tried)) return tried;
-  if (offset == kWriteLock) Refuse(LockKind::kWrite, /*blocks=*/true);
-  if (offset == kCheckpointLock && n == 1) Refuse(LockKind::kCheckpoint, /*blocks=*/true);
+  if (offset == kWriteLock) Refuse(LockKind::kWrite);
+  if (offset == kCheckpointLock && n == 1) Refuse(LockKind::kCheckpoint);
   return original->xShmLock(file, offset, n, flags);
 }
 
@@ -388,14 +388,14 @@ void WatchedFile::MapIndex(sqlite3_file* file) {
   }
 }
 
-void WatchedFile::Refuse(LockKind lock, bool blocks) {
+void WatchedFile::Refuse(LockKind lock) {
   if (paused_) return;
   // What was refused before is had, or is not wanted any more.
   if (is_refused_ && refused_ != lock) EndRefusal();
   is_refused_ = true;
   is_conflict_ = may_have_recovered_ = false;
   refused_ = lock;
-  watcher_->Refused(lock, blocks);
+  watcher_->Refused(lock);
 }
 
 void WatchedFile::EndRefusal() {

@@ -35,8 +35,8 @@ namespace walmanager {
 // What a watched file tells, within the call of SQLite that it tells of. No SQL may run there.
 class FileWatcher {
  public:
-  // Another connection has the lock. `blocks`: the call is about to wait for it by itself.
-  virtual void Refused(LockKind lock, bool blocks) = 0;
+  // Another connection has the lock.
+  virtual void Refused(LockKind lock) = 0;
   // The lock that was refused before is had now.
   virtual void Granted() = 0;
 
@@ -144,7 +144,7 @@ class alignas(64) WatchedFile {
   [[gnu::noinline]] void AfterShmLock(sqlite3_file* file, int offset, int n, int flags, int rc);
   void AfterWriteLock(int rc);
   [[gnu::cold]] int LockBlocking(sqlite3_file* file, int offset, int n, int flags);
-  [[gnu::cold]] void Refuse(LockKind lock, bool blocks = false);
+  [[gnu::cold]] void Refuse(LockKind lock);
   void Grant(LockKind lock) {
     if (is_refused_ && refused_ == lock) [[unlikely]]
       EndRefusal();

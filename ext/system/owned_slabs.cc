@@ -151,6 +151,13 @@ std::optional<LockHolder> OwnedSlabs::FindLockHolder(LockKind lock, std::uint64_
     const std::uint64_t id = slab.info.id.load(std::memory_order_relaxed);
     const HeldLocks held(slab.info.locks.load(std::memory_order_relaxed), id);
     if (id == 0 || id == asking || !held.Excludes(lock)) continue;
+    // Another thread may have ended the transaction, where the lock's end was not seen.
+    if (slab.info.role.load(std::memory_order_relaxed) ==
+            static_cast<std::uint64_t>(ConnectionRole::kApplication) &&
+        slab.info.started_ns.load(std::memory_order_relaxed) == 0 &&
+        slab.info.transaction.load(std::memory_order_relaxed) == 0) {
+      continue;
+    }
     std::optional<std::int64_t> pid = ThisProcess().pid;
     {
       // A process that was killed has left its words there.

@@ -233,12 +233,25 @@ def test_an_unmanaged_holder_is_named_by_its_pid(pair, fast_path):
     assert one(holder, "SELECT max(blocked_by) FROM connection_metrics") is None
     other.end()
     thread.join()
-    waiter.execute("PRAGMA busy_timeout=0")
-    time.sleep(0.1)
+    waiter.execute("PRAGMA busy_timeout=300")
+    time.sleep(2)  # the lock table is read for a hundredth of the time
     other = Unmanaged(fast_path)
     fails(waiter, INSERT, "SQLITE_BUSY")
     last = rows(holder, "SELECT outcome, holder_pid, holder_connection_id, holder_state FROM wal_lock_waits ORDER BY id DESC LIMIT 1")
     assert last == [{"outcome": "busy", "holder_pid": other.pid, "holder_connection_id": None, "holder_state": "unmanaged process"}]
+    other.end()
+
+
+def test_bug_a_statement_that_fails_at_once_waited_for_the_lock_table(pair, fast_path):
+    """It took 7 to 15 ms where SQLite alone takes 10 us."""
+    holder, waiter = pair
+    other = Unmanaged(fast_path)
+    waiter.execute("PRAGMA busy_timeout=0")
+    for _ in range(20):
+        fails(waiter, INSERT, "SQLITE_BUSY")
+        time.sleep(0.11)
+    seen = rows(holder, "SELECT DISTINCT holder_pid, holder_state FROM wal_lock_waits")
+    assert seen == [{"holder_pid": None, "holder_state": None}]
     other.end()
 
 
@@ -272,11 +285,13 @@ def test_rollback_mode(tmp_path):
     assert {row["holder_connection_id"] for row in found} == ids and len(ids) == 2
     assert all(row["holder_connection_id"] != row["connection_id"] for row in found)
     other = Unmanaged(path)
-    two.execute("PRAGMA busy_timeout=40")
+    two.execute("PRAGMA busy_timeout=300")
+    time.sleep(2)  # the lock table is read for a hundredth of the time
     fails(two, "INSERT INTO t VALUES (3)", "SQLITE_BUSY")
     other.end()
     last = waits(one_)[-1]
-    assert (last["lock"], last["holder_pid"], last["holder_state"]) == ("reserved", other.pid, "unmanaged process")
+    assert (last["lock"], last["holder_pid"]) == ("reserved", other.pid)
+    assert last["holder_state"] is None  # without a control file a process with walmanager is not told from others
     assert metrics(one_)["busy_errors"] == 4 and metrics(one_)["lock_waits"] == 5
     assert not os.path.exists(f"{path}-walmanager")
     one_.close()
@@ -529,7 +544,8 @@ def test_a_killed_holder_is_not_named(worker, fast_path):
     process.kill()
     operator.execute(INSERT)  # the lock is free
     other = Unmanaged(fast_path)
-    operator.execute("PRAGMA busy_timeout=50")
+    operator.execute("PRAGMA busy_timeout=300")
+    time.sleep(2)  # the lock table is read for a hundredth of the time
     fails(operator, INSERT, "SQLITE_BUSY")
     other.end()
     assert [row["holder_pid"] for row in waits(operator)] == [other.pid]
