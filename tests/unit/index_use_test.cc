@@ -113,8 +113,7 @@ TEST(IndexUse, APrefixAndADuplicateAreCoveredByAnIndexThatStays) {
   EXPECT_EQ(Find(schema, {}), covered);
   // The one that covers them stays, although nothing uses it now.
   const SeenStatement uses_a = Seen("SELECT * FROM t WHERE x = ?", "SEARCH T USING INDEX a (x=?)");
-  EXPECT_EQ(Find(schema, {uses_a}),
-            (Lines{"ab: prefix abc", "again: prefix abc", "b: not used"}))
+  EXPECT_EQ(Find(schema, {uses_a}), (Lines{"ab: prefix abc", "again: prefix abc", "b: not used"}))
       << "a has the rows of one x in the order of their rowid";
   schema.indexes.erase(schema.indexes.begin() + 2);
   EXPECT_EQ(Find(schema, {}), (Lines{"a: prefix ab", "again: duplicate ab"}));
