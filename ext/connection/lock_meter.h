@@ -42,6 +42,8 @@ class LockMeter {
   LockCounts TakeCounts();
 
   // --- for the watches
+  // Whether the end of the statement that waits will not be told: another trace has the slot.
+  bool misses_end() const;
   std::uint64_t listed_ns() const { return listed_ns_; }
   // The statement that began last and has not ended; 0: unknown.
   std::uint64_t QueryId() const;

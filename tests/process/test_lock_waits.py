@@ -255,6 +255,22 @@ def test_bug_a_statement_that_fails_at_once_waited_for_the_lock_table(pair, fast
     other.end()
 
 
+def test_bug_an_idle_connection_waited_where_another_trace_hid_the_end_of_its_statement(pair, fast_path):
+    holder, waiter = pair
+    waiter.execute("PRAGMA busy_timeout=0")
+    waiter.execute("SELECT 1").fetchall()
+    waiter.set_trace_callback(lambda text: None)
+    holder.execute("BEGIN IMMEDIATE")
+    fails(waiter, "BEGIN IMMEDIATE", "SQLITE_BUSY")
+    holder.execute("COMMIT")
+    time.sleep(0.3)
+    waiter.execute("BEGIN IMMEDIATE")
+    waiter.execute("COMMIT")
+    assert one(holder, "SELECT count(*) FROM wal_lock_waits") == 0
+    assert one(holder, "SELECT coalesce(lock_wait_max_ms, 0) FROM wal_metrics") == 0
+    assert one(holder, "SELECT count(*) FROM connection_metrics WHERE waiting_for IS NOT NULL") == 0
+
+
 def test_rollback_mode(tmp_path):
     """There is no control file then: the process measures for itself."""
     path = tmp_path / "rollback.db"
