@@ -107,8 +107,7 @@ void WatchedFile::Free() {
 WatchedFile::Handle WatchedFile::Watch(sqlite3* db, const char* schema, FileWatcher* watcher) {
   Handle handle;
   sqlite3_vfs* vfs = nullptr;
-  if (CacheIsShared(db) ||
-      sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, &vfs) != SQLITE_OK ||
+  if (sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, &vfs) != SQLITE_OK ||
       !IsUnixFamily(vfs)) {
     return handle;
   }
@@ -124,9 +123,15 @@ WatchedFile::Handle WatchedFile::Watch(sqlite3* db, const char* schema, FileWatc
       self->PassOnForEver();
       return handle;
     }
-  } else {
+  }
+  if (CacheIsShared(db)) return handle;
+  if (!self) {
     // Where a file of this address is known, another library may stand between.
     if (!IsOfEngine(file->pMethods) || Find(file)) return handle;
+    // A file that is not known gets the methods of the last one. Those of another way of locking
+    // would lock nothing for it.
+    const sqlite3_io_methods* last = last_original.load(std::memory_order_relaxed);
+    if (last && last != file->pMethods) return handle;
     self = Claim(file);
     if (!self) return handle;
     self->Replace(file);
