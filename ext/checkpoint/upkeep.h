@@ -1,5 +1,5 @@
-// What is done in the background besides checkpoints, on an own connection: the query plans that
-// statements of this process asked for, and PRAGMA optimize while no connection commits.
+// A thread's work besides checkpoints, on an own connection. It makes the query plans that
+// statements of this process asked for, and runs PRAGMA optimize while no connection commits.
 //
 // A plan is made once for each statement and version of the schema, in a fiftieth of the time of
 // one processor. Thread rules: any thread may call Request(), TakesRequests(), has_requests() and

@@ -56,7 +56,7 @@ class CancelRequests {
     Ticket ticket;
     CancelWish wish;
   };
-  // What is asked of this owner and not answered.
+  // The requests that callers have made to this owner, and that it has not answered.
   std::vector<Asked> AskedOf(std::uint64_t owner, std::uint64_t now_ns) const;
   // False where the caller has given up.
   bool SetAnswer(const Ticket& ticket, CancelAnswer answer);
