@@ -1,0 +1,430 @@
+"""The program behind scripts/watch: what the keys do, and when the screen is painted.
+
+Time: the display is updated every `interval` seconds, and less often where that would take more than a hundredth of a
+processor. A key is answered at once, but no more than ten times a second, so that a held key does not flood a slow line.
+"""
+
+import time
+
+from observer import Unavailable
+from terminal import tabs, text, view
+
+CPU_SHARE = 0.01
+CPU_AT_ONCE_S = 0.15  # may be spent in advance: at the beginning, and after a rest
+CPU_WINDOW_S = 60.0
+KEY_FRAME_S = 0.1
+MESSAGE_S = 6.0
+
+STATEMENT = "SELECT *, plan FROM query_performance WHERE schema = :schema AND query_id = :query_id"
+INDEXES = "SELECT sql_to_run, plan_after FROM index_candidates WHERE schema = :schema AND query_id = :query_id"
+SENTENCES = "SELECT name || '.' || member AS name, about FROM wal_help WHERE kind IN ('column', 'hidden column')"
+CONNECTION = "SELECT * FROM connection_metrics WHERE connection_id = :connection"
+CANCEL = "SELECT wal_cancel(:connection) AS cancelled"
+
+
+class Budget:
+    """When the next update may begin, so that all of them together take no more than their share of a processor."""
+
+    def __init__(self, clock=time.monotonic, cpu=time.process_time):
+        self._clock, self._cpu = clock, cpu
+        self._begin()
+
+    def _begin(self):
+        self._since, self._spent = self._clock(), self._cpu()
+
+    def earliest(self):
+        spent = self._cpu() - self._spent
+        now = self._clock()
+        if now - self._since > CPU_WINDOW_S and spent <= CPU_SHARE * (now - self._since):
+            self._begin()
+            return now
+        return self._since + (spent - CPU_AT_ONCE_S) / CPU_SHARE
+
+
+class Choice:
+    """How one tab is sorted, and which row is chosen. The chosen row is followed by its identity as rows move; as long as
+    none was chosen, the first one is."""
+
+    def __init__(self, tab):
+        self.column = tab.columns[tab.sort]
+        self.turned = False
+        self.identity = None
+        self.first = 0
+
+    def number(self, tab, rows):
+        if self.identity is not None:
+            for number, row in enumerate(rows):
+                if tab.identity(row) == self.identity:
+                    return number
+        return 0
+
+
+class Program:
+    def __init__(self, screen, look, path, interval, may_cancel):
+        self._screen, self._look, self._path = screen, look, path
+        self._interval, self._may_cancel = interval, may_cancel
+        self._tab = tabs.STATEMENTS
+        self._choices = {tab.key: Choice(tab) for tab in tabs.ALL}
+        self._filter, self._typing, self._paused = "", False, False
+        self._page = None  # a detail or the help: a function of the width that makes its lines
+        self._page_title, self._page_first, self._page_connection = "", 0, None
+        self._page_refresh = None  # asks for the page's numbers again
+        self._question = None  # (sentence, what to do on yes)
+        self._message, self._message_until = None, 0.0
+        self._sentences = None
+        self._budget = Budget()
+        self._update_at = 0.0
+
+    def run(self):
+        """Until the user quits."""
+        painted, dirty = 0.0, False
+        while True:
+            now = time.monotonic()
+            if not self._paused and now >= self._update_at:
+                self._look.refresh(self._tab)
+                self._refresh_page()
+                self._update_at = max(now + self._interval, min(self._budget.earliest(), now + 10))
+                dirty, painted = True, 0.0
+            if dirty and time.monotonic() - painted >= KEY_FRAME_S:
+                self._screen.paint(self._frame())
+                painted, dirty = time.monotonic(), False
+            until = [] if self._paused else [self._update_at]
+            if dirty:
+                until.append(painted + KEY_FRAME_S)
+            if self._message:
+                until.append(self._message_until)
+            key = self._screen.wait(max(0.0, min(until, default=time.monotonic() + 3600) - time.monotonic()))
+            while key is not None:
+                dirty = True
+                if self._press(key):
+                    return
+                key = self._screen.pending()
+            if self._message and time.monotonic() >= self._message_until:
+                self._message, dirty = None, True
+
+    # --- what is shown
+
+    def _rows(self):
+        """The rows of the tab as they stand on the screen."""
+        rows = self._look.rows.get(self._tab.key, [])
+        if rows is None:
+            return None
+        rows = self._tab.rows(self._look, rows)
+        if self._filter:
+            rows = [row for row in rows if tabs.matches(self._tab, row, self._filter)]
+        choice = self._choices[self._tab.key]
+        return tabs.sorted_rows(rows, choice.column, choice.turned)
+
+    def _frame(self):
+        lines, columns = self._screen.size()
+        room = max(1, lines - view.HEADER_LINES - 2)
+        if not self._look.metrics:
+            left = [("walmanager watch", "strong")]
+            body = view.note("Waiting for the first answer." if self._look.problem is None else self._look.problem, columns, room)
+            head = [[(" " + text.clean(self._path), "strong")], view.problem_line(self._look, self._path, columns), view.rule(columns, left)]
+        else:
+            left, body = self._body(columns, room)
+            head = view.header(self._look, self._path, columns, left, self._right())
+        body += [[] for _ in range(room - len(body))]
+        return head + body[:room] + self._bottom(columns)
+
+    def _right(self):
+        right = []
+        if self._paused:
+            right.append(("paused, p goes on", "warning"))
+        if self._look.at:
+            right.append((view.clock(self._look.at), "faint"))
+        return right
+
+    def _body(self, columns, room):
+        if self._page is not None:
+            page = self._page(columns)
+            self._page_first = max(0, min(self._page_first, len(page) - room))
+            more = f"{len(page) - room - self._page_first} lines more below" if len(page) > self._page_first + room else ""
+            return [(self._page_title, "title")] + ([(more, "faint")] if more else []), page[self._page_first:self._page_first + room]
+        tab, choice = self._tab, self._choices[self._tab.key]
+        rows = self._rows()
+        left = [(tab.name, "title")]
+        if self._typing or self._filter:
+            left.append((f"/{self._filter}" + ("_" if self._typing else ""), "strong"))
+        if rows is None:
+            return left, view.note(f"This build of walmanager has no table {tab.table} yet. Install a newer one to see it here.", columns, room)
+        if not rows:
+            empty = "No row contains these words. Esc shows all rows." if self._filter else tab.empty
+            return left, view.note(empty, columns, room)
+        chosen = choice.number(tab, rows)
+        height = max(1, room - 1)
+        # The chosen row stays in sight, and no line is left empty at the end.
+        choice.first = max(min(choice.first, chosen, len(rows) - height), chosen - height + 1, 0)
+        left += [(f"{chosen + 1} of {len(rows)}", "plain"), (f"by {choice.column.title}", "plain")]
+        return left, view.table(tab, rows, columns, room, choice.column, choice.turned, chosen, choice.first, self._look.problem is not None)
+
+    def _bottom(self, columns):
+        if self._question:
+            return [view.rule(columns, [("cancel", "critical")]), [(" " + text.cut(self._question[0], columns - 2), "strong")]]
+        if self._message:
+            return [view.rule(columns, []), [(" " + text.cut(self._message, columns - 2), "strong")]]
+        if self._typing:
+            return [view.rule(columns, []), [("  type words", "plain"), ("  ⏎", "strong"), (" keep", "plain"), ("  Esc", "strong"), (" show all rows", "plain")]]
+        if self._page is not None:
+            keys = (("Esc", "back"), ("↑ ↓", "scroll"), ("p", "pause")) + ((("k", "cancel"),) if self._page_connection else ()) + (("q", "quit"),)
+            return view.keys_lines(self._tab, columns, keys)
+        return view.keys_lines(self._tab, columns)
+
+    def _say(self, sentence):
+        self._message, self._message_until = sentence, time.monotonic() + MESSAGE_S
+
+    # --- what the keys do
+
+    def _press(self, key):
+        """True where the user quits."""
+        if key == "KEY_RESIZE":
+            return False
+        if self._question:
+            self._answer(key)
+        elif self._typing:
+            self._type(key)
+        elif key in ("q", "Q"):
+            return True
+        else:
+            self._message = None
+            self._command(key)
+        return False
+
+    def _type(self, key):
+        if key == "\x1b":
+            self._filter, self._typing = "", False
+        elif key in ("\n", "\r", "KEY_ENTER"):
+            self._typing = False
+        elif key in ("KEY_BACKSPACE", "\x7f", "\b"):
+            self._filter = self._filter[:-1]
+        elif key == "\x15":
+            self._filter = ""
+        elif len(key) == 1 and key.isprintable():
+            self._filter += key
+
+    def _command(self, key):
+        if key == "\x0c":
+            self._screen.repaint()
+        elif key in ("p", " "):
+            self._pause()
+        elif key in ("k", "K"):
+            self._ask_to_cancel()
+        elif key in ("?", "h"):
+            self._help()
+        elif key == "\x1b" and self._page is None:
+            self._filter = ""
+        elif key in ("\x1b", "KEY_BACKSPACE", "\x7f", "\b", "KEY_LEFT") and self._page is not None:
+            self._page = None
+        elif any(tab.key == key for tab in tabs.ALL):
+            self._show(next(tab for tab in tabs.ALL if tab.key == key))
+        elif key in ("\t", "KEY_BTAB"):
+            step = 1 if key == "\t" else -1
+            self._show(tabs.ALL[(tabs.ALL.index(self._tab) + step) % len(tabs.ALL)])
+        elif key in MOVES:
+            self._move(MOVES[key])
+        elif self._page is None:
+            self._table_command(key)
+
+    def _table_command(self, key):
+        choice = self._choices[self._tab.key]
+        if key in ("s", "S"):
+            _, columns = self._screen.size()
+            shown = [column for column, _ in view.columns_of(self._tab, columns)]
+            place = shown.index(choice.column) if choice.column in shown else -1
+            choice.column, choice.turned = shown[(place + (1 if key == "s" else -1)) % len(shown)], False
+            choice.identity = None
+        elif key in ("r", "R"):
+            choice.turned = not choice.turned
+            choice.identity = None
+        elif key == "/":
+            self._typing = True
+        elif key in ("\n", "\r", "KEY_ENTER", "KEY_RIGHT"):
+            self._detail()
+
+    def _show(self, tab):
+        self._page = None
+        if tab is not self._tab:
+            self._tab = tab
+            if not self._paused:
+                self._update_at = 0.0
+            elif tab.key not in self._look.rows:
+                self._look.refresh(tab)
+
+    def _pause(self):
+        self._paused = not self._paused
+        if not self._paused:
+            self._look.resume()
+            self._update_at = 0.0
+
+    def _move(self, step):
+        lines, _ = self._screen.size()
+        height = max(1, lines - view.HEADER_LINES - 3)
+        if self._page is not None:
+            self._page_first = {"first": 0, "last": 1 << 30}.get(step, self._page_first + (step if step in (-1, 1) else 0))
+            if step in ("up", "down"):
+                self._page_first += height if step == "down" else -height
+            self._page_first = max(0, self._page_first)
+            return
+        rows = self._rows()
+        if not rows:
+            return
+        choice = self._choices[self._tab.key]
+        now = choice.number(self._tab, rows)
+        then = {"first": 0, "last": len(rows) - 1, "up": now - height, "down": now + height}.get(step)
+        then = now + step if then is None else then
+        choice.identity = self._tab.identity(rows[max(0, min(then, len(rows) - 1))])
+
+    def _chosen(self):
+        rows = self._rows()
+        return rows[self._choices[self._tab.key].number(self._tab, rows)] if rows else None
+
+    # --- pages
+
+    def _open_page(self, title, page, connection=None):
+        self._page_title, self._page, self._page_first, self._page_connection = title, page, 0, connection
+        self._page_refresh = None
+
+    def _help(self):
+        if self._sentences is None:
+            try:
+                self._sentences = {row["name"]: row["about"] for row in self._look.ask(SENTENCES)}
+            except Unavailable:
+                self._sentences = {}
+        sentences, tab = self._sentences, self._tab
+        self._open_page("help", lambda columns: view.help_page(tab, sentences, columns))
+
+    def _detail(self):
+        row, tab = self._chosen(), self._tab
+        if row is None:
+            return
+        try:
+            if tab is tabs.STATEMENTS and row["query_id"]:
+                self._statement(row["query_id"])
+            elif tab is tabs.CONNECTIONS:
+                self._connection(row["connection_id"])
+            else:
+                self._open_page(tab.name, lambda columns: view.row_detail(tab, row, columns), row.get("connection"))
+        except Unavailable as unavailable:
+            self._say(str(unavailable))
+
+    def _statement(self, query_id):
+        asked = {"indexes": self._look.ask(INDEXES, query_id=query_id), "row": None}
+
+        def refresh():
+            rows = self._look.ask(STATEMENT, query_id=query_id)
+            asked["row"] = rows[0] if rows else asked["row"]
+
+        def page(columns):
+            row = asked["row"]
+            if row is None:
+                return view.note("This statement is not measured any more.", columns, 5)
+            # connection_metrics shows the beginning of a text.
+            running = [other for other in self._look.connections if other["state"] == "active" and other["query"] == row["query"]]
+            return view.statement_detail(row, row["plan"], asked["indexes"], running, columns)
+
+        refresh()
+        self._open_page("statement", page)
+        self._page_refresh = refresh
+
+    def _connection(self, connection):
+        last = [None]
+
+        def page(columns):
+            row = next((row for row in tabs.CONNECTIONS.rows(self._look, None) if row["connection_id"] == connection), None)
+            gone = row is None
+            row = last[0] = row or last[0]
+            if row is None:
+                return view.note("This connection is closed.", columns, 5)
+            readers = [reader for reader in self._look.readers if reader["connection_id"] == connection]
+            waits = [other for other in self._look.connections if other["blocked_by"] == connection and other["waiting_for"]]
+            shown = view.connection_detail(row, readers, waits, columns)
+            return [[("  This connection is closed. It was:", "strong")], []] + shown if gone else shown
+
+        self._open_page("connection", page, connection)
+
+    def _refresh_page(self):
+        if self._page is not None and self._page_refresh is not None:
+            try:
+                self._page_refresh()
+            except Unavailable:
+                pass  # the second line says so
+
+    # --- cancel: asked twice
+
+    def _target(self):
+        """The connection whose statement the user means, or None after a sentence why there is none."""
+        if self._page is not None:
+            if self._page_connection is not None:
+                return self._page_connection
+            row = self._chosen() if self._tab is tabs.STATEMENTS else None
+        else:
+            row = self._chosen()
+        if row is None:
+            self._say("Choose a connection first: [2].")
+        elif self._tab is tabs.CONNECTIONS:
+            return row["connection_id"]
+        elif self._tab is tabs.WAITS:
+            if row["connection"] is not None:
+                return row["connection"]
+            self._say("The holder is not a connection that walmanager sees: it is gone, or its process has not loaded walmanager.")
+        elif self._tab is tabs.STATEMENTS:
+            running = [other["connection_id"] for other in self._look.connections if other["state"] == "active" and other["query"] == row["query"]]
+            if len(running) == 1:
+                return running[0]
+            self._say("No connection runs this statement now." if not running else
+                      f"{len(running)} connections run this statement: choose one of them in [2].")
+        else:
+            self._say("k cancels the statement of a connection: choose one in [2], or a wait in [3].")
+        return None
+
+    def _ask_to_cancel(self):
+        if not self._may_cancel:
+            self._say("Cancelling is off: watch was started with --read-only.")
+            return
+        connection = self._target()
+        if connection is None:
+            return
+        row = next((row for row in self._look.connections if row["connection_id"] == connection), None)
+        if row is None:
+            self._say("This connection is closed.")
+        elif row["role"] != "application":
+            self._say("This connection is walmanager's own: it cannot be cancelled.")
+        elif row["state"] != "active":
+            self._say("It runs no statement that could be cancelled." + (
+                " Its program must COMMIT or ROLLBACK." if row["state"] == "idle in transaction" else ""))
+        else:
+            who = text.clean(row["application"] or row["process"]) + f" (pid {row['pid']})"
+            query = text.clean(row["query"])
+            began = self._look.at - (row["query_ms"] or 0) / 1000
+            self._question = (f"Cancel the statement of {who}? y: yes, any other key: no.  {query}",
+                              lambda: self._ask_again(connection, who, row["query"], began))
+
+    def _ask_again(self, connection, who, query, began):
+        self._question = (f"Really? {who} then sees the error \"interrupted\"; a write after BEGIN loses its whole transaction. Y: yes, any other key: no.",
+                          lambda: self._cancel(connection, who, query, began))
+
+    def _answer(self, key):
+        second = self._question[0].startswith("Really?")
+        todo, self._question = self._question[1], None
+        if key == ("Y" if second else "y"):
+            todo()
+        else:
+            self._say("Nothing was cancelled.")
+
+    def _cancel(self, connection, who, query, began):
+        try:
+            rows = self._look.ask(CONNECTION, connection=connection)
+            same = rows and rows[0]["state"] == "active" and rows[0]["query"] == query and (
+                abs(time.time() - (rows[0]["query_ms"] or 0) / 1000 - began) < 0.2)
+            if not same:
+                self._say(f"{who} does not run that statement any more. Nothing was cancelled.")
+                return
+            cancelled = self._look.ask(CANCEL, connection=connection)[0]["cancelled"]
+            self._say(f"The statement of {who} was interrupted." if cancelled else f"{who} ran that statement no more. Nothing was cancelled.")
+            self._update_at = 0.0
+        except Unavailable as unavailable:
+            self._say(str(unavailable))
+
+
+MOVES = {"KEY_UP": -1, "KEY_DOWN": 1, "KEY_PPAGE": "up", "KEY_NPAGE": "down", "KEY_HOME": "first", "KEY_END": "last", "g": "first", "G": "last"}
