@@ -55,7 +55,7 @@ def portable(sql):
             .replace(f'"{SCHEMA}"', '"main"').replace(SCHEMA, "main"))
 
 
-def _connection_with(library):
+def connection_with(library):
     """A connection to a database in memory, with walmanager."""
     db = sqlite3.connect(":memory:", isolation_level=None, timeout=BUSY_TIMEOUT_S, uri=True, check_same_thread=False)
     try:
@@ -92,7 +92,7 @@ class Observer:
         """Opens the database. An observer that is open is opened anew."""
         self.close()
         # The library first: without it there is nothing to see, whatever the database is.
-        db = _connection_with(self._library)
+        db = connection_with(self._library)
         try:
             self._identity = self._identify()
             self._left_alone = {suffix for suffix in ("-wal", "-shm") if os.path.exists(self.path + suffix)}

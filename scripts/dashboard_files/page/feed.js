@@ -1,0 +1,89 @@
+// Where the page's data comes from: the running dashboard, or the report that it was saved in.
+
+export class LiveFeed {
+  constructor() {
+    this.stream = null;
+    this.token = 0;
+  }
+
+  async json(path) {
+    const answer = await fetch(path, { credentials: "same-origin" });
+    if (!answer.ok) throw new Error((await answer.text()).trim());
+    const value = await answer.json();
+    if (value && value.error) throw new Error(value.error);
+    return value;
+  }
+
+  about() { return this.json("about"); }
+  history(db, span) { return this.json(`history?db=${db}&span=${span}`); }
+  statements(db, order, search) { return this.json(`statements?${new URLSearchParams({ db, order, search })}`); }
+  statement(db, id) { return this.json(`statement?${new URLSearchParams({ db, id })}`); }
+
+  async cancel(db, connection) {
+    const answer = await fetch("cancel", { method: "POST", credentials: "same-origin", headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ db, connection_id: connection }) });
+    if (!answer.ok) return { error: (await answer.text()).trim() };
+    return answer.json();
+  }
+
+  // Calls back with the changed sections. While the page is hidden nothing is asked, and so nothing is read.
+  watch(view, changed, lost) {
+    this.view = { view, changed, lost };
+    this.connect();
+    if (!this.listens) {
+      this.listens = true;
+      document.addEventListener("visibilitychange", () => this.connect());
+    }
+  }
+
+  connect() {
+    this.stream?.close();
+    this.stream = null;
+    if (document.hidden || !this.view) return;
+    const { view, changed, lost } = this.view;
+    const stream = new EventSource(`stream?db=${view}`);
+    this.stream = stream;
+    stream.onmessage = (event) => {
+      if (stream !== this.stream) return;
+      lost(null);
+      changed(JSON.parse(event.data));
+    };
+    stream.onerror = () => {
+      if (stream !== this.stream) return;
+      lost(Date.now());
+      if (stream.readyState === EventSource.CLOSED) setTimeout(() => stream === this.stream && this.connect(), 3000);
+    };
+  }
+}
+
+export class FrozenFeed {
+  constructor(data) {
+    this.data = data;
+    this.madeAt = data.made_at;
+  }
+
+  async about() { return this.data.about; }
+
+  async history(db, span) {
+    const known = this.data.databases[db].histories;
+    if (!known) throw new Error("The report has no history of it.");
+    return known[span];
+  }
+
+  async statements(db, order, search) {
+    const all = this.data.databases[db].statements || { rows: [], found: 0, statements: 0, total_ms: 0, calls: 0 };
+    const rows = all.rows.filter((row) => row.query.toLowerCase().includes(search.toLowerCase()));
+    rows.sort((a, b) => (order === "query" ? (a.query < b.query ? -1 : 1) : order === "last_seen" ? (a.last_seen > b.last_seen ? -1 : 1) : (b[order] ?? -1) - (a[order] ?? -1)));
+    return { ...all, rows, found: search ? rows.length : all.found };
+  }
+
+  async statement(db, id) {
+    const known = this.data.databases[db];
+    const row = known.statements.rows.find((one) => one.query_id === id);
+    return known.details[id] || (row && { ...row, indexes: [], notKept: true });
+  }
+
+  watch(view, changed) {
+    changed(view === "overview" ? { overview: this.data.overview } : this.data.databases[view].sections);
+  }
+}

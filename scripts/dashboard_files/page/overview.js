@@ -1,0 +1,57 @@
+// Several databases: the one that needs somebody first.
+import { badge, fill, h } from "./dom.js";
+import { bytes, count, duration, isKnown, plural, rate } from "./format.js";
+import { Table } from "./table.js";
+
+const kWords = { missing: "no file", corrupt: "corrupt", unreadable: "cannot be read" };
+
+export function statusOf(row) {
+  if (row.state !== "ok") return "critical";
+  return row.critical ? "critical" : row.warnings ? "warning" : row.processes ? "ok" : "unknown";
+}
+
+const kWeight = { critical: 3e6, warning: 2e6, ok: 1e6, unknown: 0 };
+
+export function weightOf(row) {
+  const full = row.wal_limit_bytes ? Math.min(9, row.wal_bytes / row.wal_limit_bytes) : 0;
+  return kWeight[statusOf(row)] + 1e5 * Math.min(9, (row.critical || 0) * 3 + (row.warnings || 0)) + 1e4 * Math.floor(full * 10) / 10;
+}
+
+export class Overview {
+  constructor(card, open) {
+    this.rates = new Map();
+    this.summary = h("p", { class: "card-foot" });
+    const number = (title, text, hides) => ({ title, align: "right", text, class: hides });
+    this.table = new Table([
+      { title: "Status", fill: (cell, row) => fill(cell, `${statusOf(row)} ${row.critical} ${row.warnings} ${row.state}`, () => badge(statusOf(row), kWords[row.state] || (row.critical ? `${row.critical} critical` : row.warnings ? plural(row.warnings, "warning") : row.processes ? "ok" : "not in use"))) },
+      { title: "Database", fill: (cell, row) => fill(cell, `${row.name} ${row.said}`, () => [h("a", { href: `#${row.number}`, text: row.name, title: row.path, onclick: (event) => event.stopPropagation() }), row.said ? h("span", { class: "sub", text: row.said }) : null].filter(Boolean)) },
+      { title: "Log", class: "log-cell", fill: (cell, row) => this.fillLog(cell, row) },
+      number("Commits", (row) => rate(this.rates.get(row.number)?.rate)),
+      number("p99", (row) => duration(row.commit_p99_ms), "hide-narrow"),
+      number("Readers", (row) => count(row.active_readers), "hide-narrow"),
+      number("Processes", (row) => count(row.processes), "hide-narrow"),
+      number("Size", (row) => bytes(row.database_bytes), "hide-narrow"),
+    ], { label: "Databases", key: (row) => row.number, open });
+    card.append(h("h2", { id: "overview-title", text: "Databases" }), this.table.node, this.summary);
+  }
+
+  fillLog(cell, row) {
+    const part = row.wal_limit_bytes ? row.wal_bytes / row.wal_limit_bytes : null;
+    if (!cell.firstChild) cell.append(h("span", { class: "bar", "aria-hidden": "true" }, h("span", {})), h("span", { class: "bar-text" }));
+    cell.firstChild.firstChild.style.width = `${Math.min(100, (part || 0) * 100)}%`;
+    cell.firstChild.firstChild.classList.toggle("over", part > 1);
+    cell.lastChild.textContent = isKnown(part) ? `${bytes(row.wal_bytes)} of ${bytes(row.wal_limit_bytes)}` : "–";
+  }
+
+  show(rows) {
+    for (const row of rows) {
+      const known = this.rates.get(row.number);
+      if (known && row.at > known.at) this.rates.set(row.number, { at: row.at, commits: row.commits, rate: Math.max(0, row.commits - known.commits) / ((row.at - known.at) / 1000) });
+      else if (!known) this.rates.set(row.number, { at: row.at, commits: row.commits, rate: null });
+    }
+    const sorted = [...rows].sort((a, b) => weightOf(b) - weightOf(a) || a.name.localeCompare(b.name));
+    this.table.show(sorted, "");
+    const need = sorted.filter((row) => ["critical", "warning"].includes(statusOf(row))).length;
+    this.summary.textContent = `${plural(rows.length, "database")}, ${need ? `${need} to look at` : "nothing to look at"}. Alerts decide the order, then how full the log is.`;
+  }
+}

@@ -1,0 +1,273 @@
+"""The HTTP server of the page. Any local user can reach a loopback port, so nothing is served without the secret.
+
+The opened URL holds the secret. It answers with a SameSite=Strict cookie and leads to the page. The cookie's path
+is random: browsers send a cookie to every port of a host, and so to a server of another user, but only below its
+path. Host and Origin are checked, because a foreign page may lead a browser here (DNS rebinding, CSRF).
+"""
+
+import hmac
+import http.cookies
+import http.server
+import json
+import os
+import pathlib
+import secrets
+import socket
+import sys
+import urllib.parse
+
+import metrics_text
+import queries
+import report
+from observer import Unavailable
+
+PAGE = pathlib.Path(__file__).resolve().parent / "page"
+UPLOT = pathlib.Path(__file__).resolve().parent / "uplot"
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", "": "text/plain"}
+HEADERS = {
+    "Content-Security-Policy":
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+class PageServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address, sampler, token=None, read_only=False):
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, Handler)
+        self.sampler, self.read_only = sampler, read_only
+        self.secret = token or secrets.token_urlsafe(32)
+        self.cookie = secrets.token_urlsafe(32)
+        self.prefix = "/" + secrets.token_urlsafe(9) + "/"
+        self.files = {"": PAGE / "index.html"}
+        self.files.update((path.name, path) for folder in (PAGE, UPLOT) for path in folder.iterdir() if path.name != "index.html")
+        host, port = self.server_address[:2]
+        self.loopback = host in ("127.0.0.1", "::1")
+        bracketed = f"[{host}]" if ":" in host else host
+        # Browsers ignore this header without TLS, and say so in the console, but on loopback.
+        self.headers = {**HEADERS, **({"Cross-Origin-Opener-Policy": "same-origin"} if self.loopback else {})}
+        self.origin = f"http://{bracketed}:{port}"
+        self.hosts = {f"{bracketed}:{port}"}
+        if self.loopback:
+            self.hosts.add(f"localhost:{port}")
+        elif host in ("0.0.0.0", "::"):
+            self.hosts = None  # every name of the machine leads here
+        self.url = f"{self.origin}/?secret={urllib.parse.quote(self.secret)}"
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "walmanager", ""
+    timeout = 60
+
+    def log_message(self, *_):
+        pass
+
+    # -- answers
+
+    def answer(self, status, body, kind="text/plain", **more):
+        body = body.encode() if isinstance(body, str) else body
+        self.send_response(status)
+        self.send_header("Content-Type", kind if "charset" in kind else kind + "; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in {**self.server.headers, **more}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def refuse(self, status, sentence):
+        self.close_connection = True
+        self.answer(status, sentence + "\n", Connection="close")
+
+    def answer_json(self, value):
+        self.answer(200, json.dumps(value, separators=(",", ":"), ensure_ascii=False), "application/json")
+
+    # -- who may ask
+
+    def has_cookie(self):
+        try:
+            cookie = http.cookies.SimpleCookie(self.headers.get("Cookie", "")).get("walmanager")
+        except http.cookies.CookieError:
+            return False
+        return cookie is not None and hmac.compare_digest(cookie.value.encode(), self.server.cookie.encode())
+
+    def has_secret(self, given):
+        return hmac.compare_digest(given.encode(), self.server.secret.encode())
+
+    def is_foreign(self):
+        """Why the request is refused before its secret is looked at, or None."""
+        host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
+        if self.server.hosts is not None and host not in self.server.hosts:
+            return "this name of the host is not the dashboard's"
+        if origin is not None and origin != f"http://{host}":
+            return "the request comes from another origin"
+        if self.headers.get("Sec-Fetch-Site", "none") == "cross-site" and self.headers.get("Sec-Fetch-Mode") != "navigate":
+            return "the request comes from another site"
+        return None
+
+    # -- requests
+
+    def do_GET(self):
+        self.route()
+
+    do_HEAD = do_GET
+
+    def do_POST(self):
+        self.route()
+
+    def route(self):
+        because = self.is_foreign()
+        if because:
+            return self.refuse(403, f"Refused: {because}.")
+        url = urllib.parse.urlsplit(self.path)
+        query = {name: values[-1] for name, values in urllib.parse.parse_qs(url.query).items()}
+        bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if url.path == "/metrics" and self.command != "POST" and self.has_secret(bearer):
+            return self.get_metrics()
+        if url.path == "/" and self.command == "GET" and "secret" in query:
+            if self.has_secret(query["secret"]):
+                return self.let_in()
+            return self.refuse(403, "Refused: this secret is not that of the running dashboard. Open the URL that it has printed.")
+        if not url.path.startswith(self.server.prefix) or not self.has_cookie():
+            return self.refuse(403, "Refused: open the URL that scripts/dashboard has printed; it holds a secret.")
+        name = url.path[len(self.server.prefix):]
+        if self.command == "POST":
+            return self.post_cancel() if name == "cancel" else self.refuse(404, "Nothing here takes a POST but cancel.")
+        if name in self.server.files:
+            path = self.server.files[name]
+            return self.answer(200, path.read_bytes(), TYPES.get(path.suffix, "text/plain"))
+        ask = getattr(self, "get_" + name, None) if name.isidentifier() else None
+        if not ask:
+            return self.refuse(404, "There is no such page.")
+        try:
+            if name in ("stream", "about", "metrics", "report"):
+                return ask() if name != "stream" else ask(query)
+            number = query.get("db", "0")
+            if not number.isdigit() or int(number) >= len(self.server.sampler.databases):
+                return self.refuse(404, "There is no such database.")
+            database = self.server.sampler.databases[int(number)]
+            with database.lock:
+                if not database.ensure():
+                    return self.answer_json({"error": database.said})
+                return ask(database, query)
+        except Unavailable as error:
+            return self.answer_json({"error": str(error)})
+        finally:
+            self.server.sampler.touch()
+
+    def let_in(self):
+        """A redirect would belong to the navigation of the page that led here, and so carry no SameSite=Strict cookie."""
+        prefix = self.server.prefix
+        page = f'<!doctype html><html lang="en"><meta http-equiv="refresh" content="0;url={prefix}"><link rel="icon" href="{prefix}icon.svg"><title>walmanager</title><a href="{prefix}">Dashboard</a>'
+        self.answer(200, page, "text/html", Set_Cookie=f"walmanager={self.server.cookie}; Path={prefix}; HttpOnly; SameSite=Strict")
+
+    def get_about(self):
+        sampler = self.server.sampler
+        self.answer_json(about(sampler.databases, self.server.read_only, not self.server.loopback))
+
+    def get_history(self, database, query):
+        span = query.get("span", "15m")
+        if span not in queries.RESOLUTIONS:
+            return self.refuse(404, "There is no such span.")
+        self.answer_json({"span": span, "columns": database.history(span), "checkpoints": database.all_checkpoints()})
+
+    def get_statements(self, database, query):
+        order = query.get("order", "total_ms")
+        if order not in queries.ORDERS:
+            return self.refuse(404, "There is no such order.")
+        self.answer_json(database.statements(order, query.get("search", "")[:200], 100))
+
+    def get_statement(self, database, query):
+        self.answer_json(database.statement(query.get("id", "")))
+
+    def get_metrics(self):
+        texts = []
+        for database in self.server.sampler.databases:
+            with database.lock:
+                if not database.ensure():
+                    continue
+                if not database.has_function("wal_openmetrics"):
+                    return self.refuse(404, "This walmanager has no wal_openmetrics(), which makes the metrics. A newer one has.")
+                texts.append(database.openmetrics())
+        self.server.sampler.touch()
+        self.answer(200, metrics_text.merged(texts), OPENMETRICS)
+
+    def get_report(self):
+        self.answer(200, report.make(self.server.sampler.databases), "text/html",
+                    Content_Disposition='attachment; filename="walmanager-report.html"')
+
+    def get_stream(self, query):
+        """Server-sent events: each holds the sections that have changed since the one before."""
+        sampler, view = self.server.sampler, query.get("db", "overview")
+        if view != "overview":
+            if not view.isdigit() or int(view) >= len(sampler.databases):
+                return self.refuse(404, "There is no such database.")
+            view = int(view)
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        sampler.look(view)
+        sent = {}
+        try:
+            while not sampler.stopped:
+                with sampler.changed:
+                    sections = {"overview": sampler.overview} if view == "overview" else dict(sampler.databases[view].sections)
+                    news = {name: text for name, (version, text) in sections.items() if sent.get(name) != version}
+                    if not news:
+                        if not sampler.changed.wait(15):
+                            self.wfile.write(b": still here\n\n")
+                        continue
+                sent.update((name, sections[name][0]) for name in news)
+                event = "{" + ",".join(f'"{name}":{text}' for name, text in news.items()) + "}"
+                self.wfile.write(f"data: {event}\n\n".encode())
+        except (ConnectionError, TimeoutError):
+            pass
+        finally:
+            sampler.leave(view)
+
+    def post_cancel(self):
+        if self.headers.get("Origin") is None or not self.headers.get("Content-Type", "").startswith("application/json"):
+            return self.refuse(403, "Refused: only the page may cancel.")
+        if self.server.read_only:
+            return self.refuse(403, "The dashboard was started with --read-only, so it cancels nothing.")
+        length = self.headers.get("Content-Length", "")
+        try:
+            asked = json.loads(self.rfile.read(int(length))) if length.isdigit() and int(length) < 1000 else {}
+            database = self.server.sampler.databases[int(asked["db"])]
+            connection_id = int(asked["connection_id"])
+        except (ValueError, KeyError, IndexError, TypeError):
+            return self.refuse(400, "cancel takes {\"db\": number, \"connection_id\": number}.")
+        try:
+            self.answer_json({"cancelled": database.cancel(connection_id)})
+        except Unavailable as error:
+            self.answer_json({"error": str(error)})
+
+
+def about(databases, read_only, exposed):
+    """What the page needs to know before the first event."""
+    return {
+        "databases": [{"number": d.number, "name": d.name, "path": d.path} for d in databases],
+        "read_only": read_only, "exposed": exposed, "user": os.environ.get("USER"),
+        "sql": {name: queries.shown(text) for name, text in {
+            "findings": queries.HEALTH + ";\n" + queries.ADVICE, "log": queries.METRICS, "commits": queries.HISTORY.format(
+                columns="at, commits, commit_p99_ms, checkpoint_stall_ms", resolution="= 1000").replace(" AND (:after IS NULL OR at > :after)", ""),
+            "waits": queries.LOCK_WAITS, "disk": queries.STORAGE, "connections": queries.CONNECTIONS, "checkpoints": queries.CHECKPOINTS,
+            "statements": "SELECT * FROM query_performance WHERE schema = :schema ORDER BY total_ms DESC LIMIT 100",
+        }.items()},
+    }

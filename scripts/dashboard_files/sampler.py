@@ -1,0 +1,79 @@
+"""Reads the databases that somebody looks at, once a second, in one thread, and closes all when nobody does."""
+
+import threading
+import time
+
+LINGER_S = 2  # a page that is loaded anew finds the connections open
+
+
+class Sampler:
+    def __init__(self, databases):
+        self.databases = databases
+        self.changed = threading.Condition()
+        self.viewers = {}  # number of a database, or "overview": how many pages look at it
+        self.overview = (0, "[]")
+        self.unwatched_since = time.monotonic()
+        self.stopped = False
+        self.thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+
+    def start(self):
+        self.thread.start()
+
+    def stop(self):
+        with self.changed:
+            self.stopped = True
+            self.changed.notify_all()
+        if self.thread.is_alive():
+            self.thread.join(5)
+        for database in self.databases:
+            database.close()
+
+    def look(self, view):
+        with self.changed:
+            self.viewers[view] = self.viewers.get(view, 0) + 1
+            self.changed.notify_all()
+
+    def leave(self, view):
+        with self.changed:
+            self.viewers[view] -= 1
+            if not self.viewers[view]:
+                del self.viewers[view]
+            self.unwatched_since = time.monotonic()
+            self.changed.notify_all()
+
+    def touch(self):
+        """A request has opened a connection: it is closed like the others if no page follows."""
+        with self.changed:
+            self.unwatched_since = time.monotonic()
+            self.changed.notify_all()
+
+    def _run(self):
+        while not self.stopped:
+            with self.changed:
+                views = set(self.viewers)
+            began = time.monotonic()
+            for database in self.databases:
+                if database.number in views:
+                    database.update()
+                elif database.is_open() and "overview" not in views and began - self.unwatched_since > LINGER_S:
+                    database.close()
+            if "overview" in views:
+                self._update_overview()
+            with self.changed:
+                self.changed.notify_all()
+                if self.stopped:
+                    break
+                if views or any(database.is_open() for database in self.databases):
+                    self.changed.wait_for(lambda: self.stopped or set(self.viewers) - views, max(0.05, began + 1 - time.monotonic()))
+                else:
+                    self.changed.wait_for(lambda: self.stopped or self.viewers or any(database.is_open() for database in self.databases))
+
+    def _update_overview(self):
+        """Each database is read at its own pace, so that fifty of them cost no more than the page may."""
+        spent = False
+        for database in self.databases:
+            spent |= database.update_summary(share=0.005 / len(self.databases))
+        if spent:
+            text = "[" + ",".join(database.summary_text for database in self.databases) + "]"
+            if text != self.overview[1]:
+                self.overview = (self.overview[0] + 1, text)

@@ -1,0 +1,249 @@
+"""One database that the page shows: what was read from it last, and how often it is read.
+
+The observer's connection is read-only and holds no transaction between two questions. The sampler's thread and the
+threads that answer requests use it one at a time, under `lock`.
+"""
+
+import json
+import os
+import re
+import threading
+import time
+
+import queries
+from observer import Observer, Unavailable, portable
+
+APPLICATION = "walmanager dashboard"
+
+
+class Pace:
+    """How often something may be read: not before `seconds`, and so seldom that it takes `share` of a processor."""
+
+    def __init__(self, seconds, share=0.001):
+        self.seconds, self.share, self.next = seconds, share, 0.0
+
+    def is_due(self, now):
+        return now >= self.next
+
+    def spent(self, now, cost):
+        self.next = now + max(self.seconds, cost / self.share) - 0.05
+
+
+class ShownDatabase:
+    def __init__(self, number, path, library):
+        self.number, self.path, self.library = number, os.path.abspath(path), library
+        self.name = os.path.basename(self.path)
+        self.lock = threading.RLock()
+        self.observer = None  # while it is open
+        self.state, self.said, self.since = "unknown", None, None
+        self.sections = {}  # name: (version, JSON text)
+        self.version = 0
+        self.metrics = {}
+        self.recent = {}  # the newest samples
+        self.summary_text = "null"
+        self.paces = {
+            "metrics": Pace(1), "connections": Pace(1), "readers": Pace(2), "lock_waits": Pace(1), "checkpoints": Pace(1),
+            "samples": Pace(1, 0.003), "health": Pace(5), "alerts": Pace(2), "advice": Pace(20), "storage": Pace(20),
+            "trends": Pace(60), "overview": Pace(2)}
+
+    # -- the connection
+
+    def is_open(self):
+        return self.observer is not None
+
+    def close(self):
+        with self.lock:
+            if self.observer:
+                self.observer.close()
+            self.observer = None
+            for pace in self.paces.values():
+                pace.next = 0.0
+
+    def ensure(self):
+        """Opens the database, or finds out why it cannot be read. Returns whether it can."""
+        try:
+            if not self.observer:
+                observer = Observer(self.path, APPLICATION, self.library)
+                observer.open()
+                self.observer = observer
+            else:
+                self.observer.ask("SELECT 1")  # opens it anew where another file has taken its place
+            self._is("ok", None)
+        except Unavailable as unavailable:
+            self._fails(unavailable)
+        return self.state == "ok"
+
+    def _fails(self, unavailable):
+        self.close()
+        said = str(unavailable)
+        self._is("missing" if not os.path.exists(self.path) else "corrupt" if "corrupt" in said else "unreadable", said)
+
+    def _is(self, state, said):
+        if (state, said) != (self.state, self.said):
+            self.state, self.said, self.since = state, said, time.time()
+            self.put("state", {"state": state, "said": said, "since": self.since * 1000})
+
+    # -- reading
+
+    def rows(self, sql, **values):
+        """The rows as dicts, with the SQL in them as it is where the database is called main."""
+        with self.lock:
+            rows = self.observer.ask(sql, values)
+        for row in rows:
+            for name, value in row.items():
+                if isinstance(value, str):
+                    row[name] = portable(value)
+        return rows
+
+    def has_function(self, name):
+        return bool(self.rows("SELECT 1 FROM pragma_function_list WHERE name = :name", name=name))
+
+    def put(self, name, value):
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        old = self.sections.get(name)
+        if not old or old[1] != text:
+            self.version += 1
+            self.sections[name] = (self.version, text)
+
+    def update(self):
+        """Reads what is due. The sampler's thread calls it once a second while a page shows this database."""
+        with self.lock:
+            if not self.ensure():
+                return
+            for name, pace in self.paces.items():
+                now = time.monotonic()
+                if name == "overview" or not pace.is_due(now):
+                    continue
+                began = time.thread_time()
+                try:
+                    getattr(self, "_read_" + name)()
+                except Unavailable as unavailable:
+                    if name == "metrics" or not os.path.exists(self.path):
+                        self._fails(unavailable)
+                        return
+                    self.put("error_" + name, str(unavailable))  # the other cards go on
+                pace.spent(now, time.thread_time() - began)
+
+    def _read_metrics(self):
+        rows = self.rows(queries.METRICS)
+        metrics = rows[0] if rows else {}
+        metrics["at"] = time.time() * 1000
+        if metrics.get("processes"):
+            metrics["processes"] -= 1  # the page's own
+        self.metrics = metrics
+        self.put("metrics", metrics)
+
+    def _read_connections(self):
+        # The page's own connections have no file.
+        rows = [row for row in self.rows(queries.CONNECTIONS) if row["file"] is not None or row["pid"] != os.getpid()]
+        self.put("connections", rows)
+
+    def _read_readers(self):
+        # Whether a cursor is still fetched from takes wal_readers a look 30 ms later, so it is read only where there are readers.
+        self.put("readers", self.rows(queries.READERS) if self.metrics.get("active_readers") else [])
+
+    def _read_lock_waits(self):
+        self.put("lock_waits", self.rows(queries.LOCK_WAITS))
+
+    def _read_checkpoints(self):
+        self.put("checkpoints", self.rows(queries.CHECKPOINTS + " LIMIT 60"))
+
+    def _read_samples(self):
+        """The newest minute of samples, for the right end of the charts; history() gives a page that opens the rest."""
+        last = self.recent["at"][-1] if self.recent.get("at") else None
+        samples = self.history("15m", last)
+        self.recent = {name: (self.recent.get(name, []) + values)[-60:] for name, values in samples.items()}
+        self.put("samples", self.recent)
+
+    def _read_health(self):
+        rows = [row for row in self.rows(queries.HEALTH) if row["check_name"] not in queries.ABOUT_THE_ASKING_CONNECTION]
+        number = {status: sum(row["status"] == status for row in rows if row["check_name"] != "overall") for status in ("critical", "warning", "unknown")}
+        for row in rows:
+            if row["check_name"] == "overall":  # without the checks that are left out
+                row["score"] = max(0, 100 - 40 * number["critical"] - 10 * number["warning"] - 2 * number["unknown"])
+                row["status"] = "critical" if number["critical"] else "warning" if number["warning"] else "ok"
+        self.put("health", rows)
+
+    def _read_alerts(self):
+        self.put("alerts", self.rows(queries.ALERTS))
+
+    def _read_advice(self):
+        # The health checks are shown by themselves, and a PRAGMA is about the connection that asks: the page's own.
+        self.put("advice", [row for row in self.rows(queries.ADVICE)
+                            if not (row["evidence"] or "").startswith("system_health: ")
+                            and not (row["area"] == "configuration" and (row["sql_to_run"] or "").startswith("PRAGMA "))])
+
+    def _read_storage(self):
+        rows = self.rows(queries.STORAGE)
+        storage = rows[0] if rows else {}
+        storage["unused_indexes"] = self.rows(queries.UNUSED_INDEXES)
+        storage["io"] = self.rows(queries.IO) if self.observer.has("wal_io") else None
+        self.put("storage", storage)
+
+    def _read_trends(self):
+        self.put("trends", self.rows(queries.TRENDS))
+
+    def history(self, span, after=None):
+        """The samples of a span as columns."""
+        with self.lock:
+            known = {row["name"] for row in self.observer.ask("SELECT name FROM pragma_table_info('wal_history')")}
+            names = [name for name in queries.HISTORY_COLUMNS if name in known]
+            rows = self.observer.ask(queries.HISTORY.format(columns=", ".join(names), resolution=queries.RESOLUTIONS[span]), {"after": after})
+        return {name: [row[name] for row in rows] for name in names}
+
+    def all_checkpoints(self):
+        return self.rows(queries.CHECKPOINTS)
+
+    def statements(self, order="total_ms", search="", limit=100):
+        search = re.sub(r"([\\%_])", r"\\\1", search)
+        direction = "" if order == "query" else " DESC NULLS LAST"
+        rows = self.rows(queries.STATEMENTS.format(order=order + direction), search=search, limit=limit)
+        found = rows[0]["found"] if rows else 0
+        for row in rows:
+            del row["found"]
+        return {"rows": rows, "found": found, **self.rows(queries.STATEMENT_SUMS)[0]}
+
+    def statement(self, query_id):
+        rows = self.rows(queries.STATEMENT, query_id=query_id)
+        if not rows:
+            return None
+        try:
+            rows[0]["histogram"] = json.loads(self.rows(queries.STATEMENT_HISTOGRAM, query_id=query_id)[0]["histogram"])
+        except (Unavailable, TypeError, ValueError):
+            rows[0]["histogram"] = None  # an older walmanager, or no execution has ended yet
+        rows[0]["indexes"] = self.rows(queries.STATEMENT_INDEXES, query_id=query_id)
+        return rows[0]
+
+    # -- the overview of several databases
+
+    def summary(self):
+        """The database as one row of the overview."""
+        with self.lock:
+            summary = {"number": self.number, "name": self.name, "path": self.path}
+            if self.ensure():
+                try:
+                    row = self.rows(queries.OVERVIEW)[0]
+                    row["processes"] = (row["processes"] or 1) - 1
+                    summary.update(row, at=time.time() * 1000)
+                except Unavailable as unavailable:
+                    self._fails(unavailable)
+            return {**summary, "state": self.state, "said": self.said}
+
+    def update_summary(self, share):
+        """Reads the row if it is due, at such a share of a processor. Returns whether it did."""
+        pace, now = self.paces["overview"], time.monotonic()
+        if not pace.is_due(now):
+            return False
+        began = time.thread_time()
+        self.summary_text = json.dumps(self.summary(), separators=(",", ":"), ensure_ascii=False)
+        pace.share = share
+        pace.spent(now, time.thread_time() - began)
+        return True
+
+    def cancel(self, connection_id):
+        """Interrupts the statement of a connection: 1, or 0 where it runs none. Raises Unavailable with the reason."""
+        with Observer(self.path, APPLICATION, self.library) as observer:  # it takes up to two seconds; the page goes on
+            return observer.ask("SELECT wal_cancel(:id) AS cancelled", {"id": connection_id})[0]["cancelled"]
+
+    def openmetrics(self):
+        return self.rows("SELECT wal_openmetrics() AS text")[0]["text"]

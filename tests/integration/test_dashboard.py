@@ -1,0 +1,420 @@
+"""scripts/dashboard, driven in Debian's headless Chromium beside programs in processes of their own."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import urllib.parse
+
+import pytest
+
+from browser import CHROMIUM, Browser
+from conftest import BUILD, ROOT, connect, one
+from dashboards import DASHBOARD, Dashboard, Program, axe_core
+from helpers import environment
+from waiting import wait_for
+
+HOSTILE = "<script>hit=1</script><img src=x onerror=hit=1>&lt;"
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n, (SELECT id FROM t LIMIT 1)"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's package chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def run():
+    """Starts dashboards, programs and pages, and ends them with the test."""
+    started = []
+
+    class Run:
+        def dashboard(self, *paths, options=()):
+            started.append(dashboard := Dashboard(*paths, options=options))
+            return dashboard
+
+        def program(self, path, name):
+            started.append(program := Program(path, name))
+            return program
+
+    yield Run()
+    for one_started in reversed(started):
+        getattr(one_started, "stop", getattr(one_started, "end", None))()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.page()
+    yield page
+    errors = page.errors()
+    page.close()
+    assert errors == []
+
+
+def shows(page, selector, text, seconds=15):
+    page.wait(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})", seconds)
+
+
+def statement_row(page, text):
+    """The cells of the statement's row."""
+    return page.eval("[...document.querySelectorAll('#statements tbody tr')].map((row) => [...row.cells].map((cell) => cell.innerText))"
+                     f".find((cells) => cells.at(-1).includes({json.dumps(text)}))")
+
+
+# -- who is let in
+
+
+def test_without_the_secret_nothing_is_served(run, wal_path):
+    dashboard = run.dashboard(wal_path)
+    cookie, prefix = dashboard.let_in()
+    for path in ["/", prefix, f"{prefix}about", f"{prefix}stream?db=0", f"{prefix}main.js", f"{prefix}report", "/metrics", "/?secret=x", "/favicon.ico"]:
+        status, _, text = dashboard.ask(path)
+        assert (status, text.startswith("Refused: ")) == (403, True), path
+    assert dashboard.ask(prefix, Cookie="walmanager=x")[0] == 403
+    assert dashboard.ask("/about", Cookie=cookie)[0] == 403  # the path is part of it
+    assert dashboard.ask(f"{prefix}cancel", b"{}")[0] == 403
+    status, headers, _ = dashboard.ask(prefix, Cookie=cookie)
+    assert status == 200
+    assert "default-src 'none'; script-src 'self'" in headers["Content-Security-Policy"]
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    _, headers, _ = dashboard.ask("/" + dashboard.url.removeprefix(dashboard.origin + "/"))
+    assert headers["Set-Cookie"].endswith(f"; Path={prefix}; HttpOnly; SameSite=Strict")
+
+
+def test_other_hosts_and_origins_are_refused(run, wal_path):
+    dashboard = run.dashboard(wal_path)
+    cookie, prefix = dashboard.let_in()
+    asked = {"Cookie": cookie, "Content_Type": "application/json"}
+    body = b'{"db": 0, "connection_id": 1}'
+    for headers in [{"Host": "evil.example"}, {"Host": f"evil.example:{dashboard.host.split(':')[1]}"}, {"Origin": "http://evil.example"},
+                    {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}]:
+        assert dashboard.ask(f"{prefix}about", **asked, **headers)[0] == 403, headers
+        assert dashboard.ask(f"{prefix}cancel", body, **asked, **headers)[0] == 403, headers
+    # cancel is a POST of the page, with the cookie, and nothing else.
+    assert dashboard.ask(f"{prefix}cancel", body, **asked)[0] == 403
+    assert dashboard.ask(f"{prefix}cancel", Cookie=cookie)[0] == 404
+    assert dashboard.ask(f"{prefix}cancel", body, Origin=dashboard.origin, Content_Type="application/json")[0] == 403
+    assert dashboard.ask(f"{prefix}cancel", body, Origin=dashboard.origin, Cookie=cookie, Content_Type="text/plain")[0] == 403
+    status, _, text = dashboard.ask(f"{prefix}cancel", body, Origin=dashboard.origin, **asked)
+    assert (status, json.loads(text)) == (200, {"error": "SQLite says: wal_cancel: connection_id 1 is not one of the connections in connection_metrics."})
+
+
+def test_another_address_only_with_a_token_and_the_page_says_that_there_is_no_tls(run, wal_path, page):
+    for options, sentence in [(["--listen", "0.0.0.0"], "--listen ADDR needs --token T"), (["--token", "short"], "can be guessed")]:
+        done = subprocess.run([sys.executable, DASHBOARD, wal_path, *options], capture_output=True, text=True)
+        assert (done.returncode, sentence in done.stderr) == (2, True)
+    process = subprocess.Popen([sys.executable, DASHBOARD, wal_path, "--no-open", "--listen", "0.0.0.0", "--token", "a token of 20 letters"],
+                               env=environment(WALMANAGER_BUILD=str(BUILD)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    url = process.stdout.readline().strip()
+    assert "secret=a%20token" in url
+    page.open(url)
+    shows(page, "#foot", "served without TLS")
+    page.open("about:blank")
+    process.terminate()
+    assert "There is no TLS" in process.communicate(timeout=10)[1]
+
+
+def test_metrics_need_the_token_and_say_when_there_are_none(run, wal_path):
+    dashboard = run.dashboard(wal_path, options=["--token", "0123456789abcdef"])
+    assert dashboard.ask("/metrics", Authorization="Bearer 0123456789abcdee")[0] == 403
+    status, headers, text = dashboard.ask("/metrics", Authorization="Bearer 0123456789abcdef")
+    db = connect(wal_path)
+    if db.execute("SELECT 1 FROM pragma_function_list WHERE name = 'wal_openmetrics'").fetchall():
+        assert (status, text.endswith("# EOF\n")) == (200, True)
+        assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    else:
+        assert (status, text) == (404, "This walmanager has no wal_openmetrics(), which makes the metrics. A newer one has.\n")
+    db.close()
+
+
+def test_a_python_that_cannot_load_extensions_is_told_what_to_do(tmp_path, wal_path):
+    (tmp_path / "sqlite3.py").write_text("class Error(Exception): pass\ndef connect(*_, **__): return Connection()\nclass Connection:\n    def close(self): pass\n")
+    done = subprocess.run([sys.executable, DASHBOARD, wal_path], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(tmp_path), "WALMANAGER_BUILD": str(BUILD)})
+    assert (done.returncode, done.stderr) == (1, "dashboard: This Python's sqlite3 cannot load extensions. Run the script with the system's Python: "
+                                                 "/usr/bin/python3, which Debian's package python3 brings.\n")
+    done = subprocess.run([sys.executable, DASHBOARD, wal_path, "--library", "/nowhere.so"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "dashboard: The library /nowhere.so does not exist.\n")
+
+
+# -- what it shows
+
+
+def test_right_numbers_under_load_and_updates_without_reload(run, wal_path, page):
+    program = run.program(wal_path, "shop")
+    program.run("counted = 0\nending = False\ndef work():\n    global counted\n    while not ending:\n        db.execute('INSERT INTO t(payload) VALUES (zeroblob(50))'); counted += 1\n        time.sleep(0.002)\n"
+                "thread = threading.Thread(target=work); thread.start()")
+    dashboard = run.dashboard(wal_path)
+    page.open(dashboard.url)
+    shows(page, "#statements", "INSERT INTO t (payload)")
+    page.eval("window.mark = 1")
+    shows(page, "#commits .figure", "/s")
+    first = page.text("#log .figure")
+    page.wait(f"document.querySelector('#log .figure').innerText != {json.dumps(first)}")
+    counted = program.run("ending = True; thread.join()", "counted")
+    page.wait(f"[...document.querySelectorAll('#statements tbody tr')].some((row) => row.cells[1].innerText == '{counted:,}')")
+    assert statement_row(page, "INSERT INTO t")[5] == f"{counted:,}"  # rows
+    wal = os.stat(f"{wal_path}-wal").st_size
+    assert page.text("#log .figure") == f"{wal / 1e6:.3g} MB of 67.1 MB" if wal >= 1e6 else f"{wal / 1e3:.3g} kB of 67.1 MB"
+    assert page.text("#facts").startswith("1 process · 1 connection · SQLite ")
+    assert page.text("#connections").count("shop") == 1
+    assert page.eval("window.mark") == 1
+    # The page's own statements are not among the program's.
+    queries = program.run("", "[row[0] for row in db.execute('SELECT query FROM query_performance')]")
+    assert [query for query in queries if "wal_metrics" in query or "connection_metrics" in query] == []
+
+
+def test_it_names_a_leaked_cursor_and_a_waiting_writer(run, wal_path, page):
+    report, importer, order = (run.program(wal_path, name) for name in ("nightly report", "import", "web order"))
+    report.run("db.execute('INSERT INTO t VALUES (1, 1), (2, 2)'); cursor = db.execute('SELECT payload FROM t ORDER BY id'); cursor.fetchone()")
+    importer.run("db.execute('UPDATE t SET payload = 3 WHERE id = 1'); db.execute('BEGIN IMMEDIATE'); db.execute('UPDATE t SET payload = 4')")
+    order.start("db.execute('UPDATE t SET payload = 5 WHERE id = 2')")
+    dashboard = run.dashboard(wal_path)
+    page.open(dashboard.url)
+    shows(page, "#findings", f"nightly report (pid {report.process.pid}) has held the log for")
+    shows(page, "#findings", "unfinished statement")
+    shows(page, "#findings", f"web order (pid {order.process.pid}) has waited")
+    shows(page, "#findings", f"for the write lock, which import (pid {importer.process.pid}) holds (idle in transaction)")
+    tree = page.wait("(document.querySelector('#waits .tree ul ul')?.closest('.tree').innerText)")
+    assert "import" in tree and "waits" in tree and "UPDATE t SET payload = ? WHERE id = ?" in tree
+    importer.run("db.execute('COMMIT')")
+    order.finish()
+    shows(page, "#waits", "and got it")  # among the last waits
+    report.run("cursor.close()")
+    page.wait("!document.querySelector('#findings').innerText.includes('has held the log')")
+
+
+def test_cancel_is_asked_twice_and_ends_the_statement(run, wal_path, page):
+    program = run.program(wal_path, "endless report")
+    program.run("db.execute('INSERT INTO t VALUES (1, 1)')")
+    program.start(f"db.execute({ENDLESS!r}).fetchall()")
+    dashboard = run.dashboard(wal_path)
+    page.open(dashboard.url)
+    page.click("#connections .danger")
+    shows(page, "dialog[open]", "endless report")
+    page.click("dialog[open] .actions .button:first-child")  # No, let it run
+    page.wait("!document.querySelector('dialog[open]')")
+    assert program.process.poll() is None
+    page.click("#connections .danger")
+    page.click("dialog[open] .danger")
+    shows(page, "dialog[open] .outcome", "Cancelled.")
+    assert program.finish() == {"error": "OperationalError: interrupted"}
+
+
+def test_read_only_has_no_cancel(run, wal_path, page):
+    program = run.program(wal_path, "reader")
+    program.run("db.execute('INSERT INTO t VALUES (1, 1), (2, 2)'); cursor = db.execute('SELECT payload FROM t'); cursor.fetchone()")
+    dashboard = run.dashboard(wal_path, options=["--read-only"])
+    page.open(dashboard.url)
+    shows(page, "#connections", "reader")
+    assert page.eval("document.querySelectorAll('.danger').length") == 0
+    cookie, prefix = dashboard.let_in()
+    status, _, text = dashboard.ask(f"{prefix}cancel", b'{"db": 0, "connection_id": 1}', Cookie=cookie, Origin=dashboard.origin, Content_Type="application/json")
+    assert (status, "--read-only" in text) == (403, True)
+
+
+def test_it_survives_the_end_of_the_program_and_goes_on(run, wal_path, page):
+    program = run.program(wal_path, "first")
+    program.run("for i in range(50): db.execute('INSERT INTO t(payload) VALUES (1)')")
+    dashboard = run.dashboard(wal_path)
+    page.open(dashboard.url)
+    shows(page, "#connections", "first")
+    program.process.kill()
+    program.process.wait()
+    shows(page, "#banner", "No program has the database open")
+    assert page.eval("document.body.classList.contains('stale')")
+    shows(page, "#statements", "INSERT INTO t")  # what was is still there
+    run.program(wal_path, "second").run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    page.wait("document.querySelector('#banner').hidden && !document.body.classList.contains('stale')")
+    shows(page, "#connections", "second")
+
+
+def test_missing_corrupt_and_replaced_files_are_states_of_the_page(run, tmp_path, page):
+    path = tmp_path / "later.db"
+    dashboard = run.dashboard(path)
+    page.open(dashboard.url)
+    shows(page, "#banner", "does not exist.")
+    path.write_bytes(os.urandom(8192))
+    shows(page, "#banner", "is not a SQLite database, or it is encrypted, or its first page is corrupt.")
+    path.unlink()
+    program = run.program(path, "maker")
+    program.run("db.execute('PRAGMA journal_mode=WAL'); db.execute('CREATE TABLE t(id INTEGER PRIMARY KEY, payload)'); db.execute('INSERT INTO t VALUES (1, 1)')")
+    shows(page, "#connections", "maker")
+    page.wait("document.querySelector('#banner').hidden")
+
+
+def test_a_database_in_rollback_mode_is_told_of_wal(run, tmp_path, page):
+    path = tmp_path / "plain.db"
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE t(a)")
+    db.close()
+    page.open(run.dashboard(path).url)
+    shows(page, "#banner", "The journal mode is delete.")
+    assert page.eval("document.querySelector('#banner button').dataset.copies") == "PRAGMA journal_mode=WAL;"
+    assert sorted(os.listdir(tmp_path)) == ["plain.db"]
+
+
+def test_ten_thousand_statements(run, wal_path, page):
+    program = run.program(wal_path, "generator")
+    program.run("db.execute('INSERT INTO t VALUES (1, 1)')\n"
+                "for i in range(10000): db.execute(f'SELECT id AS column_{i} FROM t').fetchall()")
+    dashboard = run.dashboard(wal_path)
+    page.open(dashboard.url)
+    shows(page, "#statements .card-foot", "The first 100 of ")
+    shows(page, "#statements", "10,002 calls")  # with those that have made room for others, which are one row
+    assert statement_row(page, "(evicted)")
+    page.eval("document.querySelector('#search').focus()")
+    page.type("column_9876 ")
+    page.wait("document.querySelectorAll('#statements tbody tr').length == 1")
+    assert "column_9876" in statement_row(page, "column_9876")[-1]
+
+
+def test_text_of_the_database_is_never_markup(run, tmp_path, page):
+    path = tmp_path / "<b>hostile.db"
+    program = run.program(path, HOSTILE)
+    program.run("db.execute('PRAGMA journal_mode=WAL'); db.execute('CREATE TABLE \"<img src=x onerror=hit=1>\"(a)')\n"
+                "db.executemany('INSERT INTO \"<img src=x onerror=hit=1>\" VALUES (?)', [(1,), (2,)])\n"
+                "cursor = db.execute('SELECT a FROM \"<img src=x onerror=hit=1>\"'); cursor.fetchone()\n"
+                "other = connect(sys.argv[1]); other.execute('INSERT INTO \"<img src=x onerror=hit=1>\" VALUES (3)')")
+    dashboard = run.dashboard(path)
+    page.open(dashboard.url)
+    shows(page, "#findings", HOSTILE)
+    shows(page, "#connections", HOSTILE)
+    shows(page, "#title", "<b>hostile.db")
+    page.click("#statements tbody tr")
+    page.wait("!!document.querySelector('dialog[open]')")
+    assert page.eval("document.querySelectorAll('img, b, script:not([src])').length") == 0
+    assert page.eval("window.hit") is None
+    report = tmp_path / "report.html"
+    export(path, report)
+    assert report.read_text().count("<script") == 2 and "<img" not in report.read_text()
+    page.open(f"file://{report}")
+    shows(page, "#connections", HOSTILE)
+    assert page.eval("window.hit") is None
+
+
+def export(*paths_and_target):
+    *paths, target = paths_and_target
+    subprocess.run([sys.executable, DASHBOARD, *paths, "--export", target], env=environment(WALMANAGER_BUILD=str(BUILD)), check=True, capture_output=True, timeout=60)
+
+
+def test_the_report_is_one_file_and_acts_on_nothing(run, wal_path, tmp_path, page):
+    program = run.program(wal_path, "shop")
+    program.run("for i in range(50): db.execute('INSERT INTO t(payload) VALUES (1)')\ncursor = db.execute('SELECT id FROM t'); cursor.fetchone()")
+    report = tmp_path / "report.html"
+    export(wal_path, report)
+    program.end()
+    page.open(f"file://{report}")
+    shows(page, "#banner", "Report of ")
+    shows(page, "#connections", "shop")
+    assert page.eval("document.querySelectorAll('.danger').length") == 0
+    assert page.eval("performance.getEntriesByType('resource').length") == 0
+    page.click("#statements tbody tr")
+    shows(page, "dialog[open]", "Plan")
+    assert "Copyright (c) 2022 Leon Sorokin" in report.read_text()  # uPlot's licence
+
+
+def test_several_databases_begin_with_the_one_that_needs_somebody(run, tmp_path, page):
+    paths = [tmp_path / f"{name}.db" for name in ("a", "b", "c")]
+    program = run.program(paths[0], "shop")
+    program.run("db.execute('PRAGMA journal_mode=WAL'); db.execute('CREATE TABLE t(a)')")
+    program.run(f"other = connect({str(paths[1])!r}); other.execute('PRAGMA journal_mode=WAL'); other.execute('CREATE TABLE t(a)')\n"
+                "other.execute(\"SELECT wal_set('wal_limit_bytes', 1000000)\").fetchall(); other.execute('INSERT INTO t VALUES (zeroblob(900000))')")
+    page.open(run.dashboard(*paths).url)
+    page.wait("document.querySelectorAll('#overview tbody tr').length == 3")
+    names = "[...document.querySelectorAll('#overview tbody a')].map((link) => link.innerText).join(' ')"
+    page.wait(f"{names} == 'c.db b.db a.db'")  # no file, a full log, well
+    page.click("#overview tbody tr:nth-child(3) a")
+    shows(page, "#connections", "shop")
+    page.click("#crumbs a")
+    page.wait("!document.querySelector('#overview').hidden")
+
+
+# -- what it costs the programs
+
+
+def test_it_holds_nothing_and_nothing_runs_while_no_page_is_open(run, wal_path, page):
+    program = run.program(wal_path, "shop")
+    program.run("db.execute('INSERT INTO t VALUES (1, 1)')")
+    dashboard = run.dashboard(wal_path)
+    page.open(dashboard.url)
+    shows(page, "#connections", "shop")
+    for _ in range(20):  # a checkpoint to the end finds no reader, at no moment
+        assert program.run("db.execute('REPLACE INTO t VALUES (1, 2)')", "json.loads(one(db, \"SELECT wal_checkpoint('TRUNCATE')\"))['result']") == "complete"
+
+    def files():
+        folder = f"/proc/{dashboard.process.pid}/fd"
+        found = set()
+        for fd in os.listdir(folder):
+            try:
+                found.add(os.readlink(f"{folder}/{fd}"))
+            except OSError:
+                pass  # it has just been closed
+        return found
+    assert str(wal_path) in files()
+    page.open("about:blank")
+    wait_for(lambda: not any(name.startswith(str(wal_path)) for name in files()))
+    before = dashboard.cpu_seconds()
+    assert program.run("time.sleep(1)") is None
+    assert dashboard.cpu_seconds() - before <= 0.01
+    program.end()
+    assert not os.path.exists(f"{wal_path}-wal")  # the program's last close cleans up, as without a dashboard
+
+
+def test_the_page_is_small(run, wal_path):
+    files = [path for folder in ("page", "uplot") for path in (ROOT / "scripts" / "dashboard_files" / folder).iterdir() if path.name != "LICENSE"]
+    assert sum(path.stat().st_size for path in files) < 200_000
+
+
+# -- for everybody
+
+
+@pytest.mark.parametrize("theme, width", [("light", 1280), ("dark", 390)])
+def test_axe_finds_no_violation(run, wal_path, page, theme, width):
+    axe = axe_core()
+    if axe is None:
+        pytest.skip("axe-core could not be fetched from the npm registry")
+    program = run.program(wal_path, "nightly report")
+    program.run("for i in range(50): db.execute('INSERT INTO t(payload) VALUES (1)')\ncursor = db.execute('SELECT id FROM t'); cursor.fetchone()")
+    page.call("Page.setBypassCSP", enabled=True)  # for axe-core itself
+    page.prefer(prefers_color_scheme=theme)
+    page.size(width, 844)
+    page.open(run.dashboard(wal_path).url)
+    shows(page, "#waits", "nightly report")
+    shows(page, "#statements", "INSERT INTO t")
+    page.wait("!!document.querySelector('#log canvas')")
+    page.eval(axe + ";0")
+    look = "axe.run(document).then((found) => found.violations.map((one) => [one.id, one.nodes.map((node) => node.html + ' ' + node.failureSummary)]))"
+    assert page.eval(look) == []
+    page.click("#statements tbody tr")
+    page.wait("!!document.querySelector('dialog[open] .facts-grid')")
+    assert page.eval(look) == []
+    assert page.eval("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_keys_reach_everything(run, wal_path, page):
+    program = run.program(wal_path, "shop")
+    program.run("for i in range(50): db.execute('INSERT INTO t(payload) VALUES (1)')\ndb.execute('SELECT id FROM t').fetchall()")
+    page.open(run.dashboard(wal_path).url)
+    shows(page, "#statements", "SELECT id")
+    page.key("/")
+    page.wait("document.activeElement.id == 'search'")
+    page.key("Escape")
+    page.key("5")
+    page.wait("document.activeElement.id == 'statements-title'")
+    page.eval("document.querySelector('#statements tbody tr').focus()")
+    page.key("ArrowDown")
+    page.wait("document.activeElement == document.querySelectorAll('#statements tbody tr')[1]")
+    page.key("Enter")
+    page.wait("!!document.querySelector('dialog[open]')")
+    page.key("Escape")
+    page.wait("!document.querySelector('dialog[open]')")
+    page.wait("!!document.querySelector('#log canvas')")
+    page.eval("document.querySelector('#log .plot').focus()")
+    page.key("ArrowLeft")
+    page.wait("document.querySelector('#log .plot').getAttribute('aria-valuetext').includes('log ')")
