@@ -81,6 +81,7 @@ class Observer:
 
     def __init__(self, database, name, library=None):
         self.path = os.path.abspath(database)
+        self._file = self.path  # where its links lead, and SQLite puts the log
         self._name = name
         self._library = library if library is not None else find_library()
         self._db = None
@@ -91,12 +92,12 @@ class Observer:
     def open(self):
         """Opens the database. An observer that is open is opened anew."""
         self.close()
-        # The library first: without it there is nothing to see, whatever the database is.
+        self._identity = self._identify()
+        self._file = os.path.realpath(self.path)
         db = connection_with(self._library)
         try:
-            self._identity = self._identify()
-            self._left_alone = {suffix for suffix in ("-wal", "-shm") if os.path.exists(self.path + suffix)}
-            db.execute(f"ATTACH ? AS {SCHEMA}", (f"file:{urllib.parse.quote(self.path)}?mode=ro",))
+            self._left_alone = {suffix for suffix in ("-wal", "-shm") if os.path.exists(self._file + suffix)}
+            db.execute(f"ATTACH ? AS {SCHEMA}", (f"file:{urllib.parse.quote(os.fsencode(self._file))}?mode=ro",))
             db.execute(f"SELECT count(*) FROM {SCHEMA}.sqlite_master").fetchall()
             db.execute("SELECT wal_application_name(?)", (self._name,)).fetchall()
             row = db.execute("SELECT connection_id FROM wal_environment WHERE schema = ?", (SCHEMA,)).fetchone()
@@ -174,10 +175,10 @@ class Observer:
         """A read-only connection leaves an empty log and its index behind, where it came first. A connection that
         may write, and is the last one, removes them; SQLite's locks see to it that no program still uses them."""
         try:
-            made = {suffix for suffix in ("-wal", "-shm") if os.path.exists(self.path + suffix)} - self._left_alone
-            if not made or (os.path.exists(self.path + "-wal") and os.path.getsize(self.path + "-wal") > 0):
+            made = {suffix for suffix in ("-wal", "-shm") if os.path.exists(self._file + suffix)} - self._left_alone
+            if not made or (os.path.exists(self._file + "-wal") and os.path.getsize(self._file + "-wal") > 0):
                 return
-            db = sqlite3.connect(f"file:{urllib.parse.quote(self.path)}?mode=rw", uri=True, timeout=0)
+            db = sqlite3.connect(f"file:{urllib.parse.quote(os.fsencode(self._file))}?mode=rw", uri=True, timeout=0)
             try:
                 db.execute("SELECT count(*) FROM sqlite_master").fetchall()
             finally:

@@ -39,21 +39,24 @@ class Rates:
 
     def __init__(self):
         self._before = {}  # table: (when, {key: row})
-        self._rates = {}
 
     def add(self, table, rows, key, names, now):
         """Puts `<name>_per_s` into each row, None as long as only one answer is known."""
         when, before = self._before.get(table, (None, {}))
-        current = {row[key]: {name: row[name] for name in names} for row in rows}
-        for row in rows:
-            old = before.get(row[key])
-            for name in names:
-                # A row that is new since the last answer has counted from zero.
-                start = old[name] if old else 0 if when is not None else None
-                grown = None if start is None or row[name] is None else row[name] - start
-                # A counter that has become smaller was reset.
-                row[f"{name}_per_s"] = None if grown is None or when is None else max(0, grown) / max(now - when, 1e-3)
-        self._before[table] = (now, current)
+        pairs = [(name, name + "_per_s") for name in names]
+        if when is None:
+            for row in rows:
+                row.update((rate, None) for _, rate in pairs)
+        else:
+            scale = 1 / max(now - when, 1e-3)
+            zero = dict.fromkeys(names, 0)  # a row that is new since the last answer has counted from zero
+            for row in rows:
+                old = before.get(row[key], zero)
+                for name, rate in pairs:
+                    new, known = row[name], old[name]
+                    # A counter that has become smaller was reset.
+                    row[rate] = None if new is None or known is None else (new - known) * scale if new > known else 0
+        self._before[table] = (now, {row[key]: row for row in rows})
 
     def forget(self):
         """After a pause or a loss the next answer is the first again."""

@@ -14,10 +14,12 @@ CPU_AT_ONCE_S = 0.15  # may be spent in advance: at the beginning, and after a r
 CPU_WINDOW_S = 60.0
 KEY_FRAME_S = 0.1
 MESSAGE_S = 6.0
+LONGEST_FILTER = 100
 
 STATEMENT = "SELECT *, plan FROM query_performance WHERE schema = :schema AND query_id = :query_id"
 INDEXES = "SELECT sql_to_run, plan_after FROM index_candidates WHERE schema = :schema AND query_id = :query_id"
 SENTENCES = "SELECT name || '.' || member AS name, about FROM wal_help WHERE kind IN ('column', 'hidden column')"
+ALERTS = "SELECT status, raised_at, cleared_at, detail FROM wal_alerts WHERE schema = :schema AND check_name = :check ORDER BY id DESC LIMIT 5"
 CONNECTION = "SELECT * FROM connection_metrics WHERE connection_id = :connection"
 CANCEL = "SELECT wal_cancel(:connection) AS cancelled"
 
@@ -200,8 +202,8 @@ class Program:
             self._filter = self._filter[:-1]
         elif key == "\x15":
             self._filter = ""
-        elif len(key) == 1 and key.isprintable():
-            self._filter += key
+        elif len(key) == 1 and len(self._filter) < LONGEST_FILTER:
+            self._filter += text.clean(key)
 
     def _command(self, key):
         if key == "\x0c":
@@ -304,7 +306,9 @@ class Program:
             elif tab is tabs.CONNECTIONS:
                 self._connection(row["connection_id"])
             else:
-                self._open_page(tab.name, lambda columns: view.row_detail(tab, row, columns), row.get("connection"))
+                check = row["id"] if tab is tabs.HEALTH and isinstance(row["id"], str) else None
+                alerts = self._look.ask(ALERTS, check=check) if check else []
+                self._open_page(tab.name, lambda columns: view.row_detail(tab, row, alerts, columns), row.get("connection"))
         except Unavailable as unavailable:
             self._say(str(unavailable))
 
@@ -364,7 +368,7 @@ class Program:
             self._say("Choose a connection first: [2].")
         elif self._tab is tabs.CONNECTIONS:
             return row["connection_id"]
-        elif self._tab is tabs.WAITS:
+        elif self._tab in (tabs.WAITS, tabs.HEALTH) and "connection" in row:
             if row["connection"] is not None:
                 return row["connection"]
             self._say("The holder is not a connection that walmanager sees: it is gone, or its process has not loaded walmanager.")

@@ -21,6 +21,8 @@ STYLES = {
     "chosen": (curses.A_REVERSE, None, None),
     "title": (curses.A_BOLD, curses.COLOR_CYAN, None),
     "ok": (curses.A_NORMAL, curses.COLOR_GREEN, None),
+    "alert": (curses.A_BOLD, curses.COLOR_YELLOW, None),
+    "bad": (curses.A_BOLD, curses.COLOR_RED, None),
     "warning": (curses.A_BOLD, curses.COLOR_BLACK, curses.COLOR_YELLOW),
     "critical": (curses.A_REVERSE | curses.A_BOLD, curses.COLOR_WHITE, curses.COLOR_RED),
 }

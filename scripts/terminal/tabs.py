@@ -8,7 +8,7 @@ import dataclasses
 import datetime
 import typing
 
-from terminal import text
+from terminal import findings, text
 
 LATER = "\uffff"  # sorts behind all names
 
@@ -152,19 +152,6 @@ def _someone(application, pid):
     return application or (f"pid {pid}" if pid else None)
 
 
-def log_holders(look):
-    """For each read mark that keeps frames from being copied, or the log from starting over, and has been held for 100 ms: the
-    reader that most likely holds it, and how many others may. The longest first."""
-    waiting = {row["connection_id"] for row in look.connections if row["waiting_for"]}
-    marks = {}
-    for row in look.readers:
-        # A connection that waits for a lock reads nothing meanwhile: what it waits for is the cause, and is said already.
-        if row["blocks"] and (row["transaction_ms"] or 1000) >= 100 and row["connection_id"] not in waiting:
-            marks.setdefault(row["slot"], []).append(row)
-    found = [(max(rows, key=lambda row: (row["certain"] or 0, row["transaction_ms"] or 0)), len(rows) - 1) for rows in marks.values()]
-    return sorted(found, key=lambda pair: -(pair[0]["transaction_ms"] or 0))
-
-
 def _waits(look, ended):
     known = {row["connection_id"]: row for row in look.connections}
     rows = []
@@ -176,7 +163,7 @@ def _waits(look, ended):
                          "by": _someone(holder.get("application"), row["blocked_by_pid"]),
                          "query": row["query"], "by_query": holder.get("query"), "by_state": holder.get("state"),
                          "by_ms": holder.get("transaction_ms"), "pid": row["pid"], "by_pid": row["blocked_by_pid"]})
-    for row, others in log_holders(look):
+    for row, others in findings.log_holders(look):
         who = _someone(row["application"] or row["process"], row["pid"]) or "a reader"
         rows.append({"id": ("reads", row["slot"]), "order": 1, "what": "▲ pins log" if row["certain"] else "? may pin", "ago": 0.0,
                      "ms": row["transaction_ms"], "who": "checkpointer", "lock": row["blocks"], "by": who + (f" +{others}" if others else ""),
@@ -273,8 +260,8 @@ IO = Tab(
 
 # --- 6 health
 
-STATUS = {"critical": "■", "warning": "▲", "advice": "→", "unknown": "?", "ok": "●"}
-_ORDER = {status: number for number, status in enumerate(STATUS)}
+_ORDER = {status: number for number, status in enumerate(("critical", "warning", "advice", "unknown", "ok"))}
+_NOTHING = {"value": None, "unit": None, "warning_at": None, "critical_at": None}
 
 
 def measured(value, unit):
@@ -291,20 +278,24 @@ def measured(value, unit):
 
 
 def _health(look, _rows):
-    rows = [{**row, "order": _ORDER.get(row["status"], 3), "id": row["check_name"], "kind": "check"}
-            for row in look.health if row["check_name"] != "overall"]
+    rows = [{**_NOTHING, "order": _ORDER[finding.status] - 0.5, "status": finding.status, "check_name": f"now: {finding.name}", "detail": finding.sentence,
+             "recommendation": finding.advice, "id": ("now", finding.name, finding.connection), "connection": finding.connection}
+            for finding in findings.now(look)]
+    rows += [{**row, "order": _ORDER.get(row["status"], 3), "id": row["check_name"]} for row in look.health if row["check_name"] != "overall"]
     told = {row["recommendation"] for row in rows if row["recommendation"]}
-    for row in look.advice:
-        if row["action"] not in told:  # the advice of a check stands with the check
-            rows.append({"status": "advice", "order": _ORDER["advice"], "check_name": row["area"], "value": None, "unit": None, "detail": row["finding"],
-                         "recommendation": row["action"], "id": ("advice", row["finding"]), "kind": "advice", "evidence": row["evidence"],
-                         "sql_to_run": row["sql_to_run"], "total_ms": row["total_ms"], "area": row["area"], "warning_at": None, "critical_at": None})
+    # The advice of a check stands with the check.
+    rows += [{**_NOTHING, **row, "status": "advice", "order": _ORDER["advice"], "check_name": row["area"], "detail": row["finding"],
+              "recommendation": row["action"], "id": ("advice", row["finding"])} for row in look.advice if row["action"] not in told]
     return rows
+
+
+def _status(row):
+    return f"{findings.SHAPES.get(row['status'], '?')} {row['status']}"
 
 
 HEALTH = Tab(
     "6", "health", _health,
-    (Column("STATUS", 10, field("order"), lambda order: next(f"{shape} {status}" for status, shape in STATUS.items() if _ORDER[status] == order), right=False,
+    (Column("STATUS", 10, lambda row: (row["order"], _status(row)), lambda key: text.clean(key[1]), right=False,
             about="what a check of system_health found; advice is a row of wal_recommendations", falling=False),
      Column("CHECK", 20, names("check_name"), right=False, about="system_health.check_name", falling=False),
      Column("VALUE", 13, lambda row: row["value"], None, about="system_health.value"),

@@ -5,19 +5,17 @@ The first three lines never scroll: how the database is, what is wrong first, an
 
 import functools
 import os
-import time
 
 from observer import portable
-from terminal import tabs, text
+from terminal import findings, tabs, text
+from terminal.findings import clock, someone
 
 HEADER_LINES = 3
 KEYS_WIDE = 150  # columns from which on tabs and keys stand in one line
 
+SHAPE_STYLES = {"●": "ok", "▲": "alert", "■": "bad"}  # where no row is chosen
+
 KEYS = (("s", "sort"), ("/", "filter"), ("p", "pause"), ("⏎", "detail"), ("k", "cancel"), ("?", "help"), ("q", "quit"))
-
-
-def clock(unix):
-    return time.strftime("%H:%M:%S", time.localtime(unix))
 
 
 # --- the first three lines
@@ -28,7 +26,7 @@ def _overall(look):
     if row is None or row["score"] is None:
         return "plain", "? not known"
     return (row["status"] if row["status"] in ("ok", "warning", "critical") else "plain",
-            f"{tabs.STATUS.get(row['status'], '?')} {row['status']} {row['score']}")
+            f"{findings.SHAPES.get(row['status'], '?')} {row['status']} {row['score']}")
 
 
 def _mib(value):
@@ -69,86 +67,14 @@ def state_line(look, path, columns):
     return pieces
 
 
-def _who(row):
-    name = text.clean(row["application"] or row["process"] or "")
-    return f"{name} (pid {row['pid']})" if name and row["pid"] else name or (f"pid {row['pid']}" if row["pid"] else "a reader")
-
-
-def _blockers(look):
-    """One sentence for each connection that others wait for, the longest wait first."""
-    waits = {}
-    for row in look.connections:
-        if row["waiting_for"] and (row["waiting_ms"] or 0) >= 100:
-            waits.setdefault((row["blocked_by"], row["blocked_by_pid"]), []).append(row)
-    found = []
-    for (blocked_by, pid), rows in waits.items():
-        first = max(rows, key=lambda row: row["waiting_ms"])
-        holder = next((other for other in look.connections if other["connection_id"] == blocked_by), None)
-        by = _who(holder) if holder else f"pid {pid}" if pid else "A connection that is not known"
-        if holder and holder["state"] == "idle":
-            continue  # it has let the lock go, and the next will have it in a moment
-        does = f", {holder['state']}," if holder and holder["state"] else ""
-        others = "" if len(rows) == 1 else f" and {len(rows) - 1} more"
-        found.append((first["waiting_ms"], "warning", f"{by}{does} blocks {_who(first)}{others} for {text.milliseconds(first['waiting_ms'])}: "
-                                                     f"{text.clean(first['query'])}"))
-    return [(status, sentence) for _, status, sentence in sorted(found, reverse=True)]
-
-
-def _log_holders(look):
-    """One sentence for each reader that has kept the log for a second."""
-    found = []
-    for row, others in tabs.log_holders(look):
-        if (row["transaction_ms"] or 0) >= 1000 or row["verdict"] == "unmanaged process" and row["lag_frames"]:
-            lasts = f" for {text.milliseconds(row['transaction_ms'])}" if row["transaction_ms"] is not None else ""
-            holds = "holds" if row["certain"] else f"or {others} more" * bool(others) + " may hold"
-            found.append(("warning", f"{_who(row)} {holds.strip()} the log{lasts} ({row['verdict'] or 'reader'}): {text.clean(row['query'])}"))
-    return found
-
-
-def _uncounted(metrics):
-    """Why there are no numbers: the observer, which is read-only, sees no control file."""
-    because, processes = text.clean(metrics["private_because"]), metrics["unmanaged_processes"]
-    if because.startswith("this connection is read-only"):
-        because = "no program with walmanager has committed to its log"
-    opened = "" if not processes else f" {processes} {'process has' if processes == 1 else 'processes have'} it open: README.md, Load, says how to load it there."
-    return "warning" if processes else "plain", f"Nothing is counted yet: {because}.{opened}", 0
-
-
-def problem(look, path, clock_now=time.time):
-    """What is wrong first: (status, sentence, how many more there are)."""
-    if look.problem is not None:
-        return "critical", f"What is shown is of {clock(look.stale_since)}. {text.clean(look.problem)}", 0
-    if look.metrics.get("private_because"):
-        return _uncounted(look.metrics)
-    found = _blockers(look)
-    holders = _log_holders(look)
-    pinned = bool(holders)
-    found += holders
-    unwell = [row for row in look.health if row["status"] in ("critical", "warning") and row["check_name"] != "overall"
-              # The lines above say the same of this moment.
-              and not (pinned and row["check_name"] in ("unfinished_statement", "long_transaction", "log_pinned") and row["status"] == "warning")]
-    unwell.sort(key=lambda row: row["status"] != "critical")
-    critical = [(row["status"], f"{text.clean(row['check_name'])}: {text.clean(row['detail'])}") for row in unwell if row["status"] == "critical"]
-    warnings = [(row["status"], f"{text.clean(row['check_name'])}: {text.clean(row['detail'])}") for row in unwell if row["status"] == "warning"]
-    found = critical + found + warnings
-    if found:
-        return found[0] + (len(found) - 1,)
-    metrics = look.metrics
-    if look.alone_since is not None:
-        return "plain", f"No program has {text.clean(os.path.basename(path))} open since {clock(look.alone_since)}. What is counted is of before.", 0
-    unknown = sum(row["status"] == "unknown" for row in look.health)
-    checks = sum(row["status"] == "ok" for row in look.health)
-    return "ok", f"All is well: {checks} checks are ok" + (f", {unknown} have nothing measured yet." if unknown else "."), 0
-
-
 def problem_line(look, path, columns):
-    status, sentence, more = problem(look, path)
-    shape = tabs.STATUS.get(status, "○")
-    rest = f" +{more} [6] " if more else " "
-    room = columns - text.width(rest) - 4
-    words = text.fit(sentence, room)
-    return [(f" {shape} ", status if status == "ok" else "strong"), (words, "strong" if status in ("critical", "warning") else "plain"),
-            (rest, "strong")]
+    """The most important finding, and how many more there are."""
+    found = findings.ranked(look, path)
+    first = found[0]
+    rest = f" +{len(found) - 1} [6] " if len(found) > 1 else " "
+    words = text.fit(first.sentence, columns - text.width(rest) - 3)
+    return [(f" {findings.SHAPES[first.status]} ", SHAPE_STYLES.get(findings.SHAPES[first.status], "strong")),
+            (words, "strong" if first.status in ("critical", "warning") else "plain"), (rest, "strong")]
 
 
 def rule(columns, left, right=()):
@@ -206,7 +132,11 @@ def table(tab, rows, columns, lines, sort, turned, chosen, first, stale):
         style = "chosen" if number == chosen else "faint" if stale else "plain"
         line = []
         for column, cells in shown:
-            line.append((" " + text.fit(tabs.shown_text(column, row), cells, column.right), style))
+            words = " " + text.fit(tabs.shown_text(column, row), cells, column.right)
+            if style == "plain" and words[1:2] in SHAPE_STYLES:
+                line += [(" ", "plain"), (words[1], SHAPE_STYLES[words[1]]), (words[2:], "plain")]
+            else:
+                line.append((words, style))
         frame.append(line)
     return frame
 
@@ -288,13 +218,13 @@ def statement_detail(row, plan, indexes, running, columns):
     for index in indexes:
         frame += paragraph("An index would help", [text.clean(portable(index["sql_to_run"])) + ";", "Plan with it: " + text.clean(index["plan_after"])], columns)
     if running:
-        frame += paragraph("Runs now", [f"{_who(other)} for {text.milliseconds(other['query_ms'])}" for other in running], columns)
+        frame += paragraph("Runs now", [f"{someone(other)} for {text.milliseconds(other['query_ms'])}" for other in running], columns)
     return frame
 
 
 def connection_detail(row, readers, waits, columns):
     """One connection: what it does, what it holds, and its counters."""
-    frame = [[("  " + text.clean(_who(row)), "strong"), (f"   {row.get('shape', '')}", "plain")]]
+    frame = [[("  " + text.clean(someone(row)), "strong"), (f"   {row.get('shape', '')}", "plain")]]
     if row["query"]:
         frame += paragraph("Runs" if row["state"] == "active" else "Ran last", [text.clean(row["query"])], columns)
     told = []
@@ -326,7 +256,7 @@ def connection_detail(row, readers, waits, columns):
     return frame
 
 
-def row_detail(tab, row, columns):
+def row_detail(tab, row, alerts, columns):
     """Any other row: every column in full."""
     frame = []
     for column in tab.columns:
@@ -338,6 +268,9 @@ def row_detail(tab, row, columns):
             frame += paragraph("Thresholds", [f"warning at {tabs.measured(row['warning_at'], row['unit'])}, critical at "
                                               f"{tabs.measured(row['critical_at'], row['unit'])}: SELECT wal_set('{text.clean(row['check_name'])}.warning', …)"],
                                columns)
+        if alerts:
+            frame += paragraph("Alerts, newest first", [f"{alert['raised_at'][:19]} {text.clean(alert['status'])}, " + (
+                f"until {alert['cleared_at'][:19]}" if alert["cleared_at"] else "not over") + f": {text.clean(alert['detail'])}" for alert in alerts], columns)
         if row.get("evidence"):
             frame += paragraph("Evidence", [text.clean(row["evidence"])], columns)
         if row.get("sql_to_run"):

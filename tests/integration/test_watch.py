@@ -1,6 +1,7 @@
 """scripts/watch in a real terminal: tmux runs it, presses its keys and reads its screen."""
 
 import os
+import random
 import re
 import signal
 import sqlite3
@@ -20,8 +21,9 @@ SCRIPTS = ROOT / "scripts"
 WATCH = SCRIPTS / "watch"
 sys.path.insert(0, str(SCRIPTS))
 
-from observer import SCHEMA, portable  # noqa: E402
+from observer import SCHEMA, Observer, portable  # noqa: E402
 from terminal import look, program, tabs, text, view  # noqa: E402
+from terminal.screen import STYLES, Ended  # noqa: E402
 
 SIZES = [(80, 24), (200, 50)]
 
@@ -209,7 +211,9 @@ def test_details_help_filter_sort_and_pause(shop, terminal):
     wait_for(lambda: clock not in screen.lines()[2])
     screen.press("6")
     screen.shows("→ advice +indexes")
-    screen.press("Enter")
+    screen.press("/", "advice indexes")
+    screen.shows("_ ─ 1 of 1 ")
+    screen.press("Enter", "Enter")
     screen.shows("SQL that does it")
 
 
@@ -244,6 +248,17 @@ def test_a_database_that_no_program_has_open_is_left_as_it_was(wal_path, termina
     screen.press("q")
     screen.shows("EXIT 0")
     assert files_beside(wal_path) == {"", "-walmanager"}
+
+
+def test_a_program_that_commits_after_it_was_started_is_seen(wal_path, terminal):
+    db = connect(wal_path)
+    screen = terminal(wal_path)
+    screen.shows("Nothing is counted yet: no program with walmanager has committed to its log")
+    db.execute("SELECT wal_application_name('late')").fetchall()
+    db.execute("INSERT INTO t VALUES (1, 'x')")
+    screen.press("2")
+    screen.shows("late +○ idle")
+    db.close()
 
 
 # --- cancel
@@ -347,6 +362,7 @@ def told(*words, environment=None, interpreter=()):
 
 
 def test_what_is_in_the_way_is_said_in_a_sentence(wal_path, tmp_path):
+    assert told(tmp_path / "\x1b[2Jno.db") == f"{tmp_path}/?[2Jno.db does not exist. Name the file of an existing database."
     assert told(tmp_path / "no.db") == f"{tmp_path}/no.db does not exist. Name the file of an existing database."
     assert told(tmp_path) == f"{tmp_path} is not a file. Name the file of a database."
     (tmp_path / "text.db").write_text("This is not a database. " * 100)
@@ -448,6 +464,59 @@ def test_clean_text_is_printable_and_its_width_known():
 
 
 # --- parts
+
+class PressedKeys:
+    """A screen of changing size whose user presses keys at random."""
+
+    KEYS = ["1", "2", "3", "4", "5", "6", "\t", "KEY_BTAB", "s", "S", "r", "/", "a", "*", "\n", "\x1b", "p", " ", "k", "y", "Y", "?", "g", "G", "KEY_UP",
+            "KEY_DOWN", "KEY_NPAGE", "KEY_PPAGE", "KEY_LEFT", "KEY_BACKSPACE", "\x15", "KEY_F(5)", "KEY_RESIZE", None]
+
+    def __init__(self, seed, presses):
+        self._chance, self.left, self._size, self.frames = random.Random(seed), presses, (24, 80), 0
+
+    def size(self):
+        return self._size
+
+    def paint(self, frame):
+        self.frames += 1
+        for line in frame:
+            for piece, style in line:
+                assert style in STYLES and piece == text.clean(piece), (piece, style)
+        assert len(frame) == max(6, self._size[0])
+
+    def repaint(self):
+        pass
+
+    def wait(self, _seconds):
+        self.left -= 1
+        if self.left < 0:
+            raise Ended(0)
+        key = self._chance.choice(self.KEYS)
+        if key == "KEY_RESIZE":
+            self._size = self._chance.choice([(24, 80), (50, 200), (7, 20), (1, 1), (30, 100), (3, 400)])
+        return key
+
+    def pending(self):
+        return None
+
+
+@pytest.mark.parametrize("what", ["shop", "empty"])
+def test_no_key_and_no_size_is_too_much(shop, tmp_path, monkeypatch, what):
+    monkeypatch.setattr(program, "KEY_FRAME_S", 0)
+    path = shop.path if what == "shop" else tmp_path / "empty.db"
+    if what == "empty":
+        connect(path, load=None).close()
+        path.touch()
+    with Observer(path, "test", BUILD / "walmanager.so") as observer:
+        looked = look.Look(observer)
+        for seed in range(4):
+            screen = PressedKeys(seed, 200)
+            # No statement is cancelled here.
+            running = program.Program(screen, looked, str(path), 0.1, may_cancel=False)
+            with pytest.raises(Ended):
+                running.run()
+            assert screen.frames > 10
+
 
 def test_numbers_have_three_digits_and_their_unit():
     assert [text.milliseconds(ms) for ms in (None, 0, 0.00058, 0.0157, 0.42, 12.44, 999.4, 1204, 99_000, 400_000, 8e7)] == [

@@ -1,0 +1,118 @@
+"""What is wrong at this moment, the worst first: sentences for the second line of the screen and the table of health."""
+
+import os
+import time
+
+from terminal import text
+
+SHAPES = {"critical": "■", "warning": "▲", "advice": "→", "unknown": "?", "plain": "○", "ok": "●"}
+WAIT_MS = 100  # shorter waits are no finding
+HOLD_MS = 1000
+# Checks that say the same as a reader that holds the log now.
+ABOUT_READERS = {"unfinished_statement", "long_transaction", "log_pinned"}
+
+
+class Finding:
+    """`connection`: whose statement could be cancelled."""
+
+    def __init__(self, status, name, sentence, advice=None, connection=None):
+        self.status, self.name, self.sentence, self.advice, self.connection = status, name, text.clean(sentence), advice, connection
+
+
+def clock(unix):
+    return time.strftime("%H:%M:%S", time.localtime(unix))
+
+
+def someone(row):
+    """A connection or a reader, by the name that it gave itself, and its process."""
+    name = text.clean(row["application"] or row["process"] or "")
+    return f"{name} (pid {row['pid']})" if name and row["pid"] else name or (f"pid {row['pid']}" if row["pid"] else "a process that is not known")
+
+
+def log_holders(look):
+    """For each read mark that keeps frames from being copied, or the log from starting over, and has been held for 100 ms: the
+    reader that most likely holds it, and how many others may. The longest first."""
+    waiting = {row["connection_id"] for row in look.connections if row["waiting_for"]}
+    marks = {}
+    for row in look.readers:
+        # A connection that waits for a lock reads nothing meanwhile: what it waits for is the cause, and is said already.
+        if row["blocks"] and (row["transaction_ms"] or 1000) >= 100 and row["connection_id"] not in waiting:
+            marks.setdefault(row["slot"], []).append(row)
+    found = [(max(rows, key=lambda row: (row["certain"] or 0, row["transaction_ms"] or 0)), len(rows) - 1) for rows in marks.values()]
+    return sorted(found, key=lambda pair: -(pair[0]["transaction_ms"] or 0))
+
+
+def _blockers(look):
+    """Each connection that others wait for, the longest wait first."""
+    waits = {}
+    for row in look.connections:
+        if row["waiting_for"] and (row["waiting_ms"] or 0) >= WAIT_MS:
+            waits.setdefault((row["blocked_by"], row["blocked_by_pid"]), []).append(row)
+    found = []
+    for (blocked_by, pid), rows in waits.items():
+        first = max(rows, key=lambda row: row["waiting_ms"])
+        holder = next((row for row in look.connections if row["connection_id"] == blocked_by), None)
+        if holder and holder["state"] == "idle":
+            continue  # it has let the lock go, and the next will have it in a moment
+        by = someone(holder) if holder else f"pid {pid}" if pid else "A connection that is not known"
+        does = f", {holder['state']}," if holder and holder["state"] else ""
+        others = "" if len(rows) == 1 else f" and {len(rows) - 1} more"
+        advice = {"idle in transaction": "its program must COMMIT or ROLLBACK: no statement runs that could be cancelled",
+                  "active": "wait until its transaction ends, or cancel its statement: k"}.get(holder and holder["state"], "look at that process: ps, strace")
+        found.append((first["waiting_ms"], Finding(
+            "warning", "waits", f"{by}{does} blocks {someone(first)}{others} for {text.milliseconds(first['waiting_ms'])}: {first['query'] or ''}",
+            advice, blocked_by)))
+    return [finding for _, finding in sorted(found, key=lambda pair: -pair[0])]
+
+
+def _holders(look):
+    """Each reader that has kept the log for a second."""
+    found = []
+    for row, others in log_holders(look):
+        if (row["transaction_ms"] or 0) >= HOLD_MS or row["verdict"] == "unmanaged process" and row["lag_frames"]:
+            lasts = f" for {text.milliseconds(row['transaction_ms'])}" if row["transaction_ms"] is not None else ""
+            holds = "holds" if row["certain"] else f"or {others} more may hold" if others else "may hold"
+            advice = {"running query": "wait, or cancel it: k", "unfinished statement": "its program must fetch all rows or close the cursor; or cancel it: k",
+                      "open transaction": "its program must COMMIT or ROLLBACK",
+                      "unmanaged process": "load walmanager there, to see what it reads"}.get(row["verdict"])
+            found.append(Finding("warning", "log", f"{someone(row)} {holds} the log{lasts} ({row['verdict'] or 'reader'}): {row['query'] or ''}", advice,
+                                 row["connection_id"]))
+    return found
+
+
+def now(look):
+    """What the connections do to each other at this moment."""
+    return _blockers(look) + _holders(look)
+
+
+def _uncounted(metrics):
+    """Why there are no numbers: the observer, which is read-only, sees no control file."""
+    because, processes = metrics["private_because"], metrics["unmanaged_processes"]
+    if because.startswith("this connection is read-only"):
+        because = "no program with walmanager has committed to its log"
+    opened = "" if not processes else f" {processes} {'process has' if processes == 1 else 'processes have'} it open: README.md, Load, says how to load it there."
+    return Finding("warning" if processes else "plain", "statistics", f"Nothing is counted yet: {because}.{opened}")
+
+
+def ranked(look, path):
+    """All findings, at least one: the first is the most important."""
+    name = text.clean(os.path.basename(path))
+    if look.problem is not None:
+        return [Finding("critical", "stale", f"What is shown is of {clock(look.stale_since)}. {look.problem}" if look.metrics else look.problem)]
+    metrics = look.metrics
+    if metrics.get("private_because"):
+        return [_uncounted(metrics)]
+    found = now(look)
+    pinned = any(finding.name == "log" for finding in found)
+    checks = [row for row in look.health if row["status"] in ("critical", "warning") and row["check_name"] != "overall"
+              and not (pinned and row["check_name"] in ABOUT_READERS and row["status"] == "warning")]
+    told = {status: [Finding(status, row["check_name"], f"{row['check_name']}: {row['detail']}", row["recommendation"])
+                     for row in checks if row["status"] == status] for status in ("critical", "warning")}
+    found = told["critical"] + found + told["warning"]
+    if found:
+        return found
+    if look.alone_since is not None:
+        return [Finding("plain", "alone", f"No program has {name} open since {clock(look.alone_since)}. What is counted is of before.")]
+    unknown = sum(row["status"] == "unknown" for row in look.health)
+    well = sum(row["status"] == "ok" for row in look.health)
+    return [Finding("ok", "overall", f"All is well: {well} checks are ok" + (f", {unknown} have nothing measured yet." if unknown else "."))]
