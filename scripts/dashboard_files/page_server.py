@@ -85,8 +85,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in {**self.server.headers, **more}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        self.wfile.write(body)
 
     def refuse(self, status, sentence):
         self.close_connection = True
@@ -123,8 +122,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.route()
 
-    do_HEAD = do_GET
-
     def do_POST(self):
         self.route()
 
@@ -135,7 +132,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         query = {name: values[-1] for name, values in urllib.parse.parse_qs(url.query).items()}
         bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        if url.path == "/metrics" and self.command != "POST" and self.has_secret(bearer):
+        if url.path == "/metrics" and self.command == "GET" and self.has_secret(bearer):
             return self.get_metrics()
         if url.path == "/" and self.command == "GET" and "secret" in query:
             if self.has_secret(query["secret"]):
@@ -248,13 +245,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(403, "The dashboard was started with --read-only, so it cancels nothing.")
         length = self.headers.get("Content-Length", "")
         try:
-            asked = json.loads(self.rfile.read(int(length))) if length.isdigit() and int(length) < 1000 else {}
+            asked = json.loads(self.rfile.read(int(length))) if length.isdigit() and int(length) < 10000 else {}
             database = self.server.sampler.databases[int(asked["db"])]
-            connection_id = int(asked["connection_id"])
+            connection_id, query, running_ms = int(asked["connection_id"]), asked.get("query"), float(asked.get("running_ms", 0))
         except (ValueError, KeyError, IndexError, TypeError):
-            return self.refuse(400, "cancel takes {\"db\": number, \"connection_id\": number}.")
+            return self.refuse(400, 'cancel takes {"db": number, "connection_id": number, "query": text, "running_ms": number}.')
         try:
-            self.answer_json({"cancelled": database.cancel(connection_id)})
+            self.answer_json({"cancelled": database.cancel(connection_id, query, running_ms)})
         except Unavailable as error:
             self.answer_json({"error": str(error)})
 

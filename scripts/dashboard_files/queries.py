@@ -18,8 +18,13 @@ CONNECTIONS = """\
 SELECT connection_id, pid, process, application, role, file, opened_at, state, transaction_state, transaction_ms, query,
        query_ms, still_ms, statements, rows, commits, rollbacks, cache_hit_ratio, last_active_at, trace, sqlite_version,
        pages_done, pages_total, waiting_for, waiting_ms, blocked_by, blocked_by_pid
-FROM connection_metrics
+FROM connection_metrics WHERE application IS NULL OR application NOT IN ('walmanager dashboard', 'walmanager watch')
 ORDER BY waiting_for IS NULL, transaction_ms IS NULL, transaction_ms DESC, last_active_at DESC LIMIT 300"""
+
+OBSERVERS = """\
+SELECT count(DISTINCT connection_id / 100000) AS observers
+FROM connection_metrics WHERE application IN ('walmanager dashboard', 'walmanager watch')"""
+RUNNING = "SELECT query, query_ms FROM connection_metrics WHERE connection_id = :id"
 
 READERS = """\
 SELECT connection_id, pid, process, application, query, transaction_ms, frame, lag_frames, lag_bytes, blocks, verdict, certain

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 
 LINGER_S = 2  # a page that is loaded anew finds the connections open
 
@@ -54,11 +55,11 @@ class Sampler:
             began = time.monotonic()
             for database in self.databases:
                 if database.number in views:
-                    database.update()
+                    self._guarded(database.update)
                 elif database.is_open() and "overview" not in views and began - self.unwatched_since > LINGER_S:
                     database.close()
             if "overview" in views:
-                self._update_overview()
+                self._guarded(self._update_overview)
             with self.changed:
                 self.changed.notify_all()
                 if self.stopped:
@@ -67,6 +68,14 @@ class Sampler:
                     self.changed.wait_for(lambda: self.stopped or set(self.viewers) - views, max(0.05, began + 1 - time.monotonic()))
                 else:
                     self.changed.wait_for(lambda: self.stopped or self.viewers or any(database.is_open() for database in self.databases))
+
+    @staticmethod
+    def _guarded(read):
+        """A fault of the dashboard is printed, and the next second is another try."""
+        try:
+            read()
+        except Exception:
+            traceback.print_exc()
 
     def _update_overview(self):
         """Each database is read at its own pace, so that fifty of them cost no more than the page may."""

@@ -126,17 +126,17 @@ class ShownDatabase:
 
     def _read_metrics(self):
         rows = self.rows(queries.METRICS)
-        metrics = rows[0] if rows else {}
-        metrics["at"] = time.time() * 1000
-        if metrics.get("processes"):
-            metrics["processes"] -= 1  # the page's own
-        self.metrics = metrics
-        self.put("metrics", metrics)
+        self.metrics = {**(rows[0] if rows else {}), "at": time.time() * 1000}
+        if self.metrics.get("processes") is not None:
+            self.metrics["processes"] -= self._observers()
+        self.put("metrics", self.metrics)
+
+    def _observers(self):
+        """Processes that only look: this one, other dashboards, scripts/watch."""
+        return self.rows(queries.OBSERVERS)[0]["observers"]
 
     def _read_connections(self):
-        # The page's own connections have no file.
-        rows = [row for row in self.rows(queries.CONNECTIONS) if row["file"] is not None or row["pid"] != os.getpid()]
-        self.put("connections", rows)
+        self.put("connections", self.rows(queries.CONNECTIONS))
 
     def _read_readers(self):
         # Whether a cursor is still fetched from takes wal_readers a look 30 ms later, so it is read only where there are readers.
@@ -223,7 +223,8 @@ class ShownDatabase:
             if self.ensure():
                 try:
                     row = self.rows(queries.OVERVIEW)[0]
-                    row["processes"] = (row["processes"] or 1) - 1
+                    if row["processes"] is not None:
+                        row["processes"] -= self._observers()
                     summary.update(row, at=time.time() * 1000)
                 except Unavailable as unavailable:
                     self._fails(unavailable)
@@ -240,9 +241,13 @@ class ShownDatabase:
         pace.spent(now, time.thread_time() - began)
         return True
 
-    def cancel(self, connection_id):
-        """Interrupts the statement of a connection: 1, or 0 where it runs none. Raises Unavailable with the reason."""
+    def cancel(self, connection_id, query, running_ms):
+        """Interrupts the statement of a connection, if it is still this one, that has run for so long: 1, or 0 where it
+        runs none or another one. Raises Unavailable with the reason."""
         with Observer(self.path, APPLICATION, self.library) as observer:  # it takes up to two seconds; the page goes on
+            rows = observer.ask(queries.RUNNING, {"id": connection_id})
+            if rows and (rows[0]["query"] != query or (rows[0]["query_ms"] or 0) < running_ms):
+                return 0
             return observer.ask("SELECT wal_cancel(:id) AS cancelled", {"id": connection_id})[0]["cancelled"]
 
     def openmetrics(self):

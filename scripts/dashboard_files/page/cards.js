@@ -1,6 +1,6 @@
 // Waits, connections, checkpoints and disk.
 import { badge, cardHead, copyButton, fill, h, openDialog, sqlText, timeElement } from "./dom.js";
-import { nameOf, nameWithPid } from "./findings.js";
+import { nameOf, nameWithPid, waitsByHolder } from "./findings.js";
 import { ago, bytes, count, duration, isKnown, plural, share, unixMs } from "./format.js";
 import { Table } from "./table.js";
 
@@ -10,7 +10,7 @@ export class Waits {
   constructor(card, context) {
     this.figure = cardHead(card, 3, "Waits", context.about.sql.waits);
     this.tree = h("div", { class: "tree" });
-    this.last = h("div", {});
+    this.last = h("div", { class: "last-waits", tabindex: "0", role: "group", "aria-label": "Last waits" });
     card.append(this.tree, h("h3", { text: "Last waits" }), this.last);
     this.context = context;
   }
@@ -18,24 +18,18 @@ export class Waits {
   show(state, timeline) {
     const { connections, readers, metrics } = state;
     const waiting = connections.filter((one) => one.waiting_for);
+    const staying = readers.filter((one) => one.blocks === "checkpoint" || !(one.transaction_ms < 200)); // others come and go
     this.figure.textContent = metrics.lock_waits ? `${plural(metrics.lock_waits, "wait")} · p99 ${duration(metrics.lock_wait_p99_ms)} · ${plural(metrics.busy_errors + metrics.snapshot_conflicts, "error")}` : "";
-    const holders = new Map();
-    for (const one of waiting) {
-      const id = one.blocked_by || `pid ${one.blocked_by_pid}`;
-      if (!holders.has(id)) holders.set(id, []);
-      holders.get(id).push(one);
-    }
-    const key = JSON.stringify([waiting.map((one) => [one.connection_id, one.blocked_by, Math.round(one.waiting_ms / 100)]), readers.map((one) => [one.connection_id, one.blocks, one.lag_frames, Math.round((one.transaction_ms || 0) / 1000)])]);
+    const key = JSON.stringify([waiting.map((one) => [one.connection_id, one.blocked_by, Math.round(one.waiting_ms / 100)]), staying.map((one) => [one.connection_id, one.blocks, one.lag_frames, Math.round((one.transaction_ms || 0) / 1000)])]);
     fill(this.tree, key, () => {
       const items = [];
-      for (const [id, waiters] of holders) {
-        const holder = connections.find((one) => one.connection_id === id);
+      for (const { id, holder, waiters } of waitsByHolder(connections)) {
         items.push(h("li", {}, h("strong", { text: holder ? nameWithPid(holder) : String(id) === "pid null" ? "an unknown connection" : String(id) }),
           h("span", { class: "muted", text: holder ? ` ${holder.state || "state not known"}${holder.transaction_ms ? `, transaction open for ${duration(holder.transaction_ms)}` : ""}` : " without walmanager" }),
           holder?.query && sqlText(holder.query),
           h("ul", {}, waiters.map((one) => h("li", {}, h("strong", { text: nameWithPid(one) }), h("span", { class: "waits", text: ` waits ${duration(one.waiting_ms)} for the ${one.waiting_for} lock` }), one.query && sqlText(one.query))))));
       }
-      for (const one of readers) {
+      for (const one of staying) {
         items.push(h("li", {}, h("strong", { text: nameWithPid(one) }),
           h("span", { class: "waits", text: ` ${kHolds[one.blocks]}${one.transaction_ms ? ` since ${duration(one.transaction_ms)}` : ""}` }),
           h("span", { class: "muted", text: ` ${one.verdict || ""}${one.certain ? "" : " (may be)"} · ${plural(one.lag_frames, "frame")} behind` }), one.query && sqlText(one.query)));

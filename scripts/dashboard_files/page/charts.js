@@ -245,8 +245,9 @@ export class Chart {
       // The newest sample may not have what is counted more seldom.
       for (let back = at - 1; !hovers && !isKnown(value) && back >= Math.max(0, at - 15); --back) value = values[i + 1][back];
       const text = one.format(value);
+      items[i + 1].hidden = one.optional && !values[i + 1].some(isKnown);
       this.set(items[i + 1].lastElementChild, text);
-      spoken.push(`${one.label} ${text}`);
+      if (!items[i + 1].hidden) spoken.push(`${one.label} ${text}`);
     });
     const note = hovers && this.options.notes ? this.options.notes(t) : "";
     this.set(items[items.length - 1], note);

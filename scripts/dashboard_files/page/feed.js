@@ -19,9 +19,9 @@ export class LiveFeed {
   statements(db, order, search) { return this.json(`statements?${new URLSearchParams({ db, order, search })}`); }
   statement(db, id) { return this.json(`statement?${new URLSearchParams({ db, id })}`); }
 
-  async cancel(db, connection) {
+  async cancel(db, connection, query, running) {
     const answer = await fetch("cancel", { method: "POST", credentials: "same-origin", headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ db, connection_id: connection }) });
+      body: JSON.stringify({ db, connection_id: connection, query, running_ms: running }) });
     if (!answer.ok) return { error: (await answer.text()).trim() };
     return answer.json();
   }

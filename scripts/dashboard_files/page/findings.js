@@ -20,6 +20,20 @@ export function leadingSql(text) {
   return found && !found[1].includes("/somewhere/") ? found[1].trim() : null;
 }
 
+// Those that wait now, with the connection that they wait for; the longest wait first.
+export function waitsByHolder(connections) {
+  const holders = new Map();
+  for (const one of connections) {
+    if (!one.waiting_for) continue;
+    const id = one.blocked_by || `pid ${one.blocked_by_pid}`;
+    if (!holders.has(id)) holders.set(id, { id, holder: connections.find((other) => other.connection_id === one.blocked_by), waiters: [] });
+    holders.get(id).waiters.push(one);
+  }
+  const found = [...holders.values()];
+  for (const one of found) one.waiters.sort((a, b) => b.waiting_ms - a.waiting_ms);
+  return found.sort((a, b) => b.waiters[0].waiting_ms - a.waiters[0].waiting_ms);
+}
+
 function culprit(check, state) {
   if (check === "idle_in_transaction") return state.connections.find((one) => one.state === "idle in transaction");
   if (!kReaderChecks.includes(check)) return null;
@@ -28,11 +42,16 @@ function culprit(check, state) {
   return state.connections.find((one) => one.connection_id === state.readers.find((reader) => reader.blocks === "checkpoint")?.connection_id);
 }
 
+// A sentence of a check may begin with the name of a setting or a table, which stays as it is.
+function sentence(text) {
+  return /^(the|of|no|every|a|an|one|commits?|checkpoints?|connections?|statements?|reading) /.test(text) ? text[0].toUpperCase() + text.slice(1) : text;
+}
+
 function fromHealth(state) {
   return state.health.filter((row) => (row.status === "warning" || row.status === "critical") && row.check_name !== "overall").map((row) => {
     const sql = leadingSql(row.recommendation);
     const blamed = culprit(row.check_name, state);
-    return { key: `health ${row.check_name}`, status: row.status, title: row.detail, todo: row.recommendation, sql, about: row.check_name, blamed: blamed?.connection_id };
+    return { key: `health ${row.check_name}`, status: row.status, title: sentence(row.detail), todo: row.recommendation, sql, about: row.check_name, blamed: blamed?.connection_id };
   });
 }
 
@@ -47,12 +66,14 @@ function fromNow(state, covered) {
       todo: { "unfinished statement": "fetch all its rows, or close the cursor", "open transaction": "commit or roll back when the reading is done",
         "running query": "make the statement shorter, or read in several steps" }[reader.verdict] || null });
   }
-  for (const one of state.connections) {
-    if (!(one.waiting_ms > 200)) continue;
-    const holder = state.connections.find((other) => other.connection_id === one.blocked_by);
+  for (const { id, holder, waiters } of waitsByHolder(state.connections)) {
+    const longest = waiters[0];
+    if (!(longest.waiting_ms > 200)) continue;
+    const others = waiters.length - 1;
+    const held = holder ? `${nameWithPid(holder)} holds (${holder.state || "its state is not known"})` : longest.blocked_by_pid ? `process ${longest.blocked_by_pid} holds, without walmanager` : "another connection holds";
     found.push({
-      key: `wait ${one.connection_id}`, status: "now", sql: null, about: "connection_metrics", blamed: holder?.connection_id, statement: holder?.query,
-      title: `${nameWithPid(one)} has waited ${duration(one.waiting_ms)} for the ${one.waiting_for} lock, which ${holder ? `${nameWithPid(holder)} holds (${holder.state || "its state is not known"})` : one.blocked_by_pid ? `process ${one.blocked_by_pid} holds, without walmanager` : "another connection holds"}.`,
+      key: `wait ${id}`, status: "now", sql: null, about: "connection_metrics", blamed: holder?.connection_id, statement: holder?.query,
+      title: `${nameWithPid(longest)} has waited ${duration(longest.waiting_ms)} for the ${longest.waiting_for} lock, which ${held}.${others ? ` ${plural(others, "other connection")} ${others === 1 ? "waits" : "wait"} for it, too.` : ""}`,
       todo: holder?.state === "idle in transaction" ? "commit or roll back before doing anything else that takes time" : null });
   }
   return found;

@@ -27,11 +27,11 @@ class Page {
   }
 
   build() {
-    const { about, context, timeline } = this;
+    const { about, context, feed, timeline } = this;
     this.overview = new Overview(byId("overview"), (row) => { location.hash = `#${row.number}`; });
     this.findings = new Findings(byId("findings"), context);
     const byteAxis = { scale: "bytes", values: (_, splits) => splits.map(bytes) };
-    const byteScale = { range: (_, __, max) => [0, (max || 1) * 1.08] };
+    const byteScale = { range: (_, __, max) => [0, Math.max(max || 0, 1000) * 1.08] };
     const msAxis = { scale: "ms", values: (_, splits) => splits.map((ms) => (isKnown(ms) && Math.abs(Math.log10(ms) - Math.round(Math.log10(ms))) < 0.01 ? duration(ms) : "")) };
     const msScale = { distr: 3, log: 10, range: (_, low, high) => [10 ** Math.floor(Math.log10((low || 0.01) * 0.9)), 10 ** Math.ceil(Math.log10((high || 1) * 1.1))] };
 
@@ -64,7 +64,7 @@ class Page {
     new Chart(byId("disk"), timeline, [
       { key: "log_rate", label: "into the log", color: "blue", fill: 0.18, scale: "bytes", format: (value) => (isKnown(value) ? `${bytes(value)}/s` : "–") },
       { key: "database_rate", label: "into the database", color: "green", scale: "bytes", format: (value) => (isKnown(value) ? `${bytes(value)}/s` : "–") },
-      { key: "sync", label: "sync p99", color: "purple", scale: "ms", format: duration },
+      { key: "sync", label: "sync p99", color: "purple", scale: "ms", format: duration, optional: true },
     ], { label: "Disk", axes: [{ ...byteAxis, values: (_, splits) => splits.map((value) => `${bytes(value)}/s`), size: 70 }], scales: { bytes: byteScale, ms: msScale } });
     this.disk.finish();
     this.statements = new Statements(byId("statements"), context);
@@ -80,6 +80,9 @@ class Page {
     addEventListener("hashchange", () => this.route());
     this.switchTheme(storedTheme());
     setInterval(() => !document.hidden && refreshTimes(), 5000);
+    const again = () => !document.hidden && !feed.madeAt && this.db !== null && this.loadHistory();
+    document.addEventListener("visibilitychange", again); // what has happened meanwhile
+    setInterval(() => this.span !== "15m" && again(), 60000);
   }
 
   // -- which database
@@ -110,7 +113,7 @@ class Page {
       this.loadHistory();
       this.statements.ask();
       clearInterval(this.asking);
-      if (!this.feed.madeAt) this.asking = setInterval(() => !document.hidden && this.db !== null && !this.lostSince && this.statements.ask(), 5000);
+      if (!this.feed.madeAt) this.asking = setInterval(() => !document.hidden && this.db !== null && !this.lostSince && this.statements.ask(), 3000);
     }
   }
 
@@ -131,6 +134,7 @@ class Page {
     if (sections.samples) this.addSamples(sections.samples);
     if (sections.state?.state === "ok" && !this.history) this.loadHistory();
     this.show(sections);
+    if (sections.metrics && !before.at) requestAnimationFrame(() => performance.mark("shown"));
   }
 
   now() {
@@ -294,12 +298,15 @@ class Page {
   askToCancel(id) {
     const row = this.state.connections.find((one) => one.connection_id === id);
     if (!row) return;
+    const asked = performance.now();
+    // Another statement, that began after this one was shown, is not meant.
+    const running = () => Math.max(0, (row.query_ms ?? 0) + performance.now() - asked - 1000);
     const outcome = h("p", { class: "outcome", role: "status" });
     const yes = h("button", { class: "button danger", onclick: async () => {
       yes.disabled = true;
       outcome.textContent = "Asking its process to end it…";
-      const answer = await this.feed.cancel(this.db, id);
-      outcome.textContent = answer.error ? `Not cancelled: ${answer.error}` : answer.cancelled ? "Cancelled. The program sees the error “interrupted”." : "It had no statement to cancel any more.";
+      const answer = await this.feed.cancel(this.db, id, row.query, running());
+      outcome.textContent = answer.error ? `Not cancelled: ${answer.error}` : answer.cancelled ? "Cancelled. The program sees the error “interrupted”." : "That statement has ended by itself; nothing was cancelled.";
       if (!answer.error) yes.remove();
       else yes.disabled = false;
       no.textContent = "Close";
@@ -362,7 +369,7 @@ async function start() {
   const feed = frozen ? new FrozenFeed(JSON.parse(frozen.textContent)) : new LiveFeed();
   try {
     const about = await feed.about();
-    byId("foot").append(h("span", { text: `${about.exposed ? "This page is served without TLS: whoever can read the traffic can read it and its secret. " : ""}${about.read_only && !frozen ? "Read-only: nothing can be cancelled here. " : ""}walmanager` }));
+    byId("foot").append(h("span", { text: `${about.exposed ? "This page is served without TLS: whoever can read the traffic can read it and its secret. " : ""}${about.read_only && !frozen ? "Read-only: nothing can be cancelled here. " : ""}Every number here is SQL that you can ask yourself; ? shows the keys.` }));
     const page = new Page(feed, about);
     page.route();
   } catch (error) {

@@ -7,7 +7,8 @@ const kWords = { missing: "no file", corrupt: "corrupt", unreadable: "cannot be 
 
 export function statusOf(row) {
   if (row.state !== "ok") return "critical";
-  return row.critical ? "critical" : row.warnings ? "warning" : row.processes ? "ok" : "unknown";
+  if (!row.processes) return "unknown"; // its alerts are of the time when it was in use
+  return row.critical ? "critical" : row.warnings ? "warning" : "ok";
 }
 
 const kWeight = { critical: 3e6, warning: 2e6, ok: 1e6, unknown: 0 };
@@ -20,11 +21,11 @@ export function weightOf(row) {
 export class Overview {
   constructor(card, open) {
     this.rates = new Map();
-    this.summary = h("p", { class: "card-foot" });
+    this.title = h("h2", { id: "overview-title" });
     const number = (title, text, hides) => ({ title, align: "right", text, class: hides });
     this.table = new Table([
-      { title: "Status", fill: (cell, row) => fill(cell, `${statusOf(row)} ${row.critical} ${row.warnings} ${row.state}`, () => badge(statusOf(row), kWords[row.state] || (row.critical ? `${row.critical} critical` : row.warnings ? plural(row.warnings, "warning") : row.processes ? "ok" : "not in use"))) },
-      { title: "Database", fill: (cell, row) => fill(cell, `${row.name} ${row.said}`, () => [h("a", { href: `#${row.number}`, text: row.name, title: row.path, onclick: (event) => event.stopPropagation() }), row.said ? h("span", { class: "sub", text: row.said }) : null].filter(Boolean)) },
+      { title: "Status", fill: (cell, row) => fill(cell, `${statusOf(row)} ${row.critical} ${row.warnings} ${row.state}`, () => badge(statusOf(row), kWords[row.state] || (!row.processes ? "not in use" : row.critical ? `${row.critical} critical` : row.warnings ? plural(row.warnings, "warning") : "ok"))) },
+      { title: "Database", fill: (cell, row) => fill(cell, `${row.name} ${row.said}`, () => [h("a", { href: `#${row.number}`, text: row.name, title: row.path, onclick: (event) => event.stopPropagation() }), row.said ? h("span", { class: "sub said", text: row.said }) : null].filter(Boolean)) },
       { title: "Log", class: "log-cell", fill: (cell, row) => this.fillLog(cell, row) },
       number("Commits", (row) => rate(this.rates.get(row.number)?.rate)),
       number("p99", (row) => duration(row.commit_p99_ms), "hide-narrow"),
@@ -32,7 +33,7 @@ export class Overview {
       number("Processes", (row) => count(row.processes), "hide-narrow"),
       number("Size", (row) => bytes(row.database_bytes), "hide-narrow"),
     ], { label: "Databases", key: (row) => row.number, open });
-    card.append(h("h2", { id: "overview-title", text: "Databases" }), this.table.node, this.summary);
+    card.append(h("div", { class: "card-head" }, this.title), this.table.node, h("p", { class: "card-foot", text: "Alerts decide the order, then how full the log is." }));
   }
 
   fillLog(cell, row) {
@@ -52,6 +53,6 @@ export class Overview {
     const sorted = [...rows].sort((a, b) => weightOf(b) - weightOf(a) || a.name.localeCompare(b.name));
     this.table.show(sorted, "");
     const need = sorted.filter((row) => ["critical", "warning"].includes(statusOf(row))).length;
-    this.summary.textContent = `${plural(rows.length, "database")}, ${need ? `${need} to look at` : "nothing to look at"}. Alerts decide the order, then how full the log is.`;
+    this.title.textContent = `${plural(rows.length, "database")}, ${need ? `${need} to look at` : "nothing to look at"}`;
   }
 }
