@@ -10,6 +10,7 @@ from observer import Unavailable, portable
 
 HEALTH_EVERY_S = 5.0
 ADVICE_EVERY_S = 30.0
+RATES_KEPT = 30
 
 METRICS = """
 SELECT file, journal_mode, page_size, database_bytes, wal_bytes, wal_frames, wal_limit_bytes, pending_frames, active_readers,
@@ -73,6 +74,7 @@ class Look:
         self._asked = {}
         self.metrics = {}
         self.minute = {}
+        self.commit_rates = []  # of the last updates; None where the answer failed or was the first
         self.connections = []
         self.readers = []
         self.health = []
@@ -98,11 +100,15 @@ class Look:
                 self.stale_since = self.at or time.time()
             self.problem = str(unavailable)
             self._rates.forget()
+            self._remember(None)
 
     def resume(self):
         """After a pause."""
         self._rates.forget()
         self._asked.clear()
+
+    def _remember(self, commits_per_s):
+        self.commit_rates = self.commit_rates[1 - RATES_KEPT:] + [commits_per_s]
 
     def _due(self, what, every_s):
         now = self._clock()
@@ -126,6 +132,7 @@ class Look:
             self.minute = (self.ask(MINUTE) or [{}])[0]
         if tab.wants_advice and self._due("advice", ADVICE_EVERY_S):
             self.advice = [_as_main(row) for row in self.ask(ADVICE)]
+        self._remember(metrics[0]["commits_per_s"])
         self.metrics, self.connections, self.readers = metrics[0], connections, readers
         if tab.table and not self._has(tab.table):
             self.rows[tab.key] = None
@@ -136,6 +143,8 @@ class Look:
                     row["key"] = tab.identity(row)
                 rates.add(tab.key, rows, "key", tab.counters, now)
             self.rows[tab.key] = rows
+        else:
+            self.rows[tab.key] = []  # its rows come from what is asked for every tab
         programs = any(row["role"] == "application" for row in connections) or (metrics[0]["unmanaged_processes"] or 0) > 0
         if programs:
             self.alone_since = None

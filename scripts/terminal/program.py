@@ -13,6 +13,7 @@ CPU_SHARE = 0.01
 CPU_AT_ONCE_S = 0.15  # may be spent in advance: at the beginning, and after a rest
 CPU_WINDOW_S = 60.0
 KEY_FRAME_S = 0.1
+SHORTEST_S, LONGEST_S = 0.5, 10.0  # between two updates
 MESSAGE_S = 6.0
 LONGEST_FILTER = 100
 
@@ -75,7 +76,7 @@ class Program:
         self._message, self._message_until = None, 0.0
         self._sentences = None
         self._budget = Budget()
-        self._update_at = 0.0
+        self._update_at = self._updated_at = 0.0
 
     def run(self):
         """Until the user quits."""
@@ -83,9 +84,12 @@ class Program:
         while True:
             now = time.monotonic()
             if not self._paused and now >= self._update_at:
+                # The second answer comes soon: from then on there are rates.
+                interval = self._interval if self._updated_at else SHORTEST_S
                 self._look.refresh(self._tab)
                 self._refresh_page()
-                self._update_at = max(now + self._interval, min(self._budget.earliest(), now + 10))
+                self._updated_at = now
+                self._update_at = max(now + interval, min(self._budget.earliest(), now + LONGEST_S))
                 dirty, painted = True, 0.0
             if dirty and time.monotonic() - painted >= KEY_FRAME_S:
                 self._screen.paint(self._frame())
@@ -248,10 +252,11 @@ class Program:
         self._page = None
         if tab is not self._tab:
             self._tab = tab
-            if not self._paused:
-                self._update_at = 0.0
-            elif tab.key not in self._look.rows:
+            if tab.key not in self._look.rows and self._paused:
                 self._look.refresh(tab)
+            elif not self._paused:
+                # What was seen here before is shown at once, and asked for again as soon as that may be.
+                self._update_at = self._updated_at + SHORTEST_S if tab.key in self._look.rows else 0.0
 
     def _pause(self):
         self._paused = not self._paused

@@ -54,6 +54,9 @@ class Screen:
         locale.setlocale(locale.LC_ALL, "")
         self._ascii = locale.nl_langinfo(locale.CODESET).upper().replace("-", "") != "UTF8"
         os.environ.setdefault("ESCDELAY", "25")
+        curses.setupterm()
+        if not curses.tigetstr("cup"):
+            raise curses.error("it cannot move its cursor")
         self._window = curses.initscr()
         # After initscr(), which sets handlers of its own.
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):

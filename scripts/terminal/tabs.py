@@ -36,6 +36,7 @@ class Tab:
     empty: str  # what would appear here, and how
     table: str = ""  # the tab needs it, and an older library may lack it
     sql: str = ""
+    asks: str = ""  # for the help, where the SQL is not one for this tab
     counters: tuple = ()  # columns of the SQL that become rates
     wants_advice: bool = False
 
@@ -143,7 +144,8 @@ CONNECTIONS = Tab(
      Column("PROCESS", 12, names("process"), right=False, since=150, about="connection_metrics.process", falling=False),
      Column("STATEMENT", 0, names("query"), right=False, about="connection_metrics.query", falling=False)),
     4, lambda row: row["connection_id"],
-    "No program has the database open with walmanager. Each connection of a program that loads it appears here.")
+    "No program has the database open with walmanager. Each connection of a program that loads it appears here.",
+    asks="SELECT * FROM connection_metrics")
 
 
 # --- 3 waits
@@ -187,11 +189,11 @@ WAITS = Tab(
      Column("WHAT", 11, field("what"), right=False, falling=False,
             about="waits now; pins log: a reader keeps frames from being copied, or the log from starting over; waited: it got the lock; locked: it "
                   "failed with \"database is locked\"; snapshot: another connection had committed since it began to read, begin with BEGIN IMMEDIATE"),
-     Column("WAITER", 15, names("who"), right=False, about="who waited", falling=False),
+     Column("WAITER", 13, names("who"), right=False, about="who waited", falling=False),
      Column("FOR", 10, names("lock"), right=False, about="wal_lock_waits.lock", falling=False),
      Column("TIME", 7, field("ms"), text.milliseconds, about="how long"),
-     Column("HOLDER", 15, names("by"), right=False, about="who holds or held it", falling=False),
-     Column("HOLDER DOES", 19, names("by_state"), right=False, since=120, about="wal_lock_waits.holder_state", falling=False),
+     Column("HOLDER", 16, names("by"), right=False, about="who holds or held it", falling=False),
+     Column("HOLDER DOES", 20, names("by_state"), right=False, since=120, about="wal_lock_waits.holder_state", falling=False),
      Column("HOLDER'S STATEMENT", 40, names("by_query"), right=False, since=170, about="wal_lock_waits.holder_query", falling=False),
      Column("STATEMENT", 0, names("query"), right=False, about="wal_lock_waits.query", falling=False)),
     0, lambda row: row["id"],
@@ -302,7 +304,7 @@ HEALTH = Tab(
      Column("FINDING", 0, names("detail"), right=False, about="system_health.detail", falling=False),
      Column("WHAT TO DO", 60, names("recommendation"), right=False, since=150, about="system_health.recommendation", falling=False)),
     0, lambda row: row["id"],
-    "Health is looked at every five seconds.", wants_advice=True)
+    "Health is looked at every five seconds.", wants_advice=True, asks="SELECT * FROM system_health; SELECT * FROM wal_recommendations")
 
 ALL = (STATEMENTS, CONNECTIONS, WAITS, CHECKPOINTS, IO, HEALTH)
 

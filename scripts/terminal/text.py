@@ -3,10 +3,11 @@
 The rule: nothing that came from a database reaches the terminal but through clean(). A width is a number of cells.
 """
 
+import datetime
 import unicodedata
 
 _ASCII = {"●": "*", "○": "o", "▲": "!", "■": "#", "▇": "#", "░": ".", "▏": "|", "─": "-", "…": "~", "▼": "v", "△": "^", "·": ".",
-          "µ": "u", "≤": "<=", "→": "->", "⏎": "enter", "└": "`", "≥": ">=", "×": "x"}
+          "µ": "u", "≤": "<=", "→": "->", "⏎": "enter", "└": "`", "≥": ">=", "×": "x", "▁": ".", "▂": ".", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "█": "#", "↑": "up", "↓": "down"}
 _LONGEST = 20_000  # characters of one value that are looked at
 
 
@@ -174,6 +175,24 @@ def number(value):
     if isinstance(value, str):
         return clean(value)
     return count(value) if float(value).is_integer() else f"{value:.3g}"
+
+
+def local_time(stamp):
+    """A time that a table shows in UTC, in the zone of the one who looks; to the second."""
+    if not stamp:
+        return UNKNOWN
+    try:
+        at = datetime.datetime.fromisoformat(stamp).replace(tzinfo=datetime.timezone.utc)
+    except ValueError:
+        return clean(stamp)
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def sparkline(values, cells):
+    """The last values as a line of bars, the largest the highest; a gap where one is not known."""
+    values = values[-cells:]
+    most = max((value for value in values if value is not None), default=0)
+    return "".join(" " if value is None else "▁▂▃▄▅▆▇█"[min(7, int(8 * value / most))] if most else "▁" for value in values)
 
 
 def bar(share, cells):

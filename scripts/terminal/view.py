@@ -55,8 +55,9 @@ def state_line(look, path, columns):
     bar = functools.partial(text.bar, share)
     full = [f"{log} {bar(10)}", f"{pending} frames", readers, speed, p99]
     more = [f"waiting {waiting}", f"connections {programs}", f"database {text.size(metrics['database_bytes'])}"]
+    history = text.sparkline(look.commit_rates, 24)
     # The first that fits is shown.
-    choices = [full + more, full + more[:2], full + more[:1], full, [f"{log} {bar(10)}", pending, readers, speed, p99],
+    choices = [full[:3] + [f"{speed} {history}"] + full[4:] + more, full + more, full + more[:2], full + more[:1], full, [f"{log} {bar(10)}", pending, readers, speed, p99],
                [f"{log} {bar(5)}", pending, readers, speed, p99], [f"{log} {bar(5)}", pending, speed, p99], [f"{log} {bar(5)}", pending, f"{commits}/s", p99],
                [log, pending, f"{commits}/s", p99], [log, f"{commits}/s", p99], [log, f"{commits}/s"], [log]]
     for choice in choices:
@@ -209,8 +210,8 @@ def statement_detail(row, plan, indexes, running, columns):
         ("frames written", text.count(row["wal_frames"])), ("stalled by ckpts", text.milliseconds(row["checkpoint_stall_ms"])),
         ("waits for locks", text.count(row["lock_waits"])), ("waited for locks", text.milliseconds(row["lock_wait_ms"])),
         ("database is locked", text.count((row["busy_errors"] or 0) + (row["snapshot_conflicts"] or 0))),
-        ("different texts", text.count(row["texts"])), ("kind", text.clean(row["kind"])), ("first seen", (row["first_seen"] or "")[:19]),
-        ("last seen", (row["last_seen"] or "")[:19]), ("query_id", text.clean(row["query_id"]))], columns)
+        ("different texts", text.count(row["texts"])), ("kind", text.clean(row["kind"])), ("first seen", text.local_time(row["first_seen"])),
+        ("last seen", text.local_time(row["last_seen"])), ("query_id", text.clean(row["query_id"]))], columns)
     if plan:
         frame += paragraph("Plan", [text.clean(line) for line in plan.split("\n")], columns)
     elif plan is None:
@@ -245,7 +246,7 @@ def connection_detail(row, readers, waits, columns):
     frame += [[], [("  Since it was opened", "strong")]]
     frame += fields([
         ("connection_id", row["connection_id"]), ("pid", row["pid"]), ("process", text.clean(row["process"])), ("role", text.clean(row["role"])),
-        ("opened", (row["opened_at"] or "")[:19]), ("last active", (row["last_active_at"] or "")[:19]), ("transaction", text.clean(row["transaction_state"])),
+        ("opened", text.local_time(row["opened_at"])), ("last active", text.local_time(row["last_active_at"])), ("transaction", text.clean(row["transaction_state"])),
         ("statements", text.count(row["statements"])), ("rows", text.count(row["rows"])), ("commits", text.count(row["commits"])),
         ("rollbacks", text.count(row["rollbacks"])), ("upgraded from read", text.count(row["transactions_upgraded"])),
         ("cache hits %", text.percent(row["cache_hit_ratio"])), ("cache", text.size(row["cache_used_bytes"])),
@@ -269,8 +270,8 @@ def row_detail(tab, row, alerts, columns):
                                               f"{tabs.measured(row['critical_at'], row['unit'])}: SELECT wal_set('{text.clean(row['check_name'])}.warning', …)"],
                                columns)
         if alerts:
-            frame += paragraph("Alerts, newest first", [f"{alert['raised_at'][:19]} {text.clean(alert['status'])}, " + (
-                f"until {alert['cleared_at'][:19]}" if alert["cleared_at"] else "not over") + f": {text.clean(alert['detail'])}" for alert in alerts], columns)
+            frame += paragraph("Alerts, newest first", [f"{text.local_time(alert['raised_at'])} {text.clean(alert['status'])}, " + (
+                f"until {text.local_time(alert['cleared_at'])}" if alert["cleared_at"] else "not over") + f": {text.clean(alert['detail'])}" for alert in alerts], columns)
         if row.get("evidence"):
             frame += paragraph("Evidence", [text.clean(row["evidence"])], columns)
         if row.get("sql_to_run"):
@@ -292,6 +293,9 @@ def help_page(tab, sentences, columns):
         lines = text.wrap(about, max(20, columns - 26))
         frame.append([("    " + text.fit(column.title, 20), "strong"), (lines[0], "plain")])
         frame += [[(" " * 24 + line, "plain")] for line in lines[1:]]
+    if tab.sql or tab.asks:
+        sql = " ".join((tab.sql or tab.asks).split()).replace(":schema", "'main'") + ";"
+        frame += paragraph("The same as SQL, in a sqlite3 shell that has loaded walmanager", [sql], columns)
     frame += [[], [("  ● well or active   ▲ look at it   ■ bad   ○ at rest   ? not known   - no value", "plain")],
               [("  It opens the database read-only, holds no transaction between updates, and its questions are not measured.", "faint")]]
     return frame

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import unicodedata
 import uuid
 
@@ -379,6 +380,13 @@ def test_what_is_in_the_way_is_said_in_a_sentence(wal_path, tmp_path):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bad.so", "corrupt.db", "test.db", "text.db"]
 
 
+def test_a_terminal_that_cannot_be_painted_is_told_which_one_can(wal_path, terminal):
+    for name in ("dumb", "nonsense"):
+        screen = terminal(wal_path, environment={"TERM": name})
+        screen.shows(rf"^watch: the terminal {name} cannot be used: ")
+        screen.shows("EXIT 1")
+
+
 def test_a_python_that_cannot_load_extensions_is_told_which_one_can(wal_path, tmp_path):
     (tmp_path / "sqlite3.py").write_text("class Error(Exception): pass\nclass Connection:\n    def close(self): pass\ndef connect(*_, **__): return Connection()\n")
     sentence = told(wal_path, environment={"PYTHONPATH": str(tmp_path)}, interpreter=["/usr/bin/python3"])
@@ -569,3 +577,19 @@ def test_sql_of_the_tables_reads_as_on_a_connection_of_its_own():
     assert portable(f'CREATE INDEX "{SCHEMA}"."i" ON t(a)') == 'CREATE INDEX "i" ON t(a)'
     assert portable(f'ANALYZE "{SCHEMA}"') == 'ANALYZE "main"'
     assert portable(f"SELECT wal_integrity_check('quick', '{SCHEMA}')") == "SELECT wal_integrity_check('quick')"
+
+
+def test_a_line_of_bars_has_gaps_where_nothing_is_known():
+    assert text.sparkline([], 5) == "" and text.sparkline([None, 0, 0], 5) == " ▁▁"
+    assert text.sparkline([99, 0, 50, None, 100], 4) == "▁▅ █"
+
+
+def test_times_are_in_the_zone_of_the_one_who_looks(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert text.local_time("2026-11-30 19:58:36.123") == "2026-12-01 04:58:36"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert text.local_time(None) == "-" and text.local_time("\x1b") == "?"
