@@ -8,6 +8,16 @@ from terminal import text
 SHAPES = {"critical": "■", "warning": "▲", "advice": "→", "unknown": "?", "plain": "○", "ok": "●"}
 WAIT_MS = 100  # shorter waits are no finding
 HOLD_MS = 1000
+_ADVICE_ON_HOLDERS = {
+    "idle in transaction": "its program must COMMIT or ROLLBACK: no statement runs that could be cancelled",
+    "active": "wait until its transaction ends, or cancel its statement: k",
+}
+_ADVICE_ON_READERS = {
+    "running query": "wait, or cancel it: k",
+    "unfinished statement": "its program must fetch all rows or close the cursor; or cancel it: k",
+    "open transaction": "its program must COMMIT or ROLLBACK",
+    "unmanaged process": "load walmanager there, to see what it reads",
+}
 # Checks that say the same as a reader that holds the log now.
 ABOUT_READERS = {"unfinished_statement", "long_transaction", "log_pinned"}
 
@@ -26,7 +36,9 @@ def clock(unix):
 def someone(row):
     """A connection or a reader, by the name that it gave itself, and its process."""
     name = text.clean(row["application"] or row["process"] or "")
-    return f"{name} (pid {row['pid']})" if name and row["pid"] else name or (f"pid {row['pid']}" if row["pid"] else "a process that is not known")
+    if not row["pid"]:
+        return name or "a process that is not known"
+    return f"{name} (pid {row['pid']})" if name else f"pid {row['pid']}"
 
 
 def log_holders(look):
@@ -57,11 +69,10 @@ def _blockers(look):
         by = someone(holder) if holder else f"pid {pid}" if pid else "A connection that is not known"
         does = f", {holder['state']}," if holder and holder["state"] else ""
         others = "" if len(rows) == 1 else f" and {len(rows) - 1} more"
-        advice = {"idle in transaction": "its program must COMMIT or ROLLBACK: no statement runs that could be cancelled",
-                  "active": "wait until its transaction ends, or cancel its statement: k"}.get(holder and holder["state"], "look at that process: ps, strace")
-        found.append((first["waiting_ms"], Finding(
-            "warning", "waits", f"{by}{does} blocks {someone(first)}{others} for {text.milliseconds(first['waiting_ms'])}: {first['query'] or ''}",
-            advice, blocked_by)))
+        lasts = text.milliseconds(first["waiting_ms"])
+        sentence = f"{by}{does} blocks {someone(first)}{others} for {lasts}: {first['query'] or ''}"
+        advice = _ADVICE_ON_HOLDERS.get(holder and holder["state"], "look at that process: ps, strace")
+        found.append((first["waiting_ms"], Finding("warning", "waits", sentence, advice, blocked_by)))
     return [finding for _, finding in sorted(found, key=lambda pair: -pair[0])]
 
 
@@ -72,11 +83,8 @@ def _holders(look):
         if (row["transaction_ms"] or 0) >= HOLD_MS or row["verdict"] == "unmanaged process" and row["lag_frames"]:
             lasts = f" for {text.milliseconds(row['transaction_ms'])}" if row["transaction_ms"] is not None else ""
             holds = "holds" if row["certain"] else f"or {others} more may hold" if others else "may hold"
-            advice = {"running query": "wait, or cancel it: k", "unfinished statement": "its program must fetch all rows or close the cursor; or cancel it: k",
-                      "open transaction": "its program must COMMIT or ROLLBACK",
-                      "unmanaged process": "load walmanager there, to see what it reads"}.get(row["verdict"])
-            found.append(Finding("warning", "log", f"{someone(row)} {holds} the log{lasts} ({row['verdict'] or 'reader'}): {row['query'] or ''}", advice,
-                                 row["connection_id"]))
+            sentence = f"{someone(row)} {holds} the log{lasts} ({row['verdict'] or 'reader'}): {row['query'] or ''}"
+            found.append(Finding("warning", "log", sentence, _ADVICE_ON_READERS.get(row["verdict"]), row["connection_id"]))
     return found
 
 
@@ -90,7 +98,10 @@ def _uncounted(metrics):
     because, processes = metrics["private_because"], metrics["unmanaged_processes"]
     if because.startswith("this connection is read-only"):
         because = "no program with walmanager has committed to its log"
-    opened = "" if not processes else f" {processes} {'process has' if processes == 1 else 'processes have'} it open: README.md, Load, says how to load it there."
+    opened = ""
+    if processes:
+        have = "process has" if processes == 1 else "processes have"
+        opened = f" {processes} {have} it open: README.md, Load, says how to load it there."
     return Finding("warning" if processes else "plain", "statistics", f"Nothing is counted yet: {because}.{opened}")
 
 

@@ -94,13 +94,22 @@ class Look:
         try:
             self._refresh(tab)
             self.problem = self.stale_since = None
-            self.at = time.time()
+            self.at = self.now()
         except Unavailable as unavailable:
             if self.problem is None:
-                self.stale_since = self.at or time.time()
+                self.stale_since = self.at or self.now()
             self.problem = str(unavailable)
             self._rates.forget()
             self._remember(None)
+
+    def running(self, query):
+        """The connections that run this statement."""
+        return [row for row in self.connections if row["state"] == "active" and row["query"] == query]
+
+    @staticmethod
+    def now():
+        """The time that `at` is of."""
+        return time.time()
 
     def resume(self):
         """After a pause."""
@@ -149,7 +158,7 @@ class Look:
         if programs:
             self.alone_since = None
         elif self.alone_since is None:
-            self.alone_since = time.time()
+            self.alone_since = self.now()
 
     def _has(self, table):
         if table not in self._asked:

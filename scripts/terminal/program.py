@@ -7,7 +7,9 @@ processor. A key is answered at once, but no more than ten times a second, so th
 import time
 
 from observer import Unavailable
-from terminal import tabs, text, view
+from terminal import pages, tabs, text, view
+from terminal.cancel import Cancel
+from terminal.findings import clock
 
 CPU_SHARE = 0.01
 CPU_AT_ONCE_S = 0.15  # may be spent in advance: at the beginning, and after a rest
@@ -21,8 +23,6 @@ STATEMENT = "SELECT *, plan FROM query_performance WHERE schema = :schema AND qu
 INDEXES = "SELECT sql_to_run, plan_after FROM index_candidates WHERE schema = :schema AND query_id = :query_id"
 SENTENCES = "SELECT name || '.' || member AS name, about FROM wal_help WHERE kind IN ('column', 'hidden column')"
 ALERTS = "SELECT status, raised_at, cleared_at, detail FROM wal_alerts WHERE schema = :schema AND check_name = :check ORDER BY id DESC LIMIT 5"
-CONNECTION = "SELECT * FROM connection_metrics WHERE connection_id = :connection"
-CANCEL = "SELECT wal_cancel(:connection) AS cancelled"
 
 
 class Budget:
@@ -72,7 +72,7 @@ class Program:
         self._page = None  # a detail or the help: a function of the width that makes its lines
         self._page_title, self._page_first, self._page_connection = "", 0, None
         self._page_refresh = None  # asks for the page's numbers again
-        self._question = None  # (sentence, what to do on yes)
+        self._cancel = Cancel(look)
         self._message, self._message_until = None, 0.0
         self._sentences = None
         self._budget = Budget()
@@ -139,7 +139,7 @@ class Program:
         if self._paused:
             right.append(("paused, p goes on", "warning"))
         if self._look.at:
-            right.append((view.clock(self._look.at), "faint"))
+            right.append((clock(self._look.at), "faint"))
         return right
 
     def _body(self, columns, room):
@@ -166,19 +166,19 @@ class Program:
         return left, view.table(tab, rows, columns, room, choice.column, choice.turned, chosen, choice.first, self._look.problem is not None)
 
     def _bottom(self, columns):
-        if self._question:
-            return [view.rule(columns, [("cancel", "critical")]), [(" " + text.cut(self._question[0], columns - 2), "strong")]]
+        if self._cancel.question:
+            return [view.rule(columns, [("cancel", "critical")]), [(" " + text.cut(self._cancel.question, columns - 2), "strong")]]
         if self._message:
             return [view.rule(columns, []), [(" " + text.cut(self._message, columns - 2), "strong")]]
         if self._typing:
-            return [view.rule(columns, []), [("  type words", "plain"), ("  ⏎", "strong"), (" keep", "plain"), ("  Esc", "strong"), (" show all rows", "plain")]]
+            return [view.rule(columns, []), view.keys((("", "type words"), ("⏎", "keep"), ("Esc", "show all rows")))]
         if self._page is not None:
-            keys = (("Esc", "back"), ("↑ ↓", "scroll"), ("p", "pause")) + ((("k", "cancel"),) if self._page_connection else ()) + (("q", "quit"),)
-            return view.keys_lines(self._tab, columns, keys)
+            cancel = (("k", "cancel"),) if self._page_connection else ()
+            return view.keys_lines(self._tab, columns, (("Esc", "back"), ("↑ ↓", "scroll"), ("p", "pause"), *cancel, ("q", "quit")))
         return view.keys_lines(self._tab, columns)
 
     def _say(self, sentence):
-        self._message, self._message_until = sentence, time.monotonic() + MESSAGE_S
+        self._message, self._message_until = sentence and text.clean(sentence), time.monotonic() + MESSAGE_S
 
     # --- what the keys do
 
@@ -186,8 +186,9 @@ class Program:
         """True where the user quits."""
         if key == "KEY_RESIZE":
             return False
-        if self._question:
-            self._answer(key)
+        if self._cancel.question:
+            self._say(self._cancel.answer(key))
+            self._update_at = self._updated_at + SHORTEST_S
         elif self._typing:
             self._type(key)
         elif key in ("q", "Q"):
@@ -299,7 +300,7 @@ class Program:
             except Unavailable:
                 self._sentences = {}
         sentences, tab = self._sentences, self._tab
-        self._open_page("help", lambda columns: view.help_page(tab, sentences, columns))
+        self._open_page("help", lambda columns: pages.help_for(tab, sentences, columns))
 
     def _detail(self):
         row, tab = self._chosen(), self._tab
@@ -313,7 +314,7 @@ class Program:
             else:
                 check = row["id"] if tab is tabs.HEALTH and isinstance(row["id"], str) else None
                 alerts = self._look.ask(ALERTS, check=check) if check else []
-                self._open_page(tab.name, lambda columns: view.row_detail(tab, row, alerts, columns), row.get("connection"))
+                self._open_page(tab.name, lambda columns: pages.row(tab, row, alerts, columns), row.get("connection"))
         except Unavailable as unavailable:
             self._say(str(unavailable))
 
@@ -329,8 +330,8 @@ class Program:
             if row is None:
                 return view.note("This statement is not measured any more.", columns, 5)
             # connection_metrics shows the beginning of a text.
-            running = [other for other in self._look.connections if other["state"] == "active" and other["query"] == row["query"]]
-            return view.statement_detail(row, row["plan"], asked["indexes"], running, columns)
+            running = self._look.running(row["query"])
+            return pages.statement(row, row["plan"], asked["indexes"], running, columns)
 
         refresh()
         self._open_page("statement", page)
@@ -347,7 +348,7 @@ class Program:
                 return view.note("This connection is closed.", columns, 5)
             readers = [reader for reader in self._look.readers if reader["connection_id"] == connection]
             waits = [other for other in self._look.connections if other["blocked_by"] == connection and other["waiting_for"]]
-            shown = view.connection_detail(row, readers, waits, columns)
+            shown = pages.connection(row, readers, waits, columns)
             return [[("  This connection is closed. It was:", "strong")], []] + shown if gone else shown
 
         self._open_page("connection", page, connection)
@@ -359,81 +360,31 @@ class Program:
             except Unavailable:
                 pass  # the second line says so
 
-    # --- cancel: asked twice
-
-    def _target(self):
-        """The connection whose statement the user means, or None after a sentence why there is none."""
-        if self._page is not None:
-            if self._page_connection is not None:
-                return self._page_connection
-            row = self._chosen() if self._tab is tabs.STATEMENTS else None
-        else:
-            row = self._chosen()
-        if row is None:
-            self._say("Choose a connection first: [2].")
-        elif self._tab is tabs.CONNECTIONS:
-            return row["connection_id"]
-        elif self._tab in (tabs.WAITS, tabs.HEALTH) and "connection" in row:
-            if row["connection"] is not None:
-                return row["connection"]
-            self._say("The holder is not a connection that walmanager sees: it is gone, or its process has not loaded walmanager.")
-        elif self._tab is tabs.STATEMENTS:
-            running = [other["connection_id"] for other in self._look.connections if other["state"] == "active" and other["query"] == row["query"]]
-            if len(running) == 1:
-                return running[0]
-            self._say("No connection runs this statement now." if not running else
-                      f"{len(running)} connections run this statement: choose one of them in [2].")
-        else:
-            self._say("k cancels the statement of a connection: choose one in [2], or a wait in [3].")
-        return None
+    # --- cancel
 
     def _ask_to_cancel(self):
         if not self._may_cancel:
             self._say("Cancelling is off: watch was started with --read-only.")
             return
-        connection = self._target()
-        if connection is None:
-            return
-        row = next((row for row in self._look.connections if row["connection_id"] == connection), None)
-        if row is None:
-            self._say("This connection is closed.")
-        elif row["role"] != "application":
-            self._say("This connection is walmanager's own: it cannot be cancelled.")
-        elif row["state"] != "active":
-            self._say("It runs no statement that could be cancelled." + (
-                " Its program must COMMIT or ROLLBACK." if row["state"] == "idle in transaction" else ""))
-        else:
-            who = text.clean(row["application"] or row["process"]) + f" (pid {row['pid']})"
-            query = text.clean(row["query"])
-            began = self._look.at - (row["query_ms"] or 0) / 1000
-            self._question = (f"Cancel the statement of {who}? y: yes, any other key: no.  {query}",
-                              lambda: self._ask_again(connection, who, row["query"], began))
+        connection, sentence = self._whose_statement()
+        self._say(sentence if connection is None else self._cancel.ask(connection))
 
-    def _ask_again(self, connection, who, query, began):
-        self._question = (f"Really? {who} then sees the error \"interrupted\"; a write after BEGIN loses its whole transaction. Y: yes, any other key: no.",
-                          lambda: self._cancel(connection, who, query, began))
-
-    def _answer(self, key):
-        second = self._question[0].startswith("Really?")
-        todo, self._question = self._question[1], None
-        if key == ("Y" if second else "y"):
-            todo()
-        else:
-            self._say("Nothing was cancelled.")
-
-    def _cancel(self, connection, who, query, began):
-        try:
-            rows = self._look.ask(CONNECTION, connection=connection)
-            same = rows and rows[0]["state"] == "active" and rows[0]["query"] == query and (
-                abs(time.time() - (rows[0]["query_ms"] or 0) / 1000 - began) < 0.2)
-            if not same:
-                self._say(f"{who} does not run that statement any more. Nothing was cancelled.")
-                return
-            cancelled = self._look.ask(CANCEL, connection=connection)[0]["cancelled"]
-            self._say(f"The statement of {who} was interrupted." if cancelled else f"{who} ran that statement no more. Nothing was cancelled.")
-            self._update_at = 0.0
-        except Unavailable as unavailable:
-            self._say(str(unavailable))
+    def _whose_statement(self):
+        """The connection whose statement the user means; or None, and why there is none."""
+        if self._page_connection is not None and self._page is not None:
+            return self._page_connection, None
+        row = self._chosen()
+        if row is not None and self._tab is tabs.CONNECTIONS:
+            return row["connection_id"], None
+        if row is not None and self._tab is tabs.STATEMENTS:
+            running = [other["connection_id"] for other in self._look.running(row["query"])]
+            if len(running) == 1:
+                return running[0], None
+            return None, "No connection runs this statement now." if not running else (
+                f"{len(running)} connections run this statement: choose one of them in [2].")
+        if row is not None and "connection" in row:
+            return row["connection"], "walmanager does not see the holder's connection: it is gone, or its process has not loaded walmanager."
+        return None, "k cancels the statement of a connection: choose one in [2], or a wait in [3]."
 
 
 MOVES = {"KEY_UP": -1, "KEY_DOWN": 1, "KEY_PPAGE": "up", "KEY_NPAGE": "down", "KEY_HOME": "first", "KEY_END": "last", "g": "first", "G": "last"}

@@ -85,7 +85,8 @@ def _statements(_look, rows):
 STATEMENTS = Tab(
     "1", "statements", _statements,
     (Column("TOTAL%", 7, field("share"), text.percent, about="the statement's share of the time of all statements since they were first seen"),
-     Column("NOW%", 6, field("load"), text.percent, since=100, about="how much of one processor's time it takes now: above 100 where several run at once"),
+     Column("NOW%", 6, field("load"), text.percent, since=100,
+            about="how much of one processor's time it takes now: above 100 where several run at once"),
      Column("CALLS/s", 8, field("calls_per_s"), text.rate, about="executions that ended, a second, since the last update"),
      Column("CALLS", 9, field("calls"), text.count, since=120, about="query_performance.calls"),
      Column("MEAN", 7, field("mean_ms"), text.milliseconds, about="query_performance.mean_ms"),
@@ -187,8 +188,9 @@ WAITS = Tab(
     (Column("WHEN", 7, lambda row: (row["ago"] or 0, row["order"], -(row["ms"] or 0)), lambda key: "now" if key[0] == 0 else text.age(key[0]),
             about="how long ago the wait ended", falling=False),
      Column("WHAT", 11, field("what"), right=False, falling=False,
-            about="waits now; pins log: a reader keeps frames from being copied, or the log from starting over; waited: it got the lock; locked: it "
-                  "failed with \"database is locked\"; snapshot: another connection had committed since it began to read, begin with BEGIN IMMEDIATE"),
+            about="waits now; pins log: a reader keeps frames from being copied, or the log from starting over; waited: it got the lock; "
+                  "locked: it failed with \"database is locked\"; snapshot: another connection had committed since it began to read, begin "
+                  "with BEGIN IMMEDIATE"),
      Column("WAITER", 13, names("who"), right=False, about="who waited", falling=False),
      Column("FOR", 10, names("lock"), right=False, about="wal_lock_waits.lock", falling=False),
      Column("TIME", 7, field("ms"), text.milliseconds, about="how long"),
@@ -215,7 +217,8 @@ def _checkpoints(_look, rows):
 CHECKPOINTS = Tab(
     "4", "checkpoints", _checkpoints,
     (Column("WHEN", 7, field("ago"), text.age, about="how long ago it ended", falling=False),
-     Column("RESULT", 10, field("result"), lambda result: _RESULTS.get(result, text.clean(result)), right=False, about="wal_checkpoints.result", falling=False),
+     Column("RESULT", 10, field("result"), lambda result: _RESULTS.get(result, text.clean(result)), right=False,
+            about="wal_checkpoints.result", falling=False),
      Column("MODE", 8, names("mode"), right=False, about="wal_checkpoints.mode", falling=False),
      Column("BY", 11, names("origin"), right=False, about="wal_checkpoints.origin", falling=False),
      Column("RULE", 16, names("rule"), right=False, since=120, about="wal_checkpoints.rule", falling=False),
@@ -280,9 +283,9 @@ def measured(value, unit):
 
 
 def _health(look, _rows):
-    rows = [{**_NOTHING, "order": _ORDER[finding.status] - 0.5, "status": finding.status, "check_name": f"now: {finding.name}", "detail": finding.sentence,
-             "recommendation": finding.advice, "id": ("now", finding.name, finding.connection), "connection": finding.connection}
-            for finding in findings.now(look)]
+    rows = [{**_NOTHING, "order": _ORDER[finding.status] - 0.5, "status": finding.status, "check_name": f"now: {finding.name}",
+             "detail": finding.sentence, "recommendation": finding.advice, "id": ("now", finding.name, finding.connection),
+             "connection": finding.connection} for finding in findings.now(look)]
     rows += [{**row, "order": _ORDER.get(row["status"], 3), "id": row["check_name"]} for row in look.health if row["check_name"] != "overall"]
     told = {row["recommendation"] for row in rows if row["recommendation"]}
     # The advice of a check stands with the check.

@@ -593,3 +593,17 @@ def test_times_are_in_the_zone_of_the_one_who_looks(monkeypatch):
         monkeypatch.undo()
         time.tzset()
     assert text.local_time(None) == "-" and text.local_time("\x1b") == "?"
+
+
+def test_the_files_are_shown_with_their_rates_and_times():
+    row = {"schema": "main", "file": "wal", "origin": "application", "reads": 10, "read_bytes": 40960, "read_ms": 1.0, "writes": 200,
+           "written_bytes": 819200, "write_ms": 3.0, "syncs": 4, "sync_ms": 8.0, "sync_p50_ms": 2.0, "sync_p99_ms": 12.44, "sync_max_ms": 12.5,
+           "errors": 1, "last_error": "SQLITE_IOERR_WRITE: No space left on device\x1b[2J", "last_error_at": "2026-11-30 19:58:36.123"}
+    rates = look.Rates()
+    for writes, now in ((100, 1.0), (200, 3.0)):
+        row["writes"], row["key"] = writes, tabs.IO.identity(row)
+        rates.add("5", [dict(row)] if now == 1 else [row], "key", tabs.IO.counters, now)
+    rows = tabs.IO.rows(None, [row])
+    shown = ["".join(piece for piece, _ in line) for line in view.table(tabs.IO, rows, 200, 10, tabs.IO.columns[0], False, 0, 0, False)]
+    assert re.match(r" FILE△ +BY +READS/s ", shown[0]) and len(shown) == 2
+    assert re.match(r" wal +application +0 +0B +0\.10ms +50\.0 +0B +15\.0µs +0 +2\.00ms +12\.4ms +12\.5ms +1 SQLITE_IOERR_WRITE: No space left on device\?\[2J", shown[1])
