@@ -2,10 +2,15 @@
 lines, as in view.
 """
 
+import json
+import math
+
 from observer import portable
 from terminal import tabs, text
 from terminal.findings import someone
 
+
+LONGEST_HISTOGRAM = 14  # lines
 
 HELP_ON_KEYS = (
     ("1 … 6, Tab", "the tables"), ("↑ ↓ PgUp PgDn g G", "choose a row"), ("⏎", "all about the row; Esc goes back"),
@@ -40,8 +45,29 @@ def paragraph(title, words, columns, style="plain"):
     return frame
 
 
+def histogram(classes, columns):
+    """How many executions took how long: a line for each doubling of the time, or each fourth where these are many.
+    `classes`: [upper end in ms, executions], from the shortest to the longest."""
+    classes = [(upper, calls) for upper, calls in classes if upper > 0]
+    if not classes:
+        return []
+    # The classes end at powers of two of a nanosecond, and seven times between two of them.
+    doublings = [math.ceil(math.log2(upper * 1e6) - 1e-9) for upper, _ in classes]
+    step = 1 if doublings[-1] - doublings[0] < LONGEST_HISTOGRAM else 2
+    lines = {number: [0, 2.0 ** (number * step) / 1e6] for number in range(-(-doublings[0] // step), -(-doublings[-1] // step) + 1)}
+    for doubling, (_, calls) in zip(doublings, classes):
+        lines[-(-doubling // step)][0] += calls
+    whole, most = sum(calls for _, calls in classes), max(calls for calls, _ in lines.values())
+    cells = max(10, min(60, columns - 40))
+    frame = [[], [("  How long an execution takes", "strong")], [("      up to      calls      %", "faint")]]
+    for calls, upper in lines.values():
+        bar = "▇" * max(1 if calls else 0, round(cells * calls / most))
+        frame.append([(f"    {text.milliseconds(upper):>7} {text.count(calls):>10} {text.percent(calls / whole):>6}  ", "plain"), (bar, "title")])
+    return frame
+
+
 def distribution(row, columns):
-    """How long the executions take: from one percentile to the next, the share of the calls as a bar."""
+    """The same from percentiles, where the histogram is not known: the share of the calls from one to the next as a bar."""
     steps = [("fastest half", 0.50, row["min_ms"], row["p50_ms"]), ("next 45 %", 0.45, row["p50_ms"], row["p95_ms"]),
              ("next 4 %", 0.04, row["p95_ms"], row["p99_ms"]), ("slowest 1 %", 0.01, row["p99_ms"], row["max_ms"])]
     if row["calls"] is None or row["calls"] < 2 or any(high is None for _, _, _, high in steps):
@@ -59,7 +85,7 @@ def distribution(row, columns):
 def statement(row, plan, indexes, running, columns):
     """One statement: its text, how long it takes, what it costs, its plan, and what would help."""
     frame = [[("  " + line, "plain")] for line in text.wrap(text.clean(row["query"]), max(20, columns - 4))]
-    frame += distribution(row, columns)
+    frame += histogram(json.loads(row["histogram"]), columns) if row.get("histogram") else distribution(row, columns)
     frame += [[], [("  Since it was first seen", "strong")]]
     calls = row["calls"] or 0
     frame += fields([

@@ -11,7 +11,7 @@ from terminal import pages, tabs, text, view
 from terminal.cancel import Cancel
 from terminal.findings import clock
 
-CPU_SHARE = 0.01
+CPU_SHARE = 0.008
 CPU_AT_ONCE_S = 0.15  # may be spent in advance: at the beginning, and after a rest
 CPU_WINDOW_S = 60.0
 KEY_FRAME_S = 0.1
@@ -19,7 +19,9 @@ SHORTEST_S, LONGEST_S = 0.5, 10.0  # between two updates
 MESSAGE_S = 6.0
 LONGEST_FILTER = 100
 
-STATEMENT = "SELECT *, plan FROM query_performance WHERE schema = :schema AND query_id = :query_id"
+# A column that was added later is asked for where it is there.
+HISTOGRAM = "SELECT name FROM pragma_table_xinfo('query_performance') WHERE name = 'histogram'"
+STATEMENT = "SELECT *, plan{histogram} FROM query_performance WHERE schema = :schema AND query_id = :query_id"
 INDEXES = "SELECT sql_to_run, plan_after FROM index_candidates WHERE schema = :schema AND query_id = :query_id"
 SENTENCES = "SELECT name || '.' || member AS name, about FROM wal_help WHERE kind IN ('column', 'hidden column')"
 ALERTS = "SELECT status, raised_at, cleared_at, detail FROM wal_alerts WHERE schema = :schema AND check_name = :check ORDER BY id DESC LIMIT 5"
@@ -320,9 +322,10 @@ class Program:
 
     def _statement(self, query_id):
         asked = {"indexes": self._look.ask(INDEXES, query_id=query_id), "row": None}
+        sql = STATEMENT.format(histogram="".join(f", {row['name']}" for row in self._look.ask(HISTOGRAM)))
 
         def refresh():
-            rows = self._look.ask(STATEMENT, query_id=query_id)
+            rows = self._look.ask(sql, query_id=query_id)
             asked["row"] = rows[0] if rows else asked["row"]
 
         def page(columns):

@@ -28,6 +28,9 @@ STYLES = {
 }
 
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+
+
 class Ended(Exception):
     """A signal, or the end of the terminal, asks the program to end."""
 
@@ -37,7 +40,13 @@ class Ended(Exception):
 
 
 def _end(number, _frame):
+    _ignore()  # a second signal must not end what follows half-way
     raise Ended(number)
+
+
+def _ignore():
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Screen:
@@ -59,7 +68,7 @@ class Screen:
             raise curses.error("it cannot move its cursor")
         self._window = curses.initscr()
         # After initscr(), which sets handlers of its own.
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        for number in ENDING:
             signal.signal(number, _end)
         curses.noecho()
         curses.cbreak()
@@ -82,9 +91,7 @@ class Screen:
         """Puts the terminal back as it was. Safe to call at any time, and twice."""
         if self._window is None:
             return
-        # A second signal must not end this half-way.
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_IGN)
+        _ignore()
         window, self._window = self._window, None
         try:
             window.keypad(False)
