@@ -63,7 +63,7 @@ class Terminal:
     def state(self, name):
         return self._tmux("display-message", "-p", f"#{{{name}}}").strip()
 
-    def shows(self, pattern, seconds=10):
+    def shows(self, pattern, seconds=20):
         """Waits until the screen matches; the match."""
         def found():
             self._last = "\n".join(self.lines())
@@ -76,8 +76,11 @@ class Terminal:
     def pid(self):
         """The process of watch."""
         shell = self.state("pane_pid")
-        return int(wait_for(lambda: subprocess.run(["pgrep", "-P", shell, "-f", "scripts/watch|runpy"], capture_output=True, text=True,
-                                                   check=False).stdout.strip()))
+
+        def child():
+            with open(f"/proc/{shell}/task/{shell}/children") as children:
+                return [int(pid) for pid in children.read().split() if b"python3" in open(f"/proc/{pid}/cmdline", "rb").read()]
+        return wait_for(child)[0]
 
     def close(self):
         subprocess.run(["tmux", "-L", self._socket, "kill-server"], capture_output=True, timeout=20, check=False)
@@ -106,7 +109,7 @@ class Shop:
         self.connections = {}
         connect(path, load=None).execute("PRAGMA journal_mode=WAL").fetchall()
         for name in ("web", "nightly report", "import", "web order"):
-            db = self.connections[name] = connect(path, timeout=60, check_same_thread=False)
+            db = self.connections[name] = connect(path, timeout=600, check_same_thread=False)
             db.execute("SELECT wal_application_name(?)", (name,)).fetchall()
         web = self.connections["web"]
         web.execute("CREATE TABLE orders(id INTEGER PRIMARY KEY, customer INTEGER, note TEXT)")
@@ -236,6 +239,21 @@ def test_it_does_not_disturb(shop, terminal):
     screen.press("q")
     screen.shows("EXIT 0")
     assert files_beside(shop.path) == before
+
+
+def test_an_update_sends_what_has_changed(shop, terminal):
+    screen = terminal(shop.path)
+    screen.shows("TOTAL%▼")
+    screen.press("2")
+    screen.shows("nightly report +▲ not fetched")
+    seen = []
+    while len(seen) < 3:
+        clock = screen.shows(r"\d\d:\d\d:\d\d").group()
+        if not seen or seen[-1][0] != clock:
+            seen.append((clock, screen.raw.stat().st_size))
+    # The times of what lasts, and the clock: nothing is cleared and painted anew.
+    assert all(after - before < 500 for (_, before), (_, after) in zip(seen, seen[1:])), seen
+    assert screen.raw.read_bytes().count(b"\x1b[J") + screen.raw.read_bytes().count(b"\x1b[2J") <= 1
 
 
 def test_a_database_that_no_program_has_open_is_left_as_it_was(wal_path, terminal):
