@@ -7,7 +7,7 @@ METRICS = """\
 SELECT file, journal_mode, page_size, database_bytes, wal_bytes, wal_bytes_max, wal_limit_bytes, wal_frames,
        checkpointed_frames, pending_frames, pending_bytes, active_readers, oldest_reader_frame, strategy, checkpointer,
        commits, frames_written, bytes_written, commit_mean_ms, commit_p50_ms, commit_p99_ms, commit_max_ms,
-       checkpoint_stall_ms, checkpoints, checkpoints_partial, checkpoints_busy, checkpoints_failed, checkpoint_frames,
+       checkpoint_stall_ms, checkpoints, checkpoints_application, checkpoints_partial, checkpoints_busy, checkpoints_failed, checkpoint_frames,
        checkpoint_mean_ms, checkpoint_p95_ms, checkpoint_max_ms, last_checkpoint_at, wal_resets, processes,
        unmanaged_processes, connections_not_shown, statistics_since, private_because, strategy_error, inline_because,
        unguarded_because, due_frames, queries_evicted, lock_waits, lock_wait_p99_ms, lock_wait_max_ms, busy_errors,

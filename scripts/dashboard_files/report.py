@@ -20,7 +20,8 @@ def frozen(database):
     with database.lock:
         for pace in database.paces.values():
             pace.next = 0.0
-        database.update()
+        while database.update():
+            pass
         kept = {"sections": {name: json.loads(text) for name, (_, text) in database.sections.items()}}
         if database.state == "ok":
             kept["histories"] = {span: {"span": span, "columns": database.history(span), "checkpoints": database.all_checkpoints()}

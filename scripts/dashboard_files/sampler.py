@@ -4,7 +4,7 @@ import threading
 import time
 import traceback
 
-LINGER_S = 2  # a page that is loaded anew finds the connections open
+LINGER_S = 1  # a page that is loaded anew finds the connections open
 
 
 class Sampler:
@@ -53,9 +53,10 @@ class Sampler:
             with self.changed:
                 views = set(self.viewers)
             began = time.monotonic()
+            rest = False
             for database in self.databases:
                 if database.number in views:
-                    self._guarded(database.update)
+                    rest |= bool(self._guarded(database.update))
                 elif database.is_open() and "overview" not in views and began - self.unwatched_since > LINGER_S:
                     database.close()
             if "overview" in views:
@@ -65,7 +66,7 @@ class Sampler:
                 if self.stopped:
                     break
                 if views or any(database.is_open() for database in self.databases):
-                    self.changed.wait_for(lambda: self.stopped or set(self.viewers) - views, max(0.05, began + 1 - time.monotonic()))
+                    self.changed.wait_for(lambda: self.stopped or set(self.viewers) - views, 0.02 if rest else max(0.05, began + 1 - time.monotonic()))
                 else:
                     self.changed.wait_for(lambda: self.stopped or self.viewers or any(database.is_open() for database in self.databases))
 
@@ -73,7 +74,7 @@ class Sampler:
     def _guarded(read):
         """A fault of the dashboard is printed, and the next second is another try."""
         try:
-            read()
+            return read()
         except Exception:
             traceback.print_exc()
 

@@ -14,6 +14,7 @@ import queries
 from observer import Observer, Unavailable, portable
 
 APPLICATION = "walmanager dashboard"
+UPDATE_S = 0.003  # after so much CPU time the rest waits for the next update
 
 
 class Pace:
@@ -41,10 +42,12 @@ class ShownDatabase:
         self.metrics = {}
         self.recent = {}  # the newest samples
         self.summary_text = "null"
+        # Together less than a two-hundredth of a processor, also with 90 days of history.
         self.paces = {
             "metrics": Pace(1), "connections": Pace(1), "readers": Pace(2), "lock_waits": Pace(1), "checkpoints": Pace(1),
-            "samples": Pace(1, 0.003), "health": Pace(5), "alerts": Pace(2), "advice": Pace(20), "storage": Pace(20),
-            "trends": Pace(60), "overview": Pace(2)}
+            "alerts": Pace(2), "health": Pace(5, 0.0006), "advice": Pace(20, 0.0004), "storage": Pace(20),
+            "samples": Pace(1, 0.001), "trends": Pace(300, 0.0003), "overview": Pace(2)}
+        self.counted = {}  # section: the counters for which it was read last
 
     # -- the connection
 
@@ -56,6 +59,7 @@ class ShownDatabase:
             if self.observer:
                 self.observer.close()
             self.observer = None
+            self.counted = {}
             for pace in self.paces.values():
                 pace.next = 0.0
 
@@ -106,23 +110,28 @@ class ShownDatabase:
             self.sections[name] = (self.version, text)
 
     def update(self):
-        """Reads what is due. The sampler's thread calls it once a second while a page shows this database."""
+        """Reads what is due, and returns whether something is left. The sampler's thread calls it once a second while a
+        page shows this database; an update ends early, so that the page does not wait for what takes long."""
         with self.lock:
             if not self.ensure():
-                return
+                return False
+            all_began = time.thread_time()
             for name, pace in self.paces.items():
                 now = time.monotonic()
                 if name == "overview" or not pace.is_due(now):
                     continue
                 began = time.thread_time()
+                if began - all_began > UPDATE_S:
+                    return True
                 try:
                     getattr(self, "_read_" + name)()
                 except Unavailable as unavailable:
                     if name == "metrics" or not os.path.exists(self.path):
                         self._fails(unavailable)
-                        return
+                        return False
                     self.put("error_" + name, str(unavailable))  # the other cards go on
                 pace.spent(now, time.thread_time() - began)
+            return False
 
     def _read_metrics(self):
         rows = self.rows(queries.METRICS)
@@ -142,11 +151,20 @@ class ShownDatabase:
         # Whether a cursor is still fetched from takes wal_readers a look 30 ms later, so it is read only where there are readers.
         self.put("readers", self.rows(queries.READERS) if self.metrics.get("active_readers") else [])
 
+    def _has_counted(self, section, *counters):
+        """Whether one of the counters of wal_metrics has changed since the section was read."""
+        counted = [self.metrics.get(name) for name in counters] + [time.monotonic() // 5]  # a row can be later than its count
+        changed = self.counted.get(section) != counted
+        self.counted[section] = counted
+        return changed
+
     def _read_lock_waits(self):
-        self.put("lock_waits", self.rows(queries.LOCK_WAITS))
+        if self._has_counted("lock_waits", "lock_waits", "busy_errors", "snapshot_conflicts"):
+            self.put("lock_waits", self.rows(queries.LOCK_WAITS))
 
     def _read_checkpoints(self):
-        self.put("checkpoints", self.rows(queries.CHECKPOINTS + " LIMIT 60"))
+        if self._has_counted("checkpoints", "checkpoints", "checkpoints_application", "last_checkpoint_at"):
+            self.put("checkpoints", self.rows(queries.CHECKPOINTS + " LIMIT 60"))
 
     def _read_samples(self):
         """The newest minute of samples, for the right end of the charts; history() gives a page that opens the rest."""
@@ -195,13 +213,16 @@ class ShownDatabase:
         return self.rows(queries.CHECKPOINTS)
 
     def statements(self, order="total_ms", search="", limit=100):
+        """The first statements in this order, and `cost_ms`, by which the page decides when it asks again."""
+        began = time.thread_time()
         search = re.sub(r"([\\%_])", r"\\\1", search)
         direction = "" if order == "query" else " DESC NULLS LAST"
         rows = self.rows(queries.STATEMENTS.format(order=order + direction), search=search, limit=limit)
         found = rows[0]["found"] if rows else 0
         for row in rows:
             del row["found"]
-        return {"rows": rows, "found": found, **self.rows(queries.STATEMENT_SUMS)[0]}
+        sums = self.rows(queries.STATEMENT_SUMS)[0]
+        return {"rows": rows, "found": found, **sums, "cost_ms": (time.thread_time() - began) * 1000}
 
     def statement(self, query_id):
         rows = self.rows(queries.STATEMENT, query_id=query_id)
@@ -235,6 +256,7 @@ class ShownDatabase:
         pace, now = self.paces["overview"], time.monotonic()
         if not pace.is_due(now):
             return False
+        self.ensure()  # to open it is no part of what it costs each time
         began = time.thread_time()
         self.summary_text = json.dumps(self.summary(), separators=(",", ":"), ensure_ascii=False)
         pace.share = share

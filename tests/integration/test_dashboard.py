@@ -157,6 +157,7 @@ def test_right_numbers_under_load_and_updates_without_reload(run, wal_path, page
     first = page.text("#log .figure")
     page.wait(f"document.querySelector('#log .figure').innerText != {json.dumps(first)}")
     counted = program.run("ending = True; thread.join()", "counted")
+    page.click("#statements th:nth-child(2) button")  # by calls, at once
     page.wait(f"[...document.querySelectorAll('#statements tbody tr')].some((row) => row.cells[1].innerText == '{counted:,}')")
     assert statement_row(page, "INSERT INTO t")[5] == f"{counted:,}"  # rows
     wal = os.stat(f"{wal_path}-wal").st_size
@@ -419,3 +420,19 @@ def test_keys_reach_everything(run, wal_path, page):
     page.eval("document.querySelector('#log .plot').focus()")
     page.key("ArrowLeft")
     page.wait("document.querySelector('#log .plot').getAttribute('aria-valuetext').includes('log ')")
+
+
+def test_a_time_is_selected_by_dragging_for_every_card(run, wal_path, page):
+    program = run.program(wal_path, "shop")
+    program.run("for i in range(10): db.execute('INSERT INTO t(payload) VALUES (1)')\none(db, \"SELECT wal_checkpoint('PASSIVE')\")")
+    page.open(run.dashboard(wal_path).url)
+    shows(page, "#checkpoints tbody", "complete")
+    page.wait("!!document.querySelector('#log .u-over')")
+    left, top, width = page.eval("(() => { const box = document.querySelector('#log .u-over').getBoundingClientRect(); return [box.left, box.top, box.width]; })()")
+    for kind, share in [("mousePressed", 0.1), ("mouseMoved", 0.2), ("mouseMoved", 0.3), ("mouseReleased", 0.3)]:
+        page.call("Input.dispatchMouseEvent", type=kind, x=left + share * width, y=top + 60, button="left", buttons=1, clickCount=1)
+    page.wait("!document.querySelector('#unselect').hidden")
+    shows(page, "#checkpoints", "No checkpoint in the selected time.")  # long before the program began
+    page.key("Escape")
+    page.wait("document.querySelector('#unselect').hidden")
+    shows(page, "#checkpoints tbody", "complete")

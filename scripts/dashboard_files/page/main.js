@@ -111,9 +111,7 @@ class Page {
     this.feed.watch(number === null ? "overview" : number, (sections) => this.changed(sections), (since) => this.lost(since));
     if (number !== null) {
       this.loadHistory();
-      this.statements.ask();
-      clearInterval(this.asking);
-      if (!this.feed.madeAt) this.asking = setInterval(() => !document.hidden && this.db !== null && !this.lostSince && this.statements.ask(), 3000);
+      this.askForStatements();
     }
   }
 
@@ -139,6 +137,14 @@ class Page {
 
   now() {
     return Date.now() - this.skew;
+  }
+
+  // Every three seconds, and less often where there are so many that it would cost more than a thousandth of a processor.
+  async askForStatements() {
+    clearTimeout(this.asking);
+    const { db } = this;
+    if (!document.hidden && !this.lostSince) await this.statements.ask();
+    if (!this.feed.madeAt && db === this.db) this.asking = setTimeout(() => this.askForStatements(), Math.max(3000, (this.statements.shown?.cost_ms || 0) * 1000));
   }
 
   async loadHistory() {
