@@ -17,6 +17,8 @@ import urllib.parse
 
 SCHEMA = "walmanager_observed"
 BUSY_TIMEOUT_S = 1.0
+# In connection_metrics: a connection that only looks. Its main database is in memory, and it has one of these names.
+IS_OBSERVER = "(file IS NULL AND coalesce(application, '') IN ('walmanager dashboard', 'walmanager watch'))"
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Where `cmake --build` and `cmake --install` put the library, and where scripts are copied together with it.
 LIBRARY_PLACES = (ROOT / "build", ROOT / "scripts", pathlib.Path("/usr/local/lib/sqlite3"), pathlib.Path("/usr/lib/sqlite3"))
@@ -102,6 +104,9 @@ class Observer:
             db.execute("SELECT wal_application_name(?)", (self._name,)).fetchall()
             row = db.execute("SELECT connection_id FROM wal_environment WHERE schema = ?", (SCHEMA,)).fetchone()
             self.connection_id = row[0] if row else None
+            # Another observer came first and made the files: the last of them removes them.
+            if db.execute(f"SELECT 1 FROM connection_metrics WHERE {IS_OBSERVER} AND connection_id IS NOT ?", (self.connection_id,)).fetchone():
+                self._left_alone = set()
         except sqlite3.Error as error:
             db.close()
             self._tidy()

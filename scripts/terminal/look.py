@@ -6,7 +6,7 @@ and percentiles. Nothing is asked while the display is paused.
 
 import time
 
-from observer import Unavailable, portable
+from observer import IS_OBSERVER, Unavailable, portable
 
 HEALTH_EVERY_S = 5.0
 ADVICE_EVERY_S = 30.0
@@ -17,7 +17,8 @@ SELECT file, journal_mode, page_size, database_bytes, wal_bytes, wal_frames, wal
        commits, commit_p99_ms, checkpointer, unmanaged_processes, private_because, inline_because, statistics_since,
        due_frames, strategy, lock_waits, busy_errors, checkpoints, wal_resets
 FROM wal_metrics WHERE schema = :schema"""
-CONNECTIONS = "SELECT * FROM connection_metrics WHERE connection_id IS NOT :own"
+# Without those that only look, as this one does.
+CONNECTIONS = f"SELECT * FROM connection_metrics WHERE NOT {IS_OBSERVER} AND connection_id IS NOT :own"
 MINUTE = "SELECT commit_p99_ms, query_p95_ms, commits FROM wal_periods WHERE schema = :schema AND period = 'minute' AND part = 'current'"
 HEALTH = """
 SELECT check_name, area, status, score, value, unit, warning_at, critical_at, detail, recommendation
@@ -131,7 +132,8 @@ class Look:
         if not metrics:
             raise Unavailable("walmanager does not see the database.", transient=True)
         connections = self.ask(CONNECTIONS)
-        readers = self.ask(READERS)
+        # wal_readers takes 30 ms to see whether a program still fetches from its cursors.
+        readers = self.ask(READERS) if metrics[0]["active_readers"] else []
         now = self._clock()
         rates = self._rates
         rates.add("metrics", metrics, "file", ("commits",), now)
