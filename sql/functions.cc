@@ -44,6 +44,9 @@
   FUNCTION(WalTrace, "wal_trace", "wal_trace([action])", 0, 1, true,                               \
            "Returns whether walmanager has SQLite's one trace slot: active, displaced or off; "    \
            "'take' gives it the slot.")                                                            \
+  FUNCTION(WalOpenmetrics, "wal_openmetrics", "wal_openmetrics([schema])", 0, 1, true,             \
+           "Returns what is measured of all attached databases, or of one, in the text format "    \
+           "OpenMetrics 1.0, which Prometheus scrapes.")                                           \
   FUNCTION(WalMetricsReset, "wal_metrics_reset", "wal_metrics_reset([what [, schema]])", 0, 2,     \
            true, "Deletes statistics but keeps settings; returns the number of rows deleted.")
 

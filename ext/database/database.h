@@ -155,6 +155,8 @@ class Database {
   // database; where there is none, calls of the user do.
   enum class Watching { kSample, kSampleAndAlerts };
   void Watch(Watching what);
+  // The checks of system_health as alerts are evaluated from: `overall` comes last.
+  Result<std::vector<HealthObserver::Check>> ReadHealth() { return watch_.ReadChecks(); }
   // Forgets the samples of wal_history. Returns how many there were.
   std::int64_t ForgetHistory() { return watch_.ForgetHistory(); }
   // Writes to the host's error log what became worse. Only in a thread of the host.

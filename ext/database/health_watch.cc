@@ -101,6 +101,10 @@ std::vector<AlertEntry> HealthWatch::Tick(bool alerts) {
   return EvaluateAlerts(*control, static_cast<int>(values[Setting::kAlertSamples]));
 }
 
+Result<std::vector<HealthObserver::Check>> HealthWatch::ReadChecks() {
+  return observer_->Read(database_);
+}
+
 std::uint64_t HealthWatch::SampleDueInNs() const {
   const auto control = database_.control();
   const SettingValues values = database_.settings().Values();

@@ -52,6 +52,9 @@ class HealthWatch {
   // Takes a sample where one is due. `alerts`: evaluates the alerts, too, and returns what became
   // worse, for the host's error log. The process must not fork meanwhile.
   std::vector<AlertEntry> Tick(bool alerts);
+  // Evaluates the checks now, for a call of the user. Alerts and samples stay as they are. The
+  // process must not fork meanwhile.
+  Result<std::vector<HealthObserver::Check>> ReadChecks();
   // The sample interval at the last Tick() that looked.
   std::uint64_t sample_interval_ns() const {
     return sample_interval_ns_.load(std::memory_order_relaxed);

@@ -170,11 +170,11 @@ SharedArray<Turn> MeasureRound(const std::string& directory) {
   return turns;
 }
 
-// Milliseconds to read a whole table with so many statements known.
-enum ReadTable { kQueryPerformance, kSystemHealth, kReadTables };
+// Milliseconds to read a whole table, or to export all, with so many statements known.
+enum ReadTable { kQueryPerformance, kSystemHealth, kOpenMetrics, kReadTables };
 constexpr const char* kReads[kReadTables] = {
     "SELECT count(query || p99_ms) > 900 FROM query_performance",
-    "SELECT count(detail) > 20 FROM system_health"};
+    "SELECT count(detail) > 20 FROM system_health", "SELECT length(wal_openmetrics()) > 10000"};
 
 SharedArray<double> ReadMs(const std::string& directory) {
   SharedArray<double> ms(kReadTables);
@@ -257,6 +257,7 @@ void RunStatementBench(const Options& options, Report& report) {
   target("reading query_performance with 1000 statements, ms", Median(read_ms[kQueryPerformance]),
          5);
   target("reading system_health with 1000 statements, ms", Median(read_ms[kSystemHealth]), 10);
+  target("wal_openmetrics() with 1000 statements, ms", Median(read_ms[kOpenMetrics]), 5);
   report.Add(table);
 }
 

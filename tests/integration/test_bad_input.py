@@ -28,6 +28,7 @@ CALLS = {
     "wal_application_name": (0, 1, "'me'"),
     "wal_cancel": (1, 1, "1"),
     "wal_trace": (0, 1, "'take'"),
+    "wal_openmetrics": (0, 1, ""),
     "wal_metrics_reset": (0, 2, "'all'"),
     "wal_integrity_check": (0, 2, "'quick'"),
     "wal_backup": (1, 3, "'/nowhere/copy.db'"),
@@ -46,6 +47,7 @@ SIGNATURES = {
     "wal_application_name": "wal_application_name([name])",
     "wal_cancel": "wal_cancel(connection_id)",
     "wal_trace": "wal_trace([action])",
+    "wal_openmetrics": "wal_openmetrics([schema])",
     "wal_metrics_reset": "wal_metrics_reset([what [, schema]])",
     "wal_integrity_check": "wal_integrity_check([kind [, schema]])",
     "wal_backup": "wal_backup(path [, options_json [, schema]])",
@@ -125,7 +127,7 @@ def test_wrong_values_in_each_place(state, name):
             "wal_configure": ["'conversation'", "'{}'", "'main'"], "wal_application_name": ["'me'"],
             "wal_cancel": ["1"], "wal_trace": ["'take'"], "wal_integrity_check": ["'quick'", "'main'"],
             "wal_backup": ["'/nowhere/copy.db'", "'{}'", "'main'"], "wal_restore": ["'/nowhere/copy.db'", "'main'"],
-            "wal_metrics_reset": ["'all'", "'main'"]}[name]
+            "wal_openmetrics": ["'main'"], "wal_metrics_reset": ["'all'", "'main'"]}[name]
     assert len(good) == most
     for place in range(most):
         for wrong in WRONG:
@@ -167,6 +169,8 @@ def test_a_memory_schema_has_nothing_to_act_on(state, name):
         assert json.loads(one(db, sql))["skipped"] == "journal_mode is memory, not wal"
     elif name == "wal_integrity_check":
         assert one(db, sql) == "ok"
+    elif name == "wal_openmetrics":
+        assert one(db, sql).count("\n") == 3
     elif name == "wal_backup":  # it copies that, too
         assert error(db, sql).startswith("wal_backup: path '/nowhere/copy.db' cannot be written: ")
     else:

@@ -22,6 +22,7 @@ for room in SUBJECTS:
 ROOMS["vtab/module"] = below + SUBJECTS
 ROOMS["sql"] = below + SUBJECTS
 ROOMS["vtab"] = ROOMS["vtab/module"] + ["vtab/module", "sql"]  # wal_help lists the functions
+ROOMS["vtab/openmetrics"] = ROOMS["vtab"]
 ROOMS["ext/process_wide"] = []
 ROOMS["ext"] = [room for room in ROOMS if room != "ext"]
 

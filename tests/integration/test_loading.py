@@ -16,7 +16,7 @@ LIBRARY = BUILD / "walmanager.so"
 
 FUNCTIONS = {
     "wal_version", "wal_strategy", "wal_strategy_define", "wal_strategy_drop", "wal_set",
-    "wal_checkpoint_auto", "wal_checkpoint", "wal_configure", "wal_metrics_reset", "wal_application_name", "wal_cancel", "wal_trace",
+    "wal_checkpoint_auto", "wal_checkpoint", "wal_configure", "wal_openmetrics", "wal_metrics_reset", "wal_application_name", "wal_cancel", "wal_trace",
     "wal_integrity_check", "wal_backup", "wal_restore",
     "walmanager_connection_lifetime",  # private: its destructor tells of the close
 }
