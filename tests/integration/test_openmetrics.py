@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -300,6 +301,19 @@ def test_it_pins_nothing(db, wal_path):
     assert metrics(writer)["wal_bytes"] == 0
     cursor.close()
     writer.close()
+
+
+def test_the_dashboard_joins_the_texts_of_several_databases(db, wal_path, tmp_path):
+    """Bug: the build stood there once for each database."""
+    other = connect(tmp_path / "other.db")
+    other.execute("CREATE TABLE t(a)")
+    code = "import json, sys, metrics_text; sys.stdout.write(metrics_text.merged(json.loads(sys.stdin.read())))"
+    done = subprocess.run([sys.executable, "-c", code], input=json.dumps([one(each, TEXT) for each in (db, other)]), text=True,
+                          capture_output=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "scripts/dashboard_files")})
+    now = Exported(done.stdout.rstrip("\n"))
+    assert len(now.all("build_info")) == 1
+    assert {sample.labels["database"] for sample in now.all("db_size_bytes")} == {str(wal_path), str(tmp_path / "other.db")}
+    other.close()
 
 
 # --- hostile names, bounded size
