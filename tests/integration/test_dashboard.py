@@ -236,6 +236,17 @@ def test_it_survives_the_end_of_the_program_and_goes_on(run, wal_path, page):
     shows(page, "#connections", "second")
 
 
+def test_the_page_says_when_the_dashboard_has_ended(browser, wal_path):
+    dashboard = Dashboard(wal_path)
+    page = browser.page()
+    page.open(dashboard.url)
+    shows(page, "#log .figure", "of 67.1 MB")
+    dashboard.stop()
+    shows(page, "#banner", "The dashboard does not answer since")
+    assert page.eval("document.body.classList.contains('stale')")
+    page.close()
+
+
 def test_missing_corrupt_and_replaced_files_are_states_of_the_page(run, tmp_path, page):
     path = tmp_path / "later.db"
     dashboard = run.dashboard(path)

@@ -38,7 +38,7 @@ export function seriesOf(columns, span, metrics) {
     made.rate.push(isKnown(commits) ? commits / seconds : null);
     made.mean.push(commits ? positive(get("commit_ms", i) / commits) : null);
     made.p99.push(positive(get("commit_p99_ms", i)));
-    made.stall.push(get("checkpoint_stall_ms", i));
+    made.stall.push(isKnown(get("checkpoint_stall_ms", i)) ? get("checkpoint_stall_ms", i) / seconds : null);
     made.log_rate.push(isKnown(get("frames_written", i)) ? (get("frames_written", i) * (page + 24)) / seconds : null);
     made.database_rate.push(isKnown(get("checkpoint_frames", i)) ? (get("checkpoint_frames", i) * page) / seconds : null);
     made.sync.push(positive(get("sync_p99_ms", i)));

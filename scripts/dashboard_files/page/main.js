@@ -54,10 +54,10 @@ class Page {
       { key: "mean", label: "mean", color: "green", scale: "ms", format: duration },
       { key: "p99", label: "p99", color: "purple", scale: "ms", format: duration },
       { key: "rate", label: "commits", color: "blue", fill: 0.25, width: 1, scale: "rate", steps: true, format: rate },
-      { key: "stall", label: "waited for checkpoints", color: "vermillion", scale: "hidden", width: 0, format: duration },
+      { key: "stall", label: "waited for checkpoints", color: "vermillion", scale: "hidden", width: 0, format: (value) => (isKnown(value) ? `${duration(value)}/s` : "–") },
     ], { label: "Commits", mark: "stalls", axes: [msAxis, { scale: "rate", side: 1, values: (_, splits, __, ___, step) => splits.map((value) => (value <= (this.topRate || 0) + step ? rate(value) : "")) }],
       scales: { ms: msScale, rate: { range: (_, __, max) => { this.topRate = max || 1; return [0, (max || 1) * 3]; } }, hidden: { range: [0, 1] } } });
-    byId("commits").append(h("p", { class: "key" }, h("span", { class: "mark failed", text: "▮" }), " at the top: a second in which commits waited more than 1 ms for a checkpoint"));
+    byId("commits").append(h("p", { class: "key" }, h("span", { class: "mark failed", text: "▮" }), " at the top: commits waited more than 1 ms a second for checkpoints"));
 
     this.waits = new Waits(byId("waits"), context);
     this.disk = new Disk(byId("disk"), context);
@@ -101,7 +101,7 @@ class Page {
     byId("database").hidden = number === null;
     byId("spans").hidden = number === null;
     byId("status").replaceChildren();
-    byId("facts").textContent = "";
+    byId("facts").textContent = byId("announce").textContent = "";
     const name = number === null ? "Databases" : this.about.databases[number].name;
     byId("title").textContent = name;
     byId("title").title = number === null ? "" : this.about.databases[number].path;
@@ -185,7 +185,7 @@ class Page {
     const page = metrics.page_size;
     this.live.push({ t: metrics.at, wal: metrics.wal_bytes, pending: metrics.pending_frames * (page + 24), rate: commits / seconds,
       mean: commits ? Math.max((metrics.commits * metrics.commit_mean_ms - before.commits * before.commit_mean_ms) / commits, 0) || null : null, p99: null,
-      stall: metrics.checkpoint_stall_ms - before.checkpoint_stall_ms, log_rate: ((metrics.frames_written - before.frames_written) * (page + 24)) / seconds,
+      stall: (metrics.checkpoint_stall_ms - before.checkpoint_stall_ms) / seconds, log_rate: ((metrics.frames_written - before.frames_written) * (page + 24)) / seconds,
       database_rate: ((metrics.checkpoint_frames - before.checkpoint_frames) * page) / seconds, sync: null });
     this.liveRate = this.live.slice(-3).reduce((sum, one) => sum + one.rate, 0) / Math.min(3, this.live.length);
   }
@@ -232,6 +232,11 @@ class Page {
     const { health, metrics, connections } = this.state;
     const overall = health.find((row) => row.check_name === "overall");
     if (overall) fill(byId("status"), `${overall.status} ${overall.score}`, () => h("span", { class: `pill ${overall.status}` }, h("span", { "aria-hidden": "true", text: `${kShapes[overall.status]} ` }), `${overall.status} ${overall.score}`));
+    if (overall) {
+      // Only a change of status is spoken; the score changes often.
+      if (byId("announce").textContent !== overall.status) byId("announce").textContent = overall.status;
+      document.title = `${overall.status === "ok" ? "" : `${kShapes[overall.status]} `}${byId("title").textContent} · walmanager`;
+    }
     const programs = connections.filter((row) => row.role === "application").length;
     const facts = [isKnown(metrics.processes) ? plural(metrics.processes + (metrics.unmanaged_processes || 0), "process", "processes") : null, plural(programs, "connection"),
       this.state.storage.sqlite_version ? `SQLite ${connections[0]?.sqlite_version || this.state.storage.sqlite_version}` : null,
