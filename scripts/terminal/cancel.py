@@ -23,6 +23,7 @@ class Cancel:
         self._target = None  # (connection, who, statement, when it began)
         self._asked_twice = False
         self.question = None
+        self.statement = ""  # whose end the question is about
 
     def ask(self, connection):
         """Begins with the first question. Returns a sentence where there is nothing that could be cancelled."""
@@ -36,7 +37,8 @@ class Cancel:
             return "It runs no statement that could be cancelled." + must
         self._target = (connection, someone(row), row["query"], self._look.at - (row["query_ms"] or 0) / 1000)
         self._asked_twice = False
-        self.question = (f"Cancel the statement of {someone(row)}? y: yes, any other key: no.  {text.clean(row['query'])}")
+        self.statement = text.clean(row["query"])
+        self.question = f"Cancel the statement of {someone(row)}? y: yes, any other key: no."
         return None
 
     def answer(self, key):
@@ -60,7 +62,9 @@ class Cancel:
                     abs(now - (row["query_ms"] or 0) / 1000 - began) > CLOCKS_DIFFER_S):
                 return f"{who} does not run that statement any more. {NOTHING}"
             if self._look.ask(CANCEL, connection=connection)[0]["cancelled"]:
-                return f"The statement of {who} was interrupted."
+                # A statement that is not fetched from learns of it at the next fetch, and holds the log until then.
+                held = "" if row["still_ms"] is None else " It holds the log until its program closes the cursor."
+                return f"The statement of {who} was interrupted.{held}"
             return f"{who} ran that statement no more. {NOTHING}"
         except Unavailable as unavailable:
             return str(unavailable)

@@ -14,7 +14,7 @@ _ADVICE_ON_HOLDERS = {
 }
 _ADVICE_ON_READERS = {
     "running query": "wait, or cancel it: k",
-    "unfinished statement": "its program must fetch all rows or close the cursor; or cancel it: k",
+    "unfinished statement": "its program must fetch all rows or close the cursor; a cancel makes its next fetch fail, and does not free the log",
     "open transaction": "its program must COMMIT or ROLLBACK",
     "unmanaged process": "load walmanager there, to see what it reads",
 }

@@ -128,7 +128,7 @@ class Program:
         room = max(1, lines - view.HEADER_LINES - 2)
         if not self._look.metrics:
             left = [("walmanager watch", "strong")]
-            body = view.note("Waiting for the first answer." if self._look.problem is None else self._look.problem, columns, room)
+            body = view.note("Waiting for the first answer." if self._look.problem is None else text.clean(self._look.problem), columns, room)
             head = [[(" " + text.clean(self._path), "strong")], view.problem_line(self._look, self._path, columns), view.rule(columns, left)]
         else:
             left, body = self._body(columns, room)
@@ -169,7 +169,8 @@ class Program:
 
     def _bottom(self, columns):
         if self._cancel.question:
-            return [view.rule(columns, [("cancel", "critical")]), [(" " + text.cut(self._cancel.question, columns - 2), "strong")]]
+            statement = text.cut(self._cancel.statement, columns - 20)
+            return [view.rule(columns, [("cancel", "critical"), (statement, "plain")]), [(" " + text.cut(self._cancel.question, columns - 2), "strong")]]
         if self._message:
             return [view.rule(columns, []), [(" " + text.cut(self._message, columns - 2), "strong")]]
         if self._typing:

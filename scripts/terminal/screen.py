@@ -4,6 +4,7 @@ A frame is a list of lines, a line a list of (text, style) pieces. curses compar
 sends the difference, so nothing flickers. However the program ends, give_back() puts the terminal back as it was.
 """
 
+import ctypes
 import curses
 import locale
 import os
@@ -11,7 +12,7 @@ import select
 import signal
 import sys
 
-from terminal.text import as_ascii, cut, width
+from terminal.text import as_ascii, cut, trust_widths, width
 
 # Each style has attributes, with which it can be told apart without colours, and a colour where there are any.
 STYLES = {
@@ -62,6 +63,8 @@ class Screen:
         """Takes the terminal over. Signals that would end the program raise Ended from here on."""
         locale.setlocale(locale.LC_ALL, "")
         self._ascii = locale.nl_langinfo(locale.CODESET).upper().replace("-", "") != "UTF8"
+        if not self._ascii:
+            self._trust_widths()
         os.environ.setdefault("ESCDELAY", "25")
         curses.setupterm()
         if not curses.tigetstr("cup"):
@@ -86,6 +89,14 @@ class Screen:
         signal.signal(signal.SIGWINCH, self._notice_size)
         self._poll.register(sys.stdin.fileno(), select.POLLIN)
         self._poll.register(self._woken, select.POLLIN)
+
+    @staticmethod
+    def _trust_widths():
+        """curses counts cells with the C library's wcwidth()."""
+        try:
+            trust_widths(ctypes.CDLL(None).wcwidth)
+        except (OSError, AttributeError):
+            pass  # another C library: what unicodedata says must do
 
     def give_back(self):
         """Puts the terminal back as it was. Safe to call at any time, and twice."""

@@ -4,6 +4,7 @@ The rule: nothing that came from a database reaches the terminal but through cle
 """
 
 import datetime
+import functools
 import unicodedata
 
 _ASCII = {"●": "*", "○": "o", "▲": "!", "■": "#", "→": ">", "▇": "#", "░": ".", "─": "-", "…": "~", "▼": "v", "△": "^", "µ": "u", "⏎": "enter",
@@ -23,6 +24,17 @@ def clean(value):
     return "".join(map(_harmless, unicodedata.normalize("NFC", text)))
 
 
+_width_of = None
+
+
+def trust_widths(width_of):
+    """From here on a character is replaced whose width the terminal's library sees otherwise: a line would be longer than it seems."""
+    global _width_of
+    _width_of = width_of
+    _harmless.cache_clear()
+
+
+@functools.lru_cache(maxsize=4096)
 def _harmless(char):
     if " " <= char <= "~":
         return char
@@ -33,6 +45,8 @@ def _harmless(char):
         return " "
     # Parts of Hangul syllables that are left alone have no width that terminals agree on.
     if category[0] == "C" or "\u1160" <= char <= "\u11ff" or "\ud7b0" <= char <= "\ud7ff":
+        return "?"
+    if _width_of is not None and _width_of(ord(char)) != _cells(char):
         return "?"
     return char
 

@@ -418,7 +418,7 @@ def test_a_python_that_cannot_load_extensions_is_told_which_one_can(wal_path, tm
 def test_the_program_ends_and_the_file_goes_and_comes_back(wal_path, terminal):
     db = connect(wal_path)
     db.execute("INSERT INTO t VALUES (1, 'x')")
-    screen = terminal(wal_path)
+    screen = terminal(wal_path, "--interval", "0.5")
     screen.shows("● All is well|○ |▲")
     screen.shows("INSERT INTO t")
     db.close()
@@ -486,6 +486,11 @@ def test_clean_text_is_printable_and_its_width_known():
         assert not {unicodedata.category(char) for char in shown} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me"}
         assert "\n" not in shown and text.width(text.fit(shown, 40)) == 40
     assert text.clean(EVIL) == "?]0;pwned??[31mred?2Jtxt 日本語  é"
+    text.trust_widths(lambda code: 1)
+    try:
+        assert text.clean("é日é") == "é?é"  # the terminal's library takes it for narrow
+    finally:
+        text.trust_widths(None)
     assert text.clean("a\udcffb\ufffd") == "a?b\ufffd" and text.clean(None) == "" and text.clean(5) == "5"
     assert len(text.clean("x" * 1_000_000)) == 20_000
     assert [text.fit("日本語", cells) for cells in (2, 3, 4, 6, 7)] == ["… ", "日…", "日… ", "日本語", "日本語 "]
@@ -539,7 +544,7 @@ def test_no_key_and_no_size_is_too_much(shop, tmp_path, monkeypatch, what):
         path.touch()
     with Observer(path, "test", BUILD / "walmanager.so") as observer:
         looked = look.Look(observer)
-        for seed in range(4):
+        for seed in range(3):
             screen = PressedKeys(seed, 200)
             # No statement is cancelled here.
             running = program.Program(screen, looked, str(path), 0.1, may_cancel=False)
