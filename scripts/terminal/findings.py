@@ -95,9 +95,14 @@ def now(look):
 
 def _uncounted(metrics):
     """Why there are no numbers: the observer, which is read-only, sees no control file."""
+    if metrics["journal_mode"] != "wal":
+        return Finding("warning", "journal_mode", f"journal_mode is {metrics['journal_mode'] or 'not known'}: only in WAL mode do programs share what is "
+                       "counted. PRAGMA journal_mode=WAL changes it for all and for good.")
     because, processes = metrics["private_because"], metrics["unmanaged_processes"]
-    if because.startswith("this connection is read-only"):
-        because = "no program with walmanager has committed to its log"
+    if not because.startswith("this connection is read-only"):
+        user = " Run watch as the application's user, or with sudo." if "ermission denied" in because else ""
+        return Finding("warning", "statistics", f"What is counted cannot be seen: {because}.{user}")
+    because = "no program with walmanager has committed to its log"
     opened = ""
     if processes:
         have = "process has" if processes == 1 else "processes have"
@@ -111,7 +116,7 @@ def ranked(look, path):
     if look.problem is not None:
         return [Finding("critical", "stale", f"What is shown is of {clock(look.stale_since)}. {look.problem}" if look.metrics else look.problem)]
     metrics = look.metrics
-    if metrics.get("private_because"):
+    if metrics["private_because"] or metrics["journal_mode"] != "wal":
         return [_uncounted(metrics)]
     found = now(look)
     pinned = any(finding.name == "log" for finding in found)

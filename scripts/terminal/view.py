@@ -48,7 +48,7 @@ def state_line(look, path, columns):
     log = f"log {_mib(metrics['wal_bytes'])}/{_mib(limit)} MiB"
     frames = text.count(metrics["pending_frames"])
     commits = text.rate(metrics.get("commits_per_s"))
-    pending, readers, speed = f"pending {frames}", f"readers {metrics['active_readers']}", f"commits {commits}/s"
+    pending, readers, speed = f"pending {frames}", f"readers {text.count(metrics['active_readers'])}", f"commits {commits}/s"
     p99 = f"p99 {text.milliseconds(look.minute.get('commit_p99_ms'))}"
     bar = functools.partial(text.bar, share)
     full = [f"{log} {bar(10)}", f"{pending} frames", readers, speed, p99]

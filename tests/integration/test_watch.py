@@ -23,7 +23,7 @@ WATCH = SCRIPTS / "watch"
 sys.path.insert(0, str(SCRIPTS))
 
 from observer import SCHEMA, Observer, portable  # noqa: E402
-from terminal import look, pages, program, tabs, text, view  # noqa: E402
+from terminal import findings, look, pages, program, tabs, text, view  # noqa: E402
 from terminal.screen import STYLES, Ended  # noqa: E402
 
 SIZES = [(80, 24), (200, 50)]
@@ -282,6 +282,33 @@ def test_a_program_that_commits_after_it_was_started_is_seen(wal_path, terminal)
     screen.press("2")
     screen.shows("late +○ idle")
     db.close()
+
+
+def first_finding(path, **changed):
+    """What the second line says, had wal_metrics said something else."""
+    with Observer(path, "test", BUILD / "walmanager.so") as observer:
+        looked = look.Look(observer)
+        looked.refresh(tabs.STATEMENTS)
+        looked.metrics.update(changed)
+        first = findings.ranked(looked, str(path))[0]
+        return first.status, first.sentence
+
+
+def test_why_nothing_is_counted(wal_path, tmp_path):
+    sqlite3.connect(tmp_path / "delete.db").execute("CREATE TABLE t(a)").connection.close()
+    status, sentence = first_finding(tmp_path / "delete.db")
+    assert status == "warning" and sentence.startswith("journal_mode is delete: only in WAL mode")
+    assert first_finding(wal_path) == ("plain", "Nothing is counted yet: no program with walmanager has committed to its log.")
+    plain = connect(wal_path, load=None)
+    plain.execute("BEGIN")
+    plain.execute("SELECT * FROM t").fetchall()
+    assert first_finding(wal_path, unmanaged_processes=2) == (
+        "warning", "Nothing is counted yet: no program with walmanager has committed to its log. 2 processes have it open: README.md, Load, "
+        "says how to load it there.")
+    plain.close()
+    assert first_finding(wal_path, private_because="the control file x cannot be opened: Permission denied") == (
+        "warning", "What is counted cannot be seen: the control file x cannot be opened: Permission denied. Run watch as the application's "
+        "user, or with sudo.")
 
 
 # --- cancel
