@@ -6,6 +6,7 @@
 
 #include "ext/core/base/time_units.h"
 #include "ext/core/control/shared_words.h"
+#include "ext/core/policy/backpressure.h"
 #include "ext/core/policy/look_plan.h"
 #include "ext/engine/sqlite.h"
 #include "ext/system/clock.h"
@@ -23,6 +24,11 @@ constexpr char kNoRuleHolds[] = "no rule of the strategy holds";
 
 bool IsBusy(const HostConnection& host) {
   return sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE;
+}
+
+// A reader has been in the way: what is to be copied now takes too long to wait for.
+bool IsFarBeyond(std::uint32_t max_frame, std::uint64_t limit) {
+  return max_frame > limit && max_frame - limit > std::max(limit, kFramesThatAreSoonCopied);
 }
 
 bool CommitsSync(const HostConnection& host) {
@@ -59,7 +65,8 @@ CheckpointReport CheckpointEngine::LookAfterCommit(const HostConnection& host,
              brake != 0 && index.max_frame >= brake &&
              Get(engine.at_work_until_ns) - now_ns < LogReaders::kLongestPassNs) {
     copier_.Hurry();
-    if (gate.PauseForCopier(now_ns)) look_again();
+    const std::uint64_t longest = LongestPauseNs(index.max_frame, brake);
+    if (gate.PauseForCopier(engine.brake_frame, longest, now_ns)) look_again();
   }
   bool waited = false;
   if (!LockInCommit(index.max_frame, host_is_busy, now_ns, &waited)) return {};
@@ -77,6 +84,12 @@ CheckpointReport CheckpointEngine::LookAfterCommit(const HostConnection& host,
                        index);
 }
 
+std::uint64_t CheckpointEngine::LongestPauseNs(std::uint32_t max_frame, std::uint64_t brake) const {
+  if (IsFarBeyond(max_frame, brake)) return 0;
+  const std::uint64_t most = std::min(state_.gate.wait_ns(), ReaderWait::kLongestCopyNs);
+  return std::min(BackpressureNs(max_frame, brake), most);
+}
+
 bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
                                     std::uint64_t now_ns, bool* waited) {
   if (state_.mutex.try_lock()) return true;
@@ -92,8 +105,7 @@ bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
   const std::uint64_t limit = state_.gate.wait_frame();
   if (max_frame < limit) return false;
   copier_.Hurry();
-  const bool is_far_beyond = max_frame - limit > std::max(limit, kFramesThatAreSoonCopied);
-  if (is_far_beyond || host_is_busy || waits == 0 || state_.readers_seen ||
+  if (IsFarBeyond(max_frame, limit) || host_is_busy || waits == 0 || state_.readers_seen ||
       now_ns < state_.retry_delay.not_before_ns()) {
     return false;
   }
@@ -272,14 +284,15 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
     return report;
   }
   const auto current = state_.control.Get();
-  layout::Counter& gate_until_ns = current->region().header().gate_until_ns;
-  if (budget > 0) Put(gate_until_ns, ask.now_ns + budget);
   const std::uint64_t start = MonotonicNs();
-  report = Run(ask.host, rule.mode, index, ask.now_ns + budget, ask.origin, rule.name);
-  if (ask.hurried && budget > 0 && (report.pinned || state_.oldest_reader.frame())) {
-    wait_.Ended(start, budget, rule, report.pinned);
+  {
+    const ShutGate gate(current->region().header().gate_until_ns,
+                        budget > 0 ? ask.now_ns + budget : 0);
+    report = Run(ask.host, rule.mode, index, ask.now_ns + budget, ask.origin, rule.name);
+    if (ask.hurried && budget > 0 && (report.pinned || state_.oldest_reader.frame())) {
+      wait_.Ended(start, report.copying_ns, budget, rule, report.pinned);
+    }
   }
-  if (budget > 0) Put(gate_until_ns, 0);
   report.strategy = strategy.name();
   report.rule = rule.name;
   strategy.CountFired(rule);
@@ -377,17 +390,22 @@ std::optional<CheckpointReport> CheckpointEngine::FinishRemainder(const HostConn
   state_.gate.LookAtNextCommit();
   if (IsBusy(host) || state_.connections.IsPinned()) return std::nullopt;
   const std::uint64_t start = MonotonicNs();
-  layout::Counter& gate_until_ns = region.header().gate_until_ns;
   const bool gated = IsFarBehind(index);
-  if (gated) Put(gate_until_ns, start + CommitGate::kGateNs);
+  // Beyond the limit others wait for as long as the disk takes to sync.
+  const std::uint64_t gate_ns = index.max_frame < state_.gate.wait_frame()
+                                    ? CommitGate::kGateNs
+                                    : std::max(CommitGate::kGateNs, state_.gate.wait_ns());
   const std::span<const Rule> rules = state_.strategy.rules();
   const std::string rule =
       prepared.rule >= 1 && prepared.rule <= rules.size() ? rules[prepared.rule - 1].name : "";
-  // A connection that was about to commit when the gate closed still commits, so the pass is
+  // A connection that was about to commit when the gate was shut still commits, so the pass is
   // repeated until no frame is left.
-  const CheckpointOutcome outcome = state_.checkpointer.RunOpen(
-      CheckpointMode::kPassive, gated ? start + CommitGate::kGateNs : 0);
-  if (gated) Put(gate_until_ns, 0);
+  CheckpointOutcome outcome;
+  {
+    const ShutGate gate(region.header().gate_until_ns, gated ? start + gate_ns : 0);
+    outcome = state_.checkpointer.RunOpen(CheckpointMode::kPassive,
+                                          gated ? start + CommitGate::kGateNs : 0);
+  }
   const std::uint64_t end = MonotonicNs();
   CheckpointReport report =
       state_.Record(CheckpointMode::kPassive, CheckpointOrigin::kInline, rule, outcome, start, end);

@@ -62,6 +62,9 @@ class CheckpointEngine {
   // the log, looked at again where time has passed.
   CheckpointReport LookAfterCommit(const HostConnection& host, ControlRegion& region,
                                    WalIndex* index, std::uint64_t now_ns);
+  // How long a commit that left the log at `max_frame` pauses for the thread that copies, beside
+  // the moment that each commit beyond `brake` does: the longer, the further the log is beyond it.
+  std::uint64_t LongestPauseNs(std::uint32_t max_frame, std::uint64_t brake) const;
   // Takes the mutex in a commit that left the log at `max_frame`; false where the commit goes on
   // without it. `waited`: time has passed.
   bool LockInCommit(std::uint32_t max_frame, bool host_is_busy, std::uint64_t now_ns, bool* waited)

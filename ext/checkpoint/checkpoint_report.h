@@ -19,6 +19,7 @@ struct CheckpointReport {
   bool pinned = false;  // its stall budget was spent in vain
   std::optional<std::int64_t> wal_frames, checkpointed_frames, moved_frames, wal_bytes;
   std::uint64_t duration_ns = 0;
+  std::uint64_t copying_ns = 0;                // as in CheckpointOutcome
   std::optional<std::int64_t> blocked_by_pid;  // nullopt: no process did, or it is unknown
   std::string message;                         // why it was skipped, was busy or failed
 };

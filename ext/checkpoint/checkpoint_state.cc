@@ -232,6 +232,7 @@ CheckpointReport CheckpointState::Record(CheckpointMode mode, CheckpointOrigin o
   report.wal_bytes = MeasureWal();
   if (report.wal_bytes) wal_bytes = *report.wal_bytes;
   report.duration_ns = end_ns - start_ns;
+  report.copying_ns = outcome.copying_ns;
   report.message = outcome.message;
   if (outcome.result == CheckpointResult::kSkipped) return report;
   report.mode = mode;

@@ -245,11 +245,14 @@ Checkpointer::Step Checkpointer::RunStep(CheckpointMode mode, std::uint64_t dead
 
 CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t deadline_ns) {
   std::int64_t moved = 0;
+  std::uint64_t copying_ns = 0;
   const bool waits_for_readers = !Blocking(mode) && MonotonicNs() < deadline_ns;
   if (connections_.cancelled()) return Busy(kInterrupted);
   for (int tries = 1;; ++tries) {
+    const std::uint64_t began_ns = MonotonicNs();
     const Step step = RunStep(mode, deadline_ns);
     moved += step.moved;
+    if (step.moved > 0) copying_ns += MonotonicNs() - began_ns;
     const int last_rc = step.rc & 0xff;
     const auto index = connections_.Look();
     if (!index) return Busy("other connections write too fast to read the wal-index");
@@ -262,6 +265,7 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     if (done && (!pinned || !in_time)) {
       CheckpointOutcome outcome = Complete(*index, moved);
       outcome.pinned = pinned;
+      outcome.copying_ns = copying_ns;
       if (mode == CheckpointMode::kTruncate) outcome.wal_frames = outcome.checkpointed_frames = 0;
       if (step.nothing_to_move && tries == 1) {
         outcome.result = CheckpointResult::kSkipped;
@@ -274,7 +278,9 @@ CheckpointOutcome Checkpointer::RunGuarded(CheckpointMode mode, std::uint64_t de
     // Past the deadline, try again only where the attempt did not take place.
     const bool tried = step.began && last_rc == SQLITE_OK && !last_step_due;
     if (!in_time && (tried || connections_.cancelled() || tries >= kTriesWithoutDeadline)) {
-      return NotDone(mode, *index, moved, last_rc, waits_for_readers);
+      CheckpointOutcome outcome = NotDone(mode, *index, moved, last_rc, waits_for_readers);
+      outcome.copying_ns = copying_ns;
+      return outcome;
     }
     if (!last_step_due) usleep(kPauseMicroseconds);
   }

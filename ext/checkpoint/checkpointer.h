@@ -32,6 +32,7 @@ struct CheckpointOutcome {
   CheckpointResult result = CheckpointResult::kSkipped;
   bool busy = false;    // a mode that waits for readers or writers did not get what it waited for
   bool pinned = false;  // it waited until the deadline, and the log still cannot start over
+  std::uint64_t copying_ns = 0;  // of the time that it took, in steps that moved frames
   std::optional<std::int64_t> wal_frames, checkpointed_frames, moved_frames;
   std::string message;           // why it was skipped or failed
   bool commits_went_on = false;  // incomplete only because of new commits: no process blocked it

@@ -11,7 +11,7 @@
 namespace walmanager {
 namespace {
 
-constexpr std::int64_t kPauseNs = 50'000;
+constexpr std::uint64_t kPauseNs = 50'000;
 
 void SleepNs(std::uint64_t ns) {
   const timespec time{static_cast<time_t>(ns / 1'000'000'000),
@@ -20,6 +20,18 @@ void SleepNs(std::uint64_t ns) {
 }
 
 }  // namespace
+
+ShutGate::ShutGate(layout::Counter& gate_until_ns, std::uint64_t until_ns)
+    : gate_until_ns_(gate_until_ns), until_ns_(until_ns) {
+  std::uint64_t seen = Get(gate_until_ns_);
+  while (seen < until_ns_ && !gate_until_ns_.compare_exchange_weak(seen, until_ns_)) {
+  }
+}
+
+ShutGate::~ShutGate() {
+  std::uint64_t own = until_ns_;
+  gate_until_ns_.compare_exchange_strong(own, 0);
+}
 
 void CommitGate::Pause() { SleepNs(1); }
 
@@ -53,16 +65,23 @@ void CommitGate::WaitAtGate(layout::Counter& gate_until_ns, std::uint64_t gate_n
   if (MonotonicNs() >= until) Put(gate_until_ns, 0);
 }
 
-bool CommitGate::PauseForCopier(std::uint64_t now_ns) {
+bool CommitGate::PauseForCopier(const layout::Counter& brake_frame, std::uint64_t longest_ns,
+                                std::uint64_t now_ns) {
+  if (longest_ns > kPauseNs) {
+    const std::uint64_t until = now_ns + longest_ns;
+    while (Get(brake_frame) != 0 && MonotonicNs() < until) SleepNs(kPauseNs);
+    return true;
+  }
   // A commit pauses for 50 µs on average. On a machine whose CPUs are all busy a sleep takes
   // milliseconds: then the next commits do not pause until the average is 50 µs again.
   std::int64_t debt = pause_debt_ns_.load(std::memory_order_relaxed);
   if (debt > 0) {
-    pause_debt_ns_.store(debt - kPauseNs, std::memory_order_relaxed);
+    pause_debt_ns_.store(debt - static_cast<std::int64_t>(kPauseNs), std::memory_order_relaxed);
     return false;
   }
   Pause();
-  debt = static_cast<std::int64_t>(MonotonicNs() - now_ns) - 2 * kPauseNs;
+  debt =
+      static_cast<std::int64_t>(MonotonicNs() - now_ns) - 2 * static_cast<std::int64_t>(kPauseNs);
   pause_debt_ns_.store(std::max<std::int64_t>(debt, 0), std::memory_order_relaxed);
   return true;
 }

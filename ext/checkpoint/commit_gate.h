@@ -16,6 +16,21 @@
 
 namespace walmanager {
 
+// A gate for the commits of all processes, shut while it lives: a commit finishes the remainder, or
+// waits for readers. One that another commit has shut for longer stays as it is.
+class ShutGate {
+ public:
+  // `gate_until_ns`: the word of the control file. An `until_ns` of 0 shuts nothing.
+  ShutGate(layout::Counter& gate_until_ns, std::uint64_t until_ns);
+  ~ShutGate();
+  ShutGate(const ShutGate&) = delete;
+  ShutGate& operator=(const ShutGate&) = delete;
+
+ private:
+  layout::Counter& gate_until_ns_;
+  const std::uint64_t until_ns_;
+};
+
 class CommitGate {
  public:
   // How long a commit that finishes a remainder may keep others waiting while the log is not beyond
@@ -49,8 +64,11 @@ class CommitGate {
   // shut for longer than a finish may take.
   void WaitAtGate(layout::Counter& gate_until_ns, std::uint64_t gate_ns,
                   std::uint64_t now_ns) const;
-  // Pauses so that the background thread catches up. Returns whether time has passed.
-  bool PauseForCopier(std::uint64_t now_ns);
+  // Pauses so that the thread that copies catches up: for 50 µs on average, or for up to
+  // `longest_ns` where that is longer and as long as the thread, of whatever process, shows the
+  // brake. Returns whether time has passed.
+  bool PauseForCopier(const layout::Counter& brake_frame, std::uint64_t longest_ns,
+                      std::uint64_t now_ns);
   // Backpressure: sleeps where the log is beyond its limit and no other thread has changed that.
   // `max_frame`: where this commit left the log.
   void SlowDown(const WalFile& log, std::uint32_t max_frame) const;

@@ -61,22 +61,23 @@ std::uint64_t ReaderWait::BudgetNs(const Rule& rule, const WalIndex& index, std:
   return rest(AllowedNs(most, now_ns));
 }
 
-void ReaderWait::Ended(std::uint64_t start_ns, std::uint64_t budget_ns, const Rule& rule,
-                       bool in_vain) {
+void ReaderWait::Ended(std::uint64_t start_ns, std::uint64_t copying_ns, std::uint64_t budget_ns,
+                       const Rule& rule, bool in_vain) {
   state_.mutex.AssertHeld();
   constexpr std::uint64_t kGivenUpNs = 10'000 * kMs, kSpacing = 50;
-  const std::uint64_t now = MonotonicNs(), waited = now - start_ns;
+  const std::uint64_t now = MonotonicNs(), took = now - start_ns;
+  const std::uint64_t waited = took - std::min(took, copying_ns);
   if (!rule.builtin) {
     if (in_vain) not_before_ns_ = now + kSpacing * budget_ns;
     return;
   }
   const auto current = state_.control.Get();
-  Charge(current->region().engine().stall_since_ns, start_ns);
+  Charge(current->region().engine().stall_since_ns, now - waited);
   if (!in_vain) {
     needed_ns_ = waited + waited / 8;
     return;
   }
-  // A call or a fork has ended it: it says nothing of the readers.
+  // It has copied for long, or a call or a fork has ended it: it says nothing of the readers.
   if (waited < budget_ns - budget_ns / 8) return;
   const std::uint64_t most =
       std::min(LongestNs(rule, state_.strategy.values()), StallAllowance::kMostNs);

@@ -34,8 +34,10 @@ class ReaderWait {
   // 0 where a wait would be in vain, or is not allowed now.
   std::uint64_t BudgetNs(const Rule& rule, const WalIndex& index, std::uint64_t began_ns,
                          std::uint64_t now_ns);
-  // Learns from a wait that began at `start_ns`. In vain: some readers still pin the log.
-  void Ended(std::uint64_t start_ns, std::uint64_t budget_ns, const Rule& rule, bool in_vain);
+  // Learns from a wait that began at `start_ns`, without the time in which it copied. In vain: some
+  // readers still pin the log.
+  void Ended(std::uint64_t start_ns, std::uint64_t copying_ns, std::uint64_t budget_ns,
+             const Rule& rule, bool in_vain);
 
  private:
   // What the allowance leaves of `most`; 0 where that is less than readers have needed.

@@ -106,13 +106,43 @@ TEST_F(CommitGateTest, AGateThatNoProcessOpensIsClearedAfterTwoMilliseconds) {
   EXPECT_EQ(Get(gate_until_ns_), 0u);
 }
 
+TEST_F(CommitGateTest, OnlyTheCommitThatHasShutTheGateOpensIt) {
+  {
+    const ShutGate longer(gate_until_ns_, 200);
+    { const ShutGate shorter(gate_until_ns_, 100); }
+    { const ShutGate none(gate_until_ns_, 0); }
+    EXPECT_EQ(Get(gate_until_ns_), 200u);
+    const ShutGate longest(gate_until_ns_, 300);
+    EXPECT_EQ(Get(gate_until_ns_), 300u);
+  }
+  EXPECT_EQ(Get(gate_until_ns_), 0u);
+}
+
 TEST_F(CommitGateTest, APauseThatTookLongIsPaidForByTheNextCommits) {
+  const layout::Counter brake{1};
   // The first pause seems to take 10 ms: at 50 µs a commit, 198 commits or more do not pause.
-  EXPECT_TRUE(gate_.PauseForCopier(MonotonicNs() - 10 * kMs));
+  EXPECT_TRUE(gate_.PauseForCopier(brake, 0, MonotonicNs() - 10 * kMs));
   int without_pause = 0;
-  while (without_pause < 1'000'000 && !gate_.PauseForCopier(MonotonicNs())) ++without_pause;
+  while (without_pause < 1'000'000 && !gate_.PauseForCopier(brake, 0, MonotonicNs())) {
+    ++without_pause;
+  }
   EXPECT_GE(without_pause, 198);
   EXPECT_LT(without_pause, 1'000'000);
+}
+
+TEST_F(CommitGateTest, ALongPauseEndsWithTheBrake) {
+  layout::Counter brake{1};
+  std::uint64_t start = MonotonicNs();
+  EXPECT_TRUE(gate_.PauseForCopier(brake, 20 * kMs, start));
+  EXPECT_GE(MonotonicNs() - start, 20 * kMs);
+  std::thread copier([&] {
+    sqlite3_sleep(20);
+    Put(brake, 0);
+  });
+  start = MonotonicNs();
+  EXPECT_TRUE(gate_.PauseForCopier(brake, 60'000 * kMs, start));
+  EXPECT_LT(MonotonicNs() - start, 30'000 * kMs);
+  copier.join();
 }
 
 TEST_F(CommitGateTest, BackpressureSleepsOnlyWhileTheLogIsBeyondItsLimit) {

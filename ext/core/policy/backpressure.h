@@ -1,4 +1,5 @@
-// Opt-in backpressure: how long a commit is made to wait because the log is beyond its limit.
+// How long a commit is made to wait because the log is beyond its limit: while frames are being
+// copied, and under the setting `backpressure` always.
 #pragma once
 
 #include <cstdint>
