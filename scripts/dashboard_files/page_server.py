@@ -144,6 +144,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "POST":
             return self.post_cancel() if name == "cancel" else self.refuse(404, "Nothing here takes a POST but cancel.")
         if name in self.server.files:
+            if not name:
+                self.server.sampler.expect()
             path = self.server.files[name]
             return self.answer(200, path.read_bytes(), TYPES.get(path.suffix, "text/plain"))
         ask = getattr(self, "get_" + name, None) if name.isidentifier() else None

@@ -13,6 +13,7 @@ class Sampler:
         self.changed = threading.Condition()
         self.viewers = {}  # number of a database, or "overview": how many pages look at it
         self.overview = (0, "[]")
+        self.expected = False
         self.unwatched_since = time.monotonic()
         self.stopped = False
         self.thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -48,10 +49,20 @@ class Sampler:
             self.unwatched_since = time.monotonic()
             self.changed.notify_all()
 
+    def expect(self):
+        """A page is being loaded: what it will ask for is read meanwhile."""
+        with self.changed:
+            self.expected = True
+            self.unwatched_since = time.monotonic()
+            self.changed.notify_all()
+
     def _run(self):
         while not self.stopped:
             with self.changed:
                 views = set(self.viewers)
+                if self.expected and len(self.databases) == 1:
+                    views.add(0)
+                self.expected = False
             began = time.monotonic()
             rest = False
             for database in self.databases:
@@ -66,9 +77,9 @@ class Sampler:
                 if self.stopped:
                     break
                 if views or any(database.is_open() for database in self.databases):
-                    self.changed.wait_for(lambda: self.stopped or set(self.viewers) - views, 0.02 if rest else max(0.05, began + 1 - time.monotonic()))
+                    self.changed.wait_for(lambda: self.stopped or self.expected or set(self.viewers) - views, 0.02 if rest else max(0.05, began + 1 - time.monotonic()))
                 else:
-                    self.changed.wait_for(lambda: self.stopped or self.viewers or any(database.is_open() for database in self.databases))
+                    self.changed.wait_for(lambda: self.stopped or self.expected or self.viewers or any(database.is_open() for database in self.databases))
 
     @staticmethod
     def _guarded(read):

@@ -45,7 +45,7 @@ class ShownDatabase:
         # Together less than a two-hundredth of a processor, also with 90 days of history.
         self.paces = {
             "metrics": Pace(1), "connections": Pace(1), "readers": Pace(2), "lock_waits": Pace(1), "checkpoints": Pace(1),
-            "alerts": Pace(2), "health": Pace(5, 0.0006), "advice": Pace(20, 0.0004), "storage": Pace(20),
+            "alerts": Pace(2), "health": Pace(5, 0.0005), "advice": Pace(20, 0.0004), "storage": Pace(20),
             "samples": Pace(1, 0.001), "trends": Pace(300, 0.0003), "overview": Pace(2)}
         self.counted = {}  # section: the counters for which it was read last
 

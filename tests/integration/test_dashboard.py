@@ -357,7 +357,7 @@ def test_it_holds_nothing_and_nothing_runs_while_no_page_is_open(run, wal_path, 
     dashboard = run.dashboard(wal_path)
     page.open(dashboard.url)
     shows(page, "#connections", "shop")
-    for _ in range(20):  # a checkpoint to the end finds no reader, at no moment
+    for _ in range(10):  # a checkpoint to the end finds no reader, at no moment
         assert program.run("db.execute('REPLACE INTO t VALUES (1, 2)')", "json.loads(one(db, \"SELECT wal_checkpoint('TRUNCATE')\"))['result']") == "complete"
 
     def files():
