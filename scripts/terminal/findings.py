@@ -50,7 +50,14 @@ def log_holders(look):
         # A connection that waits for a lock reads nothing meanwhile: what it waits for is the cause, and is said already.
         if row["blocks"] and (row["transaction_ms"] or 1000) >= 100 and row["connection_id"] not in waiting:
             marks.setdefault(row["slot"], []).append(row)
-    found = [(max(rows, key=lambda row: (row["certain"] or 0, row["transaction_ms"] or 0)), len(rows) - 1) for rows in marks.values()]
+    found, named = [], set()
+    # A connection holds one mark. The one that began first holds the oldest.
+    for rows in sorted(marks.values(), key=lambda rows: -rows[0]["lag_frames"]):
+        candidates = [row for row in rows if row["connection_id"] is None or row["connection_id"] not in named]
+        if candidates:
+            best = max(candidates, key=lambda row: (row["certain"] or 0, row["transaction_ms"] or 0))
+            named.add(best["connection_id"])
+            found.append((best, len(candidates) - 1))
     return sorted(found, key=lambda pair: -(pair[0]["transaction_ms"] or 0))
 
 

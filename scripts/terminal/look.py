@@ -90,10 +90,10 @@ class Look:
         """One question more, for a detail; raises Unavailable."""
         return self._observer.ask(sql, {"own": self._observer.connection_id, **parameters})
 
-    def refresh(self, tab):
-        """Asks for what the tab shows. Says nothing of errors but in `problem`."""
+    def refresh(self, *shown):
+        """Asks for what these tabs show. Says nothing of errors but in `problem`."""
         try:
-            self._refresh(tab)
+            self._refresh(shown)
             self.problem = self.stale_since = None
             self.at = self.now()
         except Unavailable as unavailable:
@@ -127,7 +127,7 @@ class Look:
         self._asked[what] = now
         return True
 
-    def _refresh(self, tab):
+    def _refresh(self, shown):
         metrics = self.ask(METRICS)
         if not metrics:
             raise Unavailable("walmanager does not see the database.", transient=True)
@@ -141,26 +141,28 @@ class Look:
         if self._due("health", HEALTH_EVERY_S):
             self.health = [_as_main(row) for row in self.ask(HEALTH) if row["check_name"] not in OWN_CHECKS]
             self.minute = (self.ask(MINUTE) or [{}])[0]
-        if tab.wants_advice and self._due("advice", ADVICE_EVERY_S):
+        if any(tab.wants_advice for tab in shown) and self._due("advice", ADVICE_EVERY_S):
             self.advice = [_as_main(row) for row in self.ask(ADVICE)]
         self._remember(metrics[0]["commits_per_s"])
         self.metrics, self.connections, self.readers = metrics[0], connections, readers
-        if tab.table and not self._has(tab.table):
-            self.rows[tab.key] = None
-        elif tab.sql:
-            rows = self.ask(tab.sql)
-            if tab.counters:
-                for row in rows:
-                    row["key"] = tab.identity(row)
-                rates.add(tab.key, rows, "key", tab.counters, now)
-            self.rows[tab.key] = rows
-        else:
-            self.rows[tab.key] = []  # its rows come from what is asked for every tab
+        for tab in shown:
+            self._ask_for(tab)
         programs = any(row["role"] == "application" for row in connections) or (metrics[0]["unmanaged_processes"] or 0) > 0
         if programs:
             self.alone_since = None
         elif self.alone_since is None:
             self.alone_since = self.now()
+
+    def _ask_for(self, tab):
+        if tab.table and not self._has(tab.table):
+            self.rows[tab.key] = None
+            return
+        rows = self.ask(tab.sql) if tab.sql else []  # without SQL they come from what is asked for every tab
+        if tab.counters:
+            for row in rows:
+                row["key"] = tab.identity(row)
+            self._rates.add(tab.key, rows, "key", tab.counters, self._clock())
+        self.rows[tab.key] = rows
 
     def _has(self, table):
         if table not in self._asked:

@@ -56,7 +56,7 @@ def state_line(look, path, columns):
     history = text.sparkline(look.commit_rates, 24)
     # The first that fits is shown.
     choices = [
-        full[:3] + [f"{speed} {history}"] + full[4:] + more, full + more, full + more[:2], full + more[:1], full,
+        full[:3] + [f"{speed} {history}".rstrip()] + full[4:] + more, full + more, full + more[:2], full + more[:1], full,
         [f"{log} {bar(10)}", pending, readers, speed, p99], [f"{log} {bar(5)}", pending, readers, speed, p99],
         [f"{log} {bar(5)}", pending, speed, p99], [f"{log} {bar(5)}", pending, f"{commits}/s", p99],
         [log, pending, f"{commits}/s", p99], [log, f"{commits}/s", p99], [log, f"{commits}/s"], [log]]

@@ -39,12 +39,10 @@ class Terminal:
         script = folder / "run"
         quoted = " ".join("'" + str(word).replace("'", "'\\''") + "'" for word in command)
         script.write_text(f"trap : INT\nbefore=$(stty -g)\n{quoted}\nprintf 'EXIT %s\\n' $?\n[ \"$before\" = \"$(stty -g)\" ] && echo RESTORED\nexec cat\n")
-        # -u: UTF-8; the terminal's raw output is recorded from its beginning.
-        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(lines), "sleep 60")
-        self._tmux("set-option", "-g", "status", "off")
-        self._tmux("pipe-pane", "-o", f"cat > '{self.raw}'")
         words = [word for name, value in given.items() for word in ("-e", f"{name}={value}")]
-        self._tmux("respawn-pane", "-k", *words, f"sh '{script}'")
+        # The terminal's raw output is recorded from its beginning.
+        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(lines), "sleep 60", ";", "set-option", "-g", "status", "off",
+                   ";", "pipe-pane", "-o", f"cat > '{self.raw}'", ";", "respawn-pane", "-k", *words, f"sh '{script}'")
 
     def _tmux(self, *words):
         done = subprocess.run(["tmux", "-u", "-L", self._socket, *words], capture_output=True, text=True, timeout=20, check=False)
@@ -67,7 +65,10 @@ class Terminal:
         """Waits until the screen matches; the match."""
         def found():
             self._last = "\n".join(self.lines())
-            return re.search(pattern, self._last, re.MULTILINE)
+            match = re.search(pattern, self._last, re.MULTILINE)
+            if not match:
+                time.sleep(0.03)  # each look starts a process
+            return match
         try:
             return wait_for(found, seconds)
         except AssertionError:
@@ -209,8 +210,11 @@ def test_details_help_filter_sort_and_pause(shop, terminal):
     screen.shows("paused, p goes on")
     clock = screen.shows(r"\d\d:\d\d:\d\d").group()
     screen.resize(90, 30)
-    wait_for(lambda: len(screen.lines()) == 30 and "q quit" in screen.lines()[-1])
-    assert clock in screen.lines()[2] and "▲" in screen.lines()[1]
+
+    def is_painted_anew():
+        lines = screen.lines()
+        return len(lines) == 30 and clock in lines[2] and len(lines[2]) == 90 and "▲" in lines[1] and "q quit" in lines[-1]
+    wait_for(is_painted_anew)
     screen.press("p")
     wait_for(lambda: clock not in screen.lines()[2])
     screen.press("6")
@@ -219,6 +223,19 @@ def test_details_help_filter_sort_and_pause(shop, terminal):
     screen.shows("_ ─ 1 of 1 ")
     screen.press("Enter", "Enter")
     screen.shows("SQL that does it")
+
+
+def test_all_tables_are_printed_once(shop):
+    for coding, shape in (("utf-8", "▲"), ("ascii", "!")):
+        done = subprocess.run([WATCH, shop.path, "--once", "--interval", "0.5"], text=True, capture_output=True, timeout=20, check=True, encoding=coding,
+                              env={**os.environ, "WALMANAGER_BUILD": str(BUILD), "PYTHONIOENCODING": coding, "COLUMNS": "150"})
+        assert done.stderr == "" and max(map(len, done.stdout.splitlines())) <= 150
+        assert done.stdout.startswith(f"{shop.path} at ")
+        assert re.search(rf"^ {shape} import \(pid \d+\), idle in transaction, blocks web order", done.stdout, re.MULTILINE)
+        assert re.search(r"its program must COMMIT or ROLLBACK", done.stdout)
+        for tab in tabs.ALL:
+            assert re.search(f"^.. {tab.name} ", done.stdout, re.MULTILINE), tab.name
+        assert re.search(rf" 0 +{shop.counts:,} .*SELECT count", done.stdout) and f"nightly report  {shape} not fetched" in done.stdout
 
 
 def test_it_does_not_disturb(shop, terminal):
@@ -425,7 +442,7 @@ def test_what_is_in_the_way_is_said_in_a_sentence(wal_path, tmp_path):
     assert "Build it with `cmake" in told(wal_path, environment={"WALMANAGER_BUILD": str(tmp_path)})
     (tmp_path / "bad.so").write_bytes(b"\x7fELF")
     assert f"cannot load {tmp_path}/bad.so" in told(wal_path, "--library", tmp_path / "bad.so")
-    assert told(wal_path).startswith("watch needs a terminal.")
+    assert told(wal_path) == "watch needs a terminal. For text in a file: --once."
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bad.so", "corrupt.db", "test.db", "text.db"]
 
 
@@ -673,3 +690,13 @@ def test_a_histogram_has_a_line_for_each_doubling():
     long = pages.histogram([[0.001, 1], [1.0, 3], [60000.0, 1]], 100)
     assert len(long) <= 3 + pages.LONGEST_HISTOGRAM + 1 and sum(int("".join(piece for piece, _ in line).split()[1]) for line in long[3:]) == 5
     assert pages.histogram([[0.0, 5]], 80) == []
+
+
+def test_a_connection_that_may_hold_two_marks_is_named_for_one():
+    looked = look.Look(None)
+    reader = {"application": None, "process": "p", "pid": 1, "blocks": "checkpoint", "certain": 0, "verdict": "open transaction", "query": "SELECT ?"}
+    looked.readers = [{**reader, "slot": slot, "lag_frames": lag, "connection_id": connection, "transaction_ms": ms}
+                      for slot, lag in ((1, 0), (2, 900)) for connection, ms in ((7, 9000.0), (8, 2000.0))]
+    assert [(row["slot"], row["connection_id"], others) for row, others in findings.log_holders(looked)] == [(2, 7, 1), (1, 8, 0)]
+    assert [finding.sentence for finding in findings.now(looked)] == [
+        "p (pid 1) or 1 more may hold the log for 9.00s (open transaction): SELECT ?", "p (pid 1) may hold the log for 2.00s (open transaction): SELECT ?"]
