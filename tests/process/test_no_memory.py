@@ -27,6 +27,7 @@ CALLS = {
     "truncate": "SELECT wal_checkpoint('TRUNCATE')",
     "auto": "SELECT wal_checkpoint_auto()",
     "integrity": "SELECT wal_integrity_check()",
+    "openmetrics": "SELECT wal_openmetrics()",
     "reset": "SELECT wal_metrics_reset()",
     "application": "SELECT wal_application_name('x y')",
     "trace": "SELECT wal_trace('take')",
