@@ -23,7 +23,7 @@ class Cancel:
         self._target = None  # (connection, who, statement, when it began)
         self._asked_twice = False
         self.question = None
-        self.statement = ""  # whose end the question is about
+        self.about = ""  # the statement, then what its end means
 
     def ask(self, connection):
         """Begins with the first question. Returns a sentence where there is nothing that could be cancelled."""
@@ -37,7 +37,7 @@ class Cancel:
             return "It runs no statement that could be cancelled." + must
         self._target = (connection, someone(row), row["query"], self._look.at - (row["query_ms"] or 0) / 1000)
         self._asked_twice = False
-        self.statement = text.clean(row["query"])
+        self.about = text.clean(row["query"])
         self.question = f"Cancel the statement of {someone(row)}? y: yes, any other key: no."
         return None
 
@@ -49,8 +49,8 @@ class Cancel:
         if self._asked_twice:
             return self._cancel()
         self._asked_twice = True
-        self.question = (f"Really? {self._target[1]} then sees the error \"interrupted\"; a write after BEGIN loses its whole transaction. "
-                         "Y: yes, any other key: no.")
+        self.about = "its program sees \"interrupted\"; a write loses its transaction"
+        self.question = f"Really cancel what {self._target[1]} runs? Y: yes, any other key: no."
         return None
 
     def _cancel(self):

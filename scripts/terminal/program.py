@@ -169,10 +169,12 @@ class Program:
 
     def _bottom(self, columns):
         if self._cancel.question:
-            statement = text.cut(self._cancel.statement, columns - 20)
-            return [view.rule(columns, [("cancel", "critical"), (statement, "plain")]), [(" " + text.cut(self._cancel.question, columns - 2), "strong")]]
+            about = text.cut(self._cancel.about, columns - 16)
+            return [view.rule(columns, [("cancel", "critical"), (about, "plain")]), [(" " + text.cut(self._cancel.question, columns - 2), "strong")]]
         if self._message:
-            return [view.rule(columns, []), [(" " + text.cut(self._message, columns - 2), "strong")]]
+            lines = text.wrap(self._message, max(20, columns - 2))
+            said = [[(" " + line, "strong")] for line in lines[:2]]
+            return said if len(said) == 2 else [view.rule(columns, [])] + said
         if self._typing:
             return [view.rule(columns, []), view.keys((("", "type words"), ("⏎", "keep"), ("Esc", "show all rows")))]
         if self._page is not None:

@@ -129,6 +129,9 @@ class Shop:
         self.connections["import"].execute("UPDATE orders SET note = 'y' WHERE id = 7")
         self._order = threading.Thread(target=self.connections["web order"].execute, args=("DELETE FROM orders WHERE id = ?", (2,)))
         self._order.start()
+        # The samples have seen that the cursor is not fetched from, and that the order waits.
+        seen = "SELECT max(still_ms) > 1000 AND max(waiting_ms) > 100 FROM connection_metrics"
+        wait_for(lambda: one(self.connections["web"], seen))
 
     def close(self):
         self.connections["import"].execute("COMMIT")
@@ -355,11 +358,13 @@ def test_a_statement_is_cancelled_after_two_questions(wal_path, terminal):
         screen.press("2")
         screen.shows("runaway +● active")
         screen.press("k")
-        screen.shows(r"Cancel the statement of runaway \(pid \d+\)\?")
+        screen.shows(r"^── cancel ─ WITH RECURSIVE n \(i\)")
+        screen.shows(r"^ Cancel the statement of runaway \(pid \d+\)\? y: yes, any other key: no\.$")
         screen.press("n")
         screen.shows("Nothing was cancelled")
         screen.press("k", "y")
-        screen.shows(r"^ Really\? runaway")
+        screen.shows(r"^── cancel ─ its program sees \"interrupted\"; a write loses its transaction ──")
+        screen.shows(r"^ Really cancel what runaway \(pid \d+\) runs\? Y: yes, any other key: no\.$")
         screen.press("y")  # not Y
         screen.shows("Nothing was cancelled")
         assert runs.is_alive() and not failed
