@@ -22,7 +22,7 @@ HELP_ON_KEYS = (
 def fields(pairs, columns):
     """Names and values in as many pairs of columns as there is room for; a pair without a value is left out."""
     pairs = [(name, value) for name, value in pairs if value not in (None, "", text.UNKNOWN)]
-    cells = 40
+    cells = 39
     across = max(1, (columns - 2) // cells)
     down = -(-len(pairs) // across)
     frame = []
@@ -31,7 +31,7 @@ def fields(pairs, columns):
         for x in range(across):
             if x * down + y < len(pairs):
                 name, value = pairs[x * down + y]
-                line += [(text.fit(name, 18), "faint"), (" " + text.fit(str(value), cells - 20) + " ", "plain")]
+                line += [(text.fit(name, 17), "faint"), (" " + text.fit(str(value), cells - 19) + " ", "plain")]
         frame.append(line)
     return frame
 
@@ -85,6 +85,15 @@ def distribution(row, columns):
 def statement(row, plan, indexes, running, columns):
     """One statement: its text, how long it takes, what it costs, its plan, and what would help."""
     frame = [[("  " + line, "plain")] for line in text.wrap(text.clean(row["query"]), max(20, columns - 4))]
+    if plan:
+        frame += paragraph("Plan", [text.clean(line) for line in plan.split("\n")], columns)
+    elif plan is None:
+        frame += paragraph("Plan", ["Not known yet: it is made in the background, once for each version of the schema."], columns, "faint")
+    for index in indexes:
+        create = text.clean(portable(index["sql_to_run"])) + ";"
+        frame += paragraph("An index would help", [create, "Plan with it: " + text.clean(index["plan_after"])], columns)
+    if running:
+        frame += paragraph("Runs now", [f"{someone(other)} for {text.milliseconds(other['query_ms'])}" for other in running], columns)
     frame += histogram(json.loads(row["histogram"]), columns) if row.get("histogram") else distribution(row, columns)
     frame += [[], [("  Since it was first seen", "strong")]]
     calls = row["calls"] or 0
@@ -97,18 +106,9 @@ def statement(row, plan, indexes, running, columns):
         ("rows auto-indexed", text.count(row["auto_index_rows"])), ("cache misses", text.count(row["cache_misses"])),
         ("frames written", text.count(row["wal_frames"])), ("stalled by ckpts", text.milliseconds(row["checkpoint_stall_ms"])),
         ("waits for locks", text.count(row["lock_waits"])), ("waited for locks", text.milliseconds(row["lock_wait_ms"])),
-        ("database is locked", text.count((row["busy_errors"] or 0) + (row["snapshot_conflicts"] or 0))),
+        ("failed: locked", text.count((row["busy_errors"] or 0) + (row["snapshot_conflicts"] or 0))),
         ("different texts", text.count(row["texts"])), ("kind", text.clean(row["kind"])), ("first seen", text.local_time(row["first_seen"])),
         ("last seen", text.local_time(row["last_seen"])), ("query_id", text.clean(row["query_id"]))], columns)
-    if plan:
-        frame += paragraph("Plan", [text.clean(line) for line in plan.split("\n")], columns)
-    elif plan is None:
-        frame += paragraph("Plan", ["Not known yet: it is made in the background, once for each version of the schema."], columns, "faint")
-    for index in indexes:
-        create = text.clean(portable(index["sql_to_run"])) + ";"
-        frame += paragraph("An index would help", [create, "Plan with it: " + text.clean(index["plan_after"])], columns)
-    if running:
-        frame += paragraph("Runs now", [f"{someone(other)} for {text.milliseconds(other['query_ms'])}" for other in running], columns)
     return frame
 
 
@@ -139,9 +139,9 @@ def connection(row, readers, waits, columns):
         ("opened", text.local_time(row["opened_at"])), ("last active", text.local_time(row["last_active_at"])),
         ("transaction", text.clean(row["transaction_state"])),
         ("statements", text.count(row["statements"])), ("rows", text.count(row["rows"])), ("commits", text.count(row["commits"])),
-        ("rollbacks", text.count(row["rollbacks"])), ("upgraded from read", text.count(row["transactions_upgraded"])),
+        ("rollbacks", text.count(row["rollbacks"])), ("upgraded reads", text.count(row["transactions_upgraded"])),
         ("cache hits %", text.percent(row["cache_hit_ratio"])), ("cache", text.size(row["cache_used_bytes"])),
-        ("schema", text.size(row["schema_used_bytes"])), ("statements' memory", text.size(row["statement_used_bytes"])),
+        ("schema", text.size(row["schema_used_bytes"])), ("statement memory", text.size(row["statement_used_bytes"])),
         ("cache spills", text.count(row["cache_spills"])), ("trace", text.clean(row["trace"])), ("SQLite", text.clean(row["sqlite_version"])),
         ("foreign keys", {0: "off", 1: "on"}.get(row["foreign_keys"])), ("pages copied", text.count(row["pages_done"])),
         ("pages in all", text.count(row["pages_total"]))], columns)

@@ -303,7 +303,7 @@ HEALTH = Tab(
     (Column("STATUS", 10, lambda row: (row["order"], _status(row)), lambda key: text.clean(key[1]), right=False,
             about="what a check of system_health found; advice is a row of wal_recommendations", falling=False),
      Column("CHECK", 20, names("check_name"), right=False, about="system_health.check_name", falling=False),
-     Column("VALUE", 13, lambda row: row["value"], None, about="system_health.value"),
+     Column("VALUE", 13, lambda row: row["value"], None, since=100, about="system_health.value"),
      Column("FINDING", 0, names("detail"), right=False, about="system_health.detail", falling=False),
      Column("WHAT TO DO", 60, names("recommendation"), right=False, since=150, about="system_health.recommendation", falling=False)),
     0, lambda row: row["id"],
