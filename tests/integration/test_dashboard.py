@@ -444,6 +444,9 @@ def test_a_time_is_selected_by_dragging_for_every_card(run, wal_path, page):
         page.call("Input.dispatchMouseEvent", type=kind, x=left + share * width, y=top + 60, button="left", buttons=1, clickCount=1)
     page.wait("!document.querySelector('#unselect').hidden")
     shows(page, "#checkpoints", "No checkpoint in the selected time.")  # long before the program began
+    first, last = ([int(part) for part in word.split(":")] for word in page.text("#unselect").split(" ✕")[0].split(" to "))
+    seconds = (last[0] - first[0]) % 24 * 3600 + (last[1] - first[1]) * 60 + last[2] - first[2]
+    assert 8 <= seconds <= 20  # a fifth of a minute, or of little more
     page.key("Escape")
     page.wait("document.querySelector('#unselect').hidden")
     shows(page, "#checkpoints tbody", "complete")

@@ -145,6 +145,11 @@ function drawStalls(plot, timeline) {
   ctx.restore();
 }
 
+// The charts share the cursor. A drag belongs to one chart, and the timeline tells the others.
+function isMove(type) {
+  return type !== "mousedown" && type !== "mouseup";
+}
+
 const kMarks = { checkpoints: drawCheckpoints, stalls: drawStalls };
 
 export class Chart {
@@ -203,7 +208,7 @@ export class Chart {
       ms: 1,
       padding: [8, 8, 0, 0],
       legend: { show: false },
-      cursor: { sync: { key: "time" }, drag: { x: true, y: false, setScale: false }, points: { size: 7 }, y: false },
+      cursor: { sync: { key: "time", filters: { pub: isMove, sub: isMove } }, drag: { x: true, y: false, setScale: false }, points: { size: 7 }, y: false },
       scales: { x: { time: true }, ...this.options.scales },
       axes: [
         { stroke: text, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 }, values: axisTimes, space: 70, size: 28 },
