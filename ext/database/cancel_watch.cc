@@ -39,6 +39,17 @@ std::string BeginningOf(std::string text) {
   return text.substr(0, size) + "…";
 }
 
+std::string HowItBegan(const ConnectionEntry& entry, const CancelWish& wish) {
+  std::string text = "connection " + std::to_string(entry.id);
+  if (!entry.application.empty()) text += " (" + entry.application + ")";
+  return text + " was interrupted by connection " + std::to_string(wish.by) + " (pid " +
+         std::to_string(wish.by_pid) + ")";
+}
+
+std::string StatementOf(ControlFile& control, const ConnectionEntry& entry) {
+  return ". The statement: " + BeginningOf(TextOf(control, entry.query_id));
+}
+
 }  // namespace
 
 std::uint64_t CancelWatch::Look(std::uint64_t now_ns) {
@@ -55,7 +66,9 @@ std::uint64_t CancelWatch::Look(std::uint64_t now_ns) {
     const Cancellable::Outcome outcome = interrupted.connection->outcome();
     const bool is_over = outcome.ended && !outcome.others_run;
     if (!is_over && now_ns < interrupted.at_ns + kTellAfterNs) return false;
-    Tell(*control, interrupted);
+    if (interrupted.alert_of == control.get()) {
+      Alerts(control->space()).Amend(interrupted.alert, Describe(*control, interrupted));
+    }
     return true;
   });
   return interrupted_.empty() ? kNever : now_ns + kLookAgainNs;
@@ -81,17 +94,23 @@ CancelAnswer CancelWatch::Serve(ControlFile& control, const CancelWish& wish,
     interrupted.entry = std::move(*entry);
     return true;
   };
-  if (!connection->Interrupt(is_meant)) return CancelAnswer::kNotRunning;
+  // Many a program ends with the interrupt.
+  const auto tell = [&] {
+    interrupted.alert_of = &control;
+    interrupted.alert = Alerts(control.space())
+                            .RecordChange(kName,
+                                          HowItBegan(interrupted.entry, wish) +
+                                              StatementOf(control, interrupted.entry),
+                                          UnixMs());
+  };
+  if (!connection->Interrupt(is_meant, tell)) return CancelAnswer::kNotRunning;
   interrupted_.push_back(std::move(interrupted));
   return CancelAnswer::kInterrupted;
 }
 
-void CancelWatch::Tell(ControlFile& control, const Interrupted& interrupted) {
+std::string CancelWatch::Describe(ControlFile& control, const Interrupted& interrupted) {
   const ConnectionEntry& entry = interrupted.entry;
-  std::string text = "connection " + std::to_string(entry.id);
-  if (!entry.application.empty()) text += " (" + entry.application + ")";
-  text += " was interrupted by connection " + std::to_string(interrupted.wish.by) + " (pid " +
-          std::to_string(interrupted.wish.by_pid) + ")";
+  std::string text = HowItBegan(entry, interrupted.wish);
   const Cancellable::Outcome outcome = interrupted.connection->outcome();
   const auto now = FindOwn(control, entry.id);
   if (now && (!outcome.ended || outcome.others_run)) {
@@ -105,8 +124,7 @@ void CancelWatch::Tell(ControlFile& control, const Interrupted& interrupted) {
     text += outcome.in_autocommit ? "; its transaction was rolled back"
                                   : "; its transaction stays open";
   }
-  text += ". The statement: " + BeginningOf(TextOf(control, entry.query_id));
-  Alerts(control.space()).RecordChange(kName, text, UnixMs());
+  return text + StatementOf(control, entry);
 }
 
 }  // namespace walmanager

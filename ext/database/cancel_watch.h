@@ -1,5 +1,6 @@
 // Interrupts statements of this process for which wal_cancel() was called, in any process, and
-// tells in wal_alerts what has become of each.
+// tells of it in wal_alerts at once, since many a program ends with that. What has become of the
+// statement is added when it is known.
 //
 // Thread rules: one thread at a time. The process must not fork meanwhile.
 #pragma once
@@ -31,15 +32,18 @@ class CancelWatch {
   std::uint64_t Look(std::uint64_t now_ns);
 
  private:
-  // A statement that was interrupted, and has not been told of.
+  // A statement that was interrupted, and has an alert. What has become of it is added to that.
   struct Interrupted {
     std::shared_ptr<Cancellable> connection;
     ConnectionEntry entry;  // as it was
     CancelWish wish;
     std::uint64_t at_ns = 0;
+    const void* alert_of = nullptr;  // the control file that has its alert
+    std::uint64_t alert = 0;
   };
   CancelAnswer Serve(ControlFile& control, const CancelWish& wish, std::uint64_t now_ns);
-  void Tell(ControlFile& control, const Interrupted& interrupted);
+  // What is known of it now.
+  static std::string Describe(ControlFile& control, const Interrupted& interrupted);
 
   Database& database_;
   std::uint64_t asked_ = 0;  // CancelRequests::asked() when it last looked

@@ -50,7 +50,8 @@ void Cancellable::Close() {
   db_ = nullptr;
 }
 
-bool Cancellable::Interrupt(const std::function<bool()>& is_meant) {
+bool Cancellable::Interrupt(const std::function<bool()>& is_meant,
+                            const std::function<void()>& tell) {
   const MutexLock lock(mutex_);
   if (!db_) return false;
   // Lets the thread of the connection go on, also where memory runs out here.
@@ -75,6 +76,7 @@ bool Cancellable::Interrupt(const std::function<bool()>& is_meant) {
     decision.next = kInterrupted;
   }
   if (is_free) sqlite3_mutex_leave(mutex);
+  if (interrupts) tell();
   return interrupts;
 }
 

@@ -55,9 +55,12 @@ class Cancellable {
 
   // --- any thread
   // Interrupts the connection where `is_meant()` says that the statement that is shown is the one.
-  // That is asked while no statement of the connection begins or ends. False where it is not, or
+  // That is asked while no statement of the connection begins or ends, and `tell` is called before
+  // the thread of the connection can go on after the interrupted one. False where it is not, or
   // none is open.
-  bool Interrupt(const std::function<bool()>& is_meant) EXCLUDES(mutex_);
+  bool Interrupt(
+      const std::function<bool()>& is_meant, const std::function<void()>& tell = [] {})
+      EXCLUDES(mutex_);
   // What has become of the last interrupt.
   struct Outcome {
     bool ended = false;          // a statement has ended since

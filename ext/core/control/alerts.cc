@@ -161,14 +161,27 @@ std::vector<AlertEntry> Alerts::Evaluate(std::span<const Reading> readings, std:
   return worse;
 }
 
-void Alerts::Record(AlertStatus status, std::string_view what, std::string_view detail,
-                    std::int64_t unix_ms) {
+std::uint64_t Alerts::Record(AlertStatus status, std::string_view what, std::string_view detail,
+                             std::int64_t unix_ms) {
   AlertEntry entry;
   entry.status = status;
   entry.check = what;
   entry.raised_ms = unix_ms;
   entry.detail = detail;
-  (void)Publish(entry);
+  return Publish(entry);
+}
+
+void Alerts::Amend(std::uint64_t id, std::string_view detail) {
+  const std::size_t place = id % layout::kAlerts;
+  space_->Follow();
+  if (!space_->Has(ControlSpace::Kind::kMoreAlerts, place)) return;
+  layout::AlertSlot& slot = space_->file()->alert(place);
+  // Acquire: pairs with the writer's release of the id.
+  if (slot.id.load(std::memory_order_acquire) != id) return;
+  layout::AlertRecord record;
+  CopyWords(&record, &slot.record, sizeof record);
+  SetText(record.detail, detail);
+  Write(slot, id, record);
 }
 
 std::vector<AlertEntry> Alerts::Read() const {
@@ -270,7 +283,11 @@ std::uint64_t Alerts::Publish(const AlertEntry& entry) {
   const std::size_t place = id % layout::kAlerts;
   // Where the file cannot grow the alert is in force, and not listed.
   if (!space_->Make(ControlSpace::Kind::kMoreAlerts, place)) return id;
-  layout::AlertSlot& slot = space_->file()->alert(place);
+  Write(space_->file()->alert(place), id, record);
+  return id;
+}
+
+void Alerts::Write(layout::AlertSlot& slot, std::uint64_t id, const layout::AlertRecord& record) {
   Put(slot.id, 0);
   // Keeps the writing below after the slot was marked empty.
   std::atomic_thread_fence(std::memory_order_release);
@@ -278,7 +295,6 @@ std::uint64_t Alerts::Publish(const AlertEntry& entry) {
   CopyWords(&slot.record, &record, sizeof record);
   // Release: a thread that sees the id sees the record.
   slot.id.store(id, std::memory_order_release);
-  return id;
 }
 
 void Alerts::ForgetMissing(const std::vector<bool>& seen, std::uint64_t after) {

@@ -80,14 +80,17 @@ class Alerts {
   std::vector<AlertEntry> Evaluate(std::span<const Reading> readings, std::int64_t unix_ms,
                                    int raise_after);
   // Records a change of a setting or strategy: an alert with the status `changed`, cleared when it
-  // is raised. Any process, any time.
-  void RecordChange(std::string_view what, std::string_view detail, std::int64_t unix_ms) {
-    Record(AlertStatus::kChanged, what, detail, unix_ms);
+  // is raised. Any process, any time. Returns its id.
+  std::uint64_t RecordChange(std::string_view what, std::string_view detail, std::int64_t unix_ms) {
+    return Record(AlertStatus::kChanged, what, detail, unix_ms);
   }
+  // Gives the alert of RecordChange() another detail. Does nothing where newer ones have its place.
+  // The process that has recorded it, once at a time.
+  void Amend(std::uint64_t id, std::string_view detail);
   // Likewise what just went wrong: a warning, cleared by the next evaluation, in which a check may
   // raise it again.
   void RecordFailure(std::string_view what, std::string_view detail, std::int64_t unix_ms) {
-    Record(AlertStatus::kWarning, what, detail, unix_ms);
+    (void)Record(AlertStatus::kWarning, what, detail, unix_ms);
   }
   // Newest first. Any process, any time.
   std::vector<AlertEntry> Read() const;
@@ -103,9 +106,10 @@ class Alerts {
   layout::WatchedCheck* FindOrMake(const std::string& name);
   Watch Load(const layout::WatchedCheck& words) const;
   bool InForce(std::uint64_t word) const;
-  void Record(AlertStatus status, std::string_view what, std::string_view detail,
-              std::int64_t unix_ms);
+  std::uint64_t Record(AlertStatus status, std::string_view what, std::string_view detail,
+                       std::int64_t unix_ms);
   std::uint64_t Publish(const AlertEntry& entry);
+  static void Write(layout::AlertSlot& slot, std::uint64_t id, const layout::AlertRecord& record);
   void ForgetMissing(const std::vector<bool>& seen, std::uint64_t after);
   void ClearAllNotInForce(std::int64_t unix_ms);
 
