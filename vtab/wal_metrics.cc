@@ -6,6 +6,7 @@
 #include "ext/core/control/lock_waits.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/reader_attribution.h"
+#include "ext/core/policy/look_plan.h"
 #include "ext/read_pool/read_pool.h"
 #include "ext/system/clock.h"
 #include "ext/system/disk_room.h"
@@ -139,9 +140,14 @@ std::string PrivateBecause(const Schema& schema, const ControlFile& control) {
          "settings and statistics end with this process";
 }
 
-std::int64_t DueFrames(const Row& row, const Learned& learned) {
+std::int64_t DueFrames(const Row& row, ControlRegion& region) {
   const SettingValues values = row.settings.Values();
-  return (row.inline_because.empty() ? learned : Learned()).DueFrames(values, *row.index);
+  const std::int64_t least = Learned().DueFrames(values, *row.index);
+  if (!row.inline_because.empty()) return least;
+  if (region.engine().commits_sync.load(std::memory_order_relaxed) != layout::kCommitsSync) {
+    return region.learned().DueFrames(values, *row.index);
+  }
+  return std::max(least, SyncedDueFrames(values, row.index->page_size) - row.index->backfill);
 }
 
 Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema schema) {
@@ -189,7 +195,7 @@ Row ReadRow(TableSource& source, const std::vector<MarksBefore>& before, Schema 
     if (Connection* host = source.host()) row.hook = HookName(host->ProbeHook());
     CountReaders(source, before, row);
     row.inline_because = source.InlineBecause(row.schema);
-    if (row.index) row.due_frames = DueFrames(row, control->region().learned());
+    if (row.index) row.due_frames = DueFrames(row, control->region());
     row.unmanaged = database.CountUnmanagedProcesses();
   }
   const std::string unguarded = database.UnguardedBecause();
@@ -325,7 +331,7 @@ const Table& WalMetricsTable() {
           {"connections_not_shown", kInteger, "connections that found no place in connection_metrics: 4096 have one, or the control file could not grow", [](const Row& r) -> Value { return Measured(r, [&] { return r.not_shown; }); }},
           {"incomplete_because", kText, "why the control file could not grow when this process last needed it to, so that some statements, connections, samples, alerts or checkpoints are not listed; NULL where it could", [](const Row& r) -> Value { return r.incomplete_because; }},
           {"oldest_reader_pid", kInteger, "process of the oldest active reader, as this process's PID namespace numbers it; NULL if this namespace does not show it", [](const Row& r) -> Value { return r.oldest_reader_pid; }},
-          {"due_frames", kInteger, "pending frames at which conversation_workload begins to copy: checkpoint_frames, or up to 8000 where that is 1000, its default, copying was measured, and commits do not sync (synchronous=FULL, EXTRA); half of wal_limit_bytes at most, less what is copied; NULL outside of WAL mode", [](const Row& r) -> Value { return r.due_frames; }},
+          {"due_frames", kInteger, "pending frames at which conversation_workload begins to copy: checkpoint_frames, or where that is 1000, its default, and a thread copies, 4000 if commits sync (synchronous=FULL, EXTRA), and else up to 8000 once copying was measured; half of wal_limit_bytes at most, less what is copied; NULL outside of WAL mode", [](const Row& r) -> Value { return r.due_frames; }},
           {"lock_waits", kInteger, "times since statistics_since that a statement did not get a lock of SQLite's at once, because another connection had it", [](const Row& r) -> Value { return Measured(r, [&] { return r.locks.counts.waits; }); }},
           {"lock_wait_p99_ms", kReal, "time within which 99 of 100 waits for a lock since statistics_since ended, within 3.2 %", [](const Row& r) -> Value { return Percentile(r.locks.histogram, 0.99, r.locks.max_ns); }},
           {"lock_wait_max_ms", kReal, "longest wait for a lock since statistics_since", [](const Row& r) -> Value { return MsOf(r.locks.counts.waits, static_cast<double>(r.locks.max_ns)); }},

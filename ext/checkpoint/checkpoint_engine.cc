@@ -347,6 +347,9 @@ void CheckpointEngine::LearnWhetherCommitsSync(const HostConnection& host) {
   if (!host.commits_sync) return;
   if (!*host.commits_sync) *host.commits_sync = CommitsSync(host);
   state_.commits_sync = **host.commits_sync;
+  layout::Counter& shown = state_.control.Get()->region().engine().commits_sync;
+  const std::uint64_t word = state_.commits_sync ? layout::kCommitsSync : layout::kCommitsDoNotSync;
+  if (Get(shown) != word) Put(shown, word);
 }
 
 void CheckpointEngine::PlanAfterRun(const CheckpointReport& ran, const WalIndex& index) {
@@ -440,8 +443,9 @@ void CheckpointEngine::LearnFromFinish(ControlRegion& region, std::uint64_t star
 bool CheckpointEngine::IsFarBehind(const WalIndex& index) const {
   WalIndex begun = index;
   begun.backfill = 0;
-  const std::int64_t target =
-      state_.commits_sync ? state_.SyncedFrames(index.page_size) : state_.DueFrames(begun);
+  const std::int64_t target = state_.commits_sync
+                                  ? SyncedDueFrames(state_.strategy.values(), index.page_size)
+                                  : state_.DueFrames(begun);
   const std::int64_t limit =
       state_.strategy[Setting::kWalLimitBytes] / (index.page_size + kFrameHeaderBytes);
   return index.max_frame > std::min(2 * target, std::max(target, (target + limit) / 2));

@@ -192,20 +192,11 @@ void CheckpointState::WatchReaders(const WalIndex& index, std::uint64_t now_ns) 
   current->region().SetLearned(learned);
 }
 
-std::int64_t CheckpointState::SyncedFrames(std::uint32_t page_size) const {
-  constexpr std::int64_t kTimes = 4;
-  const SettingValues& values = strategy.values();
-  const std::int64_t least = LeastDueFrames(values, page_size);
-  if (values[Setting::kCheckpointFrames] != DefaultOf(Setting::kCheckpointFrames)) return least;
-  const std::int64_t limit = values[Setting::kWalLimitBytes] / (page_size + kFrameHeaderBytes);
-  return std::max(least, std::min(kTimes * least, limit / 2));
-}
-
 bool CheckpointState::IsEarly(const WalIndex& index, std::uint64_t now_ns) const {
   if (!commits_sync || room.is_short()) return false;
   const auto current = control.Get();
   const auto interval = static_cast<std::uint64_t>(strategy[Setting::kCheckpointIntervalMs]) * kMs;
-  return index.max_frame < SyncedFrames(index.page_size) &&
+  return index.max_frame < SyncedDueFrames(strategy.values(), index.page_size) &&
          now_ns < Get(current->region().header().last_checkpoint_ns) + interval;
 }
 

@@ -124,9 +124,6 @@ class CheckpointState {
   bool LookForReplicator(std::uint64_t now_ns, bool asked = false) REQUIRES(mutex);
   // Learns which reader is the oldest, and how long readers stay.
   void WatchReaders(const WalIndex& index, std::uint64_t now_ns) REQUIRES(mutex);
-  // Where commits sync the log: its length at which copying begins. A checkpoint costs each commit
-  // beside it a sync more, so four times checkpoint_frames where that is at its default.
-  std::int64_t SyncedFrames(std::uint32_t page_size) const REQUIRES(mutex);
   // Whether it is too early to copy, since commits sync the log themselves.
   bool IsEarly(const WalIndex& index, std::uint64_t now_ns) const REQUIRES(mutex);
   // After an attempt: sets when the next one may be. Returns what RetryDelay::MovedNothing() does.

@@ -757,3 +757,5 @@ def test_a_log_that_commits_sync_stays_short(fast_path):  # noqa: F811
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     db.execute("PRAGMA synchronous=FULL")
     assert write(3, 0.0001) < 6000 * FRAME
+    row = metrics(db)
+    assert row["due_frames"] == max(1000, 4000 - row["checkpointed_frames"])

@@ -24,6 +24,8 @@ struct ReplicatorWords {
   Counter looks;      // since that sign
 };
 
+inline constexpr std::uint64_t kCommitsDoNotSync = 1, kCommitsSync = 2;
+
 // What the checkpointers of all processes tell each other and commits.
 struct EngineState {
   Counter prepared;          // salt1 << 32 | frames: a commit may finish a remainder of so many
@@ -36,6 +38,7 @@ struct EngineState {
   std::array<Counter, kLearned> learned;  // bits of a double, as LearnedValue; 0: unknown
   ReplicatorWords replicator;
   Counter stall_since_ns;  // StallAllowance
+  Counter commits_sync;    // one of the next two, as a commit was last asked; 0: none was asked
 };
 
 struct CheckpointCounters {

@@ -72,6 +72,14 @@ std::int64_t LeastDueFrames(const SettingValues& values, std::uint32_t page_size
   return std::max<std::int64_t>(1, std::min(values[Setting::kCheckpointFrames], by_limit));
 }
 
+std::int64_t SyncedDueFrames(const SettingValues& values, std::uint32_t page_size) {
+  constexpr std::int64_t kTimes = 4;
+  const std::int64_t least = LeastDueFrames(values, page_size);
+  if (values[Setting::kCheckpointFrames] != DefaultOf(Setting::kCheckpointFrames)) return least;
+  const std::int64_t limit = values[Setting::kWalLimitBytes] / (page_size + kFrameHeaderBytes);
+  return std::max(least, std::min(kTimes * least, limit / 2));
+}
+
 bool AsksForTime(const Rule& rule) {
   return Names(rule, "since_checkpoint_ms") || Names(rule, "idle_ms");
 }

@@ -14,6 +14,10 @@ namespace walmanager {
 // In a log of fewer frames no built-in rule can hold except the one for time: checkpoint_frames or
 // a quarter of wal_limit_bytes, the smaller in bytes.
 std::int64_t LeastDueFrames(const SettingValues& values, std::uint32_t page_size);
+// The length of the log at which the thread begins to copy where commits sync. A checkpoint costs
+// each commit beside it a sync more: so four times checkpoint_frames, where that is at its default,
+// and half of the limit at most.
+std::int64_t SyncedDueFrames(const SettingValues& values, std::uint32_t page_size);
 
 // Whether the condition names a fact that changes while no connection commits.
 bool AsksForTime(const Rule& rule);
