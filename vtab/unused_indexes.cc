@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "ext/core/base/time_text.h"
+#include "ext/core/control/evidence.h"
 #include "ext/core/control/query_statistics.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"
@@ -20,7 +21,8 @@ struct Row {
 };
 
 // A connection that has attached the database counts its statements with its own main database.
-bool IsAttachedElsewhere(const ControlFile& control) {
+bool WasAttachedSince(ControlFile& control, std::int64_t since_ms) {
+  if (LastAttachedMs(control.evidence()) >= since_ms) return true;
   const auto connections = control.Connections();
   return std::any_of(connections.begin(), connections.end(), [](const ConnectionEntry& entry) {
     return !entry.main && entry.role == ConnectionRole::kApplication;
@@ -47,8 +49,8 @@ Result<std::vector<Row>> Read(TableSource& source) {
     const auto control = schema.database->control();
     const auto queries = QueryStatistics(control->space()).Read(/*with_plans=*/true);
     const std::int64_t since_ms = SeenSince(*control, queries);
-    for (UnusedIndexReport& index :
-         ReportUnusedIndexes(*connection, schema.name, queries, !IsAttachedElsewhere(*control))) {
+    for (UnusedIndexReport& index : ReportUnusedIndexes(*connection, schema.name, queries,
+                                                        !WasAttachedSince(*control, since_ms))) {
       all.push_back({connection, schema.name, std::move(index), since_ms});
     }
   });
@@ -77,7 +79,7 @@ const Table& UnusedIndexesTable() {
   // A column is a line.
   // clang-format off
   static const auto& kTable = *new TableOf<Row>(
-      "unused_indexes", "One row per index that costs writes and space and that nothing needs. Never a UNIQUE index or one that a statement or the schema names by INDEXED BY. An index is not reported as not used where query_performance has a statement that names its table and whose plan is not known as of the current schema, or may depend on its values; where an index serves a foreign key; where statements were evicted; or while a connection has the database attached (what one used that has closed since is not known).",
+      "unused_indexes", "One row per index that costs writes and space and that nothing needs. Never a UNIQUE index or one that a statement or the schema names by INDEXED BY. An index is not reported as not used where query_performance has a statement that names its table and whose plan is not known as of the current schema, or may depend on its values; where an index serves a foreign key; where statements were evicted; or where a connection has had the database attached since then, as its statements count with its own main database.",
       Read, /*reveals_others=*/true,
       {
           {"schema", kText, "name of the database on this connection: main, or the name given to ATTACH", [](const Row& r) -> Value { return r.schema; }},

@@ -87,11 +87,15 @@ class Connection final : public TableSource {
   // Whether our trace stands. `take`: takes the slot where another trace has it.
   TraceState ProbeTrace(bool take) { return events_.ProbeTrace(take); }
   // Runs a statement on the host's connection: the first column of its first row.
-  Result<std::optional<std::string>> Query(const std::string& sql) { return QueryText(db_, sql); }
+  Result<std::optional<std::string>> Query(const std::string& sql) {
+    const ConnectionEvents::OwnStatements own(events_);
+    return QueryText(db_, sql);
+  }
   // The first `most` rows of a statement with one text parameter, as text; NULL is nullopt.
   using TextRow = walmanager::TextRow;
   Result<std::vector<TextRow>> Rows(const std::string& sql, const std::string& parameter,
                                     std::size_t most = SIZE_MAX) {
+    const ConnectionEvents::OwnStatements own(events_);
     return QueryRows(db_, sql, parameter, most);
   }
   // The name in double quotes, as SQL wants it.

@@ -269,7 +269,7 @@ void ConnectionEvents::FollowCancel(bool has_ended) {
 
 bool ConnectionEvents::IsPartOfAnother(sqlite3_stmt* stmt, const char* sql) {
   const char* own = sqlite3_sql(stmt);
-  if (!own || IsOwnStatement(own)) {
+  if (!own || IsOwnStatement(own) || (own != sql && own_statements_ != 0)) {
     // An earlier statement may be known by this handle, and may have run as often as this one.
     meter_.ForgetText(stmt);
     return true;

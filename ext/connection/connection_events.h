@@ -54,6 +54,20 @@ class ConnectionEvents {
   WalHook& hook() { return hook_; }
   const WalHook& hook() const { return hook_; }
   StatementMeter& meter() { return meter_; }
+  // While it lives, the extension runs statements on the connection. What these run, as dbstat
+  // does, is not measured either.
+  class OwnStatements {
+   public:
+    explicit OwnStatements(ConnectionEvents& events) : events_(events) {
+      ++events_.own_statements_;
+    }
+    ~OwnStatements() { --events_.own_statements_; }
+    OwnStatements(const OwnStatements&) = delete;
+    OwnStatements& operator=(const OwnStatements&) = delete;
+
+   private:
+    ConnectionEvents& events_;
+  };
   // The statement that began last reads a table of this extension or calls a function of it.
   void UsesExtension() {
     if (lease_) lease_->Withdraw(LeaseObstacle::kUsesExtension);
@@ -122,6 +136,7 @@ class ConnectionEvents {
   std::uint32_t followed_bindings_ = 0;
   Cancellable::Word cancel_word_{0};
   bool trace_was_called_ = false;  // since ProbeTrace() has set this false
+  int own_statements_ = 0;
   bool may_have_profile_ = false;  // a driver's profile callback, of an older interface
   std::unique_ptr<ApplicationCheckpoint> application_checkpoint_;  // that runs now
   std::unique_ptr<QueryLease> lease_;  // nullptr: reader_lease_ms is off

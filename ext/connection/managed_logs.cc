@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "ext/core/control/evidence.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/engine/sqlite.h"
 #include "ext/engine/wal_index.h"
@@ -31,6 +32,7 @@ void ManagedLogs::Release(ManagedLog& log) {
   log.wish = CheckpointWish::kNone;
   log.locks.SetPlace(nullptr, 0, 0);
   log.locks.Leave();
+  KeepAttachment(log);
   if (log.control) log.control->ReleaseSlab(log.slab);
   log.control.reset();
 }
@@ -77,6 +79,7 @@ void ManagedLogs::LookForControls() {
   for (ManagedLog& log : logs_) {
     log.database->LookForControl();
     BindIfChanged(log);
+    KeepAttachment(log);
     log.locks.LookWhetherShared(db_);
   }
 }
@@ -149,7 +152,12 @@ void ManagedLogs::FollowLockMetrics() {
   }
 }
 
+void ManagedLogs::KeepAttachment(const ManagedLog& log) {
+  if (log.control && log.schema != "main") KeepAttached(log.control->evidence(), UnixMs());
+}
+
 void ManagedLogs::Introduce(ManagedLog& log) {
+  KeepAttachment(log);
   if (log.slab >= layout::kConnections) return;
   layout::ConnectionInfo& info = log.control->region().slab(log.slab).info;
   if (id_ == 0) id_ = registry_->NewConnectionId();

@@ -116,6 +116,9 @@ class ManagedLogs {
  private:
   void Bind(ManagedLog& log);
   void Release(ManagedLog& log);
+  // Tells the log's control file, where it is not that of the main database, that this connection
+  // uses it.
+  static void KeepAttachment(const ManagedLog& log);
   // Describes this connection in the log's control file.
   void Introduce(ManagedLog& log);
   void SetWish(ManagedLog& log, CheckpointWish wish);

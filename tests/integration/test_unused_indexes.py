@@ -1,6 +1,7 @@
 """unused_indexes: indexes that nothing needs, and why others are not among them."""
 
 import sqlite3
+import time
 
 import pytest
 
@@ -149,7 +150,23 @@ def test_nothing_is_unused_while_a_connection_has_the_database_attached(shop, wa
     run(other, "CREATE INDEX shop.again ON customers(city)")
     assert other.execute("SELECT schema, index_name, reason, sql_to_run FROM unused_indexes WHERE schema = 'shop'").fetchall() == [
         ("shop", "again", "duplicate of customers_city", 'DROP INDEX "shop"."again"')]
+    run(other, "DROP INDEX shop.again")
+    run(other, "DETACH shop")
+    run(other, "SELECT 1")
+    assert unused_is(shop, [])  # what it ran counts, although it has let go
     other.close()
+    assert unused_is(shop, [])
+    time.sleep(0.01)
+    settle(shop)
+    run(shop, "SELECT * FROM orders WHERE status = ?", "open")
+    assert unused_is(shop, [("customers_city", NOT_USED)])
+
+
+def test_bug_the_size_of_an_index_left_a_statement_of_ours(shop):
+    run(shop, "SELECT * FROM orders WHERE status = ?", "open")
+    assert unused_is(shop, [("customers_city", NOT_USED)])
+    assert one(shop, "SELECT bytes FROM unused_indexes") > 0
+    assert one(shop, "SELECT count(*) FROM query_performance WHERE query LIKE '%rootpage%' AND query NOT LIKE '%query_performance%'") == 0
 
 
 def test_prefixes_and_duplicates(shop):

@@ -71,6 +71,14 @@ LayoutEvidence ReadLayout(const layout::Evidence& evidence) {
           read(evidence.auto_vacuum, 2)};
 }
 
+void KeepAttached(layout::Evidence& evidence, std::int64_t unix_ms) {
+  if (unix_ms > LastAttachedMs(evidence)) PutSigned(evidence.attached_ms, unix_ms);
+}
+
+std::int64_t LastAttachedMs(const layout::Evidence& evidence) {
+  return GetSigned(evidence.attached_ms);
+}
+
 void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to) {
   const auto is_newer = [](const auto& one, const auto& other) {
     return one && (!other || one->at_ms > other->at_ms);
@@ -82,14 +90,15 @@ void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to) {
   const auto storage = ReadStorage(from);
   if (is_newer(storage, ReadStorage(to))) KeepStorage(to, *storage);
   KeepLayout(to, ReadLayout(from));
+  KeepAttached(to, LastAttachedMs(from));
 }
 
 void ForgetEvidence(layout::Evidence& evidence) {
   Put(evidence.integrity_ms, 0);
   Put(evidence.backup_ms, 0);
   Put(evidence.storage_ms, 0);
-  for (layout::Counter* word :
-       {&evidence.page_size_wished, &evidence.auto_vacuum_wished, &evidence.auto_vacuum}) {
+  for (layout::Counter* word : {&evidence.page_size_wished, &evidence.auto_vacuum_wished,
+                                &evidence.auto_vacuum, &evidence.attached_ms}) {
     Put(*word, 0);
   }
 }

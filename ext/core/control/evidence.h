@@ -45,6 +45,11 @@ struct LayoutEvidence {
 void KeepLayout(layout::Evidence& evidence, const LayoutEvidence& found);
 LayoutEvidence ReadLayout(const layout::Evidence& evidence);
 
+// A connection with another main database has this one attached, and its statements count there.
+void KeepAttached(layout::Evidence& evidence, std::int64_t unix_ms);
+// When that was last so; 0: never, as far as is known.
+std::int64_t LastAttachedMs(const layout::Evidence& evidence);
+
 // Takes over each result that is newer in `from`.
 void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to);
 

@@ -21,6 +21,7 @@ struct Evidence {
   // The values that a program last set with PRAGMA page_size and auto_vacuum, + 1; 0: none was set.
   Counter page_size_wished, auto_vacuum_wished;
   Counter auto_vacuum;  // as a connection last found it, + 1; 0: no connection has looked
+  Counter attached_ms;  // Unix time, when a connection was last seen to have it attached
 };
 
 }  // namespace walmanager::layout
