@@ -376,9 +376,10 @@ void ControlRegion::ForgetCounts(std::int64_t unix_ms, std::uint64_t monotonic_n
 }
 
 std::int64_t ControlRegion::ResetWalStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
-  const auto forgotten = static_cast<std::int64_t>(ReadCheckpointLog().size());
+  space_->Follow();
+  const std::size_t forgotten = ReadCheckpointLog().size() + LockWaits(space_).ReadWaits().size();
   ClearStatistics(unix_ms, monotonic_ns);
-  return forgotten;
+  return static_cast<std::int64_t>(forgotten);
 }
 
 void ControlRegion::ClearStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns) {
