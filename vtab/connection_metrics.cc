@@ -39,6 +39,21 @@ void TakeWait(const Row& from, Row& to) {
   to.blocked_by_pid = from.blocked_by_pid;
 }
 
+// A wait may outlast the holder that the waiting connection has found: who holds the lock now?
+void FindHolder(const ControlFile& control, Row& row) {
+  ConnectionEntry& entry = row.entry;
+  if (const auto holder = control.slabs().FindLockHolder(*entry.waiting_for, entry.id)) {
+    entry.blocked_by = holder->connection_id;
+    if (holder->pid > 0) row.blocked_by_pid = holder->pid;
+    return;
+  }
+  // A connection that is shown held the lock before. A pid alone is from the system's lock table.
+  if (entry.blocked_by == 0 && entry.blocked_by_pid > 0) {
+    row.blocked_by_pid = control.LivingPidHere(entry.blocked_by_pid, entry.pid_namespace, UnixMs());
+  }
+  entry.blocked_by = 0;
+}
+
 Result<std::vector<Row>> Read(TableSource& source) {
   if (Connection* host = source.host()) host->PublishMemory();
   // The rows in their order. A pid is not enough: each container has a process 1.
@@ -58,9 +73,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
       const Key key{row.entry.pid, row.entry.id, row.entry.owner};
       // The end of a statement that another trace hides is not seen.
       if (row.entry.started_ns == 0 || !IsMeasured(row)) row.entry.waiting_for.reset();
-      if (row.entry.waiting_for && row.entry.blocked_by_pid != 0) {
-        row.blocked_by_pid = control->PidHere(row.entry.blocked_by_pid, row.entry.pid_namespace);
-      }
+      if (row.entry.waiting_for) FindHolder(*control, row);
       const auto [found, is_new] = known.try_emplace(key, row);
       if (is_new) continue;
       if (KnowsMore(row, found->second)) std::swap(row, found->second);
@@ -166,8 +179,8 @@ const Table& ConnectionMetricsTable() {
           {"upgrades_failed", kInteger, "writes that failed in deferred transactions that began with a read: \"database is locked\"", [](const Row& r) -> Value { return r.entry.upgrades_failed; }},
           {"waiting_for", kText, "lock that the connection's statement waits for now, as wal_lock_waits.lock; NULL if it waits for none", [](const Row& r) -> Value { return r.entry.waiting_for ? Value(LockKindName(*r.entry.waiting_for)) : Value(); }},
           {"waiting_ms", kReal, "how long the connection has waited for that lock", [](const Row& r) -> Value { return WaitingMs(r); }},
-          {"blocked_by", kInteger, "connection_id of the connection that holds that lock, or held it when the wait began; NULL if it is not known, as of a process without walmanager", [](const Row& r) -> Value { return r.entry.waiting_for && r.entry.blocked_by ? Value(r.entry.blocked_by) : Value(); }},
-          {"blocked_by_pid", kInteger, "process of the holder of that lock; NULL if it is not known, or this process's PID namespace does not show it", [](const Row& r) -> Value { return r.blocked_by_pid; }},
+          {"blocked_by", kInteger, "connection_id of the connection that holds that lock now; NULL if it is not known, as of a process without walmanager", [](const Row& r) -> Value { return r.entry.waiting_for && r.entry.blocked_by ? Value(r.entry.blocked_by) : Value(); }},
+          {"blocked_by_pid", kInteger, "process of the holder of that lock; NULL if it is not known, is gone, or this process's PID namespace does not show it", [](const Row& r) -> Value { return r.blocked_by_pid; }},
       });
   // clang-format on
   return kTable;

@@ -23,10 +23,11 @@ Result<std::vector<Row>> Read(TableSource& source) {
     control->space()->Follow();
     for (LockWait& wait : LockWaits(control->space()).ReadWaits()) {
       Row row{schema.name, std::move(wait), {}, {}, {}, {}};
-      row.pid = control->PidHere(row.wait.pid, row.wait.pid_namespace);
-      if (row.wait.holder.pid > 0) {
-        row.holder_pid = control->PidHere(row.wait.holder.pid, row.wait.pid_namespace);
-      }
+      const auto here = [&](std::int64_t pid) {
+        return control->LivingPidHere(pid, row.wait.pid_namespace, row.wait.at_ms);
+      };
+      row.pid = here(row.wait.pid);
+      if (row.wait.holder.pid > 0) row.holder_pid = here(row.wait.holder.pid);
       row.query = statistics.TextOf(row.wait.query_id);
       row.holder_query = statistics.TextOf(row.wait.holder.query_id);
       all.push_back(std::move(row));
@@ -68,13 +69,13 @@ const Table& WalLockWaitsTable() {
           {"query", kText, "normalized text of the statement that waited; NULL if query_performance does not have it any more", [](const Row& r) -> Value { return Value(r.query); }},
           {"lock", kText, "lock of the log: write, checkpoint or recovery (also of a rollback journal); of the database file in rollback mode: shared, reserved or exclusive", [](const Row& r) -> Value { return LockKindName(r.wait.lock); }},
           {"waited_ms", kReal, "how long the statement waited, or tried, for the lock", [](const Row& r) -> Value { return static_cast<double>(r.wait.waited_ns) / 1e6; }},
-          {"outcome", kText, "acquired, busy (the statement failed with SQLITE_BUSY) or snapshot (with SQLITE_BUSY_SNAPSHOT: another connection had committed since its transaction began to read)", [](const Row& r) -> Value { return LockOutcomeName(r.wait.outcome); }},
+          {"outcome", kText, "acquired, busy (the statement failed with SQLITE_BUSY), snapshot (with SQLITE_BUSY_SNAPSHOT: another connection had committed since its transaction began to read) or given up (the statement went on without the lock: PRAGMA wal_checkpoint that returned busy=1, or a cache that was full)", [](const Row& r) -> Value { return LockOutcomeName(r.wait.outcome); }},
           {"holder_pid", kInteger, "process that held the lock when the wait began; NULL if it is not known, is gone, or this process's PID namespace does not show it", [](const Row& r) -> Value { return r.holder_pid; }},
-          {"holder_connection_id", kInteger, "connection that held the lock when the wait began; NULL if it is not known, as of a process without walmanager", [](const Row& r) -> Value { return OrNull(r.wait.holder.connection_id); }},
+          {"holder_connection_id", kInteger, "connection that held the lock when the wait began; of a snapshot, the one that had committed last, if that is still open; NULL if it is not known, as of a process without walmanager", [](const Row& r) -> Value { return OrNull(r.wait.holder.connection_id); }},
           {"holder_application", kText, "name that the holder gave itself with wal_application_name()", [](const Row& r) -> Value { return OrNull(r.wait.holder.application); }},
-          {"holder_query", kText, "normalized text of the statement that the holder ran when the wait began, or had run last", [](const Row& r) -> Value { return Value(r.holder_query); }},
-          {"holder_transaction_ms", kReal, "how long the holder's transaction, or its statement, had lasted when the wait ended", [](const Row& r) -> Value { return TransactionMs(r); }},
-          {"holder_state", kText, "what the holder did when the wait began: running statement, idle in transaction, checkpoint, recovery (of the log), or unmanaged process; NULL if it is not known", [](const Row& r) -> Value { return StateName(r); }},
+          {"holder_query", kText, "normalized text of the statement that the holder ran when the wait began, or had run last; of a snapshot, the one that it ran last when the conflict was found", [](const Row& r) -> Value { return Value(r.holder_query); }},
+          {"holder_transaction_ms", kReal, "how long the holder's transaction, or its statement, had lasted when the wait ended; NULL of a snapshot", [](const Row& r) -> Value { return TransactionMs(r); }},
+          {"holder_state", kText, "what the holder did when the wait began: running statement, idle in transaction, checkpoint, recovery (of the log), or unmanaged process; NULL if it is not known, and of a snapshot", [](const Row& r) -> Value { return StateName(r); }},
       });
   // clang-format on
   return kTable;

@@ -227,20 +227,30 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
 
 void ConnectionEvents::AfterStatement(sqlite3_stmt* stmt) {
   const std::uint64_t now = QuickMonotonicNs();
+  // Before SQLite gives locks back, which it does for a cursor that is reset after this.
+  if (statement_.thread != WatchedFile::ThisThread()) [[unlikely]]
+    EnterFiles(statement_.may_need_all);
   if (statement_.lock_was_refused) [[unlikely]]
     EndLockWaits(stmt, now);
   meter_.Ended(stmt, now);
 }
 
 void ConnectionEvents::EnterFiles(bool may_need_all) {
-  statement_.thread = WatchedFile::ThisThread();
+  const std::uintptr_t before = std::exchange(statement_.thread, WatchedFile::ThisThread());
   statement_.may_need_all = may_need_all;
-  for (ManagedLog& log : logs_) log.locks.Enter(may_need_all);
+  for (ManagedLog& log : logs_) {
+    log.locks.Enter(may_need_all);
+    if (before != 0 && before != statement_.thread) {
+      log.locks.ThreadChanged(db_, log.schema.c_str());
+    }
+  }
 }
 
 void ConnectionEvents::EndLockWaits(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   statement_.lock_was_refused = false;
-  for (ManagedLog& log : logs_) log.locks.StatementEnds(now_ns);
+  const char* sql = stmt ? sqlite3_sql(stmt) : nullptr;
+  const StatementKind kind = sql ? ClassifyStatement(sql) : StatementKind::kOther;
+  for (ManagedLog& log : logs_) log.locks.StatementEnds(kind, now_ns);
   const LockCounts counts = locks_.TakeCounts();
   if (stmt) meter_.CountLocks(stmt, counts);
 }

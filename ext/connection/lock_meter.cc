@@ -21,6 +21,8 @@ constexpr int kLooks = 3;
 // gets a lock. So all connections of the process together ask at most so often, and for a hundredth
 // of the time.
 constexpr std::uint64_t kTableAfterNs = 100'000'000, kTableEveryNs = 100'000'000;
+// Of a wait that goes on.
+constexpr std::uint64_t kLookAgainNs = 200'000'000, kTableAgainNs = 800'000'000;
 constexpr std::uint64_t kTableShare = 100;
 std::atomic<std::uint64_t> next_table_look_ns{0};
 
@@ -58,7 +60,9 @@ LockCounts LockMeter::TakeCounts() { return std::exchange(counts_, {}); }
 // Without statement_metrics the next statement ends the wait.
 bool LockMeter::misses_end() const { return meter_.bound() && meter_.active() == 0; }
 
-std::uint64_t LockMeter::QueryId() const { return meter_.newest_running_id(); }
+std::uint64_t LockMeter::QueryIdIn(ControlFile* control) {
+  return meter_.NewestRunningIn(control ? control->space() : nullptr);
+}
 
 layout::ConnectionInfo* LockWatch::info() const {
   return control_ && slab_ < layout::kConnections ? &control_->region().slab(slab_).info : nullptr;
@@ -80,8 +84,12 @@ void LockWatch::SetPlace(ControlFile* control, std::size_t slab, std::uint64_t c
   slab_ = slab;
   connection_id_ = connection_id;
   if (WatchedFile* file = file_.Get()) {
-    layout::ConnectionInfo* now = info();
-    file->set_shown(now ? &now->locks : nullptr, connection_id);
+    WatchedFile::Place place;
+    if (info()) {
+      layout::ConnectionSlab& own = control_->region().slab(slab_);
+      place = {&own.info.locks, &own.committed};
+    }
+    file->set_shown(place, connection_id);
   }
 }
 
@@ -104,28 +112,30 @@ void LockWatch::Refused(LockKind lock) {
         shown->waiting.store(WaitingWord(connection_id_, lock), std::memory_order_release);
       }
     }
-    if (!waiting_->holder) LookForHolder(now);
+    LookForHolder(now);
     return SQLITE_OK;
   });
 }
 
 void LockWatch::LookForHolder(std::uint64_t now_ns) {
-  if (!control_) return;
-  for (int i = 0; i < kLooks && !waiting_->holder; ++i) {
-    waiting_->holder = control_->slabs().FindLockHolder(waiting_->lock, connection_id_);
+  if (!control_ || now_ns < waiting_->next_look_ns) return;
+  for (int i = 0; i < kLooks; ++i) {
+    const auto holder = control_->slabs().FindLockHolder(waiting_->lock, connection_id_);
+    if (!holder) continue;
+    waiting_->next_look_ns = now_ns + kLookAgainNs;
+    return TakeHolder(*holder);
   }
-  if (waiting_->holder) return ShowHolder();
-  if (now_ns >= waiting_->start_ns + kTableAfterNs) LookInLockTable();
+  if (now_ns >= waiting_->start_ns + kTableAfterNs) LookInLockTable(now_ns);
 }
 
-void LockWatch::LookInLockTable() {
+void LockWatch::LookInLockTable(std::uint64_t now_ns) {
   const std::uint64_t now = MonotonicNs();
   std::uint64_t next = next_table_look_ns.load(std::memory_order_relaxed);
-  if (waiting_->looked_in_table || now < next ||
+  if (now_ns < waiting_->next_table_look_ns || now < next ||
       !next_table_look_ns.compare_exchange_strong(next, now + kTableEveryNs)) {
     return;
   }
-  waiting_->looked_in_table = true;
+  waiting_->next_table_look_ns = now_ns + kTableAgainNs;
   const Bytes bytes = BytesOf(waiting_->lock);
   std::string path(database_path_);
   if (!bytes.of_database) path += "-shm";
@@ -133,7 +143,7 @@ void LockWatch::LookInLockTable() {
   const std::uint64_t end = MonotonicNs();
   next_table_look_ns = end + std::max(kTableEveryNs, kTableShare * (end - now));
   if (!pid) return;
-  LockHolder& holder = waiting_->holder.emplace();
+  LockHolder holder;
   holder.pid = *pid;
   // A process that has connections with walmanager may have others beside them.
   const auto connections = control_ ? control_->Connections() : std::vector<ConnectionEntry>();
@@ -141,14 +151,15 @@ void LockWatch::LookInLockTable() {
                                       [&](const ConnectionEntry& each) { return each.pid == pid; });
   // Without a control file that processes share, none shows its connections to another.
   if (control_->shared() && !is_managed) holder.state = HolderState::kUnmanaged;
-  ShowHolder();
+  TakeHolder(holder);
 }
 
-void LockWatch::ShowHolder() {
+void LockWatch::TakeHolder(const LockHolder& holder) {
+  if (!waiting_->holder) waiting_->holder = holder;
   layout::ConnectionInfo* shown = info();
   if (!shown) return;
-  Put(shown->blocked_by, waiting_->holder->connection_id);
-  Put(shown->blocked_by_pid, static_cast<std::uint64_t>(waiting_->holder->pid));
+  Put(shown->blocked_by, holder.connection_id);
+  Put(shown->blocked_by_pid, static_cast<std::uint64_t>(holder.pid));
 }
 
 void LockWatch::Granted() {
@@ -158,18 +169,30 @@ void LockWatch::Granted() {
   });
 }
 
-void LockWatch::StatementEnds(std::uint64_t now_ns) {
+void LockWatch::Conflicts(std::uint64_t newest) {
+  AtCEdge([&] {
+    if (waiting_ && control_) waiting_->holder = control_->slabs().FindCommitter(newest);
+    return SQLITE_OK;
+  });
+}
+
+void LockWatch::StatementEnds(StatementKind kind, std::uint64_t now_ns) {
   WatchedFile* file = file_.Get();
   if (!file) return Forget();
   const bool conflict = file->is_conflict();
+  // PRAGMA wal_checkpoint returns busy=1 then. A COMMIT that fails leaves its transaction open.
+  const bool goes_on = kind == StatementKind::kCheckpoints ||
+                       (file->may_do_without() && kind != StatementKind::kEndsTransaction);
   if (file->SettleAtEnd() || !waiting_) return;
   // Outside of a statement it may be SQLite's own autocheckpoint, which just does nothing then.
   if (now_ns == 0 && waiting_->lock == LockKind::kCheckpoint) return Forget();
   if (!waiting_->holder && !conflict &&
       std::max(now_ns, waiting_->last_try_ns) >= waiting_->start_ns + kTableAfterNs) {
-    LookInLockTable();
+    LookInLockTable(std::max(now_ns, waiting_->last_try_ns));
   }
-  Finish(conflict ? LockOutcome::kSnapshot : LockOutcome::kBusy,
+  Finish(conflict  ? LockOutcome::kSnapshot
+         : goes_on ? LockOutcome::kGivenUp
+                   : LockOutcome::kBusy,
          now_ns != 0 ? now_ns : waiting_->last_try_ns);
 }
 
@@ -187,7 +210,7 @@ void LockWatch::Finish(LockOutcome outcome, std::uint64_t end_ns) {
   wait.pid = ThisProcess().pid;
   wait.pid_namespace = ThisProcess().pid_namespace;
   wait.connection_id = connection_id_;
-  wait.query_id = meter_->QueryId();
+  wait.query_id = meter_->QueryIdIn(control_);
   wait.lock = waiting.lock;
   wait.outcome = outcome;
   // The quick clock may run backwards by microseconds.
@@ -199,7 +222,8 @@ void LockWatch::Finish(LockOutcome outcome, std::uint64_t end_ns) {
   meter_->Count(CountsOf(wait));
   if (!control_) return;
   LockWaits waits(control_->space());
-  const bool listed = outcome != LockOutcome::kAcquired || wait.waited_ns >= meter_->listed_ns();
+  const bool is_error = outcome == LockOutcome::kBusy || outcome == LockOutcome::kSnapshot;
+  const bool listed = is_error || wait.waited_ns >= meter_->listed_ns();
   if (waits.Make()) waits.Add(wait, listed);
 }
 

@@ -2,8 +2,8 @@
 //
 // LockWatch is of one database file of the connection. It is told by WatchedFile, within a call of
 // SQLite, when a lock is refused and when it is had after that. A lock that is refused and not had
-// when the statement ends is an error of the host. So a statement that meets no other one costs no
-// clock and no call here.
+// when the statement ends is an error of the host, unless SQLite goes on without it. So a statement
+// that meets no other one costs no clock and no call here.
 // LockMeter is what the watches of a connection share.
 // Thread rules: in the thread that uses the connection.
 #pragma once
@@ -16,6 +16,7 @@
 
 #include "ext/connection/running_statement.h"
 #include "ext/core/control/lock_waits.h"
+#include "ext/core/text/statement_text.h"
 #include "ext/engine/watched_file.h"
 #include "ext/system/control_file.h"
 
@@ -27,7 +28,7 @@ class StatementMeter;
 
 class LockMeter {
  public:
-  LockMeter(const StatementMeter& meter, RunningStatement& statement)
+  LockMeter(StatementMeter& meter, RunningStatement& statement)
       : meter_(meter), statement_(statement) {}
   LockMeter(const LockMeter&) = delete;
   LockMeter& operator=(const LockMeter&) = delete;
@@ -45,15 +46,16 @@ class LockMeter {
   // Whether the end of the statement that waits will not be told: another trace has the slot.
   bool misses_end() const;
   std::uint64_t listed_ns() const { return listed_ns_; }
-  // The statement that began last and has not ended; 0: unknown.
-  std::uint64_t QueryId() const;
+  // The statement that began last and has not ended; 0: unknown. `control`: where it gets an entry,
+  // if it has none.
+  std::uint64_t QueryIdIn(ControlFile* control);
   // Something is to be done when the statement ends.
   void NoteRefusal() { statement_.lock_was_refused = true; }
   void Count(const LockCounts& counts) { counts_.Add(counts); }
   std::string application;
 
  private:
-  const StatementMeter& meter_;
+  StatementMeter& meter_;
   RunningStatement& statement_;
   bool is_on_ = false;
   std::uint64_t listed_ns_ = 0;
@@ -89,26 +91,33 @@ class LockWatch final : public FileWatcher {
   void Pause(bool paused) {
     if (WatchedFile* file = file_.Get()) file->set_paused(paused);
   }
-  // The statement has ended, at `now_ns`; 0: unseen, so its wait ended when it last tried.
-  void StatementEnds(std::uint64_t now_ns);
+  // Statements run in another thread from now on.
+  void ThreadChanged(sqlite3* db, const char* schema) {
+    if (WatchedFile* file = file_.Get()) file->FindLocksAgain(db, schema);
+  }
+  // A statement of this kind has ended, at `now_ns`; 0: unseen, so its wait ended when it last
+  // tried.
+  void StatementEnds(StatementKind kind, std::uint64_t now_ns);
 
   // --- as FileWatcher
   void Refused(LockKind lock) override;
   void Granted() override;
+  void Conflicts(std::uint64_t newest) override;
 
  private:
   // A wait that goes on.
   struct Waiting {
     LockKind lock = LockKind::kWrite;
     std::uint64_t start_ns = 0, last_try_ns = 0;
-    std::optional<LockHolder> holder;
-    bool looked_in_table = false;
+    std::optional<LockHolder> holder;  // the first that was found
+    std::uint64_t next_look_ns = 0, next_table_look_ns = 0;
   };
 
+  // Finds the holder, and finds it again once in a while: it may be another one by then.
   void LookForHolder(std::uint64_t now_ns);
   // The process that the system's lock table names, where no connection shows the lock.
-  void LookInLockTable();
-  void ShowHolder();
+  void LookInLockTable(std::uint64_t now_ns);
+  void TakeHolder(const LockHolder& holder);
   void Forget();
   void Finish(LockOutcome outcome, std::uint64_t end_ns);
   layout::ConnectionInfo* info() const;

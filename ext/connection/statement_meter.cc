@@ -451,12 +451,17 @@ void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::
   if (entry) statistics.AddCommit(nullptr, *entry, frames, stall_ns);
 }
 
-std::uint64_t StatementMeter::newest_running_id() const {
+std::uint64_t StatementMeter::NewestRunningIn(ControlSpace* space) {
   const Known* newest = nullptr;
   for (const auto& [stmt, known] : known_) {
     if (known.runs_now() && (!newest || known.start_ns > newest->start_ns)) newest = &known;
   }
-  return newest ? newest->id : 0;
+  if (!newest) return 0;
+  if (space && space != memory_) {
+    QueryStatistics statistics(space);
+    (void)FindOrMake(statistics, *newest, UnixMs(), newest->stmt);
+  }
+  return newest->id;
 }
 
 void StatementMeter::CountLocks(sqlite3_stmt* stmt, const LockCounts& counts) {

@@ -124,8 +124,9 @@ class StatementMeter {
   void PutBack(std::vector<PlanWish> wishes);
   // The statements that are prepared now and have run, where their plan may be asked for.
   std::vector<PlanWish> PreparedStatements();
-  // The id of the statement that began last and has not ended; 0: none is known.
-  std::uint64_t newest_running_id() const;
+  // The id of the statement that began last and has not ended; 0: none is known. `space`: of the
+  // control file of an attached database, where the statement gets an entry; may be nullptr.
+  std::uint64_t NewestRunningIn(ControlSpace* space);
   // The statement, which has ended, had waited for locks.
   void CountLocks(sqlite3_stmt* stmt, const LockCounts& counts);
   // Another trace has had the slot, so running statements may have ended unseen.

@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <utility>
+
 #include "ext/engine/own_vfs.h"
 #include "ext/engine/wal_index.h"
 #include "ext/system/registry.h"
@@ -91,7 +93,7 @@ WatchedFile* WatchedFile::Claim(sqlite3_file* file) {
 
 void WatchedFile::Free() {
   StopTelling();
-  shown_ = nullptr;
+  shown_ = {};
   index_ = nullptr;
   serial_.fetch_add(1, std::memory_order_relaxed);
   // Release: the next file that has this place finds it as it is left here.
@@ -138,7 +140,7 @@ WatchedFile::Handle WatchedFile::Watch(sqlite3* db, const char* schema, FileWatc
   }
   const int state = sqlite3_txn_state(db, schema);
   self->bits_ = 0;
-  self->shown_ = nullptr;
+  self->shown_ = {};
   self->index_ = nullptr;
   self->has_mark_ = state == SQLITE_TXN_READ || state == SQLITE_TXN_WRITE;
   self->knows_header_ = self->uses_log_ = self->may_need_all_ = self->paused_ = false;
@@ -185,7 +187,7 @@ void WatchedFile::Restore(Handle& handle) {
   WatchedFile* self = handle.Get();
   handle = {};
   if (!self) return;
-  self->set_shown(nullptr, 0);
+  self->set_shown({}, 0);
   self->StopTelling();
   // The file is there: its xClose would have come here.
   sqlite3_file* file = self->file_.load(std::memory_order_relaxed);
@@ -196,17 +198,39 @@ void WatchedFile::Restore(Handle& handle) {
 
 void WatchedFile::Leave(Handle& handle) {
   if (WatchedFile* self = handle.Get()) {
-    self->set_shown(nullptr, 0);
+    self->set_shown({}, 0);
     self->StopTelling();
   }
   handle = {};
 }
 
-void WatchedFile::set_shown(layout::Counter* shown, std::uint64_t id) {
-  if (shown_ && shown_ != shown) shown_->store(0, std::memory_order_relaxed);
+void WatchedFile::set_shown(const Place& shown, std::uint64_t id) {
+  if (shown_.locks && shown_.locks != shown.locks) {
+    shown_.locks->store(0, std::memory_order_relaxed);
+    shown_.committed->store(0, std::memory_order_relaxed);
+  }
   shown_ = shown;
   tag_ = id << HeldLocks::kIdShift;
   Show(bits_);
+}
+
+void WatchedFile::FindLocksAgain(sqlite3* db, const char* schema) {
+  constexpr std::uint64_t kOfLog = (1U << HeldLocks::kLevelShift) - 1;
+  // In WAL mode a connection keeps the database file's SHARED lock between its statements.
+  const int at_rest = uses_log_ ? SQLITE_LOCK_SHARED : SQLITE_LOCK_NONE;
+  if (!watcher_ || ((bits_ & kOfLog) == 0 && !has_mark_ && level_ <= at_rest)) return;
+  sqlite3_file* file = file_.load(std::memory_order_relaxed);
+  const int state = sqlite3_txn_state(db, schema);
+  const bool had_mark =
+      std::exchange(has_mark_, state == SQLITE_TXN_READ || state == SQLITE_TXN_WRITE);
+  if (has_mark_ && !had_mark) {  // of a header that is not known
+    index_ = nullptr;
+    knows_header_ = false;
+  }
+  OriginalOf(this)->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &level_);
+  const bool writes = uses_log_ && state == SQLITE_TXN_WRITE;
+  Show((writes ? HeldLocks::kWrite : 0) | static_cast<std::uint64_t>(level_)
+                                              << HeldLocks::kLevelShift);
 }
 
 int WatchedFile::Close(sqlite3_file* file) {
@@ -215,7 +239,7 @@ int WatchedFile::Close(sqlite3_file* file) {
   if (!self) return original->xClose(file);
   // Not the words in the control file: the process may be a forked child.
   self->StopTelling();
-  self->shown_ = nullptr;
+  self->shown_ = {};
   if (file->pMethods == &self->methods_) file->pMethods = original;
   const int rc = original->xClose(file);
   self->Free();
@@ -247,6 +271,10 @@ int WatchedFile::Lock(sqlite3_file* file, int level) {
     if (exclusive && self->uses_log_ && !self->may_need_all_) return rc;
     // Only to roll a journal back that a killed process left it is taken without RESERVED.
     const bool recovers = exclusive && !self->uses_log_ && self->level_ < SQLITE_LOCK_RESERVED;
+    // It may have PENDING now, which keeps new readers out.
+    int has = self->level_;
+    if (exclusive) OriginalOf(self)->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &has);
+    if (has > self->level_) self->ShowLevel(has);
     self->Refuse(recovers ? LockKind::kRecovery : KindOf(level));
   }
   return rc;
@@ -315,6 +343,7 @@ int WatchedFile::PassShmLock(sqlite3_file* file, int offset, int n, int flags) {
 int WatchedFile::LockAndLook(sqlite3_file* file, int offset, int n, int flags) {
   constexpr int kTakes = SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE;
   if (offset == kWriteLock && (flags & SQLITE_SHM_LOCK) == 0) {
+    FollowOwnCommit();
     // Before another connection can have the lock and show it.
     Show(bits_ & ~HeldLocks::kWrite);
     return shm_lock_(file, offset, n, flags);
@@ -367,6 +396,7 @@ void WatchedFile::AfterWriteLock(int rc) {
   if (rc == SQLITE_OK && has_mark_ && !checkpoints && HeaderDiffers()) [[unlikely]] {
     Refuse(LockKind::kWrite);
     is_conflict_ = is_refused_;
+    if (is_conflict_) watcher_->Conflicts(index_[kChecksum]);
   } else if (rc == SQLITE_OK) {
     Grant(LockKind::kWrite);
   } else if (IsBusy(rc)) {

@@ -39,6 +39,9 @@ class FileWatcher {
   virtual void Refused(LockKind lock) = 0;
   // The lock that was refused before is had now.
   virtual void Granted() = 0;
+  // The lock that was just refused could have been had, but another connection has committed since
+  // the transaction began to read. `newest`: the checksum of the log's header as it is now.
+  virtual void Conflicts(std::uint64_t newest) = 0;
 
  protected:
   ~FileWatcher() = default;
@@ -94,14 +97,27 @@ class alignas(64) WatchedFile {
   void LookWhetherShared(sqlite3* db) {
     if (CacheIsShared(db)) PassOnForEver();
   }
-  // Where the locks of the connection `id` are shown; nullptr: nowhere.
-  void set_shown(layout::Counter* shown, std::uint64_t id);
+  // Calls may have come in a thread in which none was told. Finds out what the connection holds, if
+  // it seems to hold something.
+  void FindLocksAgain(sqlite3* db, const char* schema);
+  // Where the locks of the connection `id` are shown, and the checksum of the log's header as of
+  // its last commit; nullptr: nowhere.
+  struct Place {
+    layout::Counter* locks = nullptr;
+    layout::Counter* committed = nullptr;
+  };
+  void set_shown(const Place& shown, std::uint64_t id);
   // A statement has ended. False where a lock that was refused was not had since: the statement
   // has failed. Then nothing is refused any more.
   bool SettleAtEnd();
   // Whether the write lock was had and given back, because another connection had committed since
   // the transaction began to read, which goes on. Ask before SettleAtEnd().
   bool is_conflict() const { return is_conflict_; }
+  // Whether the lock that was refused is only wanted at the end of the transaction, which goes on:
+  // SQLite had tried to write pages for which its cache has no room. Ask before SettleAtEnd().
+  bool may_do_without() const {
+    return is_refused_ && refused_ == LockKind::kExclusive && level_ >= SQLITE_LOCK_RESERVED;
+  }
   // No refusal is told while a call of the extension's own uses the connection.
   void set_paused(bool paused) { paused_ = paused; }
 
@@ -167,7 +183,16 @@ class alignas(64) WatchedFile {
   bool HeaderDiffers() const { return index_ && knows_header_ && header_ != index_[kChecksum]; }
   void Show(std::uint64_t bits) {
     bits_ = bits;
-    if (shown_) shown_->store(tag_ | bits, std::memory_order_relaxed);
+    if (shown_.locks) shown_.locks->store(tag_ | bits, std::memory_order_relaxed);
+  }
+  // The write lock is about to be given back. With it only this connection could change the header.
+  void FollowOwnCommit() {
+    if (!has_mark_ | is_conflict_ || (bits_ & HeldLocks::kCheckpoint) != 0 || !HeaderDiffers()) {
+      return;
+    }
+    // A cursor that is open goes on reading under the same mark, and the next write is no conflict.
+    header_ = index_[kChecksum];
+    if (shown_.committed) shown_.committed->store(header_, std::memory_order_relaxed);
   }
   static LockKind KindOf(int level);
 
@@ -191,7 +216,7 @@ class alignas(64) WatchedFile {
   std::uint64_t bits_ = 0;  // as HeldLocks has them
 
   std::atomic<const sqlite3_io_methods*> original_{nullptr};
-  layout::Counter* shown_ = nullptr;
+  Place shown_;
   std::uint64_t tag_ = 0;  // the connection's id, as HeldLocks has it
   std::atomic<std::uint64_t> serial_{1};
   FileWatcher* watcher_ = nullptr;      // nullptr: calls are passed on

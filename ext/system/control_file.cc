@@ -21,6 +21,7 @@
 #include "ext/system/descriptor_room.h"
 #include "ext/system/errno_text.h"
 #include "ext/system/file_system.h"
+#include "ext/system/process_life.h"
 #include "ext/system/registry.h"
 
 namespace walmanager {
@@ -374,6 +375,13 @@ std::optional<std::int64_t> ControlFile::PidHere(std::int64_t pid,
     }
   });
   return here;
+}
+
+std::optional<std::int64_t> ControlFile::LivingPidHere(std::int64_t pid,
+                                                       std::uint64_t pid_namespace,
+                                                       std::int64_t at_ms) const {
+  const auto here = PidHere(pid, pid_namespace);
+  return here && IsStillThere(*here, at_ms) ? here : std::nullopt;
 }
 
 void ControlFile::WatchStatements(std::uint64_t now_ns) {

@@ -105,8 +105,11 @@ class ControlFile {
   // The connections that are open, of all processes.
   std::vector<ConnectionEntry> Connections() const;
   // A pid that a process of another PID namespace wrote, as this one numbers it; nullopt where the
-  // process is gone, or this namespace does not show it.
+  // process is gone, or this namespace does not show it. One of this namespace stays as it is.
   std::optional<std::int64_t> PidHere(std::int64_t pid, std::uint64_t pid_namespace) const;
+  // The same of a process that was there at a time (Unix, in ms), if it still is.
+  std::optional<std::int64_t> LivingPidHere(std::int64_t pid, std::uint64_t pid_namespace,
+                                            std::int64_t at_ms) const;
   // Looks at their statements, once per sample: does one stand still?
   void WatchStatements(std::uint64_t now_ns);
   // Sets their counters to 0 and returns how many connections they are.

@@ -66,6 +66,7 @@ std::optional<std::size_t> OwnedSlabs::ClaimOneThatIsThere(std::size_t* missing)
   slab.owner.store(ThisProcess().token, std::memory_order_relaxed);
   slab.pid.store(OwnPid(), std::memory_order_relaxed);
   slab.pid_namespace.store(ThisProcess().pid_namespace, std::memory_order_relaxed);
+  slab.committed.store(0, std::memory_order_relaxed);
   ClearConnection(slab.info);
   // A killed owner may have left counters in a shared file; private memory has no killed owners.
   if (fd_ >= 0) QueryStatistics(memory_).ReleaseHot(i);
@@ -141,6 +142,35 @@ void OwnedSlabs::Release(std::size_t slab) {
   lowest_free_ = std::min(lowest_free_, slab);
 }
 
+std::optional<std::int64_t> OwnedSlabs::LivingOwner(std::size_t slab) const {
+  const MutexLock lock(mutex_);
+  if (owned_[slab]) return ThisProcess().pid;
+  return fd_ >= 0 ? OtherHolderOfByte(fd_, ByteOf(slab)) : std::nullopt;
+}
+
+std::optional<LockHolder> OwnedSlabs::FindCommitter(std::uint64_t header) const {
+  if (header == 0) return std::nullopt;
+  memory_->Follow();
+  const std::size_t used = memory_->slabs();
+  for (std::size_t i = 0; i < used; ++i) {
+    if (!memory_->HasSlab(i)) continue;
+    const layout::ConnectionSlab& slab = memory_->slab(i);
+    if (slab.committed.load(std::memory_order_relaxed) != header ||
+        slab.info.id.load(std::memory_order_relaxed) == 0) {
+      continue;
+    }
+    const auto pid = LivingOwner(i);
+    if (!pid) continue;
+    LockHolder committer = ReadLockHolder(slab.info, {}, LockKind::kWrite);
+    committer.pid = *pid;
+    // What it does now is another matter.
+    committer.state = HolderState::kUnknown;
+    committer.transaction_ns = 0;
+    return committer;
+  }
+  return std::nullopt;
+}
+
 std::optional<LockHolder> OwnedSlabs::FindLockHolder(LockKind lock, std::uint64_t asking) const {
   std::optional<LockHolder> found;
   memory_->Follow();
@@ -158,13 +188,8 @@ std::optional<LockHolder> OwnedSlabs::FindLockHolder(LockKind lock, std::uint64_
         slab.info.transaction.load(std::memory_order_relaxed) == 0) {
       continue;
     }
-    std::optional<std::int64_t> pid = ThisProcess().pid;
-    {
-      // A process that was killed has left its words there.
-      const MutexLock mutex(mutex_);
-      if (!owned_[i]) pid = fd_ >= 0 ? OtherHolderOfByte(fd_, ByteOf(i)) : std::nullopt;
-    }
-    if (!pid) continue;
+    const auto pid = LivingOwner(i);
+    if (!pid) continue;  // a process that was killed has left its words there
     LockHolder holder = ReadLockHolder(slab.info, held, lock);
     holder.pid = *pid;
     const bool is_older =

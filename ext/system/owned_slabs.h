@@ -65,6 +65,9 @@ class OwnedSlabs {
   // go of it in this moment. nullopt: none shows that.
   std::optional<LockHolder> FindLockHolder(LockKind lock, std::uint64_t asking) const
       EXCLUDES(mutex_);
+  // The connection whose commit has left the log's header with this checksum; nullopt: none that is
+  // open shows that. Its state and its transaction are not among what is returned.
+  std::optional<LockHolder> FindCommitter(std::uint64_t header) const EXCLUDES(mutex_);
   // Calls `each(slab, pid)` for each slab with a living owner, of any process; pid as in
   // ConnectionEntry.
   template <typename Each>
@@ -74,6 +77,8 @@ class OwnedSlabs {
   static std::int64_t ByteOf(std::size_t slab) {
     return layout::kLockSlab + static_cast<std::int64_t>(slab);
   }
+  // The process that has the slab, as in ConnectionEntry; nullopt: it is gone.
+  std::optional<std::int64_t> LivingOwner(std::size_t slab) const EXCLUDES(mutex_);
   bool TryOwn(std::size_t slab) REQUIRES(mutex_);
   void ShowPid(std::uint64_t flags) REQUIRES(mutex_);
   // The first slab that can be had; kShared where there is none. `missing`: the first that the file

@@ -18,7 +18,9 @@ namespace {
 struct Told final : FileWatcher {
   void Refused(LockKind lock) override { refused.push_back(lock); }
   void Granted() override { ++granted; }
+  void Conflicts(std::uint64_t newest) override { conflicts.push_back(newest); }
   std::vector<LockKind> refused;
+  std::vector<std::uint64_t> conflicts;
   int granted = 0;
 };
 
@@ -88,6 +90,7 @@ TEST_F(WatchedFileTest, ASnapshotIsToldFromAnEmptyTransaction) {
   EXPECT_EQ(sqlite3_extended_errcode(db_.get()), SQLITE_BUSY_SNAPSHOT);
   EXPECT_EQ(told_.refused, std::vector{LockKind::kWrite});
   EXPECT_TRUE(handle.Get()->is_conflict());
+  EXPECT_EQ(told_.conflicts.size(), 1U);
   EXPECT_FALSE(handle.Get()->SettleAtEnd());
   WalDatabase::Run(db_.get(), "ROLLBACK");
   EXPECT_EQ(Write(db_.get()), SQLITE_OK);
@@ -262,8 +265,8 @@ TEST_F(WatchedFileTest, AThreadThatBeganNoStatementTellsNothing) {
 
 TEST_F(WatchedFileTest, AForkedChildPassesOn) {
   auto handle = Watch();
-  layout::Counter shown{0};
-  handle.Get()->set_shown(&shown, 5);
+  layout::Counter shown{0}, committed{0};
+  handle.Get()->set_shown({&shown, &committed}, 5);
   const std::uint64_t before = shown.load();
   const pid_t child = fork();
   if (child == 0) {
@@ -277,14 +280,14 @@ TEST_F(WatchedFileTest, AForkedChildPassesOn) {
   ASSERT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
   ASSERT_NE(handle.Get(), nullptr);
-  handle.Get()->set_shown(nullptr, 0);
+  handle.Get()->set_shown({}, 0);
 }
 
 TEST_F(WatchedFileTest, ShowsWhatItHolds) {
   constexpr std::uint64_t kId = 17;
   auto handle = Watch();
-  layout::Counter shown{0};
-  handle.Get()->set_shown(&shown, kId);
+  layout::Counter shown{0}, committed{0};
+  handle.Get()->set_shown({&shown, &committed}, kId);
   const auto held = [&] { return HeldLocks(shown.load(), kId); };
   EXPECT_FALSE(held().Excludes(LockKind::kWrite));
   WalDatabase::Run(db_.get(), "BEGIN IMMEDIATE");
@@ -292,8 +295,39 @@ TEST_F(WatchedFileTest, ShowsWhatItHolds) {
   EXPECT_FALSE(HeldLocks(shown.load(), kId + 1).Excludes(LockKind::kWrite));
   WalDatabase::Run(db_.get(), "COMMIT");
   EXPECT_FALSE(held().Excludes(LockKind::kWrite));
-  handle.Get()->set_shown(nullptr, 0);
+  handle.Get()->set_shown({}, 0);
   EXPECT_EQ(shown.load(), 0U);
+}
+
+TEST_F(WatchedFileTest, AConflictNamesTheCommit) {
+  const OwnedDb other = database_.Open();
+  Read(other.get());
+  Told others;
+  auto handle = Watch(), second = WatchedFile::Watch(other.get(), "main", &others);
+  layout::Counter locks[2] = {0, 0}, committed[2] = {0, 0};
+  handle.Get()->set_shown({&locks[0], &committed[0]}, 1);
+  second.Get()->set_shown({&locks[1], &committed[1]}, 2);
+  WalDatabase::Run(db_.get(), "BEGIN");
+  Read(db_.get());
+  EXPECT_EQ(Write(other.get()), SQLITE_OK);
+  EXPECT_EQ(Write(db_.get()), SQLITE_BUSY);
+  EXPECT_EQ(told_.conflicts, std::vector{committed[1].load()});
+  EXPECT_EQ(committed[0].load(), 0U) << "it has given the lock back without a commit";
+  handle.Get()->set_shown({}, 0);
+  second.Get()->set_shown({}, 0);
+}
+
+TEST_F(WatchedFileTest, FindsAgainWhatAnotherThreadHasGivenBack) {
+  constexpr std::uint64_t kId = 17;
+  auto handle = Watch();
+  layout::Counter shown{0}, committed{0};
+  handle.Get()->set_shown({&shown, &committed}, kId);
+  WalDatabase::Run(db_.get(), "BEGIN IMMEDIATE");
+  std::thread([&] { WalDatabase::Run(db_.get(), "COMMIT"); }).join();
+  EXPECT_TRUE(HeldLocks(shown.load(), kId).Excludes(LockKind::kWrite));
+  handle.Get()->FindLocksAgain(db_.get(), "main");
+  EXPECT_FALSE(HeldLocks(shown.load(), kId).Excludes(LockKind::kWrite));
+  handle.Get()->set_shown({}, 0);
 }
 
 TEST_F(WatchedFileTest, ManyFilesComeAndGo) {

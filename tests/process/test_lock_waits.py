@@ -91,7 +91,8 @@ def test_a_wait_that_ends_well(pair, fast_path):
     assert (total["lock_waits"], total["busy_errors"], total["snapshot_conflicts"]) == (1, 0, 0)
     assert total["lock_wait_max_ms"] == pytest.approx(row["waited_ms"])
     assert total["lock_wait_p99_ms"] == pytest.approx(row["waited_ms"], rel=0.04)
-    one(operator, "SELECT wal_metrics_reset('wal')")
+    listed = one(operator, "SELECT (SELECT count(*) FROM wal_checkpoints) + (SELECT count(*) FROM wal_lock_waits)")
+    assert one(operator, "SELECT wal_metrics_reset('wal')") == listed >= 1
     assert waits(operator) == [] and metrics(operator)["lock_waits"] == 0
     assert one(operator, "SELECT sum(lock_waits) FROM query_performance") == 1
     one(operator, "SELECT wal_metrics_reset('queries')")
@@ -109,6 +110,12 @@ def test_busy_snapshot_and_what_is_neither(pair):
     waiter.execute("SELECT count(*) FROM t").fetchall()
     waiter.execute(INSERT)
     waiter.execute("COMMIT")
+    # Nor the connection's own commits, while a cursor of it goes on reading.
+    cursor = waiter.execute("SELECT id FROM t")
+    cursor.fetchone()
+    waiter.execute(INSERT)
+    waiter.execute(INSERT)
+    cursor.close()
     assert waits(holder) == [] and metrics(holder)["lock_waits"] == 0
     waiter.execute("PRAGMA busy_timeout=30")
     holder.execute("BEGIN IMMEDIATE")
@@ -139,6 +146,10 @@ def test_busy_snapshot_and_what_is_neither(pair):
                                                *["UPDATE t SET payload = ? WHERE id = ?"] * 2,
                                                "INSERT INTO t (payload) VALUES (?)"]
     assert min(row["waited_ms"] for row in found[:2]) >= 25 and max(row["waited_ms"] for row in found[2:]) < 25
+    # The holder of a snapshot is the connection that had committed last.
+    assert len({row["holder_connection_id"] for row in found}) == 1 and found[3]["holder_connection_id"] != found[3]["connection_id"]
+    assert (found[3]["holder_pid"], found[3]["holder_query"]) == (os.getpid(), "INSERT INTO t (payload) VALUES (?)")
+    assert (found[3]["holder_state"], found[3]["holder_transaction_ms"]) == (None, None)
     total = metrics(holder)
     assert (total["lock_waits"], total["busy_errors"], total["snapshot_conflicts"]) == (4, 4, 2)
     assert rows(holder, "SELECT busy_errors, snapshot_conflicts FROM query_performance "
@@ -164,13 +175,138 @@ def test_lock_wait_ms_says_which_waits_are_listed(pair):
 
 def test_a_checkpoint_of_the_program_waits_for_a_writer(pair):
     holder, waiter = pair
+    one(holder, "SELECT wal_set('lock_wait_ms', 20)")
+    waiter.execute("SELECT 1").fetchall()
     holder.execute("BEGIN IMMEDIATE")
     waiter.execute("PRAGMA busy_timeout=40")
     assert waiter.execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0] == 1
     holder.execute("COMMIT")
     row, = waits(holder)
-    assert (row["lock"], row["outcome"], row["query"]) == ("write", "busy", "PRAGMA wal_checkpoint = ?")
+    assert (row["lock"], row["outcome"], row["query"]) == ("write", "given up", "PRAGMA wal_checkpoint = ?")
     assert row["waited_ms"] >= 35
+    assert (metrics(holder)["lock_waits"], metrics(holder)["busy_errors"]) == (1, 0)  # no error: it returned a row
+
+
+def test_bug_a_full_cache_counted_as_an_error(tmp_path):
+    """In rollback mode SQLite tries to write pages for which its cache has no room, and goes on where it may not yet."""
+    reader, writer = (connect(tmp_path / "rollback.db", timeout=0) for _ in range(2))
+    reader.execute("CREATE TABLE t(x)")
+    one(reader, "SELECT wal_set('lock_wait_ms', 0)")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM t").fetchall()
+    writer.execute("PRAGMA cache_size=10")
+    writer.execute("BEGIN")
+    writer.execute("INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) SELECT zeroblob(4000) FROM n")
+    assert metrics(writer)["busy_errors"] == 0
+    fails(writer, "COMMIT", "SQLITE_BUSY")
+    assert metrics(writer)["busy_errors"] == 1
+    # A writer that waits for readers keeps new ones out, and is named.
+    reader.execute("COMMIT")
+    fails(reader, "SELECT * FROM t", "SQLITE_BUSY")
+    writer.execute("COMMIT")
+    found = waits(writer)
+    last = found.pop()
+    assert (last["lock"], last["outcome"], last["holder_connection_id"]) == ("shared", "busy", found[0]["connection_id"])
+    assert [(row["lock"], row["outcome"]) for row in found] == [("exclusive", "given up"), ("exclusive", "busy")]
+    assert found[0]["holder_connection_id"] == found[1]["holder_connection_id"] != found[0]["connection_id"]
+    # Outside of a transaction the commit of the same statement fails.
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM t LIMIT 1").fetchall()
+    fails(writer, "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) SELECT zeroblob(4000) FROM n", "SQLITE_BUSY")
+    assert metrics(writer)["busy_errors"] == 3
+    reader.close()
+    writer.close()
+
+
+def test_bug_a_wait_named_its_first_holder_until_its_end(pair, fast_path):
+    holder, waiter = pair
+    second = connect(fast_path, timeout=5, check_same_thread=False)
+    operator = connect(fast_path)
+    ids = my_id(holder), my_id(waiter), my_id(second)
+    def blocked_by():
+        return one(operator, "SELECT blocked_by FROM connection_metrics WHERE connection_id = ?", ids[1])
+    holder.execute("BEGIN IMMEDIATE")
+    thread = threading.Thread(target=waiter.execute, args=(INSERT,))
+    thread.start()
+    assert poll(blocked_by, ids[0]) == ids[0]
+    time.sleep(0.4)  # by now it tries ten times a second
+    holder.execute("COMMIT")
+    second.execute("BEGIN IMMEDIATE")
+    assert poll(blocked_by, ids[2], 1) == ids[2]
+    second.execute("COMMIT")
+    thread.join()
+    row, = waits(operator)
+    assert row["holder_connection_id"] == ids[0]  # when the wait began
+    operator.close()
+    second.close()
+
+
+def test_bug_a_cursor_that_ended_in_another_thread_went_on_holding_its_lock(tmp_path):
+    mover, reader, writer = (connect(tmp_path / "rollback.db", timeout=0, check_same_thread=False) for _ in range(3))
+    mover.execute("CREATE TABLE t(x)")
+    mover.execute("INSERT INTO t VALUES (1), (2)")
+    ids = [my_id(db) for db in (mover, reader, writer)]
+    def begin():
+        cursors.append(mover.execute("SELECT * FROM t"))
+        cursors[0].fetchone()
+    cursors = []
+    thread = threading.Thread(target=begin)
+    thread.start()
+    thread.join()
+    fails(writer, "BEGIN EXCLUSIVE", "SQLITE_BUSY")
+    cursors[0].close()
+    mover.execute("BEGIN")  # holds nothing, and began before the reader
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM t").fetchall()
+    fails(writer, "BEGIN EXCLUSIVE", "SQLITE_BUSY")
+    assert [row["holder_connection_id"] for row in waits(writer)] == ids[:2]
+    for db in (mover, reader, writer):
+        db.close()
+
+
+def test_bug_a_wait_for_an_attached_database_had_no_statement(pair, tmp_path):
+    holder, waiter = pair
+    for db in pair:
+        db.execute("ATTACH ? AS o", (str(tmp_path / "other.db"),))
+    holder.execute("PRAGMA o.journal_mode=WAL")
+    holder.execute("CREATE TABLE o.u(x)")
+    waiter.execute("SELECT * FROM o.u").fetchall()
+    one(waiter, "SELECT count(*) FROM wal_metrics")  # it is known there now
+    waiter.execute("PRAGMA busy_timeout=0")
+    holder.execute("BEGIN")
+    holder.execute("INSERT INTO o.u VALUES (2)")
+    fails(waiter, "UPDATE o.u SET x = 9", "SQLITE_BUSY")
+    holder.execute("COMMIT")
+    assert [(row["schema"], row["query"]) for row in waits(holder)] == [("o", "UPDATE o.u SET x = ?")]
+    assert one(holder, "SELECT busy_errors FROM query_performance WHERE schema = 'main' AND query = 'UPDATE o.u SET x = ?'") == 1
+
+
+def test_bug_a_process_that_is_gone_was_named(worker, fast_path):
+    operator = connect(fast_path, timeout=0)
+    operator.execute(INSERT)
+    process = worker(fast_path)
+    process.run("db.execute('BEGIN IMMEDIATE')")
+    fails(operator, INSERT, "SQLITE_BUSY")
+    seen = "SELECT holder_pid, pid FROM wal_lock_waits"
+    assert operator.execute(seen).fetchall() == [(process.pid, os.getpid())]
+    process.end()
+    assert operator.execute(seen).fetchall() == [(None, os.getpid())]
+    operator.close()
+
+
+def test_the_tables_can_be_read_beside_an_exclusive_lock(tmp_path):
+    """A SELECT on any table takes a SHARED lock on the main database, also on one that reads nothing from it."""
+    path = tmp_path / "rollback.db"
+    holder, waiter, operator = connect(path), connect(path, timeout=0), connect(":memory:")
+    holder.execute("CREATE TABLE t(x)")
+    operator.execute("ATTACH ? AS app", (str(path),))
+    waiter.execute("SELECT * FROM t").fetchall()  # its waits are measured from its first statement on
+    holder.execute("BEGIN EXCLUSIVE")
+    fails(waiter, "SELECT count(*) FROM wal_lock_waits", "SQLITE_BUSY")
+    assert [(row["schema"], row["lock"], row["outcome"]) for row in waits(operator)] == [("app", "shared", "busy")]
+    assert metrics(operator, "app")["busy_errors"] == 1
+    for db in (holder, waiter, operator):
+        db.close()
 
 
 def test_walmanagers_own_checkpoint_is_named(pair, worker, fast_path):
@@ -189,6 +325,7 @@ def test_walmanagers_own_checkpoint_is_named(pair, worker, fast_path):
         thread = threading.Thread(target=write)
         thread.start()
     """)
+    one(holder, "SELECT wal_set('lock_wait_ms', 0)")
     def busy_at_a_checkpoint():
         waiter.execute("PRAGMA wal_checkpoint").fetchall()
         return rows(holder, "SELECT DISTINCT outcome, holder_pid, holder_application, holder_state FROM wal_lock_waits WHERE lock = 'checkpoint'")
@@ -198,7 +335,7 @@ def test_walmanagers_own_checkpoint_is_named(pair, worker, fast_path):
             pass
     finally:
         process.run("stop.set(); thread.join()")
-    assert {"outcome": "busy", "holder_pid": process.pid, "holder_application": "walmanager", "holder_state": "checkpoint"} in found
+    assert {"outcome": "given up", "holder_pid": process.pid, "holder_application": "walmanager", "holder_state": "checkpoint"} in found
 
 
 UNMANAGED = """
@@ -304,8 +441,8 @@ def test_rollback_mode(tmp_path):
     two.execute("PRAGMA busy_timeout=300")
     time.sleep(2)  # the lock table is read for a hundredth of the time
     fails(two, "INSERT INTO t VALUES (3)", "SQLITE_BUSY")
-    other.end()
     last = waits(one_)[-1]
+    other.end()
     assert (last["lock"], last["holder_pid"]) == ("reserved", other.pid)
     assert last["holder_state"] is None  # without a control file a process with walmanager is not told from others
     assert metrics(one_)["busy_errors"] == 4 and metrics(one_)["lock_waits"] == 5
@@ -510,9 +647,8 @@ def hold(path, seconds, seed):
             had = time.monotonic_ns()
             db.execute("INSERT INTO t(payload) VALUES (1)")
             time.sleep(chance.random() * 0.004)
-            gave = time.monotonic_ns()
             db.execute("COMMIT")
-            held.append((name, had, gave))
+            held.append((name, began, had, time.monotonic_ns()))
             time.sleep(chance.random() * 0.002)
         db.close()
     import random
@@ -526,7 +662,8 @@ def hold(path, seconds, seed):
 
 def test_the_holder_is_right(worker, fast_path):
     """Of random waits between 4 processes with 2 threads each, 99 of 100 name a connection that held the lock when
-    the wait began."""
+    the wait began. WALMANAGER_WAITS=1000 looks at so many."""
+    least = int(os.environ.get("WALMANAGER_WAITS", "200"))
     operator = connect(fast_path)
     operator.execute(INSERT)
     one(operator, "SELECT wal_set('lock_wait_ms', 0)")
@@ -534,19 +671,24 @@ def test_the_holder_is_right(worker, fast_path):
     for process in processes:
         process.run(HOLDERS)
     for number, process in enumerate(processes):
-        process.start("call", f"hold({str(fast_path)!r}, 3, {number})")
+        process.start("call", f"hold({str(fast_path)!r}, {3 * least / 200}, {number})")
+    found = {}
+    while not all(process.answers_within(0) for process in processes):
+        found.update({row["id"]: row for row in waits(operator)})  # which has the last 256
+        time.sleep(0.1)
     held = [entry for process in processes for entry in process.finish()]
-    found = waits(operator)
-    assert len(found) >= 200, len(found)
-    # The record has the end of the wait in Unix time, to the millisecond.
+    found = list({**found, **{row["id"]: row for row in waits(operator)}}.values())
+    assert len(found) >= least, len(found)
+    # The record has the end of the wait in Unix time, to the millisecond: enough to find the waiting transaction.
     offset = time.time_ns() - time.monotonic_ns()
-    right = 0
+    slack, right = 1e6, 0  # between having the lock and the next look at the clock
     for row in found:
         end = one(operator, "SELECT (julianday(?) - 2440587.5) * 86400.0", row["at"]) * 1e9 - offset
-        began = end - row["waited_ms"] * 1e6
-        slack = 2e6
-        right += any(name == row["holder_application"] and had - slack <= began <= gave + slack
-                     for name, had, gave in held)
+        _, first, had, _ = min((entry for entry in held if entry[0] == row["application"]), key=lambda entry: abs(entry[2] - end))
+        last = had - row["waited_ms"] * 1e6  # the wait began between these two
+        right += any(name == row["holder_application"] and its_had - slack <= last and gave >= first
+                     for name, _, its_had, gave in held)
+    print(f"{right} of {len(found)} holders are right")
     assert right >= 0.99 * len(found), (right, len(found))
     assert all(row["holder_connection_id"] != row["connection_id"] for row in found)
     operator.close()
@@ -563,6 +705,6 @@ def test_a_killed_holder_is_not_named(worker, fast_path):
     operator.execute("PRAGMA busy_timeout=300")
     time.sleep(2)  # the lock table is read for a hundredth of the time
     fails(operator, INSERT, "SQLITE_BUSY")
-    other.end()
     assert [row["holder_pid"] for row in waits(operator)] == [other.pid]
+    other.end()
     operator.close()

@@ -55,6 +55,15 @@ TEST_F(LockWaitsTest, CountsAndListsWhatIsToBeListed) {
   EXPECT_EQ(listed[2].holder.state, HolderState::kIdleInTransaction);
 }
 
+TEST_F(LockWaitsTest, AWaitThatWasGivenUpIsNoError) {
+  waits_.Add(Wait(3, LockOutcome::kGivenUp), /*listed=*/true);
+  const LockCounts counts = waits_.ReadTotals().counts;
+  EXPECT_EQ(counts.waits, 1U);
+  EXPECT_EQ(counts.busy_errors, 0U);
+  ASSERT_EQ(waits_.ReadWaits().size(), 1U);
+  EXPECT_STREQ(LockOutcomeName(waits_.ReadWaits()[0].outcome), "given up");
+}
+
 TEST_F(LockWaitsTest, TheListIsBounded) {
   for (std::size_t i = 0; i < layout::kLockWaitRecords + 10; ++i) waits_.Add(Wait(i), true);
   const auto listed = waits_.ReadWaits();

@@ -55,6 +55,7 @@ struct alignas(64) ConnectionSlab {
   Counter owner;          // a random number of the process that has it; 0: free
   Counter pid;            // as that process itself says; | kHasLeft
   Counter pid_namespace;  // of that pid: the inode of /proc/self/ns/pid; 0: unknown
+  Counter committed;      // the checksum of the log's header as of its last commit; 0: unknown
   ConnectionInfo info;
   Counter reset_generation;
   Counter commits;

@@ -11,7 +11,7 @@
 namespace walmanager {
 
 const char* LockOutcomeName(LockOutcome outcome) {
-  constexpr const char* kNames[] = {"acquired", "busy", "snapshot"};
+  constexpr const char* kNames[] = {"acquired", "busy", "snapshot", "given up"};
   return kNames[static_cast<std::size_t>(outcome)];
 }
 
@@ -146,7 +146,7 @@ std::vector<LockWait> LockWaits::ReadWaits() const {
     std::atomic_thread_fence(std::memory_order_acquire);
     if (Get(slot.id) != id) continue;
     if (record.lock >= kLockKinds ||
-        record.outcome > static_cast<std::uint64_t>(LockOutcome::kSnapshot) ||
+        record.outcome > static_cast<std::uint64_t>(LockOutcome::kGivenUp) ||
         record.holder_state > static_cast<std::uint64_t>(HolderState::kUnmanaged)) {
       continue;
     }

@@ -23,6 +23,7 @@ enum class LockOutcome : std::uint8_t {
   kAcquired,
   kBusy,      // the statement failed
   kSnapshot,  // the statement failed: another connection had committed since its snapshot
+  kGivenUp,   // the statement went on without the lock
 };
 const char* LockOutcomeName(LockOutcome outcome);
 enum class HolderState : std::uint8_t {

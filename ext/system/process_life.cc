@@ -1,0 +1,46 @@
+#include "ext/system/process_life.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sstream>
+#include <string>
+
+#include "ext/system/clock.h"
+#include "ext/system/system_text.h"
+
+namespace walmanager {
+namespace {
+
+// How long ago it began; -1: not known. `fields`: of proc(5), /proc/pid/stat, from the fourth on.
+std::int64_t AgeMs(const std::string& fields) {
+  constexpr int kFourthToStart = 18;
+  std::istringstream in(fields);
+  std::string field;
+  for (int i = 0; i < kFourthToStart; ++i) in >> field;
+  std::int64_t ticks = 0;  // since the boot
+  const std::int64_t per_second = sysconf(_SC_CLK_TCK);
+  if (!(in >> ticks) || per_second <= 0) return -1;
+  return ClockNs(CLOCK_BOOTTIME) / 1'000'000 - ticks * 1000 / per_second;
+}
+
+}  // namespace
+
+bool IsStillThere(std::int64_t pid, std::int64_t at_ms) {
+  constexpr std::int64_t kClocksDifferMs = 1000;
+  if (pid <= 0) return false;
+  if (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return false;
+  // "pid (name) state ...", where the name may have parentheses, too.
+  const std::string text = FirstLineOf("/proc/" + std::to_string(pid) + "/stat");
+  const std::size_t end = text.rfind(") ");
+  if (end == std::string::npos || end + 4 > text.size()) return true;
+  const char state = text[end + 2];
+  if (state == 'Z' || state == 'X') return false;
+  const std::int64_t age_ms = AgeMs(text.substr(end + 4));
+  return age_ms < 0 || UnixMs() - age_ms <= at_ms + kClocksDifferMs;
+}
+
+}  // namespace walmanager
