@@ -312,12 +312,12 @@ void Connection::CapturePlans() {
   StatementMeter& meter = events_.meter();
   if (!main || !main->control || !meter.bound()) return;
   const std::uint64_t end_ns = MonotonicNs() + kMostNs;
-  std::vector<PlanWish> wishes = meter.TakePlanWishes(), again;
+  std::vector<PlanWish> wishes = meter.plan_wishes().Take(), again;
   // The background thread cannot explain what needs a temporary table or a function of the program.
   for (PlanWish& wish : meter.PreparedStatements()) wishes.push_back(std::move(wish));
   if (wishes.empty()) return;
   const auto read = Query("PRAGMA main.schema_version");
-  if (!read.ok() || !read.value()) return meter.PutBack(std::move(wishes));
+  if (!read.ok() || !read.value()) return meter.plan_wishes().PutBack(std::move(wishes));
   const auto schema = static_cast<std::uint32_t>(std::stoll(*read.value()));
   main->database->planned_schema()->Is(schema);
   QueryStatistics statistics(main->control->space());
@@ -343,7 +343,7 @@ void Connection::CapturePlans() {
       unexplained_.emplace(wish.id, schema);
     }
   }
-  if (!again.empty()) meter.PutBack(std::move(again));
+  if (!again.empty()) meter.plan_wishes().PutBack(std::move(again));
 }
 
 }  // namespace walmanager

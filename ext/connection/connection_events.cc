@@ -46,7 +46,7 @@ void ConnectionEvents::Start(At at) {
     sqlite3_commit_hook(db_, OnFirstCommit, this);
   }
   // On a connection that is only being opened no program can have set one.
-  may_have_profile_ = at == At::kOpenConnection;
+  if (at == At::kOpenConnection) trace_.MayHaveProfile();
   logs_.LookForMain();
   logs_.main() ? FollowMain() : PlaceTrace();
 }
@@ -136,10 +136,7 @@ void ConnectionEvents::BeforeClose() {
   if (!belongs_here()) return;
   EnterFiles(/*may_need_all=*/false);
   logs_.KeepSettings();
-  // Where connections live for a request, most never begin another statement.
-  if (meter_.wants_plans() && logs_.main() && logs_.main()->database.use_count() > 1) {
-    HandOverPlans();
-  }
+  plans_.BeforeClose();
   for (ManagedLog& log : logs_) {
     log.database->TellNews();
     // Where no other connection of this process has the database, this close must treat the log as
@@ -157,7 +154,7 @@ void ConnectionEvents::BeforeClose() {
 // --- a statement begins
 
 void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
-  trace_was_called_ = true;  // ProbeTrace() wants to know
+  trace_.WasCalled();
   if (!belongs_here()) return;
   if ((statement_.thread != WatchedFile::ThisThread()) | statement_.may_need_all) [[unlikely]]
     EnterFiles(/*may_need_all=*/false);
@@ -213,7 +210,7 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   if (hook_.is_to_be_placed()) hook_.LookAndPlace();
   // Own connections have just been closed for this statement.
   if (statement_.wants_database) return;
-  if (meter_.wants_plans()) HandOverPlansIfDue();
+  if (meter_.plan_wishes().any()) plans_.TryIfDue(statement_.start_ns);
   if (reads_only) return;
   if (sqlite3_column_count(stmt) == 0) {
     hook_.PlainWriteBegins(statement_.serial);
@@ -258,7 +255,7 @@ void ConnectionEvents::EndLockWaits(sqlite3_stmt* stmt, std::uint64_t now_ns) {
 void ConnectionEvents::OfferQuery(sqlite3_stmt* stmt) {
   constexpr unsigned kSeen = SQLITE_TRACE_ROW | SQLITE_TRACE_PROFILE;
   const ManagedLog* main = logs_.main();
-  if (!belongs_here() || !main || !main->control || (trace_mask_ & kSeen) != kSeen) return;
+  if (!belongs_here() || !main || !main->control || !trace_.Tells(kSeen)) return;
   // Not where BeforeStatement() has found a part of another statement.
   const KnownStatement* known = meter_.FindRunning(stmt);
   if (!known || known->start_ns != statement_.start_ns) return;
@@ -390,27 +387,6 @@ void ConnectionEvents::LookForControls() {
   logs_.LookForControls();
 }
 
-void ConnectionEvents::HandOverPlansIfDue() {
-  // Where it cannot be done now, most likely it cannot at the next statement. A connection asks for
-  // most plans soon after its first one.
-  constexpr std::uint64_t kSoonNs = 100'000'000;
-  if (statement_.start_ns < next_plans_ns_) return;
-  next_plans_ns_ = statement_.start_ns + (next_plans_ns_ == 0 ? kSoonNs : kSecondNs);
-  HandOverPlans();
-}
-
-void ConnectionEvents::HandOverPlans() {
-  if (!logs_.main() || !hook_.automatic() || sqlite3_db_readonly(db_, "main") != 0 ||
-      sqlite3_get_autocommit(db_) == 0 || sqlite3_txn_state(db_, nullptr) != SQLITE_TXN_NONE) {
-    return;
-  }
-  const WalFile log = WalFile::Ask(db_, "main");
-  if (!log.file()) return;
-  HostConnection host{db_, "main", log, /*own_only=*/true};
-  auto wishes = meter_.TakePlanWishes();
-  if (!logs_.main()->database->TakePlanWishes(host, wishes)) meter_.PutBack(std::move(wishes));
-}
-
 // --- the trace
 
 void ConnectionEvents::FollowMain() {
@@ -471,35 +447,23 @@ void ConnectionEvents::FollowLease(std::int64_t lease_ms, const ManagedLog& main
 }
 
 void ConnectionEvents::PlaceTrace() {
-  // Some builds of SQLite have no trace: then commits are counted, but not timed.
-  if (!sqlite3_api->trace_v2) return;
-  // Internal to SQLite: the callback of an older interface, which works while this bit is set.
-  constexpr unsigned kOlderProfile = 0x80;
-  unsigned mask = SQLITE_TRACE_STMT | SQLITE_TRACE_CLOSE;
-  if (meter_.bound()) {
-    mask |= SQLITE_TRACE_PROFILE | SQLITE_TRACE_ROW;
-  } else if (may_have_profile_) {
-    mask |= kOlderProfile;
-  }
-  if (application_checkpoint_) mask |= SQLITE_TRACE_ROW;
-  if (mask == trace_mask_) return;
+  if (!TraceSlot::exists()) return;
+  const unsigned mask =
+      trace_.MaskFor(meter_.bound(), meter_.bound() || application_checkpoint_ != nullptr);
+  if (trace_.Has(mask)) return;
   if (lease_) lease_->Withdraw(LeaseObstacle::kOtherStatement);
-  trace_mask_ = mask;
-  may_have_profile_ = true;  // a driver may set its own as soon as our trace stands
-  sqlite3_trace_v2(db_, mask, OnTrace, this);
+  trace_.Place(db_, mask, OnTrace, this);
   meter_.ForgetTexts();  // statements may have come and gone while another trace had the slot
 }
 
 TraceState ConnectionEvents::ProbeTrace(bool take) {
   const auto standing = [&] { return meter_.bound() ? TraceState::kActive : TraceState::kOff; };
   TraceState state = TraceState::kOff;
-  if (sqlite3_api->trace_v2) {
-    trace_was_called_ = false;
-    (void)QueryText(db_, "SELECT 1");
-    state = trace_was_called_ ? standing() : TraceState::kDisplaced;
+  if (TraceSlot::exists()) {
+    state = trace_.Stands(db_) ? standing() : TraceState::kDisplaced;
     if (state == TraceState::kDisplaced && take) {
       meter_.ForgetActive();
-      trace_mask_ = 0;
+      trace_.Lost();
       PlaceTrace();
       if (meter_.bound()) meter_.published().ShowTransactionNow(MonotonicNs());
       state = standing();

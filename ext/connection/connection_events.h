@@ -19,9 +19,11 @@
 
 #include "ext/connection/application_checkpoint.h"
 #include "ext/connection/managed_logs.h"
+#include "ext/connection/plan_hand_over.h"
 #include "ext/connection/query_lease.h"
 #include "ext/connection/running_statement.h"
 #include "ext/connection/statement_meter.h"
+#include "ext/connection/trace_slot.h"
 #include "ext/connection/wal_hook.h"
 #include "ext/core/text/statement_text.h"
 #include "ext/engine/cancellable.h"
@@ -116,9 +118,6 @@ class ConnectionEvents {
   }
   // Once a second.
   [[gnu::cold]] void LookForControls();
-  // Hands the requests for query plans to the background thread, at most once a second.
-  [[gnu::cold]] void HandOverPlansIfDue();
-  [[gnu::cold]] void HandOverPlans();
   // Remembers what a program asks for by PRAGMA page_size or auto_vacuum, which SQLite may ignore.
   void KeepLayoutWish(const char* sql);
   void BeginCheckpoint(sqlite3_stmt* stmt, const char* sql);
@@ -135,21 +134,19 @@ class ConnectionEvents {
   std::uint64_t metered_settings_ = 0;  // the generation that the meter follows
   std::uint32_t followed_bindings_ = 0;
   Cancellable::Word cancel_word_{0};
-  bool trace_was_called_ = false;  // since ProbeTrace() has set this false
-  int own_statements_ = 0;
-  bool may_have_profile_ = false;  // a driver's profile callback, of an older interface
+  TraceSlot trace_;
   std::unique_ptr<ApplicationCheckpoint> application_checkpoint_;  // that runs now
   std::unique_ptr<QueryLease> lease_;  // nullptr: reader_lease_ms is off
   std::shared_ptr<Cancellable> cancellable_;
   RunningStatement statement_;
   std::uint64_t next_control_look_ns_ = 0;
   WalHook hook_{db_, logs_, OnWal, this};
-  std::uint64_t next_plans_ns_ = 0;
-  unsigned trace_mask_ = 0;
+  int own_statements_ = 0;
   StatementMeter meter_{db_};
   LockMeter locks_{meter_, statement_};
   // Destroyed before the meters: clears their places.
   ManagedLogs logs_{db_, registry_, meter_, locks_};
+  PlanHandOver plans_{db_, logs_, hook_, meter_.plan_wishes()};
 };
 
 }  // namespace walmanager

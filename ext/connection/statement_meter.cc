@@ -17,10 +17,7 @@ constexpr std::uint64_t kCacheSampled = 64;  // and one in so many has its cache
 constexpr std::uint64_t kRunsUntilHot = 64;
 constexpr std::size_t kMostKnown = 1024;
 constexpr std::size_t kMostFingerprints = 1024;
-constexpr std::size_t kMostPlanWishes = 256;
-constexpr std::size_t kMostPlanWishBytes = std::size_t{256} << 10;
-constexpr std::size_t kMostPlannedBytes = std::size_t{64} << 10;  // of a statement's text
-constexpr std::size_t kMostKeptBytes = 4096;                      // of a statement's text
+constexpr std::size_t kMostKeptBytes = 4096;  // of a statement's text
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::uint64_t kLooksBetweenAll = 30;
 constexpr std::uint64_t kLongNs = 200'000'000;
@@ -59,7 +56,7 @@ void StatementMeter::Bind(std::shared_ptr<ControlFile> control, std::size_t slab
   }
   control_ = std::move(control);
   memory_ = control_->space();
-  planned_ = std::move(planned);
+  plan_wishes_.Bind(std::move(planned));
   slab_ = slab;
   ++epoch_;
   // These point into the earlier control file, which may be gone.
@@ -331,8 +328,8 @@ void StatementMeter::EndedAsAny(Known& known, std::uint64_t now_ns) {
   Execution execution = Measure(known, now_ns);
   // A PRAGMA may have changed whether foreign keys are enforced.
   if (known.nature.query_kind == QueryKind::kOther) published_.ShowForeignKeys();
-  if (known.nature.query_kind == QueryKind::kSchema || changes_schema_) [[unlikely]]
-    FollowSchema(known);
+  if (known.nature.query_kind == QueryKind::kSchema || plan_wishes_.changes_schema()) [[unlikely]]
+    plan_wishes_.FollowSchema(known.nature.query_kind, sqlite3_get_autocommit(db_) != 0);
   if (now_ns >= next_look_ns_) LookOnceASecond(now_ns);
   execution.at_ms = UnixMsAt(now_ns);
   known.last_start_ns = std::exchange(known.start_ns, 0);
@@ -407,13 +404,7 @@ void StatementMeter::Count(Known& known, const Execution& execution) {
   }
   known.min_before_ns = statistics.LeastNs(known.hot, known.entry);
   known.hot ? statistics.Add(*known.hot, execution) : statistics.Add(known.entry, execution);
-  if (execution.looked && execution.looked->reprepares != 0) known.plan_epoch = 0;
-  const std::uint32_t epoch = planned_->epoch();
-  if (known.plan_epoch != epoch) [[unlikely]] {
-    // What SQLite has prepared again may have another plan, whatever is known of the schema.
-    const bool prepared_again = execution.looked && execution.looked->reprepares != 0;
-    if (!(prepared_again || NeedsPlan(known)) || WishForPlan(known)) known.plan_epoch = epoch;
-  }
+  plan_wishes_.Ended(known, execution, statistics);
 }
 
 void StatementMeter::ShowEnd(const Known& known, const Execution& execution) {
@@ -482,55 +473,17 @@ void StatementMeter::UsesExtension() {
   if (began_last) began_last->uses_extension = true;
 }
 
-bool StatementMeter::NeedsPlan(const Known& known) const {
-  return !planned_->IsCurrent(QueryStatistics(memory_).PlanSchemaVersion(known.entry));
-}
-
-bool StatementMeter::WishForPlan(const Known& known) {
-  if (known.nature.query_kind != QueryKind::kRead && known.nature.query_kind != QueryKind::kWrite) {
-    return true;
-  }
-  if (known.uses_extension) return true;
-  const char* text = known.long_hash != 0 ? sqlite3_sql(known.stmt) : known.sql.c_str();
-  const std::size_t bytes = std::strlen(text);
-  if (bytes > kMostPlannedBytes) return true;
-  if (plan_wishes_.size() >= kMostPlanWishes || plan_wish_bytes_ >= kMostPlanWishBytes) {
-    return false;
-  }
-  plan_wishes_.push_back({known.id, std::string(text, bytes)});
-  plan_wish_bytes_ += bytes;
-  return true;
-}
-
-void StatementMeter::PutBack(std::vector<PlanWish> wishes) {
-  plan_wishes_ = std::move(wishes);
-  plan_wish_bytes_ = 0;
-  for (const PlanWish& wish : plan_wishes_) plan_wish_bytes_ += wish.sql.size();
-}
-
 std::vector<PlanWish> StatementMeter::PreparedStatements() {
   std::vector<PlanWish> prepared;
   for (sqlite3_stmt* stmt = nullptr; (stmt = sqlite3_next_stmt(db_, stmt));) {
     const char* text = sqlite3_sql(stmt);
     const Known* known = text ? Find(stmt) : nullptr;
     // One that has not run since the schema changed might not compile any more.
-    if (!known || !known->IsOf(text) || known->uses_extension || known->runs == 0 ||
-        known->plan_epoch != planned_->epoch()) {
-      continue;
-    }
-    if (known->nature.query_kind == QueryKind::kRead ||
-        known->nature.query_kind == QueryKind::kWrite) {
+    if (known && known->IsOf(text) && known->runs != 0 && plan_wishes_.HasAsked(*known)) {
       prepared.push_back({known->id, text});
     }
   }
   return prepared;
-}
-
-void StatementMeter::FollowSchema(const Known& known) {
-  changes_schema_ = changes_schema_ || known.nature.query_kind == QueryKind::kSchema;
-  if (!changes_schema_) return;
-  planned_->MayHaveChanged();
-  if (sqlite3_get_autocommit(db_) != 0) changes_schema_ = false;
 }
 
 }  // namespace walmanager

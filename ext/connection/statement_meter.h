@@ -19,9 +19,8 @@
 #include <utility>
 #include <vector>
 
-#include "ext/checkpoint/plan_wish.h"
-#include "ext/checkpoint/planned_schema.h"
 #include "ext/connection/known_statement.h"
+#include "ext/connection/plan_wishes.h"
 #include "ext/connection/published_connection.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/text/statement_text.h"
@@ -115,13 +114,7 @@ class StatementMeter {
   // plan is not wanted: an own connection has neither, and SQLite would write to the host's error
   // log that there is none.
   void UsesExtension();
-  bool wants_plans() const { return !plan_wishes_.empty(); }
-  // Hands over the requests for plans: each is returned once.
-  std::vector<PlanWish> TakePlanWishes() {
-    plan_wish_bytes_ = 0;
-    return std::exchange(plan_wishes_, {});
-  }
-  void PutBack(std::vector<PlanWish> wishes);
+  PlanWishes& plan_wishes() { return plan_wishes_; }
   // The statements that are prepared now and have run, where their plan may be asked for.
   std::vector<PlanWish> PreparedStatements();
   // The id of the statement that began last and has not ended; 0: none is known. `space`: of the
@@ -201,12 +194,6 @@ class StatementMeter {
   void ShowEnd(const Known& known, const Execution& execution);
   [[gnu::hot]] void ShowBegin(Known& known);
   std::array<std::uint32_t, Known::kCaches> ReadCache() const;
-  // Requests the plan of a statement that has just ended. It may be there already, which is checked
-  // where it is made. False where too many requests wait.
-  bool WishForPlan(const Known& known);
-  // The statement has no plan of the schema as it is known.
-  bool NeedsPlan(const Known& known) const;
-  void FollowSchema(const Known& known);
   // Sets oldest_ to the running statement that began first, and shows it.
   void ShowOldest();
   std::int64_t UnixMsAt(std::uint64_t now_ns);
@@ -232,10 +219,7 @@ class StatementMeter {
 
   std::unordered_map<sqlite3_stmt*, Known> known_;
   std::unordered_map<std::size_t, Fingerprint> fingerprints_;  // by a hash of the text
-  std::vector<PlanWish> plan_wishes_;
-  std::size_t plan_wish_bytes_ = 0;  // of their texts, about
-  std::shared_ptr<PlannedSchema> planned_;
-  bool changes_schema_ = false;  // a transaction that has changed it may be open
+  PlanWishes plan_wishes_;
   std::uint64_t looks_ = 0;
   Looked looked_;
 };

@@ -72,6 +72,18 @@ TEST_F(AlertsKept, AClockSetBackClearsNothingBeforeItWasRaised) {
   EXPECT_EQ(Log(), "1 latency warning 1003000-1003000");
 }
 
+TEST_F(AlertsKept, AChangeGetsAnotherDetailWhereItStillIs) {
+  const std::uint64_t id = alerts_.RecordChange("cancel", "it was interrupted", 5);
+  alerts_.Amend(id, "it was interrupted, and has ended");
+  ASSERT_EQ(alerts_.Read().size(), 1U);
+  EXPECT_EQ(alerts_.Read()[0].detail, "it was interrupted, and has ended");
+  EXPECT_EQ(alerts_.Read()[0].check, "cancel");
+  EXPECT_EQ(alerts_.Read()[0].raised_ms, 5);
+  for (std::size_t i = 0; i < layout::kAlerts; ++i) alerts_.RecordChange("x", "another", 6);
+  alerts_.Amend(id, "too late");
+  for (const AlertEntry& alert : alerts_.Read()) EXPECT_EQ(alert.detail, "another");
+}
+
 TEST_F(AlertsKept, AChangeHasItsProcessAndTime) {
   alerts_.RecordChange("checkpoint_frames", "500 (was 1000), by ann (pid 1)", 5);
   Evaluate(3, Of(150));

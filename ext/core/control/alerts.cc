@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "ext/core/base/sort_by_key.h"
+#include "ext/core/control/record_ring.h"
 #include "ext/core/control/shared_words.h"
 
 namespace walmanager {
@@ -186,22 +187,14 @@ void Alerts::Amend(std::uint64_t id, std::string_view detail) {
 
 std::vector<AlertEntry> Alerts::Read() const {
   std::vector<AlertEntry> alerts;
-  const std::uint64_t last = Get(log_.next_id);
-  // More than was ever given out cannot be forgotten.
-  const std::uint64_t forgotten = std::min(Get(log_.forgotten_id), last);
+  const RingIds ids(log_.next_id, log_.forgotten_id, layout::kAlerts);
   space_->Follow();
   for (std::size_t i = 0; i < layout::kAlerts; ++i) {
     const layout::AlertSlot& slot = space_->file()->alert(i);
-    // Acquire: pairs with the writer's release of the id.
-    const std::uint64_t id = slot.id.load(std::memory_order_acquire);
-    // An id belongs to one slot, and next_id was raised before it was written there.
-    if (id <= forgotten || id > last || id % layout::kAlerts != i) continue;
-    layout::AlertRecord record;
-    CopyWords(&record, &slot.record, sizeof record);
+    const std::uint64_t id = ids.IdIn(slot, i);
     const auto cleared_ms = static_cast<std::int64_t>(Get(slot.cleared_ms));
-    // Keeps the copying above before the second look.
-    std::atomic_thread_fence(std::memory_order_acquire);
-    if (Get(slot.id) != id) continue;
+    layout::AlertRecord record;
+    if (id == 0 || !CopyRecord(slot, id, record)) continue;
     if (record.status > static_cast<std::uint64_t>(AlertStatus::kChanged)) continue;
     AlertEntry entry;
     entry.id = id;
@@ -288,13 +281,7 @@ std::uint64_t Alerts::Publish(const AlertEntry& entry) {
 }
 
 void Alerts::Write(layout::AlertSlot& slot, std::uint64_t id, const layout::AlertRecord& record) {
-  Put(slot.id, 0);
-  // Keeps the writing below after the slot was marked empty.
-  std::atomic_thread_fence(std::memory_order_release);
-  Put(slot.cleared_ms, 0);
-  CopyWords(&slot.record, &record, sizeof record);
-  // Release: a thread that sees the id sees the record.
-  slot.id.store(id, std::memory_order_release);
+  WriteRecord(slot, id, record, [&] { Put(slot.cleared_ms, 0); });
 }
 
 void Alerts::ForgetMissing(const std::vector<bool>& seen, std::uint64_t after) {

@@ -4,6 +4,7 @@
 
 #include "ext/core/base/sort_by_key.h"
 #include "ext/core/control/control_region.h"
+#include "ext/core/control/record_ring.h"
 #include "ext/core/control/shared_words.h"
 
 namespace walmanager {
@@ -72,12 +73,7 @@ void ControlRegion::AppendToLog(const CheckpointEntry& entry) {
   record.blocked_by_pid = Stored(entry.blocked_by_pid);
   SetText(record.rule, entry.rule);
   SetText(record.error, entry.error);
-  Put(slot.id, 0);
-  // Keeps the writing below after the slot was marked empty.
-  std::atomic_thread_fence(std::memory_order_release);
-  CopyWords(&slot.record, &record, sizeof record);
-  // Release: a thread that sees the id sees the record.
-  slot.id.store(id, std::memory_order_release);
+  WriteRecord(slot, id, record);
 }
 
 void ControlRegion::TakeOverCheckpoints(ControlRegion& from, bool with_resets) {
@@ -180,20 +176,13 @@ void ControlRegion::SetLearned(const Learned& learned) {
 
 std::vector<CheckpointEntry> ControlRegion::ReadCheckpointLog() const {
   std::vector<CheckpointEntry> log;
-  const std::uint64_t forgotten = Get(file_->ring.forgotten_id);
+  const RingIds ids(file_->ring.next_id, file_->ring.forgotten_id, layout::kCheckpointRecords);
   space_->Follow();
   for (std::size_t i = 0; i < layout::kCheckpointRecords; ++i) {
     const layout::CheckpointSlot& slot = file_->checkpoint(i);
-    // Acquire: pairs with the writer's release of the id.
-    const std::uint64_t id = slot.id.load(std::memory_order_acquire);
-    // An id belongs to one slot, and next_id was raised before it was written there.
-    if (id <= forgotten || id % layout::kCheckpointRecords != i) continue;
-    if (id > Get(file_->ring.next_id)) continue;
+    const std::uint64_t id = ids.IdIn(slot, i);
     layout::CheckpointRecord record;
-    CopyWords(&record, &slot.record, sizeof record);
-    // Keeps the copying above before the second look.
-    std::atomic_thread_fence(std::memory_order_acquire);
-    if (Get(slot.id) != id) continue;
+    if (id == 0 || !CopyRecord(slot, id, record)) continue;
     if (record.mode >= kCheckpointModes || record.origin >= kCheckpointOrigins ||
         record.result > 4) {
       continue;

@@ -6,6 +6,7 @@
 #include "ext/core/base/sort_by_key.h"
 #include "ext/core/base/value.h"
 #include "ext/core/control/connection_entry.h"
+#include "ext/core/control/record_ring.h"
 #include "ext/core/control/shared_words.h"
 
 namespace walmanager {
@@ -94,12 +95,7 @@ void LockWaits::Append(const LockWait& wait) {
   record.holder_state = static_cast<std::uint64_t>(wait.holder.state);
   SetText(record.application, wait.application);
   SetText(record.holder_application, wait.holder.application);
-  Put(slot.id, 0);
-  // Keeps the writing below after the slot was marked empty.
-  std::atomic_thread_fence(std::memory_order_release);
-  CopyWords(&slot.record, &record, sizeof record);
-  // Release: a thread that sees the id sees the record.
-  slot.id.store(id, std::memory_order_release);
+  WriteRecord(slot, id, record);
 }
 
 void LockWaits::AddToQuery(std::size_t place, std::uint64_t query_id, const LockCounts& counts) {
@@ -134,17 +130,12 @@ LockCounts LockWaits::TakeQuery(std::size_t place, std::uint64_t query_id) {
 
 std::vector<LockWait> LockWaits::ReadWaits() const {
   std::vector<LockWait> waits;
-  const std::uint64_t forgotten = Get(waits_.forgotten_id);
+  const RingIds ids(waits_.next_id, waits_.forgotten_id, layout::kLockWaitRecords);
   for (std::size_t i = 0; i < waits_.slots.size(); ++i) {
     const layout::LockWaitSlot& slot = waits_.slots[i];
-    // Acquire: pairs with the writer's release of the id.
-    const std::uint64_t id = slot.id.load(std::memory_order_acquire);
-    if (id <= forgotten || id % layout::kLockWaitRecords != i || id > Get(waits_.next_id)) continue;
+    const std::uint64_t id = ids.IdIn(slot, i);
     layout::LockWaitRecord record;
-    CopyWords(&record, &slot.record, sizeof record);
-    // Keeps the copying above before the second look.
-    std::atomic_thread_fence(std::memory_order_acquire);
-    if (Get(slot.id) != id) continue;
+    if (id == 0 || !CopyRecord(slot, id, record)) continue;
     if (record.lock >= kLockKinds ||
         record.outcome > static_cast<std::uint64_t>(LockOutcome::kGivenUp) ||
         record.holder_state > static_cast<std::uint64_t>(HolderState::kUnmanaged)) {
