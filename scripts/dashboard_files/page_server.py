@@ -9,7 +9,6 @@ import hmac
 import http.cookies
 import http.server
 import json
-import os
 import pathlib
 import secrets
 import socket
@@ -20,6 +19,7 @@ import metrics_text
 import queries
 import report
 from observer import Unavailable
+from shown_database import as_json
 
 PAGE = pathlib.Path(__file__).resolve().parent / "page"
 UPLOT = pathlib.Path(__file__).resolve().parent / "uplot"
@@ -92,7 +92,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(status, sentence + "\n", Connection="close")
 
     def answer_json(self, value):
-        self.answer(200, json.dumps(value, separators=(",", ":"), ensure_ascii=False), "application/json")
+        self.answer(200, as_json(value), "application/json")
 
     # -- who may ask
 
@@ -262,7 +262,7 @@ def about(databases, read_only, exposed):
     """What the page needs to know before the first event."""
     return {
         "databases": [{"number": d.number, "name": d.name, "path": d.path} for d in databases],
-        "read_only": read_only, "exposed": exposed, "user": os.environ.get("USER"),
+        "read_only": read_only, "exposed": exposed,
         "sql": {name: queries.shown(text) for name, text in {
             "findings": queries.HEALTH + ";\n" + queries.ADVICE, "log": queries.METRICS, "commits": queries.HISTORY.format(
                 columns="at, commits, commit_p99_ms, checkpoint_stall_ms", resolution="= 1000").replace(" AND (:after IS NULL OR at > :after)", ""),

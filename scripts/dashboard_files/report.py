@@ -9,6 +9,7 @@ import time
 
 import page_server
 import queries
+from shown_database import as_json
 
 PAGE = pathlib.Path(__file__).resolve().parent / "page"
 UPLOT = pathlib.Path(__file__).resolve().parent / "uplot"
@@ -58,7 +59,7 @@ def hashed(text):
 
 def make(databases):
     data = {"made_at": time.time() * 1000, "about": page_server.about(databases, True, False),
-            "overview": [json.loads(json.dumps(d.summary())) for d in databases], "databases": [frozen(d) for d in databases]}
+            "overview": [d.summary() for d in databases], "databases": [frozen(d) for d in databases]}
     script = (UPLOT / "uPlot.iife.min.js").read_text() + "\n" + modules_as_one_script()
     style = (UPLOT / "uPlot.min.css").read_text() + "\n" + (PAGE / "dashboard.css").read_text()
     licence = (UPLOT / "LICENSE").read_text()
@@ -67,7 +68,7 @@ def make(databases):
     page = (PAGE / "index.html").read_text()
     page = re.sub(r"<link [^>]*>\n?|<script [^>]*></script>\n?", "", page)
     # "<" as an escape: no text of the database can end the element.
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    text = as_json(data).replace("<", "\\u003c")
     head = (f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<!-- uPlot 1.6.32:\n{licence.replace("--", "- -")}\n-->\n'
             f"<style>{style}</style>\n")
     body = f'<script type="application/json" id="frozen">{text}</script>\n<script>{script}</script>\n'

@@ -17,6 +17,13 @@ APPLICATION = "walmanager dashboard"
 UPDATE_S = 0.003  # after so much CPU time the rest waits for the next update
 
 
+def as_json(value):
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError:  # JSON has no infinity; a number that is none is not known
+        return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None), separators=(",", ":"), ensure_ascii=False)
+
+
 class Pace:
     """How often something may be read: not before `seconds`, and so seldom that it takes `share` of a processor."""
 
@@ -103,7 +110,7 @@ class ShownDatabase:
         return bool(self.rows("SELECT 1 FROM pragma_function_list WHERE name = :name", name=name))
 
     def put(self, name, value):
-        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        text = as_json(value)
         old = self.sections.get(name)
         if not old or old[1] != text:
             self.version += 1
@@ -130,6 +137,9 @@ class ShownDatabase:
                         self._fails(unavailable)
                         return False
                     self.put("error_" + name, str(unavailable))  # the other cards go on
+                else:
+                    if "error_" + name in self.sections:
+                        self.put("error_" + name, None)
                 pace.spent(now, time.thread_time() - began)
             return False
 
@@ -258,7 +268,7 @@ class ShownDatabase:
             return False
         self.ensure()  # to open it is no part of what it costs each time
         began = time.thread_time()
-        self.summary_text = json.dumps(self.summary(), separators=(",", ":"), ensure_ascii=False)
+        self.summary_text = as_json(self.summary())
         pace.share = share
         pace.spent(now, time.thread_time() - began)
         return True

@@ -120,11 +120,17 @@ class Page:
         return self.eval(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
 
     def click(self, selector):
-        self.wait(f"!!document.querySelector({json.dumps(selector)})")
-        x, y = self.eval(f"(() => {{ const one = document.querySelector({json.dumps(selector)}); one.scrollIntoView({{block: 'center', behavior: 'instant'}}); "
-                         "const box = one.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; })()")
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        """Clicks on the middle of the element, where a person could: what moves the page between two calls cannot come in between."""
+        self.wait(f"""(() => {{
+            const one = document.querySelector({json.dumps(selector)});
+            if (!one) return false;
+            one.scrollIntoView({{block: 'center', behavior: 'instant'}});
+            const box = one.getBoundingClientRect();
+            const hit = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+            if (!hit || !one.contains(hit)) return false;
+            (hit instanceof HTMLElement ? hit : one).click();
+            return true;
+        }})()""")
 
     def key(self, key):
         codes = {"Escape": 27, "Enter": 13, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}

@@ -58,7 +58,8 @@ class Program:
     """A program with a managed connection `db`, which runs the Python that it is sent."""
 
     BOOT = """
-import json, sqlite3, sys, threading, time
+import json, sqlite3, sys, threading, time, types
+sys.modules["pytest"] = types.SimpleNamespace(fixture=lambda function: function)  # it takes long to import
 from conftest import connect, one
 db = connect(sys.argv[1], timeout=20, check_same_thread=False)
 scope = dict(globals())

@@ -120,7 +120,8 @@ def test_another_address_only_with_a_token_and_the_page_says_that_there_is_no_tl
 
 
 def test_metrics_need_the_token_and_say_when_there_are_none(run, wal_path):
-    dashboard = run.dashboard(wal_path, options=["--token", "0123456789abcdef"])
+    (wal_path.parent / "secret").write_text("0123456789abcdef\n")
+    dashboard = run.dashboard(wal_path, options=["--token", f"@{wal_path.parent / 'secret'}"])
     assert dashboard.ask("/metrics", Authorization="Bearer 0123456789abcdee")[0] == 403
     status, headers, text = dashboard.ask("/metrics", Authorization="Bearer 0123456789abcdef")
     db = connect(wal_path)

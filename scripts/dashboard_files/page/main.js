@@ -11,6 +11,10 @@ import { Statements } from "./statements.js";
 const byId = (id) => document.getElementById(id);
 const kSpans = { "15m": "15 min", "1d": "day", "90d": "90 days" };
 
+// The card of each section of the stream.
+const kCards = { connections: "connections", readers: "waits", lock_waits: "waits", checkpoints: "checkpoints", samples: "log", health: "findings", alerts: "findings",
+  advice: "findings", storage: "disk", trends: "disk" };
+
 class Page {
   constructor(feed, about) {
     this.feed = feed;
@@ -212,6 +216,7 @@ class Page {
   show(sections) {
     const { state, timeline } = this;
     const { metrics } = state;
+    this.showErrors(sections);
     if (sections.state || sections.metrics) this.showState();
     if (sections.metrics) this.showFigures(metrics);
     if (sections.health || sections.readers || sections.connections || sections.advice) this.findings.show(state);
@@ -221,6 +226,17 @@ class Page {
     if (sections.storage || sections.metrics || sections.trends) this.disk.show(state);
     if (sections.health || sections.metrics) this.showStatus();
     if (sections.metrics || sections.samples || sections.checkpoints) this.drawCharts();
+  }
+
+  // What one of the queries could not read is said in its card; the others go on.
+  showErrors(sections) {
+    for (const [name, sentence] of Object.entries(sections)) {
+      const card = name.startsWith("error_") && byId(kCards[name.slice(6)]);
+      if (!card) continue;
+      let note = card.querySelector(".card-error");
+      if (!note) card.append(note = h("p", { class: "card-error loud" }));
+      note.textContent = sentence || "";
+    }
   }
 
   showFigures(metrics) {
