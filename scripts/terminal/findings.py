@@ -126,14 +126,18 @@ def ranked(look, path):
     if metrics["private_because"] or metrics["journal_mode"] != "wal":
         return [_uncounted(metrics)]
     found = now(look)
-    pinned = any(finding.name == "log" for finding in found)
-    checks = [row for row in look.health if row["status"] in ("critical", "warning") and row["check_name"] != "overall"
-              and not (pinned and row["check_name"] in ABOUT_READERS and row["status"] == "warning")]
-    told = {status: [Finding(status, row["check_name"], f"{row['check_name']}: {row['detail']}", row["recommendation"])
-                     for row in checks if row["status"] == status] for status in ("critical", "warning")}
-    found = told["critical"] + found + told["warning"]
+    pinned = next((finding for finding in found if finding.name == "log"), None)
+    for row in look.health:
+        if row["status"] not in ("critical", "warning") or row["check_name"] == "overall":
+            continue
+        if pinned and row["check_name"] in ABOUT_READERS:
+            # The reader is named already. How bad it is, the check says.
+            if row["status"] == "critical":
+                pinned.status = "critical"
+            continue
+        found.append(Finding(row["status"], row["check_name"], f"{row['check_name']}: {row['detail']}", row["recommendation"]))
     if found:
-        return found
+        return sorted(found, key=lambda finding: finding.status != "critical")
     if look.alone_since is not None:
         return [Finding("plain", "alone", f"No program has {name} open since {clock(look.alone_since)}. What is counted is of before.")]
     unknown = sum(row["status"] == "unknown" for row in look.health)

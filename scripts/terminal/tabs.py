@@ -172,7 +172,7 @@ def _waits(look, ended):
                      "ms": row["transaction_ms"], "who": "checkpointer", "lock": row["blocks"], "by": who + (f" +{others}" if others else ""),
                      "connection": row["connection_id"], "query": row["query"], "by_query": row["query"], "by_state": row["verdict"],
                      "by_ms": row["transaction_ms"], "pid": None, "by_pid": row["pid"]})
-    what = {"acquired": "○ waited", "busy": "■ locked", "snapshot": "■ snapshot"}
+    what = {"acquired": "○ waited", "given up": "○ gave up", "busy": "■ locked", "snapshot": "■ snapshot"}
     for row in ended or ():
         rows.append({"id": ("ended", row["id"]), "order": 2, "what": what.get(row["outcome"], "? " + row["outcome"]), "at": row["at"],
                      "ago": seconds_since(row["at"]), "ms": row["waited_ms"], "who": _someone(row["application"], row["pid"]), "lock": row["lock"],
@@ -189,6 +189,7 @@ WAITS = Tab(
             about="how long ago the wait ended", falling=False),
      Column("WHAT", 11, field("what"), right=False, falling=False,
             about="waits now; pins log: a reader keeps frames from being copied, or the log from starting over; waited: it got the lock; "
+                  "gave up: it went on without the lock; "
                   "locked: it failed with \"database is locked\"; snapshot: another connection had committed since it began to read, begin "
                   "with BEGIN IMMEDIATE"),
      Column("WAITER", 13, names("who"), right=False, about="who waited", falling=False),

@@ -6,7 +6,7 @@ FROM (
          detail || iif(cleared_at IS NULL OR cleared_at = raised_at, '', ' (until ' || cleared_at || ')') AS detail
   FROM wal_alerts
   UNION ALL
-  SELECT at, iif(outcome = 'acquired', 'waited for a lock', 'database is locked'),
+  SELECT at, iif(outcome IN ('busy', 'snapshot'), 'database is locked', 'waited for a lock'),
          printf('%s waited %.0f ms for the %s lock, held by %s: %s', coalesce(application, 'pid ' || pid, 'a process'), waited_ms, lock,
                 coalesce(holder_application, 'pid ' || holder_pid, 'a process'), coalesce(query, 'a statement'))
   FROM wal_lock_waits

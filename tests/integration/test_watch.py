@@ -11,6 +11,7 @@ import threading
 import time
 import unicodedata
 import uuid
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 
@@ -23,7 +24,7 @@ WATCH = SCRIPTS / "watch"
 sys.path.insert(0, str(SCRIPTS))
 
 from observer import SCHEMA, Observer, portable  # noqa: E402
-from terminal import findings, look, pages, program, tabs, text, view  # noqa: E402
+from terminal import findings, look, pages, picture, program, tabs, text, view  # noqa: E402
 from terminal.screen import STYLES, Ended  # noqa: E402
 
 SIZES = [(80, 24), (200, 50)]
@@ -705,3 +706,24 @@ def test_a_connection_that_may_hold_two_marks_is_named_for_one():
     assert [(row["slot"], row["connection_id"], others) for row, others in findings.log_holders(looked)] == [(2, 7, 1), (1, 8, 0)]
     assert [finding.sentence for finding in findings.now(looked)] == [
         "p (pid 1) or 1 more may hold the log for 9.00s (open transaction): SELECT ?", "p (pid 1) may hold the log for 2.00s (open transaction): SELECT ?"]
+
+
+def test_a_screen_becomes_a_picture():
+    lines = ["\x1b[1m app.db  \x1b[0m\x1b[30m\x1b[43m <▲> \x1b[39m\x1b[49m & \x1b[0;7mchosen", "still \x1b[0mnot", ""]
+    drawn = ElementTree.fromstring(picture.svg(lines, 30))
+    texts = [(text.text, text.get("fill"), text.get("font-weight")) for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == [(" app.db  ", picture.INK, "bold"), (" <▲> ", picture.COLOURS[0], None), (" & ", picture.INK, None), ("chosen", picture.PAPER, None),
+                     ("still ", picture.PAPER, None), ("not", picture.INK, None)]
+    boxes = [box.get("fill") for box in drawn.iter("{http://www.w3.org/2000/svg}rect")]
+    assert boxes == [picture.PAPER, picture.COLOURS[3], picture.INK, picture.INK]
+
+
+def test_the_check_says_how_bad_a_held_log_is():
+    looked = look.Look(None)
+    looked.metrics = {"private_because": None, "journal_mode": "wal"}
+    looked.readers = [{"application": "report", "process": "p", "pid": 1, "blocks": "checkpoint", "certain": 1, "verdict": "running query", "query": "SELECT ?",
+                       "slot": 1, "lag_frames": 5, "connection_id": 7, "transaction_ms": 9000.0}]
+    looked.health = [{"check_name": name, "status": status, "detail": "d", "recommendation": None}
+                     for name, status in (("log_pinned", "critical"), ("disk_free", "warning"), ("wal_size", "critical"), ("threads", "ok"))]
+    assert [(finding.status, finding.name) for finding in findings.ranked(looked, "x.db")] == [
+        ("critical", "log"), ("critical", "wal_size"), ("warning", "disk_free")]
