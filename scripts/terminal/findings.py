@@ -136,10 +136,10 @@ def ranked(look, path):
                 pinned.status = "critical"
             continue
         found.append(Finding(row["status"], row["check_name"], f"{row['check_name']}: {row['detail']}", row["recommendation"]))
+    if look.alone_since is not None:
+        found.insert(0, Finding("plain", "alone", f"No program has {name} open since {clock(look.alone_since)}. What is counted is of before."))
     if found:
         return sorted(found, key=lambda finding: finding.status != "critical")
-    if look.alone_since is not None:
-        return [Finding("plain", "alone", f"No program has {name} open since {clock(look.alone_since)}. What is counted is of before.")]
     unknown = sum(row["status"] == "unknown" for row in look.health)
     well = sum(row["status"] == "ok" for row in look.health)
     return [Finding("ok", "overall", f"All is well: {well} checks are ok" + (f", {unknown} have nothing measured yet." if unknown else "."))]

@@ -727,3 +727,6 @@ def test_the_check_says_how_bad_a_held_log_is():
                      for name, status in (("log_pinned", "critical"), ("disk_free", "warning"), ("wal_size", "critical"), ("threads", "ok"))]
     assert [(finding.status, finding.name) for finding in findings.ranked(looked, "x.db")] == [
         ("critical", "log"), ("critical", "wal_size"), ("warning", "disk_free")]
+    looked.readers, looked.alone_since = [], 5.0  # the program was killed
+    assert [(finding.status, finding.name) for finding in findings.ranked(looked, "x.db")] == [
+        ("critical", "log_pinned"), ("critical", "wal_size"), ("plain", "alone"), ("warning", "disk_free")]
