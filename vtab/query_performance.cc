@@ -7,6 +7,7 @@
 #include "ext/core/base/histogram.h"
 #include "ext/core/base/sort_by_key.h"
 #include "ext/core/base/time_text.h"
+#include "ext/core/base/value_json.h"
 #include "ext/core/control/query_statistics.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"
@@ -44,6 +45,28 @@ Value Percentile(const Row& row, double quantile) {
   // The middle of a bucket can be below the shortest or above the longest time in it.
   return Ms(row, std::clamp(*ns, static_cast<double>(totals.min_ns),
                             static_cast<double>(std::max(totals.max_ns, totals.min_ns))));
+}
+
+// [[upper end in ms, executions], ...] from the shortest execution to the longest. The last bucket
+// has no end of its own, so it ends with the longest.
+Value HistogramJson(const Row& row) {
+  const QueryTotals& totals = row.query.totals;
+  const auto& counts = totals.histogram;
+  std::size_t first = 0, end = counts.size();
+  while (first < end && counts[first] == 0) ++first;
+  while (end > first && counts[end - 1] == 0) --end;
+  if (first == end) return {};
+  std::string json;
+  for (std::size_t bucket = first; bucket < end; ++bucket) {
+    json += bucket == first ? "[[" : ",[";
+    AppendJsonReal(json, bucket + 1 == StatementScale::kBuckets
+                             ? static_cast<double>(totals.max_ns) / 1e6
+                             : StatementScale::Upper(bucket) / 1e6);
+    json += ',';
+    AppendJsonInteger(json, static_cast<std::int64_t>(counts[bucket]));
+    json += ']';
+  }
+  return json + "]";
 }
 
 Value StandardDeviation(const Row& row) {
@@ -116,6 +139,7 @@ const Table& QueryPerformanceTable() {
           {"lock_wait_ms", kReal, "total time since first_seen that executions waited for locks", [](const Row& r) -> Value { return static_cast<double>(r.query.totals.locks.wait_ns) / 1e6; }},
           {"busy_errors", kInteger, "executions since first_seen that failed because they did not get a lock: \"database is locked\" (SQLITE_BUSY)", [](const Row& r) -> Value { return r.query.totals.locks.busy_errors; }},
           {"snapshot_conflicts", kInteger, "executions since first_seen that failed because another connection had committed since their transaction began to read: \"database is locked\" (SQLITE_BUSY_SNAPSHOT), which no timeout cures", [](const Row& r) -> Value { return r.query.totals.locks.snapshot_conflicts; }},
+          {"histogram", kText, "executions since first_seen by their time, as a JSON array of [upper end in ms, executions] from the shortest to the longest, eight classes for each doubling; NULL before one has ended; hidden: ask for it by name", [](const Row& r) -> Value { return HistogramJson(r); }, kHidden},
       });
   // clang-format on
   return kTable;

@@ -1,5 +1,6 @@
 """query_performance: what is counted of statements, by their shape, in every way in which a statement can run."""
 
+import json
 import sqlite3
 import threading
 import time
@@ -35,10 +36,10 @@ checkpoint_stall_ms slow_calls first_seen last_seen plan counters_sampled transa
 upgrades_failed lock_waits lock_wait_ms busy_errors snapshot_conflicts""".split()
 
 
-def test_columns_are_those_of_the_contract_and_plan_is_hidden(db):
+def test_columns_are_those_of_the_contract_and_plan_and_histogram_are_hidden(db):
     assert [name for name, _ in columns(db, "query_performance")] == [name for name in COLUMNS if name != "plan"]
     hidden = [row[1] for row in db.execute("PRAGMA table_xinfo(query_performance)") if row[6]]
-    assert hidden == ["plan"]
+    assert hidden == ["plan", "histogram"]
 
 
 # --- counting
@@ -56,6 +57,24 @@ def test_calls_rows_and_times_of_a_read(db):
     assert found["first_seen"] <= found["last_seen"]
     assert abs(one(db, "SELECT julianday('now') - julianday(?)", found["last_seen"])) * 86400 < 60
     assert found["wal_frames"] == 0
+
+
+def test_the_histogram_counts_every_execution_in_its_class(db):
+    for _ in range(50):
+        db.execute("SELECT count(*) FROM t").fetchall()
+    db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000) INSERT INTO t SELECT i, 1 FROM n")
+    db.execute("SELECT count(*) FROM t").fetchall()
+    text, calls, p95, longest = db.execute("SELECT histogram, calls, p95_ms, max_ms FROM query_performance WHERE query = 'SELECT count(*) FROM t'").fetchone()
+    classes = json.loads(text)
+    assert sum(number for _, number in classes) == calls == 51
+    assert all(0 < upper < following <= upper * 2 for (upper, _), (following, _) in zip(classes, classes[1:]))
+    assert classes[0][1] > 0 and classes[-1][1] == 1  # from the shortest to the longest
+    assert classes[-1][0] / 1.13 <= longest <= classes[-1][0]
+    assert 48 <= sum(number for upper, number in classes if upper <= p95 * 1.13) <= 50
+    # A statement that has not ended has none.
+    cursor = db.execute("SELECT id FROM t")
+    cursor.fetchone()
+    assert one(db, "SELECT histogram FROM query_performance WHERE query = 'SELECT id FROM t'") is None
 
 
 def test_rows_of_writes_are_those_they_change(db):

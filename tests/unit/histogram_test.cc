@@ -40,6 +40,14 @@ TEST(Histogram, BucketsNeverFallAndTheLastHoldsTheRest) {
   ExpectOrder<HistoryScale>();
 }
 
+TEST(Histogram, ABucketEndsWhereTheNextBegins) {
+  for (std::size_t bucket = 0; bucket + 1 < StatementScale::kBuckets; ++bucket) {
+    const auto end = static_cast<std::uint64_t>(StatementScale::Upper(bucket));
+    EXPECT_EQ(StatementScale::Bucket(end), bucket + 1);
+    EXPECT_EQ(StatementScale::Bucket(end - 1), bucket);
+  }
+}
+
 // So counts that are moved from one to the other by the middles of their buckets are where the
 // durations themselves would have been counted.
 template <typename Scale>

@@ -41,6 +41,11 @@ struct LogLinearScale {
     return 2 * lower * upper / (lower + upper) * kUnit;
   }
 
+  // The duration in nanoseconds at which the next bucket begins.
+  static double Upper(std::size_t bucket) {
+    return Lower(bucket + 1) * static_cast<double>(1u << unit_bits);
+  }
+
  private:
   static constexpr std::uint64_t kSub = 1u << sub_bits;
   static double Lower(std::size_t bucket) {

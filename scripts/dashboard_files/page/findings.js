@@ -2,6 +2,7 @@
 import { badge, copyButton, fill, h, kShapes, showSql, sqlText } from "./dom.js";
 import { duration, plural } from "./format.js";
 
+const kShown = 6; // findings before the button that shows all, if so many are advice
 const kOrder = { critical: 0, warning: 1, now: 2, advice: 3 };
 // Checks for which a connection is to blame that the page can name.
 const kReaderChecks = ["log_pinned", "wal_size", "checkpoint_progress", "checkpoint_partial", "unfinished_statement", "long_transaction"];
@@ -100,14 +101,27 @@ export class Findings {
     this.context = context;
     this.list = h("ol", { class: "finding-list" });
     this.checks = h("details", { class: "checks" }, h("summary", {}), h("div", { class: "check-list" }));
-    card.append(this.list, h("div", { class: "findings-foot" }, this.checks,
+    this.all = h("button", { class: "link", hidden: true, "aria-expanded": "false", onclick: () => {
+      this.showsAll = !this.showsAll;
+      this.all.setAttribute("aria-expanded", String(this.showsAll));
+      this.show(this.shown);
+    } });
+    card.append(this.list, h("div", { class: "findings-foot" }, this.checks, this.all,
       h("button", { class: "link", "aria-label": "SQL of health and advice", onclick: () => showSql("Health and advice", context.about.sql.findings) }, "SQL")));
     this.items = new Map();
   }
 
   show(state) {
+    this.shown = state;
     const found = state.health.length || state.readers.length ? findingsOf(state) : null;
-    if (found) this.showList(found, state);
+    if (found) {
+      const urgent = found.filter((one) => one.status !== "advice").length;
+      const few = Math.max(kShown, urgent);
+      this.showList(this.showsAll ? found : found.slice(0, few), state);
+      this.all.hidden = found.length <= few;
+      const text = this.showsAll ? "Show fewer" : `Show ${found.length - few} more`;
+      if (this.all.textContent !== text) this.all.textContent = text;
+    }
     this.showChecks(state);
   }
 

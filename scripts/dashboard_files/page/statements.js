@@ -39,11 +39,13 @@ function trendPicture(points) {
 function histogramPicture(buckets) {
   const most = Math.max(...buckets.map((one) => one[1]));
   const width = 640 / buckets.length;
+  // A root, so that the few long ones can be seen beside the many short ones.
+  const height = (number) => Math.max(116 * Math.sqrt(number / most), 2);
   return h("figure", { class: "histogram" }, svg("svg", { viewBox: "0 0 640 120", role: "img", preserveAspectRatio: "none",
     "aria-label": `Executions by their time: ${buckets.filter((one) => one[1]).length} classes, most often up to ${duration(buckets.find((one) => one[1] === most)[0])}` },
-  buckets.map(([upper, number], i) => number > 0 && svg("rect", { x: i * width + 0.5, width: Math.max(width - 1, 1), y: 118 - Math.max((116 * number) / most, 1.5), height: Math.max((116 * number) / most, 1.5) },
+  buckets.map(([upper, number], i) => number > 0 && svg("rect", { x: i * width + 0.5, width: Math.max(width - 1, 1), y: 118 - height(number), height: height(number) },
     svg("title", { text: `up to ${duration(upper)}: ${count(number)}` })))),
-  h("figcaption", {}, h("span", { text: duration(buckets[0][0]) }), h("span", { text: "executions by their time, each bar an eighth longer" }), h("span", { text: duration(buckets[buckets.length - 1][0]) })));
+  h("figcaption", {}, h("span", { text: duration(buckets[0][0]) }), h("span", { text: "executions by their time (height: square root of their number)" }), h("span", { text: duration(buckets[buckets.length - 1][0]) })));
 }
 
 export class Statements {
@@ -137,7 +139,7 @@ export class Statements {
       one.histogram && one.histogram.length ? histogramPicture(one.histogram) : null,
       h("h3", { text: "Plan" }),
       one.plan ? h("pre", { class: "block", tabindex: "0" }, h("code", { text: one.plan }))
-        : h("p", { class: "muted", text: one.notKept ? "The report has the plans of the first statements only." : one.plan === "" ? "It reads no table." : "Not known: plans are made in the background, some seconds after a statement was first seen." }),
+        : h("p", { class: "muted", text: one.notKept ? "The report has the plans of the first statements only." : one.plan === "" || one.kind === "transaction" ? "It reads no table." : "Not known: plans are made in the background, some seconds after a statement was first seen." }),
       ...(one.indexes || []).flatMap((index) => [h("h3", { text: `An index on ${index.table_name} (${index.columns}) would serve it` }),
         h("pre", { class: "block", tabindex: "0" }, h("code", { text: `${index.sql_to_run};\n\n${index.plan_after}` })),
         h("div", { class: "actions" }, copyButton("Copy CREATE INDEX", index.sql_to_run))]));
