@@ -30,7 +30,11 @@ class Dashboard:
 
     def stop(self):
         self.process.terminate()
-        _, errors = self.process.communicate(timeout=10)
+        try:
+            _, errors = self.process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         assert (self.process.returncode, errors) == (0, "")
 
     def ask(self, path, data=None, **headers):
@@ -92,8 +96,11 @@ for line in sys.stdin:
         return answer
 
     def end(self):
-        if self.process.poll() is None:
-            self.process.communicate(timeout=20)
+        try:
+            self.process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:  # a test has failed before it ended its statement
+            self.process.kill()
+            self.process.communicate()
 
 
 def axe_core():

@@ -1,5 +1,6 @@
 """scripts/dashboard, driven in Debian's headless Chromium beside programs in processes of their own."""
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -30,21 +31,20 @@ def browser():
 
 @pytest.fixture
 def run():
-    """Starts dashboards, programs and pages, and ends them with the test."""
-    started = []
+    """Starts dashboards and programs, and ends them with the test."""
+    with contextlib.ExitStack() as ends:
+        class Run:
+            def dashboard(self, *paths, options=()):
+                dashboard = Dashboard(*paths, options=options)
+                ends.callback(dashboard.stop)
+                return dashboard
 
-    class Run:
-        def dashboard(self, *paths, options=()):
-            started.append(dashboard := Dashboard(*paths, options=options))
-            return dashboard
+            def program(self, path, name):
+                program = Program(path, name)
+                ends.callback(program.end)
+                return program
 
-        def program(self, path, name):
-            started.append(program := Program(path, name))
-            return program
-
-    yield Run()
-    for one_started in reversed(started):
-        getattr(one_started, "stop", getattr(one_started, "end", None))()
+        yield Run()
 
 
 @pytest.fixture
@@ -314,7 +314,8 @@ def test_text_of_the_database_is_never_markup(run, tmp_path, page):
 
 def export(*paths_and_target):
     *paths, target = paths_and_target
-    subprocess.run([sys.executable, DASHBOARD, *paths, "--export", target], env=environment(WALMANAGER_BUILD=str(BUILD)), check=True, capture_output=True, timeout=60)
+    subprocess.run([sys.executable, DASHBOARD, *paths, "--export", target], env=environment(WALMANAGER_BUILD=str(BUILD)), check=True,
+                   capture_output=True, timeout=60)
 
 
 def test_the_report_is_one_file_and_acts_on_nothing(run, wal_path, tmp_path, page):
