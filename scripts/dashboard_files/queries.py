@@ -27,9 +27,9 @@ FROM connection_metrics WHERE application IN ('walmanager dashboard', 'walmanage
 RUNNING = "SELECT query, query_ms FROM connection_metrics WHERE connection_id = :id"
 
 READERS = """\
-SELECT connection_id, pid, process, application, query, transaction_ms, frame, lag_frames, lag_bytes, blocks, verdict, certain
+SELECT slot, frame, lag_frames, lag_bytes, connection_id, pid, process, application, query, transaction_ms, blocks, verdict, certain
 FROM wal_readers WHERE schema = :schema AND blocks IS NOT NULL
-ORDER BY lag_frames DESC, transaction_ms DESC LIMIT 20"""
+ORDER BY lag_frames DESC, transaction_ms DESC LIMIT 50"""
 
 LOCK_WAITS = """\
 SELECT id, at, pid, application, query, lock, waited_ms, outcome, holder_pid, holder_connection_id, holder_application,

@@ -1,6 +1,6 @@
 // Waits, connections, checkpoints and disk.
 import { badge, cardHead, copyButton, fill, h, openDialog, sqlText, timeElement } from "./dom.js";
-import { nameOf, nameWithPid, waitsByHolder } from "./findings.js";
+import { nameOf, nameWithPid, pins, waitsByHolder } from "./findings.js";
 import { ago, bytes, count, duration, isKnown, plural, share, unixMs } from "./format.js";
 import { Table } from "./table.js";
 
@@ -18,7 +18,7 @@ export class Waits {
   show(state, timeline) {
     const { connections, readers, metrics } = state;
     const waiting = connections.filter((one) => one.waiting_for);
-    const staying = readers.filter((one) => one.blocks === "checkpoint" || !(one.transaction_ms < 200)); // others come and go
+    const staying = pins(readers).filter((one) => one.blocks === "checkpoint" || !(one.transaction_ms < 200)); // others come and go
     this.figure.textContent = metrics.lock_waits ? `${plural(metrics.lock_waits, "wait")} · p99 ${duration(metrics.lock_wait_p99_ms)} · ${plural(metrics.busy_errors + metrics.snapshot_conflicts, "error")}` : "";
     const key = JSON.stringify([waiting.map((one) => [one.connection_id, one.blocked_by, Math.round(one.waiting_ms / 100)]), staying.map((one) => [one.connection_id, one.blocks, one.lag_frames, Math.round((one.transaction_ms || 0) / 1000)])]);
     fill(this.tree, key, () => {
@@ -32,7 +32,7 @@ export class Waits {
       for (const one of staying) {
         items.push(h("li", {}, h("strong", { text: nameWithPid(one) }),
           h("span", { class: "waits", text: ` ${kHolds[one.blocks]}${one.transaction_ms ? ` since ${duration(one.transaction_ms)}` : ""}` }),
-          h("span", { class: "muted", text: ` ${one.verdict || ""}${one.certain ? "" : " (may be)"} · ${plural(one.lag_frames, "frame")} behind` }), one.query && sqlText(one.query)));
+          h("span", { class: "muted", text: ` ${one.verdict || ""}${one.others ? `, or ${plural(one.others, "other connection")} of its process` : ""} · ${plural(one.lag_frames, "frame")} behind` }), one.query && sqlText(one.query)));
       }
       return items.length ? h("ul", {}, items) : h("p", { class: "empty", text: "Nobody waits now. A statement that waits for another one's lock appears here with its holder, and so does a reader that holds the log." });
     });

@@ -35,12 +35,28 @@ export function waitsByHolder(connections) {
   return found.sort((a, b) => b.waiters[0].waiting_ms - a.waiters[0].waiting_ms);
 }
 
+// One reader for each mark of the log. Connections of one process share its locks, so several may hold a mark: the one
+// with the oldest transaction is named, with the number of the others. Nobody is named twice.
+export function pins(readers) {
+  const marks = new Map();
+  for (const one of readers) {
+    const key = `${one.slot} ${one.pid}`;
+    if (!marks.has(key)) marks.set(key, []);
+    const holders = marks.get(key);
+    if (!holders.some((other) => other.connection_id === one.connection_id)) holders.push(one);
+  }
+  const oldest = [...marks.values()].map((holders) => ({ ...holders.sort((a, b) => (b.transaction_ms ?? -1) - (a.transaction_ms ?? -1))[0], others: holders.length - 1 }));
+  const named = new Set();
+  return oldest.sort((a, b) => (a.blocks === "checkpoint" ? 0 : 1) - (b.blocks === "checkpoint" ? 0 : 1) || b.lag_frames - a.lag_frames)
+    .filter((one) => !one.connection_id || (!named.has(one.connection_id) && named.add(one.connection_id)));
+}
+
 function culprit(check, state) {
   if (check === "idle_in_transaction") return state.connections.find((one) => one.state === "idle in transaction");
   if (!kReaderChecks.includes(check)) return null;
   const oldest = state.connections.filter((one) => one.transaction_ms && one.state === "active").sort((a, b) => b.transaction_ms - a.transaction_ms)[0];
   if (check === "long_transaction" || check === "unfinished_statement") return oldest;
-  return state.connections.find((one) => one.connection_id === state.readers.find((reader) => reader.blocks === "checkpoint")?.connection_id);
+  return state.connections.find((one) => one.connection_id === pins(state.readers)[0]?.connection_id);
 }
 
 // A sentence of a check may begin with the name of a setting or a table, which stays as it is.
@@ -59,11 +75,11 @@ function fromHealth(state) {
 // What a person at the screen asks about before it has lasted long enough for a check.
 function fromNow(state, covered) {
   const found = [];
-  for (const reader of state.readers) {
+  for (const reader of pins(state.readers)) {
     if (reader.blocks !== "checkpoint" || !(reader.transaction_ms > 1000) || covered.has(reader.connection_id)) continue;
     found.push({
       key: `reader ${reader.connection_id} ${reader.pid}`, status: "now", sql: null, about: "wal_readers", blamed: reader.connection_id, statement: reader.query,
-      title: `${nameWithPid(reader)} has held the log for ${duration(reader.transaction_ms)}${reader.verdict ? `: ${reader.verdict}` : ""}. ${plural(reader.lag_frames, "frame")} after its snapshot cannot be copied into the database.`,
+      title: `${nameWithPid(reader)} has held the log for ${duration(reader.transaction_ms)}${reader.verdict ? `: ${reader.verdict}` : ""}${reader.others ? ` (or ${plural(reader.others, "other connection")} of its process)` : ""}. ${plural(reader.lag_frames, "frame")} after its snapshot cannot be copied into the database.`,
       todo: { "unfinished statement": "fetch all its rows, or close the cursor", "open transaction": "commit or roll back when the reading is done",
         "running query": "make the statement shorter, or read in several steps" }[reader.verdict] || null });
   }
