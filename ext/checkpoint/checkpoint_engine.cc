@@ -85,9 +85,11 @@ CheckpointReport CheckpointEngine::LookAfterCommit(const HostConnection& host,
 }
 
 std::uint64_t CheckpointEngine::LongestPauseNs(std::uint32_t max_frame, std::uint64_t brake) const {
-  if (IsFarBeyond(max_frame, brake)) return 0;
+  // Where the control file lies, a commit below the limit pauses no longer for it.
+  const std::uint64_t limit = std::max(brake, state_.gate.wait_frame());
+  if (IsFarBeyond(max_frame, limit)) return 0;
   const std::uint64_t most = std::min(state_.gate.wait_ns(), ReaderWait::kLongestCopyNs);
-  return std::min(BackpressureNs(max_frame, brake), most);
+  return std::min(BackpressureNs(max_frame, limit), most);
 }
 
 bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
