@@ -756,6 +756,6 @@ def test_a_log_that_commits_sync_stays_short(fast_path):  # noqa: F811
     wait_for(lambda: (write(0.1), metrics(db)["due_frames"] > 6000)[1])  # copying was measured
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     db.execute("PRAGMA synchronous=FULL")
-    assert write(3, 0.0001) < 6000 * FRAME
+    assert write(3, 0.0001) < 7500 * FRAME  # 8000 and more before
     row = metrics(db)
     assert row["due_frames"] == max(1000, 4000 - row["checkpointed_frames"])
