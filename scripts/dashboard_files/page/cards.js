@@ -55,7 +55,7 @@ export class Connections {
       { title: "Age", align: "right", class: "hide-narrow", fill: (cell, row) => { cell.textContent = duration(Date.now() - context.skew - unixMs(row.opened_at)).replace(/ \d+ s$/, ""); cell.title = `since ${row.opened_at} UTC`; } },
       { title: "State", fill: (cell, row) => this.fillState(cell, row) },
       { title: "Commits", align: "right", class: "hide-narrow", text: (row) => count(row.commits) },
-      { title: "Statement", class: "statement", fill: (cell, row) => fill(cell, row.query || "", () => (row.query ? h("code", { text: row.query, title: row.query }) : h("span", { class: "muted", text: "–" }))) },
+      { title: "Statement", class: "statement hide-narrow", fill: (cell, row) => fill(cell, row.query || "", () => (row.query ? h("code", { text: row.query, title: row.query }) : h("span", { class: "muted", text: "–" }))) },
       { title: "", align: "right", class: "cancel-cell", fill: (cell, row) => fill(cell, `${this.cancels(row)} ${row.connection_id}`, () => (this.cancels(row) ? h("button", { class: "button danger small", "data-focus": "cancel", "aria-label": `Cancel the statement of ${nameOf(row)}`, onclick: (event) => { event.stopPropagation(); context.cancel(row.connection_id); } }, "Cancel…") : null)) },
     ], { label: "Connections", key: (row) => row.connection_id, open: (row) => this.open(row) });
     this.table.heads[5].append(h("span", { class: "offscreen", text: "Action" }));

@@ -61,10 +61,10 @@ export class Statements {
     const number = (title, key, text, about, hides) => ({ title, sort: key, align: "right", text, about, class: hides });
     this.table = new Table([
       { title: "Total", sort: "total_ms", class: "share-cell", about: "share of the time of all statements", fill: (cell, row) => this.fillShare(cell, row) },
-      number("Calls", "calls", (row) => count(row.calls), "executions"),
+      number("Calls", "calls", (row) => count(row.calls), "executions", "hide-narrow"),
       number("Mean", "mean_ms", (row) => duration(row.mean_ms), "mean time of an execution"),
       { title: "Times", class: "hide-narrow", about: "1 µs to 10 s: line from the shortest to the longest, bar from the median to p99, tick at p95", fill: (cell, row) => fill(cell, `${row.min_ms} ${row.p50_ms} ${row.p95_ms} ${row.p99_ms} ${row.max_ms}`, () => timesPicture(row)) },
-      number("p95", "p95_ms", (row) => duration(row.p95_ms), "95 of 100 executions took less"),
+      number("p95", "p95_ms", (row) => duration(row.p95_ms), "95 of 100 executions took less", "hide-narrow"),
       number("Rows", "rows", (row) => count(row.rows), "rows returned or changed", "hide-narrow"),
       { title: "Scans", sort: "fullscan_steps", align: "right", class: "hide-narrow", about: "rows stepped over in full scans of tables", fill: (cell, row) => { cell.textContent = count(row.fullscan_steps); cell.classList.toggle("loud", row.fullscan_steps > 20 * Math.max(row.rows, 1) && row.fullscan_steps > 10000); } },
       { title: "Trend", class: "hide-narrow", about: "mean time since the page was opened", fill: (cell, row) => { const points = this.trends.get(row.query_id)?.points || []; fill(cell, points.join(), () => trendPicture(points)); } },
