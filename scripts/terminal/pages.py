@@ -150,11 +150,11 @@ def connection(row, readers, waits, columns):
 
 def row(tab, shown, alerts, columns):
     """Any other row: every column in full."""
-    frame = []
-    for column in tab.columns:
-        words = tabs.shown_text(column, shown)
-        if words and words != text.UNKNOWN:
-            frame += paragraph(column.title.capitalize(), [words], columns)
+    words = [(column.title.capitalize(), tabs.shown_text(column, shown)) for column in tab.columns]
+    frame = [[]] + fields([pair for pair in words if text.width(pair[1]) <= 20], columns)
+    for title, value in words:
+        if text.width(value) > 20:
+            frame += paragraph(title, [value], columns)
     if tab is tabs.HEALTH:
         frame += _about_a_check(shown, alerts, columns)
     return frame[1:]

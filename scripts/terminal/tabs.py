@@ -236,6 +236,8 @@ CHECKPOINTS = Tab(
 # --- 5 I/O
 
 def _files(_look, rows):
+    # Of the shared memory only errors are seen, and of a rollback journal nothing.
+    rows = [row for row in rows if row["reads"] is not None or row["errors"]]
     for row in rows:
         row["read_mean_ms"] = ratio(row["read_ms"], row["reads"])
         row["write_mean_ms"] = ratio(row["write_ms"], row["writes"])
