@@ -9,21 +9,18 @@ import hmac
 import http.cookies
 import http.server
 import json
-import pathlib
 import secrets
 import socket
 import sys
 import urllib.parse
 
+import bundle
 import metrics_text
 import queries
 import report
 from observer import Unavailable
 from shown_database import as_json
 
-PAGE = pathlib.Path(__file__).resolve().parent / "page"
-UPLOT = pathlib.Path(__file__).resolve().parent / "uplot"
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", "": "text/plain"}
 HEADERS = {
     "Content-Security-Policy":
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
@@ -47,8 +44,10 @@ class PageServer(http.server.ThreadingHTTPServer):
         self.secret = token or secrets.token_urlsafe(32)
         self.cookie = secrets.token_urlsafe(32)
         self.prefix = "/" + secrets.token_urlsafe(9) + "/"
-        self.files = {"": PAGE / "index.html"}
-        self.files.update((path.name, path) for folder in (PAGE, UPLOT) for path in folder.iterdir() if path.name != "index.html")
+        self.files = {  # name: (text, type)
+            "": ((bundle.PAGE / "index.html").read_text(), "text/html"), "icon.svg": ((bundle.PAGE / "icon.svg").read_text(), "image/svg+xml"),
+            "page.js": (bundle.script(), "text/javascript"), "page.css": (bundle.style(), "text/css"),
+            "LICENSE": ((bundle.UPLOT / "LICENSE").read_text(), "text/plain")}
         host, port = self.server_address[:2]
         self.loopback = host in ("127.0.0.1", "::1")
         bracketed = f"[{host}]" if ":" in host else host
@@ -146,8 +145,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if name in self.server.files:
             if not name:
                 self.server.sampler.expect()
-            path = self.server.files[name]
-            return self.answer(200, path.read_bytes(), TYPES.get(path.suffix, "text/plain"))
+            return self.answer(200, *self.server.files[name])
         ask = getattr(self, "get_" + name, None) if name.isidentifier() else None
         if not ask:
             return self.refuse(404, "There is no such page.")

@@ -3,22 +3,21 @@
 import base64
 import hashlib
 import json
-import pathlib
 import re
 import time
 
+import bundle
 import page_server
 import queries
 from shown_database import as_json
 
-PAGE = pathlib.Path(__file__).resolve().parent / "page"
-UPLOT = pathlib.Path(__file__).resolve().parent / "uplot"
 DETAILS = 40  # statements whose plan and histogram are in the report
 
 
 def frozen(database):
     """What the page would ask for, as it is now."""
     with database.lock:
+        database.ensure()
         for pace in database.paces.values():
             pace.next = 0.0
         while database.update():
@@ -33,26 +32,6 @@ def frozen(database):
         return kept
 
 
-def modules_as_one_script():
-    """The page's modules in the order in which they need each other, without import and export.
-
-    They keep two habits for it: each import is one line, and a name is used by one module alone.
-    """
-    texts, done = [], set()
-
-    def add(name):
-        if name in done:
-            return
-        done.add(name)
-        text = (PAGE / name).read_text()
-        for needed in re.findall(r'^import .* from "\./([a-z_]+\.js)";$', text, re.MULTILINE):
-            add(needed)
-        texts.append(re.sub(r"^export ", "", re.sub(r"^import .*\n", "", text, flags=re.MULTILINE), flags=re.MULTILINE))
-
-    add("main.js")
-    return '(() => {\n"use strict";\n' + "\n".join(texts) + "\n})();"
-
-
 def hashed(text):
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
@@ -60,12 +39,11 @@ def hashed(text):
 def make(databases):
     data = {"made_at": time.time() * 1000, "about": page_server.about(databases, True, False),
             "overview": [d.summary() for d in databases], "databases": [frozen(d) for d in databases]}
-    script = (UPLOT / "uPlot.iife.min.js").read_text() + "\n" + modules_as_one_script()
-    style = (UPLOT / "uPlot.min.css").read_text() + "\n" + (PAGE / "dashboard.css").read_text()
-    licence = (UPLOT / "LICENSE").read_text()
+    script, style = bundle.script(), bundle.style()
+    licence = (bundle.UPLOT / "LICENSE").read_text()
     policy = (f"default-src 'none'; script-src {hashed(script)}; style-src {hashed(style)}; img-src data:; base-uri 'none'; form-action 'none'; "
               "require-trusted-types-for 'script'; trusted-types 'none'")
-    page = (PAGE / "index.html").read_text()
+    page = (bundle.PAGE / "index.html").read_text()
     page = re.sub(r"<link [^>]*>\n?|<script [^>]*></script>\n?", "", page)
     # "<" as an escape: no text of the database can end the element.
     text = as_json(data).replace("<", "\\u003c")

@@ -14,6 +14,7 @@ import queries
 from observer import Observer, Unavailable, portable
 
 APPLICATION = "walmanager dashboard"
+LATER_S = {"advice": 0.3, "storage": 0.5, "samples": 1, "trends": 6}  # what a page that has just opened can wait for
 UPDATE_S = 0.003  # after so much CPU time the rest waits for the next update
 
 
@@ -67,8 +68,6 @@ class ShownDatabase:
                 self.observer.close()
             self.observer = None
             self.counted = {}
-            for pace in self.paces.values():
-                pace.next = 0.0
 
     def ensure(self):
         """Opens the database, or finds out why it cannot be read. Returns whether it can."""
@@ -77,6 +76,8 @@ class ShownDatabase:
                 observer = Observer(self.path, APPLICATION, self.library)
                 observer.open()
                 self.observer = observer
+                for name, pace in self.paces.items():
+                    pace.next = time.monotonic() + LATER_S.get(name, 0)
             else:
                 self.observer.ask("SELECT 1")  # opens it anew where another file has taken its place
             self._is("ok", None)

@@ -72,7 +72,7 @@ def statement_row(page, text):
 def test_without_the_secret_nothing_is_served(run, wal_path):
     dashboard = run.dashboard(wal_path)
     cookie, prefix = dashboard.let_in()
-    for path in ["/", prefix, f"{prefix}about", f"{prefix}stream?db=0", f"{prefix}main.js", f"{prefix}report", "/metrics", "/?secret=x", "/favicon.ico"]:
+    for path in ["/", prefix, f"{prefix}about", f"{prefix}stream?db=0", f"{prefix}page.js", f"{prefix}report", "/metrics", "/?secret=x", "/favicon.ico"]:
         status, _, text = dashboard.ask(path)
         assert (status, text.startswith("Refused: ")) == (403, True), path
     assert dashboard.ask(prefix, Cookie="walmanager=x")[0] == 403
@@ -382,8 +382,11 @@ def test_it_holds_nothing_and_nothing_runs_while_no_page_is_open(run, wal_path, 
 
 
 def test_the_page_is_small(run, wal_path):
-    files = [path for folder in ("page", "uplot") for path in (ROOT / "scripts" / "dashboard_files" / folder).iterdir() if path.name != "LICENSE"]
-    assert sum(path.stat().st_size for path in files) < 200_000
+    dashboard = run.dashboard(wal_path)
+    cookie, prefix = dashboard.let_in()
+    texts = [dashboard.ask(prefix + name, Cookie=cookie)[2] for name in ("", "page.js", "page.css", "icon.svg")]
+    assert all(texts) and sum(len(text.encode()) for text in texts) < 200_000
+    assert "Leon Sorokin" in dashboard.ask(f"{prefix}LICENSE", Cookie=cookie)[2]  # uPlot's licence goes with it
 
 
 # -- for everybody

@@ -134,7 +134,7 @@ class Page {
       this.addLive(before, sections.metrics);
     }
     if (sections.samples) this.addSamples(sections.samples);
-    if (sections.state?.state === "ok" && !this.history) this.loadHistory();
+    if (sections.state?.state === "ok" && !this.history && !this.loads) this.loadHistory();
     this.show(sections);
     if (sections.metrics && !before.at) requestAnimationFrame(() => performance.mark("shown"));
   }
@@ -153,6 +153,7 @@ class Page {
 
   async loadHistory() {
     const { db, span } = this;
+    this.loads = true;
     try {
       const answer = await this.feed.history(db, span);
       if (db !== this.db || span !== this.span) return;
@@ -162,6 +163,8 @@ class Page {
       if (this.state.samples) this.addSamples(this.state.samples);
     } catch {
       if (db !== this.db) return;
+    } finally {
+      this.loads = false;
     }
     this.drawCharts();
   }
@@ -361,7 +364,8 @@ class Page {
     const keys = { "/": "search the statements", "1 … 7": "go to a card", "0": "what is wrong", "↑ ↓ Enter": "move in a table, open a row", "← →": "move in a chart", "Esc": "close, or end the selection", "drag": "select a time in a chart" };
     openDialog("Keys and export", h("dl", { class: "keys" }, Object.entries(keys).flatMap(([key, what]) => [h("dt", {}, h("kbd", { text: key })), h("dd", { text: what })])),
       this.feed.madeAt ? null : h("p", {}, "For a colleague: ", h("a", { href: "report", download: "walmanager-report.html" }, "save this as one file"), ". It holds names and statements of the database, but no values."),
-      h("p", { class: "muted", text: "Times are in your zone; hover or focus shows UTC. A dash means: not known. Charts by uPlot (MIT license)." }));
+      h("p", { class: "muted", text: "Times are in your zone; hover or focus shows UTC. A dash means: not known." }),
+      h("p", { class: "muted" }, "Charts by uPlot, ", this.feed.madeAt ? "MIT license." : h("a", { href: "LICENSE" }, "MIT license")));
   }
 
   key(event) {
