@@ -4,6 +4,7 @@ import threading
 import time
 import traceback
 
+ROUND_S = 0.1
 LINGER_S = 1  # a page that is loaded anew finds the connections open
 
 
@@ -71,7 +72,7 @@ class Sampler:
                 elif database.is_open() and "overview" not in views and began - self.unwatched_since > LINGER_S:
                     database.close()
             if "overview" in views:
-                self._guarded(self._update_overview)
+                rest |= bool(self._guarded(self._update_overview))
             with self.changed:
                 self.changed.notify_all()
                 if self.stopped:
@@ -90,11 +91,16 @@ class Sampler:
             traceback.print_exc()
 
     def _update_overview(self):
-        """Each database is read at its own pace, so that fifty of them cost no more than the page may."""
-        spent = False
+        """Each database is read at its own pace, so that fifty of them cost no more than the page may. Returns whether
+        some are left: to open them takes long, and the page shows the first ones meanwhile."""
+        began = time.monotonic()
+        read = rest = False
         for database in self.databases:
-            spent |= database.update_summary(share=0.005 / len(self.databases))
-        if spent:
+            if rest := time.monotonic() - began > ROUND_S:
+                break
+            read |= database.update_summary(share=0.005 / len(self.databases))
+        if read:
             text = "[" + ",".join(database.summary_text for database in self.databases) + "]"
             if text != self.overview[1]:
                 self.overview = (self.overview[0] + 1, text)
+        return rest

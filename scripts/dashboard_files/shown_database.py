@@ -39,9 +39,9 @@ class Pace:
 
 
 class ShownDatabase:
-    def __init__(self, number, path, library):
+    def __init__(self, number, path, library, name):
         self.number, self.path, self.library = number, os.path.abspath(path), library
-        self.name = os.path.basename(self.path)
+        self.name = name
         self.lock = threading.RLock()
         self.observer = None  # while it is open
         self.state, self.said, self.since = "unknown", None, None
@@ -49,7 +49,7 @@ class ShownDatabase:
         self.version = 0
         self.metrics = {}
         self.recent = {}  # the newest samples
-        self.summary_text = "null"
+        self.summary_text = as_json({"number": number, "name": self.name, "path": self.path, "state": "unknown", "said": None})
         # Together less than a two-hundredth of a processor, also with 90 days of history.
         self.paces = {
             "metrics": Pace(1), "connections": Pace(1), "readers": Pace(2), "lock_waits": Pace(1), "checkpoints": Pace(1),

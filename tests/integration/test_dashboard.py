@@ -6,12 +6,11 @@ import os
 import sqlite3
 import subprocess
 import sys
-import urllib.parse
 
 import pytest
 
 from browser import CHROMIUM, Browser
-from conftest import BUILD, ROOT, connect, one
+from conftest import BUILD, connect
 from dashboards import DASHBOARD, Dashboard, Program, axe_core
 from helpers import environment
 from waiting import wait_for
@@ -270,6 +269,8 @@ def test_a_database_in_rollback_mode_is_told_of_wal(run, tmp_path, page):
     page.open(run.dashboard(path).url)
     shows(page, "#banner", "The journal mode is delete.")
     assert page.eval("document.querySelector('#banner button').dataset.copies") == "PRAGMA journal_mode=WAL;"
+    page.click("#banner button")
+    shows(page, "#banner button", "Copied")
     assert sorted(os.listdir(tmp_path)) == ["plain.db"]
 
 
@@ -332,6 +333,13 @@ def test_the_report_is_one_file_and_acts_on_nothing(run, wal_path, tmp_path, pag
     page.click("#statements tbody tr")
     shows(page, "dialog[open]", "Plan")
     assert "Copyright (c) 2022 Leon Sorokin" in report.read_text()  # uPlot's licence
+
+
+def test_a_report_of_nothing_is_refused(tmp_path):
+    done = subprocess.run([sys.executable, DASHBOARD, tmp_path / "none.db", "--export", tmp_path / "report.html"],
+                          env=environment(WALMANAGER_BUILD=str(BUILD)), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, f"dashboard: {tmp_path}/none.db does not exist. Name the file of an existing database.\n")
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_several_databases_begin_with_the_one_that_needs_somebody(run, tmp_path, page):
@@ -429,7 +437,7 @@ def test_keys_reach_everything(run, wal_path, page):
     page.key("ArrowDown")
     page.wait("document.activeElement == document.querySelectorAll('#statements tbody tr')[1]")
     page.key("Enter")
-    page.wait("!!document.querySelector('dialog[open]')")
+    page.wait("document.querySelector('dialog[open] time')?.dataset.tip.endsWith(' UTC')")
     page.key("Escape")
     page.wait("!document.querySelector('dialog[open]')")
     page.wait("!!document.querySelector('#log canvas')")

@@ -116,7 +116,7 @@ export class Findings {
     this.card = card;
     this.context = context;
     this.list = h("ol", { class: "finding-list" });
-    this.checks = h("details", { class: "checks" }, h("summary", {}), h("div", { class: "check-list" }));
+    this.checks = h("details", { class: "checks" }, h("summary", { text: "Checks" }), h("div", { class: "check-list" }));
     this.all = h("button", { class: "link", hidden: true, "aria-expanded": "false", onclick: () => {
       this.showsAll = !this.showsAll;
       this.all.setAttribute("aria-expanded", String(this.showsAll));

@@ -3,9 +3,10 @@ import { badge, fill, h } from "./dom.js";
 import { bytes, count, duration, isKnown, plural, rate } from "./format.js";
 import { Table } from "./table.js";
 
-const kWords = { missing: "no file", corrupt: "corrupt", unreadable: "cannot be read" };
+const kWords = { unknown: "…", missing: "no file", corrupt: "corrupt", unreadable: "cannot be read" };
 
 export function statusOf(row) {
+  if (row.state === "unknown") return "unknown"; // it has not been read yet
   if (row.state !== "ok") return "critical";
   if (!row.processes) return "unknown"; // its alerts are of the time when it was in use
   return row.critical ? "critical" : row.warnings ? "warning" : "ok";
