@@ -59,6 +59,8 @@ class PageServer(http.server.ThreadingHTTPServer):
             self.hosts.add(f"localhost:{port}")
         elif host in ("0.0.0.0", "::"):
             self.hosts = None  # every name of the machine leads here
+        else:
+            self.hosts.add(f"{socket.gethostname()}:{port}")
         self.url = f"{self.origin}/?secret={urllib.parse.quote(self.secret)}"
 
     def handle_error(self, request, client_address):
@@ -125,14 +127,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.route()
 
     def route(self):
-        because = self.is_foreign()
-        if because:
-            return self.refuse(403, f"Refused: {because}.")
         url = urllib.parse.urlsplit(self.path)
         query = {name: values[-1] for name, values in urllib.parse.parse_qs(url.query).items()}
         bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        # No browser sends this header by itself, so Prometheus may use whatever name of the host it has.
         if url.path == "/metrics" and self.command == "GET" and self.has_secret(bearer):
             return self.get_metrics()
+        because = self.is_foreign()
+        if because:
+            return self.refuse(403, f"Refused: {because}.")
         if url.path == "/" and self.command == "GET" and "secret" in query:
             if self.has_secret(query["secret"]):
                 return self.let_in()
@@ -191,15 +194,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer_json(database.statement(query.get("id", "")))
 
     def get_metrics(self):
-        texts = []
+        """Of the databases that can be read. Where none can, the answer is an error, so that the scrape counts as failed."""
+        texts, said = [], "there is no database"
         for database in self.server.sampler.databases:
             with database.lock:
-                if not database.ensure():
-                    continue
-                if not database.has_function("wal_openmetrics"):
-                    return self.refuse(404, "This walmanager has no wal_openmetrics(), which makes the metrics. A newer one has.")
-                texts.append(database.openmetrics())
+                try:
+                    if not database.ensure():
+                        said = database.said
+                    elif not database.has_function("wal_openmetrics"):
+                        return self.refuse(404, "This walmanager has no wal_openmetrics(), which makes the metrics. A newer one has.")
+                    else:
+                        texts.append(database.openmetrics())
+                except Unavailable as unavailable:
+                    said = str(unavailable)
         self.server.sampler.touch()
+        if not texts:
+            return self.refuse(503, said)
         self.answer(200, metrics_text.merged(texts), OPENMETRICS)
 
     def get_report(self):
