@@ -6,9 +6,9 @@ path. Host and Origin are checked, because a foreign page may lead a browser her
 """
 
 import hmac
-import http.cookies
 import http.server
 import json
+import re
 import secrets
 import socket
 import sys
@@ -31,6 +31,10 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+class NotThere(Exception):
+    """The answer is 404, with this sentence."""
 
 
 class PageServer(http.server.ThreadingHTTPServer):
@@ -98,11 +102,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # -- who may ask
 
     def has_cookie(self):
-        try:
-            cookie = http.cookies.SimpleCookie(self.headers.get("Cookie", "")).get("walmanager")
-        except http.cookies.CookieError:
-            return False
-        return cookie is not None and hmac.compare_digest(cookie.value.encode(), self.server.cookie.encode())
+        # By hand: http.cookies gives up at the first strange cookie of another program on this host.
+        cookies = [part.strip().partition("=") for part in self.headers.get("Cookie", "").split(";")]
+        return any(name == "walmanager" and hmac.compare_digest(value.encode(), self.server.cookie.encode()) for name, _, value in cookies)
 
     def has_secret(self, given):
         return hmac.compare_digest(given.encode(), self.server.secret.encode())
@@ -127,7 +129,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.route()
 
     def route(self):
-        url = urllib.parse.urlsplit(self.path)
+        try:
+            url = urllib.parse.urlsplit(self.path)
+        except ValueError:
+            return self.refuse(400, "Refused: this is no URL.")
         query = {name: values[-1] for name, values in urllib.parse.parse_qs(url.query).items()}
         bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
         # No browser sends this header by itself, so Prometheus may use whatever name of the host it has.
@@ -156,13 +161,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if name in ("stream", "about", "metrics", "report"):
                 return ask() if name != "stream" else ask(query)
             number = query.get("db", "0")
-            if not number.isdigit() or int(number) >= len(self.server.sampler.databases):
+            if not re.fullmatch("[0-9]{1,6}", number) or int(number) >= len(self.server.sampler.databases):
                 return self.refuse(404, "There is no such database.")
             database = self.server.sampler.databases[int(number)]
-            with database.lock:
-                if not database.ensure():
-                    return self.answer_json({"error": database.said})
-                return ask(database, query)
+            with database.lock:  # not while the answer is sent: a browser may be slow
+                value = ask(database, query) if database.ensure() else {"error": database.said}
+            return self.answer_json(value)
+        except NotThere as not_there:
+            return self.refuse(404, str(not_there))
         except Unavailable as error:
             return self.answer_json({"error": str(error)})
         finally:
@@ -178,20 +184,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         sampler = self.server.sampler
         self.answer_json(about(sampler.databases, self.server.read_only, not self.server.loopback))
 
-    def get_history(self, database, query):
+    @staticmethod
+    def get_history(database, query):
         span = query.get("span", "15m")
         if span not in queries.RESOLUTIONS:
-            return self.refuse(404, "There is no such span.")
-        self.answer_json({"span": span, "columns": database.history(span), "checkpoints": database.all_checkpoints()})
+            raise NotThere("There is no such span.")
+        return {"span": span, "columns": database.history(span), "checkpoints": database.all_checkpoints()}
 
-    def get_statements(self, database, query):
+    @staticmethod
+    def get_statements(database, query):
         order = query.get("order", "total_ms")
         if order not in queries.ORDERS:
-            return self.refuse(404, "There is no such order.")
-        self.answer_json(database.statements(order, query.get("search", "")[:200], 100))
+            raise NotThere("There is no such order.")
+        return database.statements(order, query.get("search", "")[:200], 100)
 
-    def get_statement(self, database, query):
-        self.answer_json(database.statement(query.get("id", "")))
+    @staticmethod
+    def get_statement(database, query):
+        return database.statement(query.get("id", ""))
 
     def get_metrics(self):
         """Of the databases that can be read. Where none can, the answer is an error, so that the scrape counts as failed."""
@@ -220,7 +229,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Server-sent events: each holds the sections that have changed since the one before."""
         sampler, view = self.server.sampler, query.get("db", "overview")
         if view != "overview":
-            if not view.isdigit() or int(view) >= len(sampler.databases):
+            if not re.fullmatch("[0-9]{1,6}", view) or int(view) >= len(sampler.databases):
                 return self.refuse(404, "There is no such database.")
             view = int(view)
         self.close_connection = True

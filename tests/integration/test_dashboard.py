@@ -77,7 +77,7 @@ def test_without_the_secret_nothing_is_served(run, wal_path):
     assert dashboard.ask(prefix, Cookie="walmanager=x")[0] == 403
     assert dashboard.ask("/about", Cookie=cookie)[0] == 403  # the path is part of it
     assert dashboard.ask(f"{prefix}cancel", b"{}")[0] == 403
-    status, headers, _ = dashboard.ask(prefix, Cookie=cookie)
+    status, headers, _ = dashboard.ask(prefix, Cookie=f"a=\"b; {cookie}; other[1]=2")  # beside cookies of other programs
     assert status == 200
     assert "default-src 'none'; script-src 'self'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
@@ -94,6 +94,8 @@ def test_other_hosts_and_origins_are_refused(run, wal_path):
                     {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}]:
         assert dashboard.ask(f"{prefix}about", **asked, **headers)[0] == 403, headers
         assert dashboard.ask(f"{prefix}cancel", body, **asked, **headers)[0] == 403, headers
+    for path in ["nothing", "history?span=1y", "statements?order=1;", "statement?db=1", "history?db=x", "history?db=%C2%B2", "__init__"]:
+        assert dashboard.ask(prefix + path, Cookie=cookie)[0] == 404, path
     # cancel is a POST of the page, with the cookie, and nothing else.
     assert dashboard.ask(f"{prefix}cancel", body, **asked)[0] == 403
     assert dashboard.ask(f"{prefix}cancel", Cookie=cookie)[0] == 404
