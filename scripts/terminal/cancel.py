@@ -6,7 +6,7 @@ runs another statement, or the same one another time.
 
 from observer import Unavailable
 from terminal import text
-from terminal.findings import someone
+from terminal.findings import FORGOTTEN_MS, someone
 
 CONNECTION = "SELECT * FROM connection_metrics WHERE connection_id = :connection"
 CANCEL = "SELECT wal_cancel(:connection) AS cancelled"
@@ -22,6 +22,7 @@ class Cancel:
         self._look = look
         self._target = None  # (connection, who, statement, when it began)
         self._asked_twice = False
+        self._is_forgotten = False
         self.question = None
         self.about = ""  # the statement, then what its end means
 
@@ -36,6 +37,7 @@ class Cancel:
             must = " Its program must COMMIT or ROLLBACK." if row["state"] == "idle in transaction" else ""
             return "It runs no statement that could be cancelled." + must
         self._target = (connection, someone(row), row["query"], self._look.at - (row["query_ms"] or 0) / 1000)
+        self._is_forgotten = (row["still_ms"] or 0) > FORGOTTEN_MS
         self._asked_twice = False
         self.about = text.clean(row["query"])
         self.question = f"Cancel the statement of {someone(row)}? y: yes, any other key: no."
@@ -49,7 +51,8 @@ class Cancel:
         if self._asked_twice:
             return self._cancel()
         self._asked_twice = True
-        self.about = "its program sees \"interrupted\"; a write loses its transaction"
+        self.about = ("frees no log; all statements of the connection fail until its cursor is closed" if self._is_forgotten
+                      else "its program sees \"interrupted\"; a write loses its transaction")
         self.question = f"Really cancel what {self._target[1]} runs? Y: yes, any other key: no."
         return None
 

@@ -8,13 +8,15 @@ from terminal import text
 SHAPES = {"critical": "■", "warning": "▲", "advice": "→", "unknown": "?", "plain": "○", "ok": "●"}
 WAIT_MS = 100  # shorter waits are no finding
 HOLD_MS = 1000
+FORGOTTEN_MS = 1000  # a statement that has returned no row for so long is one that its program no longer fetches from
+_CLOSE_THE_CURSOR = "its program must fetch all rows or close the cursor: nothing else frees the log"
 _ADVICE_ON_HOLDERS = {
     "idle in transaction": "its program must COMMIT or ROLLBACK: no statement runs that could be cancelled",
     "active": "wait until its transaction ends, or cancel its statement: k",
 }
 _ADVICE_ON_READERS = {
     "running query": "wait, or cancel it: k",
-    "unfinished statement": "its program must fetch all rows or close the cursor; a cancel makes its next fetch fail, and does not free the log",
+    "unfinished statement": _CLOSE_THE_CURSOR,
     "open transaction": "its program must COMMIT or ROLLBACK",
     "unmanaged process": "load walmanager there, to see what it reads",
 }
@@ -78,7 +80,8 @@ def _blockers(look):
         others = "" if len(rows) == 1 else f" and {len(rows) - 1} more"
         lasts = text.milliseconds(first["waiting_ms"])
         sentence = f"{by}{does} blocks {someone(first)}{others} for {lasts}: {first['query'] or ''}"
-        advice = _ADVICE_ON_HOLDERS.get(holder and holder["state"], "look at that process: ps, strace")
+        forgotten = holder and holder["state"] == "active" and (holder["still_ms"] or 0) > FORGOTTEN_MS
+        advice = "its program must fetch all rows or close the cursor, and COMMIT" if forgotten else _ADVICE_ON_HOLDERS.get(holder and holder["state"], "look at that process: ps, strace")
         found.append((first["waiting_ms"], Finding("warning", "waits", sentence, advice, blocked_by)))
     return [finding for _, finding in sorted(found, key=lambda pair: -pair[0])]
 

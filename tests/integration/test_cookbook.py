@@ -53,7 +53,7 @@ def first_thing_to_do(rows):
 
 def slowest_now(rows):
     assert [row["application"] for row in rows] == ["nightly report"]
-    assert rows[0]["running_ms"] >= rows[0]["still_ms"] > 1000 and re.fullmatch(r"SELECT wal_cancel\(\d+\);", rows[0]["how_to_end"])
+    assert rows[0]["running_ms"] >= rows[0]["still_ms"] > 1000 and "close the cursor" in rows[0]["how_to_end"]
 
 
 def time_goes(rows):

@@ -187,6 +187,9 @@ def test_it_names_a_leaked_cursor_and_a_waiting_writer(run, wal_path, page):
     shows(page, "#findings", f"for the write lock, which import (pid {importer.process.pid}) holds (idle in transaction)")
     tree = page.wait("(document.querySelector('#waits .tree ul ul')?.closest('.tree').innerText)")
     assert "import" in tree and "waits" in tree and "UPDATE t SET payload = ? WHERE id = ?" in tree
+    # A cancel would help with neither; the statement that waits can be cancelled.
+    page.wait("document.querySelectorAll('#connections .danger').length == 1")
+    assert page.eval("document.querySelectorAll('#findings .danger').length") == 0
     importer.run("db.execute('COMMIT')")
     order.finish()
     shows(page, "#waits", "and got it")  # among the last waits

@@ -237,6 +237,7 @@ def test_all_tables_are_printed_once(shop):
         assert done.stdout.startswith(f"{shop.path} at ")
         assert re.search(rf"^ {shape} import \(pid \d+\), idle in transaction, blocks web order", done.stdout, re.MULTILINE)
         assert re.search(r"its program must COMMIT or ROLLBACK", done.stdout)
+        assert "its program must fetch all rows or close the cursor: nothing else frees the log" in done.stdout
         for tab in tabs.ALL:
             assert re.search(f"^.. {tab.name} ", done.stdout, re.MULTILINE), tab.name
         assert re.search(rf" 0 +{shop.counts:,} .*SELECT count", done.stdout) and f"nightly report  {shape} not fetched" in done.stdout

@@ -1,6 +1,6 @@
 // Waits, connections, checkpoints and disk.
 import { badge, cardHead, copyButton, fill, h, openDialog, sqlText, timeElement } from "./dom.js";
-import { nameOf, nameWithPid, pins, waitsByHolder } from "./findings.js";
+import { isForgotten, nameOf, nameWithPid, pins, waitsByHolder } from "./findings.js";
 import { ago, bytes, count, duration, isKnown, plural, share, unixMs } from "./format.js";
 import { Table } from "./table.js";
 
@@ -56,7 +56,7 @@ export class Connections {
       { title: "State", fill: (cell, row) => this.fillState(cell, row) },
       { title: "Commits", align: "right", class: "hide-narrow", text: (row) => count(row.commits) },
       { title: "Statement", class: "statement hide-narrow", fill: (cell, row) => fill(cell, row.query || "", () => (row.query ? h("code", { text: row.query, title: row.query }) : h("span", { class: "muted", text: "–" }))) },
-      { title: "", align: "right", class: "cancel-cell", fill: (cell, row) => fill(cell, `${this.cancels(row)} ${row.connection_id}`, () => (this.cancels(row) ? h("button", { class: "button danger small", "data-focus": "cancel", "aria-label": `Cancel the statement of ${nameOf(row)}`, onclick: (event) => { event.stopPropagation(); context.cancel(row.connection_id); } }, "Cancel…") : null)) },
+      { title: "", align: "right", class: "cancel-cell", fill: (cell, row) => fill(cell, `${this.offers(row)} ${row.connection_id}`, () => (this.offers(row) ? h("button", { class: "button danger small", "data-focus": "cancel", "aria-label": `Cancel the statement of ${nameOf(row)}`, onclick: (event) => { event.stopPropagation(); context.cancel(row.connection_id); } }, "Cancel…") : null)) },
     ], { label: "Connections", key: (row) => row.connection_id, open: (row) => this.open(row) });
     this.table.heads[5].append(h("span", { class: "offscreen", text: "Action" }));
     card.append(this.table.node);
@@ -64,6 +64,11 @@ export class Connections {
 
   cancels(row) {
     return row.role === "application" && row.state === "active" && this.context.mayCancel();
+  }
+
+  // The row of a forgotten cursor has no button; its dialog has one, and says what a cancel does there.
+  offers(row) {
+    return this.cancels(row) && !isForgotten(row, this.readers);
   }
 
   fillState(cell, row) {
@@ -81,6 +86,7 @@ export class Connections {
 
   show(state) {
     const rows = state.connections;
+    this.readers = state.readers;
     const programs = rows.filter((row) => row.role === "application");
     const busy = programs.filter((row) => row.state && row.state !== "idle").length;
     this.figure.textContent = rows.length ? `${plural(programs.length, "connection")} · ${busy} not idle` : "";

@@ -15,6 +15,12 @@ export function nameWithPid(one) {
   return one.pid && (one.application || one.process) ? `${nameOf(one)} (pid ${one.pid})` : nameOf(one);
 }
 
+// A statement that has returned rows and is fetched from no more. To cancel it frees nothing, and each statement of its
+// connection fails until the program closes the cursor.
+export function isForgotten(row, readers) {
+  return row.still_ms > 1000 || readers.some((one) => one.connection_id === row.connection_id && one.verdict === "unfinished statement");
+}
+
 // A recommendation that begins with SQL which can be run as it is.
 export function leadingSql(text) {
   const found = /^(SELECT wal_\w+\([^()]*\)|PRAGMA [^:;,]+|ANALYZE[^:;,]*|VACUUM[^:;,]*)(?=$|[:;,]| (while|or|gives|is|shows|on)\b)/.exec(text || "");
@@ -168,7 +174,7 @@ export class Findings {
   // The sentence changes as time goes on; the buttons stay the same elements, or a click could miss them.
   showOne(item, one, state) {
     const blamed = one.blamed && state.connections.find((row) => row.connection_id === one.blamed);
-    const cancels = blamed && blamed.state === "active" && this.context.mayCancel();
+    const cancels = blamed && blamed.state === "active" && !isForgotten(blamed, state.readers) && this.context.mayCancel();
     fill(item, `${one.status} ${one.sql} ${one.todo} ${cancels} ${one.blamed} ${one.statement}`, () => {
       const actions = [];
       if (one.sql) actions.push(copyButton(copyLabel(one.sql), one.sql));

@@ -3,7 +3,7 @@ import { Chart, checkpointNote, seriesOf, Timeline } from "./charts.js";
 import { Checkpoints, Connections, Disk, Waits } from "./cards.js";
 import { badge, cardHead, copyButton, fill, h, kShapes, openDialog, refreshTimes } from "./dom.js";
 import { FrozenFeed, LiveFeed } from "./feed.js";
-import { Findings, nameWithPid } from "./findings.js";
+import { Findings, isForgotten, nameWithPid } from "./findings.js";
 import { bytes, clock, count, duration, isKnown, moment, plural, rate, unixMs, utc } from "./format.js";
 import { Overview } from "./overview.js";
 import { Statements } from "./statements.js";
@@ -329,6 +329,7 @@ class Page {
     const row = this.state.connections.find((one) => one.connection_id === id);
     if (!row) return;
     const asked = performance.now();
+    const forgotten = isForgotten(row, this.state.readers);
     // Another statement, that began after this one was shown, is not meant.
     const running = () => Math.max(0, (row.query_ms ?? 0) + performance.now() - asked - 1000);
     const outcome = h("p", { class: "outcome", role: "status" });
@@ -344,7 +345,8 @@ class Page {
     const no = h("button", { class: "button", autofocus: true, onclick: () => byId("dialog").close() }, "No, let it run");
     openDialog("Cancel this statement?", h("p", {}, h("strong", { text: nameWithPid(row) }), ` runs it for ${duration(row.query_ms ?? row.transaction_ms)}.`),
       h("pre", { class: "block", tabindex: "0" }, h("code", { text: row.query || "" })),
-      h("p", { class: "muted", text: row.transaction_state === "write" ? "SQLite undoes what it has written; a write after BEGIN takes its whole transaction with it." : "The program sees the error SQLITE_INTERRUPT. A cursor that it has forgotten holds the log until the program closes it." }),
+      h("p", { class: "muted", text: forgotten ? "It has returned rows, and its program fetches no more. A cancel does not free the log, and each statement of this connection fails with “interrupted” until the program closes the cursor."
+        : row.transaction_state === "write" ? "SQLite undoes what it has written; a write after BEGIN takes its whole transaction with it." : "The program sees the error SQLITE_INTERRUPT." }),
       h("div", { class: "actions" }, no, yes), outcome);
   }
 
