@@ -12,6 +12,7 @@
   TABLE(ConnectionMetrics)       \
   TABLE(WalReaders)              \
   TABLE(WalLockWaits)            \
+  TABLE(WalIo)                   \
   TABLE(WalCheckpoints)          \
   TABLE(WalStrategies)           \
   TABLE(WalConfig)               \

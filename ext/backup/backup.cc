@@ -43,6 +43,7 @@ Result<Source> OpenOwnSource(Connection& connection, const Schema& schema) {
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   auto opened = OpenOwnConnection(schema.database->path(), kFlags, permission.vfs);
   if (!opened.ok()) return opened.error();
+  OwnFileOf(opened.value().get())->io->CountIn(schema.database->control());
   Source source;
   source.own = std::move(opened.value());
   source.db = source.own.get();

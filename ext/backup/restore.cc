@@ -136,6 +136,7 @@ Result<OwnedDb> OpenDestination(Connection& connection, const Schema& schema) {
   auto opened = OpenOwnConnection(schema.database->path(), kFlags, permission.vfs);
   if (!opened.ok()) return impossible(opened.error().message);
   sqlite3* db = opened.value().get();
+  OwnFileOf(db)->io->CountIn(schema.database->control());
   sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_wal_hook(db, nullptr, nullptr);
   sqlite3_busy_timeout(db, static_cast<int>(connection.busy_timeout_ms()));

@@ -113,9 +113,9 @@ CheckpointConnections::Allowed CheckpointConnections::TryOpen() {
     Revoke();  // nothing tries again before the next commit
     return GiveUp(FewDescriptorsBecause());
   }
-  auto checkpoint = OpenOwnConnection(path_, kOpenFlags, permitted_vfs_);
+  auto checkpoint = OpenOne();
   if (!checkpoint.ok()) return Failed(checkpoint.error());
-  auto guard = OpenOwnConnection(path_, kOpenFlags, permitted_vfs_);
+  auto guard = OpenOne();
   if (!guard.ok()) return Failed(guard.error());
   for (sqlite3* db : {checkpoint.value().get(), guard.value().get()}) {
     if (const Allowed allowed = CheckOpened(db); allowed != Allowed::kYes) return allowed;
@@ -136,6 +136,12 @@ CheckpointConnections::Allowed CheckpointConnections::TryOpen() {
   return Allowed::kYes;
 }
 
+Result<OwnedDb> CheckpointConnections::OpenOne() {
+  auto opened = OpenOwnConnection(path_, kOpenFlags, permitted_vfs_);
+  if (opened.ok() && control_) OwnFileOf(opened.value().get())->io->CountIn(control_->Get());
+  return opened;
+}
+
 bool CheckpointConnections::MayLeaveDescriptors() {
   if (leaves_descriptors_) return true;
   std::atomic<int>& databases = registry_.copied_databases;
@@ -147,7 +153,7 @@ bool CheckpointConnections::MayLeaveDescriptors() {
 Result<OwnedDb> CheckpointConnections::OpenAnother() {
   if (!permitted_vfs_) return Error{unguarded_because_};
   if (!HasDescriptorsToSpare() || !MayLeaveDescriptors()) return Error{FewDescriptorsBecause()};
-  auto another = OpenOwnConnection(path_, kOpenFlags, permitted_vfs_);
+  auto another = OpenOne();
   if (another.ok()) {
     sqlite3_db_config(another.value().get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     sqlite3_wal_hook(another.value().get(), nullptr, nullptr);
@@ -180,6 +186,8 @@ Result<OwnedDb> CheckpointConnections::OpenToExplain() {
 }
 
 void CheckpointConnections::Close() noexcept {
+  // The last one that has it closes it, and no mutex may be held then.
+  const auto control = checkpoint_ ? OwnFileOf(checkpoint_.get())->io->counted_in() : nullptr;
   if (open()) on_change_(false);
   open_ = false;
   guard_read_.reset();

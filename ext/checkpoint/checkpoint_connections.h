@@ -26,6 +26,7 @@
 #include "ext/engine/own_connection.h"
 #include "ext/engine/sqlite.h"
 #include "ext/engine/wal_index.h"
+#include "ext/system/control_in_use.h"
 #include "ext/system/registry.h"
 
 namespace walmanager {
@@ -33,9 +34,11 @@ namespace walmanager {
 class CheckpointConnections {
  public:
   // `path` of the database file, and the file that is meant. `on_change(open)` is called when they
-  // have been opened and before they close.
-  CheckpointConnections(std::string path, const FileId& id, std::function<void(bool)> on_change)
-      : path_(std::move(path)), id_(id), on_change_(std::move(on_change)) {}
+  // have been opened and before they close. `control`: where they count what they read and write;
+  // nullptr: nowhere.
+  CheckpointConnections(std::string path, const FileId& id, std::function<void(bool)> on_change,
+                        const ControlInUse* control = nullptr)
+      : path_(std::move(path)), id_(id), on_change_(std::move(on_change)), control_(control) {}
   ~CheckpointConnections() {
     Close();
     if (leaves_descriptors_) --registry_.copied_databases;
@@ -119,6 +122,8 @@ class CheckpointConnections {
 
  private:
   Allowed TryOpen();
+  // A connection to the database, through permitted_vfs_.
+  Result<OwnedDb> OpenOne();
   // SQLite keeps descriptors of this database once a connection was open: whether that may be.
   bool MayLeaveDescriptors();
   // Reads once, so that the connection enters WAL mode, and says whether it has the file that is
@@ -137,6 +142,7 @@ class CheckpointConnections {
   const std::string path_;
   const FileId id_;
   const std::function<void(bool)> on_change_;
+  const ControlInUse* const control_;
   const char* permitted_vfs_ = nullptr;             // lives as long as the process
   const volatile void* permitted_index_ = nullptr;  // a value to compare
   bool leaves_descriptors_ = false;                 // MayLeaveDescriptors()

@@ -35,11 +35,13 @@ CheckpointState::CheckpointState(const std::string& path, const FileId& id,
     : wal_path(path + "-wal"),
       control(the_control),
       own_entry(path, control),
-      connections(path, id,
-                  [this](bool open) {
-                    mutex.AssertHeld();  // or the database closes, and no other thread is left
-                    open ? own_entry.Show(OwnFileOf(connections.checkpoint())) : own_entry.Hide();
-                  }),
+      connections(
+          path, id,
+          [this](bool open) {
+            mutex.AssertHeld();  // or the database closes, and no other thread is left
+            open ? own_entry.Show(OwnFileOf(connections.checkpoint())) : own_entry.Hide();
+          },
+          &control),
       copied_frames(connections),
       checkpointer(path, callers_waiting, connections, copied_frames),
       readers(path, connections, checkpointer, control),

@@ -90,6 +90,7 @@ void LockWatch::SetPlace(ControlFile* control, std::size_t slab, std::uint64_t c
       place = {&own.info.locks, &own.committed};
     }
     file->set_shown(place, connection_id);
+    file->set_io(control_ ? IoPlace(control_->space(), slab_) : IoPlace());
   }
 }
 

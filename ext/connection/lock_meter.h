@@ -1,4 +1,5 @@
-// Measures what the statements of one connection wait for SQLite's locks.
+// Measures what the statements of one connection wait for SQLite's locks, and has the connection
+// count what it reads and writes.
 //
 // LockWatch is of one database file of the connection. It is told by WatchedFile, within a call of
 // SQLite, when a lock is refused and when it is had after that. A lock that is refused and not had

@@ -5,9 +5,11 @@
 #include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "ext/core/format/wal_index_format.h"
+#include "ext/engine/timed_io.h"
 #include "ext/system/registry.h"
 
 extern "C" {
@@ -38,12 +40,12 @@ WalFile IndexOf(const OwnFile* own) {
 }
 
 struct RealFile final : PagedFile {
-  explicit RealFile(sqlite3_file* the_file) : file(the_file) {}
+  explicit RealFile(const OwnFile* own) : file(own->real), io(own->io) {}
   int Read(void* to, int bytes, std::int64_t at) override {
-    return file->pMethods->xRead(file, to, bytes, at);
+    return TimedRead(file->pMethods, file, *io, IoFile::kDatabase, to, bytes, at);
   }
   int Write(const void* from, int bytes, std::int64_t at) override {
-    return file->pMethods->xWrite(file, from, bytes, at);
+    return TimedWrite(file->pMethods, file, *io, IoFile::kDatabase, from, bytes, at);
   }
   int Truncate(std::int64_t size) override { return file->pMethods->xTruncate(file, size); }
   int Size(std::int64_t* size) override {
@@ -53,6 +55,7 @@ struct RealFile final : PagedFile {
     return rc;
   }
   sqlite3_file* const file;
+  OwnIo* const io;
 };
 
 // --- the file: every method but xShmLock and xClose passes on. Methods for which the content or
@@ -61,17 +64,21 @@ struct RealFile final : PagedFile {
 int Close(sqlite3_file* file) {
   const int flushed = Own(file)->Flush();
   delete Own(file)->pieces;
+  delete Own(file)->io;
   const int rc = Real(file)->pMethods ? Real(file)->pMethods->xClose(Real(file)) : SQLITE_OK;
   file->pMethods = nullptr;
   return rc != SQLITE_OK ? rc : flushed;
 }
 int Read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
   LargePieces* pieces = Own(f)->pieces;
-  return pieces ? pieces->Read(to, n, at) : Real(f)->pMethods->xRead(Real(f), to, n, at);
+  return pieces ? pieces->Read(to, n, at)
+                : TimedRead(Real(f)->pMethods, Real(f), *Own(f)->io, IoFile::kDatabase, to, n, at);
 }
 int Write(sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
   LargePieces* pieces = Own(f)->pieces;
-  return pieces ? pieces->Write(from, n, at) : Real(f)->pMethods->xWrite(Real(f), from, n, at);
+  return pieces
+             ? pieces->Write(from, n, at)
+             : TimedWrite(Real(f)->pMethods, Real(f), *Own(f)->io, IoFile::kDatabase, from, n, at);
 }
 int Truncate(sqlite3_file* f, sqlite3_int64 size) {
   LargePieces* pieces = Own(f)->pieces;
@@ -79,7 +86,8 @@ int Truncate(sqlite3_file* f, sqlite3_int64 size) {
 }
 int Sync(sqlite3_file* f, int flags) {
   const int rc = Own(f)->Flush();
-  return rc != SQLITE_OK ? rc : Real(f)->pMethods->xSync(Real(f), flags);
+  if (rc != SQLITE_OK) return rc;
+  return TimedSync(Real(f)->pMethods, Real(f), *Own(f)->io, IoFile::kDatabase, flags);
 }
 int FileSize(sqlite3_file* f, sqlite3_int64* size) {
   const int rc = Own(f)->Flush();
@@ -111,7 +119,7 @@ int DeviceCharacteristics(sqlite3_file* f) {
 int ShmMap(sqlite3_file* f, int region, int bytes, int extend, void volatile** memory) {
   const int rc = Real(f)->pMethods->xShmMap(Real(f), region, bytes, extend, memory);
   if (rc == SQLITE_OK) Own(f)->index_mapped = true;
-  return rc;
+  return CountIfFailed(Real(f)->pMethods, Real(f), *Own(f)->io, IoFile::kSharedMemory, rc);
 }
 void ShmBarrier(sqlite3_file* f) { Real(f)->pMethods->xShmBarrier(Real(f)); }
 int ShmUnmap(sqlite3_file* f, int remove) {
@@ -143,6 +151,8 @@ int ShmLock(sqlite3_file* f, int offset, int n, int flags) {
   const bool take = (flags & SQLITE_SHM_LOCK) != 0;
   const bool exclusive = (flags & SQLITE_SHM_EXCLUSIVE) != 0;
   const std::uint32_t locks = ((1u << n) - 1u) << offset;
+  // The connection has read, or copied.
+  if (!take) own->io->Flush();
   if (take && exclusive && offset == kWriteLock && !own->may_write_lock) return SQLITE_BUSY;
   // The engine expects that a connection never asks for a lock that it holds itself.
   if (take && exclusive && (own->shared_locks & locks) != 0) return SQLITE_BUSY;
@@ -185,14 +195,89 @@ constexpr sqlite3_io_methods kMethods = {3,
                                          Fetch,
                                          Unfetch};
 
-// --- the VFS: xOpen wraps the database file, the rest passes on to the host's
+// --- the log: every method passes on, and what reads, writes or syncs is counted
+
+struct OwnLogFile {
+  sqlite3_file base;
+  OwnFile* owner;  // closes after its log
+  sqlite3_file* real;
+};
+OwnLogFile* OwnLogOf(sqlite3_file* file) { return reinterpret_cast<OwnLogFile*>(file); }
+sqlite3_file* RealLog(sqlite3_file* file) { return OwnLogOf(file)->real; }
+
+int CloseLog(sqlite3_file* f) {
+  const int rc = RealLog(f)->pMethods->xClose(RealLog(f));
+  f->pMethods = nullptr;
+  return rc;
+}
+int ReadLog(sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
+  sqlite3_file* real = RealLog(f);
+  return TimedRead(real->pMethods, real, *OwnLogOf(f)->owner->io, IoFile::kLog, to, n, at);
+}
+int WriteLog(sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
+  sqlite3_file* real = RealLog(f);
+  return TimedWrite(real->pMethods, real, *OwnLogOf(f)->owner->io, IoFile::kLog, from, n, at);
+}
+int TruncateLog(sqlite3_file* f, sqlite3_int64 size) {
+  return RealLog(f)->pMethods->xTruncate(RealLog(f), size);
+}
+int SyncLog(sqlite3_file* f, int flags) {
+  sqlite3_file* real = RealLog(f);
+  return TimedSync(real->pMethods, real, *OwnLogOf(f)->owner->io, IoFile::kLog, flags);
+}
+int LogSize(sqlite3_file* f, sqlite3_int64* size) {
+  return RealLog(f)->pMethods->xFileSize(RealLog(f), size);
+}
+int LockLog(sqlite3_file* f, int level) { return RealLog(f)->pMethods->xLock(RealLog(f), level); }
+int UnlockLog(sqlite3_file* f, int level) {
+  return RealLog(f)->pMethods->xUnlock(RealLog(f), level);
+}
+int CheckReservedLockOfLog(sqlite3_file* f, int* held) {
+  return RealLog(f)->pMethods->xCheckReservedLock(RealLog(f), held);
+}
+int ControlLog(sqlite3_file* f, int op, void* arg) {
+  return RealLog(f)->pMethods->xFileControl(RealLog(f), op, arg);
+}
+int SectorSizeOfLog(sqlite3_file* f) { return RealLog(f)->pMethods->xSectorSize(RealLog(f)); }
+int CharacteristicsOfLog(sqlite3_file* f) {
+  return RealLog(f)->pMethods->xDeviceCharacteristics(RealLog(f));
+}
+
+// SQLite neither maps a log nor asks it for shared memory.
+constexpr sqlite3_io_methods kLogMethods = {1,
+                                            CloseLog,
+                                            ReadLog,
+                                            WriteLog,
+                                            TruncateLog,
+                                            SyncLog,
+                                            LogSize,
+                                            LockLog,
+                                            UnlockLog,
+                                            CheckReservedLockOfLog,
+                                            ControlLog,
+                                            SectorSizeOfLog,
+                                            CharacteristicsOfLog,
+                                            nullptr,
+                                            nullptr,
+                                            nullptr,
+                                            nullptr,
+                                            nullptr,
+                                            nullptr};
+
+// --- the VFS: xOpen wraps the database file and the log, the rest passes on to the host's
 
 std::size_t RealOffset() { return (sizeof(OwnFile) + 7) / 8 * 8; }
 
 int OpenLog(sqlite3_vfs* host, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   OwnFile* own = Own(sqlite3_database_file_object(name));
   if (!own->makes_log) flags &= ~SQLITE_OPEN_CREATE;
-  const int rc = host->xOpen(host, name, file, flags, out_flags);
+  static_assert(sizeof(OwnLogFile) <= sizeof(OwnFile));
+  OwnLogFile* log = OwnLogOf(file);
+  *log = {};
+  log->owner = own;
+  log->real = reinterpret_cast<sqlite3_file*>(reinterpret_cast<char*>(file) + RealOffset());
+  const int rc = host->xOpen(host, name, log->real, flags, out_flags);
+  if (log->real->pMethods) file->pMethods = &kLogMethods;
   own->log = {};
   // A log that no other connection uses needs no comparison.
   if (rc == SQLITE_OK && !own->makes_log) own->log.file = file;
@@ -202,14 +287,19 @@ int OpenLog(sqlite3_vfs* host, const char* name, sqlite3_file* file, int flags, 
 
 int Open(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags, int* out_flags) {
   sqlite3_vfs* host = Host(vfs);
-  // The log and temporary files are the host's own objects.
+  // Temporary files are the host's own objects.
   if ((flags & SQLITE_OPEN_WAL) != 0 && name) return OpenLog(host, name, file, flags, out_flags);
   if ((flags & SQLITE_OPEN_MAIN_DB) == 0) return host->xOpen(host, name, file, flags, out_flags);
   OwnFile* own = Own(file);
   std::memset(static_cast<void*>(own), 0, sizeof *own);
   own->real = reinterpret_cast<sqlite3_file*>(reinterpret_cast<char*>(own) + RealOffset());
+  own->io = new (std::nothrow) OwnIo();
+  if (!own->io) return SQLITE_NOMEM;
   const int rc = host->xOpen(host, name, own->real, flags, out_flags);
-  if (!own->real->pMethods) return rc;
+  if (!own->real->pMethods) {
+    delete own->io;
+    return rc;
+  }
   own->methods = kMethods;
   own->methods.iVersion = std::min(kMethods.iVersion, own->real->pMethods->iVersion);
   own->base.pMethods = &own->methods;
@@ -284,7 +374,7 @@ void OwnFile::ShowLocks() const {
 }
 
 void OwnFile::UseLargePieces() {
-  if (!pieces) pieces = new LargePieces(std::make_unique<RealFile>(real));
+  if (!pieces) pieces = new LargePieces(std::make_unique<RealFile>(this));
 }
 
 bool IsUnixFamily(sqlite3_vfs* vfs) {

@@ -9,6 +9,7 @@
 // - It makes no -wal file where there is none, and with each lock under which the connection reads,
 //   copies, writes or deletes the log it first compares that log with the wal-index (own_log.h).
 //   Where they differ the lock is refused, so nothing of the kind begins.
+// - It counts what the connection reads, writes and syncs, also of its log (own_io.h).
 // - For a copy it moves pages in large pieces (LargePieces). A call that looks at the file's
 //   content or size writes them out first.
 // Thread rules: a file belongs to its connection; registering is guarded.
@@ -20,6 +21,7 @@
 #include "ext/core/base/large_pieces.h"
 #include "ext/core/control/held_locks.h"
 #include "ext/core/control/layout_sizes.h"
+#include "ext/engine/own_io.h"
 #include "ext/engine/own_log.h"
 #include "ext/engine/sqlite.h"
 #include "ext/engine/wal_index.h"
@@ -45,6 +47,7 @@ struct OwnFile {
   sqlite3_io_methods methods;
   sqlite3_file* real;
   LargePieces* pieces;  // nullptr: page by page
+  OwnIo* io;
   OwnLog log;
   bool makes_log;  // the connection may make a -wal file: no other one has the database
   bool may_write_lock;

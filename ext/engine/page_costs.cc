@@ -7,6 +7,7 @@
 
 #include "ext/engine/sqlite.h"
 #include "ext/engine/wal_index.h"
+#include "ext/engine/watched_file.h"
 #include "ext/system/clock.h"
 
 namespace walmanager {
@@ -61,8 +62,8 @@ class Measurement {
   Status Read(std::size_t round) {
     for (std::size_t page = round; page < kPages; page += kRounds) {
       const std::uint64_t start = MonotonicNs();
-      if (file_->pMethods->xRead(file_, copy_.data(), static_cast<int>(page_size_),
-                                 PlaceOf(page)) != SQLITE_OK) {
+      if (WatchedFile::OwnMethods(file_)->xRead(file_, copy_.data(), static_cast<int>(page_size_),
+                                                PlaceOf(page)) != SQLITE_OK) {
         return Error{"the database file could not be read"};
       }
       read_ns_[page] = MonotonicNs() - start;
@@ -132,7 +133,8 @@ std::int64_t PageSize(sqlite3_file* file) {
   // https://www.sqlite.org/fileformat.html, section 1.3.
   constexpr char kName[] = "SQLite format 3";
   std::array<unsigned char, 18> header{};
-  if (file->pMethods->xRead(file, header.data(), static_cast<int>(header.size()), 0) != SQLITE_OK)
+  if (WatchedFile::OwnMethods(file)->xRead(file, header.data(), static_cast<int>(header.size()),
+                                           0) != SQLITE_OK)
     return 0;
   if (std::memcmp(header.data(), kName, sizeof kName) != 0) return 0;
   const int stored = header[16] << 8 | header[17];

@@ -7,6 +7,8 @@
 #include <string>
 
 #include "ext/engine/sqlite.h"
+#include "ext/engine/watched_file.h"
+#include "ext/engine/watched_log.h"
 
 namespace walmanager {
 namespace {
@@ -41,7 +43,7 @@ bool HasSharedMemory(sqlite3_file* file) {
 // there.
 bool IsLog(sqlite3_file* journal, const char* database_name) {
   unsigned char magic[4];
-  const int rc = journal->pMethods->xRead(journal, magic, sizeof magic, 0);
+  const int rc = WatchedLog::OwnMethods(journal)->xRead(journal, magic, sizeof magic, 0);
   if (rc == SQLITE_OK) return IsLogMagic(std::as_bytes(std::span(magic)));
   sqlite3_int64 bytes = -1;
   if (rc != SQLITE_IOERR_SHORT_READ || journal->pMethods->xFileSize(journal, &bytes) != SQLITE_OK ||
@@ -84,7 +86,8 @@ bool HeaderSaysWal(sqlite3* db, const char* schema) {
   constexpr int kVersionsAt = 18;
   unsigned char versions[2] = {0, 0};
   sqlite3_file* file = DatabaseFile(db, schema);
-  return file && file->pMethods->xRead(file, versions, 2, kVersionsAt) == SQLITE_OK &&
+  return file &&
+         WatchedFile::OwnMethods(file)->xRead(file, versions, 2, kVersionsAt) == SQLITE_OK &&
          versions[0] == 2 && versions[1] == 2;
 }
 
@@ -94,7 +97,9 @@ std::uint32_t PageBytesInHeader(sqlite3* db, const char* schema) {
   constexpr std::uint32_t kLeast = 512, kMost = 65536;
   unsigned char size[2] = {0, 0};
   sqlite3_file* file = DatabaseFile(db, schema);
-  if (!file || file->pMethods->xRead(file, size, 2, kPageSizeAt) != SQLITE_OK) return 0;
+  if (!file || WatchedFile::OwnMethods(file)->xRead(file, size, 2, kPageSizeAt) != SQLITE_OK) {
+    return 0;
+  }
   const std::uint32_t bytes = size[0] * 256U + size[1];
   if (bytes == 1) return kMost;
   return bytes >= kLeast && (bytes & (bytes - 1)) == 0 ? bytes : 0;
@@ -104,7 +109,8 @@ const volatile void* MapWalIndex(const WalFile& log) {
   sqlite3_file* file = log.file();
   if (!HasSharedMemory(file) || LockState(file) != SQLITE_LOCK_SHARED) return nullptr;
   void volatile* region = nullptr;
-  if (file->pMethods->xShmMap(file, 0, kRegionBytes, 0, &region) != SQLITE_OK) return nullptr;
+  const sqlite3_io_methods* methods = WatchedFile::OwnMethods(file);
+  if (methods->xShmMap(file, 0, kRegionBytes, 0, &region) != SQLITE_OK) return nullptr;
   return region;
 }
 

@@ -1,10 +1,9 @@
 #include "ext/engine/watched_file.h"
 
-#include <dlfcn.h>
-
 #include <utility>
 
 #include "ext/engine/own_vfs.h"
+#include "ext/engine/timed_io.h"
 #include "ext/engine/wal_index.h"
 #include "ext/system/registry.h"
 
@@ -15,133 +14,58 @@ constexpr std::size_t kFiles = 4096;  // that can be watched at the same time
 constexpr int kRecoverLock = 2;       // of the -shm file, as wal_index_format.h has the others
 constexpr int kRegionBytes = 32768;   // of the wal-index
 
-// Pages of it that are never used take no memory.
-constinit std::array<WatchedFile, kFiles> files;
-// From there on none was ever used.
-constinit std::atomic<std::size_t> files_used{0};
-constinit std::atomic<std::size_t> maybe_free{0};  // none before it is free, most likely
-// SQLite's methods of the file that was watched last, for a file that is not known: a library has
-// given it a copy of our table, which belongs to another file.
-constinit std::atomic<const sqlite3_io_methods*> last_original{nullptr};
-
-bool IsOneOfOurs(const void* table) {
-  const auto at =
-      reinterpret_cast<std::uintptr_t>(table) - reinterpret_cast<std::uintptr_t>(files.data());
-  return at < sizeof files;
-}
-
-// Whether a table of methods is the engine's own, and not another library's.
-bool IsOfEngine(const sqlite3_io_methods* table) {
-  // The last one that was: asking the linker takes a lock.
-  static constinit std::atomic<const void*> known{nullptr};
-  if (known.load(std::memory_order_relaxed) == table) return true;
-  Dl_info engine{}, found{};
-  if (dladdr(reinterpret_cast<const void*>(sqlite3_api->libversion_number), &engine) == 0 ||
-      dladdr(table, &found) == 0 || engine.dli_fbase != found.dli_fbase) {
-    return false;
-  }
-  known.store(table, std::memory_order_relaxed);
-  return true;
-}
+constinit WatchedPlaces<WatchedFile, kFiles> files;
 
 bool IsBusy(int rc) { return (rc & 0xff) == SQLITE_BUSY; }
 
 }  // namespace
 
-// --- which file it is
-
-WatchedFile* WatchedFile::Of(sqlite3_file* file) {
-  if (IsOneOfOurs(file->pMethods)) [[likely]] {
-    auto* self = reinterpret_cast<WatchedFile*>(const_cast<sqlite3_io_methods*>(file->pMethods));
-    if (self->file_.load(std::memory_order_relaxed) == file) [[likely]]
-      return self;
-  }
-  return Find(file);
-}
-
-WatchedFile* WatchedFile::Find(const sqlite3_file* file) {
-  const std::size_t used = files_used.load(std::memory_order_acquire);
-  for (std::size_t i = 0; i < used; ++i) {
-    if (files[i].file_.load(std::memory_order_acquire) == file) return &files[i];
-  }
-  return nullptr;
-}
-
-const sqlite3_io_methods* WatchedFile::OriginalOf(const WatchedFile* self) {
-  return self ? self->original_.load(std::memory_order_relaxed)
-              : last_original.load(std::memory_order_relaxed);
-}
-
-WatchedFile* WatchedFile::Claim(sqlite3_file* file) {
-  const std::size_t begin = maybe_free.load(std::memory_order_relaxed);
-  for (std::size_t i = begin; i < kFiles; ++i) {
-    sqlite3_file* none = nullptr;
-    // Acquire: pairs with the release in Free().
-    if (files[i].file_.load(std::memory_order_relaxed) != nullptr ||
-        !files[i].file_.compare_exchange_strong(none, file, std::memory_order_acq_rel)) {
-      continue;
-    }
-    std::size_t used = files_used.load(std::memory_order_relaxed);
-    while (used < i + 1 && !files_used.compare_exchange_weak(used, i + 1)) {
-    }
-    maybe_free.store(i + 1, std::memory_order_relaxed);
-    return &files[i];
-  }
-  maybe_free.store(0, std::memory_order_relaxed);
-  return nullptr;
-}
+// --- beginning and end
 
 void WatchedFile::Free() {
   StopTelling();
   shown_ = {};
   index_ = nullptr;
-  serial_.fetch_add(1, std::memory_order_relaxed);
-  // Release: the next file that has this place finds it as it is left here.
-  file_.store(nullptr, std::memory_order_release);
-  const auto place = static_cast<std::size_t>(this - files.data());
-  if (place < maybe_free.load(std::memory_order_relaxed)) {
-    maybe_free.store(place, std::memory_order_relaxed);
-  }
+  log_ = {};
+  files.Free(this);
 }
 
-// --- beginning and end
+const sqlite3_io_methods* WatchedFile::OwnMethods(sqlite3_file* file) {
+  return files.Has(file->pMethods) ? files.OriginalOf(files.Of(file)) : file->pMethods;
+}
 
 WatchedFile::Handle WatchedFile::Watch(sqlite3* db, const char* schema, FileWatcher* watcher) {
-  Handle handle;
   sqlite3_vfs* vfs = nullptr;
   if (sqlite3_file_control(db, schema, SQLITE_FCNTL_VFS_POINTER, &vfs) != SQLITE_OK ||
       !IsUnixFamily(vfs)) {
-    return handle;
+    return {};
   }
   sqlite3_file* file = DatabaseFile(db, schema);
-  if (!file) return handle;
+  if (!file) return {};
   WatchedFile* self = nullptr;
-  if (IsOneOfOurs(file->pMethods)) {
+  if (files.Has(file->pMethods)) {
     // An object of this connection that is gone has left it.
-    self = Of(file);
-    if (!self) return handle;
+    self = files.Of(file);
+    if (!self) return {};
     if (self->watcher_) {
       // Another connection of the process uses the file by the same object: a shared cache.
       self->PassOnForEver();
-      return handle;
+      return {};
     }
   }
-  if (CacheIsShared(db)) return handle;
+  if (CacheIsShared(db)) return {};
   if (!self) {
-    // Where a file of this address is known, another library may stand between.
-    if (!IsOfEngine(file->pMethods) || Find(file)) return handle;
-    // A file that is not known gets the methods of the last one. Those of another way of locking
-    // would lock nothing for it.
-    const sqlite3_io_methods* last = last_original.load(std::memory_order_relaxed);
-    if (last && last != file->pMethods) return handle;
-    self = Claim(file);
-    if (!self) return handle;
+    self = files.Claim(file);
+    if (!self) return {};
     self->Replace(file);
   }
   const int state = sqlite3_txn_state(db, schema);
   self->bits_ = 0;
   self->shown_ = {};
+  self->io_ = {};
   self->index_ = nullptr;
+  self->db_ = db;
+  self->schema_ = schema;
   self->has_mark_ = state == SQLITE_TXN_READ || state == SQLITE_TXN_WRITE;
   self->knows_header_ = self->uses_log_ = self->may_need_all_ = self->paused_ = false;
   self->blocking_ms_ = 0;
@@ -157,22 +81,27 @@ WatchedFile::Handle WatchedFile::Watch(sqlite3* db, const char* schema, FileWatc
   self->registry_ = &Registry::Get();
   self->watcher_ = watcher;
   self->Enter(/*may_need_all=*/false);
-  handle.file_ = self;
-  handle.serial_ = self->serial_.load(std::memory_order_relaxed);
-  return handle;
+  if (self->uses_log_) self->FindLog(file);
+  return Handle(self);
+}
+
+void WatchedFile::FindLog(const sqlite3_file* file) {
+  if (!log_.Get()) log_ = WatchedLog::Watch(db_, schema_, file, Handle(this));
 }
 
 void WatchedFile::Replace(sqlite3_file* file) {
   const sqlite3_io_methods* original = file->pMethods;
-  original_.store(original, std::memory_order_relaxed);
-  last_original.store(original, std::memory_order_relaxed);
   // iVersion and entries that are nullptr stay as they are.
   methods_ = *original;
   methods_.xClose = Close;
+  methods_.xRead = Read;
+  methods_.xWrite = Write;
+  methods_.xSync = Sync;
   methods_.xLock = Lock;
   methods_.xUnlock = Unlock;
   shm_lock_ = original->xShmLock;
   if (original->iVersion >= 2 && original->xShmLock && original->xShmMap && original->xShmUnmap) {
+    methods_.xShmMap = ShmMap;
     methods_.xShmLock = ShmLock;
     methods_.xShmUnmap = ShmUnmap;
   }
@@ -187,6 +116,7 @@ void WatchedFile::Restore(Handle& handle) {
   WatchedFile* self = handle.Get();
   handle = {};
   if (!self) return;
+  WatchedLog::Restore(self->log_);
   self->set_shown({}, 0);
   self->StopTelling();
   // The file is there: its xClose would have come here.
@@ -227,15 +157,15 @@ void WatchedFile::FindLocksAgain(sqlite3* db, const char* schema) {
     index_ = nullptr;
     knows_header_ = false;
   }
-  OriginalOf(this)->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &level_);
+  files.OriginalOf(this)->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &level_);
   const bool writes = uses_log_ && state == SQLITE_TXN_WRITE;
   Show((writes ? HeldLocks::kWrite : 0) | static_cast<std::uint64_t>(level_)
                                               << HeldLocks::kLevelShift);
 }
 
 int WatchedFile::Close(sqlite3_file* file) {
-  WatchedFile* self = Of(file);
-  const sqlite3_io_methods* original = OriginalOf(self);
+  WatchedFile* self = files.Of(file);
+  const sqlite3_io_methods* original = files.OriginalOf(self);
   if (!self) return original->xClose(file);
   // Not the words in the control file: the process may be a forked child.
   self->StopTelling();
@@ -244,6 +174,44 @@ int WatchedFile::Close(sqlite3_file* file) {
   const int rc = original->xClose(file);
   self->Free();
   return rc;
+}
+
+// --- reads and writes
+
+int WatchedFile::Read(sqlite3_file* file, void* to, int n, sqlite3_int64 at) {
+  WatchedFile* self = files.Of(file);
+  const sqlite3_io_methods* original = files.OriginalOf(self);
+  IoPlace* io = self ? self->io() : nullptr;
+  if (!io) return original->xRead(file, to, n, at);
+  return TimedRead(original, file, *io, IoFile::kDatabase, to, n, at);
+}
+
+int WatchedFile::Write(sqlite3_file* file, const void* from, int n, sqlite3_int64 at) {
+  WatchedFile* self = files.Of(file);
+  const sqlite3_io_methods* original = files.OriginalOf(self);
+  IoPlace* io = self ? self->io() : nullptr;
+  if (!io) return original->xWrite(file, from, n, at);
+  return TimedWrite(original, file, *io, IoFile::kDatabase, from, n, at);
+}
+
+int WatchedFile::Sync(sqlite3_file* file, int flags) {
+  WatchedFile* self = files.Of(file);
+  const sqlite3_io_methods* original = files.OriginalOf(self);
+  IoPlace* io = self ? self->io() : nullptr;
+  if (!io) return original->xSync(file, flags);
+  return TimedSync(original, file, *io, IoFile::kDatabase, flags);
+}
+
+int WatchedFile::ShmMap(sqlite3_file* file, int region, int bytes, int extend,
+                        void volatile** memory) {
+  WatchedFile* self = files.Of(file);
+  const sqlite3_io_methods* original = files.OriginalOf(self);
+  const int rc = original->xShmMap(file, region, bytes, extend, memory);
+  if (!self || !self->Counts()) return rc;
+  // The log is open by now, and is read next: to rebuild the wal-index, most often.
+  if (rc == SQLITE_OK && region == 0) self->FindLog(file);
+  if (!self->io_.is_there()) return rc;
+  return CountIfFailed(original, file, self->io_, IoFile::kSharedMemory, rc);
 }
 
 // --- the locks of the database file
@@ -255,8 +223,8 @@ LockKind WatchedFile::KindOf(int level) {
 }
 
 int WatchedFile::Lock(sqlite3_file* file, int level) {
-  WatchedFile* self = Of(file);
-  const int rc = OriginalOf(self)->xLock(file, level);
+  WatchedFile* self = files.Of(file);
+  const int rc = files.OriginalOf(self)->xLock(file, level);
   if (!self || !self->Counts()) return rc;
   if (rc == SQLITE_OK) {
     if (level > self->level_) self->ShowLevel(level);
@@ -273,7 +241,7 @@ int WatchedFile::Lock(sqlite3_file* file, int level) {
     const bool recovers = exclusive && !self->uses_log_ && self->level_ < SQLITE_LOCK_RESERVED;
     // It may have PENDING now, which keeps new readers out.
     int has = self->level_;
-    if (exclusive) OriginalOf(self)->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &has);
+    if (exclusive) files.OriginalOf(self)->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &has);
     if (has > self->level_) self->ShowLevel(has);
     self->Refuse(recovers ? LockKind::kRecovery : KindOf(level));
   }
@@ -281,8 +249,8 @@ int WatchedFile::Lock(sqlite3_file* file, int level) {
 }
 
 int WatchedFile::Unlock(sqlite3_file* file, int level) {
-  WatchedFile* self = Of(file);
-  const int rc = OriginalOf(self)->xUnlock(file, level);
+  WatchedFile* self = files.Of(file);
+  const int rc = files.OriginalOf(self)->xUnlock(file, level);
   if (!self || !self->Counts() || rc != SQLITE_OK || level >= self->level_) return rc;
   self->ShowLevel(level);
   if (self->may_have_recovered_) self->Grant(LockKind::kRecovery);
@@ -292,16 +260,16 @@ int WatchedFile::Unlock(sqlite3_file* file, int level) {
 // --- the locks of the log
 
 int WatchedFile::FileControl(sqlite3_file* file, int op, void* argument) {
-  WatchedFile* self = Of(file);
+  WatchedFile* self = files.Of(file);
   const bool sets_timeout = op == SQLITE_FCNTL_LOCK_TIMEOUT && argument;
   const int wanted = sets_timeout ? *static_cast<int*>(argument) : 0;
-  const int rc = OriginalOf(self)->xFileControl(file, op, argument);
+  const int rc = files.OriginalOf(self)->xFileControl(file, op, argument);
   if (self && sets_timeout) self->blocking_ms_ = rc == SQLITE_OK ? wanted : 0;
   return rc;
 }
 
 int WatchedFile::LockBlocking(sqlite3_file* file, int offset, int n, int flags) {
-  const sqlite3_io_methods* original = OriginalOf(this);
+  const sqlite3_io_methods* original = files.OriginalOf(this);
   // A try first: it alone tells whether the lock is free.
   int none = 0;
   if (original->xFileControl(file, SQLITE_FCNTL_LOCK_TIMEOUT, &none) != SQLITE_OK) {
@@ -319,7 +287,7 @@ int WatchedFile::LockBlocking(sqlite3_file* file, int offset, int n, int flags) 
 int WatchedFile::ShmLock(sqlite3_file* file, int offset, int n, int flags) {
   auto* self = reinterpret_cast<WatchedFile*>(const_cast<sqlite3_io_methods*>(file->pMethods));
   // Each way ends in a jump.
-  if (!IsOneOfOurs(self) || self->file_.load(std::memory_order_relaxed) != file || !self->Counts())
+  if (!files.Has(self) || self->file_.load(std::memory_order_relaxed) != file || !self->Counts())
       [[unlikely]] {
     return PassShmLock(file, offset, n, flags);
   }
@@ -335,9 +303,9 @@ int WatchedFile::ShmLock(sqlite3_file* file, int offset, int n, int flags) {
 }
 
 int WatchedFile::PassShmLock(sqlite3_file* file, int offset, int n, int flags) {
-  WatchedFile* self = Of(file);
+  WatchedFile* self = files.Of(file);
   return self && self->Counts() ? self->LockAndLook(file, offset, n, flags)
-                                : OriginalOf(self)->xShmLock(file, offset, n, flags);
+                                : files.OriginalOf(self)->xShmLock(file, offset, n, flags);
 }
 
 int WatchedFile::LockAndLook(sqlite3_file* file, int offset, int n, int flags) {
@@ -405,19 +373,20 @@ void WatchedFile::AfterWriteLock(int rc) {
 }
 
 int WatchedFile::ShmUnmap(sqlite3_file* file, int remove) {
-  WatchedFile* self = Of(file);
+  WatchedFile* self = files.Of(file);
   if (self) {
     self->index_ = nullptr;
     self->uses_log_ = self->has_mark_ = self->knows_header_ = false;
   }
-  return OriginalOf(self)->xShmUnmap(file, remove);
+  return files.OriginalOf(self)->xShmUnmap(file, remove);
 }
 
 void WatchedFile::MapIndex(sqlite3_file* file) {
   uses_log_ = true;
+  FindLog(file);
   void volatile* region = nullptr;
   // SQLite has read the header there, so it is mapped until xShmUnmap.
-  if (OriginalOf(this)->xShmMap(file, 0, kRegionBytes, 0, &region) == SQLITE_OK && region) {
+  if (files.OriginalOf(this)->xShmMap(file, 0, kRegionBytes, 0, &region) == SQLITE_OK && region) {
     index_ = static_cast<const volatile std::uint64_t*>(region);
     knows_header_ = true;
   }

@@ -6,16 +6,19 @@
 // The host must never be harmed, so:
 // - Only files of SQLite's own `unix` family are watched, whose methods lie in the engine's own
 //   object, and only where the page cache is not shared: then one connection alone uses the file.
-// - The tables are in static memory, which is never freed. A call through a table that is out of
-//   date finds SQLite's methods all the same.
+// - The tables are in static memory, which is never freed (watched_places.h). A call through a
+// table
+//   that is out of date finds SQLite's methods all the same.
 // - Another library may replace the methods after us, by a copy of our table. Then a file is found
 //   by its address, and our table is not put back over the other library's.
 // - Calls from another thread than the one that began the last statement, and calls in a forked
 //   child, are passed on and nothing else.
-// A read costs two such calls, so what they do comes before SQLite's own function, to which they
-// then jump: code that runs after a system call is slow.
-// Thread rules: Watch(), Restore() and set_* in the thread that uses the connection. Leave() too,
-// but it touches neither the file nor the connection.
+// A read transaction costs two calls of ShmLock(), so what they do comes before SQLite's own
+// function, to which they then jump: code that runs after a system call is slow.
+// Reads, writes and syncs are counted with their time. The log is a file of its own
+// (watched_log.h), which this one finds at the first read mark. Thread rules: Watch(), Restore()
+// and set_* in the thread that uses the connection. Leave() too, but it touches neither the file
+// nor the connection.
 #pragma once
 
 #include <pthread.h>
@@ -25,9 +28,12 @@
 #include <cstdint>
 
 #include "ext/core/control/held_locks.h"
+#include "ext/core/control/io_statistics.h"
 #include "ext/core/control/layout_sizes.h"
 #include "ext/core/format/wal_index_format.h"
 #include "ext/engine/sqlite.h"
+#include "ext/engine/watched_log.h"
+#include "ext/engine/watched_places.h"
 #include "ext/system/registry.h"
 
 namespace walmanager {
@@ -62,23 +68,10 @@ class alignas(64) WatchedFile {
   WatchedFile(const WatchedFile&) = delete;
   WatchedFile& operator=(const WatchedFile&) = delete;
 
-  // A file that is watched: the place stays valid for ever, but may be another file's by now.
-  class Handle {
-   public:
-    Handle() = default;
-    // nullptr where the file was closed, or is not watched.
-    WatchedFile* Get() const {
-      return file_ && file_->serial_.load(std::memory_order_relaxed) == serial_ ? file_ : nullptr;
-    }
-
-   private:
-    friend class WatchedFile;
-    WatchedFile* file_ = nullptr;
-    std::uint64_t serial_ = 0;
-  };
+  using Handle = PlaceHandle<WatchedFile>;
 
   // Begins to watch the database file of a schema; an empty handle where that may not be. Does not
-  // wait, and reads nothing of the file.
+  // wait, and reads nothing of the file. `schema` stays valid until Restore() or Leave().
   static Handle Watch(sqlite3* db, const char* schema, FileWatcher* watcher);
   // Puts SQLite's methods back. Where another library has replaced ours, they stay, and pass each
   // call on.
@@ -107,6 +100,12 @@ class alignas(64) WatchedFile {
     layout::Counter* committed = nullptr;
   };
   void set_shown(const Place& shown, std::uint64_t id);
+  // Where the connection counts what it reads, writes and syncs.
+  void set_io(const IoPlace& io) { io_ = io; }
+  // The same, for a call on its log; nullptr: the call is not counted.
+  IoPlace* io() { return Counts() && io_.is_there() ? &io_ : nullptr; }
+  // SQLite's own methods of a file that may be watched: for calls that are not counted.
+  static const sqlite3_io_methods* OwnMethods(sqlite3_file* file);
   // A statement has ended. False where a lock that was refused was not had since: the statement
   // has failed. Then nothing is refused any more.
   bool SettleAtEnd();
@@ -122,22 +121,26 @@ class alignas(64) WatchedFile {
   void set_paused(bool paused) { paused_ = paused; }
 
  private:
+  friend class PlaceHandle<WatchedFile>;
+  template <typename Place, std::size_t kPlaces>
+  friend class WatchedPlaces;
+
   static constexpr std::uintptr_t kNoThread = 0;
   static constexpr std::size_t kChecksum = 5;  // of the header: its last word
   static_assert((kChecksum + 1) * 8 == kWalIndexHeaderBytes);
 
   // --- the methods
   static int Close(sqlite3_file* file);
+  static int Read(sqlite3_file* file, void* to, int n, sqlite3_int64 at);
+  static int Write(sqlite3_file* file, const void* from, int n, sqlite3_int64 at);
+  static int Sync(sqlite3_file* file, int flags);
+  static int ShmMap(sqlite3_file* file, int region, int bytes, int extend, void volatile** memory);
   static int Lock(sqlite3_file* file, int level);
   static int Unlock(sqlite3_file* file, int level);
   static int FileControl(sqlite3_file* file, int op, void* argument);
   [[gnu::hot]] static int ShmLock(sqlite3_file* file, int offset, int n, int flags);
   static int ShmUnmap(sqlite3_file* file, int remove);
 
-  static WatchedFile* Of(sqlite3_file* file);
-  [[gnu::cold]] static WatchedFile* Find(const sqlite3_file* file);
-  static const sqlite3_io_methods* OriginalOf(const WatchedFile* self);
-  static WatchedFile* Claim(sqlite3_file* file);
   void Replace(sqlite3_file* file);
   void Free();
 
@@ -149,6 +152,7 @@ class alignas(64) WatchedFile {
   void StopTelling() {
     thread_.store(kNoThread, std::memory_order_relaxed);
     watcher_ = nullptr;
+    io_ = {};
   }
   void PassOnForEver() {
     is_shared_.store(true, std::memory_order_relaxed);
@@ -180,6 +184,7 @@ class alignas(64) WatchedFile {
     if (index_) header_ = index_[kChecksum];
   }
   [[gnu::cold]] void MapIndex(sqlite3_file* file);
+  [[gnu::cold]] void FindLog(const sqlite3_file* file);
   bool HeaderDiffers() const { return index_ && knows_header_ && header_ != index_[kChecksum]; }
   void Show(std::uint64_t bits) {
     bits_ = bits;
@@ -216,6 +221,7 @@ class alignas(64) WatchedFile {
   std::uint64_t bits_ = 0;  // as HeldLocks has them
 
   std::atomic<const sqlite3_io_methods*> original_{nullptr};
+  IoPlace io_;
   Place shown_;
   std::uint64_t tag_ = 0;  // the connection's id, as HeldLocks has it
   std::atomic<std::uint64_t> serial_{1};
@@ -224,6 +230,10 @@ class alignas(64) WatchedFile {
   int blocking_ms_ = 0;                 // how long the next locks wait by themselves
   std::atomic<bool> is_shared_{false};  // found out after the file was watched
   LockKind refused_ = LockKind::kWrite;
+  // To find the log, while the watcher is there.
+  sqlite3* db_ = nullptr;
+  const char* schema_ = nullptr;
+  WatchedLog::Handle log_;
 };
 
 }  // namespace walmanager

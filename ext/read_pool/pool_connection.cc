@@ -21,6 +21,7 @@ Status PoolConnection::Open(const std::string& path, const FileId& id, const Poo
                     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
   auto opened = OpenOwnConnection(path, flags, host.vfs.c_str());
   if (!opened.ok()) return opened.error();
+  OwnFileOf(opened.value().get())->io->CountIn(host.control);
   {
     const MutexLock lock(interrupt_mutex_);
     db_ = std::move(opened.value());

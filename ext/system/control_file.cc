@@ -12,6 +12,7 @@
 #include <set>
 #include <utility>
 
+#include "ext/core/control/io_statistics.h"
 #include "ext/core/control/layout_locks.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/section_table.h"
@@ -288,6 +289,8 @@ void ControlFile::MoveCounts(ControlFile& heir) {
   heir.region_.TakeOverCheckpoints(region_, with_frames);
   LockWaits waits(memory_.get()), waits_now(heir.memory_.get());
   waits.MoveTo(waits_now);
+  IoStatistics io(memory_.get()), io_now(heir.memory_.get());
+  io.MoveTo(io_now);
   before.MoveTo(now, static_cast<std::size_t>(values[Setting::kMaxQueries]));
 }
 

@@ -51,7 +51,8 @@ TEST_F(WatchedFileTest, ReplacesAFewMethodsAndPutsTheTableBack) {
   const sqlite3_io_methods* now = File()->pMethods;
   EXPECT_NE(now, original_);
   EXPECT_EQ(now->iVersion, original_->iVersion);
-  EXPECT_EQ(now->xRead, original_->xRead);
+  EXPECT_EQ(now->xTruncate, original_->xTruncate);
+  EXPECT_NE(now->xRead, original_->xRead);
   EXPECT_EQ(now->xFileControl, original_->xFileControl);
   EXPECT_NE(now->xShmLock, original_->xShmLock);
   EXPECT_EQ(Write(db_.get()), SQLITE_OK);

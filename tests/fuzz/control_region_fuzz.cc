@@ -13,6 +13,7 @@
 #include "ext/core/control/connection_entry.h"
 #include "ext/core/control/control_region.h"
 #include "ext/core/control/history.h"
+#include "ext/core/control/io_statistics.h"
 #include "ext/core/control/query_statistics.h"
 
 namespace {
@@ -120,6 +121,8 @@ void Patch(layout::ControlFile* file, std::uint64_t place, const std::uint8_t* d
       {&file->hours, 6 * sizeof(layout::HistorySlot)},
       {&file->alerts, 16 + 3 * sizeof(layout::WatchedCheck)},
       {&file->alerts.slots, 4 * sizeof(layout::AlertSlot)},
+      {&file->io, sizeof file->io},
+      {&file->more_traffic, sizeof file->more_traffic},
       {file, kBytes},
   };
   constexpr std::size_t kParts = std::size(parts);
@@ -219,6 +222,34 @@ void UseAlerts(walmanager::ControlSpace* space) {
   Require(alerts.Read().empty());
 }
 
+void UseIo(walmanager::ControlSpace* space) {
+  using walmanager::IoFile;
+  using walmanager::IoOrigin;
+  walmanager::IoStatistics statistics(space);
+  for (const std::size_t slab : {std::size_t{0}, layout::kFirstConnections, layout::kConnections}) {
+    walmanager::IoPlace place(space, slab);
+    place.Read(IoFile::kDatabase, 4096, 1000);
+    place.Write(IoFile::kLog, 24, 500);
+    place.Sync(IoFile::kLog, ~std::uint64_t{0});
+    place.Failed(IoFile::kSharedMemory, 10, 5, 1);
+  }
+  for (const IoOrigin origin : {IoOrigin::kApplication, IoOrigin::kWalmanager}) {
+    for (const IoFile file : {IoFile::kDatabase, IoFile::kLog}) {
+      (void)statistics.ReadTraffic(origin, file);
+      const auto syncs = statistics.ReadSyncs(origin, file);
+      Require(syncs.histogram.size() == walmanager::HistoryScale::kBuckets);
+      const auto p99 =
+          walmanager::HistogramQuantile<walmanager::HistoryScale>(syncs.histogram, 0.99);
+      Require(!p99 || (*p99 >= 0 && *p99 < 4.3e9));
+    }
+    const auto errors = statistics.ReadErrors(origin, IoFile::kSharedMemory);
+    Require(walmanager::UtcText(errors.last_ms).size() == 23);
+  }
+  statistics.MoveTraffic(0, statistics, layout::kFirstConnections);
+  statistics.Reset();
+  Require(statistics.ReadSyncs(IoOrigin::kApplication, IoFile::kLog).syncs == 0);
+}
+
 void Read(ControlRegion& region) {
   (void)region.Check({{7, 42, 0, 0}, "boot"});
   const auto settings = region.ReadSettings();
@@ -278,6 +309,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   UseStatements(&Space());
   UseHistory(&Space());
   UseAlerts(&Space());
+  UseIo(&Space());
   (void)region.ResetWalStatistics(1, 1);
   Require(region.ReadCheckpointTotals().total_ns == 0);
   return 0;

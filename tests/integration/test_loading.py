@@ -20,7 +20,7 @@ FUNCTIONS = {
     "wal_integrity_check", "wal_backup", "wal_restore",
     "walmanager_connection_lifetime",  # private: its destructor tells of the close
 }
-TABLES = {"wal_metrics", "query_performance", "index_candidates", "unused_indexes", "connection_metrics", "wal_readers", "wal_lock_waits",
+TABLES = {"wal_metrics", "query_performance", "index_candidates", "unused_indexes", "connection_metrics", "wal_readers", "wal_lock_waits", "wal_io",
           "wal_checkpoints", "wal_strategies",
           "wal_config", "wal_alerts", "wal_history", "wal_periods", "wal_environment", "stale_statistics", "wal_help",
           "system_health", "wal_recommendations", "wal_trends"}

@@ -17,7 +17,7 @@ DOCUMENTS = ["README.md", "ext/README.md", "ext/backup/README.md", "ext/read_poo
              "sql/README.md", "tests/bench/README.md", "vtab/README.md"]
 REFERENCE = subprocess.run([str(ROOT / "scripts" / "reference")], check=True, text=True,
                            capture_output=True).stdout
-TABLES = ["wal_metrics", "query_performance", "index_candidates", "unused_indexes", "connection_metrics", "wal_readers", "wal_lock_waits",
+TABLES = ["wal_metrics", "query_performance", "index_candidates", "unused_indexes", "connection_metrics", "wal_readers", "wal_lock_waits", "wal_io",
           "wal_checkpoints", "wal_strategies", "wal_config", "wal_alerts", "wal_history", "wal_periods",
           "wal_environment", "stale_statistics", "read_pool", "wal_help", "system_health", "wal_recommendations", "wal_trends"]
 

@@ -25,6 +25,7 @@
 #include "ext/core/control/layout_evidence.h"
 #include "ext/core/control/layout_header.h"
 #include "ext/core/control/layout_history.h"
+#include "ext/core/control/layout_io.h"
 #include "ext/core/control/layout_lock_waits.h"
 #include "ext/core/control/layout_sections.h"
 #include "ext/core/control/layout_settings.h"
@@ -51,7 +52,8 @@ struct ControlFile {
   // Shared by all connections that found no slab of their own.
   ConnectionSlab shared_slab;
   std::array<ConnectionSlab, kFirstConnections> slabs;
-  CancelRequests cancels;  // zeros in a file of an earlier version
+  CancelRequests cancels;  // zeros in a file of an earlier version, here and below
+  Io io;
 
   alignas(kBlockBytes) std::array<MoreSettings, 2> more_settings;
   alignas(kBlockBytes)
@@ -64,6 +66,7 @@ struct ControlFile {
   alignas(kBlockBytes) std::array<HistorySlot, kHistoryHours> hours;
   alignas(kBlockBytes) std::array<AlertSlot, kAlerts - kFirstAlerts> more_alerts;
   alignas(kBlockBytes) LockWaits lock_waits;
+  alignas(kBlockBytes) std::array<Traffic, kNearConnections - kFirstConnections> more_traffic;
 
   CheckpointSlot& checkpoint(std::size_t i) { return At(ring.slots, more_checkpoints, i); }
   QueryEntry& query(std::size_t i) { return At(queries.entries, more_queries, i); }
@@ -90,6 +93,7 @@ struct ManyConnections {
   alignas(
       kManyBlocks* kBlockBytes) std::array<ConnectionSlab, kConnections - kNearConnections> slabs;
   alignas(kManyBlocks* kBlockBytes) std::array<HotQueries, kConnections - kNearConnections> hot;
+  alignas(kManyBlocks* kBlockBytes) std::array<Traffic, kConnections - kNearConnections> traffic;
 };
 
 static_assert(offsetof(ControlFile, more_settings) == kFirstBytes,

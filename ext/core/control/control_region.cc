@@ -8,6 +8,7 @@
 #include "ext/core/control/alerts.h"
 #include "ext/core/control/evidence.h"
 #include "ext/core/control/history.h"
+#include "ext/core/control/io_statistics.h"
 #include "ext/core/control/lock_waits.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/settings_entries.h"
@@ -309,6 +310,8 @@ layout::ConnectionSlab& ControlRegion::OwnSlab(std::size_t index) {
 void ControlRegion::TakeOver(std::size_t to, ControlRegion& from, std::size_t from_slab,
                              bool with_frames) {
   if (to == kSharedSlab || from_slab == kSharedSlab) return;
+  IoStatistics io(space_);
+  IoStatistics(from.space_).MoveTraffic(from_slab, io, to);
   layout::ConnectionSlab& before = from.OwnSlab(from_slab);
   layout::ConnectionSlab& now = OwnSlab(to);
   MoveCommits<AddOwn>(before, now, with_frames);
@@ -325,6 +328,8 @@ void ControlRegion::TakeOver(std::size_t to, ControlRegion& from, std::size_t fr
 }
 
 void ControlRegion::TakeOverLeft(ControlRegion& from, std::size_t from_slab, bool with_frames) {
+  IoStatistics io(space_);
+  IoStatistics(from.space_).MoveTraffic(from_slab, io, kSharedSlab);
   // Nothing is written where nothing was counted: pages of private memory stay untouched.
   const layout::ConnectionSlab& left = from.space_->slab(from_slab);
   if (Get(left.reset_generation) != Get(from.file_->header.reset_generation) ||
@@ -397,6 +402,7 @@ void ControlRegion::ClearStatistics(std::int64_t unix_ms, std::uint64_t monotoni
   }
   Put(file_->ring.forgotten_id, Get(file_->ring.next_id));
   LockWaits(space_).Reset();
+  IoStatistics(space_).Reset();
 }
 
 void ControlRegion::BeginStatistics(std::int64_t unix_ms, std::uint64_t monotonic_ns) {

@@ -28,6 +28,14 @@ bool ControlSpace::HasHot(std::size_t slab) const {
   return Has(slab < layout::kNearConnections ? Kind::kHot : Kind::kManyHot, slab);
 }
 
+bool ControlSpace::MakeTraffic(std::size_t slab) {
+  return Make(slab < layout::kNearConnections ? Kind::kMoreTraffic : Kind::kManyTraffic, slab);
+}
+
+bool ControlSpace::HasTraffic(std::size_t slab) const {
+  return Has(slab < layout::kNearConnections ? Kind::kMoreTraffic : Kind::kManyTraffic, slab);
+}
+
 std::size_t ControlSpace::slabs() const {
   return std::min<std::size_t>(Get(file_->header.slabs_used),
                                many() ? layout::kConnections : layout::kNearConnections);

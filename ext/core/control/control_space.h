@@ -48,6 +48,9 @@ class ControlSpace {
   bool HasSlab(std::size_t slab) const;
   bool MakeHot(std::size_t slab);
   bool HasHot(std::size_t slab) const;
+  // The same for what it reads and writes.
+  bool MakeTraffic(std::size_t slab);
+  bool HasTraffic(std::size_t slab) const;
 
   // `index` < slabs(), or the shared one: kConnections.
   layout::ConnectionSlab& slab(std::size_t index) const {
@@ -60,6 +63,11 @@ class ControlSpace {
   layout::HotQueries& hot(std::size_t index) const {
     return index < layout::kNearConnections ? file_->hot[index]
                                             : many()->hot[index - layout::kNearConnections];
+  }
+  layout::Traffic& traffic(std::size_t index) const {
+    if (index < layout::kFirstConnections) return file_->io.traffic[index];
+    return index < layout::kNearConnections ? file_->more_traffic[index - layout::kFirstConnections]
+                                            : many()->traffic[index - layout::kNearConnections];
   }
   // How many slabs have ever had an owner, as far as this process can read them.
   std::size_t slabs() const;

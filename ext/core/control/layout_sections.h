@@ -23,8 +23,10 @@ enum class SectionKind : std::uint8_t {
   kHours,
   kMoreAlerts,
   kLockWaits,  // all of them in one section
+  kMoreTraffic,
+  kManyTraffic,
 };
-inline constexpr std::size_t kSectionKinds = 13;  // with 0, which is none
+inline constexpr std::size_t kSectionKinds = 15;  // with 0, which is none
 
 // The sections in the order in which they were appended. A word is a kind, its version << 8, which
 // section of that kind << 16 (counted from 0), and the block of the file at which it begins << 32.

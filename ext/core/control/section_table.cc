@@ -49,6 +49,10 @@ constexpr SectionShape kShapes[layout::kSectionKinds] = {
                              layout::kAlerts),
     {offsetof(ControlFile, lock_waits), 0, 1, sizeof(layout::LockWaits),
      Blocks(sizeof(layout::LockWaits)), false},
+    Shape<layout::Traffic>(offsetof(ControlFile, more_traffic), layout::kFirstConnections,
+                           layout::kNearConnections),
+    Shape<layout::Traffic>(offsetof(ManyConnections, traffic), layout::kNearConnections,
+                           layout::kConnections, kManyBlocks, true),
 };
 
 // The set of sections that a process has is a word with a bit for each.

@@ -72,9 +72,9 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "connections without a mutex (SQLITE_OPEN_NOMUTEX, as in the sqlite3 shell), with another "
      "trace, with a single-threaded SQLite or with statement_metrics off."},
     {"lock_metrics", SettingKind::kSwitch, 1, 0, 1, "",
-     "Waits for SQLite's locks are measured, as wal_lock_waits and connection_metrics show them, "
-     "on "
-     "connections whose main database this is. It takes effect at the next statement of each."},
+     "Waits for SQLite's locks and what is read, written and synced are measured, as "
+     "wal_lock_waits, connection_metrics and wal_io show them, on connections whose main database "
+     "this is. It takes effect at the next statement of each."},
     {"lock_wait_ms", SettingKind::kInteger, 100, 0, 3'600'000, "ms",
      "A wait for a lock that takes this long or longer has a row in wal_lock_waits; so has every "
      "wait that ended in an error."},
