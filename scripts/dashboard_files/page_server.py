@@ -107,7 +107,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return any(name == "walmanager" and hmac.compare_digest(value.encode(), self.server.cookie.encode()) for name, _, value in cookies)
 
     def has_secret(self, given):
-        return hmac.compare_digest(given.encode(), self.server.secret.encode())
+        return hmac.compare_digest(given.encode("utf-8", "replace"), self.server.secret.encode())
 
     def is_foreign(self):
         """Why the request is refused before its secret is looked at, or None."""
@@ -134,7 +134,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except ValueError:
             return self.refuse(400, "Refused: this is no URL.")
         query = {name: values[-1] for name, values in urllib.parse.parse_qs(url.query).items()}
-        bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        # http.server reads headers as Latin-1.
+        bearer = self.headers.get("Authorization", "").removeprefix("Bearer ").encode("latin-1", "replace").decode("utf-8", "replace")
         # No browser sends this header by itself, so Prometheus may use whatever name of the host it has.
         if url.path == "/metrics" and self.command == "GET" and self.has_secret(bearer):
             return self.get_metrics()
@@ -265,9 +266,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         try:
             asked = json.loads(self.rfile.read(int(length))) if length.isdigit() and int(length) < 10000 else {}
-            database = self.server.sampler.databases[int(asked["db"])]
-            connection_id, query, running_ms = int(asked["connection_id"]), asked.get("query"), float(asked.get("running_ms", 0))
-        except (ValueError, KeyError, IndexError, TypeError):
+            number, connection_id, query, running_ms = asked["db"], asked["connection_id"], asked.get("query"), float(asked.get("running_ms", 0))
+            if type(number) is not int or type(connection_id) is not int or number < 0 or not 0 <= connection_id < 2**63:
+                raise ValueError
+            database = self.server.sampler.databases[number]
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError):
             return self.refuse(400, 'cancel takes {"db": number, "connection_id": number, "query": text, "running_ms": number}.')
         try:
             self.answer_json({"cancelled": database.cancel(connection_id, query, running_ms)})
@@ -278,7 +281,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def about(databases, read_only, exposed):
     """What the page needs to know before the first event."""
     return {
-        "databases": [{"number": d.number, "name": d.name, "path": d.path} for d in databases],
+        "databases": [{"number": d.number, "name": d.name, "path": d.shown_path} for d in databases],
         "read_only": read_only, "exposed": exposed,
         "sql": {name: queries.shown(text) for name, text in {
             "findings": queries.HEALTH + ";\n" + queries.ADVICE, "log": queries.METRICS, "commits": queries.HISTORY.format(

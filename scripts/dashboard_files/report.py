@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import json
+import os
 import re
+import stat
 import time
 
 import bundle
@@ -30,6 +32,52 @@ def frozen(database):
             kept["details"] = {row["query_id"]: database.statement(row["query_id"])
                                for row in kept["statements"]["rows"][:DETAILS] if row["query_id"]}
         return kept
+
+
+BEGINNING = "<!doctype html>"  # of a report, which names walmanager soon after
+BESIDE = ("", "-wal", "-shm", "-journal", "-walmanager")
+
+
+def why_not(target, databases):
+    """Why no report may be written to this path, in a sentence, or None: it would overwrite what is no report."""
+    try:
+        there = os.stat(target)
+        if stat.S_ISDIR(there.st_mode):
+            return "this is a directory. Name a file in it."
+        if not stat.S_ISREG(there.st_mode):
+            return None  # a pipe, or a terminal
+        if any(os.path.realpath(target) == os.path.realpath(database) + suffix for database in databases for suffix in BESIDE):
+            return "this is a file of the database. Name another file for the report."
+        with open(target, "rb") as file:
+            head = file.read(4096).decode("utf-8", "replace")
+    except FileNotFoundError:
+        folder = os.path.dirname(os.path.realpath(target))
+        return None if os.path.isdir(folder) else f"the directory {folder} does not exist."
+    except (OSError, ValueError) as error:
+        return f"it cannot be written: {getattr(error, 'strerror', None) or error}."
+    if head and not (head.startswith(BEGINNING) and "<title>walmanager</title>" in head):
+        return "this file exists, and is no report of the dashboard. Name another one, or remove it."
+    return None
+
+
+def write(target, text):
+    """In the place of an older report only when it is whole."""
+    path = os.path.realpath(target)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return
+    new = f"{path}.{os.getpid()}.new"
+    try:
+        with open(new, "x", encoding="utf-8") as file:
+            file.write(text)
+            if os.path.exists(path):
+                os.fchmod(file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
+        os.replace(new, path)
+    except BaseException:
+        if os.path.exists(new):
+            os.unlink(new)
+        raise
 
 
 def hashed(text):

@@ -25,6 +25,11 @@ def as_json(value):
         return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None), separators=(",", ":"), ensure_ascii=False)
 
 
+def printable(text):
+    """A path or a message whose bytes may be no UTF-8: as such it can be neither printed nor sent."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
 class Pace:
     """How often something may be read: not before `seconds`, and so seldom that it takes `share` of a processor."""
 
@@ -41,7 +46,7 @@ class Pace:
 class ShownDatabase:
     def __init__(self, number, path, library, name):
         self.number, self.path, self.library = number, os.path.abspath(path), library
-        self.name = name
+        self.name, self.shown_path = printable(name), printable(self.path)
         self.lock = threading.RLock()
         self.observer = None  # while it is open
         self.state, self.said, self.since = "unknown", None, None
@@ -49,7 +54,7 @@ class ShownDatabase:
         self.version = 0
         self.metrics = {}
         self.recent = {}  # the newest samples
-        self.summary_text = as_json({"number": number, "name": self.name, "path": self.path, "state": "unknown", "said": None})
+        self.summary_text = as_json({"number": number, "name": self.name, "path": self.shown_path, "state": "unknown", "said": None})
         # Together less than a two-hundredth of a processor, also with 90 days of history.
         self.paces = {
             "metrics": Pace(1), "connections": Pace(1), "readers": Pace(2), "lock_waits": Pace(1), "checkpoints": Pace(1),
@@ -87,7 +92,7 @@ class ShownDatabase:
 
     def _fails(self, unavailable):
         self.close()
-        said = str(unavailable)
+        said = printable(str(unavailable))
         self._is("missing" if not os.path.exists(self.path) else "corrupt" if "corrupt" in said else "unreadable", said)
 
     def _is(self, state, said):
@@ -251,7 +256,7 @@ class ShownDatabase:
     def summary(self):
         """The database as one row of the overview."""
         with self.lock:
-            summary = {"number": self.number, "name": self.name, "path": self.path}
+            summary = {"number": self.number, "name": self.name, "path": self.shown_path}
             if self.ensure():
                 try:
                     row = self.rows(queries.OVERVIEW)[0]

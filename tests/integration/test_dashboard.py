@@ -101,14 +101,17 @@ def test_other_hosts_and_origins_are_refused(run, wal_path):
     assert dashboard.ask(f"{prefix}cancel", Cookie=cookie)[0] == 404
     assert dashboard.ask(f"{prefix}cancel", body, Origin=dashboard.origin, Content_Type="application/json")[0] == 403
     assert dashboard.ask(f"{prefix}cancel", body, Origin=dashboard.origin, Cookie=cookie, Content_Type="text/plain")[0] == 403
+    for body_text in [b'{"db": 0, "connection_id": 1e999}', b'{"db": -1, "connection_id": 1}', b'{"db": 0, "connection_id": 99999999999999999999}', b"[]"]:
+        assert dashboard.ask(f"{prefix}cancel", body_text, Origin=dashboard.origin, **asked)[0] == 400, body_text
     status, _, text = dashboard.ask(f"{prefix}cancel", body, Origin=dashboard.origin, **asked)
     assert (status, json.loads(text)) == (200, {"error": "SQLite says: wal_cancel: connection_id 1 is not one of the connections in connection_metrics."})
 
 
 def test_another_address_only_with_a_token_and_the_page_says_that_there_is_no_tls(run, wal_path, page):
-    for options, sentence in [(["--listen", "0.0.0.0"], "--listen ADDR needs --token T"), (["--token", "short"], "can be guessed")]:
+    for options, sentence in [(["--listen", "0.0.0.0"], "--listen ADDR needs --token T"), (["--token", "short"], "can be guessed"), (["--token", b"\xff" * 20], "not UTF-8"),
+                              (["--port", "99999"], "--port 99999 is not between 0 and 65535"), (["--port", "-5"], "--port -5 is not between")]:
         done = subprocess.run([sys.executable, DASHBOARD, wal_path, *options], capture_output=True, text=True)
-        assert (done.returncode, sentence in done.stderr) == (2, True)
+        assert (done.returncode, sentence in done.stderr, "Traceback" in done.stderr) == (2, True, False)
     process = subprocess.Popen([sys.executable, DASHBOARD, wal_path, "--no-open", "--listen", "0.0.0.0", "--token", "a token of 20 letters"],
                                env=environment(WALMANAGER_BUILD=str(BUILD)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     url = process.stdout.readline().strip()
@@ -121,11 +124,12 @@ def test_another_address_only_with_a_token_and_the_page_says_that_there_is_no_tl
 
 
 def test_metrics_need_the_token_and_say_when_there_are_none(run, wal_path):
-    (wal_path.parent / "secret").write_text("0123456789abcdef\n")
+    (wal_path.parent / "secret").write_text("0123456789abcdéf\n")
     dashboard = run.dashboard(wal_path, options=["--token", f"@{wal_path.parent / 'secret'}"])
-    assert dashboard.ask("/metrics", Authorization="Bearer 0123456789abcdee")[0] == 403
+    assert dashboard.ask("/metrics", Authorization="Bearer 0123456789abcdef")[0] == 403
     # With the token Prometheus may call the host by any name.
-    status, headers, text = dashboard.ask("/metrics", Authorization="Bearer 0123456789abcdef", Host="database-server:9000")
+    bearer = "Bearer 0123456789abcdéf".encode().decode("latin-1")
+    status, headers, text = dashboard.ask("/metrics", Authorization=bearer, Host="database-server:9000")
     db = connect(wal_path)
     if db.execute("SELECT 1 FROM pragma_function_list WHERE name = 'wal_openmetrics'").fetchall():
         assert (status, text.rstrip().endswith("# EOF")) == (200, True)
@@ -341,11 +345,44 @@ def test_the_report_is_one_file_and_acts_on_nothing(run, wal_path, tmp_path, pag
     assert "Copyright (c) 2022 Leon Sorokin" in report.read_text()  # uPlot's licence
 
 
+def refused(*words):
+    """What is said where there is no report."""
+    done = subprocess.run([sys.executable, DASHBOARD, *words], env=environment(WALMANAGER_BUILD=str(BUILD)), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr.removeprefix("dashboard: ")
+
+
 def test_a_report_of_nothing_is_refused(tmp_path):
-    done = subprocess.run([sys.executable, DASHBOARD, tmp_path / "none.db", "--export", tmp_path / "report.html"],
-                          env=environment(WALMANAGER_BUILD=str(BUILD)), capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, f"dashboard: {tmp_path}/none.db does not exist. Name the file of an existing database.\n")
-    assert not (tmp_path / "report.html").exists()
+    target = tmp_path / "report.html"
+    assert refused(tmp_path / "none.db", "--export", target) == f"{tmp_path}/none.db does not exist. Name the file of an existing database.\n"
+    assert refused(tmp_path, "--export", target) == f"{tmp_path} is not a file. Name the file of a database.\n"
+    (tmp_path / "corrupt.db").write_bytes(os.urandom(8192))
+    assert "is not a SQLite database" in refused(tmp_path / "corrupt.db", "--export", target)
+    assert not target.exists()
+
+
+def test_a_report_overwrites_nothing_but_an_older_report(wal_path, tmp_path):
+    before = wal_path.read_bytes()
+    link, other, report = tmp_path / "link", tmp_path / "thesis.html", tmp_path / "report.html"
+    link.symlink_to(wal_path)
+    other.write_text("<!doctype html>mine")
+    assert refused(wal_path, "--export", link) == f"--export {link}: this is a file of the database. Name another file for the report.\n"
+    assert refused(wal_path, "--export", other) == f"--export {other}: this file exists, and is no report of the dashboard. Name another one, or remove it.\n"
+    assert refused(wal_path, "--export", "/nope/x.html") == "--export /nope/x.html: the directory /nope does not exist.\n"
+    assert "this is a directory" in refused(wal_path, "--export", tmp_path)
+    assert (wal_path.read_bytes(), other.read_text()) == (before, "<!doctype html>mine")
+    files = set(os.listdir(wal_path.parent))
+    for _ in range(2):
+        export(wal_path, report)
+    assert set(os.listdir(wal_path.parent)) - files <= {"report.html"}
+
+
+def test_a_name_that_is_not_utf8_is_shown(run, wal_path, tmp_path, page):
+    path = os.fsencode(tmp_path) + b"/shop\xff.db"
+    os.link(wal_path, path)
+    page.open(run.dashboard(os.fsdecode(path), wal_path).url)
+    page.wait("[...document.querySelectorAll('#overview tbody a')].some((link) => link.innerText == 'shop\ufffd.db')")
+    export(path, tmp_path / "report.html")
 
 
 def test_several_databases_begin_with_the_one_that_needs_somebody(run, tmp_path, page):

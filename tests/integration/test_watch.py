@@ -243,6 +243,13 @@ def test_all_tables_are_printed_once(shop):
         assert re.search(rf" 0 +{shop.counts:,} .*SELECT count", done.stdout) and f"nightly report  {shape} not fetched" in done.stdout
 
 
+def test_a_full_disk_is_said_in_a_sentence(shop):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([WATCH, shop.path, "--once", "--interval", "0.5"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20,
+                              env={**os.environ, "WALMANAGER_BUILD": str(BUILD)})
+    assert (done.returncode, done.stderr) == (1, "watch: the text cannot be written: No space left on device.\n")
+
+
 def test_it_does_not_disturb(shop, terminal):
     before = files_beside(shop.path)
     screen = terminal(shop.path)
