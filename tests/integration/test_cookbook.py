@@ -101,6 +101,11 @@ def memory(rows):
     assert len(rows) >= 2 and rows[0]["mb"] > 0 and "application" in {row["role"] for row in rows}
 
 
+def disk(rows):
+    log = next(row for row in rows if (row["file"], row["origin"]) == ("wal", "application"))
+    assert log["writes"] >= 1000 and log["written_mb"] > 0 and 0 < log["write_mean_ms"] < 100 and log["errors"] == 0
+
+
 def connected(rows):
     program = next(row for row in rows if row["applications"] == "nightly report")
     assert program["commits"] >= 1002 and program["connections"] >= 2 and program["active"] >= 1
@@ -127,6 +132,7 @@ ORDERS = {
     "how_old_is_the_backup": lambda rows: rows[0]["backup_days"] == 0.0 and rows[0]["check_days"] == 0.0 and rows[0]["integrity_findings"] == 0,
     "how_full_is_the_disk": lambda rows: rows[0]["free_mb"] > 0 and 0 < rows[0]["free_percent"] <= 100 and rows[0]["database_mb"] > 0,
     "what_happened": happened,
+    "is_the_disk_slow": disk,
 }
 
 
