@@ -14,8 +14,9 @@ namespace walmanager {
 
 inline Value SampleMs(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e6; }
 
-inline Value SamplePercentile(const std::vector<std::uint64_t>& histogram, double quantile) {
-  const auto ns = HistogramQuantile<HistoryScale>(histogram, quantile);
+template <typename Scale = HistoryScale>
+Value SamplePercentile(const std::vector<std::uint64_t>& histogram, double quantile) {
+  const auto ns = HistogramQuantile<Scale>(histogram, quantile);
   return ns ? Value(*ns / 1e6) : Value();
 }
 
@@ -68,6 +69,11 @@ std::vector<Column<Row>> WithHistoryColumns(std::vector<Column<Row>> first) {
       {"transactions_upgraded", kInteger, "transactions of this time that began with a read and then wrote", [](const Row& r) -> Value { return r.sample.counters.transactions_upgraded; }},
       {"cache_pages", kInteger, "pages wanted in this time by the statements that cache_hit_ratio is about", [](const Row& r) -> Value { return r.sample.counters.cache_hits + r.sample.counters.cache_misses; }},
       {"upgrades_failed", kInteger, "writes of this time that failed in transactions that began with a read", [](const Row& r) -> Value { return r.sample.counters.upgrades_failed; }},
+      {"lock_waits", kInteger, "times in this time that a statement did not get a lock of SQLite's at once, because another connection had it", [](const Row& r) -> Value { return r.sample.counters.lock_waits; }},
+      {"lock_wait_ms", kReal, "total time that statements waited for locks, of the waits that ended in this time", [](const Row& r) -> Value { return SampleMs(r.sample.counters.lock_wait_ns); }},
+      {"lock_wait_p99_ms", kReal, "time that 99 % of the waits for locks of this time stayed below, within 11.2 %; NULL if there was none", [](const Row& r) -> Value { return SamplePercentile<HistoryWaitScale>(r.sample.lock_wait_histogram, 0.99); }},
+      {"busy_errors", kInteger, "statements of this time that failed because they did not get a lock: \"database is locked\" (SQLITE_BUSY)", [](const Row& r) -> Value { return r.sample.counters.busy_errors; }},
+      {"snapshot_conflicts", kInteger, "statements of this time that failed because another connection had committed since their transaction began to read (SQLITE_BUSY_SNAPSHOT)", [](const Row& r) -> Value { return r.sample.counters.snapshot_conflicts; }},
   };
   // clang-format on
   first.insert(first.end(), common.begin(), common.end());

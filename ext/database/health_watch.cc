@@ -6,6 +6,7 @@
 
 #include "ext/core/base/time_units.h"
 #include "ext/core/control/history.h"
+#include "ext/core/control/lock_waits.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/database/database.h"
@@ -49,6 +50,16 @@ HistoryTotals ReadTotals(ControlFile& control, QueryTotals queries) {
   counters.cache_hits = queries.cache_hits;
   counters.cache_misses = queries.cache_misses;
   totals.query_histogram = std::move(queries.histogram);
+  const LockWaits waits(control.space());
+  control.space()->Follow();
+  if (waits.is_made()) {
+    LockTotals locks = waits.ReadTotals();
+    counters.lock_waits = locks.counts.waits;
+    counters.lock_wait_ns = locks.counts.wait_ns;
+    counters.busy_errors = locks.counts.busy_errors;
+    counters.snapshot_conflicts = locks.counts.snapshot_conflicts;
+    totals.lock_wait_histogram = std::move(locks.histogram);
+  }
   return totals;
 }
 

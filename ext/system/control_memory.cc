@@ -170,7 +170,8 @@ std::optional<StoredSettings> SettingsToKeep(int fd, const struct stat& status,
   const auto copy = MappedControl::Private();
   if (!copy) return std::nullopt;
   layout::ControlFile* const file = copy->file();
-  if (content.layout_number == layout::kLayoutNumber) {
+  if (content.layout_number >= layout::kFirstLayoutWithSections &&
+      content.layout_number <= layout::kLayoutNumber) {
     if (pread(fd, file, layout::kFirstBytes, 0) < static_cast<ssize_t>(sizeof(layout::Header)))
       return std::nullopt;
     ReadMoreSettings(fd, status, *copy);

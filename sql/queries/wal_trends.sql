@@ -20,7 +20,9 @@ metric(metric, unit, better, steady) AS (VALUES
   ('statements', 'per s', 0, 0.1), ('query_p95_ms', 'ms', -1, 0.25), ('commit_p99_ms', 'ms', -1, 0.25),
   ('checkpoint_ms', 'ms per s', -1, 0.1), ('checkpoint_stall_ms', 'ms per s', -1, 0.1),
   ('active_readers', 'readers', 0, 0.1), ('connections', 'connections', 0, 0.1),
-  ('cache_hit_ratio', 'ratio', 1, 0.1), ('health_score', 'score', 1, 0.1), ('database_bytes', 'bytes', 0, 0.1)
+  ('cache_hit_ratio', 'ratio', 1, 0.1), ('health_score', 'score', 1, 0.1), ('database_bytes', 'bytes', 0, 0.1),
+  ('lock_waits', 'per s', -1, 0.1), ('lock_wait_ms', 'ms per s', -1, 0.1), ('lock_wait_p99_ms', 'ms', -1, 0.25),
+  ('busy_errors', 'per s', -1, 0.1), ('snapshot_conflicts', 'per s', -1, 0.1)
 ),
 period(period, resolution_ms, hours) AS (VALUES
   ('hour', 60000, 1), ('day', 60000, 24), ('week', 3600000, 168)
@@ -36,7 +38,12 @@ part AS (
            WHEN 'checkpoint_stall_ms' THEN p.checkpoint_stall_ms * 1000.0 / nullif(p.covers_ms, 0)
            WHEN 'active_readers' THEN p.active_readers WHEN 'connections' THEN p.connections
            WHEN 'cache_hit_ratio' THEN p.cache_hit_ratio WHEN 'health_score' THEN p.health_score
-           WHEN 'database_bytes' THEN p.database_bytes END AS y
+           WHEN 'database_bytes' THEN p.database_bytes
+           WHEN 'lock_waits' THEN p.lock_waits * 1000.0 / nullif(p.covers_ms, 0)
+           WHEN 'lock_wait_ms' THEN p.lock_wait_ms * 1000.0 / nullif(p.covers_ms, 0)
+           WHEN 'lock_wait_p99_ms' THEN p.lock_wait_p99_ms
+           WHEN 'busy_errors' THEN p.busy_errors * 1000.0 / nullif(p.covers_ms, 0)
+           WHEN 'snapshot_conflicts' THEN p.snapshot_conflicts * 1000.0 / nullif(p.covers_ms, 0) END AS y
   FROM wal_periods p CROSS JOIN metric m WHERE p.period IN ('hour', 'day', 'week')
 ),
 -- x of a minute or an hour is its middle: half way from its first sample to its last. DISTINCT, because a sample that
@@ -54,7 +61,12 @@ point AS (
            WHEN 'checkpoint_stall_ms' THEN h.checkpoint_stall_ms * 1000.0 / nullif(h.covers_ms, 0)
            WHEN 'active_readers' THEN h.active_readers WHEN 'connections' THEN h.connections
            WHEN 'cache_hit_ratio' THEN h.cache_hit_ratio WHEN 'health_score' THEN h.health_score
-           WHEN 'database_bytes' THEN h.database_bytes END AS y
+           WHEN 'database_bytes' THEN h.database_bytes
+           WHEN 'lock_waits' THEN h.lock_waits * 1000.0 / nullif(h.covers_ms, 0)
+           WHEN 'lock_wait_ms' THEN h.lock_wait_ms * 1000.0 / nullif(h.covers_ms, 0)
+           WHEN 'lock_wait_p99_ms' THEN h.lock_wait_p99_ms
+           WHEN 'busy_errors' THEN h.busy_errors * 1000.0 / nullif(h.covers_ms, 0)
+           WHEN 'snapshot_conflicts' THEN h.snapshot_conflicts * 1000.0 / nullif(h.covers_ms, 0) END AS y
   FROM wal_history h
   JOIN period d ON d.resolution_ms = h.resolution_ms
    AND h.at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || d.hours || ' hours')
@@ -87,6 +99,8 @@ target AS (
   SELECT schema, 'query_p95_ms', value, 1, 'reaches query_latency.warning' FROM wal_config WHERE name = 'query_latency.warning'
   UNION ALL
   SELECT schema, 'commit_p99_ms', value, 1, 'reaches commit_latency.warning' FROM wal_config WHERE name = 'commit_latency.warning'
+  UNION ALL
+  SELECT schema, 'lock_wait_p99_ms', value, 1, 'reaches lock_waits.warning' FROM wal_config WHERE name = 'lock_waits.warning'
   UNION ALL
   SELECT schema, 'cache_hit_ratio', value, -1, 'falls to cache_hit_ratio.warning' FROM wal_config WHERE name = 'cache_hit_ratio.warning'
 ),

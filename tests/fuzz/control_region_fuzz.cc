@@ -171,8 +171,9 @@ void RequireInRange(const walmanager::HistorySample& sample) {
   Require(!sample.health_score ||
           (sample.health_score->mean >= 0 && sample.health_score->last >= 0));
   using walmanager::HistoryScale;
-  for (const auto& histogram : {sample.commit_histogram, sample.query_histogram}) {
-    Require(histogram.size() == HistoryScale::kBuckets);
+  for (const auto& histogram : {sample.commit_histogram, sample.query_histogram,
+                                sample.lock_wait_histogram, sample.sync_histogram}) {
+    Require(histogram.empty() || histogram.size() == HistoryScale::kBuckets);
     const auto p99 = walmanager::HistogramQuantile<HistoryScale>(histogram, 0.99);
     Require(!p99 || (*p99 >= 0 && *p99 < 4.3e9));
   }

@@ -7,10 +7,10 @@
 //
 // A counter (commits, statements, checkpoint_ms, ...) is what was counted since the line before; a
 // gauge (wal_bytes, ...) is what it was then, and unknown where it is not named. `commits@12.5=30`:
-// thirty commits that took 12.5 ms each; likewise statements. `interval_ms`: the sample interval,
-// 1000 where it is not named. `after_ms`: how long after the line before it was, where the
-// difference of the two unix_ms does not say it because the clock was set. The last sample counts
-// as taken now.
+// thirty commits that took 12.5 ms each; likewise statements and lock_waits. `interval_ms`: the
+// sample interval, 1000 where it is not named. `after_ms`: how long after the line before it was,
+// where the difference of the two unix_ms does not say it because the clock was set. The last
+// sample counts as taken now.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -65,6 +65,10 @@ void CountAt(const std::string& what, double ms, double times, HistoryTotals& to
   } else if (what == "statements") {
     counters.statements += static_cast<std::uint64_t>(times);
     Count<StatementScale>(totals.query_histogram, ms, times);
+  } else if (what == "lock_waits") {
+    counters.lock_waits += static_cast<std::uint64_t>(times);
+    counters.lock_wait_ns += Ns(ms * times);
+    Count<DurationScale>(totals.lock_wait_histogram, ms, times);
   } else {
     Fail("nothing is timed that is called " + what);
   }
@@ -82,7 +86,9 @@ void Set(const std::string& key, double value, Sample& sample) {
       {"cache_misses", &HistoryCounters::cache_misses},
       {"slow_statements", &HistoryCounters::slow_statements},
       {"transactions_upgraded", &HistoryCounters::transactions_upgraded},
-      {"upgrades_failed", &HistoryCounters::upgrades_failed}};
+      {"upgrades_failed", &HistoryCounters::upgrades_failed},
+      {"busy_errors", &HistoryCounters::busy_errors},
+      {"snapshot_conflicts", &HistoryCounters::snapshot_conflicts}};
   static const std::map<std::string, std::uint64_t HistoryCounters::*> kDurations = {
       {"commit_ms", &HistoryCounters::commit_ns},
       {"checkpoint_ms", &HistoryCounters::checkpoint_ns},
@@ -117,6 +123,7 @@ void ReadSamples(std::istream& lines, const std::function<void(const Sample&)>& 
   Sample sample;
   sample.totals.commit_histogram.resize(DurationScale::kBuckets);
   sample.totals.query_histogram.resize(StatementScale::kBuckets);
+  sample.totals.lock_wait_histogram.resize(DurationScale::kBuckets);
   std::string line;
   for (bool first = true; std::getline(lines, line); first = false) {
     std::istringstream words(line);

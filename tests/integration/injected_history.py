@@ -25,7 +25,7 @@ def database(path):
 
 def inject(path, samples):
     """Replaces the history by these samples, dicts in the order in which they were taken, `at` in Unix ms.
-    `statements` and `commits` may be dicts, {duration in ms: count}; `covers` is for value() below."""
+    `statements`, `commits` and `lock_waits` may be dicts, {duration in ms: count}; `covers` is for value() below."""
     lines = []
     for sample in samples:
         words = [str(sample["at"])]
@@ -66,24 +66,25 @@ def trends(path):
 
 # --- what must be in the rows: of samples as they were injected, one or several
 
-def bucket_middle(ns):
-    """What a histogram makes of a duration: four buckets per power of two of 256 ns, each read as its harmonic middle."""
-    units = int(ns) // 256
+def bucket_middle(ns, unit=256):
+    """What a histogram makes of a duration: four buckets per power of two of units, each read as its harmonic middle."""
+    units = int(ns) // unit
     if units < 4:
         lower, upper = units, units + 1
     else:
         width = 1 << (units.bit_length() - 3)
         lower = units // width * width
         upper = lower + width
-    return 256 * (2 * lower * upper / (lower + upper) if lower else 0.5)
+    return unit * (2 * lower * upper / (lower + upper) if lower else 0.5)
 
 
 def percentile_ms(samples, key, share):
     """The percentile by nearest rank, over the counts of all samples."""
     counts = {}
+    unit = 4096 if key == "lock_waits" else 256
     for sample in samples:
         for ms, count in sample.get(key, {}).items():
-            middle = bucket_middle(ms * 1e6)
+            middle = bucket_middle(ms * 1e6, unit)
             counts[middle] = counts.get(middle, 0) + count
     rank = math.ceil(share * sum(counts.values()))
     for middle in sorted(counts):
@@ -99,6 +100,11 @@ def total(samples, key):
     return sum(sum(value.values()) if isinstance(value, dict) else value for value in values)
 
 
+def waited_ms(samples):
+    """How long the waits of the samples took together."""
+    return sum(ms * count for sample in samples for ms, count in sample.get("lock_waits", {}).items())
+
+
 def value(samples, metric):
     """What wal_trends says of the samples, which must not include the first of all."""
     if metric in GAUGES:
@@ -109,6 +115,10 @@ def value(samples, metric):
         return percentile_ms(samples, "statements", 0.95)
     if metric == "commit_p99_ms":
         return percentile_ms(samples, "commits", 0.99)
+    if metric == "lock_wait_p99_ms":
+        return percentile_ms(samples, "lock_waits", 0.99)
+    if metric == "lock_wait_ms":
+        return waited_ms(samples) * 1000 / total(samples, "covers")
     if metric == "cache_hit_ratio":
         return total(samples, "cache_hits") / (total(samples, "cache_hits") + total(samples, "cache_misses"))
     return total(samples, metric) * 1000 / total(samples, "covers")

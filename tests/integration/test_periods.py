@@ -7,10 +7,11 @@ import pytest
 
 from conftest import connect, one
 from injected_history import (DAY, HOUR, MINUTE, SECOND, asked, bucket_middle, closed, database, inject,
-                              percentile_ms, times, total, value)
+                              percentile_ms, times, total, value, waited_ms)
 
 COUNTERS = ["commits", "statements", "frames_written", "checkpoints", "checkpoints_in_vain", "checkpoint_frames",
-            "slow_statements", "transactions_upgraded", "upgrades_failed"]
+            "slow_statements", "transactions_upgraded", "upgrades_failed", "lock_waits", "busy_errors",
+            "snapshot_conflicts"]
 DURATIONS = ["checkpoint_ms", "checkpoint_stall_ms"]
 EXTREMES = ["wal_bytes", "pending_frames", "active_readers"]
 # {period and part: how long it is, how long ago it ended}
@@ -32,7 +33,9 @@ def random_sample(chance, at, step_ms):
             "frames_written": chance.randrange(90), "checkpoints": chance.randrange(3),
             "checkpoints_in_vain": chance.randrange(2), "checkpoint_frames": chance.randrange(900),
             "slow_statements": chance.randrange(2), "transactions_upgraded": chance.randrange(2),
-            "upgrades_failed": chance.randrange(2),
+            "upgrades_failed": chance.randrange(2), "busy_errors": chance.randrange(3),
+            "snapshot_conflicts": chance.randrange(3),
+            "lock_waits": {round(min(chance.lognormvariate(5, 3), 60_000), 3): 4, 30_000: chance.randrange(2)},
             "checkpoint_ms": chance.randrange(90), "checkpoint_stall_ms": chance.randrange(9),
             "cache_hits": chance.randrange(900, 1000), "cache_misses": chance.randrange(1, 90),
             "wal_bytes": chance.randrange(10**7), "pending_frames": chance.randrange(999),
@@ -56,6 +59,8 @@ def check(row, samples):
     assert row["health_score"] == min(sample["health_score"] for sample in samples)
     assert row["query_p95_ms"] == pytest.approx(percentile_ms(samples, "statements", 0.95))
     assert row["commit_p99_ms"] == pytest.approx(percentile_ms(samples, "commits", 0.99))
+    assert row["lock_wait_ms"] == pytest.approx(waited_ms(samples))
+    assert row["lock_wait_p99_ms"] == pytest.approx(percentile_ms(samples, "lock_waits", 0.99))
     assert row["cache_pages"] == total(samples, "cache_hits") + total(samples, "cache_misses")
     assert row["cache_hit_ratio"] == pytest.approx(value(samples, "cache_hit_ratio"))
 

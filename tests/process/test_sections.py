@@ -235,6 +235,26 @@ def test_a_file_of_an_older_version_is_made_anew_and_its_settings_stay(wal_path,
     db.close()
 
 
+def test_a_file_of_the_version_before_is_made_anew_and_all_its_settings_stay(wal_path):
+    """More of them than the first part of the file holds."""
+    db = connect(wal_path)
+    db.execute("INSERT INTO t(payload) VALUES ('x')")
+    db.execute("SELECT wal_set(name, value * 1.01) FROM wal_config "
+               "WHERE name LIKE '%.warning' OR name LIKE '%.critical'").fetchall()
+    read = "SELECT name, value FROM wal_config WHERE changed_at IS NOT NULL ORDER BY name"
+    before = db.execute(read).fetchall()
+    assert len(before) > 24
+    db.close()
+    with open(control_of(wal_path), "r+b") as file:
+        file.seek(16)
+        file.write(struct.pack("<Q", 7))
+    db = connect(wal_path)
+    db.execute("INSERT INTO t(payload) VALUES ('x')")
+    assert db.execute(read).fetchall() == before
+    assert (metrics(db)["commits"], metrics(db)["private_because"]) == (1, None)  # counted anew
+    db.close()
+
+
 HOLDER = """
 import fcntl, sys
 file = open(sys.argv[1], "r+b")
@@ -253,7 +273,7 @@ def test_beside_a_process_of_an_older_version_it_stays_private_until_alone(wal_p
     db = connect(wal_path)
     db.execute("INSERT INTO t(payload) VALUES ('x')")
     because = metrics(db)["private_because"]
-    assert because == (f"process {holder.pid} uses the control file with another version of walmanager (layout 6, here 7)")
+    assert because == (f"process {holder.pid} uses the control file with another version of walmanager (layout 6, here 8)")
     assert control_of(wal_path).read_bytes() == before
     holder.communicate(b"\n")
 

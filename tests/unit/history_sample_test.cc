@@ -47,6 +47,12 @@ TEST(HistorySample, EachCounterIsItsOwnDifferenceAndASum) {
     counters.slow_statements += 12;
     counters.transactions_upgraded += 13;
     counters.upgrades_failed += 14;
+    counters.lock_waits += 15;
+    counters.lock_wait_ns += 16;
+    counters.busy_errors += 17;
+    counters.snapshot_conflicts += 18;
+    counters.syncs += 19;
+    counters.sync_ns += 20;
     block.Step(0);
   }
   const auto check = [](const HistoryCounters& counters, std::uint64_t times) {
@@ -64,6 +70,12 @@ TEST(HistorySample, EachCounterIsItsOwnDifferenceAndASum) {
     EXPECT_EQ(counters.slow_statements, 12 * times);
     EXPECT_EQ(counters.transactions_upgraded, 13 * times);
     EXPECT_EQ(counters.upgrades_failed, 14 * times);
+    EXPECT_EQ(counters.lock_waits, 15 * times);
+    EXPECT_EQ(counters.lock_wait_ns, 16 * times);
+    EXPECT_EQ(counters.busy_errors, 17 * times);
+    EXPECT_EQ(counters.snapshot_conflicts, 18 * times);
+    EXPECT_EQ(counters.syncs, 19 * times);
+    EXPECT_EQ(counters.sync_ns, 20 * times);
   };
   check(block.history.Read().back().counters, 1);
   const auto merged = block.history.Merge(0, block.now_ms);
@@ -152,6 +164,31 @@ TEST(HistorySample, PercentilesComeFromMergedHistograms) {
     EXPECT_NEAR(*HistogramQuantile<HistoryScale>(minute.query_histogram, quantile), queries[rank],
                 queries[rank] * 0.112);
   }
+}
+
+// Waits last longer than statements do: those of a minute are told from those of five seconds.
+TEST(HistorySample, WaitsAndSyncsHaveHistogramsOfTheirOwnUpToAMinute) {
+  Sampled block;
+  block.Take();
+  const auto count = [](std::vector<std::uint64_t>& histogram, double ms, std::uint64_t times) {
+    histogram[DurationScale::Bucket(static_cast<std::uint64_t>(ms * 1e6))] += times;
+  };
+  count(block.totals.lock_wait_histogram, 5'000, 98);
+  count(block.totals.lock_wait_histogram, 60'000, 2);
+  count(block.totals.sync_histogram, 0.1, 99);
+  count(block.totals.sync_histogram, 30, 1);
+  block.Step(0);
+  block.Step(0);
+  const auto percentile = [](const std::vector<std::uint64_t>& histogram, double quantile) {
+    return *HistogramQuantile<HistoryWaitScale>(histogram, quantile) / 1e6;
+  };
+  const auto merged = block.history.Merge(0, kAlways);
+  EXPECT_NEAR(percentile(merged->lock_wait_histogram, 0.98), 5'000, 5'000 * 0.112);
+  EXPECT_NEAR(percentile(merged->lock_wait_histogram, 0.99), 60'000, 60'000 * 0.112);
+  EXPECT_NEAR(percentile(merged->sync_histogram, 0.99), 0.1, 0.1 * 0.112);
+  EXPECT_NEAR(percentile(merged->sync_histogram, 1), 30, 30 * 0.112);
+  EXPECT_TRUE(merged->commit_histogram.empty());
+  EXPECT_TRUE(block.history.Read().back().lock_wait_histogram.empty()) << "nothing since";
 }
 
 // A count that does not fit into a bucket is halved, and keeps its weight among others.

@@ -62,6 +62,8 @@ using StatementScale = LogLinearScale<5, 3, 256>;
 // Of samples of the history, of which there are thousands: within 11.2 % from 1.024 µs to 4.29 s.
 // Each of its buckets is a union of whole buckets of the two above, except the last.
 using HistoryScale = LogLinearScale<8, 2, 92>;
+// Of waits and syncs in these samples, which can last longer: within 11.2 % from 16.4 µs to 68.7 s.
+using HistoryWaitScale = LogLinearScale<12, 2, 92>;
 
 // The duration in nanoseconds below or at which the share `quantile` (0..1] of all recorded
 // durations lies (nearest rank); nullopt where nothing was recorded.

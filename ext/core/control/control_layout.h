@@ -99,7 +99,9 @@ struct ManyConnections {
 static_assert(offsetof(ControlFile, more_settings) == kFirstBytes,
               "another layout needs another kLayoutNumber");
 #ifndef WALMANAGER_SMALL_LAYOUT
-static_assert(offsetof(ControlFile, slabs) + sizeof(ControlFile::slabs) == 189'824,
+static_assert(offsetof(ControlFile, sections) == 320 && offsetof(ControlFile, settings) == 2880,
+              "files since kFirstLayoutWithSections are read for their settings");
+static_assert(offsetof(ControlFile, slabs) + sizeof(ControlFile::slabs) == 191'872,
               "another layout needs another kLayoutNumber");
 #endif
 

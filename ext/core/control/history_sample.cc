@@ -28,7 +28,13 @@ constexpr std::array kCounters = {&HistoryCounters::commits,
                                   &HistoryCounters::cache_misses,
                                   &HistoryCounters::slow_statements,
                                   &HistoryCounters::transactions_upgraded,
-                                  &HistoryCounters::upgrades_failed};
+                                  &HistoryCounters::upgrades_failed,
+                                  &HistoryCounters::lock_waits,
+                                  &HistoryCounters::lock_wait_ns,
+                                  &HistoryCounters::busy_errors,
+                                  &HistoryCounters::snapshot_conflicts,
+                                  &HistoryCounters::syncs,
+                                  &HistoryCounters::sync_ns};
 static_assert(sizeof(HistoryCounters) == 8 * kCounters.size());
 
 // In the order in which HistoryHead::gauges has them.
@@ -58,13 +64,13 @@ std::uint64_t Advance(std::uint64_t& baseline, std::uint64_t now) {
   return now > before ? now - before : 0;
 }
 
-// The counts of another scale by buckets of HistoryScale.
-template <typename Scale>
+// The counts of another scale by buckets of `To`.
+template <typename Scale, typename To>
 Wide Fold(const std::vector<std::uint64_t>& counts) {
   static const auto folded = [] {
     std::array<std::size_t, Scale::kBuckets> places{};
     for (std::size_t i = 0; i < places.size(); ++i) {
-      places[i] = HistoryScale::Bucket(static_cast<std::uint64_t>(Scale::Middle(i)));
+      places[i] = To::Bucket(static_cast<std::uint64_t>(Scale::Middle(i)));
     }
     return places;
   }();
@@ -131,6 +137,24 @@ std::optional<HistoryGauge> ReadGauge(const HistoryHead& head, std::size_t i) {
                       Signed(gauge.last)};
 }
 
+// What a histogram of the layout is made of, and what it becomes.
+struct Times {
+  std::vector<std::uint64_t> HistoryTotals::*counted;
+  Wide (*fold)(const std::vector<std::uint64_t>&);
+  std::vector<std::uint64_t> HistorySample::*read;
+};
+// In the order of layout::HistoryTimes.
+constexpr std::array kTimes = {
+    Times{&HistoryTotals::commit_histogram, Fold<DurationScale, HistoryScale>,
+          &HistorySample::commit_histogram},
+    Times{&HistoryTotals::query_histogram, Fold<StatementScale, HistoryScale>,
+          &HistorySample::query_histogram},
+    Times{&HistoryTotals::lock_wait_histogram, Fold<DurationScale, HistoryWaitScale>,
+          &HistorySample::lock_wait_histogram},
+    Times{&HistoryTotals::sync_histogram, Fold<DurationScale, HistoryWaitScale>,
+          &HistorySample::sync_histogram}};
+static_assert(kTimes.size() == layout::kHistoryTimes);
+
 }  // namespace
 
 void AddCounted(const HistoryTotals& totals, layout::HistoryBaseline& baseline, HistorySums& sums) {
@@ -140,10 +164,10 @@ void AddCounted(const HistoryTotals& totals, layout::HistoryBaseline& baseline, 
     const std::uint64_t added = Advance(baseline.counters.*counter, totals.counters.*counter);
     if (counts) sums.head.counters.*counter += added;
   }
-  AdvanceHistogram(baseline.commits, Fold<DurationScale>(totals.commit_histogram), counts,
-                   sums.commits);
-  AdvanceHistogram(baseline.queries, Fold<StatementScale>(totals.query_histogram), counts,
-                   sums.queries);
+  for (std::size_t i = 0; i < kTimes.size(); ++i) {
+    AdvanceHistogram(baseline.times[i], kTimes[i].fold(totals.*kTimes[i].counted), counts,
+                     sums.times[i]);
+  }
   baseline.known = 1;
 }
 
@@ -165,21 +189,24 @@ void AddSample(const HistorySums& later, HistorySums& sums) {
   head.samples += later.head.samples;
   for (const auto counter : kCounters) head.counters.*counter += later.head.counters.*counter;
   for (std::size_t i = 0; i < kGauges; ++i) AddGauge(later.head, i, head);
-  AddHistogram(later.commits, sums.commits);
-  AddHistogram(later.queries, sums.queries);
+  for (std::size_t i = 0; i < kTimes.size(); ++i) AddHistogram(later.times[i], sums.times[i]);
 }
 
 HistoryRecord PackSample(const HistorySums& sums) {
   HistoryRecord record{};
   record.head = sums.head;
-  record.commits_halved = Pack(sums.commits, record.commits);
-  record.queries_halved = Pack(sums.queries, record.queries);
+  for (std::size_t i = 0; i < kTimes.size(); ++i) {
+    record.halved[i] = Pack(sums.times[i], record.times[i]);
+  }
   return record;
 }
 
 HistorySums UnpackSample(const HistoryRecord& record) {
-  return {record.head, Unpack(record.commits, record.commits_halved),
-          Unpack(record.queries, record.queries_halved)};
+  HistorySums sums{.head = record.head, .times = {}};
+  for (std::size_t i = 0; i < kTimes.size(); ++i) {
+    sums.times[i] = Unpack(record.times[i], record.halved[i]);
+  }
+  return sums;
 }
 
 HistorySample ReadSample(const HistorySums& sums) {
@@ -190,8 +217,12 @@ HistorySample ReadSample(const HistorySums& sums) {
   sample.samples = sums.head.samples;
   sample.counters = sums.head.counters;
   for (std::size_t i = 0; i < kGauges; ++i) sample.*kGaugesRead[i] = ReadGauge(sums.head, i);
-  sample.commit_histogram.assign(sums.commits.begin(), sums.commits.end());
-  sample.query_histogram.assign(sums.queries.begin(), sums.queries.end());
+  for (std::size_t i = 0; i < kTimes.size(); ++i) {
+    const Wide& weights = sums.times[i];
+    if (std::ranges::any_of(weights, [](std::uint64_t weight) { return weight != 0; })) {
+      (sample.*kTimes[i].read).assign(weights.begin(), weights.end());
+    }
+  }
   return sample;
 }
 

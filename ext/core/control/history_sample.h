@@ -18,8 +18,11 @@ using HistoryCounters = layout::HistoryCounters;
 // All that was counted since statistics began.
 struct HistoryTotals {
   HistoryCounters counters{};
-  std::vector<std::uint64_t> commit_histogram;  // DurationScale::kBuckets
-  std::vector<std::uint64_t> query_histogram;   // StatementScale::kBuckets
+  // Each with the buckets of its scale; empty: nothing was counted.
+  std::vector<std::uint64_t> commit_histogram{};     // DurationScale
+  std::vector<std::uint64_t> query_histogram{};      // StatementScale
+  std::vector<std::uint64_t> lock_wait_histogram{};  // DurationScale
+  std::vector<std::uint64_t> sync_histogram{};       // DurationScale
 };
 
 // What is now. Unknown is nullopt; less than 0 counts as 0.
@@ -44,9 +47,11 @@ struct HistorySample {
   HistoryCounters counters{};
   std::optional<HistoryGauge> wal_bytes, pending_frames, active_readers, connections,
       database_bytes, health_score;
-  // HistoryScale::kBuckets weights each: HistogramQuantile reads them. Counts, and where one sample
-  // had more than 65535 in a bucket, multiples of what its buckets were halved to.
-  std::vector<std::uint64_t> commit_histogram, query_histogram;
+  // A weight for each bucket, or empty where nothing was counted: HistogramQuantile reads them.
+  // Counts, and where one sample had more than 65535 in a bucket, multiples of what its buckets
+  // were halved to.
+  std::vector<std::uint64_t> commit_histogram, query_histogram;    // HistoryScale
+  std::vector<std::uint64_t> lock_wait_histogram, sync_histogram;  // HistoryWaitScale
 };
 
 // Adds the growth from `baseline` to `totals` to `sums`, and makes `totals` the baseline. A counter

@@ -10,7 +10,9 @@ namespace walmanager::layout {
 
 // Versions up to layout 6 have another magic: they take this file for a foreign one and leave it.
 inline constexpr char kMagic[16] = "walmanager sect";
-inline constexpr std::uint64_t kLayoutNumber = 7;
+inline constexpr std::uint64_t kLayoutNumber = 8;
+// From this layout on, the settings and the table of sections are at the same places.
+inline constexpr std::uint64_t kFirstLayoutWithSections = 7;
 
 // Layouts 5 and 6 are read for their settings: the same entries, as many, in two blocks after a
 // page of header that begins in the same way.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "ext/core/base/histogram.h"
@@ -13,8 +14,23 @@ namespace walmanager::layout {
 struct HistoryCounters {
   std::uint64_t commits, statements, frames_written, commit_ns, stall_ns, checkpoints,
       checkpoint_ns, checkpoint_frames, checkpoints_in_vain, cache_hits, cache_misses,
-      slow_statements, transactions_upgraded, upgrades_failed;
+      slow_statements, transactions_upgraded, upgrades_failed, lock_waits, lock_wait_ns,
+      busy_errors, snapshot_conflicts;
+  // For wal_io: zeros as long as no process measures syncs.
+  std::uint64_t syncs, sync_ns;
 };
+
+// The durations of which each sample has a histogram, with the buckets of its scale.
+enum HistoryTimes : std::size_t {
+  kCommitTimes,    // HistoryScale
+  kQueryTimes,     // HistoryScale
+  kLockWaitTimes,  // HistoryWaitScale
+  kSyncTimes,      // HistoryWaitScale; for wal_io, as HistoryCounters::syncs
+  kHistoryTimes
+};
+static_assert(HistoryWaitScale::kBuckets == HistoryScale::kBuckets);
+template <typename Weight>
+using HistoryHistograms = std::array<std::array<Weight, HistoryScale::kBuckets>, kHistoryTimes>;
 
 struct HistoryGauge {
   std::uint64_t sum;
@@ -36,16 +52,16 @@ struct HistoryHead {
 // One sample, or several that were made one.
 struct HistorySums {
   HistoryHead head;
-  std::array<std::uint64_t, HistoryScale::kBuckets> commits, queries;
+  HistoryHistograms<std::uint64_t> times;
 };
 
 // The same as it is kept. A histogram's buckets were halved that often, so that they fit.
 struct HistoryRecord {
   HistoryHead head;
-  std::uint32_t commits_halved, queries_halved;
-  std::array<std::uint16_t, HistoryScale::kBuckets> commits, queries;
+  std::array<std::uint32_t, kHistoryTimes> halved;
+  HistoryHistograms<std::uint16_t> times;
 };
-static_assert(sizeof(HistoryRecord) == 688);
+static_assert(sizeof(HistoryRecord) == 1112);
 
 struct HistorySlot {
   Counter id;  // 0: empty or being written
@@ -58,7 +74,7 @@ struct HistoryBaseline {
   std::int64_t at_ms;
   std::uint64_t monotonic_ns;  // CLOCK_MONOTONIC; the largest number: of another boot
   HistoryCounters counters;
-  std::array<std::uint64_t, HistoryScale::kBuckets> commits, queries;
+  HistoryHistograms<std::uint64_t> times;
 };
 
 // The state that changes with every sample, at once. Arrays of three have an entry for each ring.

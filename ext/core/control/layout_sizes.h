@@ -33,7 +33,7 @@ inline constexpr std::size_t kRules = 128, kFirstRules = 6;
 inline constexpr std::size_t kCheckpointRecords = 512, kFirstCheckpointRecords = 64;
 inline constexpr std::size_t kConnections = 4096, kNearConnections = 256, kFirstConnections = 6;
 inline constexpr std::size_t kQueries = 1024;  // statements that can be told apart
-inline constexpr std::size_t kFirstQueries = 20;
+inline constexpr std::size_t kFirstQueries = 18;
 inline constexpr std::size_t kHistorySamples = 900;   // 15 minutes at one a second
 inline constexpr std::size_t kHistoryMinutes = 1440;  // a day
 inline constexpr std::size_t kHistoryHours = 2160;    // 90 days

@@ -12,7 +12,7 @@ using layout::kBlockBytes;
 using layout::ManyConnections;
 using layout::SectionKind;
 
-// 256 MB; all sections that there can be take 92.
+// 256 MB; all sections that there can be take 95.
 constexpr std::uint64_t kMostBlocks = std::uint64_t{1} << 12;
 
 constexpr std::size_t Blocks(std::size_t bytes) {
