@@ -76,6 +76,9 @@ const Table& WalLockWaitsTable() {
           {"holder_query", kText, "normalized text of the statement that the holder ran when the wait began, or had run last; of a snapshot, the one that it ran last when the conflict was found", [](const Row& r) -> Value { return Value(r.holder_query); }},
           {"holder_transaction_ms", kReal, "how long the holder's transaction, or its statement, had lasted when the wait ended; NULL of a snapshot", [](const Row& r) -> Value { return TransactionMs(r); }},
           {"holder_state", kText, "what the holder did when the wait began: running statement, idle in transaction, checkpoint, recovery (of the log), or unmanaged process; NULL if it is not known, and of a snapshot", [](const Row& r) -> Value { return StateName(r); }},
+          {"had_read", kInteger, "1 if the transaction had read before, and this was its first write: SQLite does not wait then, whatever the busy timeout", [](const Row& r) -> Value { return r.wait.had_read; }},
+          {"process", kText, "name of the process that waited", [](const Row& r) -> Value { return OrNull(r.wait.process); }},
+          {"holder_process", kText, "name of the process that held the lock; NULL if it is not known", [](const Row& r) -> Value { return OrNull(r.wait.holder.process); }},
       });
   // clang-format on
   return kTable;

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "ext/connection/statement_meter.h"
+#include "ext/core/base/value.h"
+#include "ext/core/control/connection_entry.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/engine/sqlite.h"
 #include "ext/system/clock.h"
@@ -104,6 +106,7 @@ void LockWatch::Refused(LockKind lock) {
       if (meter_->misses_end()) return SQLITE_OK;
       meter_->NoteRefusal();
       waiting_ = Waiting{.lock = lock, .start_ns = now, .last_try_ns = now, .holder = {}};
+      waiting_->had_read = HadRead();
       if (control_) LockWaits(control_->space()).Make();
       if (layout::ConnectionInfo* shown = info()) {
         Put(shown->waiting_since_ns, now);
@@ -116,6 +119,14 @@ void LockWatch::Refused(LockKind lock) {
     LookForHolder(now);
     return SQLITE_OK;
   });
+}
+
+bool LockWatch::HadRead() const {
+  constexpr std::uint64_t kHasRead =
+      kExplicitTransaction | static_cast<std::uint64_t>(TransactionState::kRead);
+  // As it was when the statement before this one ended.
+  const layout::ConnectionInfo* shown = info();
+  return shown && Get(shown->transaction) == kHasRead;
 }
 
 void LockWatch::LookForHolder(std::uint64_t now_ns) {
@@ -216,7 +227,11 @@ void LockWatch::Finish(LockOutcome outcome, std::uint64_t end_ns) {
   wait.outcome = outcome;
   // The quick clock may run backwards by microseconds.
   wait.waited_ns = end_ns > waiting.start_ns ? end_ns - waiting.start_ns : 0;
+  wait.had_read = waiting.had_read;
   wait.application = meter_->application;
+  if (const layout::ConnectionInfo* shown = info()) {
+    wait.process = WithoutControlCharacters(GetText(shown->process));
+  }
   if (waiting.holder) wait.holder = *waiting.holder;
   const std::uint64_t began = wait.holder.transaction_ns;
   wait.holder.transaction_ns = began != 0 && end_ns > began ? end_ns - began : 0;

@@ -112,6 +112,7 @@ class LockWatch final : public FileWatcher {
     std::uint64_t start_ns = 0, last_try_ns = 0;
     std::optional<LockHolder> holder;  // the first that was found
     std::uint64_t next_look_ns = 0, next_table_look_ns = 0;
+    bool had_read = false;  // as LockWait::had_read
   };
 
   // Finds the holder, and finds it again once in a while: it may be another one by then.
@@ -119,6 +120,7 @@ class LockWatch final : public FileWatcher {
   // The process that the system's lock table names, where no connection shows the lock.
   void LookInLockTable(std::uint64_t now_ns);
   void TakeHolder(const LockHolder& holder);
+  bool HadRead() const;
   void Forget();
   void Finish(LockOutcome outcome, std::uint64_t end_ns);
   layout::ConnectionInfo* info() const;

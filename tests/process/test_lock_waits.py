@@ -82,7 +82,8 @@ def test_a_wait_that_ends_well(pair, fast_path):
         "schema": "main", "id": 1, "pid": os.getpid(), "connection_id": ids[1], "query": "INSERT INTO t (payload) VALUES (?)",
         "lock": "write", "outcome": "acquired", "holder_pid": os.getpid(), "holder_connection_id": ids[0],
         "holder_application": "the report", "holder_query": "UPDATE t SET payload = ? WHERE id = ?",
-        "holder_state": "idle in transaction"}
+        "holder_state": "idle in transaction", "had_read": 0, "process": row["holder_process"],
+        "holder_process": one(operator, "SELECT process FROM connection_metrics WHERE connection_id = ?", ids[0])}
     assert row["holder_transaction_ms"] >= row["waited_ms"]
     query, = rows(operator, "SELECT lock_waits, lock_wait_ms, busy_errors, snapshot_conflicts FROM query_performance WHERE lock_waits > 0")
     assert query["lock_wait_ms"] == pytest.approx(row["waited_ms"])

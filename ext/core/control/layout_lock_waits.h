@@ -24,10 +24,11 @@ struct LockWaitRecord {
   std::uint64_t holder_query_id;
   std::uint64_t holder_transaction_ns;  // how long it had lasted when the wait ended
   std::uint64_t holder_state;           // HolderState
-  char application[64];
-  char holder_application[64];
+  std::uint64_t had_read;               // 1: its transaction had read before
+  char application[64], process[32];
+  char holder_application[64], holder_process[32];
 };
-static_assert(sizeof(LockWaitRecord) == 232);
+static_assert(sizeof(LockWaitRecord) == 304);
 
 struct LockWaitSlot {
   Counter id;  // 0: empty or being written

@@ -37,6 +37,7 @@ LockHolder ReadLockHolder(const layout::ConnectionInfo& info, const HeldLocks& h
                  : started_ns != 0 ? HolderState::kRunningStatement
                                    : HolderState::kIdleInTransaction;
   holder.application = WithoutControlCharacters(GetText(info.application));
+  holder.process = WithoutControlCharacters(GetText(info.process));
   return holder;
 }
 
@@ -93,8 +94,11 @@ void LockWaits::Append(const LockWait& wait) {
   record.holder_query_id = wait.holder.query_id;
   record.holder_transaction_ns = wait.holder.transaction_ns;
   record.holder_state = static_cast<std::uint64_t>(wait.holder.state);
+  record.had_read = wait.had_read ? 1 : 0;
   SetText(record.application, wait.application);
+  SetText(record.process, wait.process);
   SetText(record.holder_application, wait.holder.application);
+  SetText(record.holder_process, wait.holder.process);
   WriteRecord(slot, id, record);
 }
 
@@ -151,13 +155,16 @@ std::vector<LockWait> LockWaits::ReadWaits() const {
     wait.lock = static_cast<LockKind>(record.lock);
     wait.outcome = static_cast<LockOutcome>(record.outcome);
     wait.waited_ns = record.waited_ns;
+    wait.had_read = record.had_read == 1;
     wait.application = WithoutControlCharacters(Text(record.application));
+    wait.process = WithoutControlCharacters(Text(record.process));
     wait.holder.pid = record.holder_pid;
     wait.holder.connection_id = record.holder_connection_id;
     wait.holder.query_id = record.holder_query_id;
     wait.holder.transaction_ns = record.holder_transaction_ns;
     wait.holder.state = static_cast<HolderState>(record.holder_state);
     wait.holder.application = WithoutControlCharacters(Text(record.holder_application));
+    wait.holder.process = WithoutControlCharacters(Text(record.holder_process));
     waits.push_back(std::move(wait));
   }
   SortLargestFirst(waits, [](const LockWait& wait) { return wait.id; });

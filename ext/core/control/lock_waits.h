@@ -43,7 +43,7 @@ struct LockHolder {
   std::uint64_t connection_id = 0;
   std::uint64_t query_id = 0;
   std::uint64_t transaction_ns = 0;  // CLOCK_MONOTONIC, its start; of LockWait: how long it lasted
-  std::string application;
+  std::string application, process;
 };
 
 // A connection that holds `held` and so excludes others from `lock`, as its slab shows it.
@@ -59,7 +59,10 @@ struct LockWait {
   LockKind lock = LockKind::kWrite;
   LockOutcome outcome = LockOutcome::kAcquired;
   std::uint64_t waited_ns = 0;
-  std::string application;
+  // Whether its transaction, which BEGIN or SAVEPOINT began, had only read before: then SQLite does
+  // not wait for the lock to write.
+  bool had_read = false;
+  std::string application, process;
   LockHolder holder;
 };
 
