@@ -61,6 +61,43 @@ application AS (
   SELECT *, coalesce(coalesce(application, process) || coalesce(' (pid ' || pid || ')', ' (of another PID namespace)'), 'pid ' || pid, 'a process of another PID namespace') AS program
   FROM connection_metrics WHERE role = 'application'
 ),
+-- The waits for locks that go on (`at` is NULL), and those that ended in the last hour.
+blocked AS (
+  SELECT m.schema, NULL AS at, NULL AS outcome, a.waiting_for AS lock, a.waiting_ms AS ms, a.program, a.query, a.blocked_by AS holder_id,
+         coalesce(coalesce(h.application, h.process) || coalesce(' (pid ' || h.pid || ')', ''), 'pid ' || a.blocked_by_pid) AS holder,
+         CASE WHEN h.role = 'checkpointer' THEN 'checkpoint' WHEN h.state = 'active' THEN 'running statement' WHEN h.state = 'idle in transaction' THEN h.state
+              WHEN a.blocked_by_pid NOT IN (SELECT pid FROM connection_metrics WHERE pid IS NOT NULL) THEN 'unmanaged process' END AS holder_state,
+         h.query AS holder_query, coalesce(h.transaction_ms, h.query_ms) AS holder_ms
+  FROM database m JOIN application a ON a.file = m.file LEFT JOIN connection_metrics h ON h.connection_id = a.blocked_by
+  WHERE a.waiting_for IS NOT NULL
+  UNION ALL
+  SELECT w.schema, w.at, w.outcome, w.lock, w.waited_ms, coalesce(coalesce(w.application, w.process) || coalesce(' (pid ' || w.pid || ')', ''), 'pid ' || w.pid, 'a connection'), w.query,
+         w.holder_connection_id, coalesce(coalesce(w.holder_application, w.holder_process) || coalesce(' (pid ' || w.holder_pid || ')', ''), 'pid ' || w.holder_pid),
+         w.holder_state, w.holder_query, w.holder_transaction_ms
+  FROM database m CROSS JOIN wal_lock_waits w ON w.schema = m.schema
+  WHERE m.lock_waits + m.snapshot_conflicts > 0 AND w.at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')
+),
+-- The same with what is said about the lock and its holder, and what ends such a wait.
+told AS (
+  SELECT *, iif(ms < 1000, printf('%.0f ms', ms), printf('%.1f s', ms / 1000)) || ' for the ' || lock || ' lock of '
+           || CASE holder_state WHEN 'idle in transaction' THEN holder || printf(', idle in a transaction that has lasted for %.1f s', holder_ms / 1000) || coalesce(', after ' || holder_query, '')
+                                WHEN 'running statement' THEN holder || coalesce(', running ' || holder_query, ', running a statement')
+                                WHEN 'checkpoint' THEN holder || ', in a checkpoint'
+                                WHEN 'recovery' THEN holder || ', repairing the wal-index'
+                                WHEN 'unmanaged process' THEN holder || ', a process without walmanager'
+                                ELSE coalesce(holder, 'a connection that is not known') END AS what,
+         CASE holder_state WHEN 'idle in transaction' THEN 'commit or roll back in ' || holder || ' as soon as the work is done; closing the connection or ending the process frees the lock, too'
+                           WHEN 'running statement' THEN 'make the statement of ' || holder || ' shorter' || iif(at IS NULL, ', or end it: SELECT wal_cancel(' || holder_id || ')', ', or do its work in several transactions')
+                           WHEN 'checkpoint' THEN 'let fewer calls of PRAGMA wal_checkpoint meet: see wal_checkpoints'
+                           WHEN 'unmanaged process' THEN 'load walmanager in ' || holder || ' to see what it does there'
+                           ELSE 'see the columns holder_... of wal_lock_waits for the connections in the way' END AS remedy
+  FROM blocked
+),
+longest_wait AS (
+  SELECT schema, sum(at IS NULL) AS waiting, max(ms) AS ms, at, program, query, what, remedy
+  FROM told WHERE outcome IS NOT 'snapshot' AND (at IS NULL OR at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 minute')) GROUP BY schema
+),
+last_error AS (SELECT schema, max(at) AS at, outcome, program, query, what, remedy FROM told WHERE outcome IN ('busy', 'snapshot') GROUP BY schema),
 -- `state` is the status of a check that no threshold decides, or NULL. `lower` is 1 if lower values are worse.
 checks(schema, check_name, area, value, unit, lower, state, detail, recommendation) AS (
 
@@ -353,6 +390,28 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               ELSE printf('%d processes have the database open without walmanager: their statements are not measured, and their checkpoints are not guarded', unmanaged_processes) END,
          iif(unmanaged_processes = 1, 'load walmanager in this process, too', 'load walmanager in these processes, too')
   FROM log
+
+  -- locks
+  UNION ALL
+  SELECT m.schema, 'lock_waits', 'locks', CASE WHEN c.value <> 'off' THEN coalesce(w.ms, 0.0) END, 'ms', 0, NULL,
+         CASE WHEN c.value = 'off' THEN 'lock_metrics is off'
+              WHEN w.ms IS NULL THEN 'no statement waits for a lock, and none has waited for long in the last minute'
+              ELSE iif(w.waiting = 0, '', printf('%d %s for a lock; the longest: ', w.waiting, iif(w.waiting = 1, 'statement waits', 'statements wait')))
+                   || w.program || iif(w.at IS NULL, ' has waited for ', ' waited ') || w.what || coalesce('; it runs ' || w.query, '') END,
+         w.remedy
+  FROM database m JOIN wal_config c ON c.schema = m.schema AND c.name = 'lock_metrics' LEFT JOIN longest_wait w ON w.schema = m.schema
+  UNION ALL
+  SELECT m.schema, 'busy_errors', 'locks', CASE WHEN c.value <> 'off' THEN h.busy_errors + h.snapshot_conflicts END, 'statements', 0, NULL,
+         CASE WHEN c.value = 'off' THEN 'lock_metrics is off'
+              WHEN h.samples IS NULL THEN 'no sample in the last hour'
+              WHEN h.busy_errors + h.snapshot_conflicts = 0 THEN 'no statement failed with "database is locked" in the last hour'
+              ELSE printf('%d %s failed with "database is locked" in the last hour: %d did not get a lock in time, and for %d another connection had committed since their transaction began to read', h.busy_errors + h.snapshot_conflicts, iif(h.busy_errors + h.snapshot_conflicts = 1, 'statement', 'statements'), h.busy_errors, h.snapshot_conflicts)
+                   || CASE e.outcome WHEN 'busy' THEN '; the last one, ' || substr(e.at, 12, 8) || ': ' || e.program || ' gave up after ' || e.what || coalesce('; it ran ' || e.query, '')
+                                     WHEN 'snapshot' THEN '; the last one, ' || substr(e.at, 12, 8) || ': ' || e.program || coalesce(', ' || e.query, '') ELSE '' END END,
+         CASE WHEN e.outcome = 'snapshot' THEN 'begin transactions that read first and then write with BEGIN IMMEDIATE: wal_recommendations names their statements'
+              ELSE coalesce(e.remedy || ', or set a longer', 'set a longer') || ' busy timeout where the statement failed: PRAGMA busy_timeout' END
+  FROM database m JOIN wal_config c ON c.schema = m.schema AND c.name = 'lock_metrics'
+  LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' LEFT JOIN last_error e ON e.schema = m.schema
 
   -- engine
   UNION ALL

@@ -6,7 +6,7 @@
 -- evidence TEXT: what was measured and led to the finding
 -- action TEXT: what to do about the finding
 -- sql_to_run TEXT: SQL that does it; NULL if SQL cannot
--- total_ms REAL: total time of the statements concerned; NULL if the advice is about no statement in particular
+-- total_ms REAL: total time of the statements concerned, or that they waited for a lock; NULL if the advice is about no statement in particular
 
 WITH
 reads AS (SELECT schema, sum(total_ms) AS total_ms FROM query_performance WHERE kind = 'read' GROUP BY schema),
@@ -32,6 +32,45 @@ long_checkpoints AS (
   SELECT m.schema, m.checkpoints, m.checkpoint_p95_ms, c.value AS frames
   FROM wal_metrics m JOIN wal_config c ON c.schema = m.schema AND c.name = 'checkpoint_frames'
   WHERE m.checkpoints >= 10 AND c.value > 100
+),
+-- The waits for locks that ended in the last hour, and those that go on (`at` is NULL).
+waits AS (
+  SELECT w.schema, w.at, w.outcome, w.lock, w.waited_ms, w.had_read, w.query, w.connection_id,
+         coalesce(coalesce(w.application, w.process) || coalesce(' (pid ' || w.pid || ')', ''), 'pid ' || w.pid, 'a connection') AS program,
+         coalesce(coalesce(w.holder_application, w.holder_process) || coalesce(' (pid ' || w.holder_pid || ')', ''), 'pid ' || w.holder_pid) AS holder,
+         w.holder_state = 'idle in transaction' AS holder_is_idle, w.holder_query, w.holder_transaction_ms AS holder_ms
+  FROM wal_metrics m CROSS JOIN wal_lock_waits w ON w.schema = m.schema
+  WHERE m.lock_waits + m.snapshot_conflicts > 0 AND w.at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')
+  UNION ALL
+  SELECT m.schema, NULL, NULL, a.waiting_for, a.waiting_ms, 0, a.query, a.connection_id, NULL,
+         coalesce(coalesce(h.application, h.process) || coalesce(' (pid ' || h.pid || ')', ''), 'pid ' || h.pid), h.state = 'idle in transaction', h.query, h.transaction_ms
+  FROM wal_metrics m JOIN connection_metrics a ON a.file = m.file JOIN connection_metrics h ON h.connection_id = a.blocked_by
+  WHERE a.waiting_for IS NOT NULL
+),
+-- Statements that could not write, because their transaction had read before.
+failed_upgrades AS (
+  SELECT schema, query, count(*) AS n, sum(outcome = 'snapshot') AS conflicts, max(at) AS at
+  FROM waits WHERE query IS NOT NULL AND (outcome = 'snapshot' OR outcome = 'busy' AND had_read) GROUP BY schema, query
+),
+-- Connections that hold a lock between two statements of a transaction of 100 ms or longer. One that works all the time is between two statements for
+-- a part of the waits only.
+idle_holders AS (
+  SELECT schema, holder, count(*) AS n, sum(at IS NULL) AS waiting, sum(outcome IS 'busy') AS failed, sum(waited_ms) AS total_ms, max(waited_ms) AS waited_ms,
+         max(holder_ms) AS holder_ms
+  FROM waits WHERE holder IS NOT NULL AND outcome IS NOT 'snapshot' GROUP BY schema, holder
+  HAVING sum(coalesce(holder_is_idle, 0)) * 2 >= count(*) AND max(holder_ms * holder_is_idle) >= 100
+),
+-- Programs that gave up although other statements waited longer for the same lock, and got it. After a longer wait of the same connection the timeout is a longer one.
+given_up AS (
+  SELECT schema, lock, program, count(*) AS n, max(waited_ms) AS gave_up_ms, max(at) AS at
+  FROM waits WHERE outcome = 'busy' AND NOT had_read AND lock IN ('write', 'shared', 'reserved', 'exclusive') GROUP BY schema, lock, program
+),
+short_timeouts AS (
+  SELECT g.schema, g.lock, g.program, g.n, g.gave_up_ms, g.at, count(*) AS others, max(w.waited_ms) AS longest_ms
+  FROM given_up g JOIN waits w ON w.schema = g.schema AND w.lock = g.lock AND w.outcome = 'acquired' AND w.waited_ms > g.gave_up_ms
+  WHERE NOT EXISTS (SELECT 1 FROM waits f JOIN waits l ON l.connection_id = f.connection_id AND l.schema = f.schema AND l.lock = f.lock
+                    WHERE f.schema = g.schema AND f.lock = g.lock AND f.program = g.program AND f.outcome = 'busy' AND l.at > g.at AND l.waited_ms > g.gave_up_ms)
+  GROUP BY g.schema, g.lock, g.program
 ),
 advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
 
@@ -120,7 +159,30 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
          printf('%s%s in %s', iif(transactions_upgraded = 1, 'once', transactions_upgraded || ' times'), CASE upgrades_failed WHEN 0 THEN '' WHEN 1 THEN ', and once in vain' ELSE printf(', and %d times in vain', upgrades_failed) END, iif(query_id IS NULL, 'statements that had to make room in query_performance', 'this statement: ' || query)),
          'begin them with BEGIN IMMEDIATE: their write fails at once with "database is locked" if another connection has written in between, and no timeout cures it',
          NULL, total_ms  -- BEGIN IMMEDIATE run by itself would keep all other writers out
-  FROM query_performance WHERE transactions_upgraded + upgrades_failed > 0
+  FROM query_performance q WHERE transactions_upgraded + upgrades_failed > 0
+    AND NOT EXISTS (SELECT 1 FROM failed_upgrades f WHERE f.schema = q.schema AND f.query = q.query)
+    -- Where most of an hour had none, the program has changed.
+    AND NOT EXISTS (SELECT 1 FROM hour h WHERE h.schema = q.schema AND h.covers_ms >= 3000000 AND h.transactions_upgraded + h.upgrades_failed = 0)
+  UNION ALL
+  SELECT f.schema, 'transactions', 'a transaction that has read fails when it begins to write',
+         printf('%s in the last hour, the last time at %s%s, in this statement: %s; of %s', iif(n = 1, 'once', n || ' times'), at,
+                CASE conflicts WHEN 0 THEN ', because another connection was writing' WHEN n THEN ', because another connection had committed since it began to read' ELSE printf(', %s because another connection had committed since it began to read', iif(conflicts = 1, 'once', conflicts || ' times')) END, f.query, (SELECT group_concat(program, ', ') FROM (SELECT DISTINCT program FROM waits w WHERE w.schema = f.schema AND w.query = f.query AND (w.outcome = 'snapshot' OR w.had_read)))),
+         'begin this transaction with BEGIN IMMEDIATE: it then waits for the other writer before it reads. As it is, "database is locked" comes at once, whatever the busy timeout',
+         NULL, (SELECT q.total_ms FROM query_performance q WHERE q.schema = f.schema AND q.query = f.query)
+  FROM failed_upgrades f
+  UNION ALL
+  SELECT schema, 'transactions', holder || ' holds a lock while it is idle in a transaction',
+         printf('%d %s for it in the last hour, up to %s%s%s; its transaction had lasted for up to %.1f s%s', n, iif(n = 1, 'statement waited', 'statements waited'), iif(waited_ms < 1000, printf('%.0f ms', waited_ms), printf('%.1f s', waited_ms / 1000)),
+                iif(waiting = 0, '', printf(', %d of them now', waiting)), iif(failed = 0, '', printf(', %d of them in vain', failed)), holder_ms / 1000, coalesce('; before it was idle it had run: ' || (SELECT group_concat(holder_query, '; ') FROM (SELECT DISTINCT holder_query FROM waits w WHERE w.schema = i.schema AND w.holder = i.holder AND w.holder_is_idle LIMIT 5)), '')),
+         'commit or roll back right after the last statement, and do other work before BEGIN or after COMMIT: all other writers wait in between',
+         NULL, total_ms
+  FROM idle_holders i
+  UNION ALL
+  SELECT schema, 'configuration', 'the busy timeout of ' || program || ' is too short',
+         printf('%d %s up after %.0f ms, the last at %s; %d other %s for the same lock for up to %.0f ms, and got it', n, iif(n = 1, 'statement gave', 'statements gave'), gave_up_ms, at, others, iif(others = 1, 'statement waited', 'statements waited'), longest_ms),
+         'set a busy timeout that is longer than these waits, on every connection of ' || program,
+         printf('PRAGMA busy_timeout=%d', max(5000, 1000 * CAST(2 * longest_ms / 1000 + 1 AS INTEGER))), gave_up_ms * n
+  FROM short_timeouts
 
   -- the log grows
   UNION ALL
@@ -158,6 +220,8 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
   FROM system_health
   WHERE status IN ('warning', 'critical') AND recommendation IS NOT NULL
     AND check_name NOT IN ('freelist', 'transactions_upgraded')
+    AND NOT (check_name IN ('lock_waits', 'busy_errors') AND schema IN (SELECT schema FROM idle_holders))
+    AND NOT (check_name = 'busy_errors' AND schema IN (SELECT schema FROM failed_upgrades UNION SELECT schema FROM short_timeouts))
     AND NOT (check_name = 'commit_stalls' AND schema IN (SELECT schema FROM stalls))
     AND NOT (check_name = 'checkpoint_duration' AND schema IN (SELECT schema FROM long_checkpoints))
 )

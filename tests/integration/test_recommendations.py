@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import injected_history
 from conftest import EXTENSION, connect, one
 from helpers import STRANGE, Holder, Reader, columns, error, files_beside, quoted, rows_into, write
 from waiting import wait_for
@@ -632,6 +633,22 @@ def test_transactions_that_begin_with_a_read_and_then_write(db):
     assert row["total_ms"] == one(db, "SELECT total_ms FROM query_performance WHERE query = ?", query)
     assert "BEGIN IMMEDIATE" in row["action"]
     assert row["sql_to_run"] is None, "run as it stands it would keep all other writers out"
+
+
+def test_an_hour_without_such_transactions_ends_the_advice(tmp_path):
+    path = injected_history.database(tmp_path / "test.db")
+    db = connect(path)
+    for sql in ("INSERT INTO t VALUES (1, 1)", "BEGIN", "SELECT count(*) FROM t", "UPDATE t SET payload = 2", "COMMIT"):
+        db.execute(sql).fetchall()
+    upgrades = "transactions that begin with a read and then write"
+    assert upgrades in found(db)
+    db.close()
+    for upgraded in (0, 1):
+        injected_history.inject(path, [{"at": at, "transactions_upgraded": upgraded}
+                                       for at in injected_history.times(2 * injected_history.HOUR, injected_history.MINUTE)])
+        db = connect(path)
+        assert (upgrades in found(db)) == (upgraded == 1)
+        db.close()
 
 
 def test_transactions_of_statements_that_had_to_make_room_name_no_statement(db):

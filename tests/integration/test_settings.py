@@ -43,7 +43,8 @@ CHECKS = {
     "disk_free": ("MB", 1000, 100), "freelist": (None, 0.25, 0.75), "probe_read": ("ms", 100, 1000),
     "cache_hit_ratio": (None, 0.5, None), "idle_in_transaction": ("ms", 10_000, 60_000),
     "long_transaction": ("ms", 60_000, 600_000), "unfinished_statement": ("ms", 10_000, 60_000),
-    "transactions_upgraded": (None, 100, None), "unmanaged_processes": (None, 1, None), "backup_age": ("h", 168, None),
+    "transactions_upgraded": (None, 100, None), "lock_waits": ("ms", 1000, 10_000), "busy_errors": (None, 10, 1000),
+    "unmanaged_processes": (None, 1, None), "backup_age": ("h", 168, None),
 }
 OF_CHECKS = [(f"{check}.{status}", float(value), unit) for check, (unit, *values) in CHECKS.items()
              for status, value in zip(("warning", "critical"), values) if value is not None]

@@ -45,6 +45,8 @@ inline constexpr auto kHealthThresholds = std::to_array<HealthThreshold>({
     {"long_transaction", "ms", 60'000, 600'000, 0, 1e9, "Time that a transaction has been open"},
     {"unfinished_statement", "ms", 10'000, 60'000, 0, 1e9, "Time for which the program has fetched no row from a statement that has not ended"},
     {"transactions_upgraded", "", 100, kNoThreshold, 1, 1e9, "Transactions of an hour that began with a read and then wrote; one that failed to write counts as ten"},
+    {"lock_waits", "ms", 1000, 10'000, 0, 1e9, "Longest wait for a lock that goes on or ended within a minute, if it takes lock_wait_ms or ends in an error"},
+    {"busy_errors", "", 10, 1000, 1, 1e9, "Statements of an hour that failed with \"database is locked\""},
     {"unmanaged_processes", "", 1, kNoThreshold, 1, 1e6, "Processes that have the database open without walmanager"},
     {"backup_age", "h", 168, kNoThreshold, 0, 1e6, "Time since the last wal_backup()"},
 });
