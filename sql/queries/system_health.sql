@@ -97,7 +97,7 @@ longest_wait AS (
   SELECT schema, sum(at IS NULL) AS waiting, max(ms) AS ms, at, program, query, what, remedy
   FROM told WHERE outcome IS NOT 'snapshot' AND (at IS NULL OR at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 minute')) GROUP BY schema
 ),
-last_error AS (SELECT schema, max(at) AS at, outcome, program, query, what, remedy FROM told WHERE outcome IN ('busy', 'snapshot') GROUP BY schema),
+last_error AS (SELECT schema, max(at) AS at, outcome, program, query, holder, what, remedy FROM told WHERE outcome IN ('busy', 'snapshot') GROUP BY schema),
 -- `state` is the status of a check that no threshold decides, or NULL. `lower` is 1 if lower values are worse.
 checks(schema, check_name, area, value, unit, lower, state, detail, recommendation) AS (
 
@@ -407,7 +407,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               WHEN h.busy_errors + h.snapshot_conflicts = 0 THEN 'no statement failed with "database is locked" in the last hour'
               ELSE printf('%d %s failed with "database is locked" in the last hour: %d did not get a lock in time, and for %d another connection had committed since their transaction began to read', h.busy_errors + h.snapshot_conflicts, iif(h.busy_errors + h.snapshot_conflicts = 1, 'statement', 'statements'), h.busy_errors, h.snapshot_conflicts)
                    || CASE e.outcome WHEN 'busy' THEN '; the last one, ' || substr(e.at, 12, 8) || ': ' || e.program || ' gave up after ' || e.what || coalesce('; it ran ' || e.query, '')
-                                     WHEN 'snapshot' THEN '; the last one, ' || substr(e.at, 12, 8) || ': ' || e.program || coalesce(', ' || e.query, '') ELSE '' END END,
+                                     WHEN 'snapshot' THEN '; the last one, ' || substr(e.at, 12, 8) || ': ' || e.program || coalesce(', ' || e.query, '') || coalesce('; ' || e.holder || ' had committed meanwhile', '') ELSE '' END END,
          CASE WHEN e.outcome = 'snapshot' THEN 'begin transactions that read first and then write with BEGIN IMMEDIATE: wal_recommendations names their statements'
               ELSE coalesce(e.remedy || ', or set a longer', 'set a longer') || ' busy timeout where the statement failed: PRAGMA busy_timeout' END
   FROM database m JOIN wal_config c ON c.schema = m.schema AND c.name = 'lock_metrics'

@@ -1,12 +1,13 @@
 """Sessions of the sqlite3 shell as the READMEs show them: read, played again, and compared."""
 
 import re
-import sqlite3
+import select
 import subprocess
-import threading
+import sys
 import time
 
 from conftest import EXTENSION, connect, one
+from waiting import ask_until
 
 PROMPT, MORE = "sqlite> ", "   ...> "
 # Columns whose numbers the program below determines; all other numbers change from run to run.
@@ -54,38 +55,78 @@ class OrdersProgram:
         self.db.close()
 
 
-class StockProgram:
-    """A program whose import is idle in its transaction, while an order waits for it and a report has given up."""
+MEMBER = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[2], isolation_level=None, timeout=60)
+db.enable_load_extension(True)
+db.load_extension(sys.argv[1])
+db.execute("PRAGMA synchronous=NORMAL")
+db.execute("SELECT wal_application_name(?)", (sys.argv[3],)).fetchall()
+for line in sys.stdin:
+    try:
+        db.execute(line).fetchall()
+        print("done", flush=True)
+    except sqlite3.OperationalError as error:
+        print(error, flush=True)
+"""
 
-    def __init__(self, path):
-        connect(path, load=None).execute("PRAGMA journal_mode=WAL").fetchall()
-        self.path = path
-        self.connections = {}
-        for name in ("import", "web order", "daily report"):
-            db = self.connections[name] = connect(path, timeout=60, check_same_thread=False)
-            db.execute("PRAGMA synchronous=NORMAL")
-            db.execute("CREATE TABLE IF NOT EXISTS stock(item INTEGER PRIMARY KEY, pieces INTEGER)")
-            db.execute("SELECT wal_application_name(?)", (name,)).fetchall()
-        holder = self.connections["import"]
-        holder.execute("INSERT INTO stock VALUES (1, 10), (2, 20)")
-        holder.execute("BEGIN")
-        holder.execute("UPDATE stock SET pieces = 30 WHERE item = 2")
-        report = self.connections["daily report"]
-        report.execute("PRAGMA busy_timeout=100")
-        try:
-            report.execute("DELETE FROM stock WHERE pieces = 0")
-        except sqlite3.OperationalError as error:
-            assert "database is locked" in str(error)
-        self._order = threading.Thread(target=self.connections["web order"].execute,
-                                       args=("UPDATE stock SET pieces = pieces - 1 WHERE item = ?", (1,)))
-        self._order.start()
-        time.sleep(0.3)
+
+class Member:
+    """A process with a connection of that name."""
+
+    def __init__(self, path, name):
+        self._process = subprocess.Popen([sys.executable, "-c", MEMBER, EXTENSION, str(path), name], text=True,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def begin(self, sql):
+        self._process.stdin.write(sql + "\n")
+        self._process.stdin.flush()
+
+    def answer(self):
+        answers = select.select([self._process.stdout], [], [], 10)[0]
+        return self._process.stdout.readline().strip() if answers else "no answer"
+
+    def run(self, sql):
+        self.begin(sql)
+        return self.answer()
 
     def close(self):
-        self.connections["import"].execute("COMMIT")
-        self._order.join()
-        for db in self.connections.values():
-            db.close()
+        try:
+            self._process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+
+class StockProgram:
+    """Processes: an import that is idle in its transaction, an order that waits for it, a report that has given up, and
+    one that runs a long query."""
+
+    def __init__(self, path):
+        self.path = path
+        db = connect(path)
+        for sql in ("PRAGMA journal_mode=WAL", "CREATE TABLE stock(item INTEGER PRIMARY KEY, pieces INTEGER)",
+                    "INSERT INTO stock VALUES (1, 10), (2, 20)"):
+            db.execute(sql).fetchall()
+        self._import, self._order, self._daily, self._yearly = self._members = [
+            Member(path, name) for name in ("import", "web order", "daily report", "yearly report")]
+        self._import.run("BEGIN")
+        self._import.run("UPDATE stock SET pieces = 30 WHERE item = 2")
+        self._daily.run("PRAGMA busy_timeout=100")
+        assert self._daily.run("DELETE FROM stock WHERE pieces = 0") == "database is locked"
+        self._order.begin("UPDATE stock SET pieces = pieces - 1 WHERE item = 1")
+        self._yearly.begin("WITH RECURSIVE day(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM day WHERE n < 1e12) "
+                           "SELECT max(pieces * n) FROM stock, day")
+        # So that what is shown of it is in seconds, and a warning.
+        ask_until(lambda: one(db, "SELECT coalesce(max(waiting_ms), 0) FROM connection_metrics"), lambda ms: ms > 1100, 20)
+        db.close()
+
+    def close(self):
+        """The order gets what it waits for, and the yearly report has been ended."""
+        answers = [self._import.run("COMMIT"), self._order.answer(), self._yearly.answer()]
+        for member in self._members:
+            member.close()
+        assert answers == ["done", "done", "interrupted"]
 
 
 def steps(text, database="app.db"):
