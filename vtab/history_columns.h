@@ -74,6 +74,9 @@ std::vector<Column<Row>> WithHistoryColumns(std::vector<Column<Row>> first) {
       {"lock_wait_p99_ms", kReal, "time that 99 % of the waits for locks of this time stayed below, within 11.2 %; NULL if there was none", [](const Row& r) -> Value { return SamplePercentile<HistoryWaitScale>(r.sample.lock_wait_histogram, 0.99); }},
       {"busy_errors", kInteger, "statements of this time that failed because they did not get a lock: \"database is locked\" (SQLITE_BUSY)", [](const Row& r) -> Value { return r.sample.counters.busy_errors; }},
       {"snapshot_conflicts", kInteger, "statements of this time that failed because another connection had committed since their transaction began to read (SQLITE_BUSY_SNAPSHOT)", [](const Row& r) -> Value { return r.sample.counters.snapshot_conflicts; }},
+      {"syncs", kInteger, "times in this time that the database file or its log was synced to the disk", [](const Row& r) -> Value { return r.sample.counters.syncs; }},
+      {"sync_ms", kReal, "total time of these syncs", [](const Row& r) -> Value { return SampleMs(r.sample.counters.sync_ns); }},
+      {"sync_p99_ms", kReal, "time that 99 % of the syncs of this time stayed below, within 11.2 %; NULL if there was none", [](const Row& r) -> Value { return SamplePercentile<HistoryWaitScale>(r.sample.sync_histogram, 0.99); }},
   };
   // clang-format on
   first.insert(first.end(), common.begin(), common.end());

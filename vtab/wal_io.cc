@@ -60,11 +60,11 @@ Value Moved(const Row& row, T value) {
 double Ms(std::uint64_t ns) { return static_cast<double>(ns) / 1e6; }
 
 Value SyncMs(const Row& row, double quantile) {
-  const auto ns = HistogramQuantile<HistoryScale>(row.syncs.histogram, quantile);
+  const auto ns = HistogramQuantile<HistoryWaitScale>(row.syncs.histogram, quantile);
   if (!ns) return {};
   const auto max = static_cast<double>(row.syncs.max_ns);
   // The last bucket also holds all that is longer.
-  const bool is_last = *ns >= HistoryScale::Middle(HistoryScale::kBuckets - 1);
+  const bool is_last = *ns >= HistoryWaitScale::Middle(HistoryWaitScale::kBuckets - 1);
   return (is_last ? max : std::min(*ns, max)) / 1e6;
 }
 

@@ -6,6 +6,7 @@
 
 #include "ext/core/base/time_units.h"
 #include "ext/core/control/history.h"
+#include "ext/core/control/io_statistics.h"
 #include "ext/core/control/lock_waits.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/core/control/shared_words.h"
@@ -60,6 +61,10 @@ HistoryTotals ReadTotals(ControlFile& control, QueryTotals queries) {
     counters.snapshot_conflicts = locks.counts.snapshot_conflicts;
     totals.lock_wait_histogram = std::move(locks.histogram);
   }
+  IoSyncs syncs = IoStatistics(control.space()).ReadAllSyncs();
+  counters.syncs = syncs.syncs;
+  counters.sync_ns = syncs.sync_ns;
+  totals.sync_histogram = std::move(syncs.histogram);
   return totals;
 }
 

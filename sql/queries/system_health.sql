@@ -25,6 +25,11 @@ log AS (
   SELECT *, wal_frames * (page_size + 24) AS log_bytes
   FROM database WHERE journal_mode = 'wal'
 ),
+-- Of each database with an I/O error within a day: how many there were, and the last one.
+failed_io AS (
+  SELECT * FROM (SELECT schema, sum(errors) AS errors, max(last_error_at) AS last_error_at, file, last_error FROM wal_io WHERE errors > 0 GROUP BY schema)
+  WHERE last_error_at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 day')
+),
 minute AS (SELECT * FROM wal_periods WHERE period = 'minute' AND part = 'current'),
 -- Checkpoints that ran, newest first; `recent` is 1 for those of the last hour.
 ran AS (
@@ -337,6 +342,24 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               ELSE printf('reading the schema took %.2f ms', probe_ms) END,
          CASE WHEN probe_error IS NOT NULL THEN 'SELECT wal_integrity_check(''quick''' || schema_argument || ')' ELSE 'check whether the disk is busy, and how large the schema is' END
   FROM asking e
+  UNION ALL
+  SELECT m.schema, 'sync_latency', 'storage', CASE WHEN c.value <> 'off' THEN h.sync_p99_ms END, 'ms', 0,
+         CASE WHEN c.value <> 'off' AND h.samples > 0 AND h.syncs < 10 THEN 'ok' END,
+         CASE WHEN c.value = 'off' THEN 'lock_metrics is off'
+              WHEN h.syncs >= 10 THEN printf('of %d syncs in the last hour 99 %% took less than %.2f ms', h.syncs, h.sync_p99_ms)
+              WHEN h.syncs > 0 THEN printf('fewer than 10 syncs in the last hour; they took less than %.2f ms', h.sync_p99_ms)
+              WHEN h.samples > 0 THEN 'no sync in the last hour' ELSE 'no sample in the last hour' END,
+         'the disk is slow, or other programs keep it busy: wal_io shows which file is synced how often, wal_trends whether it became slower. synchronous=NORMAL needs no sync for a commit'
+  FROM database m JOIN wal_config c ON c.schema = m.schema AND c.name = 'lock_metrics'
+  LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current'
+  UNION ALL
+  SELECT m.schema, 'io_errors', 'storage', CASE WHEN c.value <> 'off' THEN coalesce(e.errors, 0) END, 'errors', 0, NULL,
+         CASE WHEN c.value = 'off' THEN 'lock_metrics is off'
+              WHEN e.errors IS NULL THEN 'no read, write or sync has failed within a day'
+              ELSE printf('%d %s of the files of this database failed since statistics_since; the last one, %s, of the %s file at %s', e.errors, iif(e.errors = 1, 'call', 'calls'), e.last_error, e.file, e.last_error_at) END,
+         CASE WHEN e.last_error LIKE 'SQLITE_FULL%' THEN 'make room on the disk'
+              ELSE 'look into the system''s log for errors of the disk, make a copy with wal_backup(), and run SELECT wal_integrity_check(''quick''' || m.schema_argument || ')' END
+  FROM database m JOIN wal_config c ON c.schema = m.schema AND c.name = 'lock_metrics' LEFT JOIN failed_io e ON e.schema = m.schema
   UNION ALL
   SELECT m.schema, 'files_replaced', 'storage', replaced_files_processes, 'processes', 0,
          CASE WHEN replaced_files_processes > 0 OR unguarded_because LIKE 'the -wal file%' THEN 'critical' WHEN replaced_files_processes = 0 THEN 'ok' END,

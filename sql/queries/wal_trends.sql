@@ -22,7 +22,8 @@ metric(metric, unit, better, steady) AS (VALUES
   ('active_readers', 'readers', 0, 0.1), ('connections', 'connections', 0, 0.1),
   ('cache_hit_ratio', 'ratio', 1, 0.1), ('health_score', 'score', 1, 0.1), ('database_bytes', 'bytes', 0, 0.1),
   ('lock_waits', 'per s', -1, 0.1), ('lock_wait_ms', 'ms per s', -1, 0.1), ('lock_wait_p99_ms', 'ms', -1, 0.25),
-  ('busy_errors', 'per s', -1, 0.1), ('snapshot_conflicts', 'per s', -1, 0.1)
+  ('busy_errors', 'per s', -1, 0.1), ('snapshot_conflicts', 'per s', -1, 0.1),
+  ('syncs', 'per s', 0, 0.1), ('sync_ms', 'ms per s', -1, 0.1), ('sync_p99_ms', 'ms', -1, 0.25)
 ),
 period(period, resolution_ms, hours) AS (VALUES
   ('hour', 60000, 1), ('day', 60000, 24), ('week', 3600000, 168)
@@ -43,7 +44,10 @@ part AS (
            WHEN 'lock_wait_ms' THEN p.lock_wait_ms * 1000.0 / nullif(p.covers_ms, 0)
            WHEN 'lock_wait_p99_ms' THEN p.lock_wait_p99_ms
            WHEN 'busy_errors' THEN p.busy_errors * 1000.0 / nullif(p.covers_ms, 0)
-           WHEN 'snapshot_conflicts' THEN p.snapshot_conflicts * 1000.0 / nullif(p.covers_ms, 0) END AS y
+           WHEN 'snapshot_conflicts' THEN p.snapshot_conflicts * 1000.0 / nullif(p.covers_ms, 0)
+           WHEN 'syncs' THEN p.syncs * 1000.0 / nullif(p.covers_ms, 0)
+           WHEN 'sync_ms' THEN p.sync_ms * 1000.0 / nullif(p.covers_ms, 0)
+           WHEN 'sync_p99_ms' THEN p.sync_p99_ms END AS y
   FROM wal_periods p CROSS JOIN metric m WHERE p.period IN ('hour', 'day', 'week')
 ),
 -- x of a minute or an hour is its middle: half way from its first sample to its last. DISTINCT, because a sample that
@@ -66,7 +70,10 @@ point AS (
            WHEN 'lock_wait_ms' THEN h.lock_wait_ms * 1000.0 / nullif(h.covers_ms, 0)
            WHEN 'lock_wait_p99_ms' THEN h.lock_wait_p99_ms
            WHEN 'busy_errors' THEN h.busy_errors * 1000.0 / nullif(h.covers_ms, 0)
-           WHEN 'snapshot_conflicts' THEN h.snapshot_conflicts * 1000.0 / nullif(h.covers_ms, 0) END AS y
+           WHEN 'snapshot_conflicts' THEN h.snapshot_conflicts * 1000.0 / nullif(h.covers_ms, 0)
+           WHEN 'syncs' THEN h.syncs * 1000.0 / nullif(h.covers_ms, 0)
+           WHEN 'sync_ms' THEN h.sync_ms * 1000.0 / nullif(h.covers_ms, 0)
+           WHEN 'sync_p99_ms' THEN h.sync_p99_ms END AS y
   FROM wal_history h
   JOIN period d ON d.resolution_ms = h.resolution_ms
    AND h.at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || d.hours || ' hours')
@@ -101,6 +108,8 @@ target AS (
   SELECT schema, 'commit_p99_ms', value, 1, 'reaches commit_latency.warning' FROM wal_config WHERE name = 'commit_latency.warning'
   UNION ALL
   SELECT schema, 'lock_wait_p99_ms', value, 1, 'reaches lock_waits.warning' FROM wal_config WHERE name = 'lock_waits.warning'
+  UNION ALL
+  SELECT schema, 'sync_p99_ms', value, 1, 'reaches sync_latency.warning' FROM wal_config WHERE name = 'sync_latency.warning'
   UNION ALL
   SELECT schema, 'cache_hit_ratio', value, -1, 'falls to cache_hit_ratio.warning' FROM wal_config WHERE name = 'cache_hit_ratio.warning'
 ),

@@ -238,10 +238,10 @@ void UseIo(walmanager::ControlSpace* space) {
     for (const IoFile file : {IoFile::kDatabase, IoFile::kLog}) {
       (void)statistics.ReadTraffic(origin, file);
       const auto syncs = statistics.ReadSyncs(origin, file);
-      Require(syncs.histogram.size() == walmanager::HistoryScale::kBuckets);
+      Require(syncs.histogram.size() == walmanager::HistoryWaitScale::kBuckets);
       const auto p99 =
-          walmanager::HistogramQuantile<walmanager::HistoryScale>(syncs.histogram, 0.99);
-      Require(!p99 || (*p99 >= 0 && *p99 < 4.3e9));
+          walmanager::HistogramQuantile<walmanager::HistoryWaitScale>(syncs.histogram, 0.99);
+      Require(!p99 || (*p99 >= 0 && *p99 < 6.9e10));
     }
     const auto errors = statistics.ReadErrors(origin, IoFile::kSharedMemory);
     Require(walmanager::UtcText(errors.last_ms).size() == 23);

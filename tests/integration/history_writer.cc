@@ -7,9 +7,9 @@
 //
 // A counter (commits, statements, checkpoint_ms, ...) is what was counted since the line before; a
 // gauge (wal_bytes, ...) is what it was then, and unknown where it is not named. `commits@12.5=30`:
-// thirty commits that took 12.5 ms each; likewise statements and lock_waits. `interval_ms`: the
-// sample interval, 1000 where it is not named. `after_ms`: how long after the line before it was,
-// where the difference of the two unix_ms does not say it because the clock was set. The last
+// thirty commits that took 12.5 ms each; likewise statements, lock_waits and syncs. `interval_ms`:
+// the sample interval, 1000 where it is not named. `after_ms`: how long after the line before it
+// was, where the difference of the two unix_ms does not say it because the clock was set. The last
 // sample counts as taken now.
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -69,6 +69,10 @@ void CountAt(const std::string& what, double ms, double times, HistoryTotals& to
     counters.lock_waits += static_cast<std::uint64_t>(times);
     counters.lock_wait_ns += Ns(ms * times);
     Count<DurationScale>(totals.lock_wait_histogram, ms, times);
+  } else if (what == "syncs") {
+    counters.syncs += static_cast<std::uint64_t>(times);
+    counters.sync_ns += Ns(ms * times);
+    Count<HistoryWaitScale>(totals.sync_histogram, ms, times);
   } else {
     Fail("nothing is timed that is called " + what);
   }
@@ -124,6 +128,7 @@ void ReadSamples(std::istream& lines, const std::function<void(const Sample&)>& 
   sample.totals.commit_histogram.resize(DurationScale::kBuckets);
   sample.totals.query_histogram.resize(StatementScale::kBuckets);
   sample.totals.lock_wait_histogram.resize(DurationScale::kBuckets);
+  sample.totals.sync_histogram.resize(HistoryWaitScale::kBuckets);
   std::string line;
   for (bool first = true; std::getline(lines, line); first = false) {
     std::istringstream words(line);

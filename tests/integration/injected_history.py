@@ -25,7 +25,7 @@ def database(path):
 
 def inject(path, samples):
     """Replaces the history by these samples, dicts in the order in which they were taken, `at` in Unix ms.
-    `statements`, `commits` and `lock_waits` may be dicts, {duration in ms: count}; `covers` is for value() below."""
+    `statements`, `commits`, `lock_waits` and `syncs` may be dicts, {duration in ms: count}; `covers` is for value() below."""
     lines = []
     for sample in samples:
         words = [str(sample["at"])]
@@ -81,7 +81,7 @@ def bucket_middle(ns, unit=256):
 def percentile_ms(samples, key, share):
     """The percentile by nearest rank, over the counts of all samples."""
     counts = {}
-    unit = 4096 if key == "lock_waits" else 256
+    unit = 4096 if key in ("lock_waits", "syncs") else 256
     for sample in samples:
         for ms, count in sample.get(key, {}).items():
             middle = bucket_middle(ms * 1e6, unit)
@@ -100,9 +100,9 @@ def total(samples, key):
     return sum(sum(value.values()) if isinstance(value, dict) else value for value in values)
 
 
-def waited_ms(samples):
-    """How long the waits of the samples took together."""
-    return sum(ms * count for sample in samples for ms, count in sample.get("lock_waits", {}).items())
+def waited_ms(samples, key="lock_waits"):
+    """How long the waits, or the syncs, of the samples took together."""
+    return sum(ms * count for sample in samples for ms, count in sample.get(key, {}).items())
 
 
 def value(samples, metric):
@@ -117,6 +117,10 @@ def value(samples, metric):
         return percentile_ms(samples, "commits", 0.99)
     if metric == "lock_wait_p99_ms":
         return percentile_ms(samples, "lock_waits", 0.99)
+    if metric == "sync_p99_ms":
+        return percentile_ms(samples, "syncs", 0.99)
+    if metric == "sync_ms":
+        return waited_ms(samples, "syncs") * 1000 / total(samples, "covers")
     if metric == "lock_wait_ms":
         return waited_ms(samples) * 1000 / total(samples, "covers")
     if metric == "cache_hit_ratio":

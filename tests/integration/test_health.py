@@ -19,7 +19,8 @@ from waiting import wait_for
 # Checks that are not well beside a process without walmanager, with some versions of SQLite.
 ENGINE = {"wal_reset_bug"}
 # Checks that a slow machine may fail.
-SPEED = {"query_latency", "query_degradation", "commit_latency", "commit_stalls", "checkpoint_duration", "probe_read"}
+SPEED = {"query_latency", "query_degradation", "commit_latency", "commit_stalls", "checkpoint_duration", "probe_read",
+         "sync_latency"}
 
 
 def health(db, schema="main"):

@@ -11,7 +11,7 @@ from injected_history import (DAY, HOUR, MINUTE, SECOND, asked, bucket_middle, c
 
 COUNTERS = ["commits", "statements", "frames_written", "checkpoints", "checkpoints_in_vain", "checkpoint_frames",
             "slow_statements", "transactions_upgraded", "upgrades_failed", "lock_waits", "busy_errors",
-            "snapshot_conflicts"]
+            "snapshot_conflicts", "syncs"]
 DURATIONS = ["checkpoint_ms", "checkpoint_stall_ms"]
 EXTREMES = ["wal_bytes", "pending_frames", "active_readers"]
 # {period and part: how long it is, how long ago it ended}
@@ -35,6 +35,7 @@ def random_sample(chance, at, step_ms):
             "slow_statements": chance.randrange(2), "transactions_upgraded": chance.randrange(2),
             "upgrades_failed": chance.randrange(2), "busy_errors": chance.randrange(3),
             "snapshot_conflicts": chance.randrange(3),
+            "syncs": {round(chance.lognormvariate(1, 2), 3): 5, 20: chance.randrange(2)},
             "lock_waits": {round(min(chance.lognormvariate(5, 3), 60_000), 3): 4, 30_000: chance.randrange(2)},
             "checkpoint_ms": chance.randrange(90), "checkpoint_stall_ms": chance.randrange(9),
             "cache_hits": chance.randrange(900, 1000), "cache_misses": chance.randrange(1, 90),
@@ -59,6 +60,8 @@ def check(row, samples):
     assert row["health_score"] == min(sample["health_score"] for sample in samples)
     assert row["query_p95_ms"] == pytest.approx(percentile_ms(samples, "statements", 0.95))
     assert row["commit_p99_ms"] == pytest.approx(percentile_ms(samples, "commits", 0.99))
+    assert row["sync_ms"] == pytest.approx(waited_ms(samples, "syncs"))
+    assert row["sync_p99_ms"] == pytest.approx(percentile_ms(samples, "syncs", 0.99))
     assert row["lock_wait_ms"] == pytest.approx(waited_ms(samples))
     assert row["lock_wait_p99_ms"] == pytest.approx(percentile_ms(samples, "lock_waits", 0.99))
     assert row["cache_pages"] == total(samples, "cache_hits") + total(samples, "cache_misses")
@@ -246,6 +249,15 @@ def test_a_slow_minute(path, key, check_name, ms, status):
     row = checks(path)[check_name]
     assert row["status"] == status
     assert row["value"] == (pytest.approx(ms, rel=0.112) if ms else None)
+
+
+@pytest.mark.parametrize("ms, status", [(2, "ok"), (150, "warning"), (2500, "critical"), (None, "ok")])
+def test_slow_syncs_of_an_hour(path, ms, status):
+    inject(path, [{"at": at, "syncs": {9000: 5} if at < time.time() * 1000 - HOUR else {ms: 5} if ms else {}}
+                  for at in times(2 * HOUR, MINUTE)])
+    row = checks(path)["sync_latency"]
+    assert (row["status"], row["value"]) == (status, pytest.approx(ms, rel=0.112) if ms else None)
+    assert row["detail"].startswith("of 300 syncs in the last hour 99 % took less than" if ms else "no sync in the last hour")
 
 
 def test_upgrades_of_an_hour(path):

@@ -15,7 +15,8 @@ from waiting import wait_for
 COLUMNS = [("schema", "TEXT"), ("priority", "INTEGER"), ("area", "TEXT"), ("finding", "TEXT"), ("evidence", "TEXT"),
            ("action", "TEXT"), ("sql_to_run", "TEXT"), ("total_ms", "REAL")]
 # Advice that only comes from a busy machine.
-SLOW = ("query_latency", "query_degradation", "commit_latency", "commit_stalls", "checkpoint_duration", "probe_read")
+SLOW = ("query_latency", "query_degradation", "commit_latency", "commit_stalls", "checkpoint_duration", "probe_read",
+        "sync_latency")
 BUSY = {f"system_health: {check} is {status}" for check in SLOW for status in ("warning", "critical")}
 
 

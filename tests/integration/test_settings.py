@@ -41,6 +41,7 @@ CHECKS = {
     "checkpoint_duration": ("ms", 200, 1000), "commit_latency": ("ms", 100, 1000), "commit_stalls": (None, 0.1, 0.5),
     "query_latency": ("ms", 100, 1000), "query_degradation": (None, 2, 5), "integrity": ("days", 30, None),
     "disk_free": ("MB", 1000, 100), "freelist": (None, 0.25, 0.75), "probe_read": ("ms", 100, 1000),
+    "sync_latency": ("ms", 100, 1000), "io_errors": (None, 1, 10),
     "cache_hit_ratio": (None, 0.5, None), "idle_in_transaction": ("ms", 10_000, 60_000),
     "long_transaction": ("ms", 60_000, 600_000), "unfinished_statement": ("ms", 10_000, 60_000),
     "transactions_upgraded": (None, 100, None), "lock_waits": ("ms", 1000, 10_000), "busy_errors": (None, 10, 1000),

@@ -17,11 +17,12 @@ METRICS = {"wal_bytes": "bytes", "pending_frames": "frames", "commits": "per s",
            "checkpoint_stall_ms": "ms per s", "active_readers": "readers", "connections": "connections",
            "cache_hit_ratio": "ratio", "health_score": "score", "database_bytes": "bytes",
            "lock_waits": "per s", "lock_wait_ms": "ms per s", "lock_wait_p99_ms": "ms", "busy_errors": "per s",
-           "snapshot_conflicts": "per s"}
+           "snapshot_conflicts": "per s", "syncs": "per s", "sync_ms": "ms per s", "sync_p99_ms": "ms"}
 LESS_IS_GOOD = ["wal_bytes", "pending_frames", "query_p95_ms", "commit_p99_ms", "checkpoint_ms", "checkpoint_stall_ms",
-                "lock_waits", "lock_wait_ms", "lock_wait_p99_ms", "busy_errors", "snapshot_conflicts"]
+                "lock_waits", "lock_wait_ms", "lock_wait_p99_ms", "busy_errors", "snapshot_conflicts", "sync_ms",
+                "sync_p99_ms"]
 MORE_IS_GOOD = ["cache_hit_ratio", "health_score"]
-DEPENDS = ["commits", "statements", "active_readers", "connections", "database_bytes"]
+DEPENDS = ["commits", "statements", "syncs", "active_readers", "connections", "database_bytes"]
 LENGTHS = {"hour": HOUR, "day": DAY, "week": WEEK}
 
 
@@ -35,7 +36,7 @@ def flat(**changed):
     return {"wal_bytes": 1_234_567, "pending_frames": 77, "active_readers": 3, "connections": 7,
             "database_bytes": 7_654_321, "health_score": 83, "commits": {1.7: 7}, "statements": {0.31: 70},
             "cache_hits": 910, "cache_misses": 90, "checkpoint_ms": 13.7, "checkpoint_stall_ms": 1.3,
-            "lock_waits": {250: 3}, "busy_errors": 2, "snapshot_conflicts": 1, **changed}
+            "syncs": {2.5: 9}, "lock_waits": {250: 3}, "busy_errors": 2, "snapshot_conflicts": 1, **changed}
 
 
 def forecasts(rows):
@@ -70,6 +71,7 @@ def fortnight(tmp_path_factory):
             "statements": {round(chance.lognormvariate(1, 1), 3): chance.randrange(1, 30), 0.3: 15},
             "cache_hits": 900 + round(90 * part), "cache_misses": chance.randrange(1, 90),
             "checkpoint_ms": chance.randrange(1, 50), "checkpoint_stall_ms": chance.randrange(1, 5),
+            "syncs": {round(chance.lognormvariate(part, 1), 3): chance.randrange(1, 9)},
             "lock_waits": {round(min(chance.lognormvariate(5 + part, 2), 60_000), 3): chance.randrange(1, 5)},
             "busy_errors": chance.randrange(1, 5), "snapshot_conflicts": chance.randrange(1, 3)})
     inject(path, samples)
@@ -226,6 +228,7 @@ def test_a_database_that_fills_the_file_system(path):
     ("query_p95_ms", "statements", "reaches query_latency.warning", "query_latency.warning"),
     ("commit_p99_ms", "commits", "reaches commit_latency.warning", "commit_latency.warning"),
     ("lock_wait_p99_ms", "lock_waits", "reaches lock_waits.warning", "lock_waits.warning"),
+    ("sync_p99_ms", "syncs", "reaches sync_latency.warning", "sync_latency.warning"),
 ])
 def test_what_becomes_slower_reaches_its_warning(path, metric, counts, words, setting):
     db = connect(path)
@@ -272,7 +275,7 @@ def scaled(factor):
     sample["health_score"] = round(50 * factor)
     hits = round(400 * factor)
     sample.update(cache_hits=hits, cache_misses=1000 - hits, commits={18 * factor: 7}, statements={18 * factor: 70},
-                  lock_waits={18 * factor: round(40 * factor ** 0.5)})
+                  lock_waits={18 * factor: round(40 * factor ** 0.5)}, syncs={18 * factor: 7})
     return {key: round(number) if isinstance(number, float) and not key.endswith("_ms") else number
             for key, number in sample.items()}
 

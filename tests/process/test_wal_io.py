@@ -323,6 +323,12 @@ def test_io_errors_are_counted_with_what_the_system_says(failing, fast_path):
     assert errors_of(failing, "database") == [0, None, None]
     # Another process sees them, too.
     other = connect(fast_path)
+    status, value, detail, action = other.execute(
+        "SELECT status, value, detail, recommendation FROM system_health WHERE check_name = 'io_errors'").fetchone()
+    assert (status, value) == ("warning", 3)
+    assert detail.startswith("3 calls of the files of this database failed since statistics_since; the last one, "
+                             "SQLITE_IOERR_FSYNC: Input/output error, of the wal file at ")
+    assert "wal_integrity_check('quick')" in action
     assert io(other)["wal", "application"]["errors"] == 3
     assert one(other, "SELECT count(*) FROM t") == 1
     other.close()

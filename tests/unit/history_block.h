@@ -16,7 +16,7 @@ struct Sampled : MadeBlock {
                        std::vector<std::uint64_t>(DurationScale::kBuckets),
                        std::vector<std::uint64_t>(StatementScale::kBuckets),
                        std::vector<std::uint64_t>(DurationScale::kBuckets),
-                       std::vector<std::uint64_t>(DurationScale::kBuckets)};
+                       std::vector<std::uint64_t>(HistoryWaitScale::kBuckets)};
   std::int64_t now_ms = 1000 * kHourMs;
   std::uint64_t monotonic_ns = 5'000'000'000;
   std::int64_t interval_ms = 1000;

@@ -175,8 +175,8 @@ TEST(HistorySample, WaitsAndSyncsHaveHistogramsOfTheirOwnUpToAMinute) {
   };
   count(block.totals.lock_wait_histogram, 5'000, 98);
   count(block.totals.lock_wait_histogram, 60'000, 2);
-  count(block.totals.sync_histogram, 0.1, 99);
-  count(block.totals.sync_histogram, 30, 1);
+  block.totals.sync_histogram[HistoryWaitScale::Bucket(100'000)] += 99;
+  block.totals.sync_histogram[HistoryWaitScale::Bucket(30'000'000)] += 1;
   block.Step(0);
   block.Step(0);
   const auto percentile = [](const std::vector<std::uint64_t>& histogram, double quantile) {

@@ -49,7 +49,7 @@ TEST_F(IoStatisticsTest, KnowsSyncsAndErrorsByFileAndOrigin) {
   EXPECT_EQ(syncs.sync_ns, 7'000'000U);
   EXPECT_EQ(syncs.max_ns, 5'000'000U);
   EXPECT_EQ(std::accumulate(syncs.histogram.begin(), syncs.histogram.end(), std::uint64_t{0}), 2U);
-  EXPECT_NEAR(*HistogramQuantile<HistoryScale>(syncs.histogram, 0.5), 2e6, 2.3e5);
+  EXPECT_NEAR(*HistogramQuantile<HistoryWaitScale>(syncs.histogram, 0.5), 2e6, 2.3e5);
   EXPECT_EQ(io_.ReadSyncs(kApplication, IoFile::kDatabase).syncs, 0U);
   const IoErrors errors = io_.ReadErrors(kApplication, IoFile::kLog);
   EXPECT_EQ(errors.errors, 1U);

@@ -151,7 +151,7 @@ constexpr std::array kTimes = {
           &HistorySample::query_histogram},
     Times{&HistoryTotals::lock_wait_histogram, Fold<DurationScale, HistoryWaitScale>,
           &HistorySample::lock_wait_histogram},
-    Times{&HistoryTotals::sync_histogram, Fold<DurationScale, HistoryWaitScale>,
+    Times{&HistoryTotals::sync_histogram, Fold<HistoryWaitScale, HistoryWaitScale>,
           &HistorySample::sync_histogram}};
 static_assert(kTimes.size() == layout::kHistoryTimes);
 

@@ -22,7 +22,7 @@ struct HistoryTotals {
   std::vector<std::uint64_t> commit_histogram{};     // DurationScale
   std::vector<std::uint64_t> query_histogram{};      // StatementScale
   std::vector<std::uint64_t> lock_wait_histogram{};  // DurationScale
-  std::vector<std::uint64_t> sync_histogram{};       // DurationScale
+  std::vector<std::uint64_t> sync_histogram{};       // HistoryWaitScale
 };
 
 // What is now. Unknown is nullopt; less than 0 counts as 0.

@@ -65,7 +65,7 @@ void IoStatistics::AddSync(IoOrigin origin, IoFile file, std::uint64_t ns) {
   layout::FileSyncs& syncs = io_.syncs[IndexOf(origin)][IndexOf(file)];
   walmanager::Add(syncs.syncs, 1);
   walmanager::Add(syncs.sync_ns, ns);
-  walmanager::Add(syncs.histogram[HistoryScale::Bucket(ns)], 1);
+  walmanager::Add(syncs.histogram[HistoryWaitScale::Bucket(ns)], 1);
   Raise(syncs.max_ns, ns);
 }
 
@@ -96,6 +96,23 @@ IoSyncs IoStatistics::ReadSyncs(IoOrigin origin, IoFile file) const {
   IoSyncs syncs{Get(from.syncs), Get(from.sync_ns), Get(from.max_ns), {}};
   for (const Counter& counter : from.histogram) syncs.histogram.push_back(Get(counter));
   return syncs;
+}
+
+IoSyncs IoStatistics::ReadAllSyncs() const {
+  IoSyncs all;
+  all.histogram.resize(HistoryWaitScale::kBuckets);
+  for (const IoOrigin origin : kOrigins) {
+    for (const IoFile file : kSynced) {
+      const IoSyncs syncs = ReadSyncs(origin, file);
+      all.syncs += syncs.syncs;
+      all.sync_ns += syncs.sync_ns;
+      all.max_ns = std::max(all.max_ns, syncs.max_ns);
+      for (std::size_t i = 0; i < all.histogram.size(); ++i) {
+        all.histogram[i] += syncs.histogram[i];
+      }
+    }
+  }
+  return all;
 }
 
 IoErrors IoStatistics::ReadErrors(IoOrigin origin, IoFile file) const {

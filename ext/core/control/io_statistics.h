@@ -29,7 +29,7 @@ struct IoTraffic {
 
 struct IoSyncs {
   std::uint64_t syncs = 0, sync_ns = 0, max_ns = 0;
-  std::vector<std::uint64_t> histogram;  // HistoryScale::kBuckets
+  std::vector<std::uint64_t> histogram;  // HistoryWaitScale::kBuckets
 };
 
 struct IoErrors {
@@ -53,6 +53,8 @@ class IoStatistics {
   IoTraffic ReadTraffic(IoOrigin origin, IoFile file) const;
   IoSyncs ReadSyncs(IoOrigin origin, IoFile file) const;
   IoErrors ReadErrors(IoOrigin origin, IoFile file) const;
+  // Of all files and origins.
+  IoSyncs ReadAllSyncs() const;
 
   // Moves the traffic of a slab to that of another memory's slab, or to what connections without a
   // slab count where that one has none. Nothing is written where nothing was counted.

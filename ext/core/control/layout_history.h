@@ -16,7 +16,6 @@ struct HistoryCounters {
       checkpoint_ns, checkpoint_frames, checkpoints_in_vain, cache_hits, cache_misses,
       slow_statements, transactions_upgraded, upgrades_failed, lock_waits, lock_wait_ns,
       busy_errors, snapshot_conflicts;
-  // For wal_io: zeros as long as no process measures syncs.
   std::uint64_t syncs, sync_ns;
 };
 
@@ -25,7 +24,7 @@ enum HistoryTimes : std::size_t {
   kCommitTimes,    // HistoryScale
   kQueryTimes,     // HistoryScale
   kLockWaitTimes,  // HistoryWaitScale
-  kSyncTimes,      // HistoryWaitScale; for wal_io, as HistoryCounters::syncs
+  kSyncTimes,      // HistoryWaitScale
   kHistoryTimes
 };
 static_assert(HistoryWaitScale::kBuckets == HistoryScale::kBuckets);

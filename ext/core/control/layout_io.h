@@ -26,7 +26,7 @@ static_assert(sizeof(Traffic) == 128);
 
 struct FileSyncs {
   Counter syncs, sync_ns, max_ns;
-  std::array<Counter, HistoryScale::kBuckets> histogram;
+  std::array<Counter, HistoryWaitScale::kBuckets> histogram;
 };
 
 struct FileErrors {

@@ -40,6 +40,8 @@ inline constexpr auto kHealthThresholds = std::to_array<HealthThreshold>({
     {"disk_free", "MB", 1000, 100, 0, 1e12, "Free space on the file system of the database", true},
     {"freelist", "", 0.25, 0.75, 0, 1, "Pages that hold nothing, as a share of all pages, in a database of 1 MB or more"},
     {"probe_read", "ms", 100, 1000, 0, 3'600'000, "Time that it takes to read the schema"},
+    {"sync_latency", "ms", 100, 1000, 0, 3'600'000, "Time that 99 % of an hour's syncs stay below, if they are 10 or more"},
+    {"io_errors", "", 1, 10, 1, 1e9, "Reads, writes, syncs and mappings since statistics_since that failed, if the last one did within a day"},
     {"cache_hit_ratio", "", 0.5, kNoThreshold, 0, 1, "Share of the pages wanted in an hour that were in a page cache", true},
     {"idle_in_transaction", "ms", 10'000, 60'000, 0, 1e9, "Time that a connection has been idle within a transaction"},
     {"long_transaction", "ms", 60'000, 600'000, 0, 1e9, "Time that a transaction has been open"},
