@@ -204,23 +204,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return database.statement(query.get("id", ""))
 
     def get_metrics(self):
-        """Of the databases that can be read. Where none can, the answer is an error, so that the scrape counts as failed."""
-        texts, said = [], "there is no database"
+        """Of the databases that can be read; walmanager_up says which those are."""
+        texts, up = [], []
         for database in self.server.sampler.databases:
             with database.lock:
+                text = None
                 try:
                     if not database.ensure():
-                        said = database.said
+                        pass
                     elif not database.has_function("wal_openmetrics"):
                         return self.refuse(404, "This walmanager has no wal_openmetrics(), which makes the metrics. A newer one has.")
                     else:
-                        texts.append(database.openmetrics())
-                except Unavailable as unavailable:
-                    said = str(unavailable)
+                        text = database.openmetrics()
+                except Unavailable:
+                    pass
+            up.append((database.path, text is not None))
+            if text is not None:
+                texts.append(text)
         self.server.sampler.touch()
-        if not texts:
-            return self.refuse(503, said)
-        self.answer(200, metrics_text.merged(texts), OPENMETRICS)
+        self.answer(200, metrics_text.merged([metrics_text.up(up), *texts]), OPENMETRICS)
 
     def get_report(self):
         self.answer(200, report.make(self.server.sampler.databases), "text/html",

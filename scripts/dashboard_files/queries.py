@@ -93,7 +93,7 @@ FROM wal_trends WHERE schema = :schema AND metric IN ('database_bytes', 'query_p
 IO = "SELECT * FROM wal_io WHERE schema = :schema"
 
 OVERVIEW = """\
-SELECT journal_mode, database_bytes, wal_bytes, wal_limit_bytes, pending_frames, active_readers, commits, commit_p99_ms, processes,
+SELECT journal_mode, private_because, database_bytes, wal_bytes, wal_limit_bytes, pending_frames, active_readers, commits, commit_p99_ms, processes,
        (SELECT count(*) FROM wal_alerts a WHERE a.schema = :schema AND cleared_at IS NULL AND status = 'critical') AS critical,
        (SELECT count(*) FROM wal_alerts a WHERE a.schema = :schema AND cleared_at IS NULL AND status = 'warning') AS warnings
 FROM wal_metrics WHERE schema = :schema"""

@@ -30,6 +30,24 @@ def printable(text):
     return os.fsencode(text).decode("utf-8", "replace")
 
 
+FILE_FACTS = ("file", "journal_mode", "page_size", "database_bytes", "wal_bytes", "private_because")
+# What there is of a section where nothing that programs do can be seen; None: it is about the file.
+UNSEEN = {"connections": [], "readers": [], "lock_waits": [], "checkpoints": [], "alerts": [], "advice": [], "samples": {"at": []}, "trends": [],
+          "health": [{"check_name": "overall", "area": None, "status": "unknown", "score": None, "value": None, "unit": None, "warning_at": None,
+                      "critical_at": None, "detail": None, "recommendation": None}]}
+
+
+def unseen_because(metrics):
+    """Why what programs do cannot be seen, in a sentence, or None: what is counted then is about the observer alone."""
+    mode, because = metrics.get("journal_mode"), metrics.get("private_because")
+    if mode and mode != "wal":
+        return f"The journal mode is {mode}. What programs do cannot be seen outside WAL mode."
+    if because and not because.startswith("this connection is read-only"):
+        user = " Run the dashboard as the application's user, or with sudo." if "ermission denied" in because else ""
+        return f"What programs do cannot be seen: {because}.{user}"
+    return None
+
+
 class Pace:
     """How often something may be read: not before `seconds`, and so seldom that it takes `share` of a processor."""
 
@@ -72,7 +90,9 @@ class ShownDatabase:
             if self.observer:
                 self.observer.close()
             self.observer = None
-            self.counted = {}
+            self.counted, self.metrics, self.recent = {}, {}, {}
+            # A page that is opened later shows nothing that is old.
+            self.sections = {name: section for name, section in self.sections.items() if name == "state"}
 
     def ensure(self):
         """Opens the database, or finds out why it cannot be read. Returns whether it can."""
@@ -137,7 +157,11 @@ class ShownDatabase:
                 if began - all_began > UPDATE_S:
                     return True
                 try:
-                    getattr(self, "_read_" + name)()
+                    if self.metrics.get("unseen") and name in UNSEEN:
+                        self.put(name, UNSEEN[name])
+                        self.counted = {}
+                    else:
+                        getattr(self, "_read_" + name)()
                 except Unavailable as unavailable:
                     if name == "metrics" or not os.path.exists(self.path):
                         self._fails(unavailable)
@@ -151,7 +175,9 @@ class ShownDatabase:
 
     def _read_metrics(self):
         rows = self.rows(queries.METRICS)
-        self.metrics = {**(rows[0] if rows else {}), "at": time.time() * 1000}
+        self.metrics = {**(rows[0] if rows else {}), "unseen": None, "at": time.time() * 1000}
+        if because := unseen_because(self.metrics):
+            self.metrics.update({name: None for name in self.metrics if name not in FILE_FACTS and name != "at"}, unseen=because)
         if self.metrics.get("processes") is not None:
             self.metrics["processes"] -= self._observers()
         self.put("metrics", self.metrics)
@@ -260,6 +286,8 @@ class ShownDatabase:
             if self.ensure():
                 try:
                     row = self.rows(queries.OVERVIEW)[0]
+                    if because := unseen_because(row):
+                        row.update({name: None for name in row if name not in FILE_FACTS}, unseen=because)
                     if row["processes"] is not None:
                         row["processes"] -= self._observers()
                     summary.update(row, at=time.time() * 1000)
@@ -289,4 +317,7 @@ class ShownDatabase:
             return observer.ask("SELECT wal_cancel(:id) AS cancelled", {"id": connection_id})[0]["cancelled"]
 
     def openmetrics(self):
+        """The text, or None where it would tell of the observer alone."""
+        if unseen_because(self.rows(queries.METRICS)[0]):
+            return None
         return self.rows("SELECT wal_openmetrics() AS text")[0]["text"]

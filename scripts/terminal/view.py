@@ -21,7 +21,7 @@ KEYS = (("s", "sort"), ("/", "filter"), ("p", "pause"), ("⏎", "detail"), ("k",
 def _overall(look):
     """Style and words of the state of health."""
     row = next((row for row in look.health if row["check_name"] == "overall"), None)
-    if row is None or row["score"] is None:
+    if row is None or row["score"] is None or look.metrics.get("private_because"):
         return "plain", "? not known"
     return (row["status"] if row["status"] in ("ok", "warning", "critical") else "plain",
             f"{findings.SHAPES.get(row['status'], '?')} {row['status']} {row['score']}")
@@ -47,12 +47,14 @@ def state_line(look, path, columns):
     programs = sum(row["role"] == "application" for row in look.connections)
     log = f"log {_mib(metrics['wal_bytes'])}/{_mib(limit)} MiB"
     frames = text.count(metrics["pending_frames"])
-    commits = text.rate(metrics.get("commits_per_s"))
+    # The observer's own numbers say nothing of the programs'.
+    known = (lambda value: value) if not metrics.get("private_because") else lambda _: None
+    commits = text.rate(known(metrics.get("commits_per_s")))
     pending, readers, speed = f"pending {frames}", f"readers {text.count(metrics['active_readers'])}", f"commits {commits}/s"
     p99 = f"p99 {text.milliseconds(look.minute.get('commit_p99_ms'))}"
     bar = functools.partial(text.bar, share)
     full = [f"{log} {bar(10)}", f"{pending} frames", readers, speed, p99]
-    more = [f"waiting {waiting}", f"connections {programs}", f"database {text.size(metrics['database_bytes'])}"]
+    more = [f"waiting {text.count(known(waiting))}", f"connections {text.count(known(programs))}", f"database {text.size(metrics['database_bytes'])}"]
     history = text.sparkline(look.commit_rates, 24)
     # The first that fits is shown.
     choices = [

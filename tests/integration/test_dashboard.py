@@ -55,6 +55,15 @@ def page(browser):
     assert errors == []
 
 
+def with_no_control_file(path):
+    """A database in WAL mode whose control file cannot be opened, as by a user who may not read it."""
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA journal_mode=WAL").fetchall()
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
+    db.close()
+    os.mkdir(f"{path}-walmanager")
+
+
 def shows(page, selector, text, seconds=15):
     page.wait(f"document.querySelector({json.dumps(selector)})?.innerText.includes({json.dumps(text)})", seconds)
 
@@ -130,10 +139,18 @@ def test_metrics_need_the_token_and_say_when_there_are_none(run, wal_path):
     # With the token Prometheus may call the host by any name.
     bearer = "Bearer 0123456789abcdéf".encode().decode("latin-1")
     status, headers, text = dashboard.ask("/metrics", Authorization=bearer, Host="database-server:9000")
+    unseen = wal_path.parent / "unseen.db"
+    with_no_control_file(unseen)
     db = connect(wal_path)
     if db.execute("SELECT 1 FROM pragma_function_list WHERE name = 'wal_openmetrics'").fetchall():
         assert (status, text.rstrip().endswith("# EOF")) == (200, True)
         assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+        assert f'\nwalmanager_up{{database="{wal_path}"}} 1\n' in text and f'\nwalmanager_commits_total{{database="{wal_path}"}} ' in text
+        missing = wal_path.parent / 'mis"sing.db'
+        dashboard = run.dashboard(missing, unseen, options=["--token", "0123456789abcdef"])
+        status, _, text = dashboard.ask("/metrics", Authorization="Bearer 0123456789abcdef")
+        ups = [f'walmanager_up{{database="{str(path).replace(chr(34), chr(92) + chr(34))}"}} 0' for path in (missing, unseen)]
+        assert (status, [line for line in text.splitlines() if not line.startswith("# ")]) == (200, ups)
     else:
         assert (status, text) == (404, "This walmanager has no wal_openmetrics(), which makes the metrics. A newer one has.\n")
     db.close()
@@ -173,6 +190,8 @@ def test_right_numbers_under_load_and_updates_without_reload(run, wal_path, page
     assert page.text("#facts").startswith("1 process · 1 connection · SQLite ")
     assert page.text("#connections").count("shop") == 1
     assert page.eval("window.mark") == 1
+    page.click("#findings summary")
+    page.wait("document.querySelectorAll('.check-list li').length > 30")
     # The page's own statements are not among the program's.
     queries = program.run("", "[row[0] for row in db.execute('SELECT query FROM query_performance')]")
     assert [query for query in queries if "wal_metrics" in query or "connection_metrics" in query] == []
@@ -191,6 +210,7 @@ def test_it_names_a_leaked_cursor_and_a_waiting_writer(run, wal_path, page):
     shows(page, "#findings", f"for the write lock, which import (pid {importer.process.pid}) holds (idle in transaction)")
     tree = page.wait("(document.querySelector('#waits .tree ul ul')?.closest('.tree').innerText)")
     assert "import" in tree and "waits" in tree and "UPDATE t SET payload = ? WHERE id = ?" in tree
+    page.wait("document.querySelector('#findings .finding strong').innerText.startsWith('web order')")  # the cause comes first
     # A cancel would help with neither; the statement that waits can be cancelled.
     page.wait("document.querySelectorAll('#connections .danger').length == 1")
     assert page.eval("document.querySelectorAll('#findings .danger').length") == 0
@@ -207,6 +227,10 @@ def test_cancel_is_asked_twice_and_ends_the_statement(run, wal_path, page):
     program.start(f"db.execute({ENDLESS!r}).fetchall()")
     dashboard = run.dashboard(wal_path)
     page.open(dashboard.url)
+    for width in (1280, 400):  # the button is in view
+        page.size(width, 844)
+        button = "document.querySelector('#connections .danger').getBoundingClientRect().right"
+        page.wait(f"{button} <= Math.min(innerWidth, document.querySelector('#connections').getBoundingClientRect().right)")
     page.click("#connections .danger")
     shows(page, "dialog[open]", "endless report")
     page.click("dialog[open] .actions .button:first-child")  # No, let it run
@@ -241,6 +265,7 @@ def test_it_survives_the_end_of_the_program_and_goes_on(run, wal_path, page):
     shows(page, "#banner", "No program has the database open")
     assert page.eval("document.body.classList.contains('stale')")
     shows(page, "#statements", "INSERT INTO t")  # what was is still there
+    shows(page, "#status", "not known")  # but not that it is well
     run.program(wal_path, "second").run("db.execute('INSERT INTO t(payload) VALUES (1)')")
     page.wait("document.querySelector('#banner').hidden && !document.body.classList.contains('stale')")
     shows(page, "#connections", "second")
@@ -278,10 +303,25 @@ def test_a_database_in_rollback_mode_is_told_of_wal(run, tmp_path, page):
     db.close()
     page.open(run.dashboard(path).url)
     shows(page, "#banner", "The journal mode is delete.")
+    shows(page, "#banner", "What programs do cannot be seen outside WAL mode.")
+    shows(page, "#connections", "It cannot be seen here.")
+    assert (page.text("#status").strip(), "process" in page.text("#facts"), page.text("#commits .figure")) == ("○ not known", False, "")
     assert page.eval("document.querySelector('#banner button').dataset.copies") == "PRAGMA journal_mode=WAL;"
     page.click("#banner button")
     shows(page, "#banner button", "Copied")
     assert sorted(os.listdir(tmp_path)) == ["plain.db"]
+
+
+def test_what_may_not_be_seen_is_no_zero(run, wal_path, tmp_path, page):
+    unseen = tmp_path / "unseen.db"
+    with_no_control_file(unseen)
+    page.open(run.dashboard(unseen, wal_path).url)
+    page.wait("[...document.querySelectorAll('#overview tbody tr')].some((row) => row.innerText.includes('cannot be seen') && row.innerText.includes('the control file'))")
+    page.eval("location.hash = '#0'")
+    shows(page, "#banner", "What programs do cannot be seen: the control file ")
+    shows(page, "#status", "not known")
+    shows(page, "#waits", "It cannot be seen here.")
+    assert page.eval("document.querySelectorAll('.finding').length") == 0
 
 
 def test_ten_thousand_statements(run, wal_path, page):
@@ -397,6 +437,11 @@ def test_several_databases_begin_with_the_one_that_needs_somebody(run, tmp_path,
     page.wait(f"{names} == 'c.db b.db a.db'")  # no file, a full log, well
     page.click("#overview tbody tr:nth-child(3) a")
     shows(page, "#connections", "shop")
+    # Of a database that cannot be opened nothing of the one before is shown.
+    page.eval("location.hash = '#2'")
+    shows(page, "#banner", "c.db does not exist.")
+    assert page.text("#status") == page.text("#facts") == "" and "shop" not in page.text("#connections")
+    assert page.eval("document.querySelectorAll('.danger, .finding, #statements tbody tr, #connections tbody tr').length") == 0
     page.click("#crumbs a")
     page.wait("!document.querySelector('#overview').hidden")
 

@@ -479,7 +479,7 @@ NAME = re.compile(r"\bwalmanager_[a-z_]+\b")
 def test_dashboard_and_alerts_name_only_what_is_exported(worked, wal_path):
     reader = snapshot(wal_path)
     write(worked, 1)
-    there = {sample.name for sample in exported(worked).samples} | {"walmanager_health_check"}
+    there = {sample.name for sample in exported(worked).samples} | {"walmanager_health_check", "walmanager_up"}  # the latter comes from scripts/dashboard
     used = set(NAME.findall(json.dumps(DASHBOARD))) | set(NAME.findall((GRAFANA / "alerts.yaml").read_text()))
     assert len(used) > 30 and used - there == set()
     reader.close()
@@ -509,6 +509,7 @@ CASES = {
     "WalmanagerCheckCritical": {'health_check{check="wal_size",walmanager_health_check="critical"}': "1x20"},
     "WalmanagerCheckWarning": {'health_check{check="wal_size",walmanager_health_check="warning"}': "1x20"},
     "WalmanagerNoMetrics": {},
+    "WalmanagerDatabaseNotSeen": {"up": "0x20"},
     "WalmanagerLogTooLarge": {"wal_size_bytes": "210x20", "wal_limit_bytes": "100x20", "wal_pending_bytes": "101x20"},
     "WalmanagerReaderPinsLog": {'oldest_transaction_seconds{process="report"}': "0+60x20", "wal_frames": "100x20", "oldest_reader_frame": "99x20"},
     "WalmanagerCheckpointsFail": {'checkpoints_incomplete_total{result="failed"}': "0x15 1x5"},
@@ -521,7 +522,7 @@ CASES = {
 }
 # What is as it should be, and raises none.
 WELL = {'health_check{check="wal_size",walmanager_health_check="critical"}': "0x20", 'health_check{check="wal_size",walmanager_health_check="warning"}': "0x20",
-        "build_info": "1x20", "wal_size_bytes": "210x20", "wal_limit_bytes": "100x20", "wal_pending_bytes": "0x20",  # one that starts over
+        "build_info": "1x20", "up": "1x20", "wal_size_bytes": "210x20", "wal_limit_bytes": "100x20", "wal_pending_bytes": "0x20",  # one that starts over
         'oldest_transaction_seconds{process="report"}': "0+60x20", "wal_frames": "100x20",  # a transaction that keeps nothing
         'checkpoints_incomplete_total{result="failed"}': "1x20", 'checkpoints_incomplete_total{result="partial"}': "0+1x20",
         "busy_errors_total": "0+1x20", "snapshot_conflicts_total": "5x20", 'commit_duration_seconds_bucket{le="0.536870912"}': "0+100x20",

@@ -243,6 +243,19 @@ def test_all_tables_are_printed_once(shop):
         assert re.search(rf" 0 +{shop.counts:,} .*SELECT count", done.stdout) and f"nightly report  {shape} not fetched" in done.stdout
 
 
+def test_what_may_not_be_seen_is_no_zero(tmp_path):
+    path = tmp_path / "unseen.db"
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA journal_mode=WAL").fetchall()
+    db.execute("CREATE TABLE t(a)")
+    os.mkdir(f"{path}-walmanager")  # a control file that cannot be opened
+    done = subprocess.run([WATCH, path, "--once", "--interval", "0.5"], text=True, capture_output=True, timeout=20, check=True,
+                          env={**os.environ, "WALMANAGER_BUILD": str(BUILD), "COLUMNS": "200"})
+    assert re.search(r"^ unseen\.db  \? not known  log .* commits -/s .* connections - ", done.stdout, re.MULTILINE)
+    assert "What is counted cannot be seen: the control file " in done.stdout
+    db.close()
+
+
 def test_a_full_disk_is_said_in_a_sentence(shop):
     with open("/dev/full", "w") as full:
         done = subprocess.run([WATCH, shop.path, "--once", "--interval", "0.5"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20,

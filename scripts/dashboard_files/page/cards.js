@@ -15,12 +15,18 @@ export class Waits {
     this.context = context;
   }
 
+  clear() {
+    this.figure.textContent = "";
+    for (const part of [this.tree, this.last]) fill(part, "", () => []);
+  }
+
   show(state, timeline) {
     const { connections, readers, metrics } = state;
     const waiting = connections.filter((one) => one.waiting_for);
     const staying = pins(readers).filter((one) => one.blocks === "checkpoint" || !(one.transaction_ms < 200)); // others come and go
     this.figure.textContent = metrics.lock_waits ? `${plural(metrics.lock_waits, "wait")} · p99 ${duration(metrics.lock_wait_p99_ms)} · ${plural(metrics.busy_errors + metrics.snapshot_conflicts, "error")}` : "";
-    const key = JSON.stringify([waiting.map((one) => [one.connection_id, one.blocked_by, Math.round(one.waiting_ms / 100)]), staying.map((one) => [one.connection_id, one.blocks, one.lag_frames, Math.round((one.transaction_ms || 0) / 1000)])]);
+    const unseen = this.context.unseen();
+    const key = JSON.stringify([unseen, waiting.map((one) => [one.connection_id, one.blocked_by, Math.round(one.waiting_ms / 100)]), staying.map((one) => [one.connection_id, one.blocks, one.lag_frames, Math.round((one.transaction_ms || 0) / 1000)])]);
     fill(this.tree, key, () => {
       const items = [];
       for (const { id, holder, waiters } of waitsByHolder(connections)) {
@@ -34,15 +40,15 @@ export class Waits {
           h("span", { class: "waits", text: ` ${kHolds[one.blocks]}${one.transaction_ms ? ` since ${duration(one.transaction_ms)}` : ""}` }),
           h("span", { class: "muted", text: ` ${one.verdict || ""}${one.others ? `, or ${plural(one.others, "other connection")} of its process` : ""} · ${plural(one.lag_frames, "frame")} behind` }), one.query && sqlText(one.query)));
       }
-      return items.length ? h("ul", {}, items) : h("p", { class: "empty", text: "Nobody waits now. A statement that waits for another one's lock appears here with its holder, and so does a reader that holds the log." });
+      return items.length ? h("ul", {}, items) : h("p", { class: "empty", text: unseen || "Nobody waits now. A statement that waits for another one's lock appears here with its holder, and so does a reader that holds the log." });
     });
     const rows = state.lock_waits.filter((row) => timeline.isWithin(unixMs(row.at))).slice(0, 10);
-    fill(this.last, rows.map((row) => row.id).join(), () => (rows.length ? h("ul", { class: "lines" }, rows.map((row) => h("li", {},
+    fill(this.last, `${unseen} ${timeline.selected ? "selected" : "all"} ${rows.map((row) => row.id)}`, () => (rows.length ? h("ul", { class: "lines" }, rows.map((row) => h("li", {},
       timeElement(unixMs(row.at)), h("span", {}, h("strong", { text: nameWithPid(row) }), ` waited ${duration(row.waited_ms)} for ${row.lock}, `,
         h("span", { class: row.outcome === "acquired" ? "muted" : "loud", text: { acquired: "and got it", busy: "and failed: database is locked", snapshot: "and failed: another connection had committed" }[row.outcome] || row.outcome }),
         row.holder_state || row.holder_pid ? h("span", { class: "muted", text: `; held by ${nameWithPid({ application: row.holder_application, pid: row.holder_pid })}, ${row.holder_state || "state not known"}` }) : null,
         row.query && sqlText(row.query)))))
-      : h("p", { class: "empty", text: timeline.selected ? "No wait in the selected time." : "No wait of 100 ms (lock_wait_ms) or more, and none that failed." })));
+      : h("p", { class: "empty", text: unseen || timeline.selected ? unseen || "No wait in the selected time." : "No wait of 100 ms (lock_wait_ms) or more, and none that failed." })));
   }
 }
 
@@ -60,6 +66,11 @@ export class Connections {
     ], { label: "Connections", key: (row) => row.connection_id, open: (row) => this.open(row) });
     this.table.heads[5].append(h("span", { class: "offscreen", text: "Action" }));
     card.append(this.table.node);
+  }
+
+  clear() {
+    this.figure.textContent = "";
+    this.table.show([], "");
   }
 
   cancels(row) {
@@ -90,7 +101,7 @@ export class Connections {
     const programs = rows.filter((row) => row.role === "application");
     const busy = programs.filter((row) => row.state && row.state !== "idle").length;
     this.figure.textContent = rows.length ? `${plural(programs.length, "connection")} · ${busy} not idle` : "";
-    this.table.show(rows, "No connection with walmanager loaded is open. A program's connection appears here as soon as it loads the extension.");
+    this.table.show(rows, this.context.unseen() || "No connection with walmanager loaded is open. A program's connection appears here as soon as it loads the extension.");
   }
 
   open(row) {
@@ -122,12 +133,17 @@ export class Checkpoints {
     card.append(this.table.node);
   }
 
+  clear() {
+    this.figure.textContent = "";
+    this.table.show([], "");
+  }
+
   show(state, timeline) {
     const { metrics } = state;
     this.figure.textContent = metrics.checkpoints ? `${plural(metrics.checkpoints, "checkpoint")} · p95 ${duration(metrics.checkpoint_p95_ms)}` : "";
     const from = timeline.selected ? timeline.allCheckpoints || state.checkpoints : state.checkpoints;
     this.table.show(from.filter((row) => timeline.isWithin(unixMs(row.at))).slice(0, 60),
-      timeline.selected ? "No checkpoint in the selected time." : "No checkpoint yet. The first one runs when the log has reached some frames.");
+      this.context.unseen() || (timeline.selected ? "No checkpoint in the selected time." : "No checkpoint yet. The first one runs when the log has reached some frames."));
   }
 
   open(row) {
@@ -149,6 +165,11 @@ export class Disk {
     this.facts = h("dl", { class: "facts-grid" });
     this.more = h("div", {});
     this.card.append(this.facts, this.more);
+  }
+
+  clear() {
+    this.figure.textContent = "";
+    for (const part of [this.facts, this.more]) fill(part, "", () => []);
   }
 
   show(state) {

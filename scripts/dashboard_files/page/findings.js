@@ -95,7 +95,7 @@ function fromNow(state, covered) {
     const others = waiters.length - 1;
     const held = holder ? `${nameWithPid(holder)} holds (${holder.state || "its state is not known"})` : longest.blocked_by_pid ? `process ${longest.blocked_by_pid} holds, without walmanager` : "another connection holds";
     found.push({
-      key: `wait ${id}`, status: "now", sql: null, about: "connection_metrics", blamed: holder?.connection_id, statement: holder?.query,
+      key: `wait ${id}`, status: "now", isCause: longest.waiting_ms > 1000, sql: null, about: "connection_metrics", blamed: holder?.connection_id, statement: holder?.query,
       title: `${nameWithPid(longest)} has waited ${duration(longest.waiting_ms)} for the ${longest.waiting_for} lock, which ${held}.${others ? ` ${plural(others, "other connection")} ${others === 1 ? "waits" : "wait"} for it, too.` : ""}`,
       todo: holder?.state === "idle in transaction" ? "commit or roll back before doing anything else that takes time" : null });
   }
@@ -110,7 +110,12 @@ function fromAdvice(state) {
 export function findingsOf(state) {
   const health = fromHealth(state);
   const covered = new Set(health.map((one) => one.blamed).filter(Boolean));
-  return [...health, ...fromNow(state, covered), ...fromAdvice(state)].sort((a, b) => kOrder[a.status] - kOrder[b.status]);
+  return [...health, ...fromNow(state, covered), ...fromAdvice(state)].sort((a, b) => rank(a) - rank(b));
+}
+
+// What makes others wait explains the checks of latency, and so stands before them.
+function rank(one) {
+  return one.isCause ? -1 : kOrder[one.status];
 }
 
 function copyLabel(sql) {
@@ -131,6 +136,16 @@ export class Findings {
     card.append(this.list, h("div", { class: "findings-foot" }, this.checks, this.all,
       h("button", { class: "link", "aria-label": "SQL of health and advice", onclick: () => showSql("Health and advice", context.about.sql.findings) }, "SQL")));
     this.items = new Map();
+    this.checks.addEventListener("toggle", () => this.shown && this.showChecks(this.shown));
+  }
+
+  clear() {
+    this.shown = this.well = null;
+    this.showsAll = false;
+    this.items.clear();
+    this.list.replaceChildren();
+    this.all.hidden = this.checks.hidden = true;
+    fill(this.checks.lastElementChild, "", () => []);
   }
 
   show(state) {
@@ -164,8 +179,9 @@ export class Findings {
         this.items.delete(key);
       }
     }
-    if (!found.length && !this.well) this.list.append(this.well = h("li", { class: "finding well" }, badge("ok"), h("div", { class: "finding-text" }, h("strong", { text: "Nothing is wrong" }), h("span", { class: "todo", text: " and there is no advice." }))));
-    if (found.length && this.well) {
+    const isWell = !found.length && !state.metrics.unseen;
+    if (isWell && !this.well) this.list.append(this.well = h("li", { class: "finding well" }, badge("ok"), h("div", { class: "finding-text" }, h("strong", { text: "Nothing is wrong" }), h("span", { class: "todo", text: " and there is no advice." }))));
+    if (!isWell && this.well) {
       this.well.remove();
       this.well = null;
     }
@@ -192,12 +208,13 @@ export class Findings {
 
   showChecks(state) {
     const rows = state.health.filter((row) => row.check_name !== "overall");
+    this.checks.hidden = !rows.length;
     if (!rows.length) return;
     const number = (status) => rows.filter((row) => row.status === status).length;
     const summary = `${plural(rows.length, "check")}: ${["critical", "warning", "ok", "unknown"].filter(number).map((status) => `${number(status)} ${status === "unknown" ? "not known yet" : status}`).join(", ")}`;
     const head = this.checks.firstElementChild;
     if (head.textContent !== summary) head.textContent = summary;
-    if (!this.checks.open && this.checks.lastElementChild.childElementCount) return;
+    if (!this.checks.open) return; // they are drawn when it opens
     fill(this.checks.lastElementChild, JSON.stringify(rows.map((row) => [row.status, row.detail])), () => h("ul", {}, rows.map((row) => h("li", {},
       h("span", { class: `shape ${row.status}`, role: "img", "aria-label": row.status, text: kShapes[row.status] }), h("code", { text: row.check_name }), h("span", { text: row.detail })))));
   }

@@ -23,7 +23,8 @@ class Page {
     this.span = "15m";
     this.skew = 0; // the browser's clock less the server's, in ms
     this.context = {
-      about, feed, mayCancel: () => !about.read_only && !feed.madeAt && !this.lostSince, cancel: (id) => this.askToCancel(id) };
+      about, feed, unseen: () => (this.state?.metrics.unseen ? "It cannot be seen here." : null),
+      mayCancel: () => !about.read_only && !feed.madeAt && !this.lostSince, cancel: (id) => this.askToCancel(id) };
     Object.defineProperty(this.context, "db", { get: () => this.db });
     Object.defineProperty(this.context, "skew", { get: () => this.skew });
     this.timeline = new Timeline((range) => this.selected(range));
@@ -97,14 +98,20 @@ class Page {
     const number = /^\d+$/.test(asked) && Number(asked) < this.about.databases.length ? Number(asked) : several ? null : 0;
     this.db = number;
     this.state = { metrics: {}, connections: [], readers: [], lock_waits: [], checkpoints: [], health: [], alerts: [], advice: [], storage: {}, trends: [] };
-    this.statements.clear();
     this.timeline.selected = null;
+    this.timeline.allCheckpoints = [];
     this.history = null;
     this.live = [];
+    this.liveRate = this.endedAt = null;
+    for (const part of [this.findings, this.waits, this.disk, this.statements, this.connections, this.checkpoints]) part.clear();
+    for (const note of document.querySelectorAll(".card-error")) note.remove();
+    this.logFigure.textContent = this.commitFigure.textContent = "";
+    this.showSelection();
+    this.drawCharts();
     byId("overview").hidden = number !== null;
     byId("database").hidden = number === null;
     byId("spans").hidden = number === null;
-    byId("status").replaceChildren();
+    fill(byId("status"), "", () => []);
     byId("facts").textContent = byId("announce").textContent = "";
     const name = number === null ? "Databases" : this.about.databases[number].name;
     byId("title").textContent = name;
@@ -233,6 +240,7 @@ class Page {
 
   // What one of the queries could not read is said in its card; the others go on.
   showErrors(sections) {
+    if (sections.state) for (const note of document.querySelectorAll(".card-error")) note.textContent = "";
     for (const [name, sentence] of Object.entries(sections)) {
       const card = name.startsWith("error_") && byId(kCards[name.slice(6)]);
       if (!card) continue;
@@ -243,24 +251,30 @@ class Page {
   }
 
   showFigures(metrics) {
-    this.logFigure.textContent = isKnown(metrics.wal_bytes) ? `${bytes(metrics.wal_bytes)} of ${bytes(metrics.wal_limit_bytes)}` : "";
+    this.logFigure.textContent = isKnown(metrics.wal_bytes) ? `${bytes(metrics.wal_bytes)}${metrics.wal_limit_bytes ? ` of ${bytes(metrics.wal_limit_bytes)}` : ""}` : "";
     this.commitFigure.textContent = metrics.commits ? `${isKnown(this.liveRate) ? `${rate(this.liveRate)} · ` : ""}p50 ${duration(metrics.commit_p50_ms)} · p99 ${duration(metrics.commit_p99_ms)}` : "";
   }
 
   showStatus() {
     const { health, metrics, connections } = this.state;
     const overall = health.find((row) => row.check_name === "overall");
-    if (overall) fill(byId("status"), `${overall.status} ${overall.score}`, () => h("span", { class: `pill ${overall.status}` }, h("span", { "aria-hidden": "true", text: `${kShapes[overall.status]} ` }), `${overall.status} ${overall.score}`));
     if (overall) {
+      // What was found before is not known to be so now.
+      const status = this.stale ? "unknown" : overall.status;
+      const words = status === "unknown" ? "not known" : `${status} ${overall.score}`;
+      const about = status === "unknown" ? null : `health score ${overall.score} of 100`;
+      fill(byId("status"), words, () => h("span", { class: `pill ${status}`, title: about }, h("span", { "aria-hidden": "true", text: `${kShapes[status]} ` }), words, about && h("span", { class: "offscreen", text: ` (${about})` })));
       // Only a change of status is spoken; the score changes often.
-      if (byId("announce").textContent !== overall.status) byId("announce").textContent = overall.status;
-      document.title = `${overall.status === "ok" ? "" : `${kShapes[overall.status]} `}${byId("title").textContent} · walmanager`;
+      const spoken = status === "unknown" ? words : status;
+      if (byId("announce").textContent !== spoken) byId("announce").textContent = spoken;
+      document.title = `${status === "ok" ? "" : `${kShapes[status]} `}${byId("title").textContent} · walmanager`;
     }
     const programs = connections.filter((row) => row.role === "application").length;
-    const facts = [isKnown(metrics.processes) ? plural(metrics.processes + (metrics.unmanaged_processes || 0), "process", "processes") : null, plural(programs, "connection"),
+    const facts = [isKnown(metrics.processes) ? plural(metrics.processes + (metrics.unmanaged_processes || 0), "process", "processes") : null, metrics.unseen ? null : plural(programs, "connection"),
       this.state.storage.sqlite_version ? `SQLite ${connections[0]?.sqlite_version || this.state.storage.sqlite_version}` : null,
       metrics.statistics_since ? `counted for ${duration(this.now() - unixMs(metrics.statistics_since)).replace(/ \d+ s$/, "")}` : null];
-    const text = facts.filter(Boolean).join(" · ");
+    const isOfBefore = this.lostSince || (this.state.state && this.state.state.state !== "ok");
+    const text = isOfBefore ? "" : facts.filter(Boolean).join(" · ");
     if (byId("facts").textContent !== text) byId("facts").textContent = text;
   }
 
@@ -271,7 +285,8 @@ class Page {
     if (this.feed.madeAt) return this.banner("report", `Report of ${moment(this.feed.madeAt, 0)} (${utc(this.feed.madeAt)}). It does not change.`, false);
     if (this.lostSince) return;
     if (about && about.state !== "ok") return this.banner(about.state, `${about.said} Since ${clock(about.since)}.`, true);
-    if (metrics.journal_mode && metrics.journal_mode !== "wal") return this.banner("mode", `The journal mode is ${metrics.journal_mode}. walmanager manages the log of databases in WAL mode: PRAGMA journal_mode=WAL changes it for good.`, false, "PRAGMA journal_mode=WAL;");
+    if (metrics.unseen && metrics.journal_mode !== "wal") return this.banner("mode", `${metrics.unseen} PRAGMA journal_mode=WAL changes it for good.`, false, "PRAGMA journal_mode=WAL;");
+    if (metrics.unseen) return this.banner("unseen", metrics.unseen, true);
     if (metrics.processes === 0) {
       this.endedAt ||= this.now();
       const last = this.history?.columns.at?.at(-1);
@@ -286,6 +301,8 @@ class Page {
     const banner = byId("banner");
     banner.hidden = !kind;
     document.body.classList.toggle("stale", stale);
+    this.stale = stale;
+    if (this.db !== null) this.showStatus();
     fill(banner, `${kind} ${text}`, () => (kind ? [h("span", { class: "shape", "aria-hidden": "true", text: stale ? "■" : "◆" }), h("span", { text: ` ${text} ` }), sql ? copyButton("Copy PRAGMA", sql) : null].filter(Boolean) : []));
     if (stale) banner.setAttribute("role", "alert");
     else banner.removeAttribute("role");

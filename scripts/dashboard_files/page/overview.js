@@ -8,13 +8,14 @@ const kWords = { unknown: "…", missing: "no file", corrupt: "corrupt", unreada
 export function statusOf(row) {
   if (row.state === "unknown") return "unknown"; // it has not been read yet
   if (row.state !== "ok") return "critical";
-  if (!row.processes) return "unknown"; // its alerts are of the time when it was in use
+  if (row.unseen || !row.processes) return "unknown"; // its alerts are of the time when it was in use
   return row.critical ? "critical" : row.warnings ? "warning" : "ok";
 }
 
 const kWeight = { critical: 3e6, warning: 2e6, ok: 1e6, unknown: 0 };
 
 export function weightOf(row) {
+  if (row.unseen) return kWeight.ok + 5e5;
   const full = row.wal_limit_bytes ? Math.min(9, row.wal_bytes / row.wal_limit_bytes) : 0;
   return kWeight[statusOf(row)] + 1e5 * Math.min(9, (row.critical || 0) * 3 + (row.warnings || 0)) + 1e4 * Math.floor(full * 10) / 10;
 }
@@ -25,8 +26,8 @@ export class Overview {
     this.title = h("h2", { id: "overview-title" });
     const number = (title, text, hides) => ({ title, align: "right", text, class: hides });
     this.table = new Table([
-      { title: "Status", fill: (cell, row) => fill(cell, `${statusOf(row)} ${row.critical} ${row.warnings} ${row.state}`, () => badge(statusOf(row), kWords[row.state] || (!row.processes ? "not in use" : row.critical ? `${row.critical} critical` : row.warnings ? plural(row.warnings, "warning") : "ok"))) },
-      { title: "Database", fill: (cell, row) => fill(cell, `${row.name} ${row.said}`, () => [h("a", { href: `#${row.number}`, text: row.name, title: row.path, onclick: (event) => event.stopPropagation() }), row.said ? h("span", { class: "sub said", text: row.said }) : null].filter(Boolean)) },
+      { title: "Status", fill: (cell, row) => fill(cell, `${statusOf(row)} ${row.critical} ${row.warnings} ${row.state} ${row.unseen}`, () => badge(statusOf(row), kWords[row.state] || (row.unseen ? "cannot be seen" : !row.processes ? "not in use" : row.critical ? plural(row.critical, "critical alert") : row.warnings ? plural(row.warnings, "warning") : "ok"))) },
+      { title: "Database", fill: (cell, row) => fill(cell, `${row.name} ${row.said || row.unseen}`, () => [h("a", { href: `#${row.number}`, text: row.name, title: row.path, onclick: (event) => event.stopPropagation() }), row.said || row.unseen ? h("span", { class: "sub said", text: row.said || row.unseen }) : null].filter(Boolean)) },
       { title: "Log", class: "log-cell", fill: (cell, row) => this.fillLog(cell, row) },
       number("Commits", (row) => rate(this.rates.get(row.number)?.rate)),
       number("p99", (row) => duration(row.commit_p99_ms), "hide-narrow"),
@@ -48,7 +49,7 @@ export class Overview {
   show(rows) {
     for (const row of rows) {
       const known = this.rates.get(row.number);
-      if (known && row.at > known.at) this.rates.set(row.number, { at: row.at, commits: row.commits, rate: Math.max(0, row.commits - known.commits) / ((row.at - known.at) / 1000) });
+      if (known && row.at > known.at) this.rates.set(row.number, { at: row.at, commits: row.commits, rate: isKnown(row.commits) && isKnown(known.commits) ? Math.max(0, row.commits - known.commits) / ((row.at - known.at) / 1000) : null });
       else if (!known) this.rates.set(row.number, { at: row.at, commits: row.commits, rate: null });
     }
     const sorted = [...rows].sort((a, b) => weightOf(b) - weightOf(a) || a.name.localeCompare(b.name));

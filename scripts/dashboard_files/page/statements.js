@@ -86,6 +86,8 @@ export class Statements {
   clear() {
     this.trends.clear();
     this.shown = null;
+    this.figure.textContent = this.more.textContent = "";
+    this.table.show([], "");
   }
 
   async ask() {
@@ -111,7 +113,7 @@ export class Statements {
     }
     this.figure.textContent = `${plural(answer.statements, "shape")} · ${plural(answer.calls || 0, "call")} · ${duration(answer.total_ms || 0)}`;
     this.table.show(answer.rows, this.search ? `No statement contains “${this.search}”.`
-      : "No statement yet. What programs run with walmanager loaded appears here, with its times, its rows and its plan.");
+      : this.context.unseen() || "No statement yet. What programs run with walmanager loaded appears here, with its times, its rows and its plan.");
     this.more.textContent = answer.found > answer.rows.length ? `The first ${count(answer.rows.length)} of ${count(answer.found)}. Search or sort to see others.` : "";
   }
 
