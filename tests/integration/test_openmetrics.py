@@ -184,6 +184,27 @@ def test_histograms_are_those_of_the_percentiles(worked, name, mean, quantile, a
     assert lower * 0.968 <= row[at] / 1000 <= bounds[upper][0] * 1.032
 
 
+def test_reads_writes_and_syncs_are_those_of_wal_io(worked):
+    worked.execute("PRAGMA synchronous=FULL")
+    write(worked, 3)
+    now = exported(worked)
+    columns = {"reads": "io_reads_total", "read_bytes": "io_read_bytes_total", "read_ms": "io_read_seconds_total", "writes": "io_writes_total",
+               "written_bytes": "io_written_bytes_total", "write_ms": "io_write_seconds_total", "errors": "io_errors_total",
+               "sync_max_ms": "sync_max_seconds", "syncs": "sync_duration_seconds_count", "sync_ms": "sync_duration_seconds_sum"}
+    seen = set()
+    for file, origin, *values in worked.execute(f"SELECT file, origin, {', '.join(columns)} FROM wal_io"):
+        for (column, name), value in zip(columns.items(), values):
+            found = now.all(name, file=file, origin=origin)
+            if value is None:
+                assert found == [] or column == "sync_max_ms", (file, origin, name)
+            elif column.startswith("sync") and file == "shm":
+                continue
+            else:
+                assert len(found) == 1 and math.isclose(found[0].value * (1000 if column.endswith("_ms") else 1), value), (file, origin, name)
+                seen |= {name} if value else set()
+    assert seen >= {"io_writes_total", "io_written_bytes_total", "io_write_seconds_total", "sync_duration_seconds_count", "sync_duration_seconds_sum"}
+
+
 def test_statements_are_those_of_query_performance(worked):
     now = exported(worked)
     rows = {row[0]: row[1:] for row in worked.execute(
@@ -516,6 +537,10 @@ CASES = {
     "WalmanagerDatabaseIsLocked": {"busy_errors_total": "0+2x20", "snapshot_conflicts_total": "0+1x20"},
     "WalmanagerSlowCommits": {'commit_duration_seconds_bucket{le="1.073741824"}': "0+1x20", 'commit_duration_seconds_bucket{le="2.147483648"}': "0+9x20",
                               'commit_duration_seconds_bucket{le="+Inf"}': "0+9x20"},
+    "WalmanagerSlowDisk": {'sync_duration_seconds_bucket{file="wal",origin="application",le="1.073741824"}': "0+1x20",
+                           'sync_duration_seconds_bucket{file="wal",origin="application",le="2.147483648"}': "0+9x20",
+                           'sync_duration_seconds_bucket{file="wal",origin="application",le="+Inf"}': "0+9x20"},
+    "WalmanagerIoErrors": {'io_errors_total{file="wal",origin="application"}': "0x15 1x5"},
     "WalmanagerDatabaseDamaged": {"integrity_findings": "1x20"},
     "WalmanagerBackupTooOld": {"last_backup_timestamp_seconds": "-700000x20"},
     "WalmanagerUnmanagedProcess": {"unmanaged_processes": "1x20"},
@@ -526,7 +551,9 @@ WELL = {'health_check{check="wal_size",walmanager_health_check="critical"}': "0x
         'oldest_transaction_seconds{process="report"}': "0+60x20", "wal_frames": "100x20",  # a transaction that keeps nothing
         'checkpoints_incomplete_total{result="failed"}': "1x20", 'checkpoints_incomplete_total{result="partial"}': "0+1x20",
         "busy_errors_total": "0+1x20", "snapshot_conflicts_total": "5x20", 'commit_duration_seconds_bucket{le="0.536870912"}': "0+100x20",
-        'commit_duration_seconds_bucket{le="+Inf"}': "0+100x20", "integrity_findings": "0x20", "last_backup_timestamp_seconds": "-600000x20",
+        'commit_duration_seconds_bucket{le="+Inf"}': "0+100x20", "integrity_findings": "0x20", 'io_errors_total{file="wal",origin="application"}': "1x20",
+        'sync_duration_seconds_bucket{file="wal",origin="application",le="0.536870912"}': "0+9x20",
+        'sync_duration_seconds_bucket{file="wal",origin="application",le="+Inf"}': "0+9x20", "last_backup_timestamp_seconds": "-600000x20",
         "unmanaged_processes": "0x20"}
 
 

@@ -107,6 +107,7 @@ Result<std::vector<DatabaseReading>> ReadDatabases(Connection& connection,
     }
     if (reading.row == wal_metrics->size()) continue;
     const auto control = schema.database->control();
+    reading.control = control;
     reading.commits = control->region().ReadCommits(/*with_histogram=*/true);
     reading.checkpoints = control->region().ReadCheckpointTotals();
     reading.locks = LockWaits(control->space()).ReadTotals();

@@ -40,6 +40,7 @@ struct DatabaseReading {
   std::string schema;
   std::shared_ptr<const NamedRows> wal_metrics;
   std::size_t row = 0;  // of wal_metrics
+  std::shared_ptr<ControlFile> control;
   CommitTotals commits;
   CheckpointTotals checkpoints;
   LockTotals locks;

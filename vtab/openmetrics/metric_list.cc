@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "ext/core/base/histogram.h"
+#include "ext/core/control/io_statistics.h"
 
 namespace walmanager {
 namespace {
@@ -27,6 +28,12 @@ std::optional<double> UnixSeconds(const std::string& text) {
 }
 
 double Ms(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e6; }
+
+template <IoOrigin origin, IoFile file>
+MetricHistogram Syncs(const DatabaseReading& reading) {
+  const IoSyncs syncs = IoStatistics(reading.control->space()).ReadSyncs(origin, file);
+  return BoundedHistogram<HistoryScale>(syncs.histogram, syncs.sync_ns);
+}
 
 // A metric is a line.
 // clang-format off
@@ -114,6 +121,21 @@ constexpr DurationMetric kDurationMetrics[] = {
     {"checkpoint", "duration of the checkpoints since statistics_since", [](const DatabaseReading& r) { return BoundedHistogram<DurationScale>(r.checkpoints.histogram, r.checkpoints.total_ns); }},
     {"statement", "time of the executions of statements, with what the program did between two rows", [](const DatabaseReading& r) { return BoundedHistogram<StatementScale>(r.statements.histogram, r.statements.total_ns); }},
     {"lock_wait", "time of the waits for SQLite's locks since statistics_since", [](const DatabaseReading& r) { return BoundedHistogram<DurationScale>(r.locks.histogram, r.locks.counts.wait_ns); }},
+    {"sync", "time of the syncs of a file to the disk since statistics_since, on connections of the program (application) or of walmanager", Syncs<IoOrigin::kApplication, IoFile::kLog>, {{{"file", "wal"}, {"origin", "application"}}}},
+    {"sync", nullptr, Syncs<IoOrigin::kApplication, IoFile::kDatabase>, {{{"file", "database"}, {"origin", "application"}}}},
+    {"sync", nullptr, Syncs<IoOrigin::kWalmanager, IoFile::kLog>, {{{"file", "wal"}, {"origin", "walmanager"}}}},
+    {"sync", nullptr, Syncs<IoOrigin::kWalmanager, IoFile::kDatabase>, {{{"file", "database"}, {"origin", "walmanager"}}}},
+};
+
+constexpr IoMetric kIoMetrics[] = {
+    {"io_reads", kCounter, kNone, "reads", "calls that have read from the file since statistics_since"},
+    {"io_read", kCounter, kBytes, "read_bytes", "bytes read from the file since statistics_since"},
+    {"io_read", kCounter, kSeconds, "read_ms", "time of the reads from the file since statistics_since"},
+    {"io_writes", kCounter, kNone, "writes", "calls that have written to the file since statistics_since; a frame of the log is two of them"},
+    {"io_written", kCounter, kBytes, "written_bytes", "bytes written to the file since statistics_since"},
+    {"io_write", kCounter, kSeconds, "write_ms", "time of the writes to the file since statistics_since"},
+    {"io_errors", kCounter, kNone, "errors", "reads, writes, syncs and mappings of the file that failed since statistics_since"},
+    {"sync_max", kGauge, kSeconds, "sync_max_ms", "time of the longest sync of the file since statistics_since"},
 };
 
 constexpr QueryMetric kQueryMetrics[] = {
@@ -163,6 +185,7 @@ Value InUnit(const Value& value, MetricUnit unit) {
 
 std::span<const Metric> DatabaseMetrics() { return kDatabaseMetrics; }
 std::span<const DurationMetric> DurationMetrics() { return kDurationMetrics; }
+std::span<const IoMetric> IoMetrics() { return kIoMetrics; }
 std::span<const QueryMetric> QueryMetrics() { return kQueryMetrics; }
 
 }  // namespace walmanager

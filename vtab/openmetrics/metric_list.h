@@ -66,6 +66,16 @@ struct DurationMetric {
 };
 std::span<const DurationMetric> DurationMetrics();
 
+// Of each row of wal_io, that is of a file and an origin.
+struct IoMetric {
+  const char* name;
+  MetricType type;
+  MetricUnit unit;
+  const char* column;
+  const char* help;
+};
+std::span<const IoMetric> IoMetrics();
+
 // Of each of the statements with the largest total time.
 struct QueryMetric {
   const char* name;

@@ -139,6 +139,21 @@ void WriteRules(OpenMetricsText& text, const Databases& databases, const NamedRo
   }
 }
 
+void WriteIo(OpenMetricsText& text, const Databases& databases, const NamedRows& io) {
+  for (const IoMetric& metric : IoMetrics()) {
+    text.Begin({MetricName(metric.name, metric.unit), metric.type, MetricUnitName(metric.unit),
+                metric.help});
+    for (const DatabaseReading& database : databases) {
+      for (std::size_t i = 0; i < io.size(); ++i) {
+        if (io.text(i, "schema") != database.schema) continue;
+        MetricLabels labels = database.labels;
+        labels.Add("file", io.text(i, "file")).Add("origin", io.text(i, "origin"));
+        AddNumber(text, labels, InUnit(io.at(i, metric.column), metric.unit));
+      }
+    }
+  }
+}
+
 void WriteConnections(OpenMetricsText& text, const Databases& databases) {
   text.Begin(
       {"walmanager_connections", MetricType::kGauge, "",
@@ -222,11 +237,14 @@ Result<Value> WalOpenmetrics(Connection& connection, const Arguments& arguments)
   QueryRoom room(connection);
   const auto rules = NamedRows::Read("wal_strategies", room);
   if (!rules.ok()) return arguments.Prefixed(rules.error());
+  const auto io = NamedRows::Read("wal_io", room);
+  if (!io.ok()) return arguments.Prefixed(io.error());
   OpenMetricsText text;
   WriteBuild(text);
   WriteHealth(text, databases.value());
   WriteDatabases(text, databases.value());
   WriteMetrics(text, databases.value());
+  WriteIo(text, databases.value(), io.value());
   WriteRules(text, databases.value(), rules.value());
   WriteConnections(text, databases.value());
   WriteQueries(text, databases.value());
