@@ -19,6 +19,8 @@ SCHEMA = "walmanager_observed"
 BUSY_TIMEOUT_S = 1.0
 # In connection_metrics: a connection that only looks. Its main database is in memory, and it has one of these names.
 IS_OBSERVER = "(file IS NULL AND coalesce(application, '') IN ('walmanager dashboard', 'walmanager watch'))"
+# Checks of system_health that are about the connection that asks, which here is the observer's.
+OWN_CHECKS = ("synchronous", "cache_size", "wal_hook", "engine_copies")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Where `cmake --build` and `cmake --install` put the library, and where scripts are copied together with it.
 LIBRARY_PLACES = (ROOT / "build", ROOT / "scripts", pathlib.Path("/usr/local/lib/sqlite3"), pathlib.Path("/usr/lib/sqlite3"))
@@ -167,7 +169,7 @@ class Observer:
         if "malformed" in text or "corrupt" in text:
             return Unavailable(f"{self.path} is corrupt ({text}). Copy the file and its -wal before you try anything; then "
                                "`.recover` in the sqlite3 shell saves what can be read.", transient=True)
-        if "unable to open" in text:
+        if "unable to open" in text or "readonly" in text:
             return Unavailable(f"SQLite cannot open {self.path} or its log. If no program has it open, the -shm file must be made, "
                                "and this user must be allowed to write in its directory: run as the application's user.",
                                transient=True)

@@ -98,8 +98,6 @@ SELECT journal_mode, private_because, database_bytes, wal_bytes, wal_limit_bytes
        (SELECT count(*) FROM wal_alerts a WHERE a.schema = :schema AND cleared_at IS NULL AND status = 'warning') AS warnings
 FROM wal_metrics WHERE schema = :schema"""
 
-# Checks of system_health that are about the connection that asks: here the page's own, which says nothing of the program's.
-ABOUT_THE_ASKING_CONNECTION = ("synchronous", "foreign_keys", "cache_size", "wal_hook")
 
 
 def shown(sql):

@@ -11,7 +11,7 @@ import threading
 import time
 
 import queries
-from observer import Observer, Unavailable, portable
+from observer import OWN_CHECKS, Observer, Unavailable, portable
 
 APPLICATION = "walmanager dashboard"
 LATER_S = {"advice": 0.3, "storage": 0.5, "samples": 1, "trends": 6}  # what a page that has just opened can wait for
@@ -216,7 +216,7 @@ class ShownDatabase:
         self.put("samples", self.recent)
 
     def _read_health(self):
-        rows = [row for row in self.rows(queries.HEALTH) if row["check_name"] not in queries.ABOUT_THE_ASKING_CONNECTION]
+        rows = [row for row in self.rows(queries.HEALTH) if row["check_name"] not in OWN_CHECKS]
         number = {status: sum(row["status"] == status for row in rows if row["check_name"] != "overall") for status in ("critical", "warning", "unknown")}
         for row in rows:
             if row["check_name"] == "overall":  # without the checks that are left out

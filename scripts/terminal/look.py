@@ -6,7 +6,7 @@ and percentiles. Nothing is asked while the display is paused.
 
 import time
 
-from observer import IS_OBSERVER, Unavailable, portable
+from observer import IS_OBSERVER, OWN_CHECKS, Unavailable, portable
 
 HEALTH_EVERY_S = 5.0
 ADVICE_EVERY_S = 30.0
@@ -27,8 +27,6 @@ ADVICE = """
 SELECT priority, area, finding, evidence, action, sql_to_run, total_ms
 FROM wal_recommendations WHERE schema = :schema ORDER BY priority"""
 READERS = "SELECT * FROM wal_readers WHERE schema = :schema AND connection_id IS NOT :own"
-# Checks whose result is about the connection that asks, which here is the observer's.
-OWN_CHECKS = {"synchronous", "cache_size", "wal_hook", "engine_copies"}
 
 
 def _as_main(row):

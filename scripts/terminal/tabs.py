@@ -85,7 +85,7 @@ def _statements(_look, rows):
 STATEMENTS = Tab(
     "1", "statements", _statements,
     (Column("TOTAL%", 7, field("share"), text.percent, about="the statement's share of the time of all statements since they were first seen"),
-     Column("NOW%", 6, field("load"), text.percent, since=100,
+     Column("LOAD%", 6, field("load"), text.percent, since=100,
             about="how much of one processor's time it takes now: above 100 where several run at once"),
      Column("CALLS/s", 8, field("calls_per_s"), text.rate, about="executions that ended, a second, since the last update"),
      Column("CALLS", 9, field("calls"), text.count, since=120, about="query_performance.calls"),
@@ -282,7 +282,9 @@ def measured(value, unit):
         return text.size(value)
     if unit == "MB":
         return text.size(value * 1e6)
-    return text.number(round(value, 3) if unit == "ratio" else value) + (f" {unit}" if unit and unit != "ratio" else "")
+    if unit == "ratio":
+        return text.percent(value) + "%"
+    return text.number(value) + (f" {unit}" if unit else "")
 
 
 def _health(look, _rows):
@@ -306,7 +308,7 @@ HEALTH = Tab(
     (Column("STATUS", 10, lambda row: (row["order"], _status(row)), lambda key: text.clean(key[1]), right=False,
             about="what a check of system_health found; advice is a row of wal_recommendations", falling=False),
      Column("CHECK", 20, names("check_name"), right=False, about="system_health.check_name", falling=False),
-     Column("VALUE", 13, lambda row: row["value"], None, since=100, about="system_health.value"),
+     Column("VALUE", 13, lambda row: row["value"], None, since=100, about="what the check has measured; % is a share, that of the log of its limit for instance"),
      Column("FINDING", 0, names("detail"), right=False, about="system_health.detail", falling=False),
      Column("WHAT TO DO", 60, names("recommendation"), right=False, since=150, about="system_health.recommendation", falling=False)),
     0, lambda row: row["id"],

@@ -157,10 +157,10 @@ def age(seconds):
 
 
 def size(value):
-    """Bytes: `512B`, `61.4MiB`."""
+    """Bytes: `512B`, `61.4MB`."""
     if value is None:
         return UNKNOWN
-    return f"{value:.0f}B" if value < 1000 else _scaled(value / 1024, 1024, ("KiB", "MiB", "GiB", "TiB"))
+    return f"{value:.0f}B" if value < 1000 else _scaled(value / 1000, 1000, ("kB", "MB", "GB", "TB"))
 
 
 def count(value):

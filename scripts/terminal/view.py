@@ -27,8 +27,8 @@ def _overall(look):
             f"{findings.SHAPES.get(row['status'], '?')} {row['status']} {row['score']}")
 
 
-def _mib(value):
-    return "-" if value is None else f"{value / 1048576:.1f}"
+def _mb(value):
+    return "-" if value is None else f"{value / 1e6:.1f}"
 
 
 def state_line(look, path, columns):
@@ -45,13 +45,13 @@ def state_line(look, path, columns):
     share = tabs.ratio(metrics["wal_bytes"], limit)
     waiting = sum(row["waiting_for"] is not None for row in look.connections)
     programs = sum(row["role"] == "application" for row in look.connections)
-    log = f"log {_mib(metrics['wal_bytes'])}/{_mib(limit)} MiB"
+    log = f"log {_mb(metrics['wal_bytes'])}/{_mb(limit)} MB"
     frames = text.count(metrics["pending_frames"])
     # The observer's own numbers say nothing of the programs'.
     known = (lambda value: value) if not metrics.get("private_because") else lambda _: None
     commits = text.rate(known(metrics.get("commits_per_s")))
     pending, readers, speed = f"pending {frames}", f"readers {text.count(metrics['active_readers'])}", f"commits {commits}/s"
-    p99 = f"p99 {text.milliseconds(look.minute.get('commit_p99_ms'))}"
+    p99 = f"1min p99 {text.milliseconds(look.minute.get('commit_p99_ms'))}"
     bar = functools.partial(text.bar, share)
     full = [f"{log} {bar(10)}", f"{pending} frames", readers, speed, p99]
     more = [f"waiting {text.count(known(waiting))}", f"connections {text.count(known(programs))}", f"database {text.size(metrics['database_bytes'])}"]

@@ -551,3 +551,9 @@ def test_a_time_is_selected_by_dragging_for_every_card(run, wal_path, page):
     page.key("Escape")
     page.wait("document.querySelector('#unselect').hidden")
     shows(page, "#checkpoints tbody", "complete")
+    # And by keys, where there is more than one sample.
+    page.wait("Number(document.querySelector('#log .plot').getAttribute('aria-valuemax')) >= 2")
+    page.eval("document.querySelector('#log .plot').focus()")
+    for name, code, kind in [("PageUp", 33, "keyDown"), ("PageDown", 34, "keyDown"), ("Shift", 16, "keyUp")]:
+        page.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, modifiers=8 if name == "PageDown" else 0)
+    page.wait("!document.querySelector('#unselect').hidden")

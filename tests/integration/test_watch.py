@@ -154,7 +154,7 @@ def shop(tmp_path_factory):
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_every_tab_shows_what_the_program_does(shop, terminal, size):
     screen = terminal(shop.path, columns=size[0], lines=size[1])
-    screen.shows(r"^ app\.db +(● ok|▲ warning|■ critical) \d+ +log 0\.\d/64\.0 MiB")
+    screen.shows(r"^ app\.db +(● ok|▲ warning|■ critical) \d+ +log 0\.\d/67\.1 MB")
     # The waiting writer is named with the connection that blocks it.
     screen.shows(r"^ [▲■] import \(pid \d+\), idle in transaction, blocks")
     lines = screen.lines()
@@ -199,7 +199,7 @@ def test_details_help_filter_sort_and_pause(shop, terminal):
     screen.press("Escape")
     screen.shows(r"1 of \d\d? ")
     screen.press("s")
-    screen.shows(r"by NOW% ")
+    screen.shows(r"by LOAD% ")
     screen.press("S", "r")
     screen.shows("TOTAL%△")
     screen.press("2")
@@ -624,10 +624,15 @@ def test_no_key_and_no_size_is_too_much(shop, tmp_path, monkeypatch, what):
             assert screen.frames > 10
 
 
+def test_a_directory_that_may_not_be_written_is_named(tmp_path):
+    said = str(Observer(tmp_path / "app.db", "watch", "none")._explained(sqlite3.OperationalError("attempt to write a readonly database")))
+    assert "the -shm file must be made" in said and "run as the application's user" in said
+
+
 def test_numbers_have_three_digits_and_their_unit():
     assert [text.milliseconds(ms) for ms in (None, 0, 0.00058, 0.0157, 0.42, 12.44, 999.4, 1204, 99_000, 400_000, 8e7)] == [
         "-", "0", "0.58µs", "15.7µs", "0.42ms", "12.4ms", "999ms", "1.20s", "99.0s", "6.67min", "22.2h"]
-    assert [text.size(bytes_) for bytes_ in (0, 512, 1536, 64 << 20, 5 << 30)] == ["0B", "512B", "1.50KiB", "64.0MiB", "5.00GiB"]
+    assert [text.size(bytes_) for bytes_ in (0, 512, 1536, 64 << 20, 5 << 30)] == ["0B", "512B", "1.54kB", "67.1MB", "5.37GB"]
     assert [text.count(number) for number in (0, 999, 14893, 1234567, 5e9)] == ["0", "999", "14,893", "1.23M", "5.00G"]
     assert [text.rate(number) for number in (None, 0, 0.251, 12, 812, 14893)] == ["-", "0", "0.25", "12.0", "812", "14,893"]
     assert [text.bar(share, 4) for share in (None, 0, 0.5, 1, 7)] == ["░░░░", "░░░░", "▇▇░░", "▇▇▇▇", "▇▇▇▇"]

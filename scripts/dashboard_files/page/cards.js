@@ -24,7 +24,7 @@ export class Waits {
     const { connections, readers, metrics } = state;
     const waiting = connections.filter((one) => one.waiting_for);
     const staying = pins(readers).filter((one) => one.blocks === "checkpoint" || !(one.transaction_ms < 200)); // others come and go
-    this.figure.textContent = metrics.lock_waits ? `${plural(metrics.lock_waits, "wait")} · p99 ${duration(metrics.lock_wait_p99_ms)} · ${plural(metrics.busy_errors + metrics.snapshot_conflicts, "error")}` : "";
+    this.figure.textContent = metrics.lock_waits ? `${plural(metrics.lock_waits, "wait")} · p99 of all ${duration(metrics.lock_wait_p99_ms)} · ${plural(metrics.busy_errors + metrics.snapshot_conflicts, "error")}` : "";
     const unseen = this.context.unseen();
     const key = JSON.stringify([unseen, waiting.map((one) => [one.connection_id, one.blocked_by, Math.round(one.waiting_ms / 100)]), staying.map((one) => [one.connection_id, one.blocks, one.lag_frames, Math.round((one.transaction_ms || 0) / 1000)])]);
     fill(this.tree, key, () => {
@@ -140,7 +140,7 @@ export class Checkpoints {
 
   show(state, timeline) {
     const { metrics } = state;
-    this.figure.textContent = metrics.checkpoints ? `${plural(metrics.checkpoints, "checkpoint")} · p95 ${duration(metrics.checkpoint_p95_ms)}` : "";
+    this.figure.textContent = metrics.checkpoints ? `${plural(metrics.checkpoints, "checkpoint")} · p95 of all ${duration(metrics.checkpoint_p95_ms)}` : "";
     const from = timeline.selected ? timeline.allCheckpoints || state.checkpoints : state.checkpoints;
     this.table.show(from.filter((row) => timeline.isWithin(unixMs(row.at))).slice(0, 60),
       this.context.unseen() || (timeline.selected ? "No checkpoint in the selected time." : "No checkpoint yet. The first one runs when the log has reached some frames."));
@@ -187,7 +187,7 @@ export class Disk {
       ["file system", storage.file_system || "–"],
       ["last backup", storage.backup_at ? ago(unixMs(storage.backup_at)) : "never"],
       ["last integrity check", storage.integrity_at ? `${ago(unixMs(storage.integrity_at))}, ${storage.integrity_findings ? plural(storage.integrity_findings, "finding") : "ok"}` : "never"],
-      ...(sync.length ? [["sync p99", duration(Math.max(...sync))]] : []),
+      ...(sync.length ? [["sync p99 of all", duration(Math.max(...sync))]] : []),
     ];
     fill(this.facts, JSON.stringify(values), () => values.map(([name, value]) => h("div", { class: "fact" }, h("dt", { text: name }), h("dd", { text: value }))));
     const unused = storage.unused_indexes || [];

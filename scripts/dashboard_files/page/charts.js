@@ -162,7 +162,7 @@ export class Chart {
       h("span", { class: `swatch ${one.dash ? "dashed" : ""} ${one.fill ? "filled" : ""}`, style: { "--series": `var(--${one.color})` }, "aria-hidden": "true" }),
       `${one.label} `, h("span", { class: "value" }))), h("li", { class: "legend-note" }));
     this.host = h("div", { class: "plot", tabindex: "0", role: "slider", "aria-label": `${options.label}: the moment shown`,
-      "aria-valuemin": "0", "aria-valuemax": "0", "aria-valuenow": "0", onkeydown: (event) => this.key(event), onblur: () => this.leave() });
+      "aria-valuemin": "0", "aria-valuemax": "0", "aria-valuenow": "0", onkeydown: (event) => this.key(event), onkeyup: (event) => event.key === "Shift" && this.endSelection(), onblur: () => this.leave() });
     card.append(this.legend, this.host);
     timeline.charts.push(this);
     new ResizeObserver(() => this.resize()).observe(this.host);
@@ -274,9 +274,23 @@ export class Chart {
     const now = isKnown(plot.cursor.idx) ? plot.cursor.idx : t.length - 1;
     const to = Math.max(t.findIndex((at) => at >= this.timeline.range[0]), Math.min(t.length - 1, now + step));
     for (const chart of this.timeline.charts) chart.plot?.setCursor({ left: chart.plot.valToPos(t[to], "x"), top: kHeight / 2 });
+    if (!event.shiftKey) return;
+    this.selecting = [this.selecting ? this.selecting[0] : t[now], t[to]];
+    const [left, right] = this.selecting.map((at) => plot.valToPos(at, "x")).sort((a, b) => a - b);
+    plot.setSelect({ left, width: right - left, top: 0, height: plot.over.clientHeight }, false);
+  }
+
+  // The time from where Shift was pressed to the cursor is selected when Shift is let go.
+  endSelection() {
+    const range = this.selecting?.sort((a, b) => a - b);
+    this.selecting = null;
+    this.plot?.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+    if (range && range[0] < range[1]) this.timeline.select(range);
   }
 
   leave() {
+    this.selecting = null;
+    this.plot?.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
     for (const chart of this.timeline.charts) chart.plot?.setCursor({ left: -10, top: -10 });
   }
 }

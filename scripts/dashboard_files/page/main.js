@@ -57,7 +57,7 @@ class Page {
     this.commitFigure = cardHead(byId("commits"), 2, "Commits", about.sql.commits);
     new Chart(byId("commits"), timeline, [
       { key: "mean", label: "mean", color: "green", scale: "ms", format: duration },
-      { key: "p99", label: "p99", color: "purple", scale: "ms", format: duration },
+      { key: "p99", label: "p99 of each sample", color: "purple", scale: "ms", format: duration },
       { key: "rate", label: "commits", color: "blue", fill: 0.25, width: 1, scale: "rate", steps: true, format: rate },
       { key: "stall", label: "waited for checkpoints", color: "vermillion", scale: "hidden", width: 0, format: (value) => (isKnown(value) ? `${duration(value)}/s` : "–") },
     ], { label: "Commits", mark: "stalls", axes: [msAxis, { scale: "rate", side: 1, values: (_, splits, __, ___, step) => splits.map((value) => (value <= (this.topRate || 0) + step ? rate(value) : "")) }],
@@ -69,7 +69,7 @@ class Page {
     new Chart(byId("disk"), timeline, [
       { key: "log_rate", label: "into the log", color: "blue", fill: 0.18, scale: "bytes", format: (value) => (isKnown(value) ? `${bytes(value)}/s` : "–") },
       { key: "database_rate", label: "into the database", color: "green", scale: "bytes", format: (value) => (isKnown(value) ? `${bytes(value)}/s` : "–") },
-      { key: "sync", label: "sync p99", color: "purple", scale: "ms", format: duration, optional: true },
+      { key: "sync", label: "sync p99 of each sample", color: "purple", scale: "ms", format: duration, optional: true },
     ], { label: "Disk", axes: [{ ...byteAxis, values: (_, splits) => splits.map((value) => `${bytes(value)}/s`), size: 70 }], scales: { bytes: byteScale, ms: msScale } });
     this.disk.finish();
     this.statements = new Statements(byId("statements"), context);
@@ -252,7 +252,7 @@ class Page {
 
   showFigures(metrics) {
     this.logFigure.textContent = isKnown(metrics.wal_bytes) ? `${bytes(metrics.wal_bytes)}${metrics.wal_limit_bytes ? ` of ${bytes(metrics.wal_limit_bytes)}` : ""}` : "";
-    this.commitFigure.textContent = metrics.commits ? `${isKnown(this.liveRate) ? `${rate(this.liveRate)} · ` : ""}p50 ${duration(metrics.commit_p50_ms)} · p99 ${duration(metrics.commit_p99_ms)}` : "";
+    this.commitFigure.textContent = metrics.commits ? `${isKnown(this.liveRate) ? `${rate(this.liveRate)} · ` : ""}of all: p50 ${duration(metrics.commit_p50_ms)}, p99 ${duration(metrics.commit_p99_ms)}` : "";
   }
 
   showStatus() {
@@ -380,7 +380,7 @@ class Page {
   }
 
   showHelp() {
-    const keys = { "/": "search the statements", "1 … 7": "go to a card", "0": "what is wrong", "↑ ↓ Enter": "move in a table, open a row", "← →": "move in a chart", "Esc": "close, or end the selection", "drag": "select a time in a chart" };
+    const keys = { "/": "search the statements", "1 … 7": "go to a card", "0": "what is wrong", "↑ ↓ Enter": "move in a table, open a row", "← →": "move in a chart", "Esc": "close, or end the selection", "Shift ← →, or drag": "select a time in a chart" };
     openDialog("Keys and export", h("dl", { class: "keys" }, Object.entries(keys).flatMap(([key, what]) => [h("dt", {}, h("kbd", { text: key })), h("dd", { text: what })])),
       this.feed.madeAt ? null : h("p", {}, "For a colleague: ", h("a", { href: "report", download: "walmanager-report.html" }, "save this as one file"), ". It holds names and statements of the database, but no values."),
       h("p", { class: "muted", text: "Times are in your zone; hover or focus shows UTC. A dash means: not known." }),

@@ -30,7 +30,7 @@ export class Overview {
       { title: "Database", fill: (cell, row) => fill(cell, `${row.name} ${row.said || row.unseen}`, () => [h("a", { href: `#${row.number}`, text: row.name, title: row.path, onclick: (event) => event.stopPropagation() }), row.said || row.unseen ? h("span", { class: "sub said", text: row.said || row.unseen }) : null].filter(Boolean)) },
       { title: "Log", class: "log-cell", fill: (cell, row) => this.fillLog(cell, row) },
       number("Commits", (row) => rate(this.rates.get(row.number)?.rate)),
-      number("p99", (row) => duration(row.commit_p99_ms), "hide-narrow"),
+      number("p99 of all", (row) => duration(row.commit_p99_ms), "hide-narrow"),
       number("Readers", (row) => count(row.active_readers), "hide-narrow"),
       number("Processes", (row) => count(row.processes), "hide-narrow"),
       number("Size", (row) => bytes(row.database_bytes), "hide-narrow"),
@@ -54,7 +54,7 @@ export class Overview {
     }
     const sorted = [...rows].sort((a, b) => weightOf(b) - weightOf(a) || a.name.localeCompare(b.name));
     this.table.show(sorted, "");
-    const need = sorted.filter((row) => ["critical", "warning"].includes(statusOf(row))).length;
+    const need = sorted.filter((row) => row.unseen || ["critical", "warning"].includes(statusOf(row))).length;
     this.title.textContent = `${plural(rows.length, "database")}, ${need ? `${need} to look at` : "nothing to look at"}`;
   }
 }
