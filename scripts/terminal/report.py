@@ -1,10 +1,9 @@
-"""What the screen would show, all tables one below the other, as text for a file, a mail or a ticket."""
+"""What the screen would show, all tables one below the other, as text for a file, a mail or a ticket: each row and column,
+and no text is cut."""
 
 import time
 
 from terminal import findings, tabs, text, view
-
-LONGEST_TABLE = 15  # rows
 
 
 def _line(pieces):
@@ -19,9 +18,10 @@ def _table(look, tab, columns):
     rows = tabs.sorted_rows(tab.rows(look, rows), column, False)
     if not rows:
         return text.wrap(tab.empty, columns)
-    frame = view.table(tab, rows, columns, LONGEST_TABLE + 1, column, False, None, 0, False)
-    more = [f" and {text.count(len(rows) - LONGEST_TABLE)} more"] if len(rows) > LONGEST_TABLE else []
-    return [_line(pieces) for pieces in frame] + more
+    cells = [[each.title + ("▼" if each is column else "") for each in tab.columns]]
+    cells += [[tabs.shown_text(each, row) for each in tab.columns] for row in rows]
+    widths = [max(map(text.width, words)) for words in zip(*cells)]
+    return ["".join(" " + text.fit(words, width, each.right) for words, width, each in zip(line, widths, tab.columns)).rstrip() for line in cells]
 
 
 def report(look, path, columns, interval, pause=time.sleep):

@@ -284,6 +284,8 @@ def measured(value, unit):
         return text.size(value * 1e6)
     if unit == "ratio":
         return text.percent(value) + "%"
+    if unit in ("checkpoints", "connections", "statements", "processes") and value == 1:
+        unit = "process" if unit == "processes" else unit[:-1]
     return text.number(value) + (f" {unit}" if unit else "")
 
 

@@ -6,6 +6,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
+import urllib.request
 
 import pytest
 
@@ -475,6 +477,12 @@ def test_it_holds_nothing_and_nothing_runs_while_no_page_is_open(run, wal_path, 
     assert dashboard.cpu_seconds() - before <= 0.01
     program.end()
     assert not os.path.exists(f"{wal_path}-wal")  # the program's last close cleans up, as without a dashboard
+    # A page that is opened later begins with nothing that is old.
+    cookie, prefix = dashboard.let_in()
+    asked = time.time() * 1000
+    with urllib.request.urlopen(urllib.request.Request(f"{dashboard.origin}{prefix}stream?db=0", headers={"Cookie": cookie}), timeout=10) as stream:
+        first = json.loads(stream.readline().decode().removeprefix("data: "))
+    assert first.get("metrics", {"at": asked})["at"] >= asked
 
 
 def test_the_page_is_small(run, wal_path):
