@@ -158,7 +158,7 @@ class Program:
         if rows is None:
             return left, view.note(f"This build of walmanager has no table {tab.table} yet. Install a newer one to see it here.", columns, room)
         if not rows:
-            empty = "No row contains these words. Esc shows all rows." if self._filter else tab.empty
+            empty = "No row contains these words. Esc shows all rows." if self._filter else tabs.emptiness(tab, self._look)
             return left, view.note(empty, columns, room)
         chosen = choice.number(tab, rows)
         height = max(1, room - 1)

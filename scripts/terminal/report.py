@@ -17,7 +17,7 @@ def _table(look, tab, columns):
     column = tab.columns[tab.sort]
     rows = tabs.sorted_rows(tab.rows(look, rows), column, False)
     if not rows:
-        return text.wrap(tab.empty, columns)
+        return text.wrap(tabs.emptiness(tab, look), columns)
     cells = [[each.title + ("▼" if each is column else "") for each in tab.columns]]
     cells += [[tabs.shown_text(each, row) for each in tab.columns] for row in rows]
     widths = [max(map(text.width, words)) for words in zip(*cells)]

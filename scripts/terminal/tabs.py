@@ -319,6 +319,13 @@ HEALTH = Tab(
 ALL = (STATEMENTS, CONNECTIONS, WAITS, CHECKPOINTS, IO, HEALTH)
 
 
+def emptiness(tab, look):
+    """What is said where the tab has no rows."""
+    because = look.metrics.get("private_because")
+    nothing_counted_yet = not because or because.startswith("this connection is read-only")
+    return tab.empty if nothing_counted_yet else "What programs do cannot be seen; the reason stands above."
+
+
 def shown_text(column, row):
     """What a cell shows."""
     if column.show is None:

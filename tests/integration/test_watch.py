@@ -253,7 +253,8 @@ def test_what_may_not_be_seen_is_no_zero(tmp_path):
     done = subprocess.run([WATCH, path, "--once", "--interval", "0.5"], text=True, capture_output=True, timeout=20, check=True,
                           env={**os.environ, "WALMANAGER_BUILD": str(BUILD), "COLUMNS": "200"})
     assert re.search(r"^ unseen\.db  \? not known  log .* commits -/s .* connections - ", done.stdout, re.MULTILINE)
-    assert "What is counted cannot be seen: the control file " in done.stdout
+    assert "What is counted cannot be seen: the control file " in done.stdout and "● ok" not in done.stdout
+    assert done.stdout.count("What programs do cannot be seen; the reason stands above.") >= 3
     db.close()
 
 
