@@ -41,6 +41,10 @@ class Sampler:
             self.viewers[view] -= 1
             if not self.viewers[view]:
                 del self.viewers[view]
+                if view == "overview":  # a page that is opened later shows nothing that is old
+                    self.overview = (self.overview[0] + 1, "[]")
+                    for database in self.databases:
+                        database.forget_summary()
             self.unwatched_since = time.monotonic()
             self.changed.notify_all()
 

@@ -72,12 +72,12 @@ class ShownDatabase:
         self.version = 0
         self.metrics = {}
         self.recent = {}  # the newest samples
-        self.summary_text = as_json({"number": number, "name": self.name, "path": self.shown_path, "state": "unknown", "said": None})
         # Together less than a two-hundredth of a processor, also with 90 days of history.
         self.paces = {
             "metrics": Pace(1), "connections": Pace(1), "readers": Pace(2), "lock_waits": Pace(1), "checkpoints": Pace(1),
             "alerts": Pace(2), "health": Pace(5, 0.0005), "advice": Pace(20, 0.0004), "storage": Pace(20),
             "samples": Pace(1, 0.001), "trends": Pace(300, 0.0003), "overview": Pace(2)}
+        self.forget_summary()
         self.counted = {}  # section: the counters for which it was read last
 
     # -- the connection
@@ -294,6 +294,10 @@ class ShownDatabase:
                 except Unavailable as unavailable:
                     self._fails(unavailable)
             return {**summary, "state": self.state, "said": self.said}
+
+    def forget_summary(self):
+        self.summary_text = as_json({"number": self.number, "name": self.name, "path": self.shown_path, "state": "unknown", "said": None})
+        self.paces["overview"].next = 0.0
 
     def update_summary(self, share):
         """Reads the row if it is due, at such a share of a processor. Returns whether it did."""

@@ -444,8 +444,11 @@ def test_several_databases_begin_with_the_one_that_needs_somebody(run, tmp_path,
     shows(page, "#banner", "c.db does not exist.")
     assert page.text("#status") == page.text("#facts") == "" and "shop" not in page.text("#connections")
     assert page.eval("document.querySelectorAll('.danger, .finding, #statements tbody tr, #connections tbody tr').length") == 0
+    paths[1].rename(tmp_path / "d.db")
     page.click("#crumbs a")
-    page.wait("!document.querySelector('#overview').hidden")
+    page.wait("document.querySelectorAll('#overview tbody tr').length == 3")
+    rows = "[...document.querySelectorAll('#overview tbody tr')].map((row) => row.innerText)"
+    page.wait(f"{rows}.filter((row) => row.includes('does not exist')).length == 2")
 
 
 # -- what it costs the programs

@@ -103,7 +103,7 @@ class Page {
     this.history = null;
     this.live = [];
     this.liveRate = this.endedAt = null;
-    for (const part of [this.findings, this.waits, this.disk, this.statements, this.connections, this.checkpoints]) part.clear();
+    for (const part of [this.overview, this.findings, this.waits, this.disk, this.statements, this.connections, this.checkpoints]) part.clear();
     for (const note of document.querySelectorAll(".card-error")) note.remove();
     this.logFigure.textContent = this.commitFigure.textContent = "";
     this.showSelection();

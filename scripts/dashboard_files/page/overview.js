@@ -46,7 +46,14 @@ export class Overview {
     cell.lastChild.textContent = isKnown(part) ? `${bytes(row.wal_bytes)} of ${bytes(row.wal_limit_bytes)}` : "–";
   }
 
+  clear() {
+    this.rates.clear();
+    this.title.textContent = "";
+    this.table.show([], "");
+  }
+
   show(rows) {
+    if (!rows.length) return; // none has been read yet
     for (const row of rows) {
       const known = this.rates.get(row.number);
       if (known && row.at > known.at) this.rates.set(row.number, { at: row.at, commits: row.commits, rate: isKnown(row.commits) && isKnown(known.commits) ? Math.max(0, row.commits - known.commits) / ((row.at - known.at) / 1000) : null });
