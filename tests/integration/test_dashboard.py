@@ -384,6 +384,11 @@ def test_the_report_is_one_file_and_acts_on_nothing(run, wal_path, tmp_path, pag
     assert page.eval("performance.getEntriesByType('resource').length") == 0
     page.click("#statements tbody tr")
     shows(page, "dialog[open]", "Plan")
+    # With a database that cannot be opened beside it.
+    export(wal_path, tmp_path / "none.db", tmp_path / "two.html")
+    page.open(f"file://{tmp_path}/two.html#1")
+    shows(page, "#banner", "none.db does not exist.")
+    shows(page, "#statements", "none.db does not exist.")
     assert "Copyright (c) 2022 Leon Sorokin" in report.read_text()  # uPlot's licence
 
 

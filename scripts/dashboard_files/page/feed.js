@@ -71,6 +71,8 @@ export class FrozenFeed {
   }
 
   async statements(db, order, search) {
+    const { sections } = this.data.databases[db];
+    if (sections.state && sections.state.state !== "ok") throw new Error(sections.state.said);
     const all = this.data.databases[db].statements || { rows: [], found: 0, statements: 0, total_ms: 0, calls: 0 };
     const rows = all.rows.filter((row) => row.query.toLowerCase().includes(search.toLowerCase()));
     rows.sort((a, b) => (order === "query" ? (a.query < b.query ? -1 : 1) : order === "last_seen" ? (a.last_seen > b.last_seen ? -1 : 1) : (b[order] ?? -1) - (a[order] ?? -1)));

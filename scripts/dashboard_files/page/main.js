@@ -282,7 +282,8 @@ class Page {
   showState() {
     const { metrics } = this.state;
     const about = this.state.state;
-    if (this.feed.madeAt) return this.banner("report", `Report of ${moment(this.feed.madeAt, 0)} (${utc(this.feed.madeAt)}). It does not change.`, false);
+    const because = about && about.state !== "ok" ? about.said : metrics.unseen;
+    if (this.feed.madeAt) return this.banner("report", `Report of ${moment(this.feed.madeAt, 0)} (${utc(this.feed.madeAt)}). It does not change.${because ? ` ${because}` : ""}`, false);
     if (this.lostSince) return;
     if (about && about.state !== "ok") return this.banner(about.state, `${about.said} Since ${clock(about.since)}.`, true);
     if (metrics.unseen && metrics.journal_mode !== "wal") return this.banner("mode", `${metrics.unseen} PRAGMA journal_mode=WAL changes it for good.`, false, "PRAGMA journal_mode=WAL;");

@@ -111,7 +111,7 @@ export class Statements {
       if (known.points.length > kTrend) known.points.shift();
       this.trends.set(row.query_id, { points: known.points, calls: row.calls, total: row.total_ms });
     }
-    this.figure.textContent = `${plural(answer.statements, "shape")} · ${plural(answer.calls || 0, "call")} · ${duration(answer.total_ms || 0)}`;
+    this.figure.textContent = this.context.unseen() ? "" : `${plural(answer.statements, "shape")} · ${plural(answer.calls || 0, "call")} · ${duration(answer.total_ms || 0)}`;
     this.table.show(answer.rows, this.search ? `No statement contains “${this.search}”.`
       : this.context.unseen() || "No statement yet. What programs run with walmanager loaded appears here, with its times, its rows and its plan.");
     this.more.textContent = answer.found > answer.rows.length ? `The first ${count(answer.rows.length)} of ${count(answer.found)}. Search or sort to see others.` : "";
