@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <limits>
 #include <sstream>
 #include <string>
 
@@ -31,7 +32,8 @@ std::int64_t AgeMs(const std::string& fields) {
 
 bool IsStillThere(std::int64_t pid, std::int64_t at_ms) {
   constexpr std::int64_t kClocksDifferMs = 1000;
-  if (pid <= 0) return false;
+  // kill() takes a number that does not fit for another one: -1 are all processes.
+  if (pid <= 0 || pid > std::numeric_limits<pid_t>::max()) return false;
   if (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return false;
   // "pid (name) state ...", where the name may have parentheses, too.
   const std::string text = FirstLineOf("/proc/" + std::to_string(pid) + "/stat");
@@ -40,7 +42,7 @@ bool IsStillThere(std::int64_t pid, std::int64_t at_ms) {
   const char state = text[end + 2];
   if (state == 'Z' || state == 'X') return false;
   const std::int64_t age_ms = AgeMs(text.substr(end + 4));
-  return age_ms < 0 || UnixMs() - age_ms <= at_ms + kClocksDifferMs;
+  return age_ms < 0 || UnixMs() - age_ms - kClocksDifferMs <= at_ms;
 }
 
 }  // namespace walmanager
