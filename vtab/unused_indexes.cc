@@ -7,6 +7,7 @@
 #include "ext/core/base/time_text.h"
 #include "ext/core/control/evidence.h"
 #include "ext/core/control/query_statistics.h"
+#include "ext/system/clock.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"
 
@@ -22,7 +23,7 @@ struct Row {
 
 // A connection that has attached the database counts its statements with its own main database.
 bool WasAttachedSince(ControlFile& control, std::int64_t since_ms) {
-  if (LastAttachedMs(control.evidence()) >= since_ms) return true;
+  if (LastAttachedMs(control.evidence(), UnixMs()) >= since_ms) return true;
   const auto connections = control.Connections();
   return std::any_of(connections.begin(), connections.end(), [](const ConnectionEntry& entry) {
     return !entry.main && entry.role == ConnectionRole::kApplication;

@@ -55,7 +55,7 @@ void CarryOver(ControlFile& before, ControlFile& after, bool set_in_private) {
   }
   // Evidence and what was learned go into any file, since private memory ends with the process.
   if (after.shared() && !before.shared()) {
-    TakeOverEvidence(before.evidence(), after.evidence());
+    TakeOverEvidence(before.evidence(), after.evidence(), UnixMs());
     Learned learned = after.region().learned();
     learned.Complete(before.region().learned());
     after.region().SetLearned(learned);

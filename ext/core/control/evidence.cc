@@ -71,15 +71,17 @@ LayoutEvidence ReadLayout(const layout::Evidence& evidence) {
           read(evidence.auto_vacuum, 2)};
 }
 
-void KeepAttached(layout::Evidence& evidence, std::int64_t unix_ms) {
-  if (unix_ms > LastAttachedMs(evidence)) PutSigned(evidence.attached_ms, unix_ms);
+void KeepAttached(layout::Evidence& evidence, std::int64_t now_ms) {
+  if (now_ms > LastAttachedMs(evidence, now_ms)) PutSigned(evidence.attached_ms, now_ms);
 }
 
-std::int64_t LastAttachedMs(const layout::Evidence& evidence) {
-  return GetSigned(evidence.attached_ms);
+std::int64_t LastAttachedMs(const layout::Evidence& evidence, std::int64_t now_ms) {
+  constexpr std::int64_t kClocksDifferMs = 1000;
+  const std::int64_t last_ms = GetSigned(evidence.attached_ms);
+  return last_ms > now_ms + kClocksDifferMs ? 0 : last_ms;
 }
 
-void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to) {
+void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to, std::int64_t now_ms) {
   const auto is_newer = [](const auto& one, const auto& other) {
     return one && (!other || one->at_ms > other->at_ms);
   };
@@ -90,7 +92,8 @@ void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to) {
   const auto storage = ReadStorage(from);
   if (is_newer(storage, ReadStorage(to))) KeepStorage(to, *storage);
   KeepLayout(to, ReadLayout(from));
-  KeepAttached(to, LastAttachedMs(from));
+  const std::int64_t attached_ms = LastAttachedMs(from, now_ms);
+  if (attached_ms > LastAttachedMs(to, now_ms)) PutSigned(to.attached_ms, attached_ms);
 }
 
 void ForgetEvidence(layout::Evidence& evidence) {

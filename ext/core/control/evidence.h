@@ -46,12 +46,13 @@ void KeepLayout(layout::Evidence& evidence, const LayoutEvidence& found);
 LayoutEvidence ReadLayout(const layout::Evidence& evidence);
 
 // A connection with another main database has this one attached, and its statements count there.
-void KeepAttached(layout::Evidence& evidence, std::int64_t unix_ms);
-// When that was last so; 0: never, as far as is known.
-std::int64_t LastAttachedMs(const layout::Evidence& evidence);
+// Times are in Unix time, here and below.
+void KeepAttached(layout::Evidence& evidence, std::int64_t now_ms);
+// When that was last so; 0: never, as far as is known. A time in the future is garbage.
+std::int64_t LastAttachedMs(const layout::Evidence& evidence, std::int64_t now_ms);
 
 // Takes over each result that is newer in `from`.
-void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to);
+void TakeOverEvidence(const layout::Evidence& from, layout::Evidence& to, std::int64_t now_ms);
 
 // Another database: nothing is known of it.
 void ForgetEvidence(layout::Evidence& evidence);
