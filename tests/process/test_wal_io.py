@@ -77,6 +77,20 @@ def test_commits_and_reads_are_counted_exactly(db, fast_path):
     other.close()
 
 
+def test_an_integrity_check_counts_as_the_programs(db):
+    """README of vtab: `wal_integrity_check()` reads as a statement of the program does, and counts as the program's."""
+    db.execute("PRAGMA cache_size=10")
+    db.execute("WITH n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 300) "
+               "INSERT INTO t(payload) SELECT zeroblob(1000) FROM n")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    pages = one(db, "PRAGMA page_count")
+    reset(db)
+    assert one(db, "SELECT wal_integrity_check('full')") == "ok"
+    found = io(db)
+    assert found["database", "application"]["reads"] >= pages - 10
+    assert found["database", "walmanager"]["reads"] == 0
+
+
 def test_what_cannot_be_seen_is_null(db):
     found = io(db)
     assert sorted(found) == [("database", "application"), ("database", "walmanager"), ("journal", "application"),

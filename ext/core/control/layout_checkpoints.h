@@ -38,7 +38,7 @@ struct EngineState {
   std::array<Counter, kLearned> learned;  // bits of a double, as LearnedValue; 0: unknown
   ReplicatorWords replicator;
   Counter stall_since_ns;  // StallAllowance
-  Counter commits_sync;    // one of the next two, as a commit was last asked; 0: none was asked
+  Counter commits_sync;    // one of the two above, as a commit was last asked; 0: none was asked
 };
 
 struct CheckpointCounters {
