@@ -184,7 +184,7 @@ void HealthWatch::Sample(ControlFile& control, std::int64_t interval_ms) {
 
 std::vector<AlertEntry> HealthWatch::EvaluateAlerts(ControlFile& control, int raise_after) {
   layout::EngineState& engine = control.region().engine();
-  const auto checks = observer_->Read(database_);
+  const auto checks = observer_->ReadForAlerts(database_);
   Put(engine.evaluated_ns, MonotonicNs());
   if (!checks.ok()) return {};
   std::vector<Alerts::Reading> readings;

@@ -32,6 +32,13 @@ std::shared_ptr<SharedObserver> SharedObserver::OfThisProcess() {
 Result<std::vector<HealthObserver::Check>> SharedObserver::Read(Database& database) {
   const ObserverMaker make = observer_maker.load();
   if (!make) return Error{"there is no observer"};
+  if (!mutex_.try_lock()) return make()->Read(database);
+  const MutexLock lock(mutex_, std::adopt_lock);
+  if (!observer_) observer_ = make();
+  return observer_->Read(database);
+}
+
+Result<std::vector<HealthObserver::Check>> SharedObserver::ReadForAlerts(Database& database) {
   struct Measured {
     explicit Measured(WorkBudget& the_budget) : budget(the_budget) {}
     ~Measured() {
@@ -41,10 +48,7 @@ Result<std::vector<HealthObserver::Check>> SharedObserver::Read(Database& databa
     WorkBudget& budget;
     const std::int64_t start = ClockNs(CLOCK_THREAD_CPUTIME_ID);
   } measured(budget_);
-  if (!mutex_.try_lock()) return make()->Read(database);
-  const MutexLock lock(mutex_, std::adopt_lock);
-  if (!observer_) observer_ = make();
-  return observer_->Read(database);
+  return Read(database);
 }
 
 }  // namespace walmanager

@@ -22,8 +22,11 @@ class SharedObserver {
   // It is destroyed when no database refers to it any more.
   static std::shared_ptr<SharedObserver> OfThisProcess();
 
+  // For a call of the user.
   Result<std::vector<HealthObserver::Check>> Read(Database& database);
-  // False: reading has taken a twentieth of a processor lately (work_budget.h). `now_ns`:
+  // For the background: spends from the budget.
+  Result<std::vector<HealthObserver::Check>> ReadForAlerts(Database& database);
+  // False: ReadForAlerts() has taken a twentieth of a processor lately (work_budget.h). `now_ns`:
   // MonotonicNs.
   bool HasRoom(std::uint64_t now_ns) const { return budget_.HasRoom(now_ns); }
 

@@ -5,6 +5,7 @@
 #include "ext/core/control/history.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/database/database.h"
+#include "ext/system/clock.h"
 #include "tests/engine/wal_database.h"
 
 namespace walmanager {
@@ -16,6 +17,7 @@ constexpr std::int64_t kHourMs = 3'600'000;
 struct Health {
   int reads = 0;
   CheckStatus status = CheckStatus::kCritical;
+  std::int64_t cpu_ns = 0;  // what a reading takes
 };
 Health health;
 
@@ -23,6 +25,9 @@ class FakeObserver final : public HealthObserver {
  public:
   Result<std::vector<Check>> Read(Database&) override {
     ++health.reads;
+    const std::int64_t start = ClockNs(CLOCK_THREAD_CPUTIME_ID);
+    while (ClockNs(CLOCK_THREAD_CPUTIME_ID) - start < health.cpu_ns) {
+    }
     Check size, overall;
     size.name = "wal_size";
     size.status = health.status;
@@ -90,6 +95,16 @@ TEST_F(HealthWatchTest, AnAlertNeedsAsManyReadingsInARowAsTheSettingSays) {
     LetAnHourPass();
   }
   EXPECT_EQ(health.reads, 4);
+}
+
+// Bug: wal_openmetrics() spent what the evaluation of alerts may take, which then came too late.
+TEST_F(HealthWatchTest, ACallOfTheUserSpendsNothingOfWhatAlertsMayTake) {
+  health.cpu_ns = 120'000'000;
+  ASSERT_TRUE(watch_.ReadChecks().ok());
+  EXPECT_TRUE(watch_.HasRoomForAlerts(MonotonicNs()));
+  watch_.Tick(/*alerts=*/true);
+  EXPECT_EQ(health.reads, 2);
+  EXPECT_FALSE(watch_.HasRoomForAlerts(MonotonicNs()));
 }
 
 TEST_F(HealthWatchTest, TakesASampleOnceAnIntervalAndEvaluatesNothingUnlessAsked) {
