@@ -26,6 +26,11 @@ std::optional<ConnectionEntry> FindOwn(const ControlFile& control, std::uint64_t
   return std::nullopt;
 }
 
+// Not by address: a file that is made later may have that of one that is gone.
+bool IsSame(const std::weak_ptr<ControlFile>& one, const std::shared_ptr<ControlFile>& other) {
+  return !one.owner_before(other) && !other.owner_before(one);
+}
+
 std::string TextOf(ControlFile& control, std::uint64_t query_id) {
   return QueryStatistics(control.space()).TextOf(query_id).value_or("an unknown statement");
 }
@@ -56,17 +61,17 @@ std::uint64_t CancelWatch::Look(std::uint64_t now_ns) {
   const auto control = database_.control();
   CancelRequests requests(control->region().cancels());
   const std::uint64_t asked = requests.asked();
-  if (asked != std::exchange(asked_, asked) || control.get() != asked_of_) {
-    asked_of_ = control.get();
+  if (asked != std::exchange(asked_, asked) || !IsSame(asked_of_, control)) {
+    asked_of_ = control;
     for (const CancelRequests::Asked& each : requests.AskedOf(ThisProcess().token, now_ns)) {
-      requests.SetAnswer(each.ticket, Serve(*control, each.wish, now_ns));
+      requests.SetAnswer(each.ticket, Serve(control, each.wish, now_ns));
     }
   }
   std::erase_if(interrupted_, [&](const Interrupted& interrupted) {
     const Cancellable::Outcome outcome = interrupted.connection->outcome();
     const bool is_over = outcome.ended && !outcome.others_run;
     if (!is_over && now_ns < interrupted.at_ns + kTellAfterNs) return false;
-    if (interrupted.alert_of == control.get()) {
+    if (IsSame(interrupted.alert_of, control)) {
       Alerts(control->space()).Amend(interrupted.alert, Describe(*control, interrupted));
     }
     return true;
@@ -74,7 +79,7 @@ std::uint64_t CancelWatch::Look(std::uint64_t now_ns) {
   return interrupted_.empty() ? kNever : now_ns + kLookAgainNs;
 }
 
-CancelAnswer CancelWatch::Serve(ControlFile& control, const CancelWish& wish,
+CancelAnswer CancelWatch::Serve(const std::shared_ptr<ControlFile>& control, const CancelWish& wish,
                                 std::uint64_t now_ns) {
   if (database_.settings().Values()[Setting::kAllowCancel] == 0) return CancelAnswer::kForbidden;
   std::shared_ptr<Cancellable> connection;
@@ -84,25 +89,23 @@ CancelAnswer CancelWatch::Serve(ControlFile& control, const CancelWish& wish,
     const auto found = registry.cancellables.find(wish.connection);
     if (found != registry.cancellables.end()) connection = found->second;
   }
-  const auto before = FindOwn(control, wish.connection);
+  const auto before = FindOwn(*control, wish.connection);
   if (!connection || !before) return CancelAnswer::kNoConnection;
   if (before->trace != TraceState::kActive) return CancelAnswer::kNotTraced;
-  Interrupted interrupted{connection, *before, wish, now_ns};
+  if (before->started_ns != wish.started_ns) return CancelAnswer::kNotRunning;
+  // The thread of the connection may wait during Interrupt(): what may take long is done before.
+  Alerts alerts(control->space());
+  alerts.MakeRoom();
+  const std::string detail = HowItBegan(*before, wish) + StatementOf(*control, *before);
+  Interrupted interrupted{connection, *before, wish, now_ns, control};
   const auto is_meant = [&] {
-    auto entry = FindOwn(control, wish.connection);
+    auto entry = FindOwn(*control, wish.connection);
     if (!entry || entry->started_ns == 0 || entry->started_ns != wish.started_ns) return false;
     interrupted.entry = std::move(*entry);
     return true;
   };
   // Many a program ends with the interrupt.
-  const auto tell = [&] {
-    interrupted.alert_of = &control;
-    interrupted.alert = Alerts(control.space())
-                            .RecordChange(kName,
-                                          HowItBegan(interrupted.entry, wish) +
-                                              StatementOf(control, interrupted.entry),
-                                          UnixMs());
-  };
+  const auto tell = [&] { interrupted.alert = alerts.RecordChange(kName, detail, UnixMs()); };
   if (!connection->Interrupt(is_meant, tell)) return CancelAnswer::kNotRunning;
   interrupted_.push_back(std::move(interrupted));
   return CancelAnswer::kInterrupted;

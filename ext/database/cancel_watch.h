@@ -38,16 +38,17 @@ class CancelWatch {
     ConnectionEntry entry;  // as it was
     CancelWish wish;
     std::uint64_t at_ns = 0;
-    const void* alert_of = nullptr;  // the control file that has its alert
+    std::weak_ptr<ControlFile> alert_of;  // the control file that has its alert
     std::uint64_t alert = 0;
   };
-  CancelAnswer Serve(ControlFile& control, const CancelWish& wish, std::uint64_t now_ns);
+  CancelAnswer Serve(const std::shared_ptr<ControlFile>& control, const CancelWish& wish,
+                     std::uint64_t now_ns);
   // What is known of it now.
   static std::string Describe(ControlFile& control, const Interrupted& interrupted);
 
   Database& database_;
   std::uint64_t asked_ = 0;  // CancelRequests::asked() when it last looked
-  const void* asked_of_ = nullptr;
+  std::weak_ptr<ControlFile> asked_of_;
   std::vector<Interrupted> interrupted_;
 };
 

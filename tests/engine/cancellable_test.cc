@@ -2,14 +2,18 @@
 #include "ext/engine/cancellable.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <random>
 #include <thread>
 
 #include "ext/connection/connection.h"
-#include "ext/core/control/shared_words.h"
+#include "ext/core/control/alerts.h"
+#include "ext/core/control/cancel_requests.h"
+#include "ext/database/cancel_watch.h"
 #include "ext/database/database.h"
+#include "ext/system/clock.h"
 #include "ext/system/registry.h"
 #include "tests/engine/wal_database.h"
 
@@ -147,6 +151,34 @@ TEST_F(CancellableTest, NeverHitsAnotherStatement) {
   stop = true;
   other.join();
   EXPECT_GE(interrupts, ended);
+}
+
+// Bug: the alert of an interrupt was looked for by the address of its control file, and one that
+// was made later may have the same.
+TEST_F(CancellableTest, AnAlertOfALaterControlFileStaysAsItIs) {
+  auto cursor = Prepare(db_.get(), "SELECT id FROM t");
+  ASSERT_TRUE(cursor.ok());
+  ASSERT_EQ(sqlite3_step(cursor.value().get()), SQLITE_ROW);
+  CancelWatch watch(*control_);
+  const std::uint64_t now = MonotonicNs();
+  CancelRequests requests(control_->control()->region().cancels());
+  ASSERT_TRUE(requests.Ask({ThisProcess().token, id_, StartedNs(), 1, 1}, 7, now, now + 1'000'000));
+  EXPECT_NE(watch.Look(now), CancelWatch::kNever);
+  EXPECT_EQ(Alerts(control_->control()->space()).Read().size(), 1u);
+  cursor.value().reset();
+  const void* const address = control_->control().get();
+  const std::weak_ptr<ControlFile> first = control_->control();
+  for (int i = 0; i < 100 && (i == 0 || control_->control().get() != address); ++i) {
+    ASSERT_EQ(unlink(database_.control_path().c_str()), 0);
+    control_->LookForControl();
+    EXPECT_EQ(Run("SELECT count(*) FROM t"), SQLITE_OK);
+  }
+  ASSERT_TRUE(first.expired());
+  Alerts alerts(control_->control()->space());
+  alerts.RecordChange("a setting", "of another file", 1);
+  watch.Look(MonotonicNs());
+  ASSERT_EQ(alerts.Read().size(), 1u);
+  EXPECT_EQ(alerts.Read()[0].detail, "of another file");
 }
 
 TEST_F(CancellableTest, AClosedConnectionIsNotTouched) {

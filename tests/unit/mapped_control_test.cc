@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include "ext/core/control/alerts.h"
 #include "ext/core/control/control_region.h"
 #include "ext/core/control/layout_locks.h"
 #include "ext/core/control/query_statistics.h"
@@ -310,6 +311,22 @@ TEST_F(MappedControlTest, EachKindOfSectionComesOnceThereIsRoom) {
     EXPECT_FALSE(space.IsFull()) << number;
     EXPECT_EQ(space.growth_failed(), "") << number;
   }
+}
+
+// Bug: the file grew for the alert of wal_cancel() while a thread of the program waited.
+TEST_F(MappedControlTest, AnAlertThatHasItsRoomWritesNothingToTheDisk) {
+  const auto space = Map();
+  ControlRegion(space.get()).Initialize({}, 1, 1);
+  Alerts alerts(space.get());
+  for (std::size_t id = 1; id < layout::kFirstAlerts; ++id) alerts.RecordChange("one", "", 1);
+  EXPECT_EQ(Bytes(), layout::kFirstBytes);
+  alerts.MakeRoom();
+  const std::uint64_t bytes = Bytes();
+  EXPECT_GT(bytes, layout::kFirstBytes);
+  const FileSizeLimit limit(bytes);
+  EXPECT_EQ(alerts.RecordChange("one", "the first elsewhere", 1), layout::kFirstAlerts);
+  EXPECT_EQ(Bytes(), bytes);
+  EXPECT_EQ(alerts.Read().at(0).detail, "the first elsewhere");
 }
 
 TEST_F(MappedControlTest, WithoutRoomStatementsShareThePlacesThatThereAre) {

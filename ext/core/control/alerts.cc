@@ -172,6 +172,10 @@ std::uint64_t Alerts::Record(AlertStatus status, std::string_view what, std::str
   return Publish(entry);
 }
 
+void Alerts::MakeRoom() {
+  (void)space_->Make(ControlSpace::Kind::kMoreAlerts, (Get(log_.next_id) + 1) % layout::kAlerts);
+}
+
 void Alerts::Amend(std::uint64_t id, std::string_view detail) {
   const std::size_t place = id % layout::kAlerts;
   space_->Follow();

@@ -84,6 +84,8 @@ class Alerts {
   std::uint64_t RecordChange(std::string_view what, std::string_view detail, std::int64_t unix_ms) {
     return Record(AlertStatus::kChanged, what, detail, unix_ms);
   }
+  // So that the next RecordChange() writes nothing to the disk, unless others come in between.
+  void MakeRoom();
   // Gives the alert of RecordChange() another detail. Does nothing where newer ones have its place.
   // The process that has recorded it, once at a time.
   void Amend(std::uint64_t id, std::string_view detail);
