@@ -113,6 +113,7 @@ CheckpointConnections::Allowed CheckpointConnections::TryOpen() {
     Revoke();  // nothing tries again before the next commit
     return GiveUp(FewDescriptorsBecause());
   }
+  if (control_) counted_generation_ = control_->generation();
   auto checkpoint = OpenOne();
   if (!checkpoint.ok()) return Failed(checkpoint.error());
   auto guard = OpenOne();
@@ -186,8 +187,13 @@ Result<OwnedDb> CheckpointConnections::OpenToExplain() {
 }
 
 void CheckpointConnections::Close() noexcept {
-  // The last one that has it closes it, and no mutex may be held then.
-  const auto control = checkpoint_ ? OwnFileOf(checkpoint_.get())->io->counted_in() : nullptr;
+  // The last reference to a control file closes it, which takes a mutex of the registry. So it goes
+  // after both closes below, where mutexes of SQLite's and interrupt_mutex_ are held.
+  const auto counted_in = [](sqlite3* own) {
+    return own ? OwnFileOf(own)->io->counted_in() : nullptr;
+  };
+  const std::shared_ptr<ControlFile> controls[] = {counted_in(checkpoint_.get()),
+                                                   counted_in(guard_.get())};
   if (open()) on_change_(false);
   open_ = false;
   guard_read_.reset();
@@ -215,7 +221,14 @@ void CheckpointConnections::CloseSinceLogDiffers() {
   GiveUpSinceLogDiffers();
 }
 
-void CheckpointConnections::MarkUsed() { last_used_ns_ = MonotonicNs(); }
+void CheckpointConnections::MarkUsed() {
+  last_used_ns_ = MonotonicNs();
+  if (!control_ || !open() || control_->generation() == counted_generation_) return;
+  counted_generation_ = control_->generation();
+  for (sqlite3* db : {checkpoint_.get(), guard_.get()}) {
+    OwnFileOf(db)->io->CountIn(control_->Get());
+  }
+}
 
 void CheckpointConnections::SetInterruptible(bool interruptible) {
   const MutexLock lock(interrupt_mutex_);

@@ -94,6 +94,7 @@ class CheckpointConnections {
 
   // MonotonicNs of the last use.
   std::uint64_t last_used_ns() const { return last_used_ns_; }
+  // They are about to be used, and count from now on in the control file that is in use now.
   void MarkUsed();
   // Empty where the last checkpoint was guarded, else why not.
   const std::string& unguarded_because() const { return unguarded_because_; }
@@ -143,6 +144,7 @@ class CheckpointConnections {
   const FileId id_;
   const std::function<void(bool)> on_change_;
   const ControlInUse* const control_;
+  std::uint64_t counted_generation_ = 0;            // of control_, in which they count
   const char* permitted_vfs_ = nullptr;             // lives as long as the process
   const volatile void* permitted_index_ = nullptr;  // a value to compare
   bool leaves_descriptors_ = false;                 // MayLeaveDescriptors()

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "ext/core/control/io_statistics.h"
 #include "ext/engine/own_vfs.h"
 #include "tests/engine/checkpoint_parts.h"
 
@@ -117,6 +118,29 @@ TEST_F(CheckpointConnectionsTest, ACancelLastsUntilAsManyResumes) {
   EXPECT_FALSE(connections_.cancelled());
   EXPECT_EQ(checkpointer_.RunOpen(CheckpointMode::kPassive, 0).result, CheckpointResult::kComplete);
   EXPECT_EQ(database_.RowsWithoutLog(), 20);
+}
+
+// Bug: after the control file was made anew, nothing that walmanager read and wrote was counted.
+TEST_F(CheckpointConnectionsTest, CountInTheControlFileThatIsInUse) {
+  const auto control = MakePrivateControl();
+  const auto first = control->Get();
+  CheckpointConnections counted{database_.path(), database_.id(), [](bool) {}, control.get()};
+  CopiedFrames frames{counted};
+  Checkpointer checkpointer{database_.path(), callers_waiting_, counted, frames};
+  const auto writes = [](ControlFile& file) {
+    return IoStatistics(file.space()).ReadTraffic(IoOrigin::kWalmanager, IoFile::kDatabase).writes;
+  };
+  database_.Commit(20);
+  ASSERT_EQ(counted.Permit(database_.host()), Allowed::kYes);
+  ASSERT_EQ(counted.Open(), Allowed::kYes);
+  EXPECT_EQ(checkpointer.RunOpen(CheckpointMode::kPassive, 0).result, CheckpointResult::kComplete);
+  EXPECT_GE(writes(*first), 20u);
+  const std::uint64_t written = writes(*first);
+  control->Replace(MakePrivateControl()->Get());
+  database_.Commit(20);
+  EXPECT_EQ(checkpointer.RunOpen(CheckpointMode::kPassive, 0).result, CheckpointResult::kComplete);
+  EXPECT_GE(writes(*control->Get()), 20u);
+  EXPECT_EQ(writes(*first), written);
 }
 
 // SQLite writes a statement that is interrupted to the host's error log.
