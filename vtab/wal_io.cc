@@ -55,10 +55,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
 // NULL for what cannot be seen.
 template <typename T>
 Value Moved(const Row& row, T value) {
-  // The log of the program is watched only where it was open already.
-  const bool is_seen = row.file == File::kDatabase ||
-                       (row.file == File::kLog && row.origin == IoOrigin::kWalmanager);
-  return is_seen ? Value(value) : Value();
+  return row.file == File::kDatabase || row.file == File::kLog ? Value(value) : Value();
 }
 double Ms(std::uint64_t ns) { return static_cast<double>(ns) / 1e6; }
 

@@ -208,6 +208,8 @@ int WatchedFile::ShmMap(sqlite3_file* file, int region, int bytes, int extend,
   const sqlite3_io_methods* original = files.OriginalOf(self);
   const int rc = original->xShmMap(file, region, bytes, extend, memory);
   if (!self || !self->Counts()) return rc;
+  // The log is open by now, and is read next: to rebuild the wal-index, most often.
+  if (rc == SQLITE_OK && region == 0) self->FindLog(file);
   if (!self->io_.is_there()) return rc;
   return CountIfFailed(original, file, self->io_, IoFile::kSharedMemory, rc);
 }
@@ -380,9 +382,8 @@ int WatchedFile::ShmUnmap(sqlite3_file* file, int remove) {
 }
 
 void WatchedFile::MapIndex(sqlite3_file* file) {
-  // The log is not looked for here: no function that takes a connection may be called within a
-  // method. Where the page cache is shared, another connection may have the mutex of it.
   uses_log_ = true;
+  FindLog(file);
   void volatile* region = nullptr;
   // SQLite has read the header there, so it is mapped until xShmUnmap.
   if (files.OriginalOf(this)->xShmMap(file, 0, kRegionBytes, 0, &region) == SQLITE_OK && region) {

@@ -69,7 +69,6 @@ TEST_F(WatchedLogTest, CountsAndPutsTheTableBack) {
 }
 
 TEST_F(WatchedLogTest, IsFoundAgainAfterAChangeOfTheJournalMode) {
-  GTEST_SKIP() << "a log that is opened later is not watched for now";
   // Of one connection alone.
   sqlite3* raw = nullptr;
   ASSERT_EQ(sqlite3_open((database_.path() + "2").c_str(), &raw), SQLITE_OK);
@@ -206,7 +205,6 @@ TEST_F(WatchedLogTest, AForkedChildPassesOn) {
 }
 
 TEST_F(WatchedLogTest, TheOwnersDatabaseIsReadBeforeItsLog) {
-  GTEST_SKIP() << "a log that is opened later is not watched for now";
   // Watched before the first read: the log is not open yet.
   OwnedDb late = database_.Open();
   auto handle = Watch(late.get());

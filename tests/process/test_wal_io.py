@@ -10,9 +10,6 @@ from conftest import BUILD, connect, inline, metrics, one
 from waiting import copied_in_background, poll
 from workers import Worker, fast_path, worker  # noqa: F401 (fixtures among them)
 
-# What the program reads and writes of its log is not shown for now (WatchedFile::MapIndex says why).
-pytestmark = pytest.mark.xfail(strict=False, reason="the program's log is not watched")
-
 INSERT = "INSERT INTO t(payload) VALUES (1)"
 FIGURES = ("reads", "read_bytes", "writes", "written_bytes", "syncs", "errors")
 TIMES = ("read_ms", "write_ms", "sync_ms", "sync_p50_ms", "sync_p99_ms", "sync_max_ms")
