@@ -135,7 +135,9 @@ Content ReadContent(int fd, const struct stat& status) {
   content.empty = status.st_size == 0;
   const bool has_new_name = BeginsWith(header, got, layout::kMagic);
   // Cut short it still is one, as far as it goes.
-  content.is_control_file = has_new_name || BeginsWith(header, got, layout::kOldMagic);
+  content.is_control_file = has_new_name ||
+                            BeginsWith(header, got, layout::kFirstMagicWithSections) ||
+                            BeginsWith(header, got, layout::kOldMagic);
   content.layout_number = header.layout_number;
   if (!has_new_name || header.layout_number != layout::kLayoutNumber) return content;
   content.current = true;

@@ -22,7 +22,7 @@ from conftest import BUILD, EXTENSION, connect
 from waiting import poll
 from workers import NOBODY, integrity, worker  # noqa: F401 (worker is a fixture)
 
-MAGIC = b"walmanager sect\0"
+MAGIC = b"walmanager lay8\0"
 # Offsets in the header (ext/core/control/layout_header.h).
 LAYOUT_NUMBER, FILE_BYTES, READY, INODE, BOOT_ID = 16, 24, 32, 48, 56
 LAST_COMMIT_NS = 200  # and after it the time of the last checkpoint

@@ -8,11 +8,13 @@
 
 namespace walmanager::layout {
 
-// Versions up to layout 6 have another magic: they take this file for a foreign one and leave it.
-inline constexpr char kMagic[16] = "walmanager sect";
+// Each layout has a magic of its own: a version that knows only older ones takes this file for a
+// foreign one and leaves it. Else it would make the file anew, and the user's settings were lost.
+inline constexpr char kMagic[16] = "walmanager lay8";
 inline constexpr std::uint64_t kLayoutNumber = 8;
 // From this layout on, the settings and the table of sections are at the same places.
 inline constexpr std::uint64_t kFirstLayoutWithSections = 7;
+inline constexpr char kFirstMagicWithSections[16] = "walmanager sect";
 
 // Layouts 5 and 6 are read for their settings: the same entries, as many, in two blocks after a
 // page of header that begins in the same way.
