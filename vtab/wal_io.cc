@@ -77,7 +77,6 @@ Value ErrorText(const IoErrors& errors) {
   };
   constexpr Name kNames[] = {
       {SQLITE_FULL, "SQLITE_FULL: the disk is full"},
-      {SQLITE_CANTOPEN, "SQLITE_CANTOPEN"},
       {SQLITE_IOERR_READ, "SQLITE_IOERR_READ"},
       {SQLITE_IOERR_CORRUPTFS, "SQLITE_IOERR_CORRUPTFS"},
       {SQLITE_IOERR_WRITE, "SQLITE_IOERR_WRITE"},

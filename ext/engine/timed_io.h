@@ -20,13 +20,13 @@ inline std::uint64_t QuickNsSince(std::uint64_t start) {
   return end > start ? end - start : 0;
 }
 
-// Whether a file's methods have failed, and not just found a lock taken or the file's end.
+// Whether a file's methods have failed, and not just found a lock taken or the file's end. Shared
+// memory that cannot be opened is none: a directory that is read-only gives SQLITE_CANTOPEN.
 inline bool IsIoError(int rc) {
   switch (rc & 0xff) {
     case SQLITE_IOERR:
       return rc != SQLITE_IOERR_SHORT_READ;
     case SQLITE_FULL:
-    case SQLITE_CANTOPEN:
       return true;
     default:
       return false;

@@ -369,6 +369,23 @@ def test_shared_memory_that_cannot_be_had(failing):
     assert failing.call("error('SELECT count(*) FROM t')") is None
 
 
+def test_shared_memory_that_cannot_be_opened_is_no_error_of_the_disk(worker, tmp_path):
+    """Bug: one SQLITE_CANTOPEN, as of a directory that is read-only, warned of a disk that fails."""
+    path = tmp_path / "closed.db"
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
+    db.close()
+    os.symlink("nowhere", f"{path}-shm")  # SQLite does not follow it
+    process = worker()
+    process.run(f"db = connect({str(path)!r})")
+    process.run("try: db.execute('SELECT count(*) FROM t')\nexcept sqlite3.OperationalError as error: said = str(error)")
+    assert process.call("said") == "unable to open database file"
+    os.unlink(f"{path}-shm")
+    assert errors_of(process, "shm") == [0, None, None]
+    assert process.call("one(db, \"SELECT status FROM system_health WHERE check_name = 'io_errors'\")") == "ok"
+
+
 def test_errors_of_the_background_are_walmanagers(failing):
     failing.run(f"""
         db.execute("PRAGMA synchronous=NORMAL")
