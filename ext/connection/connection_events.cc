@@ -156,7 +156,8 @@ void ConnectionEvents::BeforeClose() {
 void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   trace_.WasCalled();
   if (!belongs_here()) return;
-  if ((statement_.thread != WatchedFile::ThisThread()) | statement_.may_need_all) [[unlikely]]
+  if ((statement_.thread != WatchedFile::ThisThread()) | statement_.may_need_all |
+      statement_.opened_log) [[unlikely]]
     EnterFiles(/*may_need_all=*/false);
   __builtin_prefetch(followed_settings_);
   __builtin_prefetch(followed_control_);
@@ -235,8 +236,9 @@ void ConnectionEvents::AfterStatement(sqlite3_stmt* stmt) {
 void ConnectionEvents::EnterFiles(bool may_need_all) {
   const std::uintptr_t before = std::exchange(statement_.thread, WatchedFile::ThisThread());
   statement_.may_need_all = may_need_all;
+  statement_.opened_log = false;
   for (ManagedLog& log : logs_) {
-    log.locks.Enter(may_need_all);
+    log.locks.Enter(db_, log.schema.c_str(), may_need_all);
     if (before != 0 && before != statement_.thread) {
       log.locks.ThreadChanged(db_, log.schema.c_str());
     }
@@ -247,7 +249,7 @@ void ConnectionEvents::EndLockWaits(sqlite3_stmt* stmt, std::uint64_t now_ns) {
   statement_.lock_was_refused = false;
   const char* sql = stmt ? sqlite3_sql(stmt) : nullptr;
   const StatementKind kind = sql ? ClassifyStatement(sql) : StatementKind::kOther;
-  for (ManagedLog& log : logs_) log.locks.StatementEnds(kind, now_ns);
+  for (ManagedLog& log : logs_) log.locks.StatementEnds(stmt, kind, now_ns);
   const LockCounts counts = locks_.TakeCounts();
   if (stmt) meter_.CountLocks(stmt, counts);
 }

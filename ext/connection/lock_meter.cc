@@ -62,8 +62,10 @@ LockCounts LockMeter::TakeCounts() { return std::exchange(counts_, {}); }
 // Without statement_metrics the next statement ends the wait.
 bool LockMeter::misses_end() const { return meter_.bound() && meter_.active() == 0; }
 
-std::uint64_t LockMeter::QueryIdIn(ControlFile* control) {
-  return meter_.NewestRunningIn(control ? control->space() : nullptr);
+std::uint64_t LockMeter::QueryId() const { return meter_.NewestRunning(); }
+
+void LockMeter::MakeQueryEntry(ControlFile& control, sqlite3_stmt* ends) {
+  meter_.MakeEntryIn(control.space(), ends);
 }
 
 layout::ConnectionInfo* LockWatch::info() const {
@@ -99,26 +101,30 @@ void LockWatch::SetPlace(ControlFile* control, std::size_t slab, std::uint64_t c
 void LockWatch::Refused(LockKind lock) {
   AtCEdge([&] {
     const std::uint64_t now = QuickMonotonicNs();
-    if (waiting_) {
-      waiting_->last_try_ns = now;
-    } else {
-      // The wait would last until the next statement that gets the lock, hours later.
-      if (meter_->misses_end()) return SQLITE_OK;
-      meter_->NoteRefusal();
-      waiting_ = Waiting{.lock = lock, .start_ns = now, .last_try_ns = now, .holder = {}};
-      waiting_->had_read = HadRead();
-      if (control_) LockWaits(control_->space()).Make();
-      if (layout::ConnectionInfo* shown = info()) {
-        Put(shown->waiting_since_ns, now);
-        Put(shown->blocked_by, 0);
-        Put(shown->blocked_by_pid, 0);
-        // Release: a process that sees it finds the words above.
-        shown->waiting.store(WaitingWord(connection_id_, lock), std::memory_order_release);
-      }
-    }
-    LookForHolder(now);
+    if (Wait(lock, now)) LookForHolder(now);
     return SQLITE_OK;
   });
+}
+
+bool LockWatch::Wait(LockKind lock, std::uint64_t now_ns) {
+  if (waiting_) {
+    waiting_->last_try_ns = now_ns;
+    return true;
+  }
+  // The wait would last until the next statement that gets the lock, hours later.
+  if (meter_->misses_end()) return false;
+  meter_->NoteRefusal();
+  waiting_ = Waiting{.lock = lock, .start_ns = now_ns, .last_try_ns = now_ns, .holder = {}};
+  waiting_->had_read = HadRead();
+  if (control_) LockWaits(control_->space()).Make();
+  if (layout::ConnectionInfo* shown = info()) {
+    Put(shown->waiting_since_ns, now_ns);
+    Put(shown->blocked_by, 0);
+    Put(shown->blocked_by_pid, 0);
+    // Release: a process that sees it finds the words above.
+    shown->waiting.store(WaitingWord(connection_id_, lock), std::memory_order_release);
+  }
+  return true;
 }
 
 bool LockWatch::HadRead() const {
@@ -176,6 +182,8 @@ void LockWatch::TakeHolder(const LockHolder& holder) {
 
 void LockWatch::Granted() {
   AtCEdge([&] {
+    // The lock is had by now, and others may wait for it. The rest comes when the statement ends.
+    lacks_entry_ = true;
     Finish(LockOutcome::kAcquired, QuickMonotonicNs());
     return SQLITE_OK;
   });
@@ -183,14 +191,18 @@ void LockWatch::Granted() {
 
 void LockWatch::Conflicts(std::uint64_t newest) {
   AtCEdge([&] {
-    if (waiting_ && control_) waiting_->holder = control_->slabs().FindCommitter(newest);
+    // This connection has the lock, and others may wait for it: nothing else is looked for.
+    if (Wait(LockKind::kWrite, QuickMonotonicNs()) && control_) {
+      waiting_->holder = control_->slabs().FindCommitter(newest);
+    }
     return SQLITE_OK;
   });
 }
 
-void LockWatch::StatementEnds(StatementKind kind, std::uint64_t now_ns) {
+void LockWatch::StatementEnds(sqlite3_stmt* stmt, StatementKind kind, std::uint64_t now_ns) {
   WatchedFile* file = file_.Get();
   if (!file) return Forget();
+  if (std::exchange(lacks_entry_, false) && control_) meter_->MakeQueryEntry(*control_, stmt);
   const bool conflict = file->is_conflict();
   // PRAGMA wal_checkpoint returns busy=1 then. A COMMIT that fails leaves its transaction open.
   const bool goes_on = kind == StatementKind::kCheckpoints ||
@@ -202,6 +214,7 @@ void LockWatch::StatementEnds(StatementKind kind, std::uint64_t now_ns) {
       std::max(now_ns, waiting_->last_try_ns) >= waiting_->start_ns + kTableAfterNs) {
     LookInLockTable(std::max(now_ns, waiting_->last_try_ns));
   }
+  if (control_) meter_->MakeQueryEntry(*control_, stmt);
   Finish(conflict  ? LockOutcome::kSnapshot
          : goes_on ? LockOutcome::kGivenUp
                    : LockOutcome::kBusy,
@@ -222,7 +235,7 @@ void LockWatch::Finish(LockOutcome outcome, std::uint64_t end_ns) {
   wait.pid = ThisProcess().pid;
   wait.pid_namespace = ThisProcess().pid_namespace;
   wait.connection_id = connection_id_;
-  wait.query_id = meter_->QueryIdIn(control_);
+  wait.query_id = meter_->QueryId();
   wait.lock = waiting.lock;
   wait.outcome = outcome;
   // The quick clock may run backwards by microseconds.

@@ -22,6 +22,7 @@
 #include "ext/system/control_file.h"
 
 struct sqlite3;
+struct sqlite3_stmt;
 
 namespace walmanager {
 
@@ -47,11 +48,15 @@ class LockMeter {
   // Whether the end of the statement that waits will not be told: another trace has the slot.
   bool misses_end() const;
   std::uint64_t listed_ns() const { return listed_ns_; }
-  // The statement that began last and has not ended; 0: unknown. `control`: where it gets an entry,
-  // if it has none.
-  std::uint64_t QueryIdIn(ControlFile* control);
+  // The statement that began last and has not ended; 0: unknown.
+  std::uint64_t QueryId() const;
+  // Gives it an entry there, if it has none. Not within a method of a file: that takes long.
+  // `ends`: the statement that ends now; may be nullptr.
+  void MakeQueryEntry(ControlFile& control, sqlite3_stmt* ends);
   // Something is to be done when the statement ends.
   void NoteRefusal() { statement_.lock_was_refused = true; }
+  // Something is to be done when the next statement begins.
+  void NoteOpenedLog() { statement_.opened_log = true; }
   void Count(const LockCounts& counts) { counts_.Add(counts); }
   std::string application;
 
@@ -81,8 +86,8 @@ class LockWatch final : public FileWatcher {
   void SetPlace(ControlFile* control, std::size_t slab, std::uint64_t connection_id);
 
   // A statement begins in this thread; as WatchedFile::Enter().
-  void Enter(bool may_need_all) {
-    if (WatchedFile* file = file_.Get()) file->Enter(may_need_all);
+  void Enter(sqlite3* db, const char* schema, bool may_need_all) {
+    if (WatchedFile* file = file_.Get()) file->Enter(db, schema, may_need_all);
   }
   // Once in a while: another connection may have come to share the page cache.
   void LookWhetherShared(sqlite3* db) {
@@ -96,14 +101,15 @@ class LockWatch final : public FileWatcher {
   void ThreadChanged(sqlite3* db, const char* schema) {
     if (WatchedFile* file = file_.Get()) file->FindLocksAgain(db, schema);
   }
-  // A statement of this kind has ended, at `now_ns`; 0: unseen, so its wait ended when it last
-  // tried.
-  void StatementEnds(StatementKind kind, std::uint64_t now_ns);
+  // A statement of this kind has ended, at `now_ns`; nullptr and 0: unseen, so its wait ended when
+  // it last tried.
+  void StatementEnds(sqlite3_stmt* stmt, StatementKind kind, std::uint64_t now_ns);
 
   // --- as FileWatcher
   void Refused(LockKind lock) override;
   void Granted() override;
   void Conflicts(std::uint64_t newest) override;
+  void OpenedLog() override { meter_->NoteOpenedLog(); }
 
  private:
   // A wait that goes on.
@@ -115,6 +121,8 @@ class LockWatch final : public FileWatcher {
     bool had_read = false;  // as LockWait::had_read
   };
 
+  // Begins to wait, or goes on. False where no wait is measured.
+  bool Wait(LockKind lock, std::uint64_t now_ns);
   // Finds the holder, and finds it again once in a while: it may be another one by then.
   void LookForHolder(std::uint64_t now_ns);
   // The process that the system's lock table names, where no connection shows the lock.
@@ -132,6 +140,7 @@ class LockWatch final : public FileWatcher {
   std::size_t slab_ = 0;
   std::uint64_t connection_id_ = 0;
   std::optional<Waiting> waiting_;
+  bool lacks_entry_ = false;  // a wait has ended whose statement may have no entry yet
 };
 
 // While it lives, no refusal of a lock counts: a call of the extension's own uses the connection.

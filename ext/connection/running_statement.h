@@ -19,6 +19,7 @@ struct RunningStatement {
   bool hook_is_owed = false;
   bool lock_was_refused = false;  // a lock of SQLite's, since the last statement ended
   bool may_need_all = false;      // as WatchedFile::Enter() was told
+  bool opened_log = false;        // a log is to be looked for when the next statement begins
   std::uintptr_t thread = 0;      // as WatchedFile::ThisThread() names it
 };
 

@@ -442,17 +442,25 @@ void StatementMeter::Committed(ControlFile& control, std::uint64_t frames, std::
   if (entry) statistics.AddCommit(nullptr, *entry, frames, stall_ns);
 }
 
-std::uint64_t StatementMeter::NewestRunningIn(ControlSpace* space) {
+const StatementMeter::Known* StatementMeter::FindNewestRunning() const {
   const Known* newest = nullptr;
   for (const auto& [stmt, known] : known_) {
     if (known.runs_now() && (!newest || known.start_ns > newest->start_ns)) newest = &known;
   }
-  if (!newest) return 0;
-  if (space && space != memory_) {
-    QueryStatistics statistics(space);
-    (void)FindOrMake(statistics, *newest, UnixMs(), newest->stmt);
-  }
-  return newest->id;
+  return newest;
+}
+
+std::uint64_t StatementMeter::NewestRunning() const {
+  const Known* newest = FindNewestRunning();
+  return newest ? newest->id : 0;
+}
+
+void StatementMeter::MakeEntryIn(ControlSpace* space, sqlite3_stmt* ends) {
+  const Known* newest = space != memory_ ? FindNewestRunning() : nullptr;
+  if (!newest) return;
+  QueryStatistics statistics(space);
+  // The handle of another one may be gone: where another trace has the slot, ends are not seen.
+  (void)FindOrMake(statistics, *newest, UnixMs(), newest->stmt == ends ? ends : nullptr);
 }
 
 void StatementMeter::CountLocks(sqlite3_stmt* stmt, const LockCounts& counts) {

@@ -117,9 +117,11 @@ class StatementMeter {
   PlanWishes& plan_wishes() { return plan_wishes_; }
   // The statements that are prepared now and have run, where their plan may be asked for.
   std::vector<PlanWish> PreparedStatements();
-  // The id of the statement that began last and has not ended; 0: none is known. `space`: of the
-  // control file of an attached database, where the statement gets an entry; may be nullptr.
-  std::uint64_t NewestRunningIn(ControlSpace* space);
+  // The id of the statement that began last and has not ended; 0: none is known.
+  std::uint64_t NewestRunning() const;
+  // Gives it an entry in the control file of an attached database. `ends`: the statement that ends
+  // now; may be nullptr.
+  void MakeEntryIn(ControlSpace* space, sqlite3_stmt* ends);
   // The statement, which has ended, had waited for locks.
   void CountLocks(sqlite3_stmt* stmt, const LockCounts& counts);
   // Another trace has had the slot, so running statements may have ended unseen.
@@ -164,6 +166,7 @@ class StatementMeter {
   }
   // The entry of a handle, as of a statement that has not run.
   Known& MakeEntry(sqlite3_stmt* stmt);
+  const Known* FindNewestRunning() const;
   [[gnu::cold]] void EndUnseen(Known& known);
   // `stmt`: the statement's handle, for its text; nullptr where it may be gone.
   bool Locate(Known& known, std::int64_t unix_ms, sqlite3_stmt* stmt);

@@ -1,7 +1,5 @@
 #include "ext/engine/watched_file.h"
 
-#include <utility>
-
 #include "ext/engine/own_vfs.h"
 #include "ext/engine/timed_io.h"
 #include "ext/engine/wal_index.h"
@@ -64,12 +62,11 @@ WatchedFile::Handle WatchedFile::Watch(sqlite3* db, const char* schema, FileWatc
   self->shown_ = {};
   self->io_ = {};
   self->index_ = nullptr;
-  self->db_ = db;
-  self->schema_ = schema;
   self->has_mark_ = state == SQLITE_TXN_READ || state == SQLITE_TXN_WRITE;
   self->knows_header_ = self->uses_log_ = self->may_need_all_ = self->paused_ = false;
   self->blocking_ms_ = 0;
   self->is_refused_ = self->is_conflict_ = self->may_have_recovered_ = false;
+  self->header_is_others_ = false;
   self->level_ = 0;
   file->pMethods->xFileControl(file, SQLITE_FCNTL_LOCKSTATE, &self->level_);
   if (WalFile::Ask(db, schema).file()) {
@@ -80,13 +77,22 @@ WatchedFile::Handle WatchedFile::Watch(sqlite3* db, const char* schema, FileWatc
   self->is_shared_.store(false, std::memory_order_relaxed);
   self->registry_ = &Registry::Get();
   self->watcher_ = watcher;
-  self->Enter(/*may_need_all=*/false);
-  if (self->uses_log_) self->FindLog(file);
+  self->wants_log_ = self->uses_log_;
+  self->Enter(db, schema, /*may_need_all=*/false);
   return Handle(self);
 }
 
-void WatchedFile::FindLog(const sqlite3_file* file) {
-  if (!log_.Get()) log_ = WatchedLog::Watch(db_, schema_, file, Handle(this));
+void WatchedFile::WantLog() {
+  if (wants_log_ || log_.Get()) return;
+  wants_log_ = true;
+  watcher_->OpenedLog();
+}
+
+void WatchedFile::FindLog(sqlite3* db, const char* schema) {
+  wants_log_ = false;
+  if (CacheIsShared(db)) return PassOnForEver();
+  const sqlite3_file* file = file_.load(std::memory_order_relaxed);
+  if (!log_.Get()) log_ = WatchedLog::Watch(db, schema, file, Handle(this));
 }
 
 void WatchedFile::Replace(sqlite3_file* file) {
@@ -208,8 +214,8 @@ int WatchedFile::ShmMap(sqlite3_file* file, int region, int bytes, int extend,
   const sqlite3_io_methods* original = files.OriginalOf(self);
   const int rc = original->xShmMap(file, region, bytes, extend, memory);
   if (!self || !self->Counts()) return rc;
-  // The log is open by now, and is read next: to rebuild the wal-index, most often.
-  if (rc == SQLITE_OK && region == 0) self->FindLog(file);
+  // The log is open by now.
+  if (rc == SQLITE_OK && region == 0) self->WantLog();
   if (!self->io_.is_there()) return rc;
   return CountIfFailed(original, file, self->io_, IoFile::kSharedMemory, rc);
 }
@@ -362,9 +368,10 @@ void WatchedFile::AfterWriteLock(int rc) {
   // A reader that finds a torn header tries the lock, too, and goes on without it.
   if (!has_mark_ && !checkpoints && blocking_ms_ == 0) return;
   if (rc == SQLITE_OK && has_mark_ && !checkpoints && HeaderDiffers()) [[unlikely]] {
-    Refuse(LockKind::kWrite);
-    is_conflict_ = is_refused_;
-    if (is_conflict_) watcher_->Conflicts(index_[kChecksum]);
+    header_is_others_ = true;
+    if (!BeginRefusal(LockKind::kWrite)) return;
+    is_conflict_ = true;
+    watcher_->Conflicts(index_[kChecksum]);
   } else if (rc == SQLITE_OK) {
     Grant(LockKind::kWrite);
   } else if (IsBusy(rc)) {
@@ -376,14 +383,14 @@ int WatchedFile::ShmUnmap(sqlite3_file* file, int remove) {
   WatchedFile* self = files.Of(file);
   if (self) {
     self->index_ = nullptr;
-    self->uses_log_ = self->has_mark_ = self->knows_header_ = false;
+    self->uses_log_ = self->has_mark_ = self->knows_header_ = self->wants_log_ = false;
   }
   return files.OriginalOf(self)->xShmUnmap(file, remove);
 }
 
 void WatchedFile::MapIndex(sqlite3_file* file) {
   uses_log_ = true;
-  FindLog(file);
+  WantLog();
   void volatile* region = nullptr;
   // SQLite has read the header there, so it is mapped until xShmUnmap.
   if (files.OriginalOf(this)->xShmMap(file, 0, kRegionBytes, 0, &region) == SQLITE_OK && region) {
@@ -393,13 +400,17 @@ void WatchedFile::MapIndex(sqlite3_file* file) {
 }
 
 void WatchedFile::Refuse(LockKind lock) {
-  if (paused_) return;
+  if (BeginRefusal(lock)) watcher_->Refused(lock);
+}
+
+bool WatchedFile::BeginRefusal(LockKind lock) {
+  if (paused_) return false;
   // What was refused before is had, or is not wanted any more.
   if (is_refused_ && refused_ != lock) EndRefusal();
   is_refused_ = true;
   is_conflict_ = may_have_recovered_ = false;
   refused_ = lock;
-  watcher_->Refused(lock);
+  return true;
 }
 
 void WatchedFile::EndRefusal() {

@@ -7,18 +7,20 @@
 // - Only files of SQLite's own `unix` family are watched, whose methods lie in the engine's own
 //   object, and only where the page cache is not shared: then one connection alone uses the file.
 // - The tables are in static memory, which is never freed (watched_places.h). A call through a
-// table
-//   that is out of date finds SQLite's methods all the same.
+//   table that is out of date finds SQLite's methods all the same.
 // - Another library may replace the methods after us, by a copy of our table. Then a file is found
 //   by its address, and our table is not put back over the other library's.
 // - Calls from another thread than the one that began the last statement, and calls in a forked
 //   child, are passed on and nothing else.
+// - No function of SQLite that takes a connection may be called within a method. Another connection
+//   may have come to share the page cache since. Then it may be the one that calls, with a mutex of
+//   the cache in its hands that the thread cannot have twice.
 // A read transaction costs two calls of ShmLock(), so what they do comes before SQLite's own
 // function, to which they then jump: code that runs after a system call is slow.
 // Reads, writes and syncs are counted with their time. The log is a file of its own
-// (watched_log.h), which this one finds at the first read mark. Thread rules: Watch(), Restore()
-// and set_* in the thread that uses the connection. Leave() too, but it touches neither the file
-// nor the connection.
+// (watched_log.h). It is looked for when the next statement begins after it was opened.
+// Thread rules: Watch(), Enter(), Restore() and set_* in the thread that uses the connection.
+// Leave() too, but it touches neither the file nor the connection.
 #pragma once
 
 #include <pthread.h>
@@ -26,6 +28,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "ext/core/control/held_locks.h"
 #include "ext/core/control/io_statistics.h"
@@ -38,16 +41,19 @@
 
 namespace walmanager {
 
-// What a watched file tells, within the call of SQLite that it tells of. No SQL may run there.
+// What a watched file tells, within the call of SQLite that it tells of. No SQL may run there, and
+// no function of SQLite may be called that takes a connection or a statement.
 class FileWatcher {
  public:
   // Another connection has the lock.
   virtual void Refused(LockKind lock) = 0;
   // The lock that was refused before is had now.
   virtual void Granted() = 0;
-  // The lock that was just refused could have been had, but another connection has committed since
-  // the transaction began to read. `newest`: the checksum of the log's header as it is now.
+  // The write lock was had, but is of no use: another connection has committed since the
+  // transaction began to read. `newest`: the checksum of the log's header as it is now.
   virtual void Conflicts(std::uint64_t newest) = 0;
+  // The log is open. Enter() finds it when the next statement begins.
+  virtual void OpenedLog() = 0;
 
  protected:
   ~FileWatcher() = default;
@@ -71,7 +77,7 @@ class alignas(64) WatchedFile {
   using Handle = PlaceHandle<WatchedFile>;
 
   // Begins to watch the database file of a schema; an empty handle where that may not be. Does not
-  // wait, and reads nothing of the file. `schema` stays valid until Restore() or Leave().
+  // wait, and reads nothing of the file.
   static Handle Watch(sqlite3* db, const char* schema, FileWatcher* watcher);
   // Puts SQLite's methods back. Where another library has replaced ours, they stay, and pass each
   // call on.
@@ -81,10 +87,12 @@ class alignas(64) WatchedFile {
 
   // A statement of the connection begins in this thread. `may_need_all`: it may need the database
   // file for itself in WAL mode (PRAGMA journal_mode). Else a refused exclusive lock is no error:
-  // SQLite asks for it at each close.
-  void Enter(bool may_need_all) {
-    if (watcher_ && !is_shared_) thread_.store(ThisThread(), std::memory_order_relaxed);
+  // SQLite asks for it at each close. `db` and `schema` as for Watch().
+  void Enter(sqlite3* db, const char* schema, bool may_need_all) {
     may_need_all_ = may_need_all;
+    if (!watcher_ || is_shared_) return;
+    thread_.store(ThisThread(), std::memory_order_relaxed);
+    if (wants_log_) FindLog(db, schema);
   }
   // Tells nothing from now on where the page cache is shared by now.
   void LookWhetherShared(sqlite3* db) {
@@ -165,6 +173,8 @@ class alignas(64) WatchedFile {
   void AfterWriteLock(int rc);
   [[gnu::cold]] int LockBlocking(sqlite3_file* file, int offset, int n, int flags);
   [[gnu::cold]] void Refuse(LockKind lock);
+  // False where no refusal is told.
+  [[gnu::cold]] bool BeginRefusal(LockKind lock);
   void Grant(LockKind lock) {
     if (is_refused_ && refused_ == lock) [[unlikely]]
       EndRefusal();
@@ -184,7 +194,10 @@ class alignas(64) WatchedFile {
     if (index_) header_ = index_[kChecksum];
   }
   [[gnu::cold]] void MapIndex(sqlite3_file* file);
-  [[gnu::cold]] void FindLog(const sqlite3_file* file);
+  // The log may have been opened, in a call of any connection.
+  [[gnu::cold]] void WantLog();
+  // Not within a method.
+  [[gnu::cold]] void FindLog(sqlite3* db, const char* schema);
   bool HeaderDiffers() const { return index_ && knows_header_ && header_ != index_[kChecksum]; }
   void Show(std::uint64_t bits) {
     bits_ = bits;
@@ -192,9 +205,8 @@ class alignas(64) WatchedFile {
   }
   // The write lock is about to be given back. With it only this connection could change the header.
   void FollowOwnCommit() {
-    if (!has_mark_ | is_conflict_ || (bits_ & HeldLocks::kCheckpoint) != 0 || !HeaderDiffers()) {
-      return;
-    }
+    const bool is_others = std::exchange(header_is_others_, false);
+    if (!has_mark_ | is_others || (bits_ & HeldLocks::kCheckpoint) != 0 || !HeaderDiffers()) return;
     // A cursor that is open goes on reading under the same mark, and the next write is no conflict.
     header_ = index_[kChecksum];
     if (shown_.committed) shown_.committed->store(header_, std::memory_order_relaxed);
@@ -214,10 +226,12 @@ class alignas(64) WatchedFile {
   bool knows_header_ = false;
   bool is_refused_ = false;
   bool is_conflict_ = false;
+  bool header_is_others_ = false;    // the write lock is had, but another connection has committed
   bool may_have_recovered_ = false;  // a lock for recovery was refused, and a later read has begun
   bool uses_log_ = false;  // the connection has used shared memory since the file was opened
   bool may_need_all_ = false;
   bool paused_ = false;
+  bool wants_log_ = false;  // the log is to be looked for
   std::uint64_t bits_ = 0;  // as HeldLocks has them
 
   std::atomic<const sqlite3_io_methods*> original_{nullptr};
@@ -230,9 +244,6 @@ class alignas(64) WatchedFile {
   int blocking_ms_ = 0;                 // how long the next locks wait by themselves
   std::atomic<bool> is_shared_{false};  // found out after the file was watched
   LockKind refused_ = LockKind::kWrite;
-  // To find the log, while the watcher is there.
-  sqlite3* db_ = nullptr;
-  const char* schema_ = nullptr;
   WatchedLog::Handle log_;
 };
 

@@ -2,9 +2,10 @@
 // synced there, with its time.
 //
 // The same rules as for the database file keep the host from harm. A log is watched from the first
-// read mark that its connection takes, and again after each change of the journal mode; it is
-// closed before its database file. Thread rules: Watch() and Restore() in the thread that uses the
-// connection.
+// statement that begins after its connection has opened it, and again after each change of the
+// journal mode; it is closed before its database file.
+// Thread rules: Watch() and Restore() in the thread that uses the connection, and not within a
+// method of a file.
 #pragma once
 
 #include <atomic>

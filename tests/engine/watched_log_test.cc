@@ -21,6 +21,8 @@ struct Nothing final : FileWatcher {
   void Refused(LockKind) override {}
   void Granted() override {}
   void Conflicts(std::uint64_t) override {}
+  void OpenedLog() override { ++opened_logs; }
+  int opened_logs = 0;
 };
 
 class WatchedLogTest : public testing::Test {
@@ -78,6 +80,8 @@ TEST_F(WatchedLogTest, IsFoundAgainAfterAChangeOfTheJournalMode) {
   for (int i = 0; i < 2; ++i) {
     WalDatabase::Run(raw, "PRAGMA journal_mode=WAL");
     const std::uint64_t before = Writes();
+    EXPECT_EQ(nothing_.opened_logs, i + 1);
+    handle.Get()->Enter(raw, "main", false);
     EXPECT_EQ(Write(raw), SQLITE_OK);
     EXPECT_EQ(Writes(), before + 3) << "with the head of the new log";
     WalDatabase::Run(raw, "PRAGMA journal_mode=DELETE");
@@ -184,7 +188,7 @@ TEST_F(WatchedLogTest, AThreadThatBeganNoStatementCountsNothing) {
   auto handle = Watch();
   std::thread([&] { EXPECT_EQ(Write(db_.get()), SQLITE_OK); }).join();
   EXPECT_EQ(Writes(), 0U);
-  handle.Get()->Enter(false);
+  handle.Get()->Enter(db_.get(), "main", false);
   EXPECT_EQ(Write(db_.get()), SQLITE_OK);
   EXPECT_EQ(Writes(), 2U);
 }
@@ -210,10 +214,38 @@ TEST_F(WatchedLogTest, TheOwnersDatabaseIsReadBeforeItsLog) {
   auto handle = Watch(late.get());
   ASSERT_NE(handle.Get(), nullptr);
   EXPECT_EQ(LogFile(late.get()), nullptr);
+  Read(late.get());
+  EXPECT_EQ(nothing_.opened_logs, 1);
+  handle.Get()->Enter(late.get(), "main", false);
   EXPECT_EQ(Write(late.get()), SQLITE_OK);
   EXPECT_EQ(Writes(), 2U);
   late.reset();
   EXPECT_EQ(handle.Get(), nullptr);
+}
+
+TEST_F(WatchedLogTest, NobodyAsksAConnectionWithinAMethod) {
+  // Bug: with a shared page cache the other connection of it had a mutex that the thread could not
+  // have twice, and hung.
+  const std::string uri = "file:" + database_.path() + "3?cache=shared";
+  const auto open = [&] {
+    sqlite3* raw = nullptr;
+    constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI;
+    EXPECT_EQ(sqlite3_open_v2(uri.c_str(), &raw, kFlags, nullptr), SQLITE_OK);
+    return OwnedDb(raw);
+  };
+  OwnedDb one = open();
+  WalDatabase::Run(one.get(), "CREATE TABLE t(id INTEGER PRIMARY KEY, v)");
+  auto handle = Watch(one.get());
+  ASSERT_NE(handle.Get(), nullptr) << "alone so far";
+  OwnedDb two = open();
+  alarm(10);  // a test that hangs shall end
+  WalDatabase::Run(two.get(), "PRAGMA journal_mode=WAL");
+  EXPECT_EQ(Write(two.get()), SQLITE_OK);
+  EXPECT_EQ(nothing_.opened_logs, 1);
+  handle.Get()->Enter(one.get(), "main", false);
+  EXPECT_EQ(Write(one.get()), SQLITE_OK);
+  EXPECT_EQ(Writes(), 0U) << "of a cache that is shared nothing is counted";
+  alarm(0);
 }
 
 }  // namespace

@@ -280,6 +280,17 @@ def test_bug_a_wait_for_an_attached_database_had_no_statement(pair, tmp_path):
     holder.execute("COMMIT")
     assert [(row["schema"], row["query"]) for row in waits(holder)] == [("o", "UPDATE o.u SET x = ?")]
     assert one(holder, "SELECT busy_errors FROM query_performance WHERE schema = 'main' AND query = 'UPDATE o.u SET x = ?'") == 1
+    # A wait that ends well.
+    waiter.execute("PRAGMA busy_timeout=20000")
+    one(waiter, "SELECT wal_set('lock_wait_ms', 0)")
+    holder.execute("BEGIN")
+    holder.execute("INSERT INTO o.u VALUES (3)")
+    thread = threading.Thread(target=waiter.execute, args=("DELETE FROM o.u",))
+    thread.start()
+    assert poll(lambda: one(holder, "SELECT count(*) FROM connection_metrics WHERE waiting_for IS NOT NULL")) == 1
+    holder.execute("COMMIT")
+    thread.join()
+    assert [(row["outcome"], row["query"]) for row in waits(holder)[1:]] == [("acquired", "DELETE FROM o.u")]
 
 
 def test_bug_a_process_that_is_gone_was_named(worker, fast_path):
@@ -407,6 +418,46 @@ def test_bug_an_idle_connection_waited_where_another_trace_hid_the_end_of_its_st
     assert one(holder, "SELECT count(*) FROM wal_lock_waits") == 0
     assert one(holder, "SELECT coalesce(lock_wait_max_ms, 0) FROM wal_metrics") == 0
     assert one(holder, "SELECT count(*) FROM connection_metrics WHERE waiting_for IS NOT NULL") == 0
+
+
+def test_bug_a_statement_that_was_finalized_unseen_was_read(worker, tmp_path):
+    """A wait for an attached database named the newest statement, whose memory was gone. Freed memory is overwritten here."""
+    holder = worker(tmp_path / "attached.db")
+    holder.run('one(db, "PRAGMA journal_mode=WAL"); db.execute("CREATE TABLE u(x)"); db.execute("INSERT INTO u VALUES (1)")')
+    # The cache of a thread would be left as it is.
+    waiter = worker(MALLOC_PERTURB_="165", GLIBC_TUNABLES="glibc.malloc.tcache_count=0")
+    waiter.run(f"""
+        import ctypes
+        lib = ctypes.CDLL("libsqlite3.so.0")
+        db = connect({str(tmp_path / "main.db")!r}, None, timeout=20)
+        handle = ctypes.c_void_p(ctypes.c_void_p.from_address(id(db) + 16).value)
+        # No memory comes from SQLite's own reserve, which it does not free.
+        assert lib.sqlite3_db_config(handle, 1001, None, 0, 0) == 0
+        db.enable_load_extension(True)
+        db.load_extension(EXTENSION)
+        db.execute("PRAGMA journal_mode=WAL").fetchall()
+        db.execute("CREATE TABLE t(a)")
+        db.execute("INSERT INTO t VALUES (1), (2)")
+        one(db, "SELECT wal_set('lock_wait_ms', 0)")
+        db.execute("ATTACH ? AS o", ({str(tmp_path / "attached.db")!r},))
+        db.execute("INSERT INTO o.u VALUES (2)")
+        statement, write = ctypes.c_void_p(), ctypes.c_void_p()
+        def prepare(sql, stmt):
+            assert lib.sqlite3_prepare_v2(handle, sql, -1, ctypes.byref(stmt), None) == 0
+        prepare(b"INSERT INTO o.u VALUES (3)", write)
+        prepare(b"SELECT a FROM t WHERE a < '" + b"x" * 5000 + b"'", statement)
+        assert lib.sqlite3_step(statement) == 100
+        ignore = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint, *[ctypes.c_void_p] * 3)(lambda *all: 0)
+        lib.sqlite3_trace_v2(handle, 1, ignore, None)
+        lib.sqlite3_finalize(statement)
+    """)
+    holder.run("db.execute('BEGIN IMMEDIATE')")
+    waiter.start("run", "stepped = lib.sqlite3_step(write)")
+    assert poll(lambda: holder.call("one(db, 'SELECT count(*) FROM connection_metrics WHERE waiting_for IS NOT NULL')") == 1)
+    holder.run("db.execute('COMMIT')")
+    waiter.finish()
+    assert waiter.call("stepped") == 101
+    assert holder.call("db.execute('SELECT outcome, query FROM wal_lock_waits').fetchall()") == [["acquired", None]]
 
 
 def test_rollback_mode(tmp_path):

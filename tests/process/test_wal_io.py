@@ -296,6 +296,30 @@ def test_a_forked_child_counts_nothing_of_its_parents(db):
     assert io(db)["wal", "application"]["writes"] == before["writes"] + 2
 
 
+@pytest.mark.parametrize("was_wal", [False, True])
+def test_bug_a_shared_page_cache_hung(worker, tmp_path, was_wal):
+    """The second connection of the cache opened the log, and within that walmanager asked the first one."""
+    process = worker()
+    process.run(f"""
+        address = {f"file:{tmp_path / 'shared.db'}?cache=shared"!r}
+        db = connect(address, uri=True)
+        db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
+        db.execute({INSERT!r})
+        one(db, "SELECT journal_mode FROM wal_metrics")
+        if {was_wal}:
+            one(db, "PRAGMA journal_mode=WAL")
+            db.execute({INSERT!r})
+        bare = connect(address, None, uri=True)
+        if {was_wal}: one(bare, "PRAGMA journal_mode=DELETE")
+        one(bare, "PRAGMA journal_mode=WAL")
+        bare.execute({INSERT!r})
+    """)
+    assert process.call("one(db, 'SELECT count(*) FROM t')") == (3 if was_wal else 2)
+    # Alone again, the connection goes on.
+    process.run(f"bare.close(); db.execute({INSERT!r})")
+    assert process.call("one(db, 'PRAGMA integrity_check')") == "ok"
+
+
 # --- a disk that fails
 
 @pytest.fixture
