@@ -127,10 +127,8 @@ void BackgroundCopier::RemainderGrew(ControlRegion& region, std::size_t rule) {
 bool BackgroundCopier::TakePlanWishes(const HostConnection& host,
                                       const std::vector<PlanWish>& wishes) {
   const std::uint64_t now = MonotonicNs();
-  if (Registry::Get().IsYoungAt(now) || !EngineHasThreads() || !upkeep_.TakesRequests(now) ||
-      !state_.mutex.try_lock()) {
-    return false;
-  }
+  // A process in its first second has no thread yet, and may begin no statement after that.
+  if (!EngineHasThreads() || !upkeep_.TakesRequests(now) || !state_.mutex.try_lock()) return false;
   const MutexLock lock(state_.mutex, std::adopt_lock);
   return !state_.stopping && !state_.inline_period.LastsAt(now) &&
          state_.connections.Permit(host) == CheckpointConnections::Allowed::kYes &&

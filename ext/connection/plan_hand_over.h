@@ -22,15 +22,16 @@ class PlanHandOver {
   PlanHandOver(const PlanHandOver&) = delete;
   PlanHandOver& operator=(const PlanHandOver&) = delete;
 
-  // A statement begins. Tries at most once a second.
+  // A statement begins. Tries at most ten times a second, and within no transaction.
   [[gnu::cold]] void TryIfDue(std::uint64_t now_ns);
-  // Where they cannot be handed over now, they stay.
-  [[gnu::cold]] void Try();
   // The connection closes. Where connections live for a request, most never begin another
   // statement.
   void BeforeClose();
 
  private:
+  // False where they cannot be handed over now, and stay.
+  bool Try();
+
   sqlite3* const db_;
   ManagedLogs& logs_;
   const WalHook& hook_;

@@ -9,6 +9,8 @@ import time
 import pytest
 
 from conftest import EXTENSION, connect, metrics, one
+from waiting import wait_for
+from workers import fast_path, worker  # noqa: F401 (fixtures)
 
 SHELL = shutil.which("sqlite3")
 pytestmark = pytest.mark.skipif(not SHELL, reason="there is no sqlite3 shell")
@@ -85,3 +87,29 @@ def test_it_has_no_thread(wal_path):
     if early:
         assert threads == 1
     assert one(connect(wal_path, None), SELECT) == 2
+
+
+def test_bug_a_program_that_came_to_rest_in_its_first_second_got_no_plans(fast_path, worker):  # noqa: F811
+    """No thread takes a request then, and the connection begins no statement later."""
+    process = worker(fast_path)
+    process.run("""
+        path = db.execute("PRAGMA database_list").fetchone()[2]
+        db.execute("BEGIN")
+        for number in range(100):
+            db.execute("INSERT INTO t(payload) VALUES (?)", (number,))
+        time.sleep(0.15)
+        db.execute("INSERT INTO t(payload) VALUES (7)")
+        db.execute("COMMIT")
+        for number in range(2):
+            db.execute("SELECT id FROM t WHERE payload = ?", (number,)).fetchall()
+            time.sleep(0.12)
+        db.execute("SELECT 1").fetchall()
+        time.sleep(0.8)
+        other = connect(path)
+    """)
+    asker = connect(fast_path)
+    def plan():
+        process.run("other.execute('SELECT 2').fetchall()")  # the process is in use, but not by its first connection
+        return one(asker, "SELECT plan FROM query_performance WHERE query = 'SELECT id FROM t WHERE payload = ?'")
+    assert wait_for(plan, 10) == "SCAN t"
+    asker.close()
