@@ -26,7 +26,7 @@ bool IsBusy(const HostConnection& host) {
   return sqlite3_txn_state(host.db, host.schema) != SQLITE_TXN_NONE;
 }
 
-// A reader has been in the way: what is to be copied now takes too long to wait for.
+// Where a reader has been in the way, what is to be copied now takes too long to wait for.
 bool IsFarBeyond(std::uint32_t max_frame, std::uint64_t limit) {
   return max_frame > limit && max_frame - limit > std::max(limit, kFramesThatAreSoonCopied);
 }
@@ -65,7 +65,8 @@ CheckpointReport CheckpointEngine::LookAfterCommit(const HostConnection& host,
              brake != 0 && index.max_frame >= brake &&
              Get(engine.at_work_until_ns) - now_ns < LogReaders::kLongestPassNs) {
     copier_.Hurry();
-    const std::uint64_t longest = LongestPauseNs(index.max_frame, brake);
+    // A connection that still reads may be the reader that keeps the log.
+    const std::uint64_t longest = host_is_busy ? 0 : LongestPauseNs(index.max_frame, brake);
     if (gate.PauseForCopier(engine.brake_frame, longest, now_ns)) look_again();
   }
   bool waited = false;
@@ -87,7 +88,7 @@ CheckpointReport CheckpointEngine::LookAfterCommit(const HostConnection& host,
 std::uint64_t CheckpointEngine::LongestPauseNs(std::uint32_t max_frame, std::uint64_t brake) const {
   // Where the control file lies, a commit below the limit pauses no longer for it.
   const std::uint64_t limit = std::max(brake, state_.gate.wait_frame());
-  if (IsFarBeyond(max_frame, limit)) return 0;
+  if (state_.readers_seen && IsFarBeyond(max_frame, limit)) return 0;
   const std::uint64_t most = std::min(state_.gate.wait_ns(), ReaderWait::kLongestCopyNs);
   return std::min(BackpressureNs(max_frame, limit), most);
 }
@@ -292,7 +293,7 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
                         budget > 0 ? ask.now_ns + budget : 0);
     report = Run(ask.host, rule.mode, index, ask.now_ns + budget, ask.origin, rule.name);
     if (ask.hurried && budget > 0 && (report.pinned || state_.oldest_reader.frame())) {
-      wait_.Ended(start, report.copying_ns, budget, rule, report.pinned);
+      wait_.Ended(start, CopiedNs(report), budget, rule, report.pinned);
     }
   }
   report.strategy = strategy.name();
@@ -306,6 +307,16 @@ double CheckpointEngine::CopyingNs(const WalIndex& index) const {
   constexpr double kUsualFrameUs = 5;  // to copy a frame, until that is learned
   const Learned learned = state_.control.Get()->region().learned();
   return index.pending() * learned[LearnedValue::kFrameUs].value_or(kUsualFrameUs) * 1e3;
+}
+
+std::uint64_t CheckpointEngine::CopiedNs(const CheckpointReport& ran) const {
+  constexpr double kUsualSyncMs = 5;  // until that is learned
+  const Learned learned = state_.control.Get()->region().learned();
+  WalIndex moved;
+  moved.max_frame = static_cast<std::uint32_t>(ran.moved_frames.value_or(0));
+  const double copied = CopyingNs(moved);
+  const double synced = 2e6 * learned[LearnedValue::kSyncMs].value_or(kUsualSyncMs);
+  return std::min(ran.copying_ns, static_cast<std::uint64_t>(copied + synced));
 }
 
 bool CheckpointEngine::ReplicatorIsThere(const Ask& ask) {
@@ -349,7 +360,8 @@ void CheckpointEngine::LearnWhetherCommitsSync(const HostConnection& host) {
   if (!host.commits_sync) return;
   if (!*host.commits_sync) *host.commits_sync = CommitsSync(host);
   state_.commits_sync = **host.commits_sync;
-  layout::Counter& shown = state_.control.Get()->region().engine().commits_sync;
+  const auto current = state_.control.Get();
+  layout::Counter& shown = current->region().engine().commits_sync;
   const std::uint64_t word = state_.commits_sync ? layout::kCommitsSync : layout::kCommitsDoNotSync;
   if (Get(shown) != word) Put(shown, word);
 }

@@ -85,6 +85,9 @@ class CheckpointEngine {
   bool ReplicatorIsThere(const Ask& ask) REQUIRES(state_.mutex);
   // How long it would take to copy all pending frames, as far as has been learned.
   double CopyingNs(const WalIndex& index) const REQUIRES(state_.mutex);
+  // How much of the time that a wait for readers took was spent on copying, as far as the frames
+  // that it moved explain that.
+  std::uint64_t CopiedNs(const CheckpointReport& ran) const REQUIRES(state_.mutex);
   // Whether the last attempts moved nothing, and the next one is not due yet.
   bool IsDelayed(const Ask& ask) const REQUIRES(state_.mutex);
   // Hands the rule's checkpoint to the background thread where that is to run it. Returns why it

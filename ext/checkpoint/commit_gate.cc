@@ -60,9 +60,9 @@ void CommitGate::WaitAtGate(layout::Counter& gate_until_ns, std::uint64_t gate_n
                             std::uint64_t now_ns) const {
   const std::uint64_t until = std::min(gate_ns, now_ns + std::max(wait_ns(), kGateNs));
   while (Get(gate_until_ns) != 0 && MonotonicNs() < until) Pause();
-  // The process that should open the gate has died, or the value is corrupt. Clear it, so that no
+  // The process that should open this gate has died, or the value is corrupt. Clear it, so that no
   // later commit waits for it.
-  if (MonotonicNs() >= until) Put(gate_until_ns, 0);
+  if (MonotonicNs() >= until) gate_until_ns.compare_exchange_strong(gate_ns, 0);
 }
 
 bool CommitGate::PauseForCopier(const layout::Counter& brake_frame, std::uint64_t longest_ns,

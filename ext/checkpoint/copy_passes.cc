@@ -65,11 +65,15 @@ void CopyPasses::PullBrake(ControlRegion& region) {
 bool CopyPasses::CopyOnce(ControlRegion& region, Copying& copying) {
   const CheckpointConnections& connections = state_.connections;
   const std::uint64_t before_ns = MonotonicNs();
-  Put(region.engine().at_work_until_ns, before_ns + LogReaders::kLongestPassNs);
+  const auto is_at_work = [&region] {
+    Put(region.engine().at_work_until_ns, MonotonicNs() + LogReaders::kLongestPassNs);
+  };
+  is_at_work();
   copying.last_pass = state_.checkpointer.RunOpen(CheckpointMode::kPassive, 0);
   const auto moved = static_cast<std::uint32_t>(copying.last_pass.moved_frames.value_or(0));
   copying.moved_frames += moved;
   if (moved > 0) PullBrake(region);
+  is_at_work();
   Learned learned = region.learned();
   // Where commits sync, a sync of this thread makes them wait: the commit that finishes syncs.
   if (moved > 0 && !state_.commits_sync) state_.copied_frames.Sync();

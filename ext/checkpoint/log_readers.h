@@ -23,9 +23,9 @@ namespace walmanager {
 
 class LogReaders {
  public:
-  // A process that copies frames publishes until when its pass may last. On a disk that works no
-  // pass takes longer than this, so a later time is corrupt.
-  static constexpr std::uint64_t kLongestPassNs = 1'000'000'000;
+  // A process that copies frames publishes until when a step of its pass may last: a copy or two
+  // syncs. On a disk that works none takes longer than this, so a later time is corrupt.
+  static constexpr std::uint64_t kLongestPassNs = 3'000'000'000;
 
   LogReaders(const std::string& database_path, const CheckpointConnections& connections,
              const Checkpointer& checkpointer, const ControlInUse& control)

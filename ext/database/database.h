@@ -129,10 +129,10 @@ class Database {
   // Does not wait.
   std::optional<ReadMarks> FindReadMarks() { return checkpoints_.FindReadMarks(nullptr, 0); }
   // For a call of the user. Where only a try-lock finds all readers, it waits for a checkpoint that
-  // runs, for as long as one pass of a copy may take. `host` as CheckpointState::FindReadMarks()
-  // has it.
+  // runs, for a second at most. `host` as CheckpointState::FindReadMarks() has it.
   std::optional<ReadMarks> FindReadMarksInCall(const HostConnection* host) {
-    return checkpoints_.FindReadMarks(host, LogReaders::kLongestPassNs);
+    constexpr std::uint64_t kLongestWaitNs = 1'000'000'000;
+    return checkpoints_.FindReadMarks(host, kLongestWaitNs);
   }
   // As LogReaders has them.
   bool OthersAreHidden() const { return checkpoints_.readers.SomeAreHidden(); }

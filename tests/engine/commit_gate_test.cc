@@ -118,6 +118,14 @@ TEST_F(CommitGateTest, OnlyTheCommitThatHasShutTheGateOpensIt) {
   EXPECT_EQ(Get(gate_until_ns_), 0u);
 }
 
+TEST_F(CommitGateTest, AWaitThatIsOverLeavesAGateThatAnotherCommitHasShut) {
+  Plan({.look_frame = 100, .wait_ns = 0});
+  const std::uint64_t start = MonotonicNs();
+  Put(gate_until_ns_, start + 60'000 * kMs);
+  gate_.WaitAtGate(gate_until_ns_, start + 1 * kMs, start);  // what this commit had seen
+  EXPECT_EQ(Get(gate_until_ns_), start + 60'000 * kMs);
+}
+
 TEST_F(CommitGateTest, APauseThatTookLongIsPaidForByTheNextCommits) {
   const layout::Counter brake{1};
   // The first pause seems to take 10 ms: at 50 µs a commit, 198 commits or more do not pause.
