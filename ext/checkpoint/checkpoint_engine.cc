@@ -300,6 +300,11 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
   report.rule = rule.name;
   strategy.CountFired(rule);
   PlanAfterRun(report, index);
+  // A file that is longer than its limit is cut once nothing commits any more, which this process
+  // may never do again.
+  if (ask.hurried && state_.wal_bytes > strategy[Setting::kWalLimitBytes]) {
+    (void)copier_.HandOver(ask.host);
+  }
   return report;
 }
 
