@@ -179,7 +179,7 @@ STOCK = {"who_blocks_whom": blocked, "why_database_is_locked": locked, "who_held
 def stock_program(tmp_path_factory):
     program = sessions.StockProgram(tmp_path_factory.mktemp("stock") / "stock.db")
     yield program
-    program.close()
+    program.close(was_ended=False)
 
 
 @pytest.mark.parametrize("name", STOCK)

@@ -367,7 +367,7 @@ def test_the_size_is_bounded(wal_path):
     text = one(db, TEXT)
     assert len(Exported(text).all("query_info")) == 20
     assert all(len(sample.labels["query"]) <= 203 for sample in Exported(text).all("query_info"))
-    assert len(text) < 100_000
+    assert len(text) < 125_000
     db.close()
 
 
