@@ -193,8 +193,10 @@ std::uint64_t BackgroundCopier::Tick(std::uint64_t now, EngineGuard& guard) {
   if (!current->TryLease()) return now + kLeaseRetryNs;
   // Runs also where memory runs out.
   const auto end = [&](layout::EngineState* engine) {
-    Put(engine->brake_frame, 0);
-    Put(engine->at_work_until_ns, 0);
+    if (!passes_.met_another()) {
+      Put(engine->brake_frame, 0);
+      Put(engine->at_work_until_ns, 0);
+    }
     current->EndLease();
   };
   const std::unique_ptr<layout::EngineState, decltype(end)> at_work(&region.engine(), end);

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "ext/checkpoint/finishing_commit.h"
 #include "ext/core/base/time_units.h"
 #include "ext/core/control/shared_words.h"
 #include "ext/core/policy/backpressure.h"
@@ -289,8 +290,10 @@ CheckpointReport CheckpointEngine::DecideAndRun(const Ask& ask, const WalIndex& 
   const auto current = state_.control.Get();
   const std::uint64_t start = MonotonicNs();
   {
-    const ShutGate gate(current->region().header().gate_until_ns,
-                        budget > 0 ? ask.now_ns + budget : 0);
+    const bool waits = budget > 0;
+    const FinishingCommit shown(current->region().header(), current->region().engine(),
+                                waits ? ask.now_ns + budget : 0,
+                                waits ? state_.gate.wait_frame() : 0);
     report = Run(ask.host, rule.mode, index, ask.now_ns + budget, ask.origin, rule.name);
     if (ask.hurried && budget > 0 && (report.pinned || state_.oldest_reader.frame())) {
       wait_.Ended(start, CopiedNs(report), budget, rule, report.pinned);
@@ -424,7 +427,8 @@ std::optional<CheckpointReport> CheckpointEngine::FinishRemainder(const HostConn
   // repeated until no frame is left.
   CheckpointOutcome outcome;
   {
-    const ShutGate gate(region.header().gate_until_ns, gated ? start + gate_ns : 0);
+    const FinishingCommit shown(region.header(), region.engine(), gated ? start + gate_ns : 0,
+                                state_.gate.wait_frame());
     outcome = state_.checkpointer.RunOpen(CheckpointMode::kPassive,
                                           gated ? start + CommitGate::kGateNs : 0);
   }

@@ -21,18 +21,6 @@ void SleepNs(std::uint64_t ns) {
 
 }  // namespace
 
-ShutGate::ShutGate(layout::Counter& gate_until_ns, std::uint64_t until_ns)
-    : gate_until_ns_(gate_until_ns), until_ns_(until_ns) {
-  std::uint64_t seen = Get(gate_until_ns_);
-  while (seen < until_ns_ && !gate_until_ns_.compare_exchange_weak(seen, until_ns_)) {
-  }
-}
-
-ShutGate::~ShutGate() {
-  std::uint64_t own = until_ns_;
-  gate_until_ns_.compare_exchange_strong(own, 0);
-}
-
 void CommitGate::Pause() { SleepNs(1); }
 
 bool CommitGate::IsDue(ControlRegion& region, const LogEnd& log, std::uint64_t now_ns) const {
@@ -59,7 +47,7 @@ void CommitGate::Plan(const LookPlan& plan, const WalIndex& index,
 void CommitGate::WaitAtGate(layout::Counter& gate_until_ns, std::uint64_t gate_ns,
                             std::uint64_t now_ns) const {
   const std::uint64_t until = std::min(gate_ns, now_ns + std::max(wait_ns(), kGateNs));
-  while (Get(gate_until_ns) != 0 && MonotonicNs() < until) Pause();
+  while (Get(gate_until_ns) == gate_ns && MonotonicNs() < until) Pause();
   // The process that should open this gate has died, or the value is corrupt. Clear it, so that no
   // later commit waits for it.
   if (MonotonicNs() >= until) gate_until_ns.compare_exchange_strong(gate_ns, 0);

@@ -16,21 +16,6 @@
 
 namespace walmanager {
 
-// A gate for the commits of all processes, shut while it lives: a commit finishes the remainder, or
-// waits for readers. One that another commit has shut for longer stays as it is.
-class ShutGate {
- public:
-  // `gate_until_ns`: the word of the control file. An `until_ns` of 0 shuts nothing.
-  ShutGate(layout::Counter& gate_until_ns, std::uint64_t until_ns);
-  ~ShutGate();
-  ShutGate(const ShutGate&) = delete;
-  ShutGate& operator=(const ShutGate&) = delete;
-
- private:
-  layout::Counter& gate_until_ns_;
-  const std::uint64_t until_ns_;
-};
-
 class CommitGate {
  public:
   // How long a commit that finishes a remainder may keep others waiting while the log is not beyond

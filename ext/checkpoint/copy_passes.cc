@@ -17,6 +17,7 @@ constexpr std::uint64_t kLongestFinishNs = 5 * kMs;
 std::optional<std::uint64_t> CopyPasses::Copy(std::size_t number, const WalIndex& index,
                                               const std::function<void()>& give_way) {
   state_.mutex.AssertHeld();
+  met_another_ = false;
   Copying copying{.rule = state_.strategy.rules()[number],
                   .number = number,
                   .settings_generation = state_.strategy.generation(),
@@ -38,7 +39,9 @@ std::optional<std::uint64_t> CopyPasses::Copy(std::size_t number, const WalIndex
     give_way();
     if (!MayGoOn(copying)) break;
   }
-  Put(region.engine().brake_frame, 0);
+  // Another process checkpoints: what is shown is its brake.
+  met_another_ = copying.last_pass.result == CheckpointResult::kBusy;
+  if (!met_another_) Put(region.engine().brake_frame, 0);
   return Record(region, copying, start);
 }
 

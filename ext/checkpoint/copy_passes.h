@@ -28,6 +28,8 @@ class CopyPasses {
   // where a reader kept all frames from being copied; else nullopt.
   std::optional<std::uint64_t> Copy(std::size_t number, const WalIndex& index,
                                     const std::function<void()>& give_way);
+  // Whether the last Copy() found another process at work on a checkpoint: a commit that finishes.
+  bool met_another() const { return met_another_; }
 
  private:
   struct Copying {
@@ -58,6 +60,7 @@ class CopyPasses {
   // The log that was synced while nothing could be copied, and up to which frame.
   std::uint32_t synced_salt_ GUARDED_BY(state_.mutex) = 0;
   std::uint32_t synced_frame_ GUARDED_BY(state_.mutex) = 0;
+  bool met_another_ = false;  // of the thread alone
 };
 
 }  // namespace walmanager

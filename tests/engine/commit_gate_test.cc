@@ -106,18 +106,6 @@ TEST_F(CommitGateTest, AGateThatNoProcessOpensIsClearedAfterTwoMilliseconds) {
   EXPECT_EQ(Get(gate_until_ns_), 0u);
 }
 
-TEST_F(CommitGateTest, OnlyTheCommitThatHasShutTheGateOpensIt) {
-  {
-    const ShutGate longer(gate_until_ns_, 200);
-    { const ShutGate shorter(gate_until_ns_, 100); }
-    { const ShutGate none(gate_until_ns_, 0); }
-    EXPECT_EQ(Get(gate_until_ns_), 200u);
-    const ShutGate longest(gate_until_ns_, 300);
-    EXPECT_EQ(Get(gate_until_ns_), 300u);
-  }
-  EXPECT_EQ(Get(gate_until_ns_), 0u);
-}
-
 TEST_F(CommitGateTest, AWaitThatIsOverLeavesAGateThatAnotherCommitHasShut) {
   Plan({.look_frame = 100, .wait_ns = 0});
   const std::uint64_t start = MonotonicNs();

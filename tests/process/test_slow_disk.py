@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from conftest import BUILD, connect, one
 from workers import TESTS
 
@@ -56,7 +58,8 @@ print(longest)
 """
 
 
-def test_bug_the_log_outgrew_its_limit_where_another_process_copied(tmp_path):
+@pytest.mark.parametrize("sync_us", [100_000, 600_000])
+def test_bug_the_log_outgrew_its_limit_where_another_process_copied(tmp_path, sync_us):
     """Commits waited for a pass of their own process alone, and for none beside a reader: where the disk was slower than
     the writers of three processes, the log grew without bound."""
     limit, path = 16_000_000, str(tmp_path / "test.db")
@@ -65,7 +68,7 @@ def test_bug_the_log_outgrew_its_limit_where_another_process_copied(tmp_path):
     db.execute("CREATE TABLE t(payload)")
     one(db, "SELECT wal_set('wal_limit_bytes', ?)", limit)
     db.close()
-    env = {**os.environ, "LD_PRELOAD": str(BUILD / "tests" / "libslow_pages.so"), "SLOW_SYNC_US": "100000",
+    env = {**os.environ, "LD_PRELOAD": str(BUILD / "tests" / "libslow_pages.so"), "SLOW_SYNC_US": str(sync_us),
            "PYTHONPATH": str(TESTS)}
     writers = [subprocess.Popen([sys.executable, "-c", ONE_OF_SEVERAL, path, str(limit)], text=True, stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, env=env) for _ in range(WRITERS)]
@@ -76,6 +79,5 @@ def test_bug_the_log_outgrew_its_limit_where_another_process_copied(tmp_path):
         each.stdin.flush()
     longest = max(int(each.communicate(timeout=60)[0]) for each in writers)
     assert [each.returncode for each in writers] == [0] * WRITERS
-    # 286 MB before. 16 to 46 MB, most often; more where a commit that finishes below the limit waits for its syncs, because
-    # the others do not wait for it for long.
-    assert limit / 2 < longest < 10 * limit
+    # 286 MB of 16 before, with syncs of 600 ms in some runs 800 MB.
+    assert limit / 2 < longest < 4 * limit
