@@ -43,7 +43,7 @@ class CancelWatch {
   };
   CancelAnswer Serve(const std::shared_ptr<ControlFile>& control, const CancelWish& wish,
                      std::uint64_t now_ns);
-  // What is known of it now.
+  // What its process publishes of it now.
   static std::string Describe(ControlFile& control, const Interrupted& interrupted);
 
   Database& database_;

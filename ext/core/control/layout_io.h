@@ -1,4 +1,5 @@
-// What is read, written and synced of a database's files, in the control file (io_statistics.h).
+// The words of the control file that count what connections read, write and sync of a database's
+// files (io_statistics.h).
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// What is wrong and what to do, first of all: health, what happens just now, and advice with its SQL.
+// The first card: failing health checks, statements that wait or hold the log now, and advice with its SQL.
 import { badge, copyButton, fill, h, kShapes, showSql, sqlText } from "./dom.js";
 import { duration, plural } from "./format.js";
 
@@ -27,7 +27,7 @@ export function leadingSql(text) {
   return found && !found[1].includes("/somewhere/") ? found[1].trim() : null;
 }
 
-// Those that wait now, with the connection that they wait for; the longest wait first.
+// The connections that wait now, each with the one that it waits for; the longest wait first.
 export function waitsByHolder(connections) {
   const holders = new Map();
   for (const one of connections) {
