@@ -12,13 +12,15 @@ sentence for the person who looks: what is wrong, and what to do.
 
 import os
 import pathlib
-import sqlite3
 import urllib.parse
+
+import loadable_sqlite
 
 SCHEMA = "walmanager_observed"
 BUSY_TIMEOUT_S = 1.0
 # In connection_metrics: a connection that only looks. Its main database is in memory, and it has one of these names.
-IS_OBSERVER = "(file IS NULL AND coalesce(application, '') IN ('walmanager dashboard', 'walmanager watch'))"
+IS_OBSERVER = ("(file IS NULL AND coalesce(application, '') IN ('walmanager dashboard', 'walmanager watch', "
+               "'walmanager health', 'walmanager advise'))")
 # Checks of system_health that are about the connection that asks, which here is the observer's.
 OWN_CHECKS = ("synchronous", "cache_size", "wal_hook", "engine_copies")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -61,18 +63,14 @@ def portable(sql):
 
 def connection_with(library):
     """A connection to a database in memory, with walmanager."""
-    db = sqlite3.connect(":memory:", isolation_level=None, timeout=BUSY_TIMEOUT_S, uri=True, check_same_thread=False)
+    if not loadable_sqlite.CAN_LOAD:
+        raise Unavailable(loadable_sqlite.CANNOT_LOAD)
+    db = loadable_sqlite.connect(":memory:", BUSY_TIMEOUT_S)
     try:
-        if not hasattr(db, "enable_load_extension"):
-            raise Unavailable("This Python's sqlite3 cannot load extensions. Run the script with the system's Python: "
-                              "/usr/bin/python3, which Debian's package python3 brings.")
-        db.text_factory = lambda text: text.decode("utf-8", "replace")
         try:
-            db.enable_load_extension(True)
-            db.load_extension(str(library))
-            db.enable_load_extension(False)
-        except (sqlite3.Error, AttributeError) as error:
-            raise Unavailable(f"SQLite {sqlite3.sqlite_version} of this Python cannot load {library}: {error}. "
+            db.load(str(library))
+        except (loadable_sqlite.Error, AttributeError) as error:
+            raise Unavailable(f"SQLite {loadable_sqlite.VERSION} of this Python cannot load {library}: {loadable_sqlite.message(error)}. "
                               "Build walmanager on this machine, or name another library with --library.") from error
         return db
     except BaseException:
@@ -81,12 +79,12 @@ def connection_with(library):
 
 
 class Observer:
-    """`name` is what connection_metrics shows as the observer's application."""
+    """`name` is what connection_metrics shows as the observer's application. `mode` is ro, or rw for what writes."""
 
-    def __init__(self, database, name, library=None):
+    def __init__(self, database, name, library=None, mode="ro"):
         self.path = os.path.abspath(database)
         self._file = self.path  # where its links lead, and SQLite puts the log
-        self._name = name
+        self._name, self._mode = name, mode
         self._library = library if library is not None else find_library()
         self._db = None
         self._identity = None
@@ -101,7 +99,7 @@ class Observer:
         db = connection_with(self._library)
         try:
             self._left_alone = {suffix for suffix in ("-wal", "-shm") if os.path.exists(self._file + suffix)}
-            db.execute(f"ATTACH ? AS {SCHEMA}", (f"file:{urllib.parse.quote(os.fsencode(self._file))}?mode=ro",))
+            db.execute(f"ATTACH ? AS {SCHEMA}", (f"file:{urllib.parse.quote(os.fsencode(self._file))}?mode={self._mode}",))
             db.execute(f"SELECT count(*) FROM {SCHEMA}.sqlite_master").fetchall()
             db.execute("SELECT wal_application_name(?)", (self._name,)).fetchall()
             row = db.execute("SELECT connection_id FROM wal_environment WHERE schema = ?", (SCHEMA,)).fetchone()
@@ -109,7 +107,7 @@ class Observer:
             # Another observer came first and made the files: the last of them removes them.
             if db.execute(f"SELECT 1 FROM connection_metrics WHERE {IS_OBSERVER} AND connection_id IS NOT ?", (self.connection_id,)).fetchone():
                 self._left_alone = set()
-        except sqlite3.Error as error:
+        except loadable_sqlite.Error as error:
             db.close()
             self._tidy()
             raise self._explained(error) from error
@@ -142,7 +140,7 @@ class Observer:
             cursor = self._db.execute(sql, {"schema": SCHEMA, **(parameters or {})})
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row)) for row in cursor.fetchall()]
-        except sqlite3.Error as error:
+        except loadable_sqlite.Error as error:
             raise self._explained(error) from error
 
     def has(self, table):
@@ -163,7 +161,9 @@ class Observer:
         return status.st_dev, status.st_ino
 
     def _explained(self, error):
-        text = str(error)
+        text = portable(loadable_sqlite.message(error))
+        if text.startswith("wal_"):  # a function of walmanager: what a path in it is called means nothing
+            return Unavailable(f"SQLite says: {text}.", transient=True)
         if "not a database" in text:
             return Unavailable(f"{self.path} is not a SQLite database, or it is encrypted, or its first page is corrupt.")
         if "malformed" in text or "corrupt" in text:
@@ -185,10 +185,10 @@ class Observer:
             made = {suffix for suffix in ("-wal", "-shm") if os.path.exists(self._file + suffix)} - self._left_alone
             if not made or (os.path.exists(self._file + "-wal") and os.path.getsize(self._file + "-wal") > 0):
                 return
-            db = sqlite3.connect(f"file:{urllib.parse.quote(os.fsencode(self._file))}?mode=rw", uri=True, timeout=0)
+            db = loadable_sqlite.connect(f"file:{urllib.parse.quote(os.fsencode(self._file))}?mode=rw", 0)
             try:
                 db.execute("SELECT count(*) FROM sqlite_master").fetchall()
             finally:
                 db.close()
-        except (OSError, sqlite3.Error):
+        except (OSError, loadable_sqlite.Error):
             pass  # a program has begun to use them, or this user may not write

@@ -160,10 +160,11 @@ def test_metrics_need_the_token_and_say_when_there_are_none(run, wal_path):
 
 def test_a_python_that_cannot_load_extensions_is_told_what_to_do(tmp_path, wal_path):
     (tmp_path / "sqlite3.py").write_text("class Error(Exception): pass\ndef connect(*_, **__): return Connection()\nclass Connection:\n    def close(self): pass\n")
+    (tmp_path / "apsw.py").write_text("raise ImportError('it is not installed')\n")
     done = subprocess.run([sys.executable, DASHBOARD, wal_path], capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": str(tmp_path), "WALMANAGER_BUILD": str(BUILD)})
     assert (done.returncode, done.stderr) == (1, "dashboard: This Python's sqlite3 cannot load extensions. Run the script with the system's Python: "
-                                                 "/usr/bin/python3, which Debian's package python3 brings.\n")
+                                                 "/usr/bin/python3, which Debian's package python3 brings. Or install APSW for this one: pip install apsw.\n")
     done = subprocess.run([sys.executable, DASHBOARD, wal_path, "--library", "/nowhere.so"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "dashboard: The library /nowhere.so does not exist.\n")
 

@@ -484,6 +484,7 @@ def test_a_terminal_that_cannot_be_painted_is_told_which_one_can(wal_path, termi
 
 def test_a_python_that_cannot_load_extensions_is_told_which_one_can(wal_path, tmp_path):
     (tmp_path / "sqlite3.py").write_text("class Error(Exception): pass\nclass Connection:\n    def close(self): pass\ndef connect(*_, **__): return Connection()\n")
+    (tmp_path / "apsw.py").write_text("raise ImportError('it is not installed')\n")
     sentence = told(wal_path, environment={"PYTHONPATH": str(tmp_path)}, interpreter=["/usr/bin/python3"])
     assert sentence.startswith("This Python's sqlite3 cannot load extensions. Run the script with the system's Python: /usr/bin/python3")
 
