@@ -13,8 +13,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIBRARIES = ("walmanager.so", "walmanagerprocess.so")
 MACHINES = {"x86_64": 62, "aarch64": 183}  # e_machine of the ELF header
-GLIBC = (2, 28)  # the oldest that a gnu library may need, as in manylinux_2_28
-PLATFORMS = tuple(f"{machine}-{libc}" for libc in ("gnu", "musl") for machine in MACHINES)
+GLIBC = (2, 28)  # the oldest that a library for glibc may need, as in manylinux_2_28
+PLATFORMS = tuple(f"{machine}-{libc}" for libc in ("glibc", "musl") for machine in MACHINES)
 # The time of every file in a package, in the variable of https://reproducible-builds.org; 1980-01-01 is the oldest that a zip knows.
 EPOCH = max(315532800, int(os.environ.get("SOURCE_DATE_EPOCH", 315532800)))
 
@@ -25,7 +25,7 @@ class Wrong(Exception):
 
 def here():
     """The platform of this machine."""
-    libc = "gnu" if platform.libc_ver()[0] == "glibc" else "musl"
+    libc = "glibc" if platform.libc_ver()[0] == "glibc" else "musl"
     return f"{platform.machine()}-{libc}"
 
 
@@ -51,13 +51,19 @@ def libraries(name, folder, strict=True):
             raise Wrong(f"{path} cannot be read: {error.strerror}. Build it first, or name another folder.") from error
         if library[:4] != b"\x7fELF" or struct.unpack_from("<H", library, 18)[0] != MACHINES[machine]:
             raise Wrong(f"{path} is not a library for {machine}.")
-        if (b"\0libc.so.6\0" in library) != (libc == "gnu"):
-            raise Wrong(f"{path} is not linked with {'glibc' if libc == 'gnu' else 'musl'}, which {name} means.")
+        if (b"\0libc.so.6\0" in library) != (libc == "glibc"):
+            raise Wrong(f"{path} is not linked with {libc}, which {name} means.")
         needed = needs_glibc(library)
         if strict and needed > GLIBC:
             raise Wrong(f"{path} needs glibc {needed[0]}.{needed[1]}; packages are for {GLIBC[0]}.{GLIBC[1]} and newer. scripts/release builds such libraries.")
         found[file] = library
     return found
+
+
+def licence(folder):
+    """That of the folder, which scripts/release writes: it names the projects whose code is in the libraries. Else the tree's own."""
+    file = pathlib.Path(folder) / "LICENSE"
+    return (file if file.exists() else ROOT / "LICENSE").read_bytes()
 
 
 def write(path, data):
@@ -80,8 +86,11 @@ def command(usage, build):
         print(usage)
         return
     named = dict(word.partition("=")[::2] for word in words[1:])
+    if len(words) == 1:
+        named = {name: folder for name in PLATFORMS if (folder := pathlib.Path(words[0]) / f"linux-{name}").is_dir()}
     if not named or not all(name in ("here", *PLATFORMS) and folder for name, folder in named.items()):
-        print(f"{usage}\nPLATFORM is one of here, {', '.join(PLATFORMS)}.", file=sys.stderr)
+        print(f"{usage}\nPLATFORM is one of here, {', '.join(PLATFORMS)}. Without any: each whose folder linux-PLATFORM is in DIST, where scripts/release puts it.",
+              file=sys.stderr)
         sys.exit(2)
     try:
         build(pathlib.Path(words[0]), named)

@@ -50,9 +50,10 @@ def refused_inputs(kind, folder):
     for name in ("walmanager.so", "walmanagerprocess.so"):
         (libraries / name).write_text("This is no library. " * 10)
     dist = folder / "never"
-    usage = "PLATFORM is one of here, x86_64-gnu, aarch64-gnu, x86_64-musl, aarch64-musl.\n"
+    usage = "PLATFORM is one of here, x86_64-glibc, aarch64-glibc, x86_64-musl, aarch64-musl. Without any: each whose folder linux-PLATFORM is in DIST, " \
+            "where scripts/release puts it.\n"
     for platforms, sentence in [([f"aarch64-musl={libraries}"], f"{kind}/build: {libraries}/walmanager.so is not a library for aarch64.\n"),
-                                ([f"x86_64-gnu={folder}/none"], f"{kind}/build: {folder}/none/walmanager.so cannot be read: No such file or directory. "
+                                ([f"x86_64-glibc={folder}/none"], f"{kind}/build: {folder}/none/walmanager.so cannot be read: No such file or directory. "
                                                                 "Build it first, or name another folder.\n"),
                                 ([f"arm={libraries}"], usage), ([], usage)]:
         status, printed, errors = build(kind, dist, *platforms)
