@@ -169,6 +169,16 @@ try:
     walmanager.load(5)
 except walmanager.LoadError as error:
     said["connection"] = str(error)
+class Fake:
+    def enable_load_extension(self, on): pass
+    def load_extension(self, name): raise ValueError("walmanager: SQLite 3.34.0 or newer is needed, this is 3.31.1")
+class Asynchronous(Fake):
+    async def load_extension(self, name): raise NotImplementedError
+for name, connection in (("old", Fake()), ("asynchronous", Asynchronous())):
+    try:
+        walmanager.load(connection)
+    except walmanager.LoadError as error:
+        said[name] = str(error)
 assert path.startswith(os.environ["PYTHONPATH"])
 print(json.dumps(said))
 """, path=tmp_path))
@@ -177,7 +187,23 @@ print(json.dumps(said))
     assert said["text"].startswith(begins) and said["text"].endswith(f"The package is incomplete. Install it anew: {again}")
     assert "for another C library than this system has" in said["libc"]
     assert said["absent"].startswith(begins) and "The package is incomplete" in said["absent"]
+    assert said["old"] == ("walmanager: SQLite 3.34.0 or newer is needed, this is 3.31.1. Use a newer Python, or APSW, which brings its own SQLite: "
+                           "pip install apsw.")
+    assert said["asynchronous"] == (f"The connection is asynchronous. Await its methods enable_load_extension(True), load_extension('{begins[:-5]}') "
+                                    "and enable_load_extension(False) instead.")
     assert said["connection"] == "A builtins.int has no method load_extension. Pass the connection of sqlite3 or APSW that it wraps."
+
+
+def test_a_folder_from_which_no_code_may_run_is_named(environment, tmp_path):
+    if subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("this user may not mount file systems, not even in a namespace of its own")
+    package = next(environment.bin.parent.glob("lib/python3*/site-packages/walmanager"))
+    code = ("import sqlite3, walmanager\ntry:\n    walmanager.load(sqlite3.connect(':memory:'))\nexcept walmanager.LoadError as error:\n    print(error)")
+    shell = f"mount -t tmpfs -o noexec none '{tmp_path}' && cp -r '{package}' '{tmp_path}' && PYTHONPATH='{tmp_path}' '{environment.bin}/python' -c \"$1\""
+    done = subprocess.run(["unshare", "--map-root-user", "--mount", "sh", "-c", shell, "sh", code], text=True, capture_output=True, timeout=60)
+    folder = tmp_path / "walmanager" / "scripts"
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"No code may run from {folder}, whose file system is mounted noexec. Install the package in another folder.\n")
 
 
 def test_the_commands_do_what_they_say(environment, wal_path, tmp_path):

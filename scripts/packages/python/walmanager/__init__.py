@@ -72,25 +72,34 @@ def _load(connection: Any, path: str) -> None:
     name = path[:-len(".so")]
     try:
         try:
-            load_extension(name)
+            promised = load_extension(name)
         except Exception as error:
             # SQLite says so before it does anything else, where the program has not enabled loading.
             if not str(error).endswith("not authorized"):
                 raise
             enable(True)
             try:
-                load_extension(name)
+                promised = load_extension(name)
             finally:
                 enable(False)
     except Exception as error:
         raise LoadError(_explained(str(error), path)) from error
+    if hasattr(promised, "__await__"):
+        if hasattr(promised, "close"):
+            promised.close()  # a coroutine that is never awaited warns
+        raise LoadError(f"The connection is asynchronous. Await its methods enable_load_extension(True), load_extension({name!r}) and "
+                        "enable_load_extension(False) instead.")
 
 
 def _explained(text: str, path: str) -> str:
     """What SQLite or the loader of the system says, and what to do."""
     libc, libc_version = platform.libc_ver()
     here = f"{platform.machine()} with {libc or 'another libc than glibc'} {libc_version}".strip()
-    if not os.path.exists(path) or "file too short" in text:
+    if "SQLite 3.34.0 or newer is needed" in text:
+        todo = "Use a newer Python, or APSW, which brings its own SQLite: pip install apsw."
+    elif "another copy of SQLite" in text:
+        todo = "One process can use the extension with one SQLite only: load it into connections of sqlite3 or of APSW, not of both."
+    elif not os.path.exists(path) or "file too short" in text:
         todo = "The package is incomplete. Install it anew: pip install --force-reinstall walmanager."
     elif "failed to map segment" in text or "Operation not permitted" in text:
         todo = f"No code may run from {os.path.dirname(path)}, whose file system is mounted noexec. Install the package in another folder."
@@ -98,10 +107,6 @@ def _explained(text: str, path: str) -> str:
         todo = f"The package is for another C library than this system has ({here}). Install it with this system's pip: pip install --force-reinstall walmanager."
     elif "ELF" in text or "cannot open shared object file" in text:
         todo = f"The package is for another machine than this one ({here}). Install it with this system's pip: pip install --force-reinstall walmanager."
-    elif "SQLite 3.34.0 or newer is needed" in text:
-        todo = "Use a newer Python, or APSW, which brings its own SQLite: pip install apsw."
-    elif "another copy of SQLite" in text:
-        todo = "One process can use the extension with one SQLite only: load it into connections of sqlite3 or of APSW, not of both."
     else:
         todo = ""
     return f"{text.rstrip('.')}. {todo}".strip()
