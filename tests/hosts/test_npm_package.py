@@ -161,3 +161,33 @@ def test_the_snippet_runs(host, folder, record_property):
     own = json.loads((folder.path / "node_modules/walmanager/package.json").read_text())
     for name, value in (("host", f"npm package with {host}"), ("version", own["version"]), ("sqlite", version), ("tried", "npm install of the archives, load()")):
         record_property(name, value)
+
+
+TYPED = """
+import Database from 'better-sqlite3';
+import { DatabaseSync } from 'node:sqlite';
+import sqlite3 from 'sqlite3';
+import { load, loadablePath, processLoadablePath } from 'walmanager';
+const nothing: void = load(new Database('app.db'));
+load(new DatabaseSync('app.db', { allowExtension: true }));
+const promised: Promise<void> = load(new sqlite3.Database('app.db'));
+load(new sqlite3.Database('app.db'), (error) => { if (error) throw error; });
+const paths: string[] = [loadablePath(), processLoadablePath()];
+// @ts-expect-error: this is no connection.
+load({});
+console.log(nothing, promised, paths);
+"""
+
+
+def test_the_types_are_those_of_the_connections(folder, tmp_path):
+    compiler = MODULES / ".bin" / "tsc"
+    if not compiler.exists() or not (MODULES / "@types" / "better-sqlite3").exists():
+        pytest.skip("typescript is not installed: scripts/test --hosts installs it")
+    (tmp_path / "program.ts").write_text(TYPED)
+    types = MODULES / "@types"
+    (tmp_path / "tsconfig.json").write_text(json.dumps({"files": ["program.ts"], "compilerOptions": {
+        "strict": True, "noEmit": True, "module": "node16", "esModuleInterop": True, "types": ["node"], "typeRoots": [str(types)],
+        "paths": {"walmanager": [str(folder.path / "node_modules" / "walmanager" / "index.d.ts")], "sqlite3": [str(MODULES / "sqlite3" / "lib" / "sqlite3.d.ts")],
+                  "better-sqlite3": [str(types / "better-sqlite3")]}}}))
+    done = subprocess.run([compiler, "--project", tmp_path], cwd=tmp_path, text=True, capture_output=True, timeout=120)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -17,7 +17,7 @@ import zipfile
 import pytest
 
 from conftest import ROOT, connect, one
-from packages import built_twice, refused_inputs
+from packages import INSTALLED, built_twice, refused_inputs
 
 COMMANDS = ["health", "watch", "dashboard", "advise", "backup", "checkpoint"]
 # A sqlite3 that was built without enable_load_extension, as that of many Pythons is.
@@ -319,3 +319,15 @@ def test_a_python_that_cannot_load_at_all_is_told_what_to_do(environment, with_n
     for command in ("health", "dashboard", "checkpoint"):
         assert environment.told(command, wal_path, path=with_nothing) == (2, "", f"walmanager {command}: {sentence}")
 
+
+def test_the_package_has_the_types_that_it_promises(environment, tmp_path):
+    mypy = INSTALLED / "python" / "bin" / "mypy"
+    if not mypy.exists():
+        pytest.skip("mypy is not installed: scripts/test --hosts installs it")
+    # Out of site-packages, which mypy takes for the work of others.
+    shutil.copytree(next(environment.bin.parent.glob("lib/python3*/site-packages/walmanager")), tmp_path / "walmanager",
+                    ignore=shutil.ignore_patterns("scripts", "django"))
+    (tmp_path / "program.py").write_text("import sqlite3, walmanager\nwalmanager.load(sqlite3.connect('app.db'))\npath: str = walmanager.loadable_path()\n")
+    done = subprocess.run([mypy, "--strict", "--ignore-missing-imports", "--cache-dir", tmp_path / "cache", "--package", "walmanager", "--module", "program"],
+                          cwd=tmp_path, text=True, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
