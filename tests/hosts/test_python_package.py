@@ -251,6 +251,12 @@ def test_the_commands_do_what_they_say(environment, wal_path, tmp_path):
     beside.close()
 
 
+def test_health_does_not_say_that_all_is_well_where_it_sees_nothing(environment, wal_path):
+    pathlib.Path(f"{wal_path}-walmanager").mkdir()
+    status, printed, errors = environment.told("health", wal_path)
+    assert (status, printed) == (2, "") and errors.startswith("walmanager health: What programs do cannot be seen: "), (status, printed, errors)
+
+
 def test_wrong_input_is_told_in_a_sentence_and_makes_no_file(environment, tmp_path):
     (tmp_path / "text").write_text("This is not a database. " * 100)
     missing, text, target = tmp_path / "no.db", tmp_path / "text", tmp_path / "copy.db"

@@ -22,6 +22,7 @@ sys.path[:0] = [_SCRIPTS, os.path.join(_SCRIPTS, "dashboard_files")]
 
 import loadable_sqlite  # noqa: E402
 from observer import OWN_CHECKS, SCHEMA, Observer, Unavailable, portable  # noqa: E402
+from shown_database import unseen_because  # noqa: E402
 from terminal.text import as_ascii, clean  # noqa: E402
 
 # The observer tells an application's user about scripts. This is what to do where the package is installed.
@@ -51,6 +52,10 @@ def _report(observer: Observer, function: str, *arguments: Any) -> Dict[str, Any
 
 
 def health(observer: Observer, chosen: argparse.Namespace) -> int:
+    metrics = observer.ask("SELECT journal_mode, private_because FROM wal_metrics WHERE schema = :schema")[0]
+    because = unseen_because(metrics)
+    if because and metrics["journal_mode"] == "wal":  # outside of WAL mode a check says so
+        raise Unavailable(because.replace("Run the dashboard as", "Run this as"))
     rows = [row for row in _as_main(observer.ask(HEALTH)) if row["check_name"] not in OWN_CHECKS]
     checks = [row for row in rows if row["check_name"] != "overall"]
     wrong = [row for status in ("critical", "warning") for row in checks if row["status"] == status]
