@@ -23,7 +23,7 @@ def test_go(variables, tmp_path, row):
     answer = run([program], path, **variables)
     row("Go mattn/go-sqlite3", answer["version"], answer["sqlite"], f"16 goroutines, a pool of 4{ending(variables)}")
     assert answer["hooks"] == ["active"] * 4
-    check(path, 800, log_gone=not variables)
+    check(path, 800, answer, log_gone=not variables)
 
 
 @pytest.mark.parametrize("host, hooks, rows, tried", [
@@ -37,7 +37,7 @@ def test_rust(host, hooks, rows, tried, tmp_path, row):
     version = re.search(rf'^{host} = .*"=([\d.]+)"', (FOLDER / "rust" / host / "Cargo.toml").read_text(), re.MULTILINE)[1]
     row(f"Rust {host}", version, answer["sqlite"], tried)
     assert answer["hooks"] == ["active"] * hooks
-    check(path, rows)
+    check(path, rows, answer)
 
 
 @OPEN_OR_CLOSED
@@ -51,4 +51,4 @@ def test_java(variables, tmp_path, row):
     version = " with HikariCP ".join(jar.stem.rsplit("-", 1)[1] for jar in (driver, pool))
     row("Java sqlite-jdbc", version, answer["sqlite"], f"8 threads, HikariCP's pool of 10{ending(variables)}")
     assert answer["hooks"] == ["active"] * 8
-    check(path, 600, log_gone=not variables)
+    check(path, 600, answer, log_gone=not variables)

@@ -23,7 +23,7 @@ def test_each_thread_has_the_extension(where, tmp_path, row):
     answer = run([python, SITE, "trial"], path)
     row("Django", answer["version"], answer["sqlite"], "a receiver, 5 threads")
     assert answer["hooks"] == ["active"] * 5
-    check(path, 601)
+    check(path, 601, answer)
 
 
 @pytest.mark.parametrize("where", WHERE)
@@ -82,4 +82,4 @@ def test_the_application_loads_and_tells_the_health(where, package, tmp_path, ro
     assert (unknown.returncode, unknown.stderr) == (1, "CommandError: walmanager: database 'other' is not one of default\n")
     answer = run([python, SITE, "trial"], path, HOST_APP=1, PYTHONPATH=package)
     assert answer["hooks"] == ["active"] * 5
-    check(path, 601)
+    check(path, 601, answer)

@@ -35,7 +35,7 @@ def test_worker_threads(host, leaves_open, tmp_path, row):
     answer = run([found, PROGRAMS / ("node_sqlite.cjs" if newer else "better_sqlite3.cjs")], path, quiet=not newer, NODE_PATH=MODULES, **variables)
     row(host, answer["version"], answer["sqlite"], f"4 worker threads{', connections open at the exit' if leaves_open else ''}")
     assert answer["hooks"] == ["active"] * 5
-    check(path, 600, log_gone=not leaves_open)
+    check(path, 600, answer, log_gone=not leaves_open)
 
 
 @pytest.mark.parametrize("host", ["better-sqlite3", "node:sqlite"])
@@ -59,7 +59,7 @@ def test_query_builders(host, module, tmp_path, row):
     answer = run([found, PROGRAMS / "query_builders.cjs", host.lower()], path, NODE_PATH=MODULES)
     row(host, answer["version"], answer["sqlite"], "over better-sqlite3")
     assert answer["hooks"] == ["active"]
-    check(path, 600)
+    check(path, 600, answer)
 
 
 def test_threads_of_libuv(tmp_path, row):
@@ -68,4 +68,4 @@ def test_threads_of_libuv(tmp_path, row):
     answer = run([found, PROGRAMS / "sqlite3_callbacks.cjs"], path, NODE_PATH=MODULES)
     row("sqlite3 for Node", answer["version"], answer["sqlite"], "10 calls at once in libuv's threads")
     assert answer["hooks"] == ["active"]
-    check(path, 600)
+    check(path, 600, answer)

@@ -12,4 +12,4 @@ def test_each_connection_has_the_extension(where, pool, tmp_path, row):
     answer = run([python_with("peewee", where), FOLDER / "python" / "peewee_models.py"], path, HOST_POOL=int(pool))
     row("peewee", answer["version"], answer["sqlite"], f"8 threads, {'a pool' if pool else 'a connection for each'}")
     assert answer["hooks"] == ["active"] * 8
-    check(path, 600)
+    check(path, 600, answer)

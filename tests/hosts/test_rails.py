@@ -23,7 +23,7 @@ def test_each_connection_of_the_pool_has_the_extension(host, library, program, t
     answer = run(["ruby", RUBY / program], path)
     row(host, answer["version"], answer["sqlite"], "8 threads, a pool of 4")
     assert answer["hooks"] == ["active"] * 8
-    check(path, 600)
+    check(path, 600, answer)
 
 
 def test_workers_of_puma_that_were_forked(tmp_path, row):

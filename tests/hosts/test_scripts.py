@@ -30,7 +30,7 @@ def test_php(host, name, hooks, rows, tried, tmp_path, row):
     answer = run([*php(), FOLDER / "php" / name], path)
     row(host, answer["version"], answer["sqlite"], tried)
     assert answer["hooks"] == ["active"] * hooks
-    check(path, rows)
+    check(path, rows, answer)
 
 
 def test_perl(tmp_path, row):
@@ -38,7 +38,7 @@ def test_perl(tmp_path, row):
     answer = run([program("perl"), FOLDER / "perl" / "dbi.pl"], path)
     row("Perl DBD::SQLite", answer["version"], answer["sqlite"], "4 processes, forked with a connection open")
     assert answer["hooks"] == ["active"] * 5
-    check(path, 602)
+    check(path, 602, answer)
 
 
 def test_tcl(tmp_path, row):
@@ -46,4 +46,4 @@ def test_tcl(tmp_path, row):
     answer = run([program("tclsh"), FOLDER / "tcl" / "tclsqlite.tcl"], path)
     row("Tcl", answer["version"], answer["sqlite"], "one process")
     assert answer["hooks"] == ["active"]
-    check(path, 600)
+    check(path, 600, answer)
