@@ -142,9 +142,10 @@ def _arguments(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
                         help="PASSIVE, the default, waits for nobody. While the others wait, writers see SQLITE_BUSY")
 
 
-def _check(database: str, name: str, mode: str = "ro") -> None:
+def _check(database: str, name: str) -> None:
     """Raises Unavailable where the file cannot be read as a database."""
-    Observer(database, name, loadable_path(), mode).__enter__().close()
+    with Observer(database, name, loadable_path()):
+        pass
 
 
 def _script(name: str, arguments: List[str]) -> int:
