@@ -8,6 +8,7 @@
 #include "ext/core/base/time_text.h"
 #include "ext/core/control/query_statistics.h"
 #include "ext/system/clock.h"
+#include "ext/system/process_life.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"
 
@@ -40,7 +41,7 @@ void TakeWait(const Row& from, Row& to) {
 }
 
 // A wait may outlast the holder that the waiting connection has found: who holds the lock now?
-void FindHolder(const ControlFile& control, Row& row) {
+void FindHolder(const ControlFile& control, ProcessLives& lives, Row& row) {
   ConnectionEntry& entry = row.entry;
   if (const auto holder = control.slabs().FindLockHolder(*entry.waiting_for, entry.id)) {
     entry.blocked_by = holder->connection_id;
@@ -49,7 +50,8 @@ void FindHolder(const ControlFile& control, Row& row) {
   }
   // A connection that is shown held the lock before. A pid alone is from the system's lock table.
   if (entry.blocked_by == 0 && entry.blocked_by_pid > 0) {
-    row.blocked_by_pid = control.LivingPidHere(entry.blocked_by_pid, entry.pid_namespace, UnixMs());
+    row.blocked_by_pid =
+        control.LivingPidHere(entry.blocked_by_pid, entry.pid_namespace, UnixMs(), lives);
   }
   entry.blocked_by = 0;
 }
@@ -59,6 +61,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
   // The rows in their order. A pid is not enough: each container has a process 1.
   using Key = std::tuple<std::optional<std::int64_t>, std::uint64_t, std::uint64_t>;
   std::map<Key, Row> known;
+  ProcessLives lives;
   auto databases = source.Schemas();
   if (!databases.ok()) return databases.error();
   for (const Schema& schema : databases.value()) {
@@ -73,7 +76,7 @@ Result<std::vector<Row>> Read(TableSource& source) {
       const Key key{row.entry.pid, row.entry.id, row.entry.owner};
       // The end of a statement that another trace hides is not seen.
       if (row.entry.started_ns == 0 || !IsMeasured(row)) row.entry.waiting_for.reset();
-      if (row.entry.waiting_for) FindHolder(*control, row);
+      if (row.entry.waiting_for) FindHolder(*control, lives, row);
       const auto [found, is_new] = known.try_emplace(key, row);
       if (is_new) continue;
       if (KnowsMore(row, found->second)) std::swap(row, found->second);

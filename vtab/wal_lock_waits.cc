@@ -3,6 +3,7 @@
 #include "ext/core/base/time_text.h"
 #include "ext/core/control/lock_waits.h"
 #include "ext/core/control/query_statistics.h"
+#include "ext/system/process_life.h"
 #include "vtab/module/each_database.h"
 #include "vtab/module/table.h"
 
@@ -17,14 +18,15 @@ struct Row {
 };
 
 Result<std::vector<Row>> Read(TableSource& source) {
-  auto rows = RowsOfEachDatabase<Row>(source, [](const Schema& schema, std::vector<Row>& all) {
+  ProcessLives lives;
+  auto rows = RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& all) {
     const auto control = schema.database->control();
     const QueryStatistics statistics(control->space());
     control->space()->Follow();
     for (LockWait& wait : LockWaits(control->space()).ReadWaits()) {
       Row row{schema.name, std::move(wait), {}, {}, {}, {}};
       const auto here = [&](std::int64_t pid) {
-        return control->LivingPidHere(pid, row.wait.pid_namespace, row.wait.at_ms);
+        return control->LivingPidHere(pid, row.wait.pid_namespace, row.wait.at_ms, lives);
       };
       row.pid = here(row.wait.pid);
       if (row.wait.holder.pid > 0) row.holder_pid = here(row.wait.holder.pid);

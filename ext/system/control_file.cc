@@ -382,9 +382,10 @@ std::optional<std::int64_t> ControlFile::PidHere(std::int64_t pid,
 
 std::optional<std::int64_t> ControlFile::LivingPidHere(std::int64_t pid,
                                                        std::uint64_t pid_namespace,
-                                                       std::int64_t at_ms) const {
+                                                       std::int64_t at_ms,
+                                                       ProcessLives& lives) const {
   const auto here = PidHere(pid, pid_namespace);
-  return here && IsStillThere(*here, at_ms) ? here : std::nullopt;
+  return here && lives.IsStillThere(*here, at_ms) ? here : std::nullopt;
 }
 
 void ControlFile::WatchStatements(std::uint64_t now_ns) {

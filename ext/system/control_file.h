@@ -28,6 +28,8 @@
 
 namespace walmanager {
 
+class ProcessLives;
+
 class ControlFile {
  public:
   // What to do to have the file: only look; make it where it is not there; the same, and wait up to
@@ -109,7 +111,7 @@ class ControlFile {
   std::optional<std::int64_t> PidHere(std::int64_t pid, std::uint64_t pid_namespace) const;
   // The same of a process that was there at a time (Unix, in ms), if it still is.
   std::optional<std::int64_t> LivingPidHere(std::int64_t pid, std::uint64_t pid_namespace,
-                                            std::int64_t at_ms) const;
+                                            std::int64_t at_ms, ProcessLives& lives) const;
   // Looks at their statements, once per sample: does one stand still?
   void WatchStatements(std::uint64_t now_ns);
   // Sets their counters to 0 and returns how many connections they are.

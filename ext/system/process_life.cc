@@ -28,21 +28,31 @@ std::int64_t AgeMs(const std::string& fields) {
   return ClockNs(CLOCK_BOOTTIME) / 1'000'000 - ticks * 1000 / per_second;
 }
 
-}  // namespace
+constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::min();
 
-bool IsStillThere(std::int64_t pid, std::int64_t at_ms) {
-  constexpr std::int64_t kClocksDifferMs = 1000;
+// When the process began (Unix, in ms); nullopt: it has ended.
+std::optional<std::int64_t> BeganMs(std::int64_t pid) {
   // kill() takes a number that does not fit for another one: -1 are all processes.
-  if (pid <= 0 || pid > std::numeric_limits<pid_t>::max()) return false;
-  if (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return false;
+  if (pid <= 0 || pid > std::numeric_limits<pid_t>::max()) return std::nullopt;
+  if (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return std::nullopt;
   // "pid (name) state ...", where the name may have parentheses, too.
   const std::string text = FirstLineOf("/proc/" + std::to_string(pid) + "/stat");
   const std::size_t end = text.rfind(") ");
-  if (end == std::string::npos || end + 4 > text.size()) return true;
+  if (end == std::string::npos || end + 4 > text.size()) return kUnknown;
   const char state = text[end + 2];
-  if (state == 'Z' || state == 'X') return false;
+  if (state == 'Z' || state == 'X') return std::nullopt;
   const std::int64_t age_ms = AgeMs(text.substr(end + 4));
-  return age_ms < 0 || UnixMs() - age_ms - kClocksDifferMs <= at_ms;
+  return age_ms < 0 ? kUnknown : UnixMs() - age_ms;
+}
+
+}  // namespace
+
+bool ProcessLives::IsStillThere(std::int64_t pid, std::int64_t at_ms) {
+  constexpr std::int64_t kClocksDifferMs = 1000;
+  const auto [found, is_new] = began_.try_emplace(pid);
+  if (is_new) found->second = BeganMs(pid);
+  const std::optional<std::int64_t>& began = found->second;
+  return began && (*began == kUnknown || *began - kClocksDifferMs <= at_ms);
 }
 
 }  // namespace walmanager

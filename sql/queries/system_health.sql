@@ -82,7 +82,15 @@ blocked AS (
   FROM database m CROSS JOIN wal_lock_waits w ON w.schema = m.schema
   WHERE m.lock_waits + m.snapshot_conflicts > 0 AND w.at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')
 ),
--- The same with what is said about the lock and its holder, and what ends such a wait.
+-- The longest of those that go on or ended in the last minute, and the last one that ended in an error.
+named AS (
+  SELECT 'longest' AS which, schema, sum(at IS NULL) AS waiting, max(ms) AS ms, at, outcome, lock, program, query, holder, holder_id, holder_state, holder_query, holder_ms
+  FROM blocked WHERE outcome IS NOT 'snapshot' AND (at IS NULL OR at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 minute')) GROUP BY schema
+  UNION ALL
+  SELECT 'error', schema, 0, ms, max(at), outcome, lock, program, query, holder, holder_id, holder_state, holder_query, holder_ms
+  FROM blocked WHERE outcome IN ('busy', 'snapshot') GROUP BY schema
+),
+-- These with what is said about the lock and its holder, and what ends such a wait.
 told AS (
   SELECT *, iif(ms < 1000, printf('%.0f ms', ms), printf('%.1f s', ms / 1000)) || ' for the ' || lock || ' lock of '
            || CASE holder_state WHEN 'idle in transaction' THEN holder || printf(', idle in a transaction that has lasted for %.1f s', holder_ms / 1000) || coalesce(', after ' || holder_query, '')
@@ -96,13 +104,8 @@ told AS (
                            WHEN 'checkpoint' THEN 'let fewer calls of PRAGMA wal_checkpoint meet: see wal_checkpoints'
                            WHEN 'unmanaged process' THEN 'load walmanager in ' || holder || ' to see what it does there'
                            ELSE 'see the columns holder_... of wal_lock_waits for the connections in the way' END AS remedy
-  FROM blocked
+  FROM named
 ),
-longest_wait AS (
-  SELECT schema, sum(at IS NULL) AS waiting, max(ms) AS ms, at, program, query, what, remedy
-  FROM told WHERE outcome IS NOT 'snapshot' AND (at IS NULL OR at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 minute')) GROUP BY schema
-),
-last_error AS (SELECT schema, max(at) AS at, outcome, program, query, holder, what, remedy FROM told WHERE outcome IN ('busy', 'snapshot') GROUP BY schema),
 -- `state` is the status of a check that no threshold decides, or NULL. `lower` is 1 if lower values are worse.
 checks(schema, check_name, area, value, unit, lower, state, detail, recommendation) AS (
 
@@ -422,7 +425,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               ELSE iif(w.waiting = 0, '', printf('%d %s for a lock; the longest: ', w.waiting, iif(w.waiting = 1, 'statement waits', 'statements wait')))
                    || w.program || iif(w.at IS NULL, ' has waited for ', ' waited ') || w.what || coalesce('; it runs ' || w.query, '') END,
          w.remedy
-  FROM database m JOIN wal_config c ON c.schema = m.schema AND c.name = 'lock_metrics' LEFT JOIN longest_wait w ON w.schema = m.schema
+  FROM database m JOIN wal_config c ON c.schema = m.schema AND c.name = 'lock_metrics' LEFT JOIN told w ON w.schema = m.schema AND w.which = 'longest'
   UNION ALL
   SELECT m.schema, 'busy_errors', 'locks', CASE WHEN c.value <> 'off' THEN h.busy_errors + h.snapshot_conflicts END, 'statements', 0, NULL,
          CASE WHEN c.value = 'off' THEN 'lock_metrics is off'
@@ -434,7 +437,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN e.outcome = 'snapshot' THEN 'begin transactions that read first and then write with BEGIN IMMEDIATE: wal_recommendations names their statements'
               ELSE coalesce(e.remedy || ', or set a longer', 'set a longer') || ' busy timeout where the statement failed: PRAGMA busy_timeout' END
   FROM database m JOIN wal_config c ON c.schema = m.schema AND c.name = 'lock_metrics'
-  LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' LEFT JOIN last_error e ON e.schema = m.schema
+  LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' LEFT JOIN told e ON e.schema = m.schema AND e.which = 'error'
 
   -- engine
   UNION ALL

@@ -15,8 +15,8 @@ namespace {
 constexpr std::int64_t kHourMs = 3'600'000;
 
 TEST(ProcessLife, TellsAProcessFromALaterOneWithItsPid) {
-  EXPECT_TRUE(IsStillThere(getpid(), UnixMs()));
-  EXPECT_FALSE(IsStillThere(getpid(), UnixMs() - kHourMs));
+  EXPECT_TRUE(ProcessLives().IsStillThere(getpid(), UnixMs()));
+  EXPECT_FALSE(ProcessLives().IsStillThere(getpid(), UnixMs() - kHourMs));
 }
 
 TEST(ProcessLife, AProcessThatHasEndedIsGoneBeforeItsParentNotices) {
@@ -24,9 +24,9 @@ TEST(ProcessLife, AProcessThatHasEndedIsGoneBeforeItsParentNotices) {
   if (child == 0) _exit(0);
   siginfo_t info{};
   ASSERT_EQ(waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
-  EXPECT_FALSE(IsStillThere(child, UnixMs()));
+  EXPECT_FALSE(ProcessLives().IsStillThere(child, UnixMs()));
   waitpid(child, nullptr, 0);
-  EXPECT_FALSE(IsStillThere(child, UnixMs()));
+  EXPECT_FALSE(ProcessLives().IsStillThere(child, UnixMs()));
 }
 
 // Bug: 4294967295 was -1 for kill(), which means all processes.
@@ -35,14 +35,14 @@ TEST(ProcessLife, APidThatIsGarbageIsNoProcess) {
   for (const std::int64_t pid :
        {std::int64_t{0}, std::int64_t{-1}, k32Bits - 1, k32Bits + getpid(),
         std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
-    EXPECT_FALSE(IsStillThere(pid, UnixMs())) << pid;
+    EXPECT_FALSE(ProcessLives().IsStillThere(pid, UnixMs())) << pid;
   }
 }
 
 // Bug: a time near the end of the range overflowed.
 TEST(ProcessLife, ATimeThatIsGarbageIsCompared) {
-  EXPECT_TRUE(IsStillThere(getpid(), std::numeric_limits<std::int64_t>::max()));
-  EXPECT_FALSE(IsStillThere(getpid(), std::numeric_limits<std::int64_t>::min()));
+  EXPECT_TRUE(ProcessLives().IsStillThere(getpid(), std::numeric_limits<std::int64_t>::max()));
+  EXPECT_FALSE(ProcessLives().IsStillThere(getpid(), std::numeric_limits<std::int64_t>::min()));
 }
 
 }  // namespace
