@@ -10,10 +10,14 @@
 
 #include "ext/core/base/time_text.h"
 #include "ext/core/control/alerts.h"
+#include "ext/core/control/cancel_requests.h"
 #include "ext/core/control/connection_entry.h"
 #include "ext/core/control/control_region.h"
+#include "ext/core/control/evidence.h"
+#include "ext/core/control/held_locks.h"
 #include "ext/core/control/history.h"
 #include "ext/core/control/io_statistics.h"
+#include "ext/core/control/lock_waits.h"
 #include "ext/core/control/query_statistics.h"
 
 namespace {
@@ -49,6 +53,15 @@ walmanager::HistoryTotals TotalsAt(std::int64_t n) {
   totals.query_histogram.assign(walmanager::StatementScale::kBuckets, 0);
   return totals;
 }
+walmanager::LockWait WaitOf(std::uint64_t query) {
+  walmanager::LockWait wait;
+  wait.at_ms = wait.pid = 1;
+  wait.query_id = query;
+  wait.outcome = walmanager::LockOutcome::kBusy;
+  wait.waited_ns = 5'000;
+  wait.application = wait.holder.process = "words";
+  return wait;
+}
 const Alerts::Reading kReadings[] = {
     {"higher", CheckStatus::kCritical, 5, 1, 2, "too much"},
     {"lower", CheckStatus::kWarning, 1, 2, 0.5, "too little"},
@@ -83,6 +96,11 @@ const void* GoodFile() {
       statistics.Add(*statistics.ClaimHot(0, *entry, query.id), execution);
       statistics.SetPlan(*entry, query.id, "SCAN t", 1);
     }
+    walmanager::LockWaits waits(&space);
+    for (int i = 0; i < 3; ++i) waits.Add(WaitOf(7), true);
+    waits.AddToQuery(0, 9, walmanager::CountsOf(WaitOf(9)));
+    (void)walmanager::CancelRequests(space.file()->cancels).Ask({1, 2, 3, 4, 5}, 6, 7, 8);
+    walmanager::KeepBackup(space.file()->evidence, {1, 2, "b"});
     History history(&space);
     for (std::int64_t i = 0; i < 4; ++i) {
       history.Add(i * 2'000'000, static_cast<std::uint64_t>(i), 1000, TotalsAt(i),
@@ -121,6 +139,10 @@ void Patch(layout::ControlFile* file, std::uint64_t place, const std::uint8_t* d
       {&file->hours, 6 * sizeof(layout::HistorySlot)},
       {&file->alerts, 16 + 3 * sizeof(layout::WatchedCheck)},
       {&file->alerts.slots, 4 * sizeof(layout::AlertSlot)},
+      {&file->evidence, sizeof file->evidence},
+      {&file->cancels, sizeof file->cancels},
+      {&file->lock_waits, offsetof(layout::LockWaits, slots) + 4 * sizeof(layout::LockWaitSlot)},
+      {&file->lock_waits.evicted, 2 * sizeof(layout::QueryLocks)},
       {&file->io, sizeof file->io},
       {&file->more_traffic, sizeof file->more_traffic},
       {file, kBytes},
@@ -251,6 +273,59 @@ void UseIo(walmanager::ControlSpace* space) {
   Require(statistics.ReadSyncs(IoOrigin::kApplication, IoFile::kLog).syncs == 0);
 }
 
+void UseLockWaits(walmanager::ControlSpace* space) {
+  walmanager::LockWaits waits(space);
+  waits.Add(WaitOf(8), true);
+  waits.AddToQuery(1, 9, walmanager::CountsOf(WaitOf(9)));
+  const auto read = waits.ReadWaits();
+  Require(read.size() <= layout::kLockWaitRecords);
+  for (const auto& wait : read) {
+    Require(walmanager::LockKindName(wait.lock)[0] != 0);
+    Require(walmanager::LockOutcomeName(wait.outcome)[0] != 0);
+    (void)walmanager::HolderStateName(wait.holder.state);
+    Require(wait.application.size() <= sizeof(layout::LockWaitRecord::application));
+    Require(wait.holder.process.size() <= sizeof(layout::LockWaitRecord::holder_process));
+    Require(walmanager::UtcText(wait.at_ms).size() == 23);
+  }
+  Require(waits.ReadTotals().histogram.size() == walmanager::DurationScale::kBuckets);
+  (void)waits.OfEvicted([](std::size_t place, std::uint64_t) { return place == 0; });
+  const layout::ConnectionInfo& info = space->slab(0).info;
+  const walmanager::HeldLocks held(info.locks.load(std::memory_order_relaxed), 1);
+  const auto holder = walmanager::ReadLockHolder(info, held, walmanager::LockKind::kWrite);
+  Require(holder.application.size() < sizeof(layout::ConnectionInfo::application));
+  (void)waits.TakeQuery(1, 9);
+  waits.Reset();
+  Require(waits.ReadWaits().empty() && !waits.ReadTotals().counts.any());
+}
+
+void UseCancels(walmanager::ControlSpace* space) {
+  walmanager::CancelRequests cancels(space->file()->cancels);
+  for (const auto& asked : cancels.AskedOf(1, 7)) {
+    Require(asked.ticket.place < layout::kCancelRequests);
+    (void)cancels.SetAnswer(asked.ticket, walmanager::CancelAnswer::kInterrupted);
+  }
+  // Places whose callers gave up long ago are free.
+  if (const auto ticket = cancels.Ask({1, 2, 3, 4, 5}, 11, ~std::uint64_t{0} >> 1, 1)) {
+    Require(ticket->place < layout::kCancelRequests);
+    Require(cancels.Answer(*ticket) == walmanager::CancelAnswer::kNone);
+    Require(cancels.End(*ticket) == walmanager::CancelAnswer::kNone);
+  }
+}
+
+void ReadEvidence(const layout::Evidence& evidence) {
+  if (const auto integrity = walmanager::ReadIntegrity(evidence)) {
+    Require(integrity->first.size() <= sizeof evidence.integrity_first);
+    Require(walmanager::UtcText(integrity->at_ms).size() == 23);
+  }
+  if (const auto backup = walmanager::ReadBackup(evidence)) {
+    Require(backup->path.size() <= sizeof evidence.backup_path);
+    Require(walmanager::UtcText(backup->at_ms).size() == 23);
+  }
+  (void)walmanager::ReadStorage(evidence);
+  (void)walmanager::ReadLayout(evidence);
+  Require(walmanager::LastAttachedMs(evidence, 5) <= 5);
+}
+
 void Read(ControlRegion& region) {
   (void)region.Check({{7, 42, 0, 0}, "boot"});
   const auto settings = region.ReadSettings();
@@ -311,6 +386,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   UseHistory(&Space());
   UseAlerts(&Space());
   UseIo(&Space());
+  UseLockWaits(&Space());
+  UseCancels(&Space());
+  ReadEvidence(file->evidence);
   (void)region.ResetWalStatistics(1, 1);
   Require(region.ReadCheckpointTotals().total_ns == 0);
   return 0;
