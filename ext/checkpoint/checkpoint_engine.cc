@@ -90,8 +90,9 @@ std::uint64_t CheckpointEngine::LongestPauseNs(std::uint32_t max_frame, std::uin
   // Where the control file lies, a commit below the limit pauses no longer for it.
   const std::uint64_t limit = std::max(brake, state_.gate.wait_frame());
   if (state_.readers_seen && IsFarBeyond(max_frame, limit)) return 0;
-  const std::uint64_t most = std::min(state_.gate.wait_ns(), ReaderWait::kLongestCopyNs);
-  return std::min(BackpressureNs(max_frame, limit), most);
+  // About what a pass of few frames takes on a slow disk.
+  constexpr std::uint64_t kMostNs = 50'000'000;
+  return std::min({CopierPauseNs(max_frame, limit), state_.gate.wait_ns(), kMostNs});
 }
 
 bool CheckpointEngine::LockInCommit(std::uint32_t max_frame, bool host_is_busy,
