@@ -1,47 +1,17 @@
-#!/usr/bin/python3
-"""picture.py PICTURE.svg [COLUMNS LINES]: draws what scripts/watch shows of the demo's database, as the README shows it.
-
-One program of the demo has forgotten a cursor, a second one works. tmux runs watch, and its screen becomes an SVG.
-"""
+"""The screen of scripts/watch as an SVG, for scripts/pictures: tmux runs watch, and says how its screen looks."""
 
 import html
 import os
 import pathlib
 import re
 import subprocess
-import sys
-import tempfile
 import time
 
-SCRIPTS = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(SCRIPTS))
-
-from observer import Observer, Unavailable, find_library  # noqa: E402
-
-WATCH, WORKLOAD = SCRIPTS / "watch", SCRIPTS / "conversation_workload.py"
+WATCH = pathlib.Path(__file__).resolve().parents[1] / "watch"
 CELL, LINE, SIZE = 8.4, 19, 14  # pixels
 INK, PAPER, FAINT = "#d6dae0", "#15181d", "#7f8894"
 COLOURS = {0: "#15181d", 1: "#ff6b5e", 2: "#3ccf91", 3: "#f0b429", 4: "#5aa9ff", 5: "#d18ee2", 6: "#56cfe1", 7: "#ffffff"}
 SECONDS = 12  # until there are rates, and a history of commits
-
-
-def works(database, *options):
-    """A program of the demo's that works on the database."""
-    return subprocess.Popen([WORKLOAD, database, "--extension", find_library(), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def wait_for_cursor(database, seconds=60):
-    """Waits until a cursor is known to be forgotten."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            with Observer(database, "walmanager watch") as observer:
-                if observer.ask("SELECT 1 FROM connection_metrics WHERE still_ms > 1000"):
-                    return
-        except Unavailable:
-            pass  # not made yet
-        time.sleep(0.2)
-    sys.exit(f"picture.py: {WORKLOAD} has left no cursor open")
 
 
 def screen(database, columns, lines):
@@ -93,25 +63,3 @@ def svg(lines, columns):
                              f'xml:space="preserve"{bold}>{html.escape(words)}</text>')
             x += len(words)
     return "\n".join(drawn + ["</svg>"]) + "\n"
-
-
-def main():
-    if len(sys.argv) not in (2, 4):
-        sys.exit(__doc__)
-    columns, lines = (int(number) for number in sys.argv[2:4]) if len(sys.argv) == 4 else (110, 20)
-    with tempfile.TemporaryDirectory() as folder:
-        database = f"{folder}/conversation.db"
-        programs = [works(database, "--messages", "100", "--then", "sleep", "120")]
-        try:
-            wait_for_cursor(database)
-            programs.append(works(database, "--messages", "20000", "--think-ms", "3"))
-            drawn = svg(screen(database, columns, lines), columns)
-        finally:
-            for program in programs:
-                program.terminate()
-                program.wait()
-    pathlib.Path(sys.argv[1]).write_text(drawn, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

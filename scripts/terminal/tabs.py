@@ -273,7 +273,7 @@ _NOTHING = {"value": None, "unit": None, "warning_at": None, "critical_at": None
 
 
 def measured(value, unit):
-    """The value of a check, in its unit."""
+    """What a check compares with its thresholds, in its unit."""
     if value is None:
         return text.UNKNOWN
     if unit == "ms":
@@ -293,7 +293,9 @@ def _health(look, _rows):
     rows = [{**_NOTHING, "order": _ORDER[finding.status] - 0.5, "status": finding.status, "check_name": f"now: {finding.name}",
              "detail": finding.sentence, "recommendation": finding.advice, "id": ("now", finding.name, finding.connection),
              "connection": finding.connection} for finding in findings.now(look)]
-    rows += [{**row, "order": _ORDER.get(row["status"], 3), "id": row["check_name"]} for row in look.health if row["check_name"] != "overall"]
+    rows += [{**row, "order": _ORDER.get(row["status"], 3), "id": row["check_name"],
+              # The number of a check without thresholds stands in its sentence, which says what it counts.
+              "value": row["value"] if row["warning_at"] is not None or row["critical_at"] is not None else None} for row in look.health if row["check_name"] != "overall"]
     told = {row["recommendation"] for row in rows if row["recommendation"]}
     # The advice of a check stands with the check.
     rows += [{**_NOTHING, **row, "status": "advice", "order": _ORDER["advice"], "check_name": row["area"], "detail": row["finding"],
@@ -310,7 +312,7 @@ HEALTH = Tab(
     (Column("STATUS", 10, lambda row: (row["order"], _status(row)), lambda key: text.clean(key[1]), right=False,
             about="what a check of system_health found; advice is a row of wal_recommendations", falling=False),
      Column("CHECK", 20, names("check_name"), right=False, about="system_health.check_name", falling=False),
-     Column("VALUE", 13, lambda row: row["value"], None, since=100, about="what the check has measured; % is a share, that of the log of its limit for instance"),
+     Column("VALUE", 13, lambda row: row["value"], None, since=100, about="what the check compares with its thresholds; % is a share, that of the log of its limit for instance"),
      Column("FINDING", 0, names("detail"), right=False, about="system_health.detail", falling=False),
      Column("WHAT TO DO", 60, names("recommendation"), right=False, since=150, about="system_health.recommendation", falling=False)),
     0, lambda row: row["id"],

@@ -129,7 +129,9 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN tables_with_references IS NULL THEN 'the schema could not be read'
               WHEN tables_with_references = 0 THEN 'no table declares foreign keys'
               WHEN count(a.connection_id) = 0 THEN 'every connection that writes enforces foreign keys'
-              ELSE printf('%d %s foreign keys, which are not enforced on connections that write: %s', tables_with_references, iif(tables_with_references = 1, 'table declares', 'tables declare'), group_concat(a.program, ', ')) END,
+              ELSE printf('%d %s foreign keys, which %d %s not enforce: ', tables_with_references, iif(tables_with_references = 1, 'table declares', 'tables declare'), count(a.connection_id), iif(count(a.connection_id) = 1, 'connection that writes does', 'connections that write do'))
+                || (SELECT group_concat(program, ', ') FROM (SELECT DISTINCT program FROM application b WHERE b.file = m.file AND b.commits > 0 AND b.foreign_keys = 0 ORDER BY program LIMIT 5))
+                || iif(count(DISTINCT a.program) > 5, printf(' and %d more', count(DISTINCT a.program) - 5), '') END,
          'PRAGMA foreign_keys=ON on every connection: SQLite does not enforce foreign keys otherwise'
   FROM asking e JOIN database m USING (schema)
   LEFT JOIN application a ON a.file = m.file AND a.commits > 0 AND a.foreign_keys = 0
@@ -153,7 +155,9 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT m.schema, 'trace', 'configuration', count(a.connection_id), 'connections', 0,
          CASE WHEN count(a.connection_id) > 0 THEN 'warning' ELSE 'ok' END,
-         CASE WHEN count(a.connection_id) > 0 THEN 'statements are not measured on connections where another callback has SQLite''s one trace slot: ' || group_concat(a.program, ', ')
+         CASE WHEN count(a.connection_id) > 0 THEN printf('another callback has SQLite''s one trace slot on %d %s, whose statements are not measured: ', count(a.connection_id), iif(count(a.connection_id) = 1, 'connection', 'connections'))
+                || (SELECT group_concat(program, ', ') FROM (SELECT DISTINCT program FROM application b WHERE b.file = m.file AND b.trace = 'displaced' ORDER BY program LIMIT 5))
+                || iif(count(DISTINCT a.program) > 5, printf(' and %d more', count(DISTINCT a.program) - 5), '')
               ELSE 'no other callback has SQLite''s trace slot on any connection' END,
          CASE WHEN count(a.connection_id) > 0 THEN 'SELECT wal_trace(''take'') on ' || iif(count(a.connection_id) = 1, 'that connection', 'each of these connections') END
   FROM log m LEFT JOIN application a ON a.trace = 'displaced' AND a.file = m.file GROUP BY m.schema
@@ -170,7 +174,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               WHEN statistics_file IS NOT NULL OR private_because LIKE 'WALMANAGER_FILE%'
                    OR private_because LIKE 'the first commit%' OR private_because LIKE 'this connection is read-only%' THEN 'ok' ELSE 'warning' END,
          iif(incomplete_because IS NOT NULL, 'the control file cannot grow: ' || incomplete_because,
-         iif(statistics_file IS NOT NULL, 'shared by ' || processes || iif(processes = 1, ' process', ' processes'), 'statistics and settings are private to this process: ' || private_because)),
+         iif(statistics_file IS NOT NULL, 'statistics and settings are shared by ' || processes || iif(processes = 1, ' process', ' processes'), 'statistics and settings are private to this process: ' || private_because)),
          CASE WHEN incomplete_because IS NOT NULL THEN 'give the file ' || file || '-walmanager room to grow'
               WHEN statistics_file IS NULL AND private_because NOT LIKE 'WALMANAGER_FILE%' AND private_because NOT LIKE 'the first commit%' AND private_because NOT LIKE 'this connection is read-only%'
               THEN iif(private_because LIKE '%RLIMIT_NOFILE%', 'raise the limit of open files of the process (ulimit -n)', 'make it possible for the file ' || file || '-walmanager to be written') END
@@ -399,8 +403,8 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.transaction_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'unfinished_statement', 'connections', coalesce(max(still_ms), 0.0), 'ms', 0, NULL,
-         CASE WHEN count(a.connection_id) = 0 THEN 'every statement is fetched from or has ended'
-              ELSE printf('%d %s returned rows and %s neither fetched from nor ended, the longest for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'statement has', 'statements have'), iif(count(a.connection_id) = 1, 'is', 'are'), max(still_ms) / 1000, (SELECT program || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
+         CASE WHEN count(a.connection_id) = 0 THEN 'every statement that has returned rows goes on or has ended'
+              ELSE printf('%d %s returned rows, %s not ended, and %s returned none for %s%.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'statement has', 'statements have'), iif(count(a.connection_id) = 1, 'has', 'have'), iif(count(a.connection_id) = 1, 'has', 'have'), iif(count(a.connection_id) = 1, '', 'up to '), max(still_ms) / 1000, (SELECT program || ', ' || coalesce(query, '?') FROM application b WHERE b.file = m.file AND b.still_ms IS NOT NULL ORDER BY still_ms DESC LIMIT 1)) END,
          'fetch all rows, or reset the statement (close the cursor): it pins the log until then'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.still_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL

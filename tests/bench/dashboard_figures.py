@@ -1,17 +1,25 @@
 #!/usr/bin/python3
-"""Measures what the dashboard costs: dashboard_figures.py [BUILD]
+"""Measures what the dashboard and watch cost: dashboard_figures.py [BUILD]
 
 A database with 1000 statements and 90 days of history, a program that commits 1000 times a second beside it, and the
 page in headless Chromium. Prints when the page shows its first numbers, the CPU time of an update in the dashboard's
 process, the share of a processor, the size of the page, and the program's commits with and without a page.
-Then the same for the overview of 50 such databases.
+The same of scripts/watch in a terminal of 200 columns, how long wal_openmetrics() takes, and then the overview of 50
+such databases.
 """
 
+import contextlib
+import fcntl
 import os
 import pathlib
+import pty
 import statistics
+import struct
+import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -64,10 +72,43 @@ def told(name, times):
     print(f"{name:32} {len(times) / SECONDS:8.0f} commits/s, median {statistics.median(times) * 1e6:6.1f} us, p99 {times[len(times) * 99 // 100] * 1e6:6.1f} us", flush=True)
 
 
-def cost(dashboard, seconds):
-    before = dashboard.cpu_seconds()
+def cost(shown, seconds):
+    before = shown.cpu_seconds()
     time.sleep(seconds)
-    return (dashboard.cpu_seconds() - before) / seconds
+    return (shown.cpu_seconds() - before) / seconds
+
+
+class Watch:
+    """scripts/watch in a terminal of 200 columns whose output nobody reads."""
+
+    cpu_seconds = Dashboard.cpu_seconds
+
+    def __init__(self, path):
+        self.terminal, its_end = pty.openpty()
+        fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        self.process = subprocess.Popen([sys.executable, ROOT / "scripts" / "watch", path], stdin=its_end, stdout=its_end, stderr=its_end,
+                                        env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}, start_new_session=True)
+        os.close(its_end)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        with contextlib.suppress(OSError):
+            while os.read(self.terminal, 65536):
+                pass
+
+    def stop(self):
+        os.write(self.terminal, b"q")
+        assert self.process.wait(10) == 0
+        os.close(self.terminal)
+
+
+def openmetrics_ms(db):
+    times = []
+    for _ in range(50):
+        began = time.perf_counter()
+        db.execute("SELECT wal_openmetrics()").fetchall()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) * 1000
 
 
 def main():
@@ -99,6 +140,13 @@ def main():
         time.sleep(4)
         print(f"first numbers after {statistics.median(loads):.0f} ms; page {size / 1000:.0f} kB; one update {shown * 1000:.1f} ms of CPU ({shown:.2%} of a processor); no page {idle:.2%}, left {cost(dashboard, SECONDS):.2%}")
         dashboard.stop()
+        watch = Watch(path)
+        time.sleep(10)
+        shown = cost(watch, SECONDS)
+        told("watch shows it", commits(program, SECONDS))
+        watch.stop()
+        told("nothing beside it", commits(program, SECONDS))
+        print(f"watch: {shown:.2%} of a processor; wal_openmetrics(): {openmetrics_ms(kept):.1f} ms", flush=True)
         program.run("ending = True")
         program.end()
         kept.close()

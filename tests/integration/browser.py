@@ -5,6 +5,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -23,7 +24,7 @@ class Browser:
         arguments = ARGUMENTS + ([] if os.geteuid() else ["--no-sandbox"])  # Chromium's sandbox refuses root
         self.process = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{its_input} 4>&{its_output}', "bash", CHROMIUM, *arguments, f"--user-data-dir={self.profile}", "about:blank"],
-            pass_fds=(its_input, its_output), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            pass_fds=(its_input, its_output), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         os.close(its_input)
         os.close(its_output)
         self.reads, self.writes = from_browser, to_browser
@@ -37,8 +38,12 @@ class Browser:
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            pass
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)  # all that is left of the group
+        except ProcessLookupError:
+            pass
+        self.process.wait()
         os.close(self.reads)
         os.close(self.writes)
         shutil.rmtree(self.profile, ignore_errors=True)
@@ -88,8 +93,8 @@ class Page:
     def close(self):
         self.browser.call("Target.disposeBrowserContext", browserContextId=self.context)
 
-    def size(self, width, height, mobile=False):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+    def size(self, width, height, mobile=False, scale=1):
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile)
 
     def prefer(self, **features):
         self.call("Emulation.setEmulatedMedia", features=[{"name": name.replace("_", "-"), "value": value} for name, value in features.items()])
@@ -141,8 +146,10 @@ class Page:
     def type(self, text):
         self.call("Input.insertText", text=text)
 
-    def screenshot(self, path, full=True):
-        image = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=full)
+    def screenshot(self, path, full=True, quality=90):
+        """`quality` is that of a .webp; any other name gets a PNG."""
+        kind = {"format": "webp", "quality": quality} if str(path).endswith(".webp") else {"format": "png"}
+        image = self.call("Page.captureScreenshot", captureBeyondViewport=full, **kind)
         with open(path, "wb") as file:
             file.write(base64.b64decode(image["data"]))
 

@@ -366,10 +366,15 @@ def test_text_of_the_database_is_never_markup(run, tmp_path, page):
     assert page.eval("window.hit") is None
 
 
-def export(*paths_and_target):
+def exporting(*paths_and_target):
     *paths, target = paths_and_target
-    subprocess.run([sys.executable, DASHBOARD, *paths, "--export", target], env=environment(WALMANAGER_BUILD=str(BUILD)), check=True,
-                   capture_output=True, timeout=60)
+    return subprocess.run([sys.executable, DASHBOARD, *paths, "--export", target], env=environment(WALMANAGER_BUILD=str(BUILD)),
+                          capture_output=True, text=True, timeout=60)
+
+
+def export(*paths_and_target):
+    done = exporting(*paths_and_target)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_report_is_one_file_and_acts_on_nothing(run, wal_path, tmp_path, page):
@@ -386,11 +391,27 @@ def test_the_report_is_one_file_and_acts_on_nothing(run, wal_path, tmp_path, pag
     page.click("#statements tbody tr")
     shows(page, "dialog[open]", "Plan")
     # With a database that cannot be opened beside it.
-    export(wal_path, tmp_path / "none.db", tmp_path / "two.html")
+    done = exporting(wal_path, tmp_path / "none.db", tmp_path / "two.html")
+    assert (done.returncode, done.stderr) == (1, f"dashboard: {tmp_path}/none.db does not exist. Name the file of an existing database.\n")
     page.open(f"file://{tmp_path}/two.html#1")
     shows(page, "#banner", "none.db does not exist.")
     shows(page, "#statements", "none.db does not exist.")
     assert "Copyright (c) 2022 Leon Sorokin" in report.read_text()  # uPlot's licence
+
+
+def test_a_report_says_which_databases_it_lacks(run, wal_path, tmp_path, page):
+    (tmp_path / "corrupt.db").write_bytes(os.urandom(8192))
+    (tmp_path / "folder.db").mkdir()
+    target = tmp_path / "report.html"
+    done = exporting(tmp_path / "corrupt.db", wal_path, tmp_path / "folder.db", target)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"dashboard: {tmp_path}/corrupt.db is not a SQLite database, or it is encrypted, or its first page is corrupt.",
+        f"dashboard: {tmp_path}/folder.db is not a file. Name the file of a database."]
+    assert done.stdout.startswith(f"{target}: ")
+    page.open(f"file://{target}")
+    page.wait("document.querySelectorAll('#overview tbody tr').length == 3")
+    assert "2 to look at" in page.text("#overview-title") and "is not a SQLite database" in page.text("#overview")
 
 
 def refused(*words):
@@ -460,6 +481,32 @@ def test_several_databases_begin_with_the_one_that_needs_somebody(run, tmp_path,
 # -- what it costs the programs
 
 
+def has_open(dashboard, path):
+    """Whether the dashboard has the database, its log or its control file open."""
+    folder = f"/proc/{dashboard.process.pid}/fd"
+    for fd in os.listdir(folder):
+        with contextlib.suppress(OSError):  # it has just been closed
+            if os.readlink(f"{folder}/{fd}").startswith(str(path)):
+                return True
+    return False
+
+
+def test_nothing_is_asked_while_the_page_is_hidden(run, wal_path, page):
+    first = run.program(wal_path, "first")
+    first.run("db.execute('INSERT INTO t VALUES (1, 1)')")
+    dashboard = run.dashboard(wal_path)
+    page.open(dashboard.url)
+    shows(page, "#connections", "first")
+    turn = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))"
+    page.eval(turn % "true")
+    wait_for(lambda: not has_open(dashboard, wal_path))
+    before = dashboard.cpu_seconds()
+    run.program(wal_path, "second").run("time.sleep(1)")
+    assert dashboard.cpu_seconds() - before <= 0.01 and not has_open(dashboard, wal_path)
+    page.eval(turn % "false")
+    shows(page, "#connections", "second")
+
+
 def test_it_holds_nothing_and_nothing_runs_while_no_page_is_open(run, wal_path, page):
     program = run.program(wal_path, "shop")
     program.run("db.execute('INSERT INTO t VALUES (1, 1)')")
@@ -469,18 +516,9 @@ def test_it_holds_nothing_and_nothing_runs_while_no_page_is_open(run, wal_path, 
     for _ in range(10):  # a checkpoint to the end finds no reader, at no moment
         assert program.run("db.execute('REPLACE INTO t VALUES (1, 2)')", "json.loads(one(db, \"SELECT wal_checkpoint('TRUNCATE')\"))['result']") == "complete"
 
-    def files():
-        folder = f"/proc/{dashboard.process.pid}/fd"
-        found = set()
-        for fd in os.listdir(folder):
-            try:
-                found.add(os.readlink(f"{folder}/{fd}"))
-            except OSError:
-                pass  # it has just been closed
-        return found
-    assert str(wal_path) in files()
+    assert has_open(dashboard, wal_path)
     page.open("about:blank")
-    wait_for(lambda: not any(name.startswith(str(wal_path)) for name in files()))
+    wait_for(lambda: not has_open(dashboard, wal_path))
     before = dashboard.cpu_seconds()
     assert program.run("time.sleep(1)") is None
     assert dashboard.cpu_seconds() - before <= 0.01

@@ -582,7 +582,7 @@ def test_a_column_whose_name_ends_in_references_is_no_foreign_key(db):
     assert bad(db) == set()
     assert one(db, "SELECT tables_with_references FROM wal_environment") == 0
     db.execute("CREATE TABLE child(parent REFERENCES users)")
-    assert health(db)["foreign_keys"]["detail"].startswith("1 table declares foreign keys, which are not enforced")
+    assert health(db)["foreign_keys"]["detail"].startswith("1 table declares foreign keys, which 1 connection that writes does not enforce: ")
 
 
 def test_a_check_without_a_measurement_recommends_nothing(db):

@@ -23,7 +23,11 @@ from conftest import EXTENSION, ROOT, connect, metrics, one
 from helpers import error, python, quoted, rows_into, snapshot, write
 from waiting import wait_for
 
+sys.path.insert(0, str(ROOT / "scripts/dashboard_files"))
+import metrics_text  # noqa: E402
+
 TEXT = "SELECT wal_openmetrics()"
+MISSING = "/missing.db"
 GRAFANA = ROOT / "sql/grafana"
 DASHBOARD = json.loads((GRAFANA / "walmanager.json").read_text())
 
@@ -328,10 +332,7 @@ def test_the_dashboard_joins_the_texts_of_several_databases(db, wal_path, tmp_pa
     """Bug: the build stood there once for each database."""
     other = connect(tmp_path / "other.db")
     other.execute("CREATE TABLE t(a)")
-    code = "import json, sys, metrics_text; sys.stdout.write(metrics_text.merged(json.loads(sys.stdin.read())))"
-    done = subprocess.run([sys.executable, "-c", code], input=json.dumps([one(each, TEXT) for each in (db, other)]), text=True,
-                          capture_output=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "scripts/dashboard_files")})
-    now = Exported(done.stdout.rstrip("\n"))
+    now = Exported(metrics_text.merged([one(each, TEXT) for each in (db, other)]).rstrip("\n"))
     assert len(now.all("build_info")) == 1
     assert {sample.labels["database"] for sample in now.all("db_size_bytes")} == {str(wal_path), str(tmp_path / "other.db")}
     other.close()
@@ -404,14 +405,17 @@ def free_port():
 
 @pytest.fixture
 def prometheus(worked, tmp_path):
-    """A Prometheus server that scrapes a connection in this process. Yields a function that asks its API."""
+    """A Prometheus server that scrapes a connection in this process, as scripts/dashboard shows it beside a database that is missing.
+    Yields a function that asks its API."""
     lock = threading.Lock()
-    scraped = connect(metrics(worked)["file"], check_same_thread=False)
+    file = metrics(worked)["file"]
+    scraped = connect(file, check_same_thread=False)
+    up = metrics_text.up([(file, True), (MISSING, False)])
 
     class Page(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             with lock:
-                body = one(scraped, TEXT).encode()
+                body = metrics_text.merged([up, one(scraped, TEXT)]).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
@@ -485,7 +489,9 @@ def test_prometheus_scrapes_the_numbers(prometheus, worked, wal_path):
     known = prometheus("metadata")
     assert known["walmanager_health"][0]["type"] == "stateset" and known["walmanager_wal_size_bytes"][0]["unit"] == "bytes"
     # Each panel shows something, but for what is not wrong here.
-    empty = {title for title, expression in expressions() if not result(expression)}
+    shown = {title: result(expression) for title, expression in expressions()}
+    assert [row["metric"]["database"] for row in shown["Databases that cannot be read"]] == [MISSING]
+    empty = {title for title, rows in shown.items() if not rows}
     assert empty <= {"What is not well", "Who keeps the log from being copied"}
     rules = {rule["name"]: rule for group in prometheus("rules")["groups"] for rule in group["rules"]}
     assert {rule.get("lastError", "") for rule in rules.values()} == {""}
@@ -500,9 +506,12 @@ NAME = re.compile(r"\bwalmanager_[a-z_]+\b")
 def test_dashboard_and_alerts_name_only_what_is_exported(worked, wal_path):
     reader = snapshot(wal_path)
     write(worked, 1)
-    there = {sample.name for sample in exported(worked).samples} | {"walmanager_health_check", "walmanager_up"}  # the latter comes from scripts/dashboard
+    of_the_dashboard = set(NAME.findall(metrics_text.up([(wal_path, True)])))
+    assert of_the_dashboard == {"walmanager_up"}
+    there = {sample.name for sample in exported(worked).samples} | {"walmanager_health_check"} | of_the_dashboard
     used = set(NAME.findall(json.dumps(DASHBOARD))) | set(NAME.findall((GRAFANA / "alerts.yaml").read_text()))
     assert len(used) > 30 and used - there == set()
+    assert of_the_dashboard <= set(NAME.findall(json.dumps(DASHBOARD)))
     reader.close()
 
 

@@ -137,6 +137,16 @@ def test_there_are_no_other_documents():
     assert sorted(found) == DOCUMENTS
 
 
+def test_the_pictures_are_those_that_the_script_makes_and_small():
+    made = subprocess.run([str(ROOT / "scripts" / "pictures"), "--list"], check=True, text=True, capture_output=True).stdout.split()
+    shown = [source or target for source, target in re.findall(r'<img src="([^"]+)"|!\[[^\]]+\]\(([^)]+)\)', README)]
+    assert sorted(shown) == sorted(f"scripts/{name}" for name in made) and len(made) == 3
+    for name in shown:
+        picture = (ROOT / name).read_bytes()
+        assert len(picture) < 100_000, name
+        assert picture[8:12] == b"WEBP" if name.endswith(".webp") else picture.startswith(b"<svg "), name
+
+
 def anchors(text):
     """The anchors of a document's headings, as GitHub makes them."""
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
