@@ -13,19 +13,8 @@ namespace walmanager {
 namespace {
 
 // What PRAGMA wal_autocheckpoint says: N > 0 where SQLite's own autocheckpoint is the hook, 0 where
-// there is no hook or another one. SQLite has read the value once it has prepared the PRAGMA, and
-// EXPLAIN shows it without a run: the program's own trace would see a run.
+// there is no hook or another one.
 Result<std::int64_t> AskAutocheckpoint(sqlite3* db) {
-  const auto program = Prepare(db, std::string(kOwnSql) + "EXPLAIN PRAGMA wal_autocheckpoint");
-  if (program.ok()) {
-    constexpr int kOpcode = 1, kConstant = 5;  // columns
-    while (sqlite3_step(program.value().get()) == SQLITE_ROW) {
-      if (ColumnText(program.value().get(), kOpcode) == "Int64") {
-        return std::stoll(ColumnText(program.value().get(), kConstant));
-      }
-    }
-  }
-  // An SQLite that has no EXPLAIN, or another program for this PRAGMA.
   const auto frames = QueryText(db, "PRAGMA wal_autocheckpoint");
   if (!frames.ok()) return frames.error();
   return frames.value() ? std::stoll(*frames.value()) : 0;

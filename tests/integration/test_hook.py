@@ -430,23 +430,6 @@ def test_a_foreign_trace_from_before_the_load_is_as_good(wal_path):
     db.close()
 
 
-def test_a_trace_of_the_program_sees_the_program_s_statements_alone(wal_path):
-    """Bug: after a process-wide load, a trace from before the first statement saw a PRAGMA of walmanager's at the first commit."""
-    said = python("""
-import sqlite3, sys
-from conftest import PROCESS_EXTENSION, connect, one
-first = connect(":memory:", load=PROCESS_EXTENSION)
-db = connect(sys.argv[1], load=None)
-seen = []
-db.set_trace_callback(seen.append)
-for _ in range(3):
-    db.execute("INSERT INTO t VALUES (NULL, 1)")
-db.set_trace_callback(None)
-print(seen == ["INSERT INTO t VALUES (NULL, 1)"] * 3 or seen, one(db, "SELECT hook FROM wal_metrics"))
-""", wal_path)
-    assert said == "True active\n"
-
-
 def test_with_a_foreign_trace_the_pragma_is_found_when_metrics_are_read(fast):
     write(fast, 1)
     fast.set_trace_callback(lambda _: None)
