@@ -2,13 +2,14 @@
 require 'sequel'
 require 'json'
 WALMANAGER = ENV['WALMANAGER'].delete_suffix('.so')
+options = { adapter: 'sqlite', database: ENV['DATABASE'], timeout: 20_000, max_connections: 4, pool_timeout: 60 }
 
 # [snippet]
 load_walmanager = proc do |connection|
   connection.enable_load_extension(1)
   connection.load_extension(WALMANAGER)
 end
-DB = Sequel.connect(adapter: 'sqlite', database: ENV['DATABASE'], timeout: 20_000, max_connections: 4, after_connect: load_walmanager)
+DB = Sequel.connect(after_connect: load_walmanager, **options)
 # [end]
 
 threads = Array.new(8) do |which|
