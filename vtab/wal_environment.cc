@@ -268,7 +268,7 @@ const Table& WalEnvironmentTable() {
           {"page_size_wished", kInteger, "page size that a program set with PRAGMA page_size while the database kept another; NULL if there was none", [](const Row& r) -> Value { return PageSizeWished(r); }},
           {"auto_vacuum_wished", kText, "mode that a program set with PRAGMA auto_vacuum while the database kept another: none, full or incremental; NULL if there was none", [](const Row& r) -> Value { return AutoVacuumWished(r); }},
           {"engine_copies", kInteger, "copies of SQLite in this process that have the log open; NULL if the system does not say, or outside of WAL mode", [](const Row& r) -> Value { return r.engine_copies ? Value(*r.engine_copies) : Value(); }},
-          {"replicator", kText, "state of the replicator (Litestream or the like) whose table is in the schema: there, or gone after 60 s without a sign of it; NULL if there is no such table", [](const Row& r) -> Value { return ReplicatorName(r); }},
+          {"replicator", kText, "state of the replicator (Litestream or the like) whose table is in the schema: there, or gone after 60 s without a sign of it (3 s where the log is beyond its limit and no process has the database open that could be the replicator); NULL if there is no such table", [](const Row& r) -> Value { return ReplicatorName(r); }},
       });
   // clang-format on
   return kTable;

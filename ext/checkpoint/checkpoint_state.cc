@@ -179,7 +179,8 @@ void CheckpointState::CloseIfIdle(std::uint64_t last_commit_ns, std::uint64_t no
 }
 
 bool CheckpointState::LookForReplicator(std::uint64_t now_ns, bool asked) {
-  return replicator.Look(replicator_wish(), now_ns, gate.sample_interval_ns(), asked);
+  return replicator.Look(replicator_wish(), strategy[Setting::kWalLimitBytes], now_ns,
+                         gate.sample_interval_ns(), asked);
 }
 
 void CheckpointState::WatchReaders(const WalIndex& index, std::uint64_t now_ns) {

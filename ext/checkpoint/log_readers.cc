@@ -9,6 +9,14 @@
 #include "ext/system/registry.h"
 
 namespace walmanager {
+namespace {
+
+// Whether the system's lock table has the locks of all processes. The PID namespace that shows all
+// of them is PROC_PID_INIT_INO of the kernel's include/linux/proc_ns.h. Any other hides the locks
+// of processes outside of it.
+bool AllProcessesAreShown() { return ThisProcess().pid_namespace == 0xefff'fffc; }
+
+}  // namespace
 
 std::optional<ReadMarks> LogReaders::Find() const {
   std::optional<ReadMarks> marks = FromLockTable();
@@ -74,13 +82,19 @@ bool LogReaders::CheckpointRuns() const {
 }
 
 bool LogReaders::OthersHaveItOpen() const {
-  // The PID namespace that shows all processes: PROC_PID_INIT_INO of the kernel's
-  // include/linux/proc_ns.h. Any other hides the locks of processes outside of it.
-  constexpr std::uint64_t kAllProcesses = 0xefff'fffc;
   const auto marks = FromLockTable();
-  return !marks || ThisProcess().pid_namespace != kAllProcesses ||
+  return !marks || !AllProcessesAreShown() ||
          std::any_of(marks->open_by.begin(), marks->open_by.end(),
                      [](std::int64_t pid) { return pid != ThisProcess().pid; });
+}
+
+bool LogReaders::OnlyManagedHaveItOpen() const {
+  if (!AllProcessesAreShown()) return false;
+  // A table that does not show the locks of this process may hide those of others, too.
+  const auto marks = FromLockTable();
+  return marks &&
+         std::count(marks->open_by.begin(), marks->open_by.end(), ThisProcess().pid) != 0 &&
+         CountUnmanagedProcesses() == 0;
 }
 
 bool LogReaders::SomeAreHidden() const {

@@ -48,6 +48,8 @@ class LogReaders {
   bool CheckpointRuns() const;
   // Whether another process has the database open. True also where the system does not show that.
   bool OthersHaveItOpen() const;
+  // Whether it is certain that each process that has the database open has this extension.
+  bool OnlyManagedHaveItOpen() const;
   // Whether a managed connection belongs to a process in a PID namespace that is hidden from this
   // one.
   bool SomeAreHidden() const;

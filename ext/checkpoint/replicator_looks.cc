@@ -50,8 +50,15 @@ void ReplicatorLooks::Follow(ReplicatorWish wish) {
   is_there_.store(has_table && IsReplicators(wish, state), std::memory_order_relaxed);
 }
 
-bool ReplicatorLooks::Look(ReplicatorWish wish, std::uint64_t now_ns, std::uint64_t interval_ns,
-                           bool asked) {
+bool ReplicatorLooks::IsBeyond(std::int64_t limit_bytes) const {
+  const auto index = connections_.Look();
+  return index && static_cast<std::int64_t>(index->max_frame) *
+                          static_cast<std::int64_t>(index->page_size + kFrameHeaderBytes) >
+                      limit_bytes;
+}
+
+bool ReplicatorLooks::Look(ReplicatorWish wish, std::int64_t limit_bytes, std::uint64_t now_ns,
+                           std::uint64_t interval_ns, bool asked) {
   if (wish == ReplicatorWish::kNever || !IsDue(now_ns)) return is_there();
   next_look_ns_ = now_ns + interval_ns;
   const auto table = FindReplicator(connections_.checkpoint());
@@ -59,7 +66,10 @@ bool ReplicatorLooks::Look(ReplicatorWish wish, std::uint64_t now_ns, std::uint6
   ReplicatorLook look;
   look.table = table->exists;
   look.content = table->content;
-  if (look.table && wish == ReplicatorWish::kAuto) look.readers = readers_.FindUnknown(asked);
+  if (look.table && wish == ReplicatorWish::kAuto) {
+    look.readers = readers_.FindUnknown(asked);
+    look.away_beyond_limit = IsBeyond(limit_bytes) && readers_.OnlyManagedHaveItOpen();
+  }
   const auto current = control_.Get();
   ControlRegion& region = current->region();
   const auto [state, changed] = watch_.Look(region.engine().replicator, wish, look, now_ns);
@@ -71,9 +81,13 @@ bool ReplicatorLooks::Look(ReplicatorWish wish, std::uint64_t now_ns, std::uint6
         .RecordChange("replicator",
                       state == ReplicatorState::kGone
                           ? "a replicator's table " + std::string(kReplicatorTable) +
-                                " is there, and no look for 60 s found a sign of the replicator: "
-                                "walmanager checkpoints until it is there again. One that returns "
-                                "makes a new snapshot"
+                                " is there, and " +
+                                (look.away_beyond_limit
+                                     ? "the log is beyond wal_limit_bytes, and no process has the "
+                                       "database open that could be the replicator"
+                                     : "no look for 60 s found a sign of the replicator") +
+                                ": walmanager checkpoints until it is there again. One that "
+                                "returns makes a new snapshot"
                           : "the replicator is there: it checkpoints, walmanager only looks",
                       UnixMs());
   }

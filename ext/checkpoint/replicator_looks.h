@@ -25,14 +25,17 @@ class ReplicatorLooks {
   // Takes from the control file what the looks of all processes found.
   void Follow(ReplicatorWish wish);
   // Looks once per `interval_ns`, with the checkpointer's connections open. Returns is_there().
+  // `limit_bytes`: of the log.
   // `asked`: within a statement of the host, which may itself read.
-  bool Look(ReplicatorWish wish, std::uint64_t now_ns, std::uint64_t interval_ns,
-            bool asked = false);
+  bool Look(ReplicatorWish wish, std::int64_t limit_bytes, std::uint64_t now_ns,
+            std::uint64_t interval_ns, bool asked = false);
   bool IsDue(std::uint64_t now_ns) const { return now_ns >= next_look_ns_; }
   // The next Look() does not wait for the interval.
   void LookAtOnce() { next_look_ns_ = 0; }
 
  private:
+  bool IsBeyond(std::int64_t limit_bytes) const;
+
   const CheckpointConnections& connections_;
   const LogReaders& readers_;
   const ControlInUse& control_;

@@ -186,7 +186,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
               WHEN strategy = 'off' THEN 'strategy off: no checkpoint runs, and the log grows'
               WHEN checkpointer = 'off' THEN 'this connection asked for no automatic checkpoints'
               WHEN checkpointer = 'replicator' THEN 'a replicator runs the checkpoints, walmanager only measures'
-              ELSE 'strategy ' || strategy || ', checkpointer ' || checkpointer || iif(fell_back, ', so commits wait for the copying: ' || inline_because, '') || iif(replicator = 'gone', '; the table _litestream_seq is there, but for 60 s there was no sign of its replicator', '') END,
+              ELSE 'strategy ' || strategy || ', checkpointer ' || checkpointer || iif(fell_back, ', so commits wait for the copying: ' || inline_because, '') || iif(replicator = 'gone', '; the table _litestream_seq is there, but no sign of its replicator', '') END,
          CASE WHEN strategy_error IS NOT NULL THEN 'define it anew with wal_strategy_define(), or choose another with wal_strategy()'
               WHEN strategy = 'off' THEN 'SELECT wal_strategy(''conversation_workload''' || schema_argument || ')'
               WHEN checkpointer = 'off' THEN 'PRAGMA wal_autocheckpoint=1000'

@@ -1,7 +1,11 @@
 #include "ext/checkpoint/log_readers.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <array>
 
 #include "ext/core/base/time_units.h"
 #include "ext/core/control/shared_words.h"
@@ -68,6 +72,39 @@ TEST_F(LogReadersTest, ThisProcessIsNoUnmanagedOne) {
     GTEST_SKIP() << "this machine has no /proc/locks that shows locks on " << database_.path();
   }
   EXPECT_EQ(*unmanaged, 0);
+}
+
+TEST_F(LogReadersTest, AnUnmanagedProcessThatHasTheDatabaseOpenIsFound) {
+  database_.Commit(5);
+  OpenConnections();
+  if (!readers_.OnlyManagedHaveItOpen()) {
+    GTEST_SKIP() << "the table of locks does not show all processes here";
+  }
+  std::array<int, 2> opened{}, done{};
+  ASSERT_EQ(pipe(opened.data()), 0);
+  ASSERT_EQ(pipe(done.data()), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int shm = open((database_.path() + "-shm").c_str(), O_RDWR | O_CLOEXEC);
+    struct flock lock = {};
+    lock.l_type = F_RDLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = 128;  // of SQLite: shared by each process that has the log open
+    lock.l_len = 1;
+    char byte = 0;
+    const bool locked = fcntl(shm, F_SETLK, &lock) == 0;
+    const bool told = write(opened[1], &byte, 1) == 1 && read(done[0], &byte, 1) == 1;
+    _exit(locked && told ? 0 : 1);
+  }
+  char byte = 0;
+  ASSERT_EQ(read(opened[0], &byte, 1), 1);
+  EXPECT_FALSE(readers_.OnlyManagedHaveItOpen());
+  ASSERT_EQ(write(done[1], &byte, 1), 1);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(readers_.OnlyManagedHaveItOpen());
+  for (const int descriptor : {opened[0], opened[1], done[0], done[1]}) close(descriptor);
 }
 
 }  // namespace

@@ -137,6 +137,43 @@ def test_bug_a_replicator_that_is_gone_kept_the_log_for_ever(fast_path, worker):
         pytest.skip("all but the replicator in another PID namespace: none can be made here")
 
 
+def shows_all_processes():
+    return os.readlink("/proc/self/ns/pid") == "pid:[4026531836]"  # PROC_PID_INIT_INO of the kernel
+
+
+def test_bug_a_log_beyond_its_limit_grew_for_a_minute_though_no_replicator_could_be_there(fast_path, worker):
+    """One without a replicator, one whose replicator holds no mark, one with another process that has it open."""
+    if not shows_all_processes():
+        pytest.skip("a container does not show the processes that have the database open")
+    def place(name):
+        return fast_path.parent / f"{name}.db"
+    gone, opened, small = (database(place(name)) for name in ("gone", "opened", "small"))
+    other = worker(place("opened"), load=False)
+    other.call("one(db, 'SELECT count(*) FROM t')")
+    for db in (gone, opened):
+        one(db, "SELECT wal_set('wal_limit_bytes', 4000000)")
+    begin = time.monotonic()
+    for db in (gone, opened, small):
+        insert(db)
+    assert [metrics(db)["checkpointer"] for db in (gone, opened, small)] == ["replicator"] * 3
+    def took_over():
+        for db in (gone, opened, small):
+            insert(db, 5)
+            metrics(db)
+        return checkpoints(gone) > 0
+    assert poll(took_over, True, 20)
+    assert 3 <= time.monotonic() - begin < 15
+    assert metrics(gone)["checkpointer"] == "background"
+    detail, = changes(gone)
+    assert "the log is beyond wal_limit_bytes, and no process has the database open that could be the replicator" in detail
+    assert "but no sign of its replicator" in one(gone, "SELECT detail FROM system_health WHERE check_name = 'strategy'")
+    for db in (opened, small):
+        assert (metrics(db)["checkpointer"], checkpoints(db), changes(db)) == ("replicator", 0, [])
+    assert other.end() == 0
+    for db in (gone, opened, small):
+        db.close()
+
+
 def test_replicator_never_ignores_the_table(fast_path):
     db = database(fast_path.parent / "never.db")
     insert(db)

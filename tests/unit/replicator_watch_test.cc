@@ -23,7 +23,7 @@ class ReplicatorWatchTest : public testing::Test {
     return outcome;
   }
   static ReplicatorLook Seen(std::uint64_t content, std::vector<UnknownReader> readers = {}) {
-    return {true, content, std::move(readers)};
+    return {true, content, std::move(readers), false};
   }
 
   layout::ReplicatorWords shared_{};
@@ -54,6 +54,31 @@ TEST_F(ReplicatorWatchTest, BugItsTableAloneCountedAsAReplicatorForLife) {
   EXPECT_EQ(changes_, 1);
   EXPECT_EQ(LookFor(1000, Seen(5)), ReplicatorState::kGone);
   EXPECT_EQ(changes_, 1) << "the change is reported once";
+}
+
+TEST_F(ReplicatorWatchTest, BugALogBeyondItsLimitGrewForAMinuteThoughNoReplicatorCouldBeThere) {
+  ReplicatorLook away = Seen(5);
+  away.away_beyond_limit = true;
+  EXPECT_EQ(LookFor(3, away), ReplicatorState::kThere) << "2 s after the first look";
+  EXPECT_EQ(LookFor(1, away), ReplicatorState::kGone);
+  EXPECT_EQ(changes_, 1);
+  EXPECT_EQ(LookFor(1, Seen(5)), ReplicatorState::kGone) << "the log has started over";
+  EXPECT_EQ(LookFor(1, Seen(6)), ReplicatorState::kThere);
+}
+
+TEST_F(ReplicatorWatchTest, AReplicatorThatIsRestartedKeepsTheCheckpoints) {
+  ReplicatorLook away = Seen(5);
+  away.away_beyond_limit = true;
+  for (int restart = 0; restart < 10; ++restart) {
+    EXPECT_EQ(LookFor(3, away), ReplicatorState::kThere);
+    // It has the database open, and shows no sign yet.
+    EXPECT_EQ(LookFor(1, Seen(5)), ReplicatorState::kThere);
+  }
+  // The sign that another process has seen counts, too.
+  LookFor(2, away);
+  ReplicatorWatch other;
+  other.Look(shared_, wish_, Seen(6), now_ns_);
+  EXPECT_EQ(LookFor(2, {true, 6, {}, true}), ReplicatorState::kThere);
 }
 
 TEST_F(ReplicatorWatchTest, AChangeOfItsTableIsASign) {

@@ -37,12 +37,22 @@ bool ReplicatorWatch::ShowsAReader(const ReplicatorLook& look) const {
   });
 }
 
+bool ReplicatorWatch::IsAwayBeyondLimit(const ReplicatorLook& look, std::uint64_t now_ns) {
+  if (!look.away_beyond_limit) {
+    away_since_ns_.reset();
+    return false;
+  }
+  if (!away_since_ns_) away_since_ns_ = now_ns;
+  return now_ns - *away_since_ns_ >= kAwayNs;
+}
+
 ReplicatorWatch::Outcome ReplicatorWatch::Look(layout::ReplicatorWords& shared, ReplicatorWish wish,
                                                const ReplicatorLook& look, std::uint64_t now_ns) {
   const ReplicatorState before = ReadReplicatorState(shared);
   const bool was_there = before == ReplicatorState::kThere || before == ReplicatorState::kGone;
   if (!look.table) {
     readers_before_.reset();
+    away_since_ns_.reset();
     Put(shared.state, static_cast<std::uint64_t>(ReplicatorState::kNone));
     return {ReplicatorState::kNone, false};
   }
@@ -51,6 +61,7 @@ ReplicatorWatch::Outcome ReplicatorWatch::Look(layout::ReplicatorWords& shared, 
   const bool sign = !was_there || wish == ReplicatorWish::kAlways || times_are_void ||
                     Get(shared.content) != look.content || ShowsAReader(look);
   readers_before_ = look.readers;
+  const bool away = IsAwayBeyondLimit(look, now_ns);
   Put(shared.content, look.content);
   if (sign) {
     Put(shared.sign_ns, now_ns);
@@ -63,7 +74,8 @@ ReplicatorWatch::Outcome ReplicatorWatch::Look(layout::ReplicatorWords& shared, 
   ReplicatorState state = before;
   if (sign) {
     state = ReplicatorState::kThere;
-  } else if (now_ns - Get(shared.sign_ns) >= kWaitNs && Get(shared.looks) >= kLeastLooks) {
+  } else if ((away || now_ns - Get(shared.sign_ns) >= kWaitNs) &&
+             Get(shared.looks) >= kLeastLooks) {
     state = ReplicatorState::kGone;
   }
   // One of two processes that look at once sees the change.

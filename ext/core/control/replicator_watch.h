@@ -6,7 +6,8 @@
 // at no other time, and the read mark that it holds to keep the log from starting over. The mark is
 // free for a moment around each of its checkpoints, so one look that finds no sign proves nothing.
 // A replicator counts as gone once every look for kWaitNs found no sign of it, and as there at the
-// first look that finds one.
+// first look that finds one. While the log is beyond its limit, kAwayNs are enough, where every
+// look proves that no process has the database open that could be the replicator.
 //
 // The state is shared by all processes through the control file: a look of any of them counts.
 // Words that are stored at once by two looks err towards a replicator that is there. Time is a
@@ -48,11 +49,16 @@ struct ReplicatorLook {
   bool table = false;         // it is in the schema
   std::uint64_t content = 0;  // a hash of its rows
   std::vector<UnknownReader> readers;
+  // The log is beyond wal_limit_bytes, and each process that has the database open is known to have
+  // this extension.
+  bool away_beyond_limit = false;
 };
 
 class ReplicatorWatch {
  public:
   static constexpr std::uint64_t kWaitNs = 60'000'000'000;
+  // A replicator that is restarted has the database open again by then.
+  static constexpr std::uint64_t kAwayNs = 3'000'000'000;
   // A process that looks seldom has looked at least so often before it calls a replicator gone.
   static constexpr std::uint64_t kLeastLooks = 3;
   static constexpr std::uint64_t kStaleNs = 10 * kWaitNs;
@@ -68,10 +74,13 @@ class ReplicatorWatch {
 
  private:
   bool ShowsAReader(const ReplicatorLook& look) const;
+  // Whether every look of this process for kAwayNs said so.
+  bool IsAwayBeyondLimit(const ReplicatorLook& look, std::uint64_t now_ns);
 
   // Of the look before of this process: a reader that is named is a replicator's only where it
   // stays on its mark from one look to the next, as a replicator's does between its checkpoints.
   std::optional<std::vector<UnknownReader>> readers_before_;
+  std::optional<std::uint64_t> away_since_ns_;  // the first look without a break that said so
 };
 
 // As the last look of any process left it.

@@ -61,7 +61,7 @@ constexpr std::array<SettingSpec, kNamedSettingCount> kNamedSpecs = {{
      "Number of evaluations in a row that must find a check worse before an alert is raised."},
     {"replicator", SettingKind::kChoice, 0, 0, std::size(kReplicatorChoices) - 1, "",
      "Which program checkpoints a database with Litestream's table _litestream_seq: auto "
-     "(Litestream, and walmanager while there has been no sign of Litestream for 60 s), always "
+     "(Litestream, and walmanager while Litestream is gone, as wal_environment says), always "
      "(Litestream) or never (the table is ignored).",
      kReplicatorChoices},
     {"reader_lease_ms", SettingKind::kInteger, 0, 0, 86'400'000, "ms",
