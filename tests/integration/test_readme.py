@@ -15,7 +15,8 @@ SQL_README = (ROOT / "sql/README.md").read_text()
 # All documents of the repository.
 DOCUMENTS = ["README.md", "ext/README.md", "ext/backup/README.md", "ext/read_pool/README.md", "scripts/README.md",
              "scripts/packages/README.md", "scripts/packages/npm/README.md", "scripts/packages/python/README.md", "sql/README.md",
-             "tests/README.md", "tests/bench/README.md", "tests/hosts/README.md", "tests/model/README.md", "vtab/README.md"]
+             "tests/README.md", "tests/bench/README.md", "tests/hosts/README.md", "tests/hosts/replication/README.md", "tests/model/README.md",
+             "vtab/README.md"]
 REFERENCE = subprocess.run([str(ROOT / "scripts" / "reference")], check=True, text=True,
                            capture_output=True).stdout
 TABLES = ["wal_metrics", "query_performance", "index_candidates", "unused_indexes", "connection_metrics", "wal_readers", "wal_lock_waits", "wal_io",
