@@ -90,7 +90,7 @@ std::uint64_t CheckpointEngine::LongestPauseNs(std::uint32_t max_frame, std::uin
   // Where the control file lies, a commit below the limit pauses no longer for it.
   const std::uint64_t limit = std::max(brake, state_.gate.wait_frame());
   if (state_.readers_seen && IsFarBeyond(max_frame, limit)) return 0;
-  // About what a pass of few frames takes on a slow disk.
+  // Below what a user sees as a stop.
   constexpr std::uint64_t kMostNs = 50'000'000;
   return std::min({CopierPauseNs(max_frame, limit), state_.gate.wait_ns(), kMostNs});
 }

@@ -1,6 +1,6 @@
-// For test_io_faults.py, preloaded: one call on one file fails, and who made it is told.
+// For test_io_faults.py, preloaded: one call on one file fails, and its maker is known.
 //
-// The rule that is easy to break: who made a call is read from the stack, so lock_metrics is off:
+// The rule that is easy to break: the stack tells the maker of a call, so lock_metrics is off:
 // otherwise walmanager passes each of the host's calls on, and is in each stack.
 #include <dlfcn.h>
 #include <execinfo.h>

@@ -67,7 +67,7 @@ int Sync(int fd, const char* name) {
   if (file == kNone) return Real<int (*)(int)>(name)(fd);
   const std::int64_t id = static_cast<std::int64_t>(getpid()) << 32 | syncs++;
   Add('B', file, id);
-  usleep(static_cast<useconds_t>(id * 2654435761 >> 7 & 1023));
+  usleep(static_cast<useconds_t>(static_cast<std::uint64_t>(id) * 2654435761 >> 7 & 1023));
   Add('E', file, id);
   return 0;
 }
