@@ -23,6 +23,7 @@ using Words = const volatile std::uint64_t*;
 // the two copies differ if a write came in between; the decoder compares them.
 void CopyHeaders(Words words, std::uint64_t* copy) {
   for (std::size_t word = 0; word < kHeaderWords; ++word) copy[word] = words[word];
+  // Keeps that order. Pairs with the barrier (walShmBarrier) between SQLite's two writes.
   std::atomic_thread_fence(std::memory_order_acquire);
   for (std::size_t word = kHeaderWords; word < 2 * kHeaderWords; ++word) copy[word] = words[word];
 }
@@ -120,6 +121,9 @@ std::optional<WalIndex> ReadWalIndex(const WalFile& log) {
   std::array<std::uint64_t, kWalIndexSnapshotBytes / 8> copy;
   for (int i = 0; i < kTries; ++i) {
     CopyHeaders(words, copy.data());
+    // Keeps the reading below after the header was read: else the rest could be of the log before,
+    // read before the log started over, and the look below would not find that out.
+    std::atomic_thread_fence(std::memory_order_acquire);
     for (std::size_t word = 2 * kHeaderWords; word < copy.size(); ++word) copy[word] = words[word];
     // Compare the header once more, so that the rest of the copy belongs to the same log.
     std::atomic_thread_fence(std::memory_order_acquire);

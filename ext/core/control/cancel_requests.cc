@@ -24,16 +24,23 @@ std::optional<CancelRequests::Ticket> CancelRequests::Ask(const CancelWish& wish
   number = number << kStageBits >> kStageBits;
   for (std::size_t place = 0; place < memory_.requests.size(); ++place) {
     layout::CancelRequest& request = memory_.requests[place];
-    std::uint64_t state = Get(request.state);
+    // Acquire: the deadline below is of the request that the state names, or of a later one.
+    std::uint64_t state = request.state.load(std::memory_order_acquire);
     // A deadline far ahead is garbage, or of another boot.
     const std::uint64_t until = Get(request.deadline_ns);
     const bool is_left = now_ns > until + kGraceNs || until > now_ns + kGraceNs;
     if (state != kFree && !is_left) continue;
+    // Before the place is claimed: a caller that finds it claimed must not find the old deadline,
+    // and take it for one that was left. Where another caller claims it first, its request lasts as
+    // long as this one would.
+    Put(request.deadline_ns, deadline_ns);
     if (!request.state.compare_exchange_strong(state, Word(number, kWritten),
                                                std::memory_order_acq_rel)) {
       continue;
     }
-    Put(request.deadline_ns, deadline_ns);
+    // Keeps the writing below after the place was claimed. Pairs with the second look in AskedOf():
+    // the claim alone would let other processors see these words before it.
+    std::atomic_thread_fence(std::memory_order_release);
     Put(request.owner, wish.owner);
     Put(request.connection, wish.connection);
     Put(request.started_ns, wish.started_ns);
@@ -41,11 +48,13 @@ std::optional<CancelRequests::Ticket> CancelRequests::Ask(const CancelWish& wish
     Put(request.by, wish.by);
     Put(request.answer, static_cast<std::uint64_t>(CancelAnswer::kNone));
     std::uint64_t written = Word(number, kWritten);
-    // Where another caller took it for one that was left, that one has it.
+    // Release: a process that sees the state sees the words above. Where another caller took the
+    // place for one that was left, that one has it.
     if (!request.state.compare_exchange_strong(written, Word(number, kAsked),
                                                std::memory_order_acq_rel)) {
       continue;
     }
+    // Release: a process that sees the new count finds the request.
     memory_.asked.fetch_add(1, std::memory_order_release);
     return Ticket{place, number};
   }
@@ -65,6 +74,7 @@ CancelAnswer CancelRequests::Answer(const Ticket& ticket) const {
 CancelAnswer CancelRequests::End(const Ticket& ticket) {
   layout::CancelRequest& request = memory_.requests[ticket.place];
   std::uint64_t asked = Word(ticket.number, kAsked);
+  // Release: the next caller that claims the place has its words to itself. So below.
   if (request.state.compare_exchange_strong(asked, kFree, std::memory_order_acq_rel)) {
     return CancelAnswer::kNone;
   }
@@ -79,6 +89,7 @@ std::vector<CancelRequests::Asked> CancelRequests::AskedOf(std::uint64_t owner,
   std::vector<Asked> found;
   for (std::size_t place = 0; place < memory_.requests.size(); ++place) {
     const layout::CancelRequest& request = memory_.requests[place];
+    // Acquire: pairs with the exchange to kAsked, so the words below are of this request.
     const std::uint64_t state = request.state.load(std::memory_order_acquire);
     if ((state & kStages) != kAsked || Get(request.owner) != owner ||
         now_ns > Get(request.deadline_ns)) {
@@ -90,7 +101,8 @@ std::vector<CancelRequests::Asked> CancelRequests::AskedOf(std::uint64_t owner,
                        .started_ns = Get(request.started_ns),
                        .by_pid = Get(request.by_pid),
                        .by = Get(request.by)}};
-    // Another request may have taken the place meanwhile.
+    // Keeps the reading above before the second look: another request may have taken the place
+    // meanwhile.
     std::atomic_thread_fence(std::memory_order_acquire);
     if (Get(request.state) == state) found.push_back(asked);
   }
@@ -102,6 +114,7 @@ bool CancelRequests::SetAnswer(const Ticket& ticket, CancelAnswer answer) {
   std::uint64_t asked = Word(ticket.number, kAsked);
   if (Get(request.state) != asked) return false;
   Put(request.answer, static_cast<std::uint64_t>(answer));
+  // Release: a caller that sees the state sees the answer.
   return request.state.compare_exchange_strong(asked, Word(ticket.number, kAnswered),
                                                std::memory_order_acq_rel);
 }

@@ -52,6 +52,8 @@ ConnectionEntry ReadFields(const layout::ConnectionSlab& slab) {
       static_cast<std::int64_t>(std::min(Get(info.sqlite_version), kHighestVersion));
   if (entry.started_ns != 0 && entry.started_ns == Get(info.seen_started_ns) &&
       entry.statement_rows == Get(info.seen_rows)) {
+    // Pairs with the fence in WatchStatement().
+    std::atomic_thread_fence(std::memory_order_acquire);
     entry.still_since_ns = Get(info.still_since_ns);
   }
   entry.application = WithoutControlCharacters(GetText(info.application));
@@ -59,7 +61,9 @@ ConnectionEntry ReadFields(const layout::ConnectionSlab& slab) {
   entry.file = GetText(info.file);
   entry.pages_done = Get(info.pages_done);
   entry.pages_total = Get(info.pages_total);
-  const std::uint64_t waiting = Get(info.waiting), lock = waiting & 0xff;
+  // Acquire: pairs with the release in LockWatch::Wait(), so the words below are of this wait.
+  const std::uint64_t waiting = info.waiting.load(std::memory_order_acquire);
+  const std::uint64_t lock = waiting & 0xff;
   if (lock >= 1 && lock <= kLockKinds && waiting >> HeldLocks::kIdShift == Get(info.id)) {
     entry.waiting_for = static_cast<LockKind>(lock - 1);
     entry.waiting_since_ns = Get(info.waiting_since_ns);
@@ -133,6 +137,8 @@ void WatchStatement(layout::ConnectionInfo& info, std::uint64_t now_ns) {
     return;
   }
   Put(info.still_since_ns, 0);
+  // A reader that sees the statement below does not see since when the one before stood still.
+  std::atomic_thread_fence(std::memory_order_release);
   Put(info.seen_started_ns, started);
   Put(info.seen_rows, rows);
 }

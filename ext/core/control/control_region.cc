@@ -34,7 +34,8 @@ void ClearSlab(layout::ConnectionSlab& slab, std::uint64_t generation) {
     Put(*counter, 0);
   }
   for (Counter& counter : slab.commit_histogram) Put(counter, 0);
-  Put(slab.reset_generation, generation);
+  // Release: a reader that sees the generation sees the counters empty.
+  slab.reset_generation.store(generation, std::memory_order_release);
 }
 
 // `add`: a parameter of the template, so that an owner's is inlined.
@@ -103,6 +104,7 @@ void ControlRegion::Initialize(const Identity& identity, std::int64_t unix_ms,
   Put(file_->shared_slab.reset_generation, Get(header.reset_generation));
   History(space_).BeginAnew(unix_ms, monotonic_ns);
   std::memcpy(header.magic, layout::kMagic, sizeof header.magic);
+  // Release: a process that sees it sees all of the above.
   header.ready.store(1, std::memory_order_release);
 }
 
@@ -125,6 +127,7 @@ void ControlRegion::SetDatabase(const FileId& database) {
 ControlRegion::Fit ControlRegion::Check(const Identity& identity) const {
   const layout::Header& header = file_->header;
   constexpr layout::Header kEmpty{};
+  // Acquire: pairs with the release in Initialize().
   if (header.ready.load(std::memory_order_acquire) != 1) {
     // Zeros: a process was killed while it made the file. Any other file belongs to another
     // program.
@@ -280,6 +283,7 @@ std::uint64_t ControlRegion::AdvanceLog(std::uint32_t salt1, std::uint32_t max_f
     const bool log_before = seen != 0 && seen_salt - salt1 - 1 < kLateLogs;
     *reset = seen != 0 && !same_log && !log_before;
     if (log_before || (same_log && seen_frame >= max_frame)) return 0;
+    // Relaxed: one word has the log and its end. The frames themselves are counted here only.
     if (position.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
       return same_log ? max_frame - seen_frame : max_frame;
     }
@@ -344,7 +348,8 @@ CommitTotals ControlRegion::ReadCommits(bool with_histogram) const {
   if (with_histogram) totals.histogram.resize(DurationScale::kBuckets);
   const std::uint64_t generation = Get(file_->header.reset_generation);
   const auto sum = [&](const layout::ConnectionSlab& slab) {
-    if (Get(slab.reset_generation) != generation) return;
+    // Acquire: pairs with the release in ClearSlab().
+    if (slab.reset_generation.load(std::memory_order_acquire) != generation) return;
     totals.commits += Get(slab.commits);
     totals.frames_written += Get(slab.frames_written);
     totals.timed_commits += Get(slab.timed_commits);

@@ -10,6 +10,15 @@ void PutSigned(layout::Counter& word, std::int64_t value) {
 }
 std::int64_t GetSigned(const layout::Counter& word) { return static_cast<std::int64_t>(Get(word)); }
 
+// The time is written last and read first. Release and acquire: a reader that sees it sees what was
+// found at that time, or later.
+void PutTime(layout::Counter& word, std::int64_t at_ms) {
+  word.store(static_cast<std::uint64_t>(at_ms), std::memory_order_release);
+}
+std::int64_t GetTime(const layout::Counter& word) {
+  return static_cast<std::int64_t>(word.load(std::memory_order_acquire));
+}
+
 }  // namespace
 
 void KeepIntegrity(layout::Evidence& evidence, const IntegrityEvidence& integrity) {
@@ -17,11 +26,11 @@ void KeepIntegrity(layout::Evidence& evidence, const IntegrityEvidence& integrit
   PutSigned(evidence.integrity_findings, integrity.findings);
   PutSigned(evidence.integrity_ns, integrity.duration_ns);
   PutText(evidence.integrity_first, integrity.first);
-  PutSigned(evidence.integrity_ms, integrity.at_ms);
+  PutTime(evidence.integrity_ms, integrity.at_ms);
 }
 
 std::optional<IntegrityEvidence> ReadIntegrity(const layout::Evidence& evidence) {
-  const std::int64_t at_ms = GetSigned(evidence.integrity_ms);
+  const std::int64_t at_ms = GetTime(evidence.integrity_ms);
   if (at_ms == 0) return std::nullopt;
   return IntegrityEvidence{at_ms, Get(evidence.integrity_full) != 0,
                            GetSigned(evidence.integrity_findings), GetSigned(evidence.integrity_ns),
@@ -31,11 +40,11 @@ std::optional<IntegrityEvidence> ReadIntegrity(const layout::Evidence& evidence)
 void KeepBackup(layout::Evidence& evidence, const BackupEvidence& backup) {
   PutSigned(evidence.backup_bytes, backup.bytes);
   PutText(evidence.backup_path, backup.path);
-  PutSigned(evidence.backup_ms, backup.at_ms);
+  PutTime(evidence.backup_ms, backup.at_ms);
 }
 
 std::optional<BackupEvidence> ReadBackup(const layout::Evidence& evidence) {
-  const std::int64_t at_ms = GetSigned(evidence.backup_ms);
+  const std::int64_t at_ms = GetTime(evidence.backup_ms);
   if (at_ms == 0) return std::nullopt;
   return BackupEvidence{at_ms, GetSigned(evidence.backup_bytes), GetText(evidence.backup_path)};
 }
@@ -43,11 +52,11 @@ std::optional<BackupEvidence> ReadBackup(const layout::Evidence& evidence) {
 void KeepStorage(layout::Evidence& evidence, const StorageEvidence& storage) {
   PutSigned(evidence.page_count, storage.page_count);
   PutSigned(evidence.freelist_pages, storage.freelist_pages);
-  PutSigned(evidence.storage_ms, storage.at_ms);
+  PutTime(evidence.storage_ms, storage.at_ms);
 }
 
 std::optional<StorageEvidence> ReadStorage(const layout::Evidence& evidence) {
-  const std::int64_t at_ms = GetSigned(evidence.storage_ms);
+  const std::int64_t at_ms = GetTime(evidence.storage_ms);
   if (at_ms == 0) return std::nullopt;
   return StorageEvidence{at_ms, GetSigned(evidence.page_count), GetSigned(evidence.freelist_pages)};
 }

@@ -42,6 +42,7 @@ void Lower(Counter& counter, std::uint64_t value) {
 }
 
 // The two ways to add: to counters of one connection alone, and to counters that all share.
+// Relaxed: each counter is a sum of its own.
 struct Own {
   static std::uint64_t Plus(Counter& counter, std::uint64_t n) {
     const std::uint64_t before = Get(counter);
@@ -160,7 +161,11 @@ void Move(QueryCounters& from, QueryCounters& to) {
   const auto take = [](Counter& counter) { return counter.exchange(0, std::memory_order_relaxed); };
   if (IsEmpty(from)) return;
   for (const auto sum : kSums) {
-    if (const std::uint64_t value = take(from.*sum)) Shared::Plus(to.*sum, value);
+    // Release: a reader that sees the count at its new place, and then looks at the old one, does
+    // not see it there as well.
+    if (const std::uint64_t value = take(from.*sum)) {
+      (to.*sum).fetch_add(value, std::memory_order_release);
+    }
   }
   const std::uint64_t low = take(from.square_low);
   AddSquare<Shared>(to, low, take(from.square_high));

@@ -52,6 +52,8 @@ std::optional<std::size_t> QueryStatistics::Claim(std::uint64_t id, std::int64_t
     space_->ExpectWrites(&file_->query(entry), sizeof(layout::QueryEntry));
     // Asked before it is claimed: from then on others may count there for the new statement.
     const bool left_behind = !IsEmpty(counters);
+    // Relaxed: the exchange decides who has the place, and nothing is read on account of the id
+    // alone: `described` says that the text is there.
     if (table_.ids[entry].compare_exchange_strong(seen, id, std::memory_order_relaxed)) {
       // What late writers left there.
       if (left_behind) Move(counters, table_.evicted);
@@ -102,6 +104,9 @@ std::optional<std::size_t> QueryStatistics::FindOrMake(const NormalizedQuery& qu
   // Acquire: pairs with the release below, so the text is seen whole.
   if (entry.described.load(std::memory_order_acquire) == query.id) return place;
   if (!Holds(*place, query.id)) return place;  // gone again
+  // Keeps the writing below after the place was found claimed: a reader that still copies the text
+  // of the statement before sees that the place is another's.
+  std::atomic_thread_fence(std::memory_order_release);
   Put(entry.kind, static_cast<std::uint64_t>(query.kind));
   Put(entry.first_seen_ms, static_cast<std::uint64_t>(unix_ms));
   Put(entry.plan_check, 0);
@@ -109,6 +114,7 @@ std::optional<std::size_t> QueryStatistics::FindOrMake(const NormalizedQuery& qu
   Put(entry.last_text, 0);
   Put(entry.texts, 0);
   PutText(entry.text, query.text);
+  // Release: a thread that sees the id sees kind and text.
   entry.described.store(query.id, std::memory_order_release);
   return place;
 }
@@ -191,7 +197,8 @@ HotQuery* QueryStatistics::ClaimHot(std::size_t slab, std::size_t entry, std::ui
   Clear(free->counters);
   Put(free->entry, entry);
   Put(free->generation, generation);
-  Put(free->id, id);
+  // Release: a reader that sees the id sees the counters empty.
+  free->id.store(id, std::memory_order_release);
   return free;
 }
 
@@ -290,8 +297,10 @@ std::optional<std::uint32_t> QueryStatistics::PlanSchemaVersion(std::size_t entr
 
 std::string QueryStatistics::ReadText(std::size_t place, std::uint64_t id) const {
   const layout::QueryEntry& entry = file_->query(place);
+  // Acquire: pairs with the release in FindOrMake().
   if (entry.described.load(std::memory_order_acquire) != id) return "";
   std::string text = GetText(entry.text);
+  // Keeps the reading above before the second look.
   std::atomic_thread_fence(std::memory_order_acquire);
   return Holds(place, id) && Get(entry.described) == id ? text : "";
 }
@@ -310,6 +319,9 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
   QueryRow evicted;
   evicted.text = "(evicted)";
   Sum(table_.evicted, evicted.totals);
+  // Counts move from a connection's counters to an entry, and from there to `evicted`. What is read
+  // in the other order is counted once or not at all. So below; pairs with Move().
+  std::atomic_thread_fence(std::memory_order_acquire);
   space_->Follow();
   const LockWaits waits(space_);
   const bool has_waits = waits.is_made();
@@ -332,6 +344,7 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
       row.text = std::move(text);
       row.first_seen_ms = static_cast<std::int64_t>(Get(entry.first_seen_ms));
       row.texts = Get(entry.texts);
+      // Acquire: pairs with the release in SetPlan().
       const std::uint64_t check = entry.plan_check.load(std::memory_order_acquire);
       row.plan_schema = PlanSchemaVersion(i);
       if (with_plans && check != 0) {
@@ -347,11 +360,13 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
     evicted.totals.locks =
         waits.OfEvicted([&](std::size_t i, std::uint64_t id) { return Holds(i, id); });
   }
+  std::atomic_thread_fence(std::memory_order_acquire);
   const std::uint64_t generation = Get(file_->header.query_generation);
   const std::size_t slabs = space_->slabs();
   for (std::size_t slab = 0; slab < slabs; ++slab) {
     for (const HotQuery& hot : space_->hot(slab)) {
-      const std::uint64_t id = Get(hot.id);
+      // Acquire: pairs with the release in ClaimHot().
+      const std::uint64_t id = hot.id.load(std::memory_order_acquire);
       if (id == 0 || Get(hot.generation) != generation) continue;
       const auto found = place.find(id);
       Sum(hot.counters, found == place.end() ? evicted.totals : rows[found->second].totals);
@@ -364,16 +379,20 @@ std::vector<QueryRow> QueryStatistics::Read(bool with_plans) const {
 QueryTotals QueryStatistics::ReadTotals() const {
   QueryTotals totals;
   Sum(table_.evicted, totals);
+  std::atomic_thread_fence(std::memory_order_acquire);  // as in Read()
   space_->Follow();
   for (std::size_t i = 0; i < layout::kQueries; ++i) {
     const layout::QueryEntry& entry = file_->query(i);
     if (Has(i) && !IsEmpty(entry.counters)) Sum(entry.counters, totals);
   }
+  std::atomic_thread_fence(std::memory_order_acquire);
   const std::uint64_t generation = Get(file_->header.query_generation);
   const std::size_t slabs = space_->slabs();
   for (std::size_t slab = 0; slab < slabs; ++slab) {
     for (const HotQuery& hot : space_->hot(slab)) {
-      if (Get(hot.id) != 0 && Get(hot.generation) == generation) Sum(hot.counters, totals);
+      // Acquire: as in Read().
+      const bool is_used = hot.id.load(std::memory_order_acquire) != 0;
+      if (is_used && Get(hot.generation) == generation) Sum(hot.counters, totals);
     }
   }
   return totals;
