@@ -131,9 +131,9 @@ class BackgroundCopier {
   const ControlRequests control_requests_;
   Upkeep upkeep_{state_.connections};
   CopyPasses passes_{state_};
-  std::atomic<bool> lacks_thread_{false};
-  std::atomic<bool> stands_by_{false};  // a connection of the host's has permitted the task
-  std::atomic<bool> active_{false};     // as FollowActivity()
+  std::atomic<bool> lacks_thread_{false};  // for display: read relaxed
+  std::atomic<bool> stands_by_{false};     // a connection of the host's has permitted the task
+  std::atomic<bool> active_{false};        // as FollowActivity()
   std::atomic<bool> is_at_work_{false};
   std::atomic<bool> works_{false};                // a thread is in Work()
   std::atomic<std::uint64_t> waits_since_ns_{0};  // since HandOver() has found no thread in it

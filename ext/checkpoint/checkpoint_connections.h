@@ -148,7 +148,10 @@ class CheckpointConnections {
   const char* permitted_vfs_ = nullptr;             // lives as long as the process
   const volatile void* permitted_index_ = nullptr;  // a value to compare
   bool leaves_descriptors_ = false;                 // MayLeaveDescriptors()
+  // Relaxed: changed under the mutex of CheckpointState. A thread without it may read it late.
   std::atomic<bool> open_{false};
+  // Read relaxed. Cancel() adds to it before it takes interrupt_mutex_. So a thread that begins to
+  // be interruptible either had the mutex first, and is interrupted, or sees the number.
   std::atomic<int> cancels_{0};
   std::atomic<bool> interrupted_{false};  // SQLite remembers an interrupt until a statement runs
   // Held while checkpoint_ or interruptible_ changes, and while checkpoint_ is interrupted.

@@ -54,7 +54,9 @@ class CheckpointState {
   InlinePeriod inline_period;
   RetryDelay retry_delay;  // changed with the mutex held, asked by any thread
   CommitGate gate;
-  std::atomic<bool> stopping{false};  // the process's last connection is being closed
+  // The process's last connection is being closed. Where it is read relaxed, a late answer is one
+  // look more: the close waits for the tasks, which have a mutex (Task::Stop()).
+  std::atomic<bool> stopping{false};
 
   Mutex mutex;
   // How many calls of the user wait for the mutex: the background thread lets them go first.
@@ -137,8 +139,8 @@ class CheckpointState {
   // Takes the mutex to try the read marks. The background thread lets a call that waits go first.
   bool LockToTry(std::uint64_t wait_ns) TRY_ACQUIRE(true, mutex);
 
-  std::atomic<bool> only_looks_{false};
-  mutable Mutex shown_mutex_;                      // held for a copy
+  std::atomic<bool> only_looks_{false};  // relaxed: a hint to those that wait for the mutex
+  mutable Mutex shown_mutex_;            // held for a copy
   WalIndex shown_index_ GUARDED_BY(shown_mutex_);  // last_index for threads without the mutex
   std::string unguarded_because_ GUARDED_BY(shown_mutex_);
 };

@@ -2,7 +2,8 @@
 // background thread copies nothing where no connection wants them. PRAGMA wal_autocheckpoint=0 says
 // that a connection does not.
 //
-// Thread rules: any thread.
+// Thread rules: any thread. The counts are relaxed: the background thread may see a change at its
+// next look, as if the connection had changed its wish by then.
 #pragma once
 
 #include <atomic>

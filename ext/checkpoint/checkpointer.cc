@@ -120,6 +120,7 @@ CheckpointOutcome Checkpointer::RunOnHost(const HostConnection& host, Checkpoint
 }
 
 bool Checkpointer::MustEnd() const {
+  // Relaxed: asked again and again, so a fork that is seen late waits a moment longer.
   return connections_.cancelled() ||
          Registry::Get().forks_waiting.load(std::memory_order_relaxed) > 0;
 }

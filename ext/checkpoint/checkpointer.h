@@ -87,6 +87,7 @@ class Checkpointer {
   const std::atomic<int>& callers_waiting_;
   CheckpointConnections& connections_;
   CopiedFrames& copied_frames_;
+  // Relaxed: any thread asks it at any time, so a late answer is one that was right a moment ago.
   std::atomic<int> guard_mark_{-1};
   std::uint64_t busy_deadline_ns_ = 0;
 };

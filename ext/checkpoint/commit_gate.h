@@ -2,8 +2,9 @@
 // remainder, for the background thread to catch up, and for backpressure.
 //
 // Every commit reads the plan. One thread at a time makes it, with the mutex of CheckpointState
-// held. A commit that reads parts of two plans looks one commit early or late.
-// Thread rules: any thread, except for Plan().
+// held. A commit that reads parts of two plans looks one commit early or late, and one that sees a
+// plan late looks by the plan before. So the words are relaxed: what a look then does, it reads
+// anew from the wal-index under SQLite's locks. Thread rules: any thread, except for Plan().
 #pragma once
 
 #include <atomic>

@@ -167,7 +167,7 @@ bool LogShrinker::StartOver(ControlRegion& region, IdleStep& step) {
 void LogShrinker::WaitUntilCut(layout::Counter& until_ns) {
   constexpr useconds_t kPollUs = 50;
   for (;;) {
-    std::uint64_t until = until_ns.load(std::memory_order_relaxed);
+    std::uint64_t until = until_ns.load(std::memory_order_relaxed);  // as in the header
     if (until == 0) return;
     // The process that cut was killed, or the word is corrupt. Clear the word, unless another
     // process has begun to cut since.

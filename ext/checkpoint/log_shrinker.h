@@ -69,6 +69,10 @@ class LogShrinker {
   // killed or stopped. One load where no process cuts.
   static void WaitWhileLogIsCut(ControlRegion& region) {
     layout::Counter& until_ns = region.header().cut_until_ns;
+    // The compiler must not load it before the statement was published. A processor may: for that
+    // the thread that cuts pauses between its store and its look (ShrinkWhileIdle). Relaxed:
+    // SQLite's own locks keep the log whole, and this wait only keeps a statement from meeting
+    // them.
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (until_ns.load(std::memory_order_relaxed) != 0) [[unlikely]]
       WaitUntilCut(until_ns);

@@ -3,7 +3,8 @@
 //
 // The version is read where plans are made. Between two readings it may be out of date: a statement
 // that SQLite prepared again asks for its plan in any case, and so the new version comes to light.
-// Thread rules: any thread may call any member.
+// Thread rules: any thread may call any member. The two words are relaxed: a connection that sees a
+// change late asks for its plan at its next execution.
 #pragma once
 
 #include <atomic>

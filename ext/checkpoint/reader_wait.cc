@@ -15,6 +15,7 @@ std::uint64_t ReaderWait::LongestNs(const Rule& rule, const SettingValues& value
 
 void ReaderWait::Charge(layout::Counter& stall_since_ns, std::uint64_t start_ns) {
   const std::uint64_t now = MonotonicNs();
+  // Relaxed: the one word is the whole account.
   std::uint64_t seen = Get(stall_since_ns);
   while (!stall_since_ns.compare_exchange_weak(
       seen, StallAllowance(seen).AfterWait(now - start_ns, now), std::memory_order_relaxed)) {

@@ -39,7 +39,7 @@ class ReplicatorLooks {
   const CheckpointConnections& connections_;
   const LogReaders& readers_;
   const ControlInUse& control_;
-  std::atomic<bool> is_there_{false};
+  std::atomic<bool> is_there_{false};  // read relaxed: what the last look found, and no more
   std::uint64_t next_look_ns_ = 0;
   ReplicatorWatch watch_;
 };

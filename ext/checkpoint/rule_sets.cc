@@ -30,7 +30,7 @@ RuleSets::~RuleSets() {
 template <typename IsWanted>
 RuleSets::Borrowed RuleSets::Find(const IsWanted& is_wanted) {
   for (auto& place : places_) {
-    if (!place.load(std::memory_order_relaxed)) continue;
+    if (!place.load(std::memory_order_relaxed)) continue;  // the exchange decides
     // Acquire: pairs with GiveBack(), so the set is seen as its last user left it.
     Borrowed set(place.exchange(nullptr, std::memory_order_acquire));
     if (set && is_wanted(*set)) return set;
@@ -67,6 +67,8 @@ void RuleSets::GiveBack(Borrowed set) noexcept {
       return;
     }
   }
+  // All places are taken: this set replaces one of them. The number is only a turn, so relaxed.
+  // Release for this set, as above, and acquire for the other one, which is deleted here.
   const std::size_t place = next_to_go_.fetch_add(1, std::memory_order_relaxed) % kPlaces;
   set.reset(places_[place].exchange(set.release(), std::memory_order_acq_rel));
 }

@@ -76,9 +76,9 @@ class Upkeep {
   // when; both 0 where it did.
   std::uint64_t pause_ns_ = 0, not_before_ns_ = 0;
   const std::shared_ptr<PlannedSchema> planned_ = std::make_shared<PlannedSchema>();
-  std::atomic<std::uint64_t> refuses_until_ns_{0};
-  std::uint64_t next_plans_ns_ = 0;   // so that plans take no more than their share
-  std::uint64_t next_schema_ns_ = 0;  // LookAtSchema()
+  std::atomic<std::uint64_t> refuses_until_ns_{0};  // a time that stands for itself: read relaxed
+  std::uint64_t next_plans_ns_ = 0;                 // so that plans take no more than their share
+  std::uint64_t next_schema_ns_ = 0;                // LookAtSchema()
   std::uint64_t schema_position_ = 0;
   Mutex mutex_;
   std::vector<PlanWish> wishes_ GUARDED_BY(mutex_);

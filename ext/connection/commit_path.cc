@@ -62,6 +62,7 @@ void CommitPath::Committed(const char* schema, int frames) {
   commit.stall_ns = std::max(end, start) - start;
   region.RecordCommit(log->slab, commit);
   Count(*log, commit, seen);
+  // Relaxed: a time that stands for itself, and by which others rest.
   region.header().last_commit_ns.store(end, std::memory_order_relaxed);
   log->statement = statement_.serial;
   if (log_end) log->log_position = log_end->position();

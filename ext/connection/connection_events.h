@@ -111,6 +111,8 @@ class ConnectionEvents {
   void PlaceTrace();
   // The control file or a setting has changed: measures statements there, or stops measuring.
   [[gnu::cold]] void FollowMain();
+  // Acquire: pairs with ControlInUse::Replace(), so FollowMain() finds the new file. The settings
+  // it reads by their own protocol (control_region.h): here relaxed is enough.
   bool MainHasChanged() const {
     return followed_bindings_ != logs_.bindings() ||
            followed_settings_->load(std::memory_order_relaxed) != metered_settings_ ||

@@ -148,6 +148,7 @@ void LockWatch::LookForHolder(std::uint64_t now_ns) {
 
 void LockWatch::LookInLockTable(std::uint64_t now_ns) {
   const std::uint64_t now = MonotonicNs();
+  // Relaxed: the exchange decides which thread looks.
   std::uint64_t next = next_table_look_ns.load(std::memory_order_relaxed);
   if (now_ns < waiting_->next_table_look_ns || now < next ||
       !next_table_look_ns.compare_exchange_strong(next, now + kTableEveryNs)) {

@@ -32,7 +32,8 @@ class AlertNews {
   const std::string path_;
   Mutex mutex_;
   std::vector<AlertEntry> alerts_ GUARDED_BY(mutex_);
-  std::atomic<bool> has_some_{false};  // changed with mutex_ held
+  // Changed with mutex_ held. Relaxed: news that is seen late is written at the next statement.
+  std::atomic<bool> has_some_{false};
 };
 
 }  // namespace walmanager

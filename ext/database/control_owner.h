@@ -63,6 +63,7 @@ class ControlOwner {
   const std::string path_;
   const FileId id_;
   ControlInUse in_use_;
+  // The two stand for themselves, and what follows from them happens under mutex_: read relaxed.
   std::atomic<bool> wanted_{true};
   std::atomic<bool> set_in_private_{false};  // a setting that is not in a file yet
   Mutex mutex_;

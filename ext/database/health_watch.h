@@ -77,8 +77,8 @@ class HealthWatch {
   std::vector<AlertEntry> EvaluateAlerts(ControlFile& control, int raise_after);
 
   Database& database_;
-  std::atomic_flag busy_;
-  std::atomic<std::uint64_t> sample_interval_ns_{1'000'000'000};
+  std::atomic_flag busy_;  // a lock: taken with acquire, and given back with release
+  std::atomic<std::uint64_t> sample_interval_ns_{1'000'000'000};  // stands for itself: relaxed
   // Each database has it from the beginning, so it stays as long as any is open, with its compiled
   // statements.
   const std::shared_ptr<SharedObserver> observer_;

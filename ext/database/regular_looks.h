@@ -81,6 +81,8 @@ class RegularLooks {
   BackgroundCopier& copier_;
   Registry& registry_;
   Wakefulness wakefulness_;
+  // The next four stand for themselves. Where they are read relaxed, a late answer costs one look
+  // or one wake-up more, which the mutex of the scheduler puts in order.
   std::atomic<bool> has_log_{false};                 // a commit looked at it, or a look was due
   std::atomic<bool> has_committed_{false};           // since IsInUse() has asked
   std::atomic<std::uint64_t> no_wake_before_ns_{0};  // after the system gave no thread

@@ -28,6 +28,7 @@ bool HasOpenStatement(sqlite3* db) {
 }  // namespace
 
 void Cancellable::Wait() {
+  // Acquire: pairs with the release that ends the decision, so the interrupt has come by then.
   for (std::uint32_t word = wanted_.load(std::memory_order_acquire); word == kDecides;
        word = wanted_.load(std::memory_order_acquire)) {
     wanted_.wait(word, std::memory_order_acquire);
@@ -35,7 +36,9 @@ void Cancellable::Wait() {
 }
 
 bool Cancellable::Ended(bool in_autocommit, std::size_t others) {
+  // Acquire: as in Wait(). So the outcome below comes after the 0 of the thread that interrupts.
   if (wanted_.load(std::memory_order_acquire) != kInterrupted) return false;
+  // Release: pairs with outcome(). The thread that sees it sees how the statement has ended.
   outcome_.store(kEnded | (in_autocommit ? kInAutocommit : 0) | (others != 0 ? kOthersRun : 0),
                  std::memory_order_release);
   if (others != 0) return false;
@@ -59,6 +62,7 @@ bool Cancellable::Interrupt(const std::function<bool()>& is_meant,
     Word& word;
     std::uint32_t next;
     ~Decision() {
+      // Release: pairs with Wait() and Ended().
       word.store(next, std::memory_order_release);
       word.notify_all();
     }

@@ -33,7 +33,8 @@ class Cancellable {
   // where that thread has it at hand. Valid until Close().
   using Word = std::atomic<std::uint32_t>;
   static bool IsWanted(const Word& word) {
-    // The compiler must not load it before what is shown was stored.
+    // The compiler must not load it before what is shown was stored. The processor may: the barrier
+    // of the other thread is for that. Relaxed: a thread that is wanted loads it again in Wait().
     std::atomic_signal_fence(std::memory_order_seq_cst);
     return word.load(std::memory_order_relaxed) != kNot;
   }

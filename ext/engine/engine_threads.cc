@@ -26,6 +26,7 @@ Threads Ask() {
 }  // namespace
 
 bool EngineHasThreads() {
+  // Relaxed: the value alone counts, and two threads that both ask find the same.
   static std::atomic<Threads> known{Threads::kUnknown};
   Threads threads = known.load(std::memory_order_relaxed);
   if (threads == Threads::kUnknown) {

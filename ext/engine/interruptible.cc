@@ -21,7 +21,8 @@ void Interruptible::Close() {
 std::optional<Interruptible::Offered> Interruptible::Look() const {
   const std::uint64_t number = offered_.number();
   if (number == 0) return std::nullopt;
-  // Words of a later query may be among these. Then the number is void, and Interrupt() fails.
+  // Words of a later query may be among these. Then the number is void, and Interrupt() fails
+  // (offered_statement.h says why). None is of an earlier query, since number() acquires.
   Offered offered{number,
                   {.id = query_id_.load(std::memory_order_relaxed),
                    .held_since_ns = held_since_ns_.load(std::memory_order_relaxed),

@@ -67,7 +67,8 @@ class Interruptible {
   const std::uint64_t id_;
   const Database* const database_;
   OfferedStatement offered_;
-  // Of the query that is offered: written before it is, and valid while its number is.
+  // Of the query that is offered: written before it is, and valid while its number is
+  // (offered_statement.h). The words below are for display: each says nothing of others.
   std::atomic<std::uint64_t> query_id_{0}, held_since_ns_{0}, log_position_{0};
   std::atomic<std::uint32_t> page_bytes_{0};
   std::atomic<std::uint64_t> interrupts_{0};

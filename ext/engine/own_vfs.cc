@@ -390,6 +390,8 @@ const char* OwnVfsFor(sqlite3_vfs* host) {
   if (!IsUnixFamily(host)) return nullptr;
   for (std::size_t i = 0; i < kUnixFamily.size(); ++i) {
     if (std::strcmp(host->zName, kUnixFamily[i]) != 0) continue;
+    // Acquire: pairs with the release below, so the name is seen. Under the mutex relaxed is
+    // enough.
     if (const OwnVfs* known = registered[i].load(std::memory_order_acquire)) return known->name;
     const MutexLock lock(Registry::Get().opening_mutex);
     if (const OwnVfs* known = registered[i].load(std::memory_order_relaxed)) return known->name;

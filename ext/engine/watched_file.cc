@@ -113,7 +113,7 @@ void WatchedFile::Replace(sqlite3_file* file) {
   }
   // Only such an engine ever says that the next lock may wait.
   if (sqlite3_compileoption_used("ENABLE_SETLK_TIMEOUT")) methods_.xFileControl = FileControl;
-  // The table is whole before SQLite can see it.
+  // Release: the table is whole before SQLite can see it, in whatever thread.
   std::atomic_thread_fence(std::memory_order_release);
   file->pMethods = &methods_;
 }

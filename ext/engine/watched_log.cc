@@ -40,7 +40,7 @@ WatchedLog::Handle WatchedLog::Watch(sqlite3* db, const char* schema, const sqli
   self->methods_.xRead = Read;
   self->methods_.xWrite = Write;
   self->methods_.xSync = Sync;
-  // The table is whole before SQLite can see it.
+  // Release: the table is whole before SQLite can see it, in whatever thread.
   std::atomic_thread_fence(std::memory_order_release);
   log->pMethods = &self->methods_;
   return Handle(self);

@@ -120,6 +120,8 @@ class PoolCall {
   const PoolHost host_;
   const std::int64_t timeout_ms_;
   const std::uint64_t began_ns_, deadline_ns_;
+  // stopped_, hungry_ and waiting_for_room_ are read relaxed where they are hints: what must be
+  // exact is read under mutex_.
   std::atomic<bool> stopped_{false}, hungry_{false};
   std::atomic<std::size_t> untaken_;
   std::atomic<int> waiting_for_room_{0};

@@ -71,6 +71,7 @@ std::uint64_t CalibrateTicks() {
     made.until_ticks =
         ticks + static_cast<std::uint64_t>((static_cast<UInt128>(lasts_ns) << 32) / multiplier);
     in_force = next;
+    // Release: pairs with QuickMonotonicNs().
     tick_calibration.store(&made, std::memory_order_release);
     if (!young) {
       first_ticks = ticks;

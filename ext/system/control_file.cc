@@ -271,6 +271,7 @@ void ControlFile::MoveCountsTo(const std::shared_ptr<ControlFile>& heir) {
   if (!first) heir->region_.AddFrames(OwnedSlabs::kShared, frames);
   {
     const MutexLock lock(heir_mutex_);
+    // Release: pairs with frames_go_along(), which is also asked without the mutex.
     frames_go_along_.store(first, std::memory_order_release);
     heir_ = heir;
   }
@@ -410,6 +411,7 @@ bool ControlFile::TryLease() { return SetLock(ByteLock::kExclusive, layout::kLoc
 void ControlFile::EndLease() { SetLock(ByteLock::kNone, layout::kLockLease); }
 
 bool ControlFile::TrySampler() {
+  // A lock among the threads of this process: acquire here, release where it is given back.
   if (sampling_.test_and_set(std::memory_order_acquire)) return false;
   if (SetLock(ByteLock::kExclusive, layout::kLockSampler)) return true;
   sampling_.clear(std::memory_order_release);

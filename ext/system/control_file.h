@@ -57,6 +57,7 @@ class ControlFile {
   std::string growth_failed() const { return memory_->growth_failed(); }
   // True until LeaveFile() was called, for one that was had.
   bool shared() const { return descriptor() >= 0; }
+  // Relaxed, as the two flags below: what is done with the descriptor has descriptor_mutex_.
   int descriptor() const { return fd_.load(std::memory_order_relaxed); }
   // As MappedControl has it.
   void GivePagesBack() { memory_->GivePagesBack(); }

@@ -24,6 +24,7 @@ class ControlInUse {
     const MutexLock lock(mutex_);
     return file_;
   }
+  // Acquire: pairs with Replace().
   std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
   const std::atomic<std::uint64_t>& generation_word() const { return generation_; }
 

@@ -42,6 +42,8 @@ HostTurn* HostTurn::Find(Registry& registry, std::thread::id thread) {
 }
 
 bool HostTurn::BelongsHere() const {
+  // Relaxed: the pointer is compared, and not followed. It changes in a forked child alone, which
+  // has one thread.
   return Registry::current.load(std::memory_order_relaxed) == &registry_;
 }
 
@@ -59,6 +61,7 @@ void HostTurn::Leave() {
 
 void HostTurn::GiveWay() {
   HostTurn& turn = Whole();
+  // Relaxed: a fork that is seen late waits until the next call.
   if (!turn.holds_ || registry_.forks_waiting.load(std::memory_order_relaxed) == 0) return;
   const Outside outside(turn);
   const std::uint64_t deadline = MonotonicNs() + kLongestNs;

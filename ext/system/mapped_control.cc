@@ -45,7 +45,7 @@ class GrowLock {
 
 // Mappings of all control files of this process. The system allows 65,530 of all kinds by default
 // (vm.max_map_count), and the host needs its own.
-std::atomic<int> mappings{0};
+std::atomic<int> mappings{0};  // relaxed: a count, and one more or less is no harm
 constexpr int kMostMappings = 16'000;
 
 // Maps a part of the file in the place of zeros. Where that fails, these stay: a mapping at a place
@@ -111,6 +111,7 @@ class MappedControl::PrivateCopy {
   bool TakePlace() {
     const Word* const shared = static_cast<const Word*>(of_file_);
     for (std::size_t i = 0; i < copied_.size(); ++i) {
+      // Relaxed: word by word, as threads write them. What one writes meanwhile is found below.
       copied_[i] = shared[i].load(std::memory_order_relaxed);
       // Memory that stays zero takes no room.
       if (copied_[i] != 0) static_cast<Word*>(copy_)[i].store(copied_[i]);

@@ -95,7 +95,9 @@ class MappedControl final : public ControlSpace {
   std::atomic<std::uint64_t> taken_{0};          // how often
   std::atomic<std::uint64_t> stuck_{kNotStuck};  // taken_ when a thread has waited in vain
   Range many_range_ GUARDED_BY(mutex_);
-  std::atomic<std::size_t> followed_{0};  // entries of the table
+  // Entries of the table. Changes under mutex_. Follow() reads it relaxed first: an old value costs
+  // one try of the mutex. That a section is mapped is said by HasSection(), with acquire.
+  std::atomic<std::size_t> followed_{0};
   // False after a wait for another process's lock has timed out, until the lock was free once.
   bool waits_to_grow_ GUARDED_BY(mutex_) = true;
   std::uint64_t next_try_ns_ GUARDED_BY(mutex_) = 0;  // after a failure

@@ -87,7 +87,10 @@ class OwnedSlabs {
   std::optional<std::size_t> ClaimOneThatIsThere(std::size_t* missing) EXCLUDES(mutex_);
 
   MappedControl* memory_ = nullptr;
-  std::atomic<std::uint64_t> hidden_here_{0};  // connections of this process without a slab
+  // Words of slabs are read relaxed: which process has a slab is said by its lock, and what a slab
+  // shows by ReadConnection() and the connection's id in the words (held_locks.h).
+  std::atomic<std::uint64_t> hidden_here_{
+      0};  // connections of this process without a slab; a count
   mutable Mutex mutex_;
   int fd_ GUARDED_BY(mutex_) = -1;
   std::vector<bool> owned_ GUARDED_BY(mutex_);      // slabs of this process

@@ -27,6 +27,7 @@ constexpr std::chrono::milliseconds kLongestWaitForHosts{500};
 
 // Not checked for locks: the forking thread keeps the mutexes that it got until the second call.
 void BeforeFork() NO_THREAD_SAFETY_ANALYSIS {
+  // Acquire: as in Registry::Get(). So below.
   Registry* registry = Registry::current.load(std::memory_order_acquire);
   if (!registry) return;
   // The child has no use for these, and the host may want to fork without threads.
@@ -59,6 +60,7 @@ void AfterForkInParent() NO_THREAD_SAFETY_ANALYSIS {
   HostTurn::ReturnAfterFork(*registry);
 }
 
+// Relaxed: the child has one thread.
 void ForgetInChild() { Registry::current.store(nullptr, std::memory_order_relaxed); }
 
 ProcessIdentity ReadProcess() {
@@ -85,6 +87,7 @@ Registry& Registry::Make() {
   Registry* registry = nullptr;
   if (!watching_forks.exchange(true)) pthread_atfork(BeforeFork, AfterForkInParent, ForgetInChild);
   auto* made = new Registry;  // lives as long as the process
+  // Release for the object that was made, and acquire for the one that another thread has made.
   if (current.compare_exchange_strong(registry, made, std::memory_order_acq_rel)) return *made;
   delete made;
   return *registry;

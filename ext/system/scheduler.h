@@ -138,6 +138,8 @@ class Scheduler::Task {
   Scheduler& scheduler_;
   Pool& pool_;
   const std::function<std::uint64_t()> work_;
+  // Changed in order (seq_cst). Hurry() looks relaxed first: where it reads an old `true`, the task
+  // has just ended, or runs with the priority that Hurry() would give.
   std::atomic<bool> hurried_{false};
   // With the scheduler's mutex. Not annotated: to the checker the mutex of each task's scheduler is
   // another one.

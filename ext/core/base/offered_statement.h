@@ -6,7 +6,10 @@
 // interrupted" in one step, interrupts, and then says that it has. An owner that finds "is being
 // interrupted" waits until that is over, which takes a few instructions.
 // Release and acquire: the interrupt is seen by the owner once Withdraw() has returned, and what
-// the owner wrote before Offer() is seen by a thread that has the number.
+// the owner wrote before Offer() is seen by a thread that has the number. The exchange that takes
+// the statement is release, too: what its thread read before, it read before the owner went on. So
+// where InterruptIfOffered(n) is true, nothing was read that the owner wrote after statement n. The
+// exchange that fails may be relaxed, since nothing follows from it.
 // Thread rules: Offer() and Withdraw() in the thread that uses the connection, the rest in any.
 #pragma once
 

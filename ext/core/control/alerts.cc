@@ -276,6 +276,7 @@ std::uint64_t Alerts::Publish(const AlertEntry& entry) {
   record.threshold = Stored(entry.threshold);
   SetText(record.check_name, entry.check);
   SetText(record.detail, entry.detail);
+  // Relaxed: the number alone counts. The slot's id says that the record is there.
   const std::uint64_t id = log_.next_id.fetch_add(1, std::memory_order_relaxed) + 1;
   const std::size_t place = id % layout::kAlerts;
   // Where the file cannot grow the alert is in force, and not listed.

@@ -53,6 +53,7 @@ void ControlRegion::RecordCheckpoint(const CheckpointEntry& entry, std::uint64_t
 
 void ControlRegion::AppendToLog(const CheckpointEntry& entry) {
   layout::CheckpointRing& ring = file_->ring;
+  // Relaxed: the number alone counts. The slot's id says that the record is there.
   const std::uint64_t id = ring.next_id.fetch_add(1, std::memory_order_relaxed) + 1;
   const std::size_t place = id % layout::kCheckpointRecords;
   // Where the file cannot grow the record is lost; the counters have it.

@@ -86,6 +86,7 @@ class ControlSpace {
 
  private:
   layout::ControlFile* const file_;
+  // Release and acquire: a thread that has the pointer finds the range reserved.
   std::atomic<layout::ManyConnections*> many_{nullptr};
   // A bit for each section of a kind. Release and acquire: whoever sees the bit finds it mapped.
   std::array<std::atomic<std::uint64_t>, layout::kSectionKinds> there_{};

@@ -109,6 +109,7 @@ std::vector<Place> PlacesOf(ControlSpace& space, const HistoryState& state, std:
 std::optional<HistorySums> SumsOf(const Place& place) {
   if (place.open) return *place.open;
   const HistoryRecord record = Load(place.slot->record);
+  // Keeps the copying above before the second look.
   std::atomic_thread_fence(std::memory_order_acquire);
   if (Get(place.slot->id) != place.id) return std::nullopt;
   return UnpackSample(record);
@@ -199,8 +200,8 @@ std::uint64_t CoveredMs(const layout::HistoryBaseline& baseline, std::int64_t un
              : 0;
 }
 
-// One word of the baseline in force. A writer may just replace the baseline: then the word is of
-// the previous sample.
+// One word of the baseline in force, which a thread finds whole, since it acquires the generation.
+// A writer may just replace the baseline after that: then the word is of another sample.
 template <typename T>
 T Word(T& word) {
   return std::atomic_ref<T>(word).load(std::memory_order_relaxed);

@@ -78,6 +78,7 @@ void LockWaits::Add(const LockWait& wait, bool listed) {
 }
 
 void LockWaits::Append(const LockWait& wait) {
+  // Relaxed: the number alone counts. The slot's id says that the record is there.
   const std::uint64_t id = waits_.next_id.fetch_add(1, std::memory_order_relaxed) + 1;
   layout::LockWaitSlot& slot = waits_.slots[id % layout::kLockWaitRecords];
   layout::LockWaitRecord record{};

@@ -78,7 +78,7 @@ ReplicatorWatch::Outcome ReplicatorWatch::Look(layout::ReplicatorWords& shared, 
              Get(shared.looks) >= kLeastLooks) {
     state = ReplicatorState::kGone;
   }
-  // One of two processes that look at once sees the change.
+  // One of two processes that look at once sees the change. Relaxed: the state stands for itself.
   const std::uint64_t old =
       shared.state.exchange(static_cast<std::uint64_t>(state), std::memory_order_relaxed);
   return {state, was_there && old != static_cast<std::uint64_t>(state)};

@@ -103,6 +103,7 @@ std::optional<SectionRange> SectionsOf(SectionKind kind, std::size_t record) {
 
 bool NamesSection(const layout::SectionTable& table, SectionKind kind, std::size_t index) {
   return std::ranges::any_of(table.words, [&](const layout::Counter& word) {
+    // Relaxed: what the word says is asked, and not what is in the section. So below.
     const Entry entry = Unpack(word.load(std::memory_order_relaxed));
     return entry.kind == static_cast<std::size_t>(kind) &&
            entry.version == ShapeOf(kind)->version && entry.index == index;
@@ -120,6 +121,7 @@ std::size_t CountSections(const layout::SectionTable& table) {
 
 std::optional<Section> ReadSection(const layout::SectionTable& table, std::size_t i,
                                    std::uint64_t file_bytes) {
+  // Acquire: as in CountSections().
   const Entry entry = Unpack(table.words[i].load(std::memory_order_acquire));
   const SectionShape* shape = KnownShape(entry);
   if (!shape || entry.index >= shape->sections()) return std::nullopt;

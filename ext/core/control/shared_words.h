@@ -1,5 +1,7 @@
 // How single words, records and texts in the memory of the control file are read and written; the
-// protocol they are part of is in control_region.h.
+// protocol they are part of is in control_region.h. They are relaxed: a word says nothing of
+// others. Where it does, the code that writes it and the code that reads it say so, and use fences,
+// release and acquire.
 #pragma once
 
 #include <algorithm>

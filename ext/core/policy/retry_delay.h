@@ -25,7 +25,7 @@ class RetryDelay {
 
  private:
   std::uint64_t delay_ns_ = 0;
-  std::atomic<std::uint64_t> not_before_ns_{0};
+  std::atomic<std::uint64_t> not_before_ns_{0};  // a time that stands for itself: read relaxed
 };
 
 }  // namespace walmanager

@@ -1,7 +1,9 @@
 // How nanoseconds follow from ticks of a processor's counter: base_ns + (ticks - base_ticks) *
 // multiplier / 2^32, until until_ticks.
 //
-// Thread rules: one thread sets it up before others see it; At() and Void() from any thread.
+// Thread rules: one thread sets it up before others see it; At() and Void() from any thread. So the
+// members may be relaxed: the pointer to it is published with release (clock.cc). A thread that
+// does not see Void() yet uses the calibration for a moment longer.
 #pragma once
 
 #include <atomic>

@@ -5,6 +5,7 @@
 // fence, so a look may miss it by the time that a store takes to be seen by other processors. That
 // is why there is a look between the one that finds nothing and the sleep: each statement that has
 // not seen the state of the first look is seen by the second, an interval later.
+// So the load in is_drowsy() is relaxed.
 // Thread rules: LooksAgain() by one thread at a time, the others any thread.
 #pragma once
 

@@ -1,6 +1,7 @@
 // Limits how much of a processor some work takes: a twentieth, and up to 100 ms at once after a
 // rest. One piece of work that takes longer than that delays the next one by four seconds at most.
-// Thread rules: any thread. Two threads may find room for the same work: both may do theirs.
+// Thread rules: any thread. Two threads may find room for the same work: both may do theirs. So the
+// one word is relaxed.
 #pragma once
 
 #include <algorithm>
