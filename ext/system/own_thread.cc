@@ -1,8 +1,23 @@
 #include "ext/system/own_thread.h"
 
+#include <errno.h>
 #include <signal.h>
 
 namespace walmanager {
+namespace {
+
+// As pthread_create(), with a stack of `bytes`. Where the system does not give that (thread-local
+// storage of the program may need more), with the stack that it gives.
+int CreateThread(pthread_t* thread, std::size_t bytes, void* (*run)(void*), void* argument) {
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return pthread_create(thread, nullptr, run, argument);
+  int error = pthread_attr_setstacksize(&attributes, bytes);
+  if (error == 0) error = pthread_create(thread, &attributes, run, argument);
+  pthread_attr_destroy(&attributes);
+  return error == EINVAL ? pthread_create(thread, nullptr, run, argument) : error;
+}
+
+}  // namespace
 
 bool OwnThread::Start(const char* name, void (*body)(void*), void* argument) noexcept {
   name_ = name;
@@ -12,7 +27,7 @@ bool OwnThread::Start(const char* name, void (*body)(void*), void* argument) noe
   sigset_t all, before;
   sigfillset(&all);
   if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return false;
-  running_ = pthread_create(&thread_, nullptr, Run, this) == 0;
+  running_ = CreateThread(&thread_, kStackBytes, Run, this) == 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return running_;
 }

@@ -1,16 +1,24 @@
 // A thread of this library: with all signals blocked, so that the host's handlers never run in it,
 // and started without an exception, so that it can be started where memory is lacking.
 //
+// The stack has a size of its own. musl gives a thread 128 KB, glibc as much as `ulimit -s` says,
+// which may be less still, or so much that a program that locks its memory pays for it.
+//
 // Thread rules: Start and Join by one thread at a time. After a fork the child has no such thread
 // and must not touch this object.
 #pragma once
 
 #include <pthread.h>
 
+#include <cstddef>
+
 namespace walmanager {
 
 class OwnThread {
  public:
+  // Most of it stays untouched, and takes no memory.
+  static constexpr std::size_t kStackBytes = std::size_t{1} << 20;
+
   OwnThread() = default;
   ~OwnThread() { Join(); }
   OwnThread(const OwnThread&) = delete;
