@@ -171,7 +171,8 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   ++statement_.serial;
   if (statement_.lock_was_refused) [[unlikely]]
     EndLockWaits(nullptr, 0);
-  if (logs_.wants_look() | (application_checkpoint_ != nullptr)) [[unlikely]]
+  const bool wants_look = logs_.wants_look();
+  if (wants_look | (application_checkpoint_ != nullptr)) [[unlikely]]
     CatchUp();
   if (logs_.main() && MainHasChanged()) FollowMain();
   if (statement_.start_ns >= next_control_look_ns_) LookForControls();

@@ -9,6 +9,8 @@
 // (https://itanium-cxx-abi.github.io/cxx-abi/abi-eh.html, 2.2.2 and 2.4.2): they ask for memory,
 // and where they get none they take it from a table in this library. test_no_memory.py holds that
 // no thread-local storage is left. Where the C++ library is linked dynamically they are not called.
+// LLVM's library has the functions of 2.4.2 in one file with those that throw, so that they cannot
+// be replaced. They take their memory from functions of that library which can (fallback_malloc.h).
 //
 // Thread rules: any thread; each sees its own state.
 #include <pthread.h>
@@ -74,6 +76,7 @@ ExceptionState* OfThisThread() {
   for (Place& place : states.places) {
     if (place.taken.exchange(true)) continue;
     place.thread = self;
+    // Release: a thread that sees it sees `thread`, too.
     place.named.store(true, std::memory_order_release);
     return &place.state;
   }
@@ -102,6 +105,18 @@ void* TakePiece() {
   return nullptr;
 }
 
+// False where it is not of the table.
+bool GiveBackPiece(const void* memory) {
+  for (std::size_t i = 0; i < kPieces; ++i) {
+    if (pieces[i].bytes.data() != memory) continue;
+    // Release: pairs with TakePiece().
+    piece_taken[i].store(false, std::memory_order_release);
+    return true;
+  }
+  return false;
+}
+
+#if !defined(_LIBCPP_VERSION)
 void* AllocateException(std::size_t bytes) {
   void* memory = std::malloc(kHeaderBytes + bytes);
   if (!memory && bytes <= kExceptionBytes) memory = TakePiece();
@@ -112,19 +127,16 @@ void* AllocateException(std::size_t bytes) {
 
 void FreeException(void* exception) {
   auto* memory = static_cast<std::byte*>(exception) - kHeaderBytes;
-  for (std::size_t i = 0; i < kPieces; ++i) {
-    if (pieces[i].bytes.data() != memory) continue;
-    piece_taken[i].store(false, std::memory_order_release);
-    return;
-  }
-  std::free(memory);
+  if (!GiveBackPiece(memory)) std::free(memory);
 }
+#endif
 
 }  // namespace
 
 extern "C" {
 void* __cxa_get_globals() noexcept { return OfThisThread(); }
 void* __cxa_get_globals_fast() noexcept { return OfThisThread(); }
+#if !defined(_LIBCPP_VERSION)
 void* __cxa_allocate_exception(std::size_t bytes) noexcept { return AllocateException(bytes); }
 void __cxa_free_exception(void* exception) noexcept { FreeException(exception); }
 // For std::rethrow_exception(), which nothing here calls: one header alone.
@@ -134,4 +146,30 @@ void* __cxa_allocate_dependent_exception() noexcept {
 void __cxa_free_dependent_exception(void* header) noexcept {
   FreeException(static_cast<std::byte*>(header) + kHeaderBytes);
 }
+#else
+// For the message with which the C++ library ends a process that an exception has left: it then
+// names the type as the compiler does. The library's own function is twenty times as long as all
+// of the above.
+char* __cxa_demangle(const char*, char*, std::size_t*, int* status) {
+  constexpr int kNotAName = -2;
+  if (status) *status = kNotAName;
+  return nullptr;
 }
+#endif
+}
+
+#if defined(_LIBCPP_VERSION)
+namespace __cxxabiv1 {
+[[gnu::visibility("hidden")]] void* __aligned_malloc_with_fallback(std::size_t bytes) {
+  void* memory = std::malloc(bytes);  // aligned for every type without alignas
+  return memory || bytes > sizeof(Piece) ? memory : TakePiece();
+}
+[[gnu::visibility("hidden")]] void __aligned_free_with_fallback(void* memory) {
+  if (!GiveBackPiece(memory)) std::free(memory);
+}
+[[gnu::visibility("hidden")]] void* __calloc_with_fallback(std::size_t count, std::size_t bytes) {
+  return std::calloc(count, bytes);
+}
+[[gnu::visibility("hidden")]] void __free_with_fallback(void* memory) { std::free(memory); }
+}  // namespace __cxxabiv1
+#endif
