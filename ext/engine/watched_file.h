@@ -21,6 +21,9 @@
 // (watched_log.h). It is looked for when the next statement begins after it was opened.
 // Thread rules: Watch(), Enter(), Restore() and set_* in the thread that uses the connection.
 // Leave() too, but it touches neither the file nor the connection.
+// The atomics are relaxed: a method compares thread_ with its own thread, which finds what it
+// stored itself, and another thread finds another value or an old one, of which neither is its own.
+// Words in the control file (shown_) are for display.
 #pragma once
 
 #include <pthread.h>
@@ -63,10 +66,15 @@ class alignas(64) WatchedFile {
  public:
   // Names the calling thread. Two instructions.
   static std::uintptr_t ThisThread() {
-#if defined(__GNUC__) && !defined(__clang__)
+#if defined(__clang__) && defined(__x86_64__)
+    // Where the thread pointer points, it stands itself (System V ABI for thread-local storage).
+    std::uintptr_t self = 0;
+    asm("movq %%fs:0, %0" : "=r"(self));
+    return self;
+#elif defined(__GNUC__) && (!defined(__clang__) || defined(__aarch64__))
     return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
 #else
-    return static_cast<std::uintptr_t>(pthread_self());
+    return reinterpret_cast<std::uintptr_t>(pthread_self());
 #endif
   }
 
@@ -238,7 +246,7 @@ class alignas(64) WatchedFile {
   IoPlace io_;
   Place shown_;
   std::uint64_t tag_ = 0;  // the connection's id, as HeldLocks has it
-  std::atomic<std::uint64_t> serial_{1};
+  std::atomic<std::uint64_t> serial_{0};
   FileWatcher* watcher_ = nullptr;      // nullptr: calls are passed on
   int level_ = 0;                       // of the database file's lock
   int blocking_ms_ = 0;                 // how long the next locks wait by themselves

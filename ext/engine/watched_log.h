@@ -49,11 +49,12 @@ class alignas(64) WatchedLog {
   sqlite3_io_methods methods_{};
   alignas(64) std::atomic<sqlite3_file*> file_{nullptr};  // nullptr: free
   std::atomic<const sqlite3_io_methods*> original_{nullptr};
-  std::atomic<std::uint64_t> serial_{1};
+  std::atomic<std::uint64_t> serial_{0};
   PlaceHandle<WatchedFile> owner_;  // whose connection uses the log
   // A frame is two writes, its header and its page. The page comes at once, so the two need one
   // look at the clock before and one after them.
-  std::int64_t page_at_ = -1;  // where the page belongs to the header that was written last
+  // Where the page belongs to the header that was written last; -1: to none, from Watch() on.
+  std::int64_t page_at_ = 0;
   std::uint64_t frame_start_ns_ = 0;
 };
 

@@ -4,7 +4,10 @@
 // The rule that is easy to break: places are in static memory, which is never freed, and a file is
 // found by its address. So a call through a table that is out of date, or that another library has
 // copied, still finds the file's place and SQLite's own methods.
-// Thread rules: any thread. A place belongs to the thread that uses its file.
+// Thread rules: any thread. A place belongs to the thread that uses its file. The engine or the
+// host hands a file from one thread to the next under a lock, and with it the place: so what only
+// that thread writes and reads (serial_, original_, file_ of its own place) is relaxed. file_ is
+// acquire and release for threads that look for a file or a free place.
 #pragma once
 
 #include <dlfcn.h>
@@ -73,13 +76,15 @@ class WatchedPlaces {
   bool IsOfEngine(const sqlite3_io_methods* table);
   [[gnu::cold]] Place* Find(const sqlite3_file* file);
 
-  // Pages of it that are never used take no memory.
+  // Pages of it that are never used take no memory. It is all zeros at first, so that it is not in
+  // the library's file, where it would be two megabytes.
   std::array<Place, kPlaces> places_{};
-  // From there on none was ever used.
+  // From there on none was ever used. Raised after the place has its file, and read with acquire.
   std::atomic<std::size_t> used_{0};
-  std::atomic<std::size_t> maybe_free_{0};  // none before it is free, most likely
+  std::atomic<std::size_t> maybe_free_{0};  // none before it is free, most likely: a hint, relaxed
   // SQLite's methods of the file that was watched last, for a file that is not known: a library has
-  // given it a copy of our table, which belongs to another file.
+  // given it a copy of our table, which belongs to another file. This table and the next are
+  // constants of the engine, so that the pointers may be relaxed.
   std::atomic<const sqlite3_io_methods*> last_original_{nullptr};
   // The last table that was the engine's: asking the linker takes a lock.
   std::atomic<const sqlite3_io_methods*> of_engine_{nullptr};

@@ -6,9 +6,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <limits>
-#include <sstream>
 #include <string>
+#include <string_view>
 
 #include "ext/system/clock.h"
 #include "ext/system/system_text.h"
@@ -17,14 +19,16 @@ namespace walmanager {
 namespace {
 
 // How long ago it began; -1: not known. `fields`: of proc(5), /proc/pid/stat, from the fourth on.
-std::int64_t AgeMs(const std::string& fields) {
+std::int64_t AgeMs(std::string_view fields) {
   constexpr int kFourthToStart = 18;
-  std::istringstream in(fields);
-  std::string field;
-  for (int i = 0; i < kFourthToStart; ++i) in >> field;
+  for (int i = 0; i < kFourthToStart; ++i) {
+    fields.remove_prefix(std::min(fields.find(' '), fields.size() - 1) + 1);
+    if (fields.empty()) return -1;
+  }
   std::int64_t ticks = 0;  // since the boot
   const std::int64_t per_second = sysconf(_SC_CLK_TCK);
-  if (!(in >> ticks) || per_second <= 0) return -1;
+  const auto parsed = std::from_chars(fields.data(), fields.data() + fields.size(), ticks);
+  if (parsed.ec != std::errc() || per_second <= 0) return -1;
   return ClockNs(CLOCK_BOOTTIME) / 1'000'000 - ticks * 1000 / per_second;
 }
 
@@ -41,7 +45,7 @@ std::optional<std::int64_t> BeganMs(std::int64_t pid) {
   if (end == std::string::npos || end + 4 > text.size()) return kUnknown;
   const char state = text[end + 2];
   if (state == 'Z' || state == 'X') return std::nullopt;
-  const std::int64_t age_ms = AgeMs(text.substr(end + 4));
+  const std::int64_t age_ms = AgeMs(std::string_view(text).substr(end + 4));
   return age_ms < 0 ? kUnknown : UnixMs() - age_ms;
 }
 
