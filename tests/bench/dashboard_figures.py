@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Measures what the dashboard and watch cost: dashboard_figures.py [BUILD]
+"""Measures what the dashboard and watch cost: dashboard_figures.py [BUILD [SECONDS of each measurement]]
 
 A database with 1000 statements and 90 days of history, a program that commits 1000 times a second beside it, and the
 page in headless Chromium. Prints when the page shows its first numbers, the CPU time of an update in the dashboard's
@@ -31,7 +31,7 @@ from browser import Browser  # noqa: E402
 from conftest import connect  # noqa: E402
 from dashboards import Dashboard, Program  # noqa: E402
 
-SECONDS = 20
+SECONDS = int(sys.argv[2]) if len(sys.argv) > 2 else 20
 WORK = """
 db.execute("PRAGMA synchronous=OFF")  # so that the disk is not what is measured
 times, ending = [], False

@@ -46,7 +46,7 @@ export class Waits {
     fill(this.last, `${unseen} ${timeline.selected ? "selected" : "all"} ${rows.map((row) => row.id)}`, () => (rows.length ? h("ul", { class: "lines" }, rows.map((row) => h("li", {},
       timeElement(unixMs(row.at)), h("span", {}, h("strong", { text: nameWithPid(row) }), ` waited ${duration(row.waited_ms)} for ${row.lock}, `,
         h("span", { class: row.outcome === "acquired" ? "muted" : "loud", text: { acquired: "and got it", busy: "and failed: database is locked", snapshot: "and failed: another connection had committed" }[row.outcome] || row.outcome }),
-        row.holder_state || row.holder_pid ? h("span", { class: "muted", text: `; held by ${nameWithPid({ application: row.holder_application, pid: row.holder_pid })}, ${row.holder_state || "state not known"}` }) : null,
+        row.holder_state || row.holder_pid ? h("span", { class: "muted", text: `; held by ${nameWithPid({ application: row.holder_application, pid: row.holder_pid })}${row.holder_state ? `, ${row.holder_state}` : ""}` }) : null,
         row.query && sqlText(row.query)))))
       : h("p", { class: "empty", text: unseen || timeline.selected ? unseen || "No wait in the selected time." : "No wait of 100 ms (lock_wait_ms) or more, and none that failed." })));
   }
