@@ -10,6 +10,7 @@
 #include "ext/core/policy/backpressure.h"
 #include "ext/core/policy/look_plan.h"
 #include "ext/engine/sqlite.h"
+#include "ext/engine/untraced_pragma.h"
 #include "ext/system/clock.h"
 #include "ext/system/disk_room.h"
 
@@ -33,7 +34,9 @@ bool IsFarBeyond(std::uint32_t max_frame, std::uint64_t limit) {
 }
 
 bool CommitsSync(const HostConnection& host) {
-  const auto synchronous = QueryText(host.db, "PRAGMA " + QuoteName(host.schema) + ".synchronous");
+  const std::string pragma = QuoteName(host.schema) + ".synchronous";
+  const auto synchronous =
+      host.traced ? QueryText(host.db, "PRAGMA " + pragma) : AskUntraced(host.db, pragma);
   return synchronous.ok() && synchronous.value() &&
          (*synchronous.value() == "2" || *synchronous.value() == "3");
 }

@@ -123,7 +123,7 @@ int ConnectionEvents::OnFirstCommit(void* self) {
   if (events->belongs_here()) {
     if (events->hook_.is_to_be_placed()) {
       AtCEdge([&] {
-        events->hook_.LookAndPlace();
+        events->hook_.LookAndPlace(WalHook::TraceIs::kPerhapsAnother);
         return SQLITE_OK;
       });
     }
@@ -209,7 +209,7 @@ void ConnectionEvents::BeforeStatement(sqlite3_stmt* stmt, const char* sql) {
   // SQLite sets its own autocheckpoint after extensions that load while a connection opens. This
   // comes after the look for a PRAGMA wal_autocheckpoint, which was prepared before: SQLite's hook
   // has what it asked for.
-  if (hook_.is_to_be_placed()) hook_.LookAndPlace();
+  if (hook_.is_to_be_placed()) hook_.LookAndPlace(WalHook::TraceIs::kOurs);
   // Own connections have just been closed for this statement.
   if (statement_.wants_database) return;
   if (meter_.plan_wishes().any()) plans_.TryIfDue(statement_.start_ns);

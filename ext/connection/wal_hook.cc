@@ -6,6 +6,7 @@
 #include "ext/core/text/statement_text.h"
 #include "ext/engine/own_connection.h"
 #include "ext/engine/sqlite.h"
+#include "ext/engine/untraced_pragma.h"
 #include "ext/engine/wal_index.h"
 #include "ext/system/registry.h"
 
@@ -14,8 +15,10 @@ namespace {
 
 // What PRAGMA wal_autocheckpoint says: N > 0 where SQLite's own autocheckpoint is the hook, 0 where
 // there is no hook or another one.
-Result<std::int64_t> AskAutocheckpoint(sqlite3* db) {
-  const auto frames = QueryText(db, "PRAGMA wal_autocheckpoint");
+Result<std::int64_t> AskAutocheckpoint(sqlite3* db,
+                                       WalHook::TraceIs trace = WalHook::TraceIs::kOurs) {
+  const auto frames = trace == WalHook::TraceIs::kOurs ? QueryText(db, "PRAGMA wal_autocheckpoint")
+                                                       : AskUntraced(db, "wal_autocheckpoint");
   if (!frames.ok()) return frames.error();
   return frames.value() ? std::stoll(*frames.value()) : 0;
 }
@@ -50,10 +53,10 @@ void WalHook::ReadAtLoad() {
   wanted_ ? Place() : Publish();
 }
 
-void WalHook::LookAndPlace() {
+void WalHook::LookAndPlace(TraceIs trace) {
   // The program may have set a hook of its own, or called sqlite3_wal_autocheckpoint(), since it
   // opened the connection. Only this PRAGMA can tell without changing the hook. It reads no table.
-  const auto frames = AskAutocheckpoint(db_);
+  const auto frames = AskAutocheckpoint(db_, trace);
   if (!frames.ok()) {
     // Either an error that passes (interrupted, no memory), or the program's authorizer forbids it.
     const ErrorCode code = frames.error().code;

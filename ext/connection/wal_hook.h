@@ -38,8 +38,10 @@ class WalHook {
   // connection was being opened.
   bool is_to_be_placed() const { return !placed_ && wanted_; }
   // Places our hook where SQLite's own autocheckpoint is, and leaves any other hook alone. Runs a
-  // PRAGMA that reads no table, so a trace callback may call it.
-  [[gnu::cold]] void LookAndPlace();
+  // PRAGMA that reads no table, so a trace callback may call it. Where the program has a trace of
+  // its own, that trace sees nothing of it.
+  enum class TraceIs { kOurs, kPerhapsAnother };
+  [[gnu::cold]] void LookAndPlace(TraceIs trace);
   // Whether our hook stands. Takes it back from SQLite's own autocheckpoint. Runs SQL.
   HookState Probe();
 

@@ -430,6 +430,24 @@ def test_a_foreign_trace_from_before_the_load_is_as_good(wal_path):
     db.close()
 
 
+def test_a_trace_of_the_program_sees_the_program_s_statements_alone(wal_path):
+    """Bug: beside a trace of the program, commits ran PRAGMA wal_autocheckpoint (after a process-wide load) and PRAGMA synchronous."""
+    said = python("""
+import sqlite3, sys
+from conftest import PROCESS_EXTENSION, connect, metrics
+first = connect(":memory:", load=PROCESS_EXTENSION)
+db = connect(sys.argv[1], load=None)
+seen = []
+db.set_trace_callback(seen.append)
+for _ in range(1100):
+    db.execute("INSERT INTO t VALUES (NULL, 1)")
+db.set_trace_callback(None)
+row = metrics(db)
+print(set(seen) == {"INSERT INTO t VALUES (NULL, 1)"} or set(seen), len(seen), row["hook"])
+""", wal_path)
+    assert said == "True 1100 active\n"
+
+
 def test_with_a_foreign_trace_the_pragma_is_found_when_metrics_are_read(fast):
     write(fast, 1)
     fast.set_trace_callback(lambda _: None)
