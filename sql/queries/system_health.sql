@@ -21,8 +21,10 @@ database AS (
 ),
 -- The facts about the asking connection. Evaluations for wal_alerts have no connection, and so none of the checks that read this.
 asking AS (SELECT e.*, here, schema_argument FROM wal_environment e JOIN database USING (schema) WHERE busy_timeout_ms IS NOT NULL),
+-- A replicator is one process, which cannot load walmanager; `strangers` counts the others without walmanager.
 log AS (
-  SELECT *, wal_frames * (page_size + 24) AS log_bytes
+  SELECT *, wal_frames * (page_size + 24) AS log_bytes, checkpointer = 'replicator' AND unmanaged_processes > 0 AS replicated,
+         unmanaged_processes - (checkpointer = 'replicator' AND unmanaged_processes > 0) AS strangers
   FROM database WHERE journal_mode = 'wal'
 ),
 -- Of each database with an I/O error within a day: how many there were, and the last one.
@@ -413,12 +415,12 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          'use BEGIN IMMEDIATE for transactions that will write: after a read, a write fails with "database is locked" if another connection has written, whatever the timeout'
   FROM wal_metrics m LEFT JOIN wal_periods h ON h.schema = m.schema AND h.period = 'hour' AND h.part = 'current' WHERE m.file IS NOT NULL
   UNION ALL
-  SELECT schema, 'unmanaged_processes', 'connections', unmanaged_processes, 'processes', 0, NULL,
-         CASE WHEN unmanaged_processes IS NULL THEN 'the system does not say which processes have the database open'
-              WHEN unmanaged_processes = 0 THEN 'every process that has the database open is managed'
-              WHEN unmanaged_processes = 1 THEN '1 process has the database open without walmanager: its statements are not measured, and its checkpoints are not guarded'
-              ELSE printf('%d processes have the database open without walmanager: their statements are not measured, and their checkpoints are not guarded', unmanaged_processes) END,
-         iif(unmanaged_processes = 1, 'load walmanager in this process, too', 'load walmanager in these processes, too')
+  SELECT schema, 'unmanaged_processes', 'connections', strangers, 'processes', 0, NULL,
+         CASE WHEN strangers IS NULL THEN 'the system does not say which processes have the database open'
+              WHEN strangers = 0 THEN 'every process that has the database open is managed' || iif(replicated, ', except for the replicator', '')
+              WHEN strangers = 1 THEN '1 process has the database open without walmanager: its statements are not measured, and its checkpoints are not guarded'
+              ELSE printf('%d processes have the database open without walmanager: their statements are not measured, and their checkpoints are not guarded', strangers) END,
+         iif(strangers = 1, 'load walmanager in this process, too', 'load walmanager in these processes, too')
   FROM log
 
   -- locks
@@ -450,9 +452,11 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          'SQLite ' || sqlite_version || iif(NOT wal_reset_bug, ' does not have the WAL-reset bug',
            ' can lose committed pages when checkpoints race; '
              || coalesce(unguarded, 'walmanager guards its checkpoints, and ' || iif(unmanaged_processes IS NULL, 'the system does not say which other processes have the database open', 'every process that has the database open is managed'))),
-         'use SQLite 3.51.3 or newer, 3.50.7 or 3.44.6; until then leave checkpoints to walmanager, which guards its own: ' || remedy
+         iif(unguarded_because IS NULL AND replicated AND strangers = 0, 'run a replicator whose own SQLite is 3.51.3 or newer: Litestream 0.5.17 has 3.53.0',
+           'use SQLite 3.51.3 or newer, 3.50.7 or 3.44.6; until then leave checkpoints to walmanager, which guards its own: ' || remedy)
   -- `unguarded` says which checkpoints have no guard, or is NULL.
   FROM (SELECT *, CASE WHEN unguarded_because IS NOT NULL THEN 'checkpoints of walmanager run without its guard: ' || unguarded_because
+                       WHEN replicated AND strangers = 0 THEN 'the replicator runs them with its own SQLite, and nothing guards them'
                        WHEN unmanaged_processes > 0 THEN printf('%d %s the database open without walmanager, and nothing guards the checkpoints there', unmanaged_processes, iif(unmanaged_processes = 1, 'process has', 'processes have'))
                        WHEN pragmas > 0 THEN printf('programs ran PRAGMA wal_checkpoint %s in the last hour, which walmanager cannot guard', iif(pragmas = 1, 'once', pragmas || ' times')) END AS unguarded,
                   CASE WHEN unguarded_because IS NOT NULL THEN 'see checkpoint_guard'

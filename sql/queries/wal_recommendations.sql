@@ -191,7 +191,8 @@ advice(schema, area, finding, evidence, action, sql_to_run, total_ms) AS (
          printf('%d %s behind (%.1f MB)%s%s', r.lag_frames, iif(r.lag_frames = 1, 'frame', 'frames'), r.lag_bytes / 1e6, iif(r.transaction_ms IS NULL, '', printf(', for %.1f s', r.transaction_ms / 1000)), coalesce(': ' || r.query, '')),
          CASE r.verdict WHEN 'unfinished statement' THEN 'fetch all its rows, or reset the statement (close the cursor)'
                         WHEN 'open transaction' THEN 'commit or roll back when the reading is done'
-                        WHEN 'unmanaged process' THEN 'load walmanager there to see which statement it is'
+                        WHEN 'unmanaged process' THEN iif((SELECT checkpointer FROM wal_metrics m WHERE m.schema = r.schema) = 'replicator', 'see why the replicator does not checkpoint; if it is another process, ', '')
+                                                      || 'load walmanager there to see which statement it is'
                         WHEN 'running query' THEN 'make the statement shorter, or read in several steps'
                         ELSE 'end the statement or transaction that reads there; to see it, load walmanager on that connection with statement_metrics on' END,
          NULL, (SELECT sum(total_ms) FROM query_performance q WHERE q.schema = r.schema AND q.query = r.query)

@@ -174,6 +174,34 @@ def test_bug_a_log_beyond_its_limit_grew_for_a_minute_though_no_replicator_could
         db.close()
 
 
+def test_bug_the_advice_was_to_load_the_extension_into_the_replicator(fast_path, worker):
+    db = database(fast_path.parent / "advice.db")
+    beside = replicator(worker, fast_path.parent / "advice.db")
+    insert(db, 2500)
+    if metrics(db)["unmanaged_processes"] is None:
+        pytest.skip("the system does not say which processes have the database open")
+
+    def health(check):
+        return db.execute("SELECT status, value, detail, recommendation FROM system_health WHERE check_name = ?", (check,)).fetchone()
+    assert poll(lambda: metrics(db)["checkpointer"], "replicator") == "replicator"
+    assert health("unmanaged_processes") == ("ok", 0, "every process that has the database open is managed, except for the replicator", None)
+    status, _, detail, advice = health("wal_reset_bug")
+    if status == "warning":
+        assert detail.endswith("the replicator runs them with its own SQLite, and nothing guards them")
+        assert advice.startswith("run a replicator whose own SQLite is 3.51.3 or newer")
+    advice = one(db, "SELECT action FROM wal_recommendations WHERE finding LIKE 'unmanaged process%keeps the log from being copied'")
+    assert advice == ("see why the replicator does not checkpoint; if it is another process, "
+                      "load walmanager there to see which statement it is")
+    other = worker(fast_path.parent / "advice.db", load=False)
+    other.call("one(db, 'SELECT count(*) FROM t')")
+    status, value, detail, advice = health("unmanaged_processes")
+    assert (status, value, advice) == ("warning", 1, "load walmanager in this process, too")
+    assert detail.startswith("1 process has the database open without walmanager")
+    for process in (beside, other):
+        process.end()
+    db.close()
+
+
 def test_replicator_never_ignores_the_table(fast_path):
     db = database(fast_path.parent / "never.db")
     insert(db)
