@@ -100,7 +100,7 @@ const calling = (error) => ({ configure() {}, parallelize() {}, loadExtension(pa
   await load(calling(new Error('SQLite 3.34.0 or newer is needed, this is 3.8.2'))).catch((error) => console.log(error.message));
   console.log(load(calling(null), (error) => console.log('called', error)));
   await new Promise((resolve) => load(calling(new Error('no')), (error) => { console.log('called', error.message); resolve(); }));
-  // As the package sqlite.
+  // Another wrapper with promises.
   console.log(await load({ loadExtension() { return Promise.resolve(1); } }));
   await load({ loadExtension() { return Promise.reject(new Error('no')); } }).catch((error) => console.log(error.message));
 })();
@@ -117,6 +117,41 @@ const calling = (error) => ({ configure() {}, parallelize() {}, loadExtension(pa
         "walmanager: load() needs a connection of better-sqlite3, node:sqlite or sqlite3: an object with loadExtension().",
         "undefined", "walmanager: SQLite 3.34.0 or newer is needed, this is 3.8.2. Use a newer version of the SQLite package.",
         "undefined", "called null", "called walmanager: no.", "undefined", "walmanager: no."]
+
+
+def test_the_promise_of_the_package_sqlite_is_followed(folder):
+    """It has the methods of sqlite3, and ignores a callback."""
+    said = folder.node("""
+const { load } = require('walmanager');
+const wrapper = (error) => ({
+  configure(option, value) {},
+  parallelize() { throw new Error('parallelize() is not supported'); },
+  loadExtension(path) { return new Promise((resolve, reject) => setImmediate(() => (error ? reject(error) : resolve()))); },
+});
+process.on('exit', () => console.log('end'));
+(async () => {
+  console.log(await load(wrapper(null)));
+  await load(wrapper(new Error('SQLite 3.34.0 or newer is needed, this is 3.8.2'))).catch((error) => console.log(error.message));
+  await new Promise((resolve) => load(wrapper(null), (error) => { console.log('called', error); resolve(); }));
+  await new Promise((resolve) => load(wrapper(new Error('no')), (error) => { console.log('called', error.message); resolve(); }));
+})();
+""")
+    assert said.splitlines() == ["undefined", "walmanager: SQLite 3.34.0 or newer is needed, this is 3.8.2. Use a newer version of the SQLite package.",
+                                 "called null", "called walmanager: no.", "end"]
+
+
+def test_one_report_is_made_and_asks_no_name_server(folder):
+    said = folder.node("""
+const { load, loadablePath } = require('walmanager');
+const make = process.report.getReport.bind(process.report);
+const seen = [];
+if (!('excludeNetwork' in process.report)) process.report.excludeNetwork = false;  // an older Node.js
+process.report.getReport = () => { seen.push(process.report.excludeNetwork); return make(); };
+for (let i = 0; i < 3; i++) load({ loadExtension() {} });
+loadablePath();
+console.log(seen, process.report.excludeNetwork);
+""")
+    assert said == "[ true ] false\n"
 
 
 def test_a_missing_platform_package_is_told_with_what_to_do(archives, tmp_path):

@@ -3,14 +3,14 @@ export interface SyncConnection {
   loadExtension(path: string): unknown;
 }
 
-/** A connection of node-sqlite3, whose loadExtension calls back. */
+/** A connection of node-sqlite3, whose loadExtension calls back, or of the package sqlite, which returns a promise. */
 export interface CallbackConnection {
   loadExtension(path: string, callback?: (error: Error | null) => void): unknown;
   configure(option: any, value: any): unknown;
   parallelize(callback?: () => void): unknown;
 }
 
-/** A wrapper with promises, such as the package sqlite. */
+/** Another connection whose loadExtension returns a promise. */
 export interface PromiseConnection {
   loadExtension(path: string): Promise<unknown>;
 }

@@ -8,10 +8,27 @@ const path = require('node:path');
 
 const OTHERS = 'There are binaries for Linux on x64 and arm64, with glibc 2.28 or newer or with musl.';
 
+let knownLibcs;  // a report takes milliseconds, so there is one for all loads
+
 // With both libraries installed (an npm older than 9.6 does not know libc), that of this process decides.
 function libcs() {
-  const header = process.report && process.report.getReport().header;
-  return header && !header.glibcVersionRuntime ? ['musl', 'gnu'] : ['gnu', 'musl'];
+  if (!knownLibcs) {
+    const header = process.report && reportHeader(process.report);
+    knownLibcs = header && !header.glibcVersionRuntime ? ['musl', 'gnu'] : ['gnu', 'musl'];
+  }
+  return knownLibcs;
+}
+
+// Without the network, where Node.js can leave it out: a report asks a name server for the name of each peer.
+function reportHeader(report) {
+  if (!('excludeNetwork' in report)) return report.getReport().header;
+  const before = report.excludeNetwork;
+  report.excludeNetwork = true;
+  try {
+    return report.getReport().header;
+  } finally {
+    report.excludeNetwork = before;
+  }
 }
 
 function folder() {
@@ -60,7 +77,7 @@ function explained(error, file) {
   return said;
 }
 
-// node-sqlite3 calls back; the others return.
+// node-sqlite3 calls back. Its wrapper, the package sqlite, has the same methods, but returns a promise and calls nothing.
 function callsBack(db) {
   return typeof db.configure === 'function' && typeof db.parallelize === 'function';
 }
@@ -86,8 +103,8 @@ function loadNow(db, name) {
 }
 
 /**
- * Makes walmanager manage the connection of better-sqlite3, node:sqlite or sqlite3. For sqlite3 it calls back, or returns a
- * promise where there is no callback. A second load does nothing.
+ * Makes walmanager manage the connection of better-sqlite3, node:sqlite, sqlite3 or sqlite. For the last two it calls back, or
+ * returns a promise where there is no callback. A second load does nothing.
  */
 function load(db, callback) {
   if (!db || typeof db.loadExtension !== 'function') {
@@ -98,7 +115,8 @@ function load(db, callback) {
   const name = file.slice(0, -'.so'.length);
   if (callsBack(db)) {
     const loaded = new Promise((resolve, reject) => {
-      db.loadExtension(name, (error) => (error ? reject(explained(error, file)) : resolve()));
+      const returned = db.loadExtension(name, (error) => (error ? reject(explained(error, file)) : resolve()));
+      if (returned && typeof returned.then === 'function') returned.then(() => resolve(), (error) => reject(explained(error, file)));
     });
     if (typeof callback !== 'function') return loaded;
     // Outside of the promise, so that what the callback throws is the program's error as ever.
@@ -111,7 +129,7 @@ function load(db, callback) {
   } catch (error) {
     throw explained(error, file);
   }
-  // A wrapper of sqlite3 with promises, such as the package sqlite.
+  // Another wrapper with promises.
   if (result && typeof result.then === 'function') {
     return result.then(() => undefined, (error) => { throw explained(error, file); });
   }
