@@ -10,7 +10,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 public class Pool {
-  static final String PATH = System.getenv("DATABASE");
+  static final String PATH = System.getenv("DATABASE") + "?busy_timeout=20000";
   static final String WALMANAGER = System.getenv("WALMANAGER");
 
   static HikariDataSource open() {
@@ -38,7 +38,12 @@ public class Pool {
 
   public static void main(String[] arguments) throws Exception {
     HikariDataSource pool = open();
-    ExecutorService threads = Executors.newFixedThreadPool(8);
+    // The process ends with the main thread, also if that fails.
+    ExecutorService threads = Executors.newFixedThreadPool(8, (job) -> {
+      Thread thread = new Thread(job);
+      thread.setDaemon(true);
+      return thread;
+    });
     List<Future<Void>> jobs = new ArrayList<>();
     for (int which = 0; which < 8; which++) {
       int number = which;
