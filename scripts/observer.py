@@ -18,11 +18,12 @@ import loadable_sqlite
 
 SCHEMA = "walmanager_observed"
 BUSY_TIMEOUT_S = 1.0
-# In connection_metrics: a connection that only looks. Its main database is in memory, and it has one of these names.
+# In connection_metrics: a connection of one of these commands, and not of the application. Its main database is in memory.
 IS_OBSERVER = ("(file IS NULL AND coalesce(application, '') IN ('walmanager dashboard', 'walmanager watch', "
-               "'walmanager health', 'walmanager advise'))")
+               "'walmanager health', 'walmanager advise', 'walmanager backup', 'walmanager checkpoint'))")
 # Checks of system_health that are about the connection that asks, which here is the observer's.
 OWN_CHECKS = ("synchronous", "cache_size", "wal_hook", "engine_copies")
+OTHER_LIBRARY = "Build walmanager on this machine, or name another library with --library."  # what to do about one that cannot be loaded
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Where `cmake --build` and `cmake --install` put the library, and where scripts are copied together with it.
 LIBRARY_PLACES = (ROOT / "build", ROOT / "scripts", pathlib.Path("/usr/local/lib/sqlite3"), pathlib.Path("/usr/lib/sqlite3"))
@@ -61,6 +62,12 @@ def portable(sql):
             .replace(f'"{SCHEMA}"', '"main"').replace(SCHEMA, "main"))
 
 
+def _loadable_name(path):
+    """SQLite tries the name as it is and then with .so, and tells why the second one failed."""
+    name = path.removesuffix(".so")
+    return path if os.path.exists(name) else name
+
+
 def connection_with(library):
     """A connection to a database in memory, with walmanager."""
     if not loadable_sqlite.CAN_LOAD:
@@ -68,10 +75,10 @@ def connection_with(library):
     db = loadable_sqlite.connect(":memory:", BUSY_TIMEOUT_S)
     try:
         try:
-            db.load(str(library))
+            db.load(_loadable_name(str(library)))
         except (loadable_sqlite.Error, AttributeError) as error:
-            raise Unavailable(f"SQLite {loadable_sqlite.VERSION} of this Python cannot load {library}: {loadable_sqlite.message(error)}. "
-                              "Build walmanager on this machine, or name another library with --library.") from error
+            raise Unavailable(f"SQLite {loadable_sqlite.VERSION} of this Python cannot load {library}: {loadable_sqlite.message(error).rstrip('.')}. "
+                              f"{OTHER_LIBRARY}") from error
         return db
     except BaseException:
         db.close()

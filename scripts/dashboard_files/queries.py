@@ -3,6 +3,8 @@
 Every query is short and ends before the next one begins, so that the page never holds the log.
 """
 
+from observer import IS_OBSERVER
+
 METRICS = """\
 SELECT file, journal_mode, page_size, database_bytes, wal_bytes, wal_bytes_max, wal_limit_bytes, wal_frames,
        checkpointed_frames, pending_frames, pending_bytes, active_readers, oldest_reader_frame, strategy, checkpointer,
@@ -14,16 +16,16 @@ SELECT file, journal_mode, page_size, database_bytes, wal_bytes, wal_bytes_max, 
        snapshot_conflicts
 FROM wal_metrics WHERE schema = :schema"""
 
-CONNECTIONS = """\
+CONNECTIONS = f"""\
 SELECT connection_id, pid, process, application, role, file, opened_at, state, transaction_state, transaction_ms, query,
        query_ms, still_ms, statements, rows, commits, rollbacks, cache_hit_ratio, last_active_at, trace, sqlite_version,
        pages_done, pages_total, waiting_for, waiting_ms, blocked_by, blocked_by_pid
-FROM connection_metrics WHERE application IS NULL OR application NOT IN ('walmanager dashboard', 'walmanager watch')
+FROM connection_metrics WHERE NOT {IS_OBSERVER}
 ORDER BY waiting_for IS NULL, transaction_ms IS NULL, transaction_ms DESC, last_active_at DESC LIMIT 300"""
 
-OBSERVERS = """\
+OBSERVERS = f"""\
 SELECT count(DISTINCT connection_id / 100000) AS observers
-FROM connection_metrics WHERE application IN ('walmanager dashboard', 'walmanager watch')"""
+FROM connection_metrics WHERE {IS_OBSERVER}"""
 RUNNING = "SELECT query, query_ms FROM connection_metrics WHERE connection_id = :id"
 
 READERS = """\

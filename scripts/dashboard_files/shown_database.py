@@ -183,7 +183,7 @@ class ShownDatabase:
         self.put("metrics", self.metrics)
 
     def _observers(self):
-        """Processes that only look: this one, other dashboards, scripts/watch."""
+        """Processes that only look: this one, other dashboards, scripts/watch, the console command."""
         return self.rows(queries.OBSERVERS)[0]["observers"]
 
     def _read_connections(self):

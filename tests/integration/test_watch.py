@@ -21,8 +21,9 @@ from waiting import wait_for
 
 SCRIPTS = ROOT / "scripts"
 WATCH = SCRIPTS / "watch"
-sys.path.insert(0, str(SCRIPTS))
+sys.path[:0] = [str(SCRIPTS), str(SCRIPTS / "dashboard_files")]
 
+import queries  # noqa: E402
 from observer import SCHEMA, Observer, portable  # noqa: E402
 from terminal import findings, look, pages, picture, program, tabs, text, view  # noqa: E402
 from terminal.screen import STYLES, Ended  # noqa: E402
@@ -263,6 +264,16 @@ def test_a_full_disk_is_said_in_a_sentence(shop):
         done = subprocess.run([WATCH, shop.path, "--once", "--interval", "0.5"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20,
                               env={**os.environ, "WALMANAGER_BUILD": str(BUILD)})
     assert (done.returncode, done.stderr) == (1, "watch: the text cannot be written: No space left on device.\n")
+
+
+@pytest.mark.parametrize("command", ["dashboard", "watch", "health", "advise", "backup", "checkpoint"])
+def test_the_commands_do_not_count_as_the_application(command, wal_path, db):
+    db.execute("SELECT wal_application_name('shop')").fetchall()
+    with Observer(wal_path, f"walmanager {command}", f"{BUILD}/walmanager.so") as observer:
+        assert one(db, "SELECT count(*) FROM connection_metrics WHERE application = ?", f"walmanager {command}") == 1
+        for statement in (queries.CONNECTIONS, look.CONNECTIONS.replace(":own", "0")):
+            assert [row["application"] for row in observer.ask(statement)] == ["shop"]
+        assert observer.ask(queries.OBSERVERS) == [{"observers": 1}]
 
 
 def test_it_does_not_disturb(shop, terminal):
