@@ -26,6 +26,8 @@ class Wrong(Exception):
 def here():
     """The platform of this machine."""
     libc = "glibc" if platform.libc_ver()[0] == "glibc" else "musl"
+    if platform.machine() not in MACHINES:
+        raise Wrong(f"There are no packages for this machine, {platform.machine()}: only for {' and '.join(MACHINES)}.")
     return f"{platform.machine()}-{libc}"
 
 
@@ -49,7 +51,7 @@ def libraries(name, folder, strict=True):
             library = path.read_bytes()
         except OSError as error:
             raise Wrong(f"{path} cannot be read: {error.strerror}. Build it first, or name another folder.") from error
-        if library[:4] != b"\x7fELF" or struct.unpack_from("<H", library, 18)[0] != MACHINES[machine]:
+        if library[:4] != b"\x7fELF" or library[18:20] != struct.pack("<H", MACHINES[machine]):
             raise Wrong(f"{path} is not a library for {machine}.")
         if (b"\0libc.so.6\0" in library) != (libc == "glibc"):
             raise Wrong(f"{path} is not linked with {libc}, which {name} means.")

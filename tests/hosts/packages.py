@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import platform
 import shutil
 import subprocess
 import sys
@@ -52,10 +53,19 @@ def refused_inputs(kind, folder):
     dist = folder / "never"
     usage = "PLATFORM is one of here, x86_64-glibc, aarch64-glibc, x86_64-musl, aarch64-musl. Without any: each whose folder linux-PLATFORM is in DIST, " \
             "where scripts/release puts it.\n"
-    for platforms, sentence in [([f"aarch64-musl={libraries}"], f"{kind}/build: {libraries}/walmanager.so is not a library for aarch64.\n"),
+    short = folder / "short"
+    short.mkdir()
+    (short / "walmanager.so").write_bytes(b"\x7fELF\x02")
+    for platforms, sentence in [([f"here={short}"], f"{kind}/build: {short}/walmanager.so is not a library for {platform.machine()}.\n"),
+                                ([f"aarch64-musl={libraries}"], f"{kind}/build: {libraries}/walmanager.so is not a library for aarch64.\n"),
                                 ([f"x86_64-glibc={folder}/none"], f"{kind}/build: {folder}/none/walmanager.so cannot be read: No such file or directory. "
                                                                 "Build it first, or name another folder.\n"),
                                 ([f"arm={libraries}"], usage), ([], usage)]:
         status, printed, errors = build(kind, dist, *platforms)
         assert (status, printed) == (2, "") and errors.endswith(sentence), errors
+    # As on another machine.
+    code = "import platform, runpy, sys; platform.machine = lambda: 'riscv64'; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code, PACKAGES / kind / "build", dist, f"here={short}"], text=True, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2, "", f"{kind}/build: There are no packages for this machine, riscv64: only for x86_64 and aarch64.\n")
     assert not dist.exists()

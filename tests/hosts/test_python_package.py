@@ -141,6 +141,29 @@ print(sqlite3.connect(":memory:").execute("SELECT count(*) > 0 FROM wal_help").f
     assert said.splitlines() == ["True (1,)", "True (1,)", "(0,)", "(1,)"]
 
 
+def test_an_error_of_the_extension_leaves_loading_on(environment):
+    said = environment.python("""
+import walmanager
+class Fake:
+    calls = []
+    def enable_load_extension(self, on): self.calls.append(on)
+    def load_extension(self, name): raise ValueError(self.text)
+class ExtensionLoadingError(Exception): pass
+class OldApsw(Fake):
+    calls = []
+    def load_extension(self, name):
+        if self.calls[-1:] != [True]: raise ExtensionLoadingError("ExtensionLoadingError: not authorized")
+for Fake.text in ("error during initialization: not authorized", "not authorized"):
+    try:
+        walmanager.load(Fake())
+    except walmanager.LoadError:
+        print(Fake.calls)
+walmanager.load(OldApsw())
+print(OldApsw.calls)
+""")
+    assert said.splitlines() == ["[]", "[True, False]", "[True, False]"]
+
+
 def test_what_cannot_be_loaded_is_told_with_what_to_do(environment, tmp_path):
     shutil.copytree(next(environment.bin.parent.glob("lib/python3*/site-packages/walmanager")), tmp_path / "walmanager")
     said = json.loads(environment.python("""
@@ -192,6 +215,35 @@ print(json.dumps(said))
     assert said["asynchronous"] == (f"The connection is asynchronous. Await its methods enable_load_extension(True), load_extension('{begins[:-5]}') "
                                     "and enable_load_extension(False) instead.")
     assert said["connection"] == "A builtins.int has no method load_extension. Pass the connection of sqlite3 or APSW that it wraps."
+
+
+def test_the_commands_say_what_to_do_about_a_bad_library(environment, wal_path, tmp_path):
+    shutil.copytree(next(environment.bin.parent.glob("lib/python3*/site-packages/walmanager")), tmp_path / "walmanager")
+    library = tmp_path / "walmanager" / "scripts" / "walmanager.so"
+    library.write_bytes(b"no library")
+    for command in ("health", "dashboard"):
+        assert environment.told(command, wal_path, path=tmp_path) == (
+            2, "", f"walmanager {command}: SQLite {sqlite3.sqlite_version} of this Python cannot load {library}: {library}: file too short. "
+                   "Install the wheel for this machine anew: pip install --force-reinstall WHEEL.\n")
+
+
+def test_a_library_that_is_named_to_the_dashboard_can_be_another(environment, wal_path, tmp_path):
+    (tmp_path / "bad.so").write_bytes(b"no library")
+    status, printed, errors = environment.told("dashboard", wal_path, "--library", tmp_path / "bad.so")
+    assert (status, printed) == (2, "") and errors.endswith(f"cannot load {tmp_path}/bad.so: {tmp_path}/bad.so: file too short. "
+                                                            "Build walmanager on this machine, or name another library with --library.\n")
+
+
+def test_a_report_shows_the_databases_that_can_be_read(environment, wal_path, tmp_path):
+    missing, report = tmp_path / "none.db", tmp_path / "report.html"
+    status, printed, errors = environment.told("dashboard", wal_path, missing, "--export", report)
+    assert (status, errors) == (1, f"dashboard: {missing} does not exist. Name the file of an existing database.\n")
+    assert printed.startswith(f"{report}: ") and "<title>walmanager</title>" in report.read_text()
+    other = tmp_path / "other.db"
+    status, printed, errors = environment.told("dashboard", missing, other, "--export", tmp_path / "never.html")
+    assert (status, printed, errors) == (2, "", "".join(f"walmanager dashboard: {path} does not exist. Name the file of an existing database.\n"
+                                                        for path in (missing, other)))
+    assert not (tmp_path / "never.html").exists()
 
 
 def test_a_folder_from_which_no_code_may_run_is_named(environment, tmp_path):

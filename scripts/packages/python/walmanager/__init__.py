@@ -74,8 +74,9 @@ def _load(connection: Any, path: str) -> None:
         try:
             promised = load_extension(name)
         except Exception as error:
-            # SQLite says so before it does anything else, where the program has not enabled loading.
-            if not str(error).endswith("not authorized"):
+            # SQLite says this, and no more, before it does anything else, where the program has not enabled loading. Older versions of
+            # APSW put the name of the exception before it.
+            if str(error).removeprefix(f"{type(error).__name__}: ") != "not authorized":
                 raise
             enable(True)
             try:

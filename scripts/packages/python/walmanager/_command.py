@@ -21,6 +21,7 @@ _SCRIPTS = os.path.dirname(loadable_path())
 sys.path[:0] = [_SCRIPTS, os.path.join(_SCRIPTS, "dashboard_files")]
 
 import loadable_sqlite  # noqa: E402
+import observer as observing  # noqa: E402
 from observer import OWN_CHECKS, SCHEMA, Observer, Unavailable, portable  # noqa: E402
 from shown_database import unseen_because  # noqa: E402
 from terminal.text import as_ascii, clean  # noqa: E402
@@ -29,6 +30,9 @@ from terminal.text import as_ascii, clean  # noqa: E402
 loadable_sqlite.CANNOT_LOAD = ("This Python's sqlite3 cannot load extensions. Install APSW beside walmanager (pip install apsw), "
                                "or install walmanager with another Python, such as /usr/bin/python3.")
 
+_NAME_ANOTHER = observing.OTHER_LIBRARY
+observing.OTHER_LIBRARY = "Install the wheel for this machine anew: pip install --force-reinstall WHEEL."
+
 HEALTH = "SELECT check_name, status, score, value, unit, detail, recommendation FROM system_health WHERE schema = :schema"
 ADVICE = "SELECT area, finding, evidence, action, sql_to_run FROM wal_recommendations WHERE schema = :schema ORDER BY priority"
 
@@ -36,6 +40,10 @@ ADVICE = "SELECT area, finding, evidence, action, sql_to_run FROM wal_recommenda
 def _print(*lines: str) -> None:
     text = "\n".join(lines)
     print(text if "utf" in (sys.stdout.encoding or "ascii").lower() else as_ascii(text))
+
+
+def _complain(name: str, sentence: str) -> None:
+    print(f"walmanager {name}: {clean(sentence).removeprefix('SQLite says: ')}", file=sys.stderr)
 
 
 def _as_main(rows: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
@@ -142,19 +150,27 @@ def _arguments(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
                         help="PASSIVE, the default, waits for nobody. While the others wait, writers see SQLITE_BUSY")
 
 
-def _check(database: str, name: str) -> None:
-    """Raises Unavailable where the file cannot be read as a database."""
-    with Observer(database, name, loadable_path()):
-        pass
+def _unread(database: str, name: str) -> Optional[str]:
+    """Why the file cannot be read as a database, in a sentence."""
+    try:
+        with Observer(database, name, loadable_path()):
+            return None
+    except Unavailable as unavailable:
+        return str(unavailable)
 
 
 def _script(name: str, arguments: List[str]) -> int:
-    """Runs watch or dashboard with the library of this package, once the files that are named are databases."""
+    """Runs watch or dashboard with the library of this package, once one of the files that are named is a database."""
     sys.argv = [f"walmanager {name}", "--library", loadable_path(), *arguments]
     script = runpy.run_path(os.path.join(_SCRIPTS, name), run_name=f"walmanager_{name}")
     database = script["arguments"]().database
-    for path in [database] if isinstance(database, str) else database:
-        _check(path, f"walmanager {name}")
+    paths = [database] if isinstance(database, str) else database
+    unread = [sentence for path in paths if (sentence := _unread(path, f"walmanager {name}"))]
+    if len(unread) == len(paths):  # with fewer of them, the script tells of those
+        for sentence in dict.fromkeys(unread):
+            _complain(name, sentence)
+        return 2
+    observing.OTHER_LIBRARY = _NAME_ANOTHER  # the one that --library names
     try:
         status = int(script["main"]() or 0)
     except SystemExit as ended:
@@ -182,7 +198,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
             sys.stdout.flush()
         return status
     except Unavailable as unavailable:
-        print(f"walmanager {name}: {clean(unavailable).removeprefix('SQLite says: ')}", file=sys.stderr)
+        _complain(name, str(unavailable))
         return 2
     except KeyboardInterrupt:
         return 130
