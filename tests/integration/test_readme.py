@@ -125,6 +125,19 @@ def test_the_python_line_loads(wal_path):
     db.close()
 
 
+def test_the_install_lines_run_on_a_fresh_debian():
+    """Debian's pip refuses to install outside of an environment, and npm install writes into the folder of the project."""
+    lines = re.search(r"^## Install$.*?```sh\n(.*?)```", README, re.MULTILINE | re.DOTALL)[1].splitlines()
+    [packages] = [line.partition("#")[0].split()[3:] for line in lines if line.startswith("sudo apt-get install ")]
+    script = (ROOT / "scripts" / "install_packages").read_text()
+    assert set(re.search(r"^build=\((.*)\)$", script, re.MULTILINE)[1].split()) - {"python3"} <= set(packages)  # python3-venv brings it
+    assert {"python3-venv", "npm"} <= set(packages)
+    installs = re.findall(r"(\S+) install (?!--component)(\S+)", "\n".join(lines))
+    assert [(program, word) for program, word in installs if program != "apt-get"] == [
+        ("../app/env/bin/pip", "dist/walmanager-*.whl"), ("npm", "--prefix")]
+    assert any("python3 -m venv ../app/env && " in line for line in lines) and any(" --prefix ../app " in line for line in lines)
+
+
 def test_the_readme_is_short():
     lines = README.splitlines()
     assert len(lines) <= 300
