@@ -1,5 +1,6 @@
 // wal_periods: the history summed up over the last minute, hour, day and week, and over the periods
 // before them. Percentiles come from merged histograms.
+#include <algorithm>
 #include <array>
 
 #include "ext/core/base/time_text.h"
@@ -44,12 +45,16 @@ Result<std::vector<Row>> Read(TableSource& source) {
   return RowsOfEachDatabase<Row>(source, [&](const Schema& schema, std::vector<Row>& rows) {
     source.Watch(schema, Database::Watching::kSample);
     const auto control = schema.database->control();
-    const History history(control->space());
-    for (const Period& period : kPeriods) {
-      const std::int64_t to = now - period.ago_ms, from = to - period.length_ms;
-      if (auto sample = history.Merge(from, to)) {
-        rows.push_back({schema.name, period.period, period.part, from, to, std::move(*sample)});
-      }
+    std::array<History::Period, kPeriods.size()> times;
+    std::ranges::transform(kPeriods, times.begin(), [&](const Period& period) {
+      const std::int64_t to = now - period.ago_ms;
+      return History::Period{to - period.length_ms, to};
+    });
+    auto samples = History(control->space()).Merge(times);
+    for (std::size_t i = 0; i < kPeriods.size(); ++i) {
+      if (!samples[i]) continue;
+      rows.push_back({schema.name, kPeriods[i].period, kPeriods[i].part, times[i].from_ms,
+                      times[i].to_ms, std::move(*samples[i])});
     }
   });
 }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 #include "ext/core/control/shared_words.h"
 
@@ -136,6 +137,27 @@ bool FinerHas(const std::vector<Place>& finer, const Place& place, std::int64_t 
     next = at->first;
   }
   return false;
+}
+
+using PlacesOfRings = std::array<std::vector<Place>, kRings>;
+
+// History::Merge() of one period.
+std::optional<HistorySample> MergePlaces(const PlacesOfRings& places, std::int64_t from_ms,
+                                         std::int64_t to_ms) {
+  HistorySums merged{};
+  PlacesOfRings merged_of;
+  for (const std::size_t ring : {kHours, kMinutes, kSamples}) {
+    for (const Place& place : places[ring]) {
+      if (place.at_ms <= from_ms || place.at_ms > to_ms) continue;
+      if (std::ranges::any_of(merged_of, [&](const auto& in) { return Overlap(in, place); }))
+        continue;
+      if (ring != kSamples && FinerHas(places[ring - 1], place, from_ms)) continue;
+      merged_of[ring].push_back(place);
+      if (const auto sums = SumsOf(place)) AddSample(*sums, merged);
+    }
+  }
+  if (merged.head.samples == 0) return std::nullopt;
+  return ReadSample(merged);
 }
 
 // --- writing; the caller is the only one
@@ -276,9 +298,15 @@ std::vector<HistorySample> History::Read() const {
 }
 
 std::optional<HistorySample> History::Merge(std::int64_t from_ms, std::int64_t to_ms) const {
+  const Period period{from_ms, to_ms};
+  return std::move(Merge(std::span(&period, 1)).front());
+}
+
+std::vector<std::optional<HistorySample>> History::Merge(std::span<const Period> periods) const {
+  std::vector<std::optional<HistorySample>> samples(periods.size());
   const auto state = ReadState(history_);
-  if (!state) return std::nullopt;
-  std::array<std::vector<Place>, kRings> places;
+  if (!state) return samples;
+  PlacesOfRings places;
   for (std::size_t ring = 0; ring < kRings; ++ring) {
     places[ring] = PlacesOf(*space_, *state, ring);
     if (ring == kSamples) continue;
@@ -287,20 +315,10 @@ std::optional<HistorySample> History::Merge(std::int64_t from_ms, std::int64_t t
     places[ring].push_back(PlaceOf(state->last_ids[ring] + 1, open.head));
     places[ring].back().open = &open;
   }
-  HistorySums merged{};
-  std::array<std::vector<Place>, kRings> merged_of;
-  for (const std::size_t ring : {kHours, kMinutes, kSamples}) {
-    for (const Place& place : places[ring]) {
-      if (place.at_ms <= from_ms || place.at_ms > to_ms) continue;
-      if (std::ranges::any_of(merged_of, [&](const auto& in) { return Overlap(in, place); }))
-        continue;
-      if (ring != kSamples && FinerHas(places[ring - 1], place, from_ms)) continue;
-      merged_of[ring].push_back(place);
-      if (const auto sums = SumsOf(place)) AddSample(*sums, merged);
-    }
-  }
-  if (merged.head.samples == 0) return std::nullopt;
-  return ReadSample(merged);
+  std::ranges::transform(periods, samples.begin(), [&](const Period& period) {
+    return MergePlaces(places, period.from_ms, period.to_ms);
+  });
+  return samples;
 }
 
 std::int64_t History::Reset() {

@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "ext/core/control/control_space.h"
@@ -61,6 +62,11 @@ class History {
   // that stands for samples which have left their ring counts as ended with the last of them;
   // likewise an hour. nullopt where there are none.
   std::optional<HistorySample> Merge(std::int64_t from_ms, std::int64_t to_ms) const;
+  // The same of several periods: the rings are looked through once.
+  struct Period {
+    std::int64_t from_ms = 0, to_ms = 0;
+  };
+  std::vector<std::optional<HistorySample>> Merge(std::span<const Period> periods) const;
 
   // Forgets all samples, and returns how many Read() would have returned. The next sample is a
   // first one again.
