@@ -19,7 +19,7 @@ PROFILES = {
     "low_latency": ("normal", -131072, 1073741824, "memory", 1000, 67108864, 1000),
     "durable": ("full", -32768, 0, "default", 10000, 67108864, 1000),
     "embedded": ("normal", -2048, 0, "file", 5000, 16777216, 1000),
-    "web": ("normal", -20480, 268435456, "memory", 5000, 67108864, 1000),
+    "web": ("normal", -2000, 268435456, "memory", 5000, 67108864, 1000),
 }
 SYNCHRONOUS = {1: "normal", 2: "full"}
 TEMP_STORE = {0: "default", 1: "file", 2: "memory"}
