@@ -12,7 +12,7 @@ from terminal.cancel import Cancel
 from terminal.findings import clock
 
 CPU_SHARE = 0.008
-CPU_AT_ONCE_S = 0.15  # may be spent in advance: at the beginning, and after a rest
+CPU_AT_ONCE_S = 0.05  # may be spent in advance: at the beginning, and after a rest
 CPU_WINDOW_S = 60.0
 KEY_FRAME_S = 0.1
 SHORTEST_S, LONGEST_S = 0.5, 10.0  # between two updates
