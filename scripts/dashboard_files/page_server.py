@@ -23,7 +23,7 @@ from shown_database import as_json
 
 HEADERS = {
     "Content-Security-Policy":
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
+        "default-src 'none'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -48,12 +48,13 @@ class PageServer(http.server.ThreadingHTTPServer):
         self.secret = token or secrets.token_urlsafe(32)
         self.cookie = secrets.token_urlsafe(32)
         self.prefix = "/" + secrets.token_urlsafe(9) + "/"
-        self.files = {  # name: (text, type)
-            "": ((bundle.PAGE / "index.html").read_text(), "text/html"), "icon.svg": ((bundle.PAGE / "icon.svg").read_text(), "image/svg+xml"),
-            "page.js": (bundle.script(), "text/javascript"), "page.css": (bundle.style(), "text/css"),
-            "LICENSE": ((bundle.UPLOT / "LICENSE").read_text(), "text/plain")}
         host, port = self.server_address[:2]
         self.loopback = host in ("127.0.0.1", "::1")
+        self.about = about(sampler.databases, read_only, not self.loopback)
+        self.document = bundle.Document(has_icon=True)
+        self.files = {  # name: (text, type)
+            "icon.svg": ((bundle.PAGE / "icon.svg").read_text(), "image/svg+xml"),
+            "LICENSE": ((bundle.UPLOT / "LICENSE").read_text(), "text/plain")}
         bracketed = f"[{host}]" if ":" in host else host
         # Browsers ignore this header without TLS, and say so in the console, but on loopback.
         self.headers = {**HEADERS, **({"Cross-Origin-Opener-Policy": "same-origin"} if self.loopback else {})}
@@ -67,6 +68,13 @@ class PageServer(http.server.ThreadingHTTPServer):
             self.hosts.add(f"{socket.gethostname()}:{port}")
         self.url = f"{self.origin}/?secret={urllib.parse.quote(self.secret)}"
 
+    def index(self):
+        """With what the page must know before it asks for anything, and with the first numbers of a lone database."""
+        version, sections = self.sampler.first_sections()
+        known = {"about": as_json(self.about), "version": version, "sections": "{" + ",".join(f'"{name}":{text}' for name, text in sections.items()) + "}"}
+        text = "{" + ",".join(f'"{name}":{value}' for name, value in known.items()) + "}"
+        return self.document.text("known", text)
+
     def handle_error(self, request, client_address):
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
@@ -76,6 +84,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "walmanager", ""
     timeout = 60
+    wbufsize = -1  # headers and body in one packet: a second one could wait for the browser's answer to the first
 
     def log_message(self, *_):
         pass
@@ -151,15 +160,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         name = url.path[len(self.server.prefix):]
         if self.command == "POST":
             return self.post_cancel() if name == "cancel" else self.refuse(404, "Nothing here takes a POST but cancel.")
+        if not name:
+            policy = HEADERS["Content-Security-Policy"] + "; " + self.server.document.policy
+            return self.answer(200, self.server.index(), "text/html", **{"Content-Security-Policy": policy})
         if name in self.server.files:
-            if not name:
-                self.server.sampler.expect()
             return self.answer(200, *self.server.files[name])
         ask = getattr(self, "get_" + name, None) if name.isidentifier() else None
         if not ask:
             return self.refuse(404, "There is no such page.")
         try:
-            if name in ("stream", "about", "metrics", "report"):
+            if name in ("stream", "metrics", "report"):
                 return ask() if name != "stream" else ask(query)
             number = query.get("db", "0")
             if not re.fullmatch("[0-9]{1,6}", number) or int(number) >= len(self.server.sampler.databases):
@@ -180,10 +190,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         prefix = self.server.prefix
         page = f'<!doctype html><html lang="en"><meta http-equiv="refresh" content="0;url={prefix}"><link rel="icon" href="{prefix}icon.svg"><title>walmanager</title><a href="{prefix}">Dashboard</a>'
         self.answer(200, page, "text/html", Set_Cookie=f"walmanager={self.server.cookie}; Path={prefix}; HttpOnly; SameSite=Strict")
-
-    def get_about(self):
-        sampler = self.server.sampler
-        self.answer_json(about(sampler.databases, self.server.read_only, not self.server.loopback))
 
     @staticmethod
     def get_history(database, query):
@@ -242,7 +248,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         sampler.look(view)
-        sent = {}
+        after = query.get("after", "0")  # the page has all sections up to this version
+        after = int(after) if re.fullmatch("[0-9]{1,18}", after) else 0
+        sent = {name: version for name, (version, _) in list(sampler.databases[view].sections.items()) if version <= after} if view != "overview" else {}
         try:
             while not sampler.stopped:
                 with sampler.changed:
@@ -251,10 +259,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     if not news:
                         if not sampler.changed.wait(15):
                             self.wfile.write(b": still here\n\n")
+                            self.wfile.flush()
                         continue
                 sent.update((name, sections[name][0]) for name in news)
                 event = "{" + ",".join(f'"{name}":{text}' for name, text in news.items()) + "}"
                 self.wfile.write(f"data: {event}\n\n".encode())
+                self.wfile.flush()
         except (ConnectionError, TimeoutError):
             pass
         finally:
@@ -281,7 +291,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def about(databases, read_only, exposed):
-    """What the page needs to know before the first event."""
+    """What the page needs to know before it asks for anything."""
     return {
         "databases": [{"number": d.number, "name": d.name, "path": d.shown_path} for d in databases],
         "read_only": read_only, "exposed": exposed,

@@ -5,6 +5,7 @@ import time
 import traceback
 
 ROUND_S = 0.1
+FIRST_S = 0.2  # a page is not kept waiting for longer by what it could show at once
 LINGER_S = 1  # a page that is loaded anew finds the connections open
 
 
@@ -54,12 +55,17 @@ class Sampler:
             self.unwatched_since = time.monotonic()
             self.changed.notify_all()
 
-    def expect(self):
-        """A page is being loaded: what it will ask for is read meanwhile."""
+    def first_sections(self):
+        """A page is being loaded: its version and sections of a lone database, which is opened for it if need be."""
         with self.changed:
             self.expected = True
             self.unwatched_since = time.monotonic()
             self.changed.notify_all()
+            if len(self.databases) != 1:
+                return 0, {}
+            database = self.databases[0]
+            self.changed.wait_for(lambda: "metrics" in database.sections or database.state not in ("ok", "unknown"), FIRST_S)
+            return database.version, {name: text for name, (_, text) in list(database.sections.items())}
 
     def _run(self):
         while not self.stopped:

@@ -16,6 +16,7 @@ from observer import OWN_CHECKS, Observer, Unavailable, portable
 APPLICATION = "walmanager dashboard"
 LATER_S = {"advice": 0.3, "storage": 0.5, "samples": 1, "trends": 6}  # what a page that has just opened can wait for
 UPDATE_S = 0.003  # after so much CPU time the rest waits for the next update
+FIRST = ("metrics", "connections")  # never wait for the next one
 
 
 def as_json(value):
@@ -139,22 +140,22 @@ class ShownDatabase:
         text = as_json(value)
         old = self.sections.get(name)
         if not old or old[1] != text:
-            self.version += 1
-            self.sections[name] = (self.version, text)
+            self.sections[name] = (self.version + 1, text)
+            self.version += 1  # last: whoever reads it first, and then the sections, misses none
 
     def update(self):
         """Reads what is due, and returns whether something is left. The sampler's thread calls it once a second while a
         page shows this database; an update ends early, so that the page does not wait for what takes long."""
         with self.lock:
+            all_began = time.thread_time()
             if not self.ensure():
                 return False
-            all_began = time.thread_time()
             for name, pace in self.paces.items():
                 now = time.monotonic()
                 if name == "overview" or not pace.is_due(now):
                     continue
                 began = time.thread_time()
-                if began - all_began > UPDATE_S:
+                if name not in FIRST and began - all_began > UPDATE_S:
                     return True
                 try:
                     if self.metrics.get("unseen") and name in UNSEEN:

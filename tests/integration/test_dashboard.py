@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -82,15 +83,15 @@ def statement_row(page, text):
 def test_without_the_secret_nothing_is_served(run, wal_path):
     dashboard = run.dashboard(wal_path)
     cookie, prefix = dashboard.let_in()
-    for path in ["/", prefix, f"{prefix}about", f"{prefix}stream?db=0", f"{prefix}page.js", f"{prefix}report", "/metrics", "/?secret=x", "/favicon.ico"]:
+    for path in ["/", prefix, f"{prefix}history", f"{prefix}stream?db=0", f"{prefix}icon.svg", f"{prefix}report", "/metrics", "/?secret=x", "/favicon.ico"]:
         status, _, text = dashboard.ask(path)
         assert (status, text.startswith("Refused: ")) == (403, True), path
     assert dashboard.ask(prefix, Cookie="walmanager=x")[0] == 403
-    assert dashboard.ask("/about", Cookie=cookie)[0] == 403  # the path is part of it
+    assert dashboard.ask("/history", Cookie=cookie)[0] == 403  # the path is part of it
     assert dashboard.ask(f"{prefix}cancel", b"{}")[0] == 403
     status, headers, _ = dashboard.ask(prefix, Cookie=f"a=\"b; {cookie}; other[1]=2")  # beside cookies of other programs
     assert status == 200
-    assert "default-src 'none'; script-src 'self'" in headers["Content-Security-Policy"]
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; ") and "; script-src 'sha256-" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
     _, headers, _ = dashboard.ask("/" + dashboard.url.removeprefix(dashboard.origin + "/"))
     assert headers["Set-Cookie"].endswith(f"; Path={prefix}; HttpOnly; SameSite=Strict")
@@ -103,7 +104,7 @@ def test_other_hosts_and_origins_are_refused(run, wal_path):
     body = b'{"db": 0, "connection_id": 1}'
     for headers in [{"Host": "evil.example"}, {"Host": f"evil.example:{dashboard.host.split(':')[1]}"}, {"Origin": "http://evil.example"},
                     {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors"}]:
-        assert dashboard.ask(f"{prefix}about", **asked, **headers)[0] == 403, headers
+        assert dashboard.ask(f"{prefix}history", **asked, **headers)[0] == 403, headers
         assert dashboard.ask(f"{prefix}cancel", body, **asked, **headers)[0] == 403, headers
     for path in ["nothing", "history?span=1y", "statements?order=1;", "statement?db=1", "history?db=x", "history?db=%C2%B2", "__init__"]:
         assert dashboard.ask(prefix + path, Cookie=cookie)[0] == 404, path
@@ -356,7 +357,7 @@ def test_text_of_the_database_is_never_markup(run, tmp_path, page):
     shows(page, "#title", "<b>hostile.db")
     page.click("#statements tbody tr")
     page.wait("!!document.querySelector('dialog[open]')")
-    assert page.eval("document.querySelectorAll('img, b, script:not([src])').length") == 0
+    assert page.eval("[document.querySelectorAll('img, b').length, document.scripts.length]") == [0, 2]  # what it knows, and what it does
     assert page.eval("window.hit") is None
     report = tmp_path / "report.html"
     export(path, report)
@@ -532,10 +533,27 @@ def test_it_holds_nothing_and_nothing_runs_while_no_page_is_open(run, wal_path, 
     assert first.get("metrics", {"at": asked})["at"] >= asked
 
 
+def test_a_page_brings_its_first_numbers_along(run, wal_path):
+    with contextlib.closing(connect(wal_path)) as db:
+        db.execute("CREATE TABLE another(a)")
+        dashboard = run.dashboard(wal_path)
+        cookie, prefix = dashboard.let_in()
+        known = json.loads(re.search('<script type="application/json" id="known">(.*)</script>', dashboard.ask(prefix, Cookie=cookie)[2])[1])
+        assert known["sections"]["metrics"]["commits"] == 1 and known["version"] >= len(known["sections"]) >= 2
+        # The stream goes on from there.
+        with urllib.request.urlopen(urllib.request.Request(f"{dashboard.origin}{prefix}stream?db=0&after={known['version']}", headers={"Cookie": cookie}), timeout=10) as stream:
+            assert "state" not in json.loads(stream.readline().decode().removeprefix("data: "))
+        with urllib.request.urlopen(urllib.request.Request(f"{dashboard.origin}{prefix}stream?db=0&after=x", headers={"Cookie": cookie}), timeout=10) as stream:
+            assert "state" in json.loads(stream.readline().decode().removeprefix("data: "))
+    missing = run.dashboard(wal_path.parent / "missing.db")
+    cookie, prefix = missing.let_in()
+    assert missing.ask(prefix, Cookie=cookie)[0] == 200
+
+
 def test_the_page_is_small(run, wal_path):
     dashboard = run.dashboard(wal_path)
     cookie, prefix = dashboard.let_in()
-    texts = [dashboard.ask(prefix + name, Cookie=cookie)[2] for name in ("", "page.js", "page.css", "icon.svg")]
+    texts = [dashboard.ask(prefix + name, Cookie=cookie)[2] for name in ("", "icon.svg")]
     assert all(texts) and sum(len(text.encode()) for text in texts) < 200_000
     assert "Leon Sorokin" in dashboard.ask(f"{prefix}LICENSE", Cookie=cookie)[2]  # uPlot's licence goes with it
 

@@ -1,12 +1,33 @@
 // Where the page's data comes from: the running dashboard, or the report that it was saved in.
 
+const kPaths = {
+  history: (db, span) => `history?db=${db}&span=${span}`,
+  statements: (db, order, search) => `statements?${new URLSearchParams({ db, order, search })}`,
+};
+
 export class LiveFeed {
-  constructor() {
+  constructor(known) {
+    this.about = known.about;
+    this.first = known; // version and sections of the database, if it is the only one
     this.stream = null;
-    this.token = 0;
+    this.ahead = new Map();
   }
 
-  async json(path) {
+  // Asks for what the page will ask for first. The answers come while it is being built. `db` is null for the overview.
+  expect(db, span, order) {
+    this.view = { view: db ?? "overview" };
+    this.connect();
+    if (db === null) return;
+    for (const path of [kPaths.history(db, span), kPaths.statements(db, order, "")]) this.ahead.set(path, this.ask(path));
+  }
+
+  json(path) {
+    const answer = this.ahead.get(path) || this.ask(path);
+    this.ahead.delete(path);
+    return answer;
+  }
+
+  async ask(path) {
     const answer = await fetch(path, { credentials: "same-origin" });
     if (!answer.ok) throw new Error((await answer.text()).trim());
     const value = await answer.json();
@@ -14,9 +35,8 @@ export class LiveFeed {
     return value;
   }
 
-  about() { return this.json("about"); }
-  history(db, span) { return this.json(`history?db=${db}&span=${span}`); }
-  statements(db, order, search) { return this.json(`statements?${new URLSearchParams({ db, order, search })}`); }
+  history(...asked) { return this.json(kPaths.history(...asked)); }
+  statements(...asked) { return this.json(kPaths.statements(...asked)); }
   statement(db, id) { return this.json(`statement?${new URLSearchParams({ db, id })}`); }
 
   async cancel(db, connection, query, running) {
@@ -28,8 +48,11 @@ export class LiveFeed {
 
   // Calls back with the changed sections. While the page is hidden nothing is asked, and so nothing is read.
   watch(view, changed, lost) {
+    const isConnected = this.stream && this.view.view === view && !this.view.changed;
     this.view = { view, changed, lost };
-    this.connect();
+    if (!isConnected) this.connect();
+    if (view === 0 && this.first.version) changed(this.first.sections);
+    this.first = {};
     if (!this.listens) {
       this.listens = true;
       document.addEventListener("visibilitychange", () => this.connect());
@@ -40,17 +63,16 @@ export class LiveFeed {
     this.stream?.close();
     this.stream = null;
     if (document.hidden || !this.view) return;
-    const { view, changed, lost } = this.view;
-    const stream = new EventSource(`stream?db=${view}`);
+    const stream = new EventSource(`stream?db=${this.view.view}&after=${this.first.version || 0}`);
     this.stream = stream;
     stream.onmessage = (event) => {
       if (stream !== this.stream) return;
-      lost(null);
-      changed(JSON.parse(event.data));
+      this.view.lost(null);
+      this.view.changed(JSON.parse(event.data));
     };
     stream.onerror = () => {
       if (stream !== this.stream) return;
-      lost(Date.now());
+      this.view.lost(Date.now());
       if (stream.readyState === EventSource.CLOSED) setTimeout(() => stream === this.stream && this.connect(), 3000);
     };
   }
@@ -59,10 +81,11 @@ export class LiveFeed {
 export class FrozenFeed {
   constructor(data) {
     this.data = data;
+    this.about = data.about;
     this.madeAt = data.made_at;
   }
 
-  async about() { return this.data.about; }
+  expect() {}
 
   async history(db, span) {
     const known = this.data.databases[db].histories;

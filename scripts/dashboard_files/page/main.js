@@ -6,7 +6,7 @@ import { FrozenFeed, LiveFeed } from "./feed.js";
 import { Findings, isForgotten, nameWithPid } from "./findings.js";
 import { bytes, clock, count, duration, isKnown, moment, plural, rate, unixMs, utc } from "./format.js";
 import { Overview } from "./overview.js";
-import { Statements } from "./statements.js";
+import { kFirstOrder, Statements } from "./statements.js";
 
 const byId = (id) => document.getElementById(id);
 const kSpans = { "15m": "15 min", "1d": "day", "90d": "90 days" };
@@ -15,12 +15,22 @@ const kSpans = { "15m": "15 min", "1d": "day", "90d": "90 days" };
 const kCards = { connections: "connections", readers: "waits", lock_waits: "waits", checkpoints: "checkpoints", samples: "log", health: "findings", alerts: "findings",
   advice: "findings", storage: "disk", trends: "disk" };
 
+const kFirstSpan = "15m";
+
+// The number of the database that the URL names; null: the overview of several.
+function askedDatabase(about) {
+  const asked = location.hash.slice(1);
+  if (/^\d+$/.test(asked) && Number(asked) < about.databases.length) return Number(asked);
+  return about.databases.length > 1 ? null : 0;
+}
+
 class Page {
-  constructor(feed, about) {
+  constructor(feed) {
+    const { about } = feed;
     this.feed = feed;
     this.about = about;
     this.db = null;
-    this.span = "15m";
+    this.span = kFirstSpan;
     this.skew = 0; // the browser's clock less the server's, in ms
     this.context = {
       about, feed, unseen: () => (this.state?.metrics.unseen ? "It cannot be seen here." : null),
@@ -93,9 +103,8 @@ class Page {
   // -- which database
 
   route() {
-    const asked = location.hash.slice(1);
     const several = this.about.databases.length > 1;
-    const number = /^\d+$/.test(asked) && Number(asked) < this.about.databases.length ? Number(asked) : several ? null : 0;
+    const number = askedDatabase(this.about);
     this.db = number;
     this.state = { metrics: {}, connections: [], readers: [], lock_waits: [], checkpoints: [], health: [], alerts: [], advice: [], storage: {}, trends: [] };
     this.timeline.selected = null;
@@ -119,11 +128,11 @@ class Page {
     document.title = `${name} · walmanager`;
     fill(byId("crumbs"), `${number}`, () => (several && number !== null ? h("a", { href: "#", text: "‹ All databases" }) : []));
     this.banner(null);
-    this.feed.watch(number === null ? "overview" : number, (sections) => this.changed(sections), (since) => this.lost(since));
     if (number !== null) {
       this.loadHistory();
       this.askForStatements();
     }
+    this.feed.watch(number === null ? "overview" : number, (sections) => this.changed(sections), (since) => this.lost(since));
   }
 
   // -- data
@@ -204,7 +213,15 @@ class Page {
     this.liveRate = this.live.slice(-3).reduce((sum, one) => sum + one.rate, 0) / Math.min(3, this.live.length);
   }
 
+  // In the next frame, once for all that has come since the last one.
   drawCharts() {
+    this.drawing ??= requestAnimationFrame(() => {
+      this.drawing = null;
+      this.drawNow();
+    });
+  }
+
+  drawNow() {
     const { state, timeline } = this;
     const data = seriesOf(this.history?.columns || {}, this.span, state.metrics);
     const newest = data.t.length ? data.t[data.t.length - 1] : 0;
@@ -415,19 +432,13 @@ function storedTheme() {
   }
 }
 
-async function start() {
+function start() {
   const frozen = byId("frozen");
-  const feed = frozen ? new FrozenFeed(JSON.parse(frozen.textContent)) : new LiveFeed();
-  try {
-    const about = await feed.about();
-    byId("foot").append(h("span", { text: `${about.exposed ? "This page is served without TLS: whoever can read the traffic can read it and its secret. " : ""}${about.read_only && !frozen ? "Read-only: nothing can be cancelled here. " : ""}Every number here is SQL that you can ask yourself; ? shows the keys.` }));
-    const page = new Page(feed, about);
-    page.route();
-  } catch (error) {
-    const banner = byId("banner");
-    banner.hidden = false;
-    banner.textContent = error.message;
-  }
+  const feed = frozen ? new FrozenFeed(JSON.parse(frozen.textContent)) : new LiveFeed(JSON.parse(byId("known").textContent));
+  const { about } = feed;
+  feed.expect(askedDatabase(about), kFirstSpan, kFirstOrder);
+  byId("foot").append(h("span", { text: `${about.exposed ? "This page is served without TLS: whoever can read the traffic can read it and its secret. " : ""}${about.read_only && !frozen ? "Read-only: nothing can be cancelled here. " : ""}Every number here is SQL that you can ask yourself; ? shows the keys.` }));
+  new Page(feed).route();
 }
 
 start();

@@ -3,6 +3,7 @@ import { cardHead, copyButton, fill, h, openDialog, svg, timeElement } from "./d
 import { bytes, count, duration, isKnown, plural, share, unixMs } from "./format.js";
 import { Table } from "./table.js";
 
+export const kFirstOrder = "total_ms";
 const kTrend = 40; // looks that the trend goes back
 
 function logPosition(ms, low, high) {
@@ -51,7 +52,7 @@ function histogramPicture(buckets) {
 export class Statements {
   constructor(card, context) {
     this.context = context;
-    this.order = "total_ms";
+    this.order = kFirstOrder;
     this.search = "";
     this.trends = new Map();
     this.figure = cardHead(card, 5, "Statements", context.about.sql.statements);
