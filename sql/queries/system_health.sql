@@ -227,7 +227,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          CASE WHEN pending_frames IS NOT NULL THEN coalesce(1.0 * max(wal_frames - oldest_reader_frame, 0) * (page_size + 24) / wal_limit_bytes, 0.0) END,
          'ratio', 0, NULL,
          CASE WHEN oldest_reader_frame < wal_frames
-              THEN printf('the oldest of %d %s is %d %s behind (%.1f MB); no frame after its frame %d can be copied', active_readers, iif(active_readers = 1, 'reader', 'readers'), wal_frames - oldest_reader_frame, iif(wal_frames - oldest_reader_frame = 1, 'frame', 'frames'), (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
+              THEN printf('%s is %d %s behind (%.1f MB); no frame after its frame %d can be copied', iif(active_readers = 1, 'one reader', printf('the oldest of %d readers', active_readers)), wal_frames - oldest_reader_frame, iif(wal_frames - oldest_reader_frame = 1, 'frame', 'frames'), (wal_frames - oldest_reader_frame) * (page_size + 24) / 1e6, oldest_reader_frame)
                    || coalesce(': ' || coalesce((SELECT program || coalesce(', ' || query, '') FROM application a WHERE a.file = log.file AND a.pid = oldest_reader_pid AND a.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1), 'pid ' || oldest_reader_pid), '')
               WHEN pending_frames IS NULL THEN 'this connection cannot read what readers hold' ELSE 'no reader is behind' END,
          'SELECT pid, application, query, verdict FROM wal_readers WHERE blocks IS NOT NULL, then finish or reset that statement'
@@ -400,7 +400,7 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
   UNION ALL
   SELECT m.schema, 'long_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.connection_id) = 0 THEN 'no transaction is open'
-              ELSE printf('the oldest of %d %s is open for %.1f s: %s', count(a.connection_id), iif(count(a.connection_id) = 1, 'transaction', 'transactions'), max(transaction_ms) / 1000, (SELECT program || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
+              ELSE printf('%s is open for %.1f s: %s', iif(count(a.connection_id) = 1, 'one transaction', printf('the oldest of %d transactions', count(a.connection_id))), max(transaction_ms) / 1000, (SELECT program || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
          'make transactions shorter: a reader keeps the log from starting over, a writer keeps all other writers out'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.transaction_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
