@@ -28,6 +28,7 @@ TEST(MountTable, AMountPointIsAWholePath) {
     EXPECT_FALSE(IsMountPoint(kTable, path)) << path;
   }
   EXPECT_FALSE(IsMountPoint("", "/"));
+  EXPECT_FALSE(IsMountPoint("31 22 0:40 / /a\\440b rw - ext4 x rw", "/a b")) << "no byte is \\440";
 }
 
 TEST(MountTable, AMissingDeviceOrALineThatDoesNotParseIsUnknown) {

@@ -22,10 +22,10 @@ std::string_view Line(std::string_view& table) {
 
 // Blanks, tabs, ends of lines and backslashes of a path stand as \040 and so on.
 std::string Unescaped(std::string_view text) {
-  const auto is_octal = [](char c) { return c >= '0' && c <= '7'; };
+  const auto is_octal = [](char c, char most = '7') { return c >= '0' && c <= most; };
   std::string plain;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool escape = text[i] == '\\' && i + 3 < text.size() && is_octal(text[i + 1]) &&
+    const bool escape = text[i] == '\\' && i + 3 < text.size() && is_octal(text[i + 1], '3') &&
                         is_octal(text[i + 2]) && is_octal(text[i + 3]);
     if (!escape) {
       plain += text[i];
