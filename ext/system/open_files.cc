@@ -100,10 +100,13 @@ std::optional<int> CountDescriptors(const struct stat& file) {
 
 std::optional<int> CountDescriptorsForLook(const struct stat& file) {
   if (const ReusedTables* reused = OpenFilesToReuse()) {
-    const auto range = std::ranges::equal_range(
-        reused->open_files, std::pair(file.st_dev, file.st_ino), {},
-        [](const OpenFile& open) { return std::pair(open.device, open.inode); });
-    return static_cast<int>(range.size());
+    // Not std::ranges::equal_range(): Clang 14, which builds the fuzz targets, does not take the
+    // subrange of libstdc++ 12.
+    const auto& files = reused->open_files;
+    const auto key = [](const OpenFile& open) { return std::pair(open.device, open.inode); };
+    const std::pair wanted(file.st_dev, file.st_ino);
+    return static_cast<int>(std::ranges::upper_bound(files, wanted, {}, key) -
+                            std::ranges::lower_bound(files, wanted, {}, key));
   }
   return CountDescriptors(file);
 }
