@@ -27,9 +27,10 @@ log AS (
          unmanaged_processes - (checkpointer = 'replicator' AND unmanaged_processes > 0) AS strangers
   FROM database WHERE journal_mode = 'wal'
 ),
--- Of each database with an I/O error within a day: how many there were, and the last one.
+-- Of each database with an I/O error within a day: how many there were, and the last one. Not sum(): the control file
+-- may say anything, and a sum that overflows is an error.
 failed_io AS (
-  SELECT * FROM (SELECT schema, sum(errors) AS errors, max(last_error_at) AS last_error_at, file, last_error FROM wal_io WHERE errors > 0 GROUP BY schema)
+  SELECT * FROM (SELECT schema, CAST(total(errors) AS INTEGER) AS errors, max(last_error_at) AS last_error_at, file, last_error FROM wal_io WHERE errors > 0 GROUP BY schema)
   WHERE last_error_at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 day')
 ),
 minute AS (SELECT * FROM wal_periods WHERE period = 'minute' AND part = 'current'),

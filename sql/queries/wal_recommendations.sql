@@ -10,7 +10,7 @@
 
 WITH
 reads AS (SELECT schema, sum(total_ms) AS total_ms FROM query_performance WHERE kind = 'read' GROUP BY schema),
-writes AS (SELECT schema, sum(total_ms) AS total_ms, sum(calls) AS calls FROM query_performance WHERE kind IN ('write', 'transaction') GROUP BY schema),
+writes AS (SELECT schema, sum(total_ms) AS total_ms FROM query_performance WHERE kind IN ('write', 'transaction') GROUP BY schema),
 -- The databases that the asking connection works with. Its PRAGMAs say nothing about other databases.
 mine AS (
   SELECT e.schema FROM wal_environment e JOIN connection_metrics c ON c.connection_id = e.connection_id

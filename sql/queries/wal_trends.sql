@@ -125,7 +125,7 @@ SELECT c.schema, c.metric, c.period, c.y, p.y,
        CASE WHEN f.hours <= 10 * (SELECT hours FROM period d WHERE d.period = c.period)
             THEN f.words || iif(f.hours < 48, printf(' in %.1f h', f.hours), printf(' in %.1f days', f.hours / 24)) END,
        CASE WHEN c.y IS NULL OR p.y IS NULL OR c.better = 0 THEN NULL
-            WHEN abs(c.y - p.y) <= c.steady * abs(p.y) THEN 'steady'
+            WHEN abs(1.0 * (c.y - p.y)) <= c.steady * abs(1.0 * p.y) THEN 'steady'
             WHEN (c.y - p.y) * c.better > 0 THEN 'improving' ELSE 'worsening' END,
        c.unit, coalesce(l.samples, 0), l.r_squared
 FROM part c
