@@ -55,9 +55,9 @@ class WorkerError(Exception):
 
 class Worker:
     def __init__(self, user=None, umask=None, namespace=False, **environment):
-        """`namespace`: as pid 1 of a PID namespace of its own, as in a container."""
+        """`namespace`: as pid 1 of a PID namespace of its own, as in a container; or the command that makes another one."""
         options = {}
-        inside = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"] if namespace else []
+        inside = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"] if namespace is True else namespace or []
         if user:
             options.update(user=user.pw_uid, group=user.pw_gid, extra_groups=[])
         if umask is not None:
