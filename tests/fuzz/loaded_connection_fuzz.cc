@@ -17,6 +17,9 @@
 #include <string>
 #include <string_view>
 
+#include "tests/fuzz/input_bytes.h"
+#include "tests/fuzz/linked_extension.h"
+
 namespace {
 
 // % and a letter: t table, c column, n number, v value.
@@ -124,27 +127,7 @@ constexpr std::string_view kLeftOut[] = {
     "stmt",          "compile",      "page_size",      "schema_version",
     "writable",      "optimize",     "recurs",         "generate"};
 
-class Bytes {
- public:
-  Bytes(const std::uint8_t* data, std::size_t size) : data_(data), end_(data + size) {}
-  bool empty() const { return data_ == end_; }
-  std::uint8_t Next() { return empty() ? 0 : *data_++; }
-  template <std::size_t N>
-  const char* OneOf(const char* const (&list)[N]) {
-    return list[Next() % N];
-  }
-  std::string Take(std::size_t most) {
-    const auto n = std::min<std::size_t>(most, static_cast<std::size_t>(end_ - data_));
-    data_ += n;
-    return {reinterpret_cast<const char*>(data_ - n), n};
-  }
-
- private:
-  const std::uint8_t* data_;
-  const std::uint8_t* end_;
-};
-
-std::string Statement(Bytes& bytes) {
+std::string Statement(InputBytes& bytes) {
   std::string sql;
   for (const char* c = bytes.OneOf(kStatements); *c; ++c) {
     if (*c != '%') {
@@ -212,11 +195,12 @@ struct Pair {
 };
 
 const std::string& Folder() {
-  static const std::string folder = [] {
+  // Never destroyed, since it is used at the exit.
+  static const std::string& folder = *[] {
     std::string name = "/dev/shm/walmanager-fuzz-XXXXXX";
     if (!mkdtemp(name.data())) std::abort();
     std::atexit([] { (void)std::system(("rm -rf " + Folder()).c_str()); });
-    return name;
+    return new std::string(name);
   }();
   return folder;
 }
@@ -226,15 +210,7 @@ sqlite3* Open(const std::string& path, bool load) {
   if (sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr) !=
       SQLITE_OK)
     std::abort();
-  if (load) {
-    char* message = nullptr;
-    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, nullptr);
-    if (sqlite3_load_extension(db, WALMANAGER_SO, nullptr, &message) != SQLITE_OK) {
-      std::fprintf(stderr, "%s\n", message);
-      std::abort();
-    }
-    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
-  }
+  if (load) LoadLinkedExtension(db);
   return db;
 }
 
@@ -247,7 +223,7 @@ void Differ(const std::string& history, const std::string& bare, const std::stri
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Bytes bytes(data, size);
+  InputBytes bytes(data, size);
   const std::string bare_path = Folder() + "/bare.db", loaded_path = Folder() + "/loaded.db";
   for (const std::string& path : {bare_path, loaded_path}) {
     for (const char* end : {"", "-wal", "-shm", "-journal", "-walmanager"})
