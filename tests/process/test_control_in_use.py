@@ -143,6 +143,15 @@ def test_deleted_again_and_again_while_in_use(processes, fast_path):  # noqa: F8
     check_recovers(processes, fast_path)
 
 
+def test_cut_while_in_use_the_shared_memory_of_sqlite_ends_a_bare_process(worker, fast_path):  # noqa: F811
+    """So it is no other risk that the control file does so, too: who may write to one may write to the other."""
+    process = worker(fast_path, load=False)
+    process.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+    os.truncate(fast_path.with_name(fast_path.name + "-shm"), 0)
+    with pytest.raises(WorkerError, match=str(-signal.SIGBUS)):
+        process.run("db.execute('INSERT INTO t(payload) VALUES (1)')")
+
+
 @pytest.mark.parametrize("length", [0, 4096, 100_000])
 def test_cut_while_in_use_the_database_is_sound(processes, fast_path, worker, length):  # noqa: F811
     for process in processes:

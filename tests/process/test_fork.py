@@ -332,6 +332,47 @@ def test_many_children_at_once(parent, fast_path):
     assert integrity(fast_path) == "ok"
 
 
+# What the parent has begun as it forks, and how it goes on; whether another connection can write meanwhile.
+STATES = {
+    "a write transaction": ("db.execute('BEGIN IMMEDIATE'); insert(db, 3)", "db.execute('COMMIT')", False),
+    "a savepoint": ("db.execute('SAVEPOINT s'); insert(db, 3)", "db.execute('RELEASE s')", False),
+    "a read transaction": ("db.execute('BEGIN'); one(db, 'SELECT count(*) FROM t')", "db.execute('COMMIT'); insert(db, 3)", True),
+    "an unfinished statement": ("rows = db.execute('SELECT * FROM t'); rows.fetchone()", "assert len(rows.fetchall()) == 9; insert(db, 3)",
+                                True),
+    "a table of walmanager": ("rows = db.execute('SELECT * FROM wal_config'); rows.fetchone()", "rows.fetchall(); insert(db, 3)", True),
+    "read_pool()": ("rows = db.execute('SELECT * FROM read_pool(?)', (json.dumps(['SELECT id FROM t', 'SELECT payload FROM t']),)); "
+                    "rows.fetchone()", "assert len(rows.fetchall()) == 19; insert(db, 3)", True),
+    "a copy": ("one(db, \"SELECT wal_backup(?)\", path + '.copy')", "insert(db, 3)", True),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_fork_in_the_middle_of(parent, fast_path, state):
+    """The child's own connection sees what is committed, and nothing of the parent's is ended by the child's end."""
+    begin, go_on, writes = STATES[state]
+    parent.run(begin)
+    parent.run(
+        f"""
+        def use():
+            own = fresh()
+            seen = [one(own, "SELECT count(*) FROM t")]
+            if {writes}:
+                insert(own, 5)
+                seen.append(one(own, "SELECT count(*) FROM t"))
+            own.execute("SELECT * FROM wal_metrics").fetchall()
+            own.close()
+            return seen
+        answer = in_child(use)
+        """
+    )
+    assert parent.call("answer") == {"value": [10, 15] if writes else [10]}
+    parent.run(go_on)
+    assert parent.call("one(db, 'SELECT count(*) FROM t')") == (18 if writes else 13)
+    assert parent.metrics()["processes"] == 1
+    assert parent.end() == 0
+    assert integrity(fast_path) == "ok"
+
+
 CHILD = """
 db.execute("SELECT 1").fetchall()
 child = os.fork()
