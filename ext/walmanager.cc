@@ -61,12 +61,15 @@ int Accept(char** message, const sqlite3_api_routines* api) {
 }
 
 // For every connection that opens after a process-wide load. An error here would make the host's
-// open fail: there is none, the connection is then simply not managed.
+// open fail: there is none, the connection is then simply not managed. Also the error that a call
+// leaves on the connection would make it fail.
 int LoadWhileOpening(sqlite3* db, char**, const sqlite3_api_routines* api) {
   AtCEdge([&] {
     if (OpeningOwnConnection()) return SQLITE_OK;
     return Manage(db, nullptr, api, Connection::At::kOpening);
   });
+  sqlite3_stmt* nothing = nullptr;
+  if (sqlite3_errcode(db) != SQLITE_OK) (void)sqlite3_prepare_v2(db, "", -1, &nothing, nullptr);
   return SQLITE_OK;
 }
 
