@@ -74,13 +74,13 @@ int Connect(sqlite3* db, void* aux, int, const char* const*, sqlite3_vtab** out,
     const int rc = DeclareTable(db, CreateTable(*context->table), message);
     if (rc != SQLITE_OK) return rc;
     if (context->table->reveals_others()) sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
-    auto* table = new VirtualTable{};
+    auto table = std::make_unique<VirtualTable>();
     table->context = context;
     table->streamed = context->table->streamed();
     for (const ColumnInfo& column : context->table->columns()) {
       ++(table->streamed && column.shown == kHidden ? table->arguments : table->columns);
     }
-    *out = table;
+    *out = table.release();
     return SQLITE_OK;
   });
 }
