@@ -15,6 +15,17 @@ struct ReplicatorTable {
   std::uint64_t content = 0;  // a hash of its rows
 };
 
+// Litestream's table: CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER).
+//
+// The rule that must not break: a file can be hostile. A column that SQLite computes can take any
+// time and memory, and so can a long value. So a table counts only if it holds both columns, and
+// only integers are read: typeof() does not load the value.
+constexpr char kHoldsColumns[] =
+    "SELECT 1 FROM pragma_table_xinfo(?1) WHERE hidden = 0 AND name IN ('id', 'seq')";
+constexpr char kReadIntegers[] =
+    "SELECT CASE typeof(id) WHEN 'integer' THEN id END, "
+    "CASE typeof(seq) WHEN 'integer' THEN seq END FROM main.";
+
 // nullopt where it cannot be read now.
 std::optional<ReplicatorTable> FindReplicator(sqlite3* db) {
   const auto found =
@@ -24,9 +35,13 @@ std::optional<ReplicatorTable> FindReplicator(sqlite3* db) {
   ReplicatorTable table;
   table.exists = found.value().has_value();
   if (!table.exists) return table;
+  const auto columns = QueryRows(db, kHoldsColumns, kReplicatorTable);
+  if (!columns.ok()) return std::nullopt;
+  table.exists = columns.value().size() == 2;
+  if (!table.exists) return table;
   // Litestream's table has one row. The first rows are enough for another program's table of this
   // name.
-  auto rows = Prepare(db, std::string("SELECT * FROM main.") + kReplicatorTable + " LIMIT 16");
+  auto rows = Prepare(db, std::string(kReadIntegers) + kReplicatorTable + " LIMIT 16");
   if (!rows.ok()) return std::nullopt;
   sqlite3_stmt* row = rows.value().get();
   std::string content;

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import connect, metrics, one
 from waiting import poll
-from workers import fast_path, integrity, namespaces, worker  # noqa: F401 (fixtures)
+from workers import fast_path, grow_up, integrity, namespaces, worker  # noqa: F401 (fixtures)
 
 # As Litestream works: a read transaction keeps the log, and is given up for a moment at each of its checkpoints,
 # after which its table changes.
@@ -200,6 +200,31 @@ def test_bug_the_advice_was_to_load_the_extension_into_the_replicator(fast_path,
     for process in (beside, other):
         process.end()
     db.close()
+
+
+def test_bug_a_hostile_table_of_that_name_took_any_memory(fast_path, worker):
+    """A look at the table reads integers alone, and none that SQLite computes. It took 1 GB and 180 MB."""
+    most = "int(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
+    processes = []
+    for name, column, of, value in ("computed", "seq AS (length(hex(zeroblob(200000000))))", "id", "1"), ("long", "seq", "id, seq", "1, zeroblob(60000000)"):
+        path = fast_path.parent / f"{name}.db"
+        db = connect(path, None)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload BLOB)")
+        db.execute(f"CREATE TABLE _litestream_seq(id INTEGER PRIMARY KEY, {column})")
+        db.execute(f"INSERT INTO _litestream_seq({of}) VALUES ({value})")
+        db.close()
+        process = worker(path)
+        process.run("db.execute(\"SELECT wal_set('checkpoint_frames', 50)\").fetchall()")
+        processes.append((process, process.call(most)))
+    grow_up()
+    for process, _ in processes:
+        process.run("for _ in range(200): db.execute('INSERT INTO t(payload) VALUES (zeroblob(3000))')")
+    time.sleep(0.5)  # the thread has looked
+    for process, before in processes:
+        process.call("db.execute('SELECT checkpointer FROM wal_metrics').fetchone()")
+        assert process.call(most) - before < 40_000  # KB
+        process.end()
 
 
 def test_replicator_never_ignores_the_table(fast_path):
