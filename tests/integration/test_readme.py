@@ -183,6 +183,16 @@ def test_links_lead_to_something(document):
     assert dead == []
 
 
+def test_the_tests_that_prove_security_are_there():
+    section = (ROOT / "tests/README.md").read_text().split("## Security")[1].split("\n## ")[0]
+    named = [re.findall(r"`(\w+_(?:\w+))`", promise.rpartition(":")[2]) for promise in section.split("\n- ")[1:]]
+    assert len(named) > 20 and all(named)
+    there = {path.stem for path in (ROOT / "tests").rglob("*.cc")}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        there |= set(re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))
+    assert {name for names in named for name in names} - there == set()
+
+
 def test_decisions_that_sources_cite_are_in_the_architecture():
     decisions = set(re.findall(r"^\*\*(\d+)\. ", (ROOT / "ext/README.md").read_text(), re.MULTILINE))
     cited = set()

@@ -129,3 +129,24 @@ def test_every_function_is_called():
     managed, bare = connect(":memory:"), connect(":memory:", load=None)
     added = {row[0] for row in managed.execute(names)} - {row[0] for row in bare.execute(names)}
     assert {name for name in added if name.startswith("wal_")} - set(FUNCTIONS) == set()
+
+
+def test_the_list_is_that_of_systemd():
+    """No call is allowed here that systemd would not allow."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed")
+    shown = subprocess.run(["systemd-analyze", "--no-pager", "syscall-filter"], text=True, capture_output=True)
+    if shown.returncode != 0:
+        pytest.skip("systemd-analyze shows no sets of calls: " + shown.stderr)
+    sets, members = {}, set()
+    for line in shown.stdout.splitlines():
+        if line.startswith("@"):
+            members = sets.setdefault(line.strip(), set())
+        elif line.strip() and not line.strip().startswith("#"):
+            members.add(line.strip())
+
+    def calls(name):
+        return set().union(*(calls(member) if member.startswith("@") else {member} for member in sets[name]))
+    listed = set((TESTS / "process/system_service_calls.txt").read_text().split())
+    assert len(listed) > 200
+    assert listed - (calls("@system-service") - calls("@resources") - calls("@privileged")) == set()
