@@ -201,6 +201,39 @@ def test_right_numbers_under_load_and_updates_without_reload(run, wal_path, page
     assert [query for query in queries if "wal_metrics" in query or "connection_metrics" in query] == []
 
 
+PIXELS = """(() => {
+  const canvas = document.querySelector("#log canvas");
+  if (!canvas) return 0;
+  const ink = getComputedStyle(document.documentElement).getPropertyValue("--%s").trim();
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(ink.slice(at, at + 2), 16));
+  const copy = Object.assign(document.createElement("canvas"), {width: canvas.width, height: canvas.height}).getContext("2d", {willReadFrequently: true});
+  copy.drawImage(canvas, 0, 0);
+  const {data} = copy.getImageData(0, 0, canvas.width, canvas.height);
+  let pixels = 0;
+  for (let i = 0; i < data.length; i += 4) pixels += data[i] == red && data[i + 1] == green && data[i + 2] == blue;
+  return pixels;
+})()"""
+
+
+def test_checkpoints_are_marked_in_the_log_and_statements_have_a_trend(run, wal_path, page):
+    program = run.program(wal_path, "shop")
+    program.run("db.execute('SELECT wal_strategy(?)', ('off',)).fetchall(); db.execute('INSERT INTO t(payload) VALUES (1)')")
+    dashboard = run.dashboard(wal_path)
+    page.open(dashboard.url)
+    page.wait(PIXELS % "blue" + " > 0")  # the log is drawn
+    assert page.eval(PIXELS % "green") == 0
+    program.run("db.execute('SELECT wal_checkpoint(?)', ('PASSIVE',)).fetchall()")
+    page.wait(PIXELS % "green" + " > 0")
+    for _ in range(4):
+        program.run("db.execute('INSERT INTO t(payload) VALUES (3)')")
+        before = page.eval("document.querySelector('#statements tbody').innerText")
+        page.click("#statements th:nth-child(2) button")  # asks at once
+        page.wait(f"document.querySelector('#statements tbody').innerText != {json.dumps(before)}")
+    trend = page.wait("document.querySelector('#statements .spark path')?.getAttribute('d')")
+    assert trend.count("L") >= 2
+    assert page.eval("document.querySelector('#statements .arrow').getAttribute('aria-label')") in ("rising", "steady", "falling")
+
+
 def test_it_names_a_leaked_cursor_and_a_waiting_writer(run, wal_path, page):
     report, importer, order = (run.program(wal_path, name) for name in ("nightly report", "import", "web order"))
     report.run("db.execute('INSERT INTO t VALUES (1, 1), (2, 2)'); cursor = db.execute('SELECT payload FROM t ORDER BY id'); cursor.fetchone()")
