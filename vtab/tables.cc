@@ -33,13 +33,14 @@ WALMANAGER_TABLES(DECLARE)
 // Never destroyed, like each table: at exit the background thread may still read it, and so may a
 // program that closes its connection in a static destructor.
 std::span<const Table* const> AllTables() {
+  // Apart from the list, which may find no memory and is then made again.
+  static const auto& kQueries =
+      *new std::vector<QueryTable>(EmbeddedQueries().begin(), EmbeddedQueries().end());
   static const auto& kTables = *new std::vector<const Table*>([] {
 #define ADDRESS(name) &name##Table(),
     std::vector<const Table*> tables = {WALMANAGER_TABLES(ADDRESS)};
 #undef ADDRESS
-    const auto& queries =
-        *new std::vector<QueryTable>(EmbeddedQueries().begin(), EmbeddedQueries().end());
-    for (const QueryTable& query : queries) tables.push_back(&query);
+    for (const QueryTable& query : kQueries) tables.push_back(&query);
     return tables;
   }());
   return kTables;
