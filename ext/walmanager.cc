@@ -7,6 +7,7 @@
 
 #include "ext/connection/connection.h"
 #include "ext/core/base/engine_version.h"
+#include "ext/engine/needed_functions.h"
 #include "ext/engine/one_copy.h"
 #include "ext/engine/own_connection.h"
 #include "ext/engine/sqlite.h"
@@ -55,6 +56,8 @@ int Accept(char** message, const sqlite3_api_routines* api) {
   if (sqlite3_api && sqlite3_api->libversion != api->libversion) {
     return Refuse(message, api, "already loaded into another copy of SQLite in this process");
   }
+  const std::string missing = MissingFunction(*api);
+  if (!missing.empty()) return Refuse(message, api, missing);
   if (sqlite3_api != api) sqlite3_api = api;
   SetObserverMaker(MakeHealthObserver);
   return SQLITE_OK;

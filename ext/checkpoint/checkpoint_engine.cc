@@ -169,10 +169,13 @@ void CheckpointEngine::CloseOwnConnections() {
 }
 
 void CheckpointEngine::StayOutOfTheWay(std::uint64_t now_ns) {
-  if (state_.inline_period.Begin(
-          now_ns,
-          "another callback has taken the trace of a connection that commits: its PRAGMA "
-          "journal_mode would not be announced")) {
+  const char* const because =
+      sqlite3_api->trace_v2
+          ? "another callback has taken the trace of a connection that commits: its PRAGMA "
+            "journal_mode would not be announced"
+          : "this SQLite was built with SQLITE_OMIT_TRACE: the PRAGMA journal_mode of a connection "
+            "would not be announced";
+  if (state_.inline_period.Begin(now_ns, because)) {
     CloseOwnConnections();
   } else if (state_.connections.open()) {
     // Where another commit is at work on them, that commit closes them when it has done its work.

@@ -51,6 +51,7 @@ bool HostInterrupt::Pause(std::int64_t milliseconds) {
 }
 
 void HostInterrupt::Follow(sqlite3* own) {
+  if (!sqlite3_api->progress_handler) return;  // SQLITE_OMIT_PROGRESS_CALLBACK
   constexpr int kInstructions = 1000;
   sqlite3_progress_handler(
       own, kInstructions,

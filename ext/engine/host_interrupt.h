@@ -19,7 +19,7 @@ class HostInterrupt {
   bool Asked();
   // Waits; false where it was asked to end meanwhile.
   bool Pause(std::int64_t milliseconds);
-  // From here on statements on `own` end, too.
+  // From here on statements on `own` end, too, unless the engine has no progress handlers.
   void Follow(sqlite3* own);
 
  private:

@@ -144,6 +144,9 @@ std::int64_t PageSize(sqlite3_file* file) {
 }  // namespace
 
 Result<PageCosts> MeasurePageCosts(sqlite3* db, const char* schema) {
+  if (!sqlite3_api->blob_open) {
+    return Error{"this SQLite was built with SQLITE_OMIT_INCRBLOB"};
+  }
   if (CacheIsShared(db)) {
     return Error{"other connections use the page cache of this one (shared-cache mode)"};
   }

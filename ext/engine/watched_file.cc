@@ -111,8 +111,11 @@ void WatchedFile::Replace(sqlite3_file* file) {
     methods_.xShmLock = ShmLock;
     methods_.xShmUnmap = ShmUnmap;
   }
-  // Only such an engine ever says that the next lock may wait.
-  if (sqlite3_compileoption_used("ENABLE_SETLK_TIMEOUT")) methods_.xFileControl = FileControl;
+  // Only such an engine ever says that the next lock may wait. One that does not say how it was
+  // built (SQLITE_OMIT_COMPILEOPTION_DIAGS) may be such a one.
+  if (!sqlite3_api->compileoption_used || sqlite3_compileoption_used("ENABLE_SETLK_TIMEOUT")) {
+    methods_.xFileControl = FileControl;
+  }
   // Release: the table is whole before SQLite can see it, in whatever thread.
   std::atomic_thread_fence(std::memory_order_release);
   file->pMethods = &methods_;

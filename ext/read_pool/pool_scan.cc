@@ -230,7 +230,10 @@ Result<std::unique_ptr<ReadPoolScan>> StartReadPool(Connection& connection, cons
   const auto most = static_cast<std::size_t>(values[Setting::kReadPoolSize]);
   const std::int64_t timeout_ms = values[Setting::kReadPoolTimeoutMs];
   if (database) ReadPool::Of(*database)->CountCall();
-  if (auto host = most > 0 ? HostOf(connection, schema.value()) : std::nullopt) {
+  // Without progress handlers (SQLITE_OMIT_PROGRESS_CALLBACK) a reader of a pool could not be
+  // interrupted.
+  const bool may_pool = most > 0 && sqlite3_api->progress_handler;
+  if (auto host = may_pool ? HostOf(connection, schema.value()) : std::nullopt) {
     const auto pool = ReadPool::Of(*database);
     const auto call = std::make_shared<PoolCall>(request.value(), std::move(*host), timeout_ms);
     // Without the trace, a PRAGMA journal_mode of the host cannot be seen coming: close the

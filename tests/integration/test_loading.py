@@ -468,7 +468,11 @@ table = (ctypes.c_void_p * (len(slots) + 50))()
 for name, function in (("libversion_number", number), ("libversion", version),
                        ("mprintf", sqlite.sqlite3_mprintf)):
     table[slots.index(name)] = ctypes.cast(function, ctypes.c_void_p).value
-if len(sys.argv) > 3:
+if sys.argv[3:4] == ["without"]:  # the functions of an engine, but for one that was left out
+    for slot, there in enumerate(table[:len(slots)]):
+        if not there and slots[slot] != sys.argv[4]:
+            table[slot] = ctypes.cast(number, ctypes.c_void_p).value
+elif len(sys.argv) > 3:
     from conftest import connect
     loaded = connect(":memory:")
 library = ctypes.CDLL(str(BUILD / "walmanager.so"))
@@ -483,6 +487,13 @@ for entry in (library.sqlite3_walmanager_init, library.sqlite3_walmanagerprocess
 def test_an_engine_below_3_34_is_refused_with_a_message():
     message = "1 walmanager: SQLite 3.34.0 or newer is needed, this is 3.33.0\n1\n"
     assert python(OLD_ENGINE, 3033000, "3.33.0") == 2 * message
+
+
+@pytest.mark.parametrize("function, option", [
+    ("wal_hook", "WAL"), ("create_module_v2", "VIRTUALTABLE"), ("set_authorizer", "AUTHORIZATION")])
+def test_an_engine_without_a_function_that_is_needed_is_refused_with_a_message(function, option):
+    message = f"1 walmanager: sqlite3_{function}() is needed, and this SQLite was built with SQLITE_OMIT_{option}\n1\n"
+    assert python(OLD_ENGINE, 3040001, "3.40.1", "without", function) == 2 * message
 
 
 def test_a_second_copy_of_sqlite_in_one_process_is_refused_with_a_message():
