@@ -6,6 +6,7 @@
 #include "ext/connection/connection.h"
 #include "ext/core/base/ascii_case.h"
 #include "ext/core/base/json_reader.h"
+#include "ext/core/base/real_text.h"
 #include "ext/core/control/layout_sizes.h"
 #include "sql/function.h"
 
@@ -21,16 +22,18 @@ Status SetField(Rule& rule, const Field& field, const std::string& where) {
   const auto wrong = [&](const char* allowed) -> Status {
     return Error{where + field.name + " " + field.shown + " is not " + allowed};
   };
-  const auto number = [&](auto& to) {
-    const char* end = field.text.data() + field.text.size();
-    return std::from_chars(field.text.data(), end, to).ptr == end;
-  };
   if (field.name == "priority") {
-    if (field.type != "integer" || !number(rule.priority)) return wrong("an integer");
+    const char* end = field.text.data() + field.text.size();
+    if (field.type != "integer" ||
+        std::from_chars(field.text.data(), end, rule.priority).ptr != end) {
+      return wrong("an integer");
+    }
   } else if (field.name == "stall_budget_ms") {
-    if ((field.type != "integer" && field.type != "real") || !number(rule.stall_budget_ms)) {
+    const auto number = ParseReal(field.text);
+    if ((field.type != "integer" && field.type != "real") || !number) {
       return wrong("a number from 0 to 10000");
     }
+    rule.stall_budget_ms = *number;
   } else if (field.name == "rule" || field.name == "condition") {
     if (field.type != "text") return wrong("text");
     (field.name == "rule" ? rule.name : rule.condition) = field.text;

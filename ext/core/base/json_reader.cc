@@ -1,7 +1,8 @@
 #include "ext/core/base/json_reader.h"
 
 #include <charconv>
-#include <limits>
+
+#include "ext/core/base/real_text.h"
 
 namespace walmanager {
 namespace {
@@ -188,28 +189,16 @@ class Parser {
     }
     const char* const from = text_.data() + begin;
     const char* const to = text_.data() + at_;
-    if (real) return Real(from, to, value);
+    if (real) {
+      value = Value(ParseReal({from, static_cast<std::size_t>(to - from)}).value_or(0));
+      return true;
+    }
     std::int64_t integer = 0;
     if (std::from_chars(from, to, integer).ec != std::errc()) {
       at_ = begin;
       return Wrong("a whole number of more than 64 bits");
     }
     value = Value(integer);
-    return true;
-  }
-
-  static bool Real(const char* from, const char* to, Value& value) {
-    double real = 0;
-    if (std::from_chars(from, to, real).ec == std::errc::result_out_of_range) {
-      // Too large, or too small: the sign of the exponent tells.
-      const std::string_view text(from, static_cast<std::size_t>(to - from));
-      const std::size_t exponent = text.find_first_of("eE");
-      const bool small = exponent != text.npos ? text[exponent + 1] == '-'
-                                               : text.find_first_of("123456789") > text.find('.');
-      real = small ? 0.0 : std::numeric_limits<double>::infinity();
-      if (*from == '-') real = -real;
-    }
-    value = Value(real);
     return true;
   }
 

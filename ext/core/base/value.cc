@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
+#include "ext/core/base/real_text.h"
 #include "ext/core/base/utf8.h"
 
 namespace walmanager {
@@ -89,9 +89,9 @@ std::string Value::Shown() const {
   if (is_blob()) return "a blob";
   if (integer()) return std::to_string(*integer());
   if (text()) return ShownText(*text());
-  char buffer[32];
-  std::string shown(buffer, std::to_chars(buffer, buffer + sizeof buffer, *real()).ptr);
-  // 5.0 is written "5" by to_chars.
+  std::string shown;
+  AppendReal(shown, *real());
+  // 5.0 is written "5".
   return shown.find_first_of(".en") == std::string::npos ? shown + ".0" : shown;
 }
 

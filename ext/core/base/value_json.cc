@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "ext/core/base/real_text.h"
 #include "ext/core/base/utf8.h"
 
 namespace walmanager {
@@ -83,13 +84,10 @@ void AppendJsonReal(std::string& out, double number) {
   } else if (std::isinf(number)) {
     out += number < 0 ? "-9e999" : "9e999";
   } else {
-    char buffer[32];
-    const std::string_view text(
-        buffer, static_cast<std::size_t>(std::to_chars(buffer, buffer + sizeof buffer, number).ptr -
-                                         buffer));
-    out += text;
-    // 5.0 is written "5" by to_chars; with a point it is read as a real again.
-    if (text.find_first_of(".e") == text.npos) out += ".0";
+    const std::size_t before = out.size();
+    AppendReal(out, number);
+    // 5.0 is written "5"; with a point it is read as a real again.
+    if (out.find_first_of(".e", before) == out.npos) out += ".0";
   }
 }
 

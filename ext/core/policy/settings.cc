@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ext/core/base/ascii_case.h"
+#include "ext/core/base/real_text.h"
 
 namespace walmanager {
 namespace {
@@ -103,14 +104,6 @@ constexpr std::array<SettingSpec, kSettingCount> AllSpecs() {
 
 constexpr std::array<SettingSpec, kSettingCount> kSpecs = AllSpecs();
 
-// 0.5, 3600000: without an exponent, and without ".0" as in text.
-std::string NumberText(double number) {
-  char buffer[64];
-  const auto written =
-      std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::fixed);
-  return written.ec == std::errc() ? std::string(buffer, written.ptr) : Value(number).Shown();
-}
-
 // The number that a TEXT is from its first to its last byte, else the value as it is.
 Value AsNumber(const Value& value) {
   if (!value.text()) return value;
@@ -119,9 +112,8 @@ Value AsNumber(const Value& value) {
   std::int64_t integer = 0;
   const auto whole = std::from_chars(begin, end, integer);
   if (whole.ec == std::errc() && whole.ptr == end) return integer;
-  double real = 0;
-  const auto parsed = std::from_chars(begin, end, real);
-  return parsed.ec == std::errc() && parsed.ptr == end ? Value(real) : value;
+  const auto real = ParseReal(*value.text());
+  return real && std::isfinite(*real) ? Value(*real) : value;
 }
 
 std::optional<std::int64_t> GivenNumber(const SettingSpec& spec, const Value& given) {
@@ -187,8 +179,8 @@ std::string AllowedValues(const SettingSpec& spec) {
     return all;
   }
   if (spec.kind == SettingKind::kReal) {
-    return "a number from " + NumberText(std::bit_cast<double>(spec.minimum)) + " to " +
-           NumberText(std::bit_cast<double>(spec.maximum));
+    return "a number from " + RealWithoutExponent(std::bit_cast<double>(spec.minimum)) + " to " +
+           RealWithoutExponent(std::bit_cast<double>(spec.maximum));
   }
   return "an integer from " + std::to_string(spec.minimum) + " to " + std::to_string(spec.maximum);
 }

@@ -1,11 +1,11 @@
 #include "ext/core/text/openmetrics_text.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
+#include "ext/core/base/real_text.h"
 #include "ext/core/base/utf8.h"
 
 namespace walmanager {
@@ -51,9 +51,10 @@ void AppendEscaped(std::string& text, std::string_view value) {
 
 template <typename Number>
 std::string NumberText(Number number) {
-  std::array<char, 32> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-  return std::string(digits.data(), end);
+  if constexpr (std::is_integral_v<Number>) return std::to_string(number);
+  std::string text;
+  AppendReal(text, number);
+  return text;
 }
 
 // The value of a label le is a number with a point or an exponent.
