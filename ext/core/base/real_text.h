@@ -1,9 +1,8 @@
-// Reals as decimal text and back. std::to_chars() and std::from_chars() do the same with 125 KB of
-// tables. Neither direction depends on the locale of the host.
+// Reals as decimal text and back, made of the C library's printf() and strtod(): std::to_chars()
+// and std::from_chars() would bring 125 KB of tables. Neither direction depends on the locale.
 //
 // Text has at most 17 digits, and reading it gives the same double again. It has the fewest digits
-// that do so where 15 suffice and the number has at most 15 places; elsewhere it may have one or
-// two more. Pure, no thread rules.
+// that do so if that is 15 or less; else it may have one more. Pure, no thread rules.
 #pragma once
 
 #include <optional>
