@@ -193,7 +193,7 @@ std::string SchemaCopy::FreeName(const TableShape& table, const TableShape::Key&
 }
 
 std::string SchemaCopy::CreateIndex(const TableShape& table, const TableShape::Key& columns) {
-  const std::string name = FreeName(table, columns);
+  std::string name = FreeName(table, columns);
   if (!QueryText(db_.get(), CreateIndexSql("", name, table, columns)).ok()) return "";
   names_.insert(LowerName(name));
   return name;

@@ -79,7 +79,7 @@ Result<std::string> CheckBackup(sqlite3* backup) {
   const auto pages = Answer(backup, "PRAGMA page_count");
   if (!pages.ok()) return pages.error();
   if (pages.value() == "0") return Error{"is empty"};
-  const std::string because = Unknown(backup);
+  std::string because = Unknown(backup);
   auto finding = because.empty() ? FirstFinding(backup) : FindingInKnown(backup);
   if (!because.empty() && finding.ok() && finding.value().empty()) finding = FindingInPages(backup);
   if (!finding.ok()) {

@@ -210,7 +210,7 @@ std::string ShownPath(const std::string& path) {
 }
 
 Result<std::string> AbsolutePath(const char* what, const std::string& path) {
-  const Error wrong{std::string(what) + " " + ShownPath(path) + " is not the path of a file"};
+  Error wrong{std::string(what) + " " + ShownPath(path) + " is not the path of a file"};
   if (path.empty() || path.find('\0') != std::string::npos || path.back() == '/') return wrong;
   if (path.front() == '/') return path;
   const std::unique_ptr<char, void (*)(void*)> here(realpath(".", nullptr), free);

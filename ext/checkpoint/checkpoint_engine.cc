@@ -45,7 +45,7 @@ bool CommitsSync(const HostConnection& host) {
 
 CheckpointReport CheckpointEngine::AfterCommit(const HostConnection& host, ControlRegion& region,
                                                WalIndex index, std::uint64_t now_ns) {
-  const CheckpointReport report = LookAfterCommit(host, region, &index, now_ns);
+  CheckpointReport report = LookAfterCommit(host, region, &index, now_ns);
   state_.gate.SlowDown(host.log, index.max_frame);
   return report;
 }

@@ -59,7 +59,7 @@ void ApplicationCheckpoint::EndWithRow() {
                                            : CheckpointResult::kPartial;
       }
     }
-    target.database->RecordOfApplication(mode_, std::move(outcome), *after, start_ns_, end_ns);
+    target.database->RecordOfApplication(mode_, outcome, *after, start_ns_, end_ns);
   }
 }
 
@@ -74,8 +74,7 @@ void ApplicationCheckpoint::EndWithError() {
       outcome.busy = true;
     }
     // This is noticed at the next statement, so the duration is not known.
-    target.database->RecordOfApplication(mode_, std::move(outcome), target.before, start_ns_,
-                                         start_ns_);
+    target.database->RecordOfApplication(mode_, outcome, target.before, start_ns_, start_ns_);
   }
 }
 
