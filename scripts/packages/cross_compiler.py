@@ -40,6 +40,18 @@ def install(folder):
     return package
 
 
+# zig's driver does not know --icf, which makes one function of several with the same code. zig tells how it calls its
+# linker, the last time for this library, and the linker is called so again. --icf=safe leaves functions alone whose
+# address is used.
+LINK = """\
+case " $* " in *" -shared "*)
+  linked=$(ZIG_VERBOSE_LINK=1 {zig} c++ -target {triple} "$@" 2>&1) || {{ echo "$linked" >&2; exit 1; }}
+  linked=$(echo "$linked" | tail -n 1)
+  exec {zig} ${{linked%% *}} --icf=safe ${{linked#* }} ;;
+esac
+"""
+
+
 def version():
     return (HERE / "zig.txt").read_text().split("ziglang==")[1].split()[0]
 
@@ -54,7 +66,11 @@ def wrappers(ziglang, target, folder, cache):
         program = programs / name
         # CMake links the source by which it knows the compiler. zig would build its C++ library for that, unoptimized.
         compile_only = 'case "$*" in *CompilerId.c*) set -- -c "$@" ;; esac\n' if name in ("cc", "c++") else ""
-        text = f"#!/bin/sh\n{compile_only}{caches} exec {shlex.quote(str(ziglang / 'zig'))} {arguments} \"$@\"\n"
+        text = f"#!/bin/sh\n{compile_only}export {caches}\n"
+        zig = shlex.quote(str(ziglang / "zig"))
+        if name == "c++":
+            text += LINK.format(zig=zig, triple=target.triple)
+        text += f"exec {zig} {arguments} \"$@\"\n"
         if not program.exists() or program.read_text() != text:
             program.write_text(text)
             program.chmod(0o755)

@@ -10,6 +10,8 @@ set(CMAKE_C_COMPILER ${WALMANAGER_ZIG}/cc)
 set(CMAKE_CXX_COMPILER ${WALMANAGER_ZIG}/c++)
 set(CMAKE_AR ${WALMANAGER_ZIG}/ar CACHE FILEPATH "")
 set(CMAKE_RANLIB ${WALMANAGER_ZIG}/ranlib CACHE FILEPATH "")
+# For musl zig links programs statically, and such a program loads no library.
+set(CMAKE_EXE_LINKER_FLAGS_INIT -dynamic)
 # What CMake tries out is compiled and not linked: zig builds the C++ library for the first link. It does so as that link
 # asks, so for size.
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
