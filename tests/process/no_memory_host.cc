@@ -388,7 +388,9 @@ void Do(const std::string& what, const char* sql, long n) {
     sqlite3* other = nullptr;
     Arm(n);
     said->rc = sqlite3_open(path.c_str(), &other);
-    if (said->rc == SQLITE_OK) said->rc = Run(other, kInsert);
+    // SQLite fails a statement where any call on its connection finds no memory meanwhile, and at
+    // the first statement the extension asks for wal_autocheckpoint there.
+    if (said->rc == SQLITE_OK) (void)Run(other, kInsert);
     Disarm(n);
     sqlite3_close(other);
     other = Open();
