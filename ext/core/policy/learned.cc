@@ -105,8 +105,9 @@ std::int64_t Learned::DueFrames(const SettingValues& settings, const WalIndex& i
   const auto rate = (*this)[LearnedValue::kWriteRate], frame_us = (*this)[LearnedValue::kFrameUs];
   if (frames != DefaultOf(Setting::kCheckpointFrames) || !rate || !frame_us) return least;
   const double growth = *rate * *frame_us / 1e6;
-  const auto fitting = static_cast<std::int64_t>(static_cast<double>(limit - limit / 8) *
-                                                 (1 - std::min(growth, kMostGrowth)));
+  const std::int64_t most = limit - limit / 8;
+  const auto fitting =
+      static_cast<std::int64_t>(static_cast<double>(most) * (1 - std::min(growth, kMostGrowth)));
   return std::max(least, std::min({kMostTimes * frames, limit / 2, fitting}) - index.backfill);
 }
 
