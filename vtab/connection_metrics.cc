@@ -176,7 +176,7 @@ const Table& ConnectionMetricsTable() {
           {"trace_lost", kInteger, "commits whose statement was not seen, because another callback had the trace slot", [](const Row& r) -> Value { return r.entry.trace_lost; }},
           {"sqlite_version", kText, "version of SQLite that the connection runs in", [](const Row& r) -> Value { return VersionText(r.entry.sqlite_version); }},
           {"foreign_keys", kInteger, "1 if the connection enforces foreign keys; looked at once a second while it works", [](const Row& r) -> Value { return r.entry.foreign_keys; }},
-          {"still_ms", kReal, "time since an unfinished statement last returned a row; NULL if it goes on returning rows or computes the next one, or if no sample has looked yet", [](const Row& r) -> Value { return SinceMs(r, r.entry.still_since_ns); }},
+          {"still_ms", kReal, "time since an unfinished statement last returned a row; NULL if it goes on returning rows, or if no sample has looked yet", [](const Row& r) -> Value { return SinceMs(r, r.entry.still_since_ns); }},
           {"pages_done", kInteger, "pages that a backup or restore on this connection has copied so far; NULL for all other connections", [](const Row& r) -> Value { return r.entry.pages_total ? Value(r.entry.pages_done) : Value(); }},
           {"pages_total", kInteger, "pages that a backup or restore on this connection has to copy; NULL for all other connections", [](const Row& r) -> Value { return r.entry.pages_total ? Value(r.entry.pages_total) : Value(); }},
           {"upgrades_failed", kInteger, "writes that failed in deferred transactions that began with a read: \"database is locked\"", [](const Row& r) -> Value { return r.entry.upgrades_failed; }},

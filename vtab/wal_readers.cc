@@ -13,8 +13,7 @@
 namespace walmanager {
 namespace {
 
-// If a statement has returned rows, but none for this long, the program has stopped fetching,
-// unless SQLite computes the next row, which the statement's process shows after a second.
+// If a statement has returned rows, but none for this long, the program has stopped fetching.
 constexpr long kStandsStillNs = 30'000'000;
 
 struct Row {
@@ -32,7 +31,7 @@ std::set<std::uint64_t> StandingStill(const ControlFile& control,
                                       const std::vector<ConnectionEntry>& before) {
   std::set<std::uint64_t> still;
   const auto may_be = [](const ConnectionEntry& entry) {
-    return entry.started_ns != 0 && entry.statement_rows > 0 && !entry.computes;
+    return entry.started_ns != 0 && entry.statement_rows > 0;
   };
   if (std::none_of(before.begin(), before.end(), may_be)) return still;
   const timespec pause{0, kStandsStillNs};
@@ -40,8 +39,7 @@ std::set<std::uint64_t> StandingStill(const ControlFile& control,
   for (const ConnectionEntry& now : control.Connections()) {
     for (const ConnectionEntry& then : before) {
       if (now.id == then.id && now.owner == then.owner && may_be(then) &&
-          now.started_ns == then.started_ns && now.statement_rows == then.statement_rows &&
-          !now.computes) {
+          now.started_ns == then.started_ns && now.statement_rows == then.statement_rows) {
         still.insert(now.id);
       }
     }
@@ -134,7 +132,7 @@ const Table& WalReadersTable() {
           {"query", kText, "oldest statement of the reader that has not ended, or else the last that ended", [](const Row& r) -> Value { return r.query; }},
           {"transaction_ms", kReal, "time since the reader's transaction began, or its statement outside of a transaction", [](const Row& r) -> Value { return r.reader.since_ns ? Value(static_cast<double>(r.now_ns - std::min(r.now_ns, *r.reader.since_ns)) / 1e6) : Value(); }},
           {"blocks", kText, "what the reader prevents: checkpoint (frames after this one cannot be copied), reset (the log cannot start over), or NULL (nothing)", [](const Row& r) -> Value { const char* what = BlockedBy(r.reader.mark, r.index); return what ? Value(what) : Value(); }},
-          {"verdict", kText, "why the reader holds its mark: running query, unfinished statement (it returned a row, then none for 30 ms, and does not compute one for a second), open transaction or unmanaged process", [](const Row& r) -> Value { return r.reader.verdict ? Value(VerdictName(*r.reader.verdict)) : Value(); }},
+          {"verdict", kText, "why the reader holds its mark: running query, unfinished statement (it returned a row, then none for 30 ms), open transaction or unmanaged process", [](const Row& r) -> Value { return r.reader.verdict ? Value(VerdictName(*r.reader.verdict)) : Value(); }},
           {"certain", kInteger, "1 if no other connection can be the reader; 0 if one can, or if the system does not name the process", [](const Row& r) -> Value { return r.reader.certain; }},
       });
   // clang-format on

@@ -99,16 +99,11 @@ std::uint64_t RegularLooks::Work() {
 
 std::uint64_t RegularLooks::LookAtStatements(std::uint64_t now_ns) {
   constexpr std::uint64_t kCancelsNs = 500 * kMs;  // the caller waits for two seconds
-  constexpr std::uint64_t kStepsNs = 400 * kMs;    // looks for a lease may come more often
   std::uint64_t next_ns = now_ns + kCancelsNs;
   AtCEdge([&] {
     const SharedLock engine(registry_.engine_mutex);
     if (!state_.stopping) {
       next_ns = std::min({next_ns, lease_.Look(now_ns), cancels_.Look(now_ns)});
-      if (now_ns >= next_steps_ns_) {
-        steps_.Look(*state_.control.Get());
-        next_steps_ns_ = now_ns + kStepsNs;
-      }
     }
     return SQLITE_OK;
   });

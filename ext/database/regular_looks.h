@@ -6,8 +6,7 @@
 // A process that has not committed does not know the log, and would find that all is well with it:
 // it takes samples, and evaluates no alerts.
 // A process in its first second has no thread for that: many a program asks once and ends.
-// Twice a second it asks whether another process wants a statement of this one interrupted, and
-// looks which statements compute a row.
+// Twice a second it asks whether another process wants a statement of this one interrupted.
 // Thread rules: any thread. The owner calls Stop() before it destroys the objects that this one was
 // made with.
 #pragma once
@@ -22,7 +21,6 @@
 #include "ext/database/cancel_watch.h"
 #include "ext/database/health_watch.h"
 #include "ext/database/reader_lease_watch.h"
-#include "ext/database/step_watch.h"
 #include "ext/system/control_file.h"
 #include "ext/system/registry.h"
 #include "ext/system/scheduler.h"
@@ -96,10 +94,8 @@ class RegularLooks {
   int put_off_ = 0;                 // looks in a row that found no room to evaluate alerts
   std::uint64_t last_used_ns_ = 0;  // at the last look that found it in use
   std::uint64_t statements_ = 0;    // at the last call of IsInUse()
-  StepWatch steps_;
-  std::uint64_t next_steps_ns_ = 0;
-  bool is_busy_ = false;  // many statements had ended since the call before that
-  Scheduler::Task task_;  // last, so that it goes first: it uses all of the above
+  bool is_busy_ = false;            // many statements had ended since the call before that
+  Scheduler::Task task_;            // last, so that it goes first: it uses all of the above
 };
 
 }  // namespace walmanager

@@ -84,15 +84,6 @@ bool Cancellable::Interrupt(const std::function<bool()>& is_meant,
   return interrupts;
 }
 
-bool Cancellable::IsInsideCall() {
-  const MutexLock lock(mutex_);
-  sqlite3_mutex* const mutex = db_ ? sqlite3_db_mutex(db_) : nullptr;
-  if (!mutex) return false;
-  if (sqlite3_mutex_try(mutex) != SQLITE_OK) return true;
-  sqlite3_mutex_leave(mutex);
-  return false;
-}
-
 Cancellable::Outcome Cancellable::outcome() const {
   const std::uint32_t word = outcome_.load(std::memory_order_acquire);
   return {(word & kEnded) != 0, (word & kInAutocommit) != 0, (word & kOthersRun) != 0};

@@ -12,9 +12,9 @@
 // shown. So either the thread of the connection finds that it is wanted, and waits; or the other
 // thread sees what it has shown. This costs a statement two loads and no barrier of its own.
 //
-// Thread rules: Interrupt(), IsInsideCall() and outcome() in any thread, the rest in the thread
-// that uses the connection. The mutex is held during sqlite3_interrupt(), which takes none, and
-// while SQLite's mutex of the connection is tried; the close takes it.
+// Thread rules: Interrupt() and outcome() in any thread, the rest in the thread that uses the
+// connection. The mutex is held during sqlite3_interrupt(), which takes none, and the close takes
+// it.
 #pragma once
 
 #include <atomic>
@@ -62,9 +62,6 @@ class Cancellable {
   bool Interrupt(
       const std::function<bool()>& is_meant, const std::function<void()>& tell = [] {})
       EXCLUDES(mutex_);
-  // Whether the thread of the connection is inside of sqlite3_step() or another call of SQLite at
-  // this moment. False where that cannot be known: the connection has no mutex, or is closed.
-  bool IsInsideCall() EXCLUDES(mutex_);
   // What has become of the last interrupt.
   struct Outcome {
     bool ended = false;          // a statement has ended since

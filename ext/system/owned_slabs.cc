@@ -213,27 +213,6 @@ OwnedSlabs::OwnWork OwnedSlabs::ReadOwnWork() const {
   return work;
 }
 
-std::vector<OpenStatement> OwnedSlabs::ReadOwnOpenStatements() const {
-  std::vector<OpenStatement> statements;
-  const MutexLock lock(mutex_);
-  for (std::size_t i = 0; i < owned_.size(); ++i) {
-    if (!owned_[i]) continue;
-    if (auto open = ReadOpenStatement(memory_->slab(i).info)) {
-      open->slab = i;
-      statements.push_back(*open);
-    }
-  }
-  return statements;
-}
-
-void OwnedSlabs::ShowStep(const OpenStatement& statement, bool computes) const {
-  const MutexLock lock(mutex_);
-  if (!owned_[statement.slab]) return;
-  layout::ConnectionInfo& info = memory_->slab(statement.slab).info;
-  if (info.id.load(std::memory_order_relaxed) != statement.connection) return;
-  walmanager::ShowStep(info, statement.started_ns, computes);
-}
-
 std::vector<ConnectionEntry> OwnedSlabs::ReadOwnConnections() const {
   std::vector<ConnectionEntry> connections;
   const MutexLock lock(mutex_);

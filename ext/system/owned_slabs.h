@@ -60,10 +60,6 @@ class OwnedSlabs {
   OwnWork ReadOwnWork() const;
   // Those connections, without their pid: no look at locks.
   std::vector<ConnectionEntry> ReadOwnConnections() const;
-  // Of each of them the oldest statement that has not ended, where that has returned rows.
-  std::vector<OpenStatement> ReadOwnOpenStatements() const EXCLUDES(mutex_);
-  // Shows whether the statement computes its next row, if its connection is still there.
-  void ShowStep(const OpenStatement& statement, bool computes) const EXCLUDES(mutex_);
   // The connection that keeps the connection `asking` from having `lock`, as it shows itself; of
   // several the one whose transaction is the oldest. It holds the lock at this moment, or has let
   // go of it in this moment. nullopt: none shows that.

@@ -230,31 +230,6 @@ def test_a_leaked_cursor_is_named(shell, fast_path, worker):
     assert readers(shell) == []
 
 
-def test_bug_a_query_that_computed_its_next_row_looked_like_a_forgotten_cursor(shell, fast_path, worker):
-    process = worker(fast_path)
-    shell.execute("SELECT wal_set('sample_interval_ms', 100)").fetchall()
-    process.run("db.execute('INSERT INTO t(payload) VALUES (1), (2), (3)')")
-    process.start("run", """
-        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
-        try:
-            db.execute(f"SELECT id FROM t UNION ALL SELECT count(*) FROM t, ({endless})").fetchall()
-        except Exception as error:
-            assert str(error) == "interrupted"
-    """)
-    assert poll(lambda: [row["verdict"] for row in readers(shell)] == ["running query"])
-    for _ in range(10):  # as many samples
-        row = connection_of(shell, process.pid)
-        assert (row["state"], row["still_ms"], [reader["verdict"] for reader in readers(shell)]) == ("active", None, ["running query"])
-        time.sleep(0.1)
-    assert one(shell, "SELECT wal_cancel(?)", row["connection_id"]) == 1
-    process.finish()
-    # The same connection forgets a cursor.
-    process.run("forgotten = db.execute('SELECT id FROM t'); forgotten.fetchone()")
-    assert poll(lambda: (connection_of(shell, process.pid)["still_ms"] or 0) > 1200)
-    assert [row["verdict"] for row in readers(shell)] == ["unfinished statement"]
-    process.run("forgotten.close()")
-
-
 def test_a_statement_that_runs_and_an_open_transaction(shell, fast_path, worker):
     process, writer = worker(fast_path), worker(fast_path)
     process.run("""

@@ -50,14 +50,12 @@ ConnectionEntry ReadFields(const layout::ConnectionSlab& slab) {
   constexpr std::uint64_t kHighestVersion = 99'999'999;
   entry.sqlite_version =
       static_cast<std::int64_t>(std::min(Get(info.sqlite_version), kHighestVersion));
-  const std::uint64_t seen_started = Get(info.seen_started_ns);
-  if (entry.started_ns != 0 && entry.started_ns == seen_started &&
+  if (entry.started_ns != 0 && entry.started_ns == Get(info.seen_started_ns) &&
       entry.statement_rows == Get(info.seen_rows)) {
     // Pairs with the fence in WatchStatement().
     std::atomic_thread_fence(std::memory_order_acquire);
     entry.still_since_ns = Get(info.still_since_ns);
   }
-  entry.computes = entry.started_ns != 0 && seen_started == (entry.started_ns | layout::kComputes);
   entry.application = WithoutControlCharacters(GetText(info.application));
   entry.process = WithoutControlCharacters(GetText(info.process));
   entry.file = GetText(info.file);
@@ -133,9 +131,7 @@ void ClearConnection(layout::ConnectionInfo& info) {
 
 void WatchStatement(layout::ConnectionInfo& info, std::uint64_t now_ns) {
   const std::uint64_t started = Get(info.started_ns), rows = Get(info.statement_rows);
-  const std::uint64_t seen_started = Get(info.seen_started_ns);
-  if (started != 0 && seen_started == (started | layout::kComputes)) return;
-  if (started == seen_started && rows == Get(info.seen_rows)) {
+  if (started == Get(info.seen_started_ns) && rows == Get(info.seen_rows)) {
     if (started != 0 && rows != 0 && Get(info.still_since_ns) == 0)
       Put(info.still_since_ns, now_ns);
     return;
@@ -145,22 +141,6 @@ void WatchStatement(layout::ConnectionInfo& info, std::uint64_t now_ns) {
   std::atomic_thread_fence(std::memory_order_release);
   Put(info.seen_started_ns, started);
   Put(info.seen_rows, rows);
-}
-
-std::optional<OpenStatement> ReadOpenStatement(const layout::ConnectionInfo& info) {
-  const OpenStatement open{0, Get(info.id), Get(info.started_ns), Get(info.statement_rows),
-                           Get(info.statements)};
-  if (open.connection == 0 || open.started_ns == 0 || open.rows == 0) return std::nullopt;
-  return open;
-}
-
-void ShowStep(layout::ConnectionInfo& info, std::uint64_t started_ns, bool computes) {
-  const std::uint64_t word = started_ns | layout::kComputes;
-  if (computes) {
-    Put(info.seen_started_ns, word);
-  } else if (Get(info.seen_started_ns) == word) {
-    Put(info.seen_started_ns, 0);  // the sampler begins anew
-  }
 }
 
 ConnectionEntry ReadConnection(const layout::ConnectionSlab& slab) {

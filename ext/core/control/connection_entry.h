@@ -2,7 +2,6 @@
 // its process, read by every process that lists connections.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -66,7 +65,6 @@ struct ConnectionEntry {
   std::int64_t sqlite_version = 0;   // 0: unknown
   std::uint64_t still_since_ns = 0;  // CLOCK_MONOTONIC: its statement returns no row since; 0: it
                                      // does, or no sampler has looked
-  bool computes = false;             // its statement computes its next row, for half a second
   std::string application, process, file;
   std::uint64_t pages_done = 0, pages_total = 0;  // of a backup or a restore; total 0: not known
   std::optional<LockKind> waiting_for;
@@ -86,24 +84,8 @@ inline std::uint64_t WaitingWord(std::uint64_t id, LockKind lock) {
 }
 
 // Looks at the statement of a connection, once per sample: a statement that has returned rows, and
-// none since the last look, stands still, unless its process shows that it computes. One sampler at
-// a time.
+// none since the last look, stands still. One sampler at a time.
 void WatchStatement(layout::ConnectionInfo& info, std::uint64_t now_ns);
-
-// The oldest statement of a connection that has not ended, where it has returned rows.
-struct OpenStatement {
-  std::size_t slab = 0;
-  std::uint64_t connection = 0;
-  std::uint64_t started_ns = 0;
-  std::uint64_t rows = 0;
-  std::uint64_t ended = 0;  // how many statements of the connection have ended
-  bool operator==(const OpenStatement&) const = default;
-};
-// nullopt: there is none.
-std::optional<OpenStatement> ReadOpenStatement(const layout::ConnectionInfo& info);
-// Shows whether the statement that began then computes its next row. The process of the connection
-// alone calls it.
-void ShowStep(layout::ConnectionInfo& info, std::uint64_t started_ns, bool computes);
 
 // Clears all fields after the previous owner. The caller alone writes there.
 void ClearConnection(layout::ConnectionInfo& info);

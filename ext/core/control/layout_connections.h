@@ -8,9 +8,6 @@
 
 namespace walmanager::layout {
 
-// In ConnectionInfo::seen_started_ns.
-inline constexpr std::uint64_t kComputes = std::uint64_t{1} << 63;
-
 // What a connection is and does.
 struct ConnectionInfo {
   // On a cache line of their own: every statement writes them.
@@ -35,8 +32,7 @@ struct ConnectionInfo {
   Counter cache_hits, cache_misses, cache_spills, cache_used, schema_used, statement_used;
   Counter sqlite_version;  // sqlite3_libversion_number()
   Counter foreign_keys;    // 1: it does not enforce them, 2: it does; 0: not asked yet
-  // Its oldest statement as the sampler last saw it, and since when it has returned no row. While
-  // that computes its next row, its process sets kComputes in the first of these words.
+  // Its oldest statement as the sampler last saw it, and since when it has returned no row.
   Counter seen_started_ns, seen_rows, still_since_ns;
   char application[64];
   char process[32];
