@@ -17,9 +17,10 @@ struct ReplicatorTable {
 
 // Litestream's table: CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER).
 //
-// The rule that must not break: a file can be hostile. A column that SQLite computes can take any
-// time and memory, and so can a long value. So a table counts only if it holds both columns, and
-// only integers are read: typeof() does not load the value.
+// The rule that must not break: a file can be hostile. What SQLite computes can take any time and
+// memory, and so can a long value. So a table counts only if it has pages of its own, as a view and
+// a virtual table do not, and holds both columns, and only integers are read: typeof() does not
+// load the value.
 constexpr char kHoldsColumns[] =
     "SELECT 1 FROM pragma_table_xinfo(?1) WHERE hidden = 0 AND name IN ('id', 'seq')";
 constexpr char kReadIntegers[] =
@@ -28,9 +29,9 @@ constexpr char kReadIntegers[] =
 
 // nullopt where it cannot be read now.
 std::optional<ReplicatorTable> FindReplicator(sqlite3* db) {
-  const auto found =
-      QueryText(db, std::string("SELECT 1 FROM sqlite_master WHERE type='table' AND name='") +
-                        kReplicatorTable + "'");
+  const auto found = QueryText(db, std::string("SELECT 1 FROM sqlite_master WHERE type='table' AND "
+                                               "rootpage > 0 AND name='") +
+                                       kReplicatorTable + "'");
   if (!found.ok()) return std::nullopt;
   ReplicatorTable table;
   table.exists = found.value().has_value();

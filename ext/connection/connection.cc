@@ -141,6 +141,7 @@ std::optional<ReplicatorState> Connection::FindReplicator(const Schema& schema) 
   const auto control = schema.database->control();
   if (!schema.read_only) schema.database->LookForReplicator(AsHost(schema));
   const ReplicatorState state = ReadReplicatorState(control->region().engine().replicator);
+  if (state == ReplicatorState::kNone) return std::nullopt;  // it is another program's table
   return state == ReplicatorState::kGone ? ReplicatorState::kGone : ReplicatorState::kThere;
 }
 
