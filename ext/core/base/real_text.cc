@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace walmanager {
 namespace {
@@ -20,8 +22,16 @@ struct Decimal {
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
+// Of text without a point, whose bytes are the locale's. The errno of the host's thread stays.
+double Number(const std::string& text) {
+  const int error = errno;
+  const double number = std::strtod(text.c_str(), nullptr);
+  errno = error;
+  return number;
+}
+
 double NumberOf(const Decimal& decimal) {
-  return std::strtod((decimal.digits + 'e' + std::to_string(decimal.exponent)).c_str(), nullptr);
+  return Number(decimal.digits + 'e' + std::to_string(decimal.exponent));
 }
 
 // Rounded to so many digits.
@@ -42,8 +52,26 @@ Decimal Rounded(double positive, int digits) {
   return decimal;
 }
 
+// A number that is an integer below 2^52 divided by a power of ten, as most are. Both are exact as
+// doubles, so one division tells whether it is the number, and printf() is not needed.
+std::optional<Decimal> Divided(double positive) {
+  constexpr double kMost = std::uint64_t{1} << 52;  // up to here half of 1 is exact, too
+  double tens = 1;
+  for (int places = 0; places <= 15; ++places, tens *= 10) {
+    const double shifted = positive * tens;
+    if (shifted >= kMost) return std::nullopt;
+    auto integer = static_cast<std::uint64_t>(shifted + 0.5);
+    if (integer == 0 || static_cast<double>(integer) / tens != positive) continue;
+    int exponent = -places;
+    for (; integer % 10 == 0; integer /= 10) ++exponent;
+    return Decimal{std::to_string(integer), exponent};
+  }
+  return std::nullopt;
+}
+
 // 15 digits are exact for what people write, and 17 for all doubles (IEEE 754-2019, 5.12.2).
 Decimal DecimalOf(double positive) {
+  if (auto decimal = Divided(positive)) return std::move(*decimal);
   for (int digits = 15;; ++digits) {
     Decimal decimal = Rounded(positive, digits);
     if (digits == 17 || NumberOf(decimal) == positive) return decimal;
@@ -132,8 +160,7 @@ std::optional<double> ParseReal(std::string_view text) {
   }
   if (at != text.size()) return std::nullopt;
   // A double has no power of ten beyond these, whatever the digits are.
-  (plain += 'e') += std::to_string(exponent - places);
-  return std::strtod(plain.c_str(), nullptr);
+  return Number(plain + 'e' + std::to_string(exponent - places));
 }
 
 }  // namespace walmanager

@@ -1,8 +1,9 @@
 // Reals as decimal text and back, made of the C library's printf() and strtod(): std::to_chars()
 // and std::from_chars() would bring 125 KB of tables. Neither direction depends on the locale.
 //
-// Text has at most 17 digits, and reading it gives the same double again. It has the fewest digits
-// that do so if that is 15 or less; else it may have one more. Pure, no thread rules.
+// Text has at most 17 digits, and reading it gives the same double again. A normal number that 15
+// digits tell from all others has the fewest digits that do so; any other may have one more, and a
+// subnormal one 15. Any thread, as far as the C library allows it: not beside setlocale().
 #pragma once
 
 #include <optional>
