@@ -12,6 +12,7 @@ import re
 import secrets
 import socket
 import sys
+import time
 import urllib.parse
 
 import bundle
@@ -30,6 +31,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+STILL_HERE_S = 2
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -247,24 +249,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in self.server.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        sampler.look(view)
         after = query.get("after", "0")  # the page has all sections up to this version
         after = int(after) if re.fullmatch("[0-9]{1,18}", after) else 0
-        sent = {name: version for name, (version, _) in list(sampler.databases[view].sections.items()) if version <= after} if view != "overview" else {}
+        sampler.look(view)
         try:
+            self.wfile.flush()
+            sent = {name: version for name, (version, _) in list(sampler.databases[view].sections.items()) if version <= after} if view != "overview" else {}
+            written = time.monotonic()
             while not sampler.stopped:
                 with sampler.changed:
                     sections = {"overview": sampler.overview} if view == "overview" else dict(sampler.databases[view].sections)
                     news = {name: text for name, (version, text) in sections.items() if sent.get(name) != version}
                     if not news:
-                        if not sampler.changed.wait(15):
-                            self.wfile.write(b": still here\n\n")
-                            self.wfile.flush()
-                        continue
+                        sampler.changed.wait(STILL_HERE_S)
+                if not news:
+                    if time.monotonic() - written >= STILL_HERE_S:  # a page that is gone is noticed by it
+                        self.wfile.write(b": still here\n\n")
+                        self.wfile.flush()
+                        written = time.monotonic()
+                    continue
                 sent.update((name, sections[name][0]) for name in news)
                 event = "{" + ",".join(f'"{name}":{text}' for name, text in news.items()) + "}"
                 self.wfile.write(f"data: {event}\n\n".encode())
                 self.wfile.flush()
+                written = time.monotonic()
         except (ConnectionError, TimeoutError):
             pass
         finally:

@@ -30,8 +30,8 @@ export class Waits {
     fill(this.tree, key, () => {
       const items = [];
       for (const { id, holder, waiters } of waitsByHolder(connections)) {
-        items.push(h("li", {}, h("strong", { text: holder ? nameWithPid(holder) : String(id) === "pid null" ? "an unknown connection" : String(id) }),
-          h("span", { class: "muted", text: holder ? ` ${holder.state || "state not known"}${holder.transaction_ms ? `, transaction open for ${duration(holder.transaction_ms)}` : ""}` : " without walmanager" }),
+        items.push(h("li", {}, h("strong", { text: holder ? nameWithPid(holder) : String(id) === "pid null" ? "a holder that is not known, or has just gone" : String(id) }),
+          h("span", { class: "muted", text: holder ? ` ${holder.state || "state not known"}${holder.transaction_ms ? `, transaction open for ${duration(holder.transaction_ms)}` : ""}` : String(id) === "pid null" ? "" : " without walmanager" }),
           holder?.query && sqlText(holder.query),
           h("ul", {}, waiters.map((one) => h("li", {}, h("strong", { text: nameWithPid(one) }), h("span", { class: "waits", text: ` waits ${duration(one.waiting_ms)} for the ${one.waiting_for} lock` }), one.query && sqlText(one.query))))));
       }

@@ -17,7 +17,7 @@ export class LiveFeed {
   expect(db, span, order) {
     this.view = { view: db ?? "overview" };
     this.connect();
-    if (db === null) return;
+    if (db === null || document.hidden) return;
     for (const path of [kPaths.history(db, span), kPaths.statements(db, order, "")]) this.ahead.set(path, this.ask(path));
   }
 
