@@ -65,8 +65,10 @@ int Accept(char** message, const sqlite3_api_routines* api) {
 
 // For every connection that opens after a process-wide load. An error here would make the host's
 // open fail: there is none, the connection is then simply not managed. Also the error that a call
-// leaves on the connection would make it fail.
+// leaves on the connection would make it fail. One that another automatic extension has left stays,
+// and the open fails as it would without us.
 int LoadWhileOpening(sqlite3* db, char**, const sqlite3_api_routines* api) {
+  if (sqlite3_errcode(db) != SQLITE_OK) return SQLITE_OK;
   AtCEdge([&] {
     if (OpeningOwnConnection()) return SQLITE_OK;
     return Manage(db, nullptr, api, Connection::At::kOpening);
