@@ -54,9 +54,10 @@ Result<Value> Answer(const Found& found, CancelAnswer answer, const Arguments& a
     case CancelAnswer::kNone:
       break;
   }
-  return arguments.Prefixed(
-      Error{NameOf(found.entry) +
-            " has not answered within 2 s: its process is stopped, or its SQLite has no threads"});
+  return arguments.Prefixed(Error{NameOf(found.entry) +
+                                  " has not answered within 2 s: its process is stopped, its "
+                                  "SQLite has no threads, or it has run no "
+                                  "statement since its first second"});
 }
 
 }  // namespace

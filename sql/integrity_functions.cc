@@ -121,6 +121,8 @@ Result<Value> WalIntegrityCheck(Connection& connection, const Arguments& argumen
   // The check did not finish (interrupted, locked). Keep the result of the check before.
   if (!status.ok()) return arguments.Prefixed(status.error());
   if (schema.value().database) {
+    // All processes share what is known of it.
+    if (schema.value().may_make_file()) schema.value().database->MakeControl();
     const auto control = schema.value().database->control();
     KeepIntegrity(control->evidence(),
                   {UnixMs(), kind == "full", static_cast<std::int64_t>(findings.size()),

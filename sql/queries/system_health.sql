@@ -62,11 +62,14 @@ waited AS (
   SELECT schema, n, duration_ms
   FROM (SELECT schema, duration_ms, row_number() OVER (PARTITION BY schema ORDER BY duration_ms DESC) AS nth,
                count(*) OVER (PARTITION BY schema) AS n
-        FROM wal_checkpoints WHERE result <> 'skipped' AND origin <> 'background' AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour'))
+        -- Those that moved nothing have waited for a reader, and not for the disk.
+        FROM wal_checkpoints WHERE result <> 'skipped' AND origin <> 'background' AND NOT (result IN ('busy', 'partial') AND moved_frames = 0) AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour'))
   WHERE nth = 1 + n / 20
 ),
 application AS (
-  SELECT *, coalesce(coalesce(application, process) || coalesce(' (pid ' || pid || ')', ' (of another PID namespace)'), 'pid ' || pid, 'a process of another PID namespace') AS program
+  SELECT *, coalesce(coalesce(application, process) || coalesce(' (pid ' || pid || ')', ' (of another PID namespace)'), 'pid ' || pid, 'a process of another PID namespace') AS program,
+         -- In the first step of a statement its transaction is not known; it is as old as the statement.
+         coalesce(transaction_ms, CASE WHEN transaction_state IS NULL AND state = 'active' AND waiting_for IS NULL AND query_ms > 1000 THEN query_ms END) AS held_ms
   FROM connection_metrics WHERE role = 'application'
 ),
 -- The waits for locks that go on (`at` is NULL), and those that ended in the last hour.
@@ -399,11 +402,11 @@ checks(schema, check_name, area, value, unit, lower, state, detail, recommendati
          'commit or roll back as soon as the work is done'
   FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.state = 'idle in transaction' WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
-  SELECT m.schema, 'long_transaction', 'connections', coalesce(max(transaction_ms), 0.0), 'ms', 0, NULL,
+  SELECT m.schema, 'long_transaction', 'connections', coalesce(max(held_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.connection_id) = 0 THEN 'no transaction is open'
-              ELSE printf('%s is open for %.1f s: %s', iif(count(a.connection_id) = 1, 'one transaction', printf('the oldest of %d transactions', count(a.connection_id))), max(transaction_ms) / 1000, (SELECT program || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.transaction_ms IS NOT NULL ORDER BY transaction_ms DESC LIMIT 1)) END,
+              ELSE printf('%s is open for %.1f s: %s', iif(count(a.connection_id) = 1, 'one transaction', printf('the oldest of %d transactions', count(a.connection_id))), max(held_ms) / 1000, (SELECT program || coalesce(', ' || query, '') FROM application b WHERE b.file = m.file AND b.held_ms IS NOT NULL ORDER BY held_ms DESC LIMIT 1)) END,
          'make transactions shorter: a reader keeps the log from starting over, a writer keeps all other writers out'
-  FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.transaction_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
+  FROM wal_metrics m LEFT JOIN application a ON a.file = m.file AND a.held_ms IS NOT NULL WHERE m.file IS NOT NULL GROUP BY m.schema
   UNION ALL
   SELECT m.schema, 'unfinished_statement', 'connections', coalesce(max(still_ms), 0.0), 'ms', 0, NULL,
          CASE WHEN count(a.connection_id) = 0 THEN 'every statement that has returned rows goes on or has ended'

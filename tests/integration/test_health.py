@@ -1,5 +1,6 @@
 """system_health, wal_integrity_check and wal_environment: each fault for real, and exactly the right check."""
 
+import contextlib
 import json
 import os
 import re
@@ -375,6 +376,43 @@ def test_connections(db, wal_path):
     other.close()
 
 
+def test_bug_a_statement_in_its_first_step_was_no_transaction(db, wal_path):
+    """An aggregate, a sort or an INSERT from a SELECT spends all its time there."""
+    write(db, 1)
+    db.execute("SELECT wal_set('long_transaction.warning', 1100)")
+    other = connect(wal_path, check_same_thread=False)
+    other.execute("SELECT wal_application_name('the report')").fetchall()
+    endless = "SELECT count(*) FROM t, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n)"
+
+    def report():
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            other.execute(endless).fetchall()
+    thread = threading.Thread(target=report)
+    thread.start()
+    wait_for(lambda: "long_transaction" in bad(db))
+    assert re.match("one transaction is open for .* s: the report .*WITH RECURSIVE", health(db)["long_transaction"]["detail"])
+    oldest = re.search(r'\nwalmanager_oldest_transaction_seconds\{.*\} ([0-9.]+)\n', one(db, "SELECT wal_openmetrics()"))
+    assert float(oldest[1]) > 1
+    other.interrupt()
+    thread.join()
+    assert "long_transaction" not in bad(db)
+    other.close()
+
+
+def test_bug_checkpoints_that_waited_for_a_reader_were_the_disks_fault(db, wal_path):
+    reader = connect(wal_path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchall()
+    write(db, 1)
+    db.execute("PRAGMA busy_timeout=1")
+    db.execute("SELECT wal_set('checkpoint_duration.warning', 0.0001)")
+    for _ in range(12):
+        result = json.loads(one(db, "SELECT wal_checkpoint('FULL')"))
+        assert (result["busy"], result["moved_frames"]) == (1, 0)
+    assert health(db)["checkpoint_duration"]["detail"] == "no program waited for a checkpoint in the last hour"
+    reader.close()
+
+
 def test_an_unfinished_statement(sampled, wal_path):
     db = sampled
     write(db, 20)
@@ -472,6 +510,14 @@ def test_integrity_is_kept_as_evidence(db):
     assert one(db, "SELECT wal_integrity_check('full')") == "ok"
     assert one(db, "SELECT integrity_kind FROM wal_environment") == "full"
     assert one(db, "SELECT integrity_findings FROM wal_environment") == 0
+
+
+def test_bug_what_the_first_connection_found_was_kept_for_nobody(wal_path):
+    """The database had no control file yet."""
+    with contextlib.closing(connect(wal_path)) as first:
+        assert one(first, "SELECT wal_integrity_check()") == "ok"
+    with contextlib.closing(connect(wal_path)) as second:
+        assert health(second)["integrity"]["status"] == "ok"
 
 
 def test_foreign_keys_are_part_of_it(db):

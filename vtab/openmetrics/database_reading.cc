@@ -65,7 +65,11 @@ void ReadConnections(const NamedRows& rows, const std::string& file, DatabaseRea
     ProcessReading& of = processes[process];
     of.process = process;
     of.waiting += rows.at(i, "waiting_for").is_null() ? 0 : 1;
-    of.transaction_ms = std::max(of.transaction_ms, Number(rows.at(i, "transaction_ms")));
+    // In the first step of a statement its transaction is not known; it is as old as the statement.
+    const bool first_step = rows.at(i, "transaction_state").is_null() && state == "active" &&
+                            rows.at(i, "waiting_for").is_null();
+    of.transaction_ms =
+        std::max(of.transaction_ms, Number(rows.at(i, first_step ? "query_ms" : "transaction_ms")));
   }
   for (const auto& [key, count] : groups) {
     reading.connections.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), count});
