@@ -53,7 +53,7 @@ void ControlFile::TakeOver(int fd, const std::string& database_path, const struc
                            bool make) {
   if (!SetByteLock(fd, ByteLock::kExclusive, layout::kLockMake)) {
     being_made_ = true;
-    reason_ = "another process is making the control file";
+    reason_ = "another process is making the control file, or has locked it";
     return;
   }
   struct stat status {};

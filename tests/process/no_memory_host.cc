@@ -391,7 +391,10 @@ void Do(const std::string& what, const char* sql, long n) {
     said->rc = sqlite3_open(path.c_str(), &other);
     // SQLite fails a statement where any call on its connection finds no memory meanwhile, and at
     // the first statement the extension asks for wal_autocheckpoint there.
-    if (said->rc == SQLITE_OK) (void)Run(other, kInsert);
+    if (said->rc == SQLITE_OK) {
+      const int rc = Run(other, kInsert);
+      if (rc != SQLITE_NOMEM) said->rc = rc;
+    }
     Disarm(n);
     sqlite3_close(other);
     other = Open();

@@ -38,6 +38,7 @@ def left_at_exit(path, rounds, load, statements):
     def number(words):
         found = re.search(rf"{words}:? ([\d,]+) bytes(?: in ([\d,]+) blocks)?", done.stderr)
         return [int(group.replace(",", "")) for group in found.groups()] if found else [0, 0]  # where all is freed
+    assert "in use at exit: " in done.stderr
     return number("definitely lost")[0] + number("indirectly lost")[0], number("in use at exit")[1], done.stderr
 
 
