@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -32,7 +34,8 @@ std::uint64_t Hash(const unsigned char* bytes, std::size_t count) {
 std::uint64_t BirthAt([[maybe_unused]] const char* path) {
 #ifdef STATX_BTIME
   struct statx status {};
-  if (statx(AT_FDCWD, path, 0, STATX_BTIME, &status) != 0) return 0;
+  // Not statx(), which musl has since 1.2.5 only: the library must load with 1.2.0, too.
+  if (syscall(SYS_statx, AT_FDCWD, path, 0, STATX_BTIME, &status) != 0) return 0;
   if ((status.stx_mask & STATX_BTIME) == 0) return 0;
   return static_cast<std::uint64_t>(status.stx_btime.tv_sec) * 1'000'000'000 +
          status.stx_btime.tv_nsec;

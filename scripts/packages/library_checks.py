@@ -7,6 +7,8 @@ OLDEST_GLIBC = (2, 28)
 MOST_BYTES = 1_650_000  # a limit so that it does not grow unseen
 # All of glibc's own package; since 2.34 libc.so.6 has what is in the others.
 GLIBC = {"libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1"}
+# What musl has since 1.2.2 or later: the libraries are for 1.2.0.
+NEW_IN_MUSL = {"_Fork", "gettid", "reallocarray", "qsort_r", "preadv2", "pwritev2", "statx"}
 ENTRIES = {"walmanager.so": {"sqlite3_walmanager_init", "sqlite3_walmanagerprocess_init"},
            "walmanagerprocess.so": {"sqlite3_walmanagerprocess_init"}}
 MACHINES = {"x86_64": "X86-64", "aarch64": "AArch64"}
@@ -36,6 +38,11 @@ def exports(library):
     return names
 
 
+def imports(library):
+    lines = [line.split() for line in readelf(library, "--dyn-syms").splitlines()]
+    return {fields[7].split("@")[0] for fields in lines if len(fields) >= 8 and fields[6] == "UND"}
+
+
 def complaints(library, target, build_paths=()):
     """Sentences that say what is wrong with a library of dist; none where all is well."""
     wrong = []
@@ -53,6 +60,8 @@ def complaints(library, target, build_paths=()):
     expect(not more, f"needs {', '.join(sorted(more))}")
     newer = {version for version in glibc_versions(library) if version > OLDEST_GLIBC}
     expect(not newer, f"needs symbols of glibc {sorted(newer)}")
+    too_new = imports(library) & NEW_IN_MUSL if target.libc == "musl" else ()
+    expect(not too_new, f"needs {', '.join(sorted(too_new))}, which musl 1.2.0 does not have")
     expect(exports(library) == ENTRIES[library.name], f"exports {', '.join(sorted(exports(library)))}")
     dynamic = readelf(library, "--dynamic")
     expect("TEXTREL" not in dynamic and "RPATH" not in dynamic and "RUNPATH" not in dynamic, "has TEXTREL, RPATH or RUNPATH")
