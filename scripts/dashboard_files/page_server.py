@@ -72,9 +72,8 @@ class PageServer(http.server.ThreadingHTTPServer):
 
     def index(self):
         """With what the page must know before it asks for anything, and with the first numbers of a lone database."""
-        version, sections = self.sampler.first_sections()
-        known = {"about": as_json(self.about), "version": version, "sections": "{" + ",".join(f'"{name}":{text}' for name, text in sections.items()) + "}"}
-        text = "{" + ",".join(f'"{name}":{value}' for name, value in known.items()) + "}"
+        sections = ",".join(f'"{name}":{text}' for name, text in self.sampler.first_sections().items())
+        text = f'{{"about":{as_json(self.about)},"sections":{{{sections}}}}}'
         return self.document.text("known", text)
 
     def handle_error(self, request, client_address):
@@ -249,12 +248,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in self.server.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        after = query.get("after", "0")  # the page has all sections up to this version
-        after = int(after) if re.fullmatch("[0-9]{1,18}", after) else 0
         sampler.look(view)
+        sent = {}
         try:
             self.wfile.flush()
-            sent = {name: version for name, (version, _) in list(sampler.databases[view].sections.items()) if version <= after} if view != "overview" else {}
             written = time.monotonic()
             while not sampler.stopped:
                 with sampler.changed:

@@ -5,6 +5,7 @@ import time
 import traceback
 
 ROUND_S = 0.1
+AT_ONCE = ("state", "metrics")  # small, whatever the database is
 FIRST_S = 0.2  # a page is not kept waiting for longer by what it could show at once
 LINGER_S = 1  # a page that is loaded anew finds the connections open
 
@@ -56,16 +57,16 @@ class Sampler:
             self.changed.notify_all()
 
     def first_sections(self):
-        """A page is being loaded: its version and sections of a lone database, which is opened for it if need be."""
+        """A page is being loaded: the first sections of a lone database, which is opened for it if need be."""
         with self.changed:
             self.expected = True
             self.unwatched_since = time.monotonic()
             self.changed.notify_all()
             if len(self.databases) != 1:
-                return 0, {}
+                return {}
             database = self.databases[0]
             self.changed.wait_for(lambda: "metrics" in database.sections or database.state not in ("ok", "unknown"), FIRST_S)
-            return database.version, {name: text for name, (_, text) in list(database.sections.items())}
+            return {name: text for name, (_, text) in list(database.sections.items()) if name in AT_ONCE}
 
     def _run(self):
         while not self.stopped:

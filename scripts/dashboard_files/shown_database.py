@@ -140,8 +140,8 @@ class ShownDatabase:
         text = as_json(value)
         old = self.sections.get(name)
         if not old or old[1] != text:
-            self.sections[name] = (self.version + 1, text)
-            self.version += 1  # last: a thread that reads it first, and then the sections, misses none
+            self.version += 1
+            self.sections[name] = (self.version, text)
 
     def update(self):
         """Reads what is due, and returns whether something is left. The sampler's thread calls it once a second while a

@@ -8,7 +8,7 @@ const kPaths = {
 export class LiveFeed {
   constructor(known) {
     this.about = known.about;
-    this.first = known; // version and sections of the database, if it is the only one
+    this.first = known.sections; // of the database, if it is the only one
     this.stream = null;
     this.ahead = new Map();
   }
@@ -51,7 +51,7 @@ export class LiveFeed {
     const isConnected = this.stream && this.view.view === view && !this.view.changed;
     this.view = { view, changed, lost };
     if (!isConnected) this.connect();
-    if (view === 0 && this.first.version) changed(this.first.sections);
+    if (view === 0 && this.first.metrics) changed(this.first);
     this.first = {};
     if (!this.listens) {
       this.listens = true;
@@ -63,7 +63,7 @@ export class LiveFeed {
     this.stream?.close();
     this.stream = null;
     if (document.hidden || !this.view) return;
-    const stream = new EventSource(`stream?db=${this.view.view}&after=${this.first.version || 0}`);
+    const stream = new EventSource(`stream?db=${this.view.view}`);
     this.stream = stream;
     stream.onmessage = (event) => {
       if (stream !== this.stream) return;
