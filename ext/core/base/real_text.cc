@@ -60,7 +60,7 @@ std::optional<Decimal> Divided(double positive) {
   for (int places = 0; places <= 15; ++places, tens *= 10) {
     const double shifted = positive * tens;
     if (shifted >= kMost) return std::nullopt;
-    auto integer = static_cast<std::uint64_t>(shifted + 0.5);
+    auto integer = static_cast<std::uint64_t>(std::llround(shifted));
     if (integer == 0 || static_cast<double>(integer) / tens != positive) continue;
     int exponent = -places;
     for (; integer % 10 == 0; integer /= 10) ++exponent;
