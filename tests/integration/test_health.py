@@ -736,12 +736,11 @@ def test_a_foreign_key_that_cannot_be_checked_is_a_finding_and_hides_none(db):
 
 def test_evidence_of_before_the_control_file_goes_into_it(tmp_path):
     path = tmp_path / "quiet.db"
-    bare = connect(path, load=None)
-    bare.execute("PRAGMA journal_mode=WAL")
-    bare.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
     db = connect(path)
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, payload)")
     assert one(db, "SELECT wal_integrity_check()") == "ok"
-    assert not os.path.exists(f"{path}-walmanager")
+    assert not os.path.exists(f"{path}-walmanager")  # it is in rollback mode
+    db.execute("PRAGMA journal_mode=WAL")
     write(db, 1)
     assert health(db)["integrity"]["status"] == "ok"
     assert health(connect(path))["integrity"]["status"] == "ok"

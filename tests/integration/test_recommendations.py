@@ -1,5 +1,6 @@
 """wal_recommendations: each cause is made for real, gives exactly one advice, and the advice cures it."""
 
+import json
 import os
 import sqlite3
 import threading
@@ -545,13 +546,20 @@ def test_commits_that_wait_for_checkpoints(pinned_by_a_reader):
     assert waits not in found(db)
 
 
-def test_checkpoints_that_take_long(pinned_by_a_reader):
-    db = pinned_by_a_reader
+def test_checkpoints_that_take_long(db, wal_path):
+    frames_to_pin(db)
+    db.execute("SELECT wal_set('checkpoint_frames', NULL)")
     db.execute("PRAGMA busy_timeout=220")
+    reader = connect(wal_path)
     long = "checkpoints take long"
     for _ in range(10):
         assert long not in found(db)
-        one(db, "SELECT wal_checkpoint('restart')")
+        write(db, 1)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM t").fetchall()
+        assert json.loads(one(db, "SELECT wal_checkpoint('restart')"))["moved_frames"] > 0  # and then it waits
+        reader.execute("COMMIT")
+    reader.close()
     for frames in (250, 100):
         row, = (row for row in advice(db) if row["finding"] == long)
         assert [each for each in advice(db) if "checkpoint_duration" in each["evidence"]] == []
