@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <random>
 
 #include "tests/unit/history_block.h"
@@ -103,6 +104,29 @@ TEST(HistorySample, ACounterThatFellAddsNothingAndCountsOnFromThere) {
   EXPECT_EQ(last.counters.commits, 5u);
   EXPECT_EQ(*std::max_element(last.commit_histogram.begin(), last.commit_histogram.end()), 5u);
   EXPECT_EQ(block.Merged(0, kAlways), 505u);
+}
+
+TEST(HistorySample, ARecordAddsWhatItsUnpackedSampleAdds) {
+  std::mt19937_64 random(1);
+  layout::HistorySums packed{}, unpacked{};
+  for (int i = 0; i < 200; ++i) {
+    layout::HistorySums sums{};
+    sums.head.at_ms = i;
+    sums.head.samples = 1;
+    sums.head.counters.commits = random() % 100;
+    sums.head.gauges[0] = {random() % 9, random() % 9, random() % 9};
+    sums.head.known[0] = static_cast<std::uint32_t>(random() % 2);
+    for (auto& histogram : sums.times) {
+      // Up to half of the buckets, with weights that fit and such that are halved.
+      for (std::size_t k = random() % histogram.size() / 2; k > 0; --k) {
+        histogram[random() % histogram.size()] = random() >> (random() % 64);
+      }
+    }
+    const layout::HistoryRecord record = PackSample(sums);
+    AddRecord(record, packed);
+    AddSample(UnpackSample(record), unpacked);
+    ASSERT_EQ(std::memcmp(&packed, &unpacked, sizeof packed), 0) << i;
+  }
 }
 
 TEST(HistorySample, GaugesAreAveragedOverThoseThatKnewThemWithTheirExtreme) {

@@ -106,14 +106,12 @@ std::vector<Place> PlacesOf(ControlSpace& space, const HistoryState& state, std:
   return places;
 }
 
-// nullopt: another sample has taken the place since.
-std::optional<HistorySums> SumsOf(const Place& place) {
-  if (place.open) return *place.open;
-  const HistoryRecord record = Load(place.slot->record);
+// False where another sample has taken the place since. The place is one in a slot.
+bool ReadRecord(const Place& place, HistoryRecord& record) {
+  CopyWords(&record, &place.slot->record, sizeof record);
   // Keeps the copying above before the second look.
   std::atomic_thread_fence(std::memory_order_acquire);
-  if (Get(place.slot->id) != place.id) return std::nullopt;
-  return UnpackSample(record);
+  return Get(place.slot->id) == place.id;
 }
 
 // Whether a sample of the place is in one of `places`, which are in the order of their samples.
@@ -145,6 +143,7 @@ using PlacesOfRings = std::array<std::vector<Place>, kRings>;
 std::optional<HistorySample> MergePlaces(const PlacesOfRings& places, std::int64_t from_ms,
                                          std::int64_t to_ms) {
   HistorySums merged{};
+  HistoryRecord record{};
   PlacesOfRings merged_of;
   for (const std::size_t ring : {kHours, kMinutes, kSamples}) {
     for (const Place& place : places[ring]) {
@@ -153,7 +152,11 @@ std::optional<HistorySample> MergePlaces(const PlacesOfRings& places, std::int64
         continue;
       if (ring != kSamples && FinerHas(places[ring - 1], place, from_ms)) continue;
       merged_of[ring].push_back(place);
-      if (const auto sums = SumsOf(place)) AddSample(*sums, merged);
+      if (place.open) {
+        AddSample(*place.open, merged);
+      } else if (ReadRecord(place, record)) {
+        AddRecord(record, merged);
+      }
     }
   }
   if (merged.head.samples == 0) return std::nullopt;
@@ -289,9 +292,10 @@ std::vector<HistorySample> History::Read() const {
   std::vector<HistorySample> samples;
   const auto state = ReadState(history_);
   if (!state) return samples;
+  HistoryRecord record{};
   for (const std::size_t ring : {kHours, kMinutes, kSamples}) {
     for (const Place& place : PlacesOf(*space_, *state, ring)) {
-      if (const auto sums = SumsOf(place)) samples.push_back(ReadSample(*sums));
+      if (ReadRecord(place, record)) samples.push_back(ReadSample(UnpackSample(record)));
     }
   }
   return samples;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstring>
 #include <limits>
 
 namespace walmanager {
@@ -111,6 +112,19 @@ Wide Unpack(const Packed& packed, std::uint32_t halvings) {
   return wide;
 }
 
+// The same of a packed one. Most buckets of a sample are empty, so four are looked at in one step.
+void AddPacked(const Packed& later, std::uint32_t halvings, Wide& sums) {
+  constexpr std::size_t kStep = 4;
+  static_assert(std::tuple_size_v<Packed> % kStep == 0);
+  halvings = std::min(halvings, kMostHalvings);
+  for (std::size_t i = 0; i < later.size(); i += kStep) {
+    std::uint64_t four = 0;
+    std::memcpy(&four, &later[i], sizeof four);
+    if (four == 0) continue;
+    for (std::size_t k = i; k < i + kStep; ++k) sums[k] += std::uint64_t{later[k]} << halvings;
+  }
+}
+
 void AddHistogram(const Wide& later, Wide& sums) {
   for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += later[i];
 }
@@ -128,6 +142,16 @@ void AddGauge(const HistoryHead& later, std::size_t i, HistoryHead& head) {
   to.sum += from.sum;
   to.last = from.last;
   head.known[i] += later.known[i];
+}
+
+void AddHead(const HistoryHead& later, HistoryHead& head) {
+  head.at_ms = later.at_ms;
+  head.covers_ms += later.covers_ms;
+  head.last_id = later.last_id;
+  head.resolution_ms = std::max(head.resolution_ms, later.resolution_ms);
+  head.samples += later.samples;
+  for (const auto counter : kCounters) head.counters.*counter += later.counters.*counter;
+  for (std::size_t i = 0; i < kGauges; ++i) AddGauge(later, i, head);
 }
 
 std::optional<HistoryGauge> ReadGauge(const HistoryHead& head, std::size_t i) {
@@ -181,15 +205,15 @@ void SetGauges(const HistoryGauges& gauges, HistorySums& sums) {
 }
 
 void AddSample(const HistorySums& later, HistorySums& sums) {
-  HistoryHead& head = sums.head;
-  head.at_ms = later.head.at_ms;
-  head.covers_ms += later.head.covers_ms;
-  head.last_id = later.head.last_id;
-  head.resolution_ms = std::max(head.resolution_ms, later.head.resolution_ms);
-  head.samples += later.head.samples;
-  for (const auto counter : kCounters) head.counters.*counter += later.head.counters.*counter;
-  for (std::size_t i = 0; i < kGauges; ++i) AddGauge(later.head, i, head);
+  AddHead(later.head, sums.head);
   for (std::size_t i = 0; i < kTimes.size(); ++i) AddHistogram(later.times[i], sums.times[i]);
+}
+
+void AddRecord(const HistoryRecord& later, HistorySums& sums) {
+  AddHead(later.head, sums.head);
+  for (std::size_t i = 0; i < kTimes.size(); ++i) {
+    AddPacked(later.times[i], later.halved[i], sums.times[i]);
+  }
 }
 
 HistoryRecord PackSample(const HistorySums& sums) {

@@ -63,6 +63,8 @@ void AddCounted(const HistoryTotals& totals, layout::HistoryBaseline& baseline,
 void SetGauges(const HistoryGauges& gauges, layout::HistorySums& sums);
 // `later` is of the time after `sums`.
 void AddSample(const layout::HistorySums& later, layout::HistorySums& sums);
+// The same of a sample as it is kept, without unpacking it.
+void AddRecord(const layout::HistoryRecord& later, layout::HistorySums& sums);
 
 layout::HistoryRecord PackSample(const layout::HistorySums& sums);
 layout::HistorySums UnpackSample(const layout::HistoryRecord& record);
