@@ -68,7 +68,7 @@ waited AS (
 ),
 application AS (
   SELECT *, coalesce(coalesce(application, process) || coalesce(' (pid ' || pid || ')', ' (of another PID namespace)'), 'pid ' || pid, 'a process of another PID namespace') AS program,
-         -- In the first step of a statement its transaction is not known; it is as old as the statement.
+         -- In the first step of a statement its transaction is not known: if there is one, it is as old as the statement.
          coalesce(transaction_ms, CASE WHEN transaction_state IS NULL AND state = 'active' AND waiting_for IS NULL AND query_ms > 1000 THEN query_ms END) AS held_ms
   FROM connection_metrics WHERE role = 'application'
 ),

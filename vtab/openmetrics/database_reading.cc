@@ -65,7 +65,8 @@ void ReadConnections(const NamedRows& rows, const std::string& file, DatabaseRea
     ProcessReading& of = processes[process];
     of.process = process;
     of.waiting += rows.at(i, "waiting_for").is_null() ? 0 : 1;
-    // In the first step of a statement its transaction is not known; it is as old as the statement.
+    // In the first step of a statement its transaction is not known: if there is one, it is as old
+    // as the statement.
     const bool first_step = rows.at(i, "transaction_state").is_null() && state == "active" &&
                             rows.at(i, "waiting_for").is_null();
     of.transaction_ms =

@@ -55,7 +55,7 @@ Decimal Rounded(double positive, int digits) {
 // A number that is an integer below 2^52 divided by a power of ten, as most are. Both are exact as
 // doubles, so one division tells whether it is the number, and printf() is not needed.
 std::optional<Decimal> Divided(double positive) {
-  constexpr double kMost = std::uint64_t{1} << 52;  // up to here half of 1 is exact, too
+  constexpr double kMost = std::uint64_t{1} << 52;
   double tens = 1;
   for (int places = 0; places <= 15; ++places, tens *= 10) {
     const double shifted = positive * tens;
